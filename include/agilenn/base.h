@@ -1,0 +1,150 @@
+/* Host base: errors, log, memory, random numbers, files, time, progress.
+ *
+ * Every host room may use this header. Nothing here knows about networks or
+ * data sets. Libraries never print or exit: they return a status (agn_status.h)
+ * and leave a sentence for the user with agn_fail(). */
+#ifndef AGILENN_BASE_H
+#define AGILENN_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agn_status.h"
+
+#if defined(__GNUC__)
+#define AGN_PRINTF(fmt_arg, first_arg) __attribute__((format(printf, fmt_arg, first_arg)))
+#else
+#define AGN_PRINTF(fmt_arg, first_arg)
+#endif
+
+#define AGN_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- errors ------------------------------------------------------------- */
+
+/* Stores a sentence for the user in this thread (what failed, where, what was
+ * expected, what to do) and returns `status` unchanged, so that a failing
+ * function ends with `return agn_fail(AGN_ERR_IO, "...")`. */
+int agn_fail(int status, const char *format, ...) AGN_PRINTF(2, 3);
+
+/* The sentence stored last in this thread ("" if none). Valid until the next agn_fail. */
+const char *agn_error_message(void);
+
+/* ---- log ---------------------------------------------------------------- */
+
+enum agn_log_level { AGN_LOG_ERROR, AGN_LOG_WARN, AGN_LOG_INFO, AGN_LOG_DEBUG };
+
+/* Receives each log line (no newline at its end). May be called from any thread. */
+typedef void agn_log_fn(void *user, enum agn_log_level level, const char *line);
+
+/* Sets the receiver; NULL (the default) drops all lines. Call before threads start. */
+void agn_log_to(agn_log_fn *fn, void *user, enum agn_log_level max_level);
+void agn_log(enum agn_log_level level, const char *format, ...) AGN_PRINTF(2, 3);
+
+/* ---- memory ------------------------------------------------------------- */
+
+/* 64-byte aligned, zeroed. NULL (and agn_fail(AGN_ERR_MEMORY)) when there is none.
+ * count * size is checked for overflow. Freed with agn_free. */
+void *agn_alloc(size_t count, size_t size_bytes);
+void agn_free(void *pointer);
+
+/* ---- random numbers: xoshiro256** seeded by splitmix64 --------------------- */
+
+struct agn_rng {
+    uint64_t s[4];
+};
+void agn_rng_seed(struct agn_rng *rng, uint64_t seed);
+uint64_t agn_rng_u64(struct agn_rng *rng);
+/* Uniform in [0, bound), without modulo bias; bound >= 1. */
+uint32_t agn_rng_below(struct agn_rng *rng, uint32_t bound);
+/* Uniform in [0, 1). */
+double agn_rng_uniform(struct agn_rng *rng);
+/* Normal, mean 0, variance 1 (Box-Muller; keeps no state beside `rng`). */
+double agn_rng_normal(struct agn_rng *rng);
+
+/* ---- files -------------------------------------------------------------- */
+
+/* Reads a whole file of at most max_bytes into memory that the caller frees with agn_free. */
+int agn_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes);
+
+/* Writes a whole file: to a temporary name in the same folder, fsync, then rename,
+ * so that `path` is either the old content or the new one. */
+int agn_file_write(const char *path, const void *data, size_t size_bytes);
+
+/* The same for callers that print their content: open, write to ->stream, then commit or abort. */
+struct agn_file_out {
+    void *stream; /* FILE * */
+    char path[1024];
+    char temporary[1056];
+};
+int agn_file_out_open(struct agn_file_out *out, const char *path);
+int agn_file_out_commit(struct agn_file_out *out);
+void agn_file_out_abort(struct agn_file_out *out);
+
+/* Makes a folder and its parents, like mkdir -p. */
+int agn_make_dirs(const char *path);
+bool agn_file_exists(const char *path);
+
+/* ---- time and interruption -------------------------------------------------- */
+
+/* Monotonic seconds. */
+double agn_now_s(void);
+
+/* Set by a signal handler (cli), read by long-running library code, which then
+ * saves what it must and returns AGN_ERR_INTERRUPTED. */
+void agn_interrupt_request(void); /* async-signal-safe */
+bool agn_interrupt_requested(void);
+void agn_interrupt_clear(void);
+
+/* ---- progress ----------------------------------------------------------- */
+
+/* One report of long work. Figures that do not apply are NAN (double) or 0 (int). */
+struct agn_progress {
+    const char *phase;   /* "reference", "joint", "run", ... */
+    int epoch, epochs;   /* 1-based */
+    int64_t done, total; /* items (images) of the phase so far / in all */
+    double rate;         /* items/s over the last moments */
+    double eta_s;        /* estimated seconds left in this phase */
+    double loss, accuracy, skewness;
+    double reference_valid;
+    bool epoch_end; /* this is the last report of an epoch: worth a line of its own */
+};
+typedef void agn_progress_fn(void *user, const struct agn_progress *progress);
+
+/* A terminal printer for agn_progress_fn: rewrites one line on a tty, prints a
+ * line per epoch otherwise. `user` is a FILE *. */
+void agn_progress_print(void *user, const struct agn_progress *progress);
+
+/* ---- named tensors in a file: the safetensors format -------------------------
+ * https://github.com/huggingface/safetensors: u64 header length, JSON header, data.
+ * Types used here: F32, I8, U8, I32, U64. Little-endian hosts only. */
+
+enum agn_dtype { AGN_F32, AGN_I8, AGN_U8, AGN_I32, AGN_U64 };
+
+struct agn_tensor_view {
+    char name[96];
+    enum agn_dtype dtype;
+    int rank;
+    int64_t dims[6];
+    void *data; /* reading: points into the file's memory */
+    size_t size_bytes;
+};
+
+struct agn_tensor_file {
+    struct agn_tensor_view *tensors;
+    int count;
+    char *(*metadata)[2]; /* key, value; strings as the format demands */
+    int metadata_count;
+    uint8_t *memory; /* owned; NULL when the caller owns the tensors' data */
+};
+
+/* Every offset, shape and size is checked; a bad file gives AGN_ERR_FORMAT and says
+ * which tensor. `file` is freed with agn_tensor_file_free. */
+int agn_tensor_file_read(const char *path, struct agn_tensor_file *file);
+int agn_tensor_file_parse(const uint8_t *data, size_t size_bytes, struct agn_tensor_file *file);
+int agn_tensor_file_write(const char *path, const struct agn_tensor_file *file);
+const struct agn_tensor_view *agn_tensor_file_find(const struct agn_tensor_file *file, const char *name);
+const char *agn_tensor_file_metadata(const struct agn_tensor_file *file, const char *key);
+void agn_tensor_file_free(struct agn_tensor_file *file);
+
+#endif
