@@ -1,0 +1,59 @@
+# One static library per room, and the command on top of them.
+
+# agn_build.h holds AGN_VERSION and AGN_COMMIT. It is looked at on every build and rewritten only when the
+# commit has changed, so that only the files that print it are compiled anew.
+set(AGN_GENERATED_DIR ${PROJECT_BINARY_DIR}/generated)
+set(AGN_WRITE_BUILD_INFO
+  ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DOUTPUT=${AGN_GENERATED_DIR}/agn_build.h
+  -DAGN_VERSION=${PROJECT_VERSION} -P ${PROJECT_SOURCE_DIR}/cmake/WriteBuildInfo.cmake)
+execute_process(COMMAND ${AGN_WRITE_BUILD_INFO})
+add_custom_target(agn_build_info COMMAND ${AGN_WRITE_BUILD_INFO} VERBATIM)
+
+# agn_add_room(NAME SOURCES folder [USES rooms...] [LIBRARIES targets...] [FREESTANDING] [NUMERIC])
+# A room without source files yet becomes an interface library.
+function(agn_add_room name)
+  cmake_parse_arguments(PARSE_ARGV 1 ROOM "FREESTANDING;NUMERIC" "SOURCES" "USES;LIBRARIES")
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ROOM_SOURCES}/*.c)
+  list(TRANSFORM ROOM_USES PREPEND agn_)
+  set(target agn_${name})
+  if(NOT sources)
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${ROOM_USES} ${ROOM_LIBRARIES})
+    return()
+  endif()
+
+  add_library(${target} STATIC ${sources})
+  target_link_libraries(${target} PUBLIC ${ROOM_USES} PRIVATE agn_flags ${ROOM_LIBRARIES})
+  if(ROOM_FREESTANDING)
+    set_target_properties(${target} PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF)
+    target_link_libraries(${target} PRIVATE agn_freestanding)
+  else()
+    target_link_libraries(${target} PRIVATE agn_openmp Threads::Threads m)
+    target_include_directories(${target} PRIVATE ${AGN_GENERATED_DIR})
+    add_dependencies(${target} agn_build_info)
+  endif()
+  if(ROOM_NUMERIC)
+    target_link_libraries(${target} PRIVATE agn_numeric)
+  endif()
+endfunction()
+
+set(AGN_ALL_ROOMS agn_eval agn_client agn_server agn_deploy agn_train agn_xai agn_nn agn_data agn_device
+  agn_base agn_wire)
+
+# `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.
+function(agn_add_command)
+  agn_add_room(cli SOURCES src/cli
+    USES eval client server deploy train xai nn data base LIBRARIES agn_jansson)
+  get_target_property(kind agn_cli TYPE)
+  if(kind STREQUAL "INTERFACE_LIBRARY")
+    return()
+  endif()
+  get_target_property(sources agn_cli SOURCES)
+  list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  set_target_properties(agn_cli PROPERTIES SOURCES "${sources}")
+  add_executable(agilenn src/cli/main.c)
+  target_link_libraries(agilenn PRIVATE agn_cli agn_flags)
+  target_include_directories(agilenn PRIVATE ${AGN_GENERATED_DIR})
+  set_target_properties(agilenn PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  install(TARGETS agilenn)
+endfunction()

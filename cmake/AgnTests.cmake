@@ -1,0 +1,91 @@
+# Tests, fuzzers and benchmarks, each found by its file name.
+
+set(AGN_TEST_ENVIRONMENT
+  OMP_NUM_THREADS=2
+  OMP_WAIT_POLICY=passive
+  TMPDIR=${PROJECT_BINARY_DIR}/tmp
+  AGN_SOURCE_DIR=${PROJECT_SOURCE_DIR}
+  AGN_BINARY_DIR=${PROJECT_BINARY_DIR}
+  AGN_BIN=${PROJECT_BINARY_DIR}/agilenn
+  ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+  LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0
+  UBSAN_OPTIONS=print_stacktrace=1
+  TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp)
+
+# Runs a command as a test, in a private folder (AGN_TEST_TMP) that is deleted after it.
+function(agn_add_test name)
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/support/with_tmp.sh ${ARGN})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120 SKIP_RETURN_CODE 77
+    ENVIRONMENT "${AGN_TEST_ENVIRONMENT}")
+endfunction()
+
+function(agn_add_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE agn_flags ${AGN_ALL_ROOMS} agn_openmp agn_jansson Threads::Threads m)
+  target_include_directories(${name} PRIVATE ${AGN_GENERATED_DIR})
+  add_dependencies(${name} agn_build_info)
+endfunction()
+
+# tests/test_*.c: a cmocka program each, with every room and tests/support. tests/check_*.sh: a script each.
+function(agn_add_tests)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/tmp)
+  file(GLOB support CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.c)
+  file(GLOB programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/test_*.c)
+  file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/check_*.sh)
+  if(support)
+    add_library(agn_test_support OBJECT ${support})
+    target_link_libraries(agn_test_support PRIVATE agn_flags agn_cmocka agn_jansson agn_openmp)
+    target_include_directories(agn_test_support PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/tests/support)
+    set(support_objects $<TARGET_OBJECTS:agn_test_support>)
+  endif()
+  foreach(source IN LISTS programs)
+    get_filename_component(name ${source} NAME_WE)
+    agn_add_program(${name} ${source} ${support_objects})
+    target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/tests/support)
+    target_link_libraries(${name} PRIVATE agn_cmocka)
+    if(TARGET agilenn)
+      target_link_libraries(${name} PRIVATE agn_cli)
+    endif()
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+    agn_add_test(${name} $<TARGET_FILE:${name}>)
+  endforeach()
+  foreach(script IN LISTS scripts)
+    get_filename_component(name ${script} NAME_WE)
+    agn_add_test(${name} ${script})
+  endforeach()
+endfunction()
+
+# fuzz/fuzz_NAME.c: run over fuzz/corpus/NAME by fuzz/standalone_main.c, or a libFuzzer program.
+function(agn_add_fuzzers)
+  file(GLOB fuzzers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fuzz/fuzz_*.c)
+  set(driver ${PROJECT_SOURCE_DIR}/fuzz/standalone_main.c)
+  if(NOT AGN_LIBFUZZER AND NOT EXISTS ${driver})
+    return()
+  endif()
+  foreach(source IN LISTS fuzzers)
+    get_filename_component(program ${source} NAME_WE)
+    string(REGEX REPLACE "^fuzz_" "" name ${program})
+    set(corpus ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name})
+    if(AGN_LIBFUZZER)
+      agn_add_program(${program} ${source})
+      target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+      set(arguments -runs=0 ${corpus})
+    else()
+      agn_add_program(${program} ${source} ${driver})
+      set(arguments ${corpus})
+    endif()
+    set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
+    agn_add_test(${program} $<TARGET_FILE:${program}> ${arguments})
+  endforeach()
+endfunction()
+
+# bench/NAME.c or bench/bench_NAME.c: the program agn_bench_NAME. Benchmarks are never timed tests.
+function(agn_add_benchmarks)
+  file(GLOB benchmarks CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*.c)
+  foreach(source IN LISTS benchmarks)
+    get_filename_component(name ${source} NAME_WE)
+    string(REGEX REPLACE "^bench_" "" name ${name})
+    agn_add_program(agn_bench_${name} ${source})
+    set_target_properties(agn_bench_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
+  endforeach()
+endfunction()
