@@ -64,11 +64,13 @@ double agn_rng_normal(struct agn_rng *rng);
 
 /* ---- files -------------------------------------------------------------- */
 
-/* Reads a whole file of at most max_bytes into memory that the caller frees with agn_free. */
+/* Reads a whole file of at most max_bytes into memory that the caller frees with agn_free.
+ * A zero byte, not counted in size_bytes, follows the content. AGN_ERR_NOT_FOUND, _IO, _RANGE (too large). */
 int agn_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes);
 
 /* Writes a whole file: to a temporary name in the same folder, fsync, then rename,
- * so that `path` is either the old content or the new one. */
+ * so that `path` is either the old content or the new one. Refuses folders and devices;
+ * writes through symbolic links; keeps the old file's access rights. */
 int agn_file_write(const char *path, const void *data, size_t size_bytes);
 
 /* The same for callers that print their content: open, write to ->stream, then commit or abort. */
@@ -100,14 +102,14 @@ void agn_interrupt_clear(void);
 
 /* One report of long work. Figures that do not apply are NAN (double) or 0 (int). */
 struct agn_progress {
-    const char *phase;   /* "reference", "joint", "run", ... */
-    int epoch, epochs;   /* 1-based */
-    int64_t done, total; /* items (images) of the phase so far / in all */
-    double rate;         /* items/s over the last moments */
-    double eta_s;        /* estimated seconds left in this phase */
-    double loss, accuracy, skewness;
-    double reference_valid;
-    bool epoch_end; /* this is the last report of an epoch: worth a line of its own */
+    const char *phase;               /* "reference", "joint", "run", ... */
+    int epoch, epochs;               /* 1-based */
+    int64_t done, total;             /* items (images) of the phase so far / in all */
+    double rate;                     /* items/s over the last moments */
+    double eta_s;                    /* estimated seconds left in this phase */
+    double loss, accuracy, skewness; /* accuracy: a share, 0 to 1 */
+    double reference_valid;          /* a share, 0 to 1 */
+    bool epoch_end;                  /* this is the last report of an epoch: worth a line of its own */
 };
 typedef void agn_progress_fn(void *user, const struct agn_progress *progress);
 

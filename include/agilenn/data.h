@@ -60,6 +60,8 @@ struct agn_batch {
     int count;
 };
 
+struct agn_loader;
+
 /* The data set must outlive the loader. */
 int agn_loader_create(const struct agn_dataset *dataset, const struct agn_loader_config *config,
                       struct agn_loader **loader);
