@@ -1,0 +1,38 @@
+# Front door: the build itself is CMakeLists.txt. `make help` lists the targets.
+BUILD ?= build
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+CMAKE_ARGS ?=
+MAKEFLAGS += --no-print-directory
+
+.PHONY: build help deps demo test bench clean
+
+build: deps
+	@mkdir -p $(BUILD)
+	@cmake -S . -B $(BUILD) $(CMAKE_ARGS) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j$(JOBS)
+
+help:
+	@echo "make         build everything into $(BUILD)/ (the command is $(BUILD)/agilenn)"
+	@echo "make demo    train, export, serve and run the whole system on Fashion-MNIST; results in out/demo"
+	@echo "make test    build and run every test"
+	@echo "make bench   build and run the benchmarks"
+	@echo "make deps    install the Debian packages that are missing (the targets above do so by themselves)"
+	@echo "make clean   delete $(BUILD)/"
+	@echo "Settings: BUILD=folder JOBS=n CMAKE_ARGS='-DAGN_SANITIZE=address,undefined'"
+
+deps:
+	@scripts/install-deps.sh build
+
+demo: build
+	$(BUILD)/agilenn demo
+
+test:
+	@scripts/install-deps.sh test
+	@$(MAKE) build
+	@ctest --test-dir $(BUILD) --output-on-failure -j2
+
+bench: build
+	@scripts/run-benchmarks.sh $(BUILD)
+
+clean:
+	cmake -E rm -rf $(BUILD)

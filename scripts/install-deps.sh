@@ -1,0 +1,56 @@
+#!/bin/sh
+# Installs the Debian packages that are missing; says nothing and needs no network when none is.
+# usage: scripts/install-deps.sh [build|test|ci]
+#   build  compile and run the demo (the default)
+#   test   the same, and a compiler for the microcontroller
+#   ci     the same, and linters, formatter, clang
+set -eu
+
+build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libcoap3-dev libjpeg62-turbo-dev libpng-dev
+  zlib1g-dev libjansson-dev libinih-dev libcmocka-dev gnuplot-nox dataset-fashion-mnist"
+test_packages="gcc-arm-none-eabi libnewlib-arm-none-eabi"
+ci_packages="git clang clang-format clang-tidy cppcheck libomp-dev libclang-rt-14-dev shellcheck"
+
+case ${1:-build} in
+build) packages=$build_packages ;;
+test) packages="$build_packages $test_packages" ;;
+ci) packages="$build_packages $test_packages $ci_packages" ;;
+*)
+    echo "install-deps.sh: unknown set '$1': expected build, test or ci" >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    # Another system: its own package manager is the user's to run; cmake names what is missing.
+    echo "This is not a Debian system, so nothing is installed. Needed: a C11 compiler with OpenMP, cmake, pkg-config," >&2
+    echo "oneDNN 2.6 (dnnl), libcoap 3, libjpeg-turbo, libpng, zlib, jansson, inih, cmocka, gnuplot, and Fashion-MNIST" >&2
+    echo "as idx.gz files (Debian keeps them in /usr/share/datasets/fashion-mnist)." >&2
+    exit 0
+fi
+
+missing=
+for package in $packages; do
+    state=$(dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null || true)
+    case $state in
+    *not-installed*) missing="$missing $package" ;;
+    *installed*) ;;
+    *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+    as_root="env"
+elif command -v sudo >/dev/null 2>&1; then
+    as_root="sudo env"
+else
+    echo "Debian packages are missing, and neither root nor sudo is at hand to install them. As root, run:" >&2
+    echo "  apt-get update && apt-get install --no-install-recommends$missing" >&2
+    exit 1
+fi
+
+echo "Installing Debian packages:$missing"
+$as_root apt-get update -q
+# shellcheck disable=SC2086 # a list of words on purpose
+$as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
