@@ -1,0 +1,243 @@
+/* The AgileNN device runtime: extractor, Local NN, packets, fusion.
+ *
+ * Freestanding C99, integers only, no heap, no OS; needs memcpy and memset. The model
+ * (docs/MODEL_FORMAT.md) is used where it lies, normally in flash. All memory is the
+ * caller's: a struct agn_dev and one arena of agn_dev_arena_bytes(). One frame at a time:
+ *
+ *     agn_dev_init(&dev, model, model_bytes, arena, sizeof arena);
+ *     agn_dev_frame_begin(&dev, frame_number, deadline_ms);
+ *     while (rows come) agn_dev_push_rows(&dev, rows, row_count);
+ *     agn_dev_local(&dev);                                  // optional look at the local answer
+ *     while ((n = agn_dev_next_packet(&dev, packet, sizeof packet)) > 0) send(packet, n);
+ *     while (time is left and n = receive(bytes)) if (agn_dev_accept_reply(&dev, bytes, n) == 0) break;
+ *     agn_dev_predict(&dev, &prediction);                   // fused, or local if no good reply came
+ *
+ * The library has no clock: a caller's deadline ends when it calls agn_dev_predict.
+ * Nothing here is thread-safe; two struct agn_dev with arenas of their own are independent. */
+#ifndef AGN_DEVICE_H
+#define AGN_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agn_status.h"
+#include "agn_wire.h"
+
+/* ---- limits of a model ------------------------------------------------------ */
+
+enum {
+    AGN_DEV_MAX_LAYERS = 8,
+    AGN_DEV_MAX_KERNEL = 5, /* 1, 3 or 5 */
+    AGN_DEV_MAX_STRIDE = 4,
+    AGN_DEV_MAX_PAD = 2, /* and less than the kernel */
+    AGN_DEV_MAX_INPUT_CHANNELS = 4,
+    AGN_DEV_MAX_CHANNELS = 255,
+    AGN_DEV_MAX_SIDE = 1024,    /* image and inner layers */
+    AGN_DEV_MAX_MAP_SIDE = 255, /* feature map */
+    AGN_DEV_MAX_GRID = 16,
+    AGN_DEV_MAX_CLASSES = AGN_WIRE_MAX_CLASSES,
+    AGN_DEV_MIN_SHIFT = 33, /* of the requantisation rule, see below */
+    AGN_DEV_MAX_SHIFT = 62,
+    AGN_DEV_POOL_BITS = 6, /* fraction bits of a pooled average */
+};
+
+/* ---- model.agn: the header and the layer records ------------------------------
+ * All fields little-endian, all offsets from the file's first byte and multiples of 4.
+ * Kept in one place for reader and writer; docs/MODEL_FORMAT.md explains each. */
+enum {
+    AGN_MODEL_VERSION = 1,
+    AGN_MODEL_HEADER_BYTES = 128,
+    AGN_MODEL_LAYER_BYTES = 48,
+    AGN_MODEL_CHANNEL_BYTES = 12, /* int32 bias, int32 multiplier, uint8 shift, 3 zero bytes */
+};
+
+/* ---- the integer rules ----------------------------------------------------------
+ * Requantisation, the same for convolutions and for the dense layer:
+ *     q = (acc * multiplier + 2^(shift-1)) >> shift        (64 bit, >> rounds down)
+ * with 0 <= multiplier < 2^31 and 33 <= shift <= 62. As shift > 32 only the high word of the
+ * product matters, so that a Cortex-M7 needs two instructions (SMMLA, ASR):
+ *     q = (high32(acc * multiplier) + 2^(shift-33)) >> (shift-32)
+ * Convolution: acc = bias + sum(weight * input) over raw int8 inputs (the input's zero point is
+ * folded into bias); output = min(max(q + out_zero_point, clamp_min), clamp_max).
+ * First input: pixel - 128; padding there is input_zero_point[channel], elsewhere the layer's
+ * in_zero_point. Pooling: cell (i, j) covers rows floor(i*H/g) .. ceil((i+1)*H/g)-1, columns
+ * likewise; average = floor((64 * sum + floor(n/2)) / n) of the cell's n raw int8 values.
+ * Dense: acc = bias + sum(weight * average), averages ordered (cell row, cell column, channel);
+ * logit = q saturated to int16, Q8.8. */
+static inline int32_t agn_requantise(int32_t acc, int32_t multiplier, unsigned shift)
+{
+    int32_t high = (int32_t)(((int64_t)acc * multiplier) >> 32);
+    return (high + (int32_t)(UINT32_C(1) << (shift - AGN_DEV_MIN_SHIFT))) >> (shift - 32);
+}
+
+/* ---- a model in flash --------------------------------------------------------- */
+
+enum agn_layer_kind { AGN_LAYER_CONV = 0, AGN_LAYER_DWCONV = 1, AGN_LAYER_KIND_COUNT };
+
+/* A layer as read from its record. Weights: CONV (out_c, kernel_h, kernel_w, in_c),
+ * DWCONV (kernel_h, kernel_w, in_c), in_c = out_c. Rows in memory are (width, channels). */
+struct agn_dev_layer {
+    const int8_t *weights;
+    const uint8_t *channels; /* out_c records of AGN_MODEL_CHANNEL_BYTES */
+    uint16_t in_h, in_w, in_c, out_h, out_w, out_c;
+    uint8_t kind; /* enum agn_layer_kind */
+    uint8_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    int8_t in_zero_point; /* 0 for the first layer, see input_zero_point */
+    int8_t out_zero_point, clamp_min, clamp_max;
+};
+
+/* A checked model. Points into the file, which must stay where it is. */
+struct agn_dev_model {
+    const uint8_t *data;
+    uint32_t size_bytes;
+    uint32_t model_id;
+    uint16_t input_h, input_w, input_c;
+    uint16_t map_h, map_w, map_c; /* the extractor's output */
+    uint16_t local_c;             /* k: channels [0,k) stay, [k,map_c) are sent */
+    uint16_t grid;                /* g */
+    uint16_t classes;
+    uint16_t alpha_q15; /* weight of the local logits, 0..32768 */
+    uint8_t codec;      /* preferred enum agn_codec */
+    uint8_t layer_count;
+    int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS];
+    const uint8_t *symbols;        /* 256: symbol of the int8 value v at [v + 128] */
+    const int8_t *dense_weights;   /* (classes, grid, grid, local_c) */
+    const uint8_t *dense_channels; /* classes records of AGN_MODEL_CHANNEL_BYTES */
+    struct agn_dev_layer layers[AGN_DEV_MAX_LAYERS];
+};
+
+/* Checks a whole file once and reads its header. `data` must be 4-byte aligned (AGN_ERR_ARG).
+ * AGN_ERR_FORMAT: not a model, truncated, or longer than it says; AGN_ERR_VERSION; AGN_ERR_CHECKSUM;
+ * AGN_ERR_RANGE: a size, offset, shape or table value out of bounds, layers that do not fit
+ * together, accumulators that could overflow; AGN_ERR_UNSUPPORTED: unknown layer or codec.
+ * `model` is untouched on failure. */
+int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len);
+
+/* ---- memory and reports --------------------------------------------------------- */
+
+/* Arena that a model needs, in bytes. */
+size_t agn_dev_arena_bytes(const struct agn_dev_model *model);
+
+/* For static sizing. Line buffer of a layer; symbols of the sent channels; pooled sums; logits. */
+#define AGN_DEV_ALIGN4(bytes) (((size_t)(bytes) + 3u) & ~(size_t)3u)
+#define AGN_DEV_LINE_BYTES(kernel_h, in_w, pad_w, in_c)                                                      \
+    AGN_DEV_ALIGN4((size_t)(kernel_h) * ((size_t)(in_w) + 2u * (size_t)(pad_w)) * (size_t)(in_c))
+#define AGN_DEV_SYMBOL_ROW_BYTES(map_w) (((size_t)(map_w)*3u + 7u) / 8u)
+#define AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w)                                                           \
+    AGN_DEV_ALIGN4((size_t)(sent_c) * (size_t)(map_h)*AGN_DEV_SYMBOL_ROW_BYTES(map_w))
+#define AGN_DEV_POOL_BYTES(grid, local_c) ((size_t)(grid) * (size_t)(grid) * (size_t)(local_c)*4u)
+#define AGN_DEV_LOGIT_BYTES(classes)      (2u * AGN_DEV_ALIGN4((size_t)(classes)*2u))
+/* The arena: line buffers (sum over layers, plus the finished map row) and the encoder's state share
+ * memory, as the encoder starts when the last row is done. */
+#define AGN_DEV_ARENA_BYTES(line_bytes_sum, map_w, map_c, sent_c, map_h, grid, local_c, classes)             \
+    (AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w) + AGN_DEV_POOL_BYTES(grid, local_c) +                        \
+     AGN_DEV_LOGIT_BYTES(classes) +                                                                          \
+     ((line_bytes_sum) + AGN_DEV_ALIGN4((map_w) * (map_c)) > (size_t)AGN_LZW_STATE_BYTES                     \
+          ? (line_bytes_sum) + AGN_DEV_ALIGN4((map_w) * (map_c))                                             \
+          : (size_t)AGN_LZW_STATE_BYTES))
+
+/* Figures of one layer, for `info` and export. */
+struct agn_dev_layer_info {
+    struct agn_dev_layer shape;
+    uint64_t macs;          /* multiply-accumulates a frame */
+    uint32_t weight_bytes;  /* flash: weights */
+    uint32_t channel_bytes; /* flash: bias, multiplier, shift */
+    uint32_t line_bytes;    /* RAM: its line buffer */
+    uint32_t in_scale_bits; /* IEEE float32 of the quantisation scales, for information only */
+    uint32_t out_scale_bits;
+};
+/* index < layer_count (AGN_ERR_ARG). */
+int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct agn_dev_layer_info *info);
+
+/* Figures of the whole device. */
+struct agn_dev_memory {
+    uint32_t line_bytes;    /* line buffers of all layers */
+    uint32_t map_row_bytes; /* one finished row of the map */
+    uint32_t encoder_bytes; /* shares memory with the two above */
+    uint32_t symbol_bytes;  /* 3-bit symbols of the sent channels */
+    uint32_t pool_bytes;    /* pooled sums */
+    uint32_t logit_bytes;   /* local logits and the answer */
+    uint32_t arena_bytes;   /* agn_dev_arena_bytes */
+    uint32_t state_bytes;   /* sizeof(struct agn_dev) on this machine */
+    uint32_t ram_bytes;     /* arena_bytes + state_bytes; a packet buffer is extra */
+    uint32_t flash_bytes;   /* the model file */
+    uint32_t dense_weight_bytes, dense_channel_bytes;
+    uint32_t dense_macs;
+    uint32_t raw_bytes; /* the sent symbols of a frame at 3 bits each, without headers */
+};
+void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory);
+
+/* ---- running --------------------------------------------------------------------- */
+
+/* Where a layer stands in a frame. Private. */
+struct agn_dev_line {
+    int8_t *ring;      /* kernel_h rows of (in_w + 2 pad_w) x in_c */
+    uint16_t rows_out; /* rows made so far */
+    uint8_t slot;      /* ring row to fill next; the oldest one once the ring is full */
+    uint8_t countdown; /* rows until the next output row */
+};
+
+/* A device. The fields are private; the struct is here so that it can be allocated. */
+struct agn_dev {
+    struct agn_dev_model model;
+    struct agn_dev_line lines[AGN_DEV_MAX_LAYERS];
+    int8_t *map_row;
+    uint8_t *scratch; /* line buffers while rows come, then the encoder's state */
+    uint8_t *symbols;
+    uint32_t *pool;
+    int16_t *local, *answer;
+    uint16_t frame, deadline_ms;
+    uint16_t rows_in, map_rows;
+    uint16_t packet_count; /* packets made */
+    uint8_t next_channel;  /* first sent channel not yet in a packet */
+    uint8_t next_row;      /* and its first row */
+    uint8_t phase;         /* enum in agn_device.c */
+    uint8_t fused, channels_missing;
+    uint16_t class_index;
+};
+
+/* Opens the model (errors of agn_dev_model_open) and lays out the arena. `arena` must be 4-byte
+ * aligned (AGN_ERR_ARG) and at least agn_dev_arena_bytes long (AGN_ERR_SPACE); it belongs to `dev`
+ * until the device is used no more. `dev` is untouched on failure. */
+int agn_dev_init(struct agn_dev *dev, const void *model, size_t model_bytes, void *arena, size_t arena_bytes);
+
+/* Starts a frame; drops whatever an unfinished one had. `frame` wraps; `deadline_ms` is told to the
+ * server (0: not stated). */
+int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_ms);
+
+/* Next rows of the image: row_count x input_w x input_c bytes, top to bottom. With the last row the
+ * local answer is ready. AGN_ERR_STATE: no frame begun; AGN_ERR_RANGE: more rows than the image has
+ * (nothing is taken). */
+int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_count);
+
+/* Local logits, `classes` x Q8.8, valid until the next frame; NULL before the last row. */
+const int16_t *agn_dev_local(const struct agn_dev *dev);
+
+/* Symbol of a sent channel at a place of the finished map (for tests and tools), or AGN_ERR_STATE /
+ * AGN_ERR_ARG. */
+int agn_dev_symbol(const struct agn_dev *dev, unsigned channel, unsigned row, unsigned column);
+
+/* Writes the next feature packet of at most min(cap, AGN_WIRE_MAX_PACKET) bytes; returns its length,
+ * 0 when the frame has no more. AGN_ERR_STATE: before the last row or after agn_dev_predict;
+ * AGN_ERR_SPACE: cap does not hold one row of symbols, or 256 packets are not enough. */
+int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap);
+
+/* Takes a reply; 0 when it is accepted. Otherwise it has no effect and the code says why: malformed
+ * (errors of agn_reply_unpack); AGN_ERR_MISMATCH: another model, or the server has none such;
+ * AGN_ERR_TIMEOUT: of another frame, or after agn_dev_predict; AGN_ERR_STATE: a duplicate, or no
+ * packet was made yet; AGN_ERR_BUSY, AGN_ERR_VERSION, AGN_ERR_ENGINE: the server reports so. */
+int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len);
+
+struct agn_dev_prediction {
+    uint16_t class_index;
+    uint8_t fused;            /* 1: local and remote, 0: local only */
+    uint8_t channels_missing; /* as told by the server; 0 if not fused */
+    const int16_t *logits;    /* classes x Q8.8, valid until the next frame; rounded if fused (the
+                                 class is chosen before rounding) */
+};
+
+/* The frame's prediction; closes the frame for replies and packets. May be called again.
+ * AGN_ERR_STATE before the last row. */
+int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction);
+
+#endif

@@ -1,0 +1,67 @@
+/* Writing model.agn, the quantised model that a device runs from flash.
+ *
+ * Layout: docs/MODEL_FORMAT.md. Integer rules: device/agn_device.h. Reading (also on the
+ * host) is agn_dev_model_open's. This header knows nothing of how a model is quantised. */
+#ifndef AGILENN_MODEL_AGN_H
+#define AGILENN_MODEL_AGN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agn_device.h"
+
+/* Requantisation of one output channel or class: real scale = multiplier / 2^shift. */
+struct agn_model_channel {
+    int32_t bias;       /* in accumulator units, the input's zero point folded in:
+                           round(real_bias / (in_scale * weight_scale)) - sum(weight * in_zero_point) */
+    int32_t multiplier; /* 0 .. 2^31 - 1 */
+    uint8_t shift;      /* AGN_DEV_MIN_SHIFT .. AGN_DEV_MAX_SHIFT */
+};
+
+/* Shapes follow from the model's input and the layers before; nothing is owned. */
+struct agn_model_layer {
+    enum agn_layer_kind kind;
+    int out_c; /* DWCONV: the input's */
+    int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    int8_t out_zero_point, clamp_min, clamp_max;
+    const int8_t *weights; /* CONV (out_c, kernel_h, kernel_w, in_c), DWCONV (kernel_h, kernel_w, in_c) */
+    const struct agn_model_channel *channels; /* out_c */
+    float out_scale;                          /* information */
+};
+
+struct agn_model_agn {
+    uint32_t model_id; /* shared with the server's model */
+    int input_h, input_w, input_c;
+    int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS]; /* mean[c] - 128 */
+    float input_scale[AGN_DEV_MAX_INPUT_CHANNELS];       /* 1 / std[c]; information */
+
+    int layer_count;
+    const struct agn_model_layer *layers;
+
+    int local_c; /* k */
+    int grid;    /* g */
+    int classes;
+    const int8_t *dense_weights; /* (classes, grid, grid, local_c) */
+    /* Accumulators hold weight * average with AGN_DEV_POOL_BITS fraction bits, averages of raw int8
+     * values: bias = round(real_bias / unit) - 64 * out_zero_point * sum(weight) with
+     * unit = map_scale * weight_scale / 64, and multiplier / 2^shift = unit * 256. */
+    const struct agn_model_channel *dense_channels; /* classes */
+
+    uint16_t alpha_q15;               /* 0..32768 */
+    enum agn_codec codec;             /* preferred */
+    uint8_t symbols[256];             /* symbol of the int8 value v at [v + 128] */
+    float centroids[AGN_WIRE_LEVELS]; /* value of each symbol; information */
+};
+
+/* Multiplier and shift for a real scale, 0 <= scale < 0.25 (AGN_ERR_RANGE), to within 2^-31 of it
+ * where it is at least 2^-32. */
+int agn_model_multiplier(double scale, int32_t *multiplier, uint8_t *shift);
+
+/* Serialises a model, then opens the result as a device would: what is written runs. `*bytes` is
+ * freed with agn_free. On failure nothing is set and agn_error_message() says what is wrong. */
+int agn_model_agn_write(const struct agn_model_agn *model, uint8_t **bytes, size_t *size_bytes);
+
+/* One sentence for a code of agn_dev_model_open, for messages about a model file. */
+const char *agn_model_agn_problem(int status);
+
+#endif

@@ -1,0 +1,193 @@
+/* What device and server share: symbols, their codecs, packets, fusion.
+ *
+ * Freestanding C99; needs memcpy and memset only. Every function that reads bytes
+ * treats them as hostile. docs/PROTOCOL.md shows the bytes and test vectors.
+ *
+ * Feature map: `channels` planes of height x width symbols, plane after plane, rows
+ * from top to bottom, left to right ("planar order"). Channel 0 is the first *sent*
+ * channel (channel k of the extractor's output), the most important of those sent.
+ * A symbol is an index 0..7 of a learned level; level 0 is always the value 0.
+ *
+ * Tile: the part of a map that one packet carries. Either whole channels
+ * (row_first = 0, row_count = height), or a band of rows of exactly one channel; so
+ * that every tile is one contiguous run in planar order. Tiles of one frame follow
+ * one another in planar order, do not overlap, and each decodes on its own. */
+#ifndef AGN_WIRE_H
+#define AGN_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agn_status.h"
+
+enum {
+    AGN_WIRE_VERSION = 1,
+    AGN_WIRE_MAX_PACKET = 1152, /* bytes of a feature packet: CoAP + UDP + IPv6 stay within 1280 */
+    AGN_WIRE_MAX_CLASSES = 1000,
+    AGN_WIRE_LEVELS = 8, /* symbols 0..7, 3 bits each */
+    AGN_WIRE_SYMBOL_BITS = 3,
+
+    AGN_FEATURE_HEADER_BYTES = 16,
+    AGN_REPLY_HEADER_BYTES = 12,
+    AGN_WIRE_CRC_BYTES = 4,
+    AGN_FEATURE_OVERHEAD_BYTES = AGN_FEATURE_HEADER_BYTES + AGN_WIRE_CRC_BYTES,
+    AGN_FEATURE_MAX_PAYLOAD = AGN_WIRE_MAX_PACKET - AGN_FEATURE_OVERHEAD_BYTES,
+    AGN_WIRE_MAX_REPLY = AGN_REPLY_HEADER_BYTES + 2 * AGN_WIRE_MAX_CLASSES + AGN_WIRE_CRC_BYTES,
+};
+
+/* Bytes of a reply with that many classes. */
+#define AGN_REPLY_BYTES(class_count)                                                                         \
+    (AGN_REPLY_HEADER_BYTES + 2u * (size_t)(class_count) + AGN_WIRE_CRC_BYTES)
+
+/* ---- codecs -------------------------------------------------------------- */
+
+enum agn_codec {
+    AGN_CODEC_RAW3 = 0, /* 3 bits a symbol, least significant bit first */
+    AGN_CODEC_LZW = 1,  /* LZW over 8 symbols, codes of 3 to 10 bits, frozen when full */
+    AGN_CODEC_COUNT
+};
+
+/* LZW: codes 0..7 are the symbols, 8..1023 are learned, then the dictionary freezes.
+ * (A packet of AGN_WIRE_MAX_PACKET bytes ends before it is full.) */
+enum { AGN_LZW_MAX_CODES = 1024, AGN_LZW_STATE_BYTES = AGN_LZW_MAX_CODES * 4 };
+
+/* Name for people ("raw3", "lzw"), NULL for an unknown codec; and the way back (AGN_ERR_UNSUPPORTED). */
+const char *agn_codec_name(int codec);
+int agn_codec_from_name(const char *name);
+
+/* Bytes of working memory that the encoder of a codec needs (0 for raw), or AGN_ERR_UNSUPPORTED. */
+int agn_codec_state_bytes(int codec);
+
+/* What is coded: coders with context models look at it, raw and LZW do not. */
+struct agn_tile {
+    uint8_t channel_first, channel_count;
+    uint8_t row_first, row_count;
+    uint8_t width; /* symbols a row */
+};
+
+/* An encoder at work. A plain copy taken between two agn_encoder_put calls can be
+ * finished in place of the original, even after the original has gone on: a caller
+ * tries how much fits and ends at the last good border. The fields are private. */
+struct agn_encoder {
+    uint8_t *dst;
+    size_t cap;
+    size_t length;     /* whole bytes written */
+    uint32_t bits;     /* bits not yet written, least significant first */
+    uint8_t bit_count; /* how many of them, 0..7 between calls */
+    uint8_t codec;
+    uint8_t overflow;   /* something did not fit */
+    uint8_t code_width; /* LZW: bits of the next code to write */
+    uint16_t code;      /* LZW: the string matched so far; AGN_LZW_MAX_CODES = none yet */
+    uint16_t next_code; /* LZW: first free code */
+    uint16_t *state;    /* LZW: first child and next sibling of each code */
+};
+
+/* Starts a stream into dst[0..cap). `state` is 2-byte aligned memory of at least
+ * agn_codec_state_bytes (NULL for raw) that must stay until the stream's end.
+ * AGN_ERR_UNSUPPORTED: unknown codec. AGN_ERR_SPACE: state too small. AGN_ERR_ARG: state misaligned. */
+int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_tile *tile, void *state,
+                      size_t state_bytes, uint8_t *dst, size_t cap);
+/* Adds one symbol (its low 3 bits). Never writes beyond cap: an overflow is remembered. */
+void agn_encoder_put(struct agn_encoder *encoder, unsigned symbol);
+/* Bytes that agn_encoder_finish would give now, or AGN_ERR_SPACE if they do not fit. */
+int agn_encoder_size(const struct agn_encoder *encoder);
+/* Ends the stream; its length in bytes, or AGN_ERR_SPACE. No symbols give 0 bytes. */
+int agn_encoder_finish(struct agn_encoder *encoder);
+
+/* Decodes exactly `count` symbols (one a byte, 0..7) from exactly `len` bytes.
+ * Returns 0. AGN_ERR_FORMAT: truncated, trailing bytes or bits, an impossible code; `symbols` is
+ * then untouched. AGN_ERR_UNSUPPORTED: unknown codec. Uses about 8 KB of stack for LZW. */
+int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+               size_t count);
+
+/* ---- packets: device to server -------------------------------------------- */
+
+struct agn_feature_packet {
+    uint32_t model_id; /* both ends must hold models with this id */
+    uint16_t frame;    /* number of the frame, wraps */
+    uint8_t index;     /* number of the packet in its frame, from 0 */
+    uint8_t last;      /* 1: no packet of a higher index follows, 0: more follow */
+    uint8_t codec;
+    uint8_t channel_first, channel_count; /* sent channels, see the head of this file */
+    uint8_t row_first, row_count;
+    uint16_t deadline_ms; /* how long the device waits for the answer; 0: not stated */
+    const uint8_t *payload;
+    size_t payload_bytes;
+};
+
+/* Writes a packet; returns its length. `payload` may already stand in its place (dst +
+ * AGN_FEATURE_HEADER_BYTES); otherwise it must not overlap dst. AGN_ERR_SPACE: more than cap or
+ * AGN_WIRE_MAX_PACKET. AGN_ERR_RANGE: an empty or overlong tile, an unknown codec, last > 1. */
+int agn_feature_pack(const struct agn_feature_packet *packet, uint8_t *dst, size_t cap);
+
+/* Reads a packet; ->payload points into src. `packet` is untouched on failure.
+ * AGN_ERR_FORMAT: shorter or longer than any packet, or not a feature packet; AGN_ERR_VERSION;
+ * AGN_ERR_CHECKSUM; AGN_ERR_UNSUPPORTED: codec; AGN_ERR_RANGE: flags, channels or rows.
+ * (An unknown model_id is the caller's finding: AGN_ERR_MISMATCH.) */
+int agn_feature_unpack(const uint8_t *src, size_t len, struct agn_feature_packet *packet);
+
+struct agn_map_shape {
+    uint8_t channels, height, width; /* of the sent part of the map; each >= 1 */
+};
+
+/* Decodes a packet's symbols to their place in `map` (channels x height x width, planar, one symbol a
+ * byte). AGN_ERR_RANGE: the tile is not inside the map, or is a band of several channels.
+ * AGN_ERR_FORMAT: the payload is malformed. `map` is untouched on failure. */
+int agn_feature_decode(const struct agn_feature_packet *packet, const struct agn_map_shape *shape,
+                       uint8_t *map);
+
+/* ---- packets: server to device --------------------------------------------- */
+
+/* X(name, value, text) */
+#define AGN_REPLY_STATUS_TABLE(X)                                                                            \
+    X(AGN_REPLY_OK, 0, "ok")                                                                                 \
+    X(AGN_REPLY_BAD_PACKET, 1, "bad packet")                                                                 \
+    X(AGN_REPLY_VERSION, 2, "unsupported protocol version")                                                  \
+    X(AGN_REPLY_MISMATCH, 3, "no model with this id")                                                        \
+    X(AGN_REPLY_BUSY, 4, "busy")                                                                             \
+    X(AGN_REPLY_FAILED, 5, "server failure")
+
+enum agn_reply_status {
+#define AGN_REPLY_STATUS_ENUM(name, value, text) name = (value),
+    AGN_REPLY_STATUS_TABLE(AGN_REPLY_STATUS_ENUM)
+#undef AGN_REPLY_STATUS_ENUM
+        AGN_REPLY_STATUS_COUNT
+};
+
+/* English text of a reply status; never NULL. */
+const char *agn_reply_status_text(int status);
+
+struct agn_reply_packet {
+    uint32_t model_id;
+    uint16_t frame;
+    uint8_t status;           /* enum agn_reply_status */
+    uint8_t channels_missing; /* sent channels that had not (wholly) arrived when the server answered */
+    uint16_t class_count;     /* 1..AGN_WIRE_MAX_CLASSES if ok, 0 with any other status */
+    const uint8_t *logits;    /* set by unpack, points into src: class_count x int16 Q8.8, little-endian */
+};
+
+/* Writes a reply; returns its length. `logits` are Q8.8, saturated by the caller; ->logits is not
+ * read. AGN_ERR_SPACE, AGN_ERR_RANGE as above. */
+int agn_reply_pack(const struct agn_reply_packet *reply, const int16_t *logits, uint8_t *dst, size_t cap);
+/* Reads a reply; the errors are those of agn_feature_unpack. `reply` is untouched on failure. */
+int agn_reply_unpack(const uint8_t *src, size_t len, struct agn_reply_packet *reply);
+/* Logit of a class < class_count, Q8.8. */
+int16_t agn_reply_logit(const struct agn_reply_packet *reply, unsigned class_index);
+
+/* ---- arithmetic ------------------------------------------------------------ */
+
+/* CRC-32 (IEEE 802.3, reflected, as in zlib). Start with crc = 0; continue with the last result. */
+uint32_t agn_crc32(uint32_t crc, const void *data, size_t len);
+
+/* alpha * local + (1 - alpha) * remote for Q8.8 logits and alpha in Q15 (0..32768 = 1.0): Q8.23,
+ * exact, never overflows. */
+static inline int32_t agn_fuse(int16_t local, int16_t remote, uint16_t alpha_q15)
+{
+    return (int32_t)alpha_q15 * local + (32768 - (int32_t)alpha_q15) * remote;
+}
+
+/* Position of the largest value, the lowest one of equals; count >= 1. */
+unsigned agn_argmax_s16(const int16_t *values, unsigned count);
+unsigned agn_argmax_s32(const int32_t *values, unsigned count);
+
+#endif
