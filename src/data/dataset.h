@@ -1,0 +1,24 @@
+/* Inside src/data: what the readers of data set formats share. */
+#ifndef AGN_DATA_DATASET_H
+#define AGN_DATA_DATASET_H
+
+#include "agilenn/data.h"
+
+/* More images than any set this is made for; keeps sizes that a header claims within reason. */
+enum { AGN__MAX_IMAGES = 1 << 24 };
+
+/* Room for `count` zeroed images of source's size and their labels; class_names is left
+ * empty. NULL and agn_fail when there is no memory. */
+struct agn_dataset *agn__dataset_alloc(const struct agn_dataset_source *source, int count, int classes);
+
+/* Copies `classes` names; where names is NULL or an entry is, the class's number. */
+int agn__dataset_name_classes(struct agn_dataset *dataset, const char *const *names, int names_count);
+
+/* How many of `total` images source->limit keeps, and which one is the kept-th of them. */
+int agn__limit_count(const struct agn_dataset_source *source, int total);
+int agn__limit_pick(int kept, int kept_count, int total);
+
+int agn__idx_open(const struct agn_dataset_source *source, struct agn_dataset **dataset);
+int agn__folder_open(const struct agn_dataset_source *source, struct agn_dataset **dataset);
+
+#endif

@@ -1,0 +1,253 @@
+/* idx files (LeCun's MNIST format), plain or gzipped: big-endian header, then bytes.
+ *
+ *   images  u32 0x00000803, u32 count, u32 height, u32 width, count x height x width bytes
+ *   labels  u32 0x00000801, u32 count, count bytes
+ *
+ * Labels are read first: their number, proven by the file's length, is what the images
+ * must match, so that no header alone decides how much memory is taken. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "data/dataset.h"
+
+enum { IMAGES_MAGIC = 0x803, LABELS_MAGIC = 0x801, PATH_BYTES = 1024 };
+
+static const char *const fashion_names[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                            "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
+
+struct idx_file {
+    gzFile stream;
+    char path[PATH_BYTES];
+};
+
+static bool is_fashion(const char *folder)
+{
+    return strstr(folder, "fashion-mnist") != NULL;
+}
+
+static int fail_missing(const struct agn_dataset_source *source, const char *name)
+{
+    if (is_fashion(source->path))
+        return agn_fail(AGN_ERR_NOT_FOUND,
+                        "no Fashion-MNIST in %s: %s.gz is missing; install Debian's dataset-fashion-mnist "
+                        "(apt-get install dataset-fashion-mnist) or pass --data DIR",
+                        source->path, name);
+    return agn_fail(
+        AGN_ERR_NOT_FOUND,
+        "no data set in %s: neither %s.gz nor %s is there; pass the folder that holds it with --data DIR",
+        source->path, name, name);
+}
+
+static int idx_open(struct idx_file *file, const struct agn_dataset_source *source, const char *what)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s-%s-ubyte", strcmp(source->split, "train") == 0 ? "train" : "t10k",
+                   what);
+    static const char *const suffixes[] = {".gz", ""};
+    for (size_t i = 0; i < AGN_COUNT_OF(suffixes); i++) {
+        int length = snprintf(file->path, sizeof file->path, "%s/%s%s", source->path, name, suffixes[i]);
+        if (length < 0 || (size_t)length >= sizeof file->path)
+            return agn_fail(AGN_ERR_ARG, "cannot open %.64s...: the path is too long", source->path);
+        if (!agn_file_exists(file->path))
+            continue;
+        errno = 0;
+        file->stream = gzopen(file->path, "rb"); /* reads plain files too */
+        if (!file->stream)
+            return agn_fail(AGN_ERR_IO, "cannot open %s: %s", file->path, strerror(errno ? errno : ENOMEM));
+        (void)gzbuffer(file->stream, 1u << 17);
+        return AGN_OK;
+    }
+    return fail_missing(source, name);
+}
+
+static void idx_close(struct idx_file *file)
+{
+    if (file->stream)
+        (void)gzclose(file->stream);
+    file->stream = NULL;
+}
+
+/* Number of bytes read, less than `size` at the end of the file only; or an error. */
+static int idx_read(struct idx_file *file, void *data, unsigned size)
+{
+    errno = 0;
+    int got = gzread(file->stream, data, size);
+    if (got >= 0)
+        return got;
+    int code;
+    const char *text = gzerror(file->stream, &code);
+    if (code == Z_ERRNO)
+        return agn_fail(AGN_ERR_IO, "cannot read %s: %s", file->path, strerror(errno));
+    return agn_fail(AGN_ERR_FORMAT, "%s: damaged gzip data (%s); fetch the file again", file->path, text);
+}
+
+/* Reads the magic number and `rank` dimensions. */
+static int idx_read_header(struct idx_file *file, uint32_t magic, int rank, uint32_t *dims)
+{
+    uint8_t bytes[16];
+    unsigned size = 4u + 4u * (unsigned)rank;
+    int got = idx_read(file, bytes, size);
+    if (got < 0)
+        return got;
+    if ((unsigned)got < size)
+        return agn_fail(AGN_ERR_FORMAT, "%s: %d bytes, but the header alone has %u; fetch the file again",
+                        file->path, got, size);
+    uint32_t words[4];
+    for (int i = 0; i <= rank; i++) {
+        const uint8_t *b = bytes + 4 * i;
+        words[i] = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+    }
+    if (words[0] != magic)
+        return agn_fail(AGN_ERR_FORMAT, "%s: starts with 0x%08x, but such an idx file starts with 0x%08x",
+                        file->path, (unsigned)words[0], (unsigned)magic);
+    memcpy(dims, words + 1, sizeof dims[0] * (size_t)rank);
+    return AGN_OK;
+}
+
+/* Nothing may follow the last record; reading on also makes zlib check the sum of a gzipped file. */
+static int idx_check_end(struct idx_file *file, uint32_t count)
+{
+    uint8_t extra;
+    int got = idx_read(file, &extra, 1);
+    if (got < 0)
+        return got;
+    if (got > 0)
+        return agn_fail(AGN_ERR_FORMAT, "%s: more bytes follow the %u records that the header announces",
+                        file->path, (unsigned)count);
+    int code;
+    (void)gzerror(file->stream, &code);
+    if (code != Z_OK && code != Z_STREAM_END)
+        return agn_fail(AGN_ERR_FORMAT, "%s: the gzip data ends early; fetch the file again", file->path);
+    return AGN_OK;
+}
+
+/* All labels of the split, freed by the caller with agn_free. */
+static int read_labels(const struct agn_dataset_source *source, uint8_t **labels, int *count, int *classes)
+{
+    struct idx_file file = {0};
+    uint8_t *memory = NULL;
+    uint32_t total = 0;
+    int status = idx_open(&file, source, "labels-idx1");
+    if (status == AGN_OK)
+        status = idx_read_header(&file, LABELS_MAGIC, 1, &total);
+    if (status < 0)
+        goto out;
+    if (total < 1 || total > AGN__MAX_IMAGES) {
+        status = agn_fail(AGN_ERR_FORMAT, "%s: the header announces %u labels; expected 1 to %d", file.path,
+                          (unsigned)total, AGN__MAX_IMAGES);
+        goto out;
+    }
+    memory = agn_alloc(total, 1);
+    if (!memory) {
+        status = AGN_ERR_MEMORY;
+        goto out;
+    }
+    int got = idx_read(&file, memory, total);
+    if (got < 0 || (uint32_t)got < total) {
+        status = got < 0 ? got
+                         : agn_fail(AGN_ERR_FORMAT, "%s: ends at record %d of %u; fetch the file again",
+                                    file.path, got, (unsigned)total);
+        goto out;
+    }
+    status = idx_check_end(&file, total);
+    if (status < 0)
+        goto out;
+    int highest = 0;
+    for (uint32_t i = 0; i < total; i++) {
+        if (is_fashion(source->path) && memory[i] >= AGN_COUNT_OF(fashion_names)) {
+            status = agn_fail(AGN_ERR_FORMAT, "%s: record %u has label %d, but Fashion-MNIST's are 0 to 9",
+                              file.path, (unsigned)i, memory[i]);
+            goto out;
+        }
+        highest = memory[i] > highest ? memory[i] : highest;
+    }
+    *classes = highest + 1;
+    *count = (int)total;
+    *labels = memory;
+    memory = NULL;
+out:
+    agn_free(memory);
+    idx_close(&file);
+    return status;
+}
+
+static int check_image_header(const struct idx_file *file, const struct agn_dataset_source *source,
+                              const uint32_t dims[3], int label_count)
+{
+    if (dims[0] != (uint32_t)label_count)
+        return agn_fail(AGN_ERR_FORMAT,
+                        "%s: %u images, but its label file has %d labels; the two do not belong together",
+                        file->path, (unsigned)dims[0], label_count);
+    if (dims[1] != (uint32_t)source->height || dims[2] != (uint32_t)source->width || source->channels != 1)
+        return agn_fail(
+            AGN_ERR_MISMATCH,
+            "%s: images are %ux%u with 1 channel, but %dx%d with %d channel%s expected; choose a preset for "
+            "this data set",
+            file->path, (unsigned)dims[1], (unsigned)dims[2], source->height, source->width, source->channels,
+            source->channels == 1 ? " was" : "s were");
+    return AGN_OK;
+}
+
+/* Reads all images in turn and keeps those that the limit picks. */
+static int read_images(struct idx_file *file, int total, const uint8_t *labels, struct agn_dataset *dataset)
+{
+    size_t image_bytes = (size_t)dataset->height * (size_t)dataset->width;
+    uint8_t *skipped = agn_alloc(image_bytes, 1);
+    if (!skipped)
+        return AGN_ERR_MEMORY;
+    int kept = 0, status = AGN_OK;
+    for (int record = 0; record < total; record++) {
+        bool keep = kept < dataset->count && record == agn__limit_pick(kept, dataset->count, total);
+        int got = idx_read(file, keep ? dataset->pixels + (size_t)kept * image_bytes : skipped,
+                           (unsigned)image_bytes);
+        if (got < 0 || (size_t)got < image_bytes) {
+            status = got < 0
+                         ? got
+                         : agn_fail(AGN_ERR_FORMAT, "%s: ends within record %d of %d; fetch the file again",
+                                    file->path, record, total);
+            break;
+        }
+        if (keep)
+            dataset->labels[kept++] = labels[record];
+    }
+    agn_free(skipped);
+    return status < 0 ? status : idx_check_end(file, (uint32_t)total);
+}
+
+int agn__idx_open(const struct agn_dataset_source *source, struct agn_dataset **dataset)
+{
+    struct idx_file file = {0};
+    struct agn_dataset *made = NULL;
+    uint8_t *labels = NULL;
+    uint32_t dims[3] = {0};
+    int total = 0, classes = 0;
+    int status = idx_open(&file, source, "images-idx3");
+    if (status == AGN_OK)
+        status = read_labels(source, &labels, &total, &classes);
+    if (status == AGN_OK)
+        status = idx_read_header(&file, IMAGES_MAGIC, 3, dims);
+    if (status == AGN_OK)
+        status = check_image_header(&file, source, dims, total);
+    if (status < 0)
+        goto out;
+    made = agn__dataset_alloc(source, agn__limit_count(source, total), classes);
+    if (!made) {
+        status = AGN_ERR_MEMORY;
+        goto out;
+    }
+    bool fashion = is_fashion(source->path);
+    status = agn__dataset_name_classes(made, fashion ? fashion_names : NULL, fashion ? 10 : 0);
+    if (status == AGN_OK)
+        status = read_images(&file, total, labels, made);
+    if (status == AGN_OK) {
+        *dataset = made;
+        made = NULL;
+    }
+out:
+    agn_dataset_free(made);
+    agn_free(labels);
+    idx_close(&file);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* Inside src/data: JPEG and PNG files to pixels, and pixels to another size. */
+#ifndef AGN_DATA_IMAGE_H
+#define AGN_DATA_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agilenn/base.h"
+
+/* Larger images are refused: a file of a few bytes may announce any size. */
+enum { AGN__IMAGE_MAX_SIDE = 65535, AGN__IMAGE_MAX_PIXELS = 64 * 1000 * 1000 };
+
+struct agn__image {
+    int height, width, channels;
+    uint8_t *pixels; /* height x width x channels, freed with agn_free */
+};
+
+/* Decodes a JPEG or PNG file (told apart by their first bytes) to 1 (grey) or 3 (RGB)
+ * channels; grey from colour is 0.299 R + 0.587 G + 0.114 B. Transparent pixels are laid
+ * over black. A damaged or truncated file, even if most of it can be shown, is
+ * AGN_ERR_FORMAT; `name` is what the message calls it. `image` is untouched on failure. */
+int agn__image_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
+                      struct agn__image *image);
+
+/* The two formats, once agn__image_decode has told them apart; same contract. */
+int agn__jpeg_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
+                     struct agn__image *image);
+int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
+                    struct agn__image *image);
+
+/* Checks announced dimensions against the bounds above. */
+int agn__image_check_size(const char *name, unsigned long height, unsigned long width);
+
+/* Fits `image` to dst (height x width x its channels), aspect ratio ignored. Separable
+ * triangle filter around half-pixel centres: bilinear where the image grows; where it
+ * shrinks, as wide as the scale, so that every source pixel counts. Integer arithmetic
+ * with weights that sum to exactly 1: a flat image stays flat, results are the same
+ * everywhere. An image of the right size is copied. */
+int agn__image_resize(const struct agn__image *image, int height, int width, uint8_t *dst);
+
+#endif
