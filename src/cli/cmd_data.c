@@ -1,0 +1,199 @@
+/* `agilenn data`: what a data set holds. Reading it is src/data's work. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agilenn/data.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+
+enum { MAX_SIDE = 4096 };
+
+struct summary {
+    const struct agn_dataset_source *source;
+    const struct agn_dataset *dataset;
+    int *class_counts; /* dataset->classes */
+    double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS];
+    size_t memory_bytes;
+};
+
+/* "32x32x3" into height, width, channels. */
+static int parse_size(const char *text, struct agn_dataset_source *source)
+{
+    int sides[3];
+    const char *rest = text;
+    for (int i = 0; i < 3; i++) {
+        char *end = NULL;
+        long side = isdigit((unsigned char)*rest) ? strtol(rest, &end, 10) : 0;
+        if (side < 1 || side > (i < 2 ? MAX_SIDE : AGN_MAX_CHANNELS) || *end != (i < 2 ? 'x' : '\0'))
+            return agn__cli_usage_error("data", "--size %s: expected HEIGHTxWIDTHxCHANNELS, as in 32x32x3",
+                                        text);
+        sides[i] = (int)side;
+        rest = end + 1;
+    }
+    source->height = sides[0];
+    source->width = sides[1];
+    source->channels = sides[2];
+    return AGN_CLI_GO_ON;
+}
+
+static int summarise(const struct agn_dataset *dataset, struct summary *summary)
+{
+    summary->class_counts = agn_alloc((size_t)dataset->classes, sizeof *summary->class_counts);
+    if (!summary->class_counts)
+        return AGN_ERR_MEMORY;
+    for (int i = 0; i < dataset->count; i++) {
+        if (dataset->labels[i] >= dataset->classes)
+            return agn_fail(AGN_ERR_FORMAT, "image %d has label %d, expected less than %d", i,
+                            dataset->labels[i], dataset->classes);
+        summary->class_counts[dataset->labels[i]]++;
+    }
+    agn_dataset_statistics(dataset, summary->mean, summary->std);
+    size_t pixels = (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
+    summary->memory_bytes = (size_t)dataset->count * (pixels + sizeof *dataset->labels);
+    summary->dataset = dataset;
+    return AGN_OK;
+}
+
+static void print_channels(FILE *text, const char *name, const double *values, int channels)
+{
+    fprintf(text, "%-9s", name);
+    for (int channel = 0; channel < channels; channel++)
+        fprintf(text, " %9.3f", values[channel]);
+    fprintf(text, "\n");
+}
+
+static int print_text(const struct summary *summary)
+{
+    const struct agn_dataset *dataset = summary->dataset;
+    FILE *text = agn__cli_text_stream(false);
+    fprintf(text, "data set  %s (%s, %s)\n", summary->source->path, summary->source->format,
+            summary->source->split);
+    fprintf(text, "images    %d of %dx%dx%d (height x width x channels), %.1f MiB in memory\n",
+            dataset->count, dataset->height, dataset->width, dataset->channels,
+            (double)summary->memory_bytes / 1048576.0);
+    print_channels(text, "mean", summary->mean, dataset->channels);
+    print_channels(text, "std", summary->std, dataset->channels);
+    fprintf(text, "classes   %d\n", dataset->classes);
+    for (int label = 0; label < dataset->classes; label++)
+        fprintf(text, "  %8d  %s\n", summary->class_counts[label], dataset->class_names[label]);
+    return AGN_CLI_SUCCESS;
+}
+
+/* NULL when memory runs out, as with all of jansson's constructors. */
+static json_t *json_from_channels(const double *values, int channels)
+{
+    json_t *array = json_array();
+    for (int channel = 0; channel < channels; channel++)
+        if (json_array_append_new(array, json_real(values[channel]))) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+static json_t *json_from_classes(const struct summary *summary)
+{
+    json_t *array = json_array();
+    for (int label = 0; label < summary->dataset->classes; label++) {
+        json_t *name = agn__cli_json_string(summary->dataset->class_names[label]);
+        json_t *row = json_pack("{s:o, s:i}", "name", name, "images", summary->class_counts[label]);
+        if (json_array_append_new(array, row)) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static int print_json(const struct summary *summary)
+{
+    const struct agn_dataset *dataset = summary->dataset;
+    json_t *object = json_pack("{s:s, s:o, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:I, s:o}", "format",
+                               summary->source->format, "path", agn__cli_json_string(summary->source->path),
+                               "split", summary->source->split, "images", dataset->count, "height",
+                               dataset->height, "width", dataset->width, "channels", dataset->channels,
+                               "mean", json_from_channels(summary->mean, dataset->channels), "std",
+                               json_from_channels(summary->std, dataset->channels), "memory_bytes",
+                               (json_int_t)summary->memory_bytes, "classes", json_from_classes(summary));
+    return agn__cli_print_json("data", object);
+}
+
+static int report(const struct agn_dataset_source *source, bool json)
+{
+    struct agn_dataset *dataset = NULL;
+    struct summary summary = {.source = source};
+    int status = agn_dataset_open(source, &dataset);
+    if (status >= 0)
+        status = summarise(dataset, &summary);
+    int code;
+    if (status < 0)
+        code = agn__cli_fail("data", status);
+    else
+        code = json ? print_json(&summary) : print_text(&summary);
+    agn_free(summary.class_counts);
+    agn_dataset_free(dataset);
+    return code;
+}
+
+int agn__cmd_data(int argc, char **argv)
+{
+    static const char *const formats[] = {"idx", "folder", NULL};
+    static const char *const splits[] = {"train", "test", NULL};
+    struct agn_dataset_source source = {.format = "idx", .split = "train"};
+    const char *size = NULL;
+    bool json = false;
+    const struct agn_cli_option options[] = {
+        {.name = "format",
+         .metavar = "NAME",
+         .help = "idx: files like train-images-idx3-ubyte.gz; folder: PATH/SPLIT/CLASS/*.jpg or *.png",
+         .type = AGN_CLI_STRING,
+         .string = &source.format,
+         .choices = formats},
+        {.name = "path",
+         .metavar = "DIR",
+         .help = "the folder that holds the data set",
+         .type = AGN_CLI_STRING,
+         .string = &source.path,
+         .required = true},
+        {.name = "size",
+         .metavar = "HxWxC",
+         .help = "expected height, width and channels; images of class folders are resized to it "
+                 "(needed there; 28x28x1 for idx)",
+         .type = AGN_CLI_STRING,
+         .string = &size},
+        {.name = "split",
+         .metavar = "NAME",
+         .help = "train or test",
+         .type = AGN_CLI_STRING,
+         .string = &source.split,
+         .choices = splits},
+        {.name = "limit",
+         .metavar = "N",
+         .help = "look at N images spread evenly over the set; 0 = all",
+         .type = AGN_CLI_INT,
+         .integer = &source.limit,
+         .min = 0,
+         .max = 1e9},
+        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &json},
+    };
+    const struct agn_cli_command command = {
+        .name = "data",
+        .usage = "--path DIR [options]",
+        .description =
+            "Reads a data set whole, as training would, and says what it holds: images, classes, images "
+            "per class, mean and standard deviation of each channel, memory.",
+        .example = "  agilenn data --path /usr/share/datasets/fashion-mnist --split test\n"
+                   "  agilenn data --format folder --path cifar10-jpeg --size 32x32x3 --json",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+    };
+    int code = agn__cli_parse(&command, argc, argv);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    if (!size && strcmp(source.format, "folder") == 0)
+        return agn__cli_usage_error("data",
+                                    "--size HxWxC is missing: images of class folders are resized to it");
+    code = parse_size(size ? size : "28x28x1", &source);
+    return code == AGN_CLI_GO_ON ? report(&source, json) : code;
+}

@@ -1,0 +1,90 @@
+/* The help text of a subcommand, made from its description and option table. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/options.h"
+
+enum { LINE_COLUMNS = 80, HELP_COLUMN = 26 };
+
+void agn__cli_print_wrapped(FILE *stream, const char *text, int column, int indent)
+{
+    bool line_empty = true;
+    while (*text) {
+        if (*text == '\n') {
+            fputc('\n', stream);
+            text++;
+            if (*text && *text != '\n')
+                fprintf(stream, "%*s", indent, "");
+            column = indent;
+            line_empty = true;
+            continue;
+        }
+        if (*text == ' ') {
+            text++;
+            continue;
+        }
+        int word = (int)strcspn(text, " \n");
+        if (!line_empty && column + 1 + word > LINE_COLUMNS) {
+            fprintf(stream, "\n%*s", indent, "");
+            column = indent;
+            line_empty = true;
+        }
+        if (!line_empty) {
+            fputc(' ', stream);
+            column++;
+        }
+        fprintf(stream, "%.*s", word, text);
+        column += word;
+        text += word;
+        line_empty = false;
+    }
+    fputc('\n', stream);
+}
+
+/* What follows the help of an option: that it is required, its default, or that it may be repeated. */
+static void describe_default(char *text, size_t size, const struct agn_cli_option *option)
+{
+    text[0] = '\0';
+    if (option->required)
+        snprintf(text, size, " (required)");
+    else if (option->type == AGN_CLI_STRING && *option->string)
+        snprintf(text, size, " (default: %s)", *option->string);
+    else if (option->type == AGN_CLI_INT)
+        snprintf(text, size, " (default: %d)", *option->integer);
+    else if (option->type == AGN_CLI_DOUBLE)
+        snprintf(text, size, " (default: %g)", *option->real);
+    else if (option->type == AGN_CLI_LIST)
+        snprintf(text, size, " (may be repeated)");
+}
+
+static void print_row(FILE *stream, const char *head, const char *help)
+{
+    int column = fprintf(stream, "  %s", head);
+    if (column > HELP_COLUMN - 2) {
+        fputc('\n', stream);
+        column = 0;
+    }
+    fprintf(stream, "%*s", HELP_COLUMN - column, "");
+    agn__cli_print_wrapped(stream, help, HELP_COLUMN, HELP_COLUMN);
+}
+
+void agn__cli_print_help(FILE *stream, const struct agn_cli_command *command)
+{
+    fprintf(stream, "usage: agilenn %s %s\n\n", command->name, command->usage);
+    agn__cli_print_wrapped(stream, command->description, 0, 0);
+    fprintf(stream, "\nOptions:\n");
+    for (int i = 0; i < command->option_count; i++) {
+        const struct agn_cli_option *option = &command->options[i];
+        char head[128];
+        char fallback[256];
+        char help[1024];
+        snprintf(head, sizeof head, "--%s%s%s", option->name, option->metavar ? " " : "",
+                 option->metavar ? option->metavar : "");
+        describe_default(fallback, sizeof fallback, option);
+        snprintf(help, sizeof help, "%s%s", option->help, fallback);
+        print_row(stream, head, help);
+    }
+    print_row(stream, "--verbose", "log debug lines to stderr");
+    print_row(stream, "-h, --help", "show this text");
+    fprintf(stream, "\nExample:\n%s\n", command->example);
+}

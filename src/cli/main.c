@@ -1,0 +1,121 @@
+/* `agilenn`: finds the subcommand, installs the signal handlers, checks that the output was written.
+ * The work is in cmd_<name>.c, one file a subcommand. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agilenn/base.h"
+#include "agn_build.h"
+#include "cli/cli.h"
+#include "cli/nearest.h"
+#include "cli/options.h"
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+    {"data", "say what a data set holds", agn__cmd_data},
+};
+
+static void print_overview(FILE *stream)
+{
+    fprintf(stream, "usage: agilenn COMMAND [options]\n\n");
+    agn__cli_print_wrapped(
+        stream,
+        "Splits an image classifier between a microcontroller and a server: trains it with "
+        "explainable AI, exports it to int8, serves and runs it.",
+        0, 0);
+    fprintf(stream, "\nCommands:\n");
+    for (size_t i = 0; i < AGN_COUNT_OF(commands); i++)
+        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(stream, "\nOptions:\n"
+                    "  -h, --help    show this text\n"
+                    "  --version     show version and commit\n\n"
+                    "'agilenn help COMMAND' or 'agilenn COMMAND --help' says more about a command.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < AGN_COUNT_OF(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[AGN_COUNT_OF(commands) + 3] = {"help", "--help", "--version"};
+    int count = 3;
+    for (size_t i = 0; i < AGN_COUNT_OF(commands); i++)
+        names[count++] = commands[i].name;
+    const char *nearest = agn__cli_nearest(name, names, count);
+    fprintf(stderr, "agilenn: unknown %s '%s'%s%s%s (see agilenn --help)\n",
+            name[0] == '-' ? "option" : "command", name, nearest ? "; did you mean " : "",
+            nearest ? nearest : "", nearest ? "?" : "");
+    return AGN_CLI_USAGE;
+}
+
+static int help_on(int argc, char **argv)
+{
+    if (argc == 0) {
+        print_overview(stdout);
+        return AGN_CLI_SUCCESS;
+    }
+    const struct command *command = find_command(argv[0]);
+    if (!command)
+        return unknown_command(argv[0]);
+    char help[] = "--help";
+    char *arguments[] = {argv[0], help, NULL};
+    return command->run(2, arguments);
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return AGN_CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help_on(0, NULL);
+    if (strcmp(argv[1], "help") == 0)
+        return help_on(argc - 2, argv + 2);
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("agilenn %s (%s)\n", AGN_VERSION, AGN_COMMIT);
+        return AGN_CLI_SUCCESS;
+    }
+    const struct command *command = find_command(argv[1]);
+    return command ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    agn_interrupt_request();
+}
+
+/* The first Ctrl-C asks the running work to save and end; a second one kills it. */
+static void install_signal_handlers(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART | (int)SA_RESETHAND;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    install_signal_handlers();
+    agn__cli_log_to_stderr(false);
+    int code = run(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == AGN_CLI_SUCCESS) {
+        fprintf(stderr, "agilenn: cannot write to standard output\n");
+        code = AGN_CLI_FAILURE;
+    }
+    return code;
+}

@@ -1,0 +1,137 @@
+#!/bin/sh
+# The command line as a user meets it: help, exit codes, messages, `agilenn data` on small data sets.
+set -eu
+
+bin=${AGN_BIN:?path of agilenn}
+tmp=${AGN_TEST_TMP:?a folder for this test}
+
+die() {
+    echo "FAILED: $*" >&2
+    echo "-- stdout:" >&2
+    cat "$tmp/out" >&2
+    echo "-- stderr:" >&2
+    cat "$tmp/err" >&2
+    exit 1
+}
+
+# run EXPECTED_EXIT_CODE ARGUMENT...
+run() {
+    expected=$1
+    shift
+    code=0
+    "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
+    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
+}
+
+out_has() { grep -qF -e "$1" "$tmp/out" || die "stdout lacks '$1'"; }
+err_has() { grep -qF -e "$1" "$tmp/err" || die "stderr lacks '$1'"; }
+out_empty() { [ ! -s "$tmp/out" ] || die "stdout should be empty"; }
+err_empty() { [ ! -s "$tmp/err" ] || die "stderr should be empty"; }
+one_line() { [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "stderr should be one line"; }
+
+# -- the overview
+run 0 --help
+out_has "usage: agilenn COMMAND"
+err_empty
+cp "$tmp/out" "$tmp/overview"
+run 0 help
+cmp -s "$tmp/out" "$tmp/overview" || die "'help' and '--help' differ"
+run 2
+out_empty
+err_has "usage: agilenn COMMAND"
+run 0 --version
+grep -Eq '^agilenn [0-9]+\.[0-9]+\.[0-9]+ \([0-9a-f]+(-dirty)?\)$|^agilenn [0-9.]+ \(unknown\)$' "$tmp/out" ||
+    die "unexpected version line"
+
+# -- every command explains itself, with an example, within 80 columns
+commands=$(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$tmp/overview")
+[ -n "$commands" ] || die "no commands in the overview"
+for command in $commands; do
+    run 0 "$command" --help
+    err_empty
+    out_has "usage: agilenn $command"
+    out_has "Example:"
+    out_has "--help"
+    awk 'length($0) > 80 && !/^  agilenn/ { exit 1 }' "$tmp/out" || die "help of $command is wider than 80 columns"
+    cp "$tmp/out" "$tmp/help"
+    run 0 help "$command"
+    cmp -s "$tmp/out" "$tmp/help" || die "'help $command' and '$command --help' differ"
+    run 2 "$command" --no-such-option
+    out_empty
+    one_line
+    err_has "agilenn $command: unknown option --no-such-option"
+done
+
+# -- wrong words
+run 2 dta
+out_empty
+one_line
+err_has "unknown command 'dta'; did you mean data?"
+run 2 --versoin
+err_has "unknown option '--versoin'; did you mean --version?"
+run 2 help dtaa
+err_has "did you mean data?"
+run 2 qqqqqqqq
+err_has "unknown command 'qqqqqqqq' (see agilenn --help)"
+
+# -- data: the command line
+run 2 data
+err_has "--path DIR is missing"
+run 2 data --path x --sizee 1x1x1
+err_has "did you mean --size?"
+run 2 data --path x --format idz
+err_has "did you mean idx?"
+run 2 data --path x --split tset
+err_has "did you mean test?"
+for size in 28x28 28x28x1x1 0x28x1 28x28x9 28x-28x1 28x28x1x 5000x1x1 99999999999999999999x1x1 " 28x28x1" ""; do
+    run 2 data --path x --size "$size"
+    out_empty
+    one_line
+    err_has "expected HEIGHTxWIDTHxCHANNELS"
+done
+run 2 data --path x --format folder
+err_has "--size HxWxC is missing"
+run 2 data --path x --limit -1
+err_has "--limit -1: expected a whole number from 0"
+
+# -- data: a set that is not there, one that is broken, one that is right
+run 1 data --path "$tmp/nowhere"
+out_empty
+one_line
+err_has "$tmp/nowhere"
+
+# Two classes, three 2x2 grey images: 0 0 0 0, 10 20 30 40, 255 255 255 255.
+mkdir "$tmp/set"
+printf '\000\000\010\003\000\000\000\003\000\000\000\002\000\000\000\002\000\000\000\000\012\024\036\050\377\377\377\377' \
+    >"$tmp/set/train-images-idx3-ubyte"
+printf '\000\000\010\001\000\000\000\003\000\001\001' >"$tmp/set/train-labels-idx1-ubyte"
+run 0 data --path "$tmp/set" --size 2x2x1
+err_empty
+out_has "3 of 2x2x1"
+run 0 data --path "$tmp/set" --size 2x2x1 --json
+err_empty
+# mean = (0 + 100 + 1020) / 12 = 93.33
+for field in '"images": 3,' '"height": 2,' '"channels": 1,' '"format": "idx",' '"split": "train",' '"name": "1",' \
+    '"images": 2' '93.3333333'; do
+    out_has "$field"
+done
+run 1 data --path "$tmp/set" --size 3x3x1
+out_empty
+one_line
+run 1 data --path "$tmp/set" --size 2x2x1 --split test
+one_line
+head -c 20 "$tmp/set/train-images-idx3-ubyte" >"$tmp/short"
+mv "$tmp/short" "$tmp/set/train-images-idx3-ubyte"
+run 1 data --path "$tmp/set" --size 2x2x1
+out_empty
+one_line
+err_has "train-images-idx3-ubyte"
+
+# -- output that cannot be written is a failure
+if [ -w /dev/full ]; then
+    code=0
+    "$bin" --help >/dev/full 2>"$tmp/err" || code=$?
+    [ "$code" -eq 1 ] || die "--help into a full disk: exit code $code, expected 1"
+    err_has "cannot write"
+fi
+echo "command line: all as expected"
