@@ -113,8 +113,9 @@ struct agn_progress {
 };
 typedef void agn_progress_fn(void *user, const struct agn_progress *progress);
 
-/* A terminal printer for agn_progress_fn: rewrites one line on a tty, prints a
- * line per epoch otherwise. `user` is a FILE *. */
+/* A terminal printer for agn_progress_fn: rewrites one line on a tty, prints a line per
+ * epoch or per ten seconds otherwise; figures that are NAN or 0 are left out. `user` is a
+ * FILE *. Call it from one thread. */
 void agn_progress_print(void *user, const struct agn_progress *progress);
 
 /* ---- named tensors in a file: the safetensors format -------------------------
@@ -128,7 +129,7 @@ struct agn_tensor_view {
     enum agn_dtype dtype;
     int rank;
     int64_t dims[6];
-    void *data; /* reading: points into the file's memory */
+    void *data; /* reading: 64-byte aligned, points into the file's memory */
     size_t size_bytes;
 };
 
@@ -140,11 +141,16 @@ struct agn_tensor_file {
     uint8_t *memory; /* owned; NULL when the caller owns the tensors' data */
 };
 
-/* Every offset, shape and size is checked; a bad file gives AGN_ERR_FORMAT and says
- * which tensor. `file` is freed with agn_tensor_file_free. */
+/* Every offset, shape and size is checked; a bad file gives AGN_ERR_FORMAT (an unknown
+ * type or too many dimensions AGN_ERR_UNSUPPORTED) and says which tensor. Tensors come in
+ * the order of their data, which is copied: `data` need not outlive the call. `file` is
+ * freed with agn_tensor_file_free. */
 int agn_tensor_file_read(const char *path, struct agn_tensor_file *file);
 int agn_tensor_file_parse(const uint8_t *data, size_t size_bytes, struct agn_tensor_file *file);
+/* The caller owns all that `file` points to. Wide types are written first, so that each
+ * tensor is aligned to its type within the file. */
 int agn_tensor_file_write(const char *path, const struct agn_tensor_file *file);
+/* NULL when there is none of that name. */
 const struct agn_tensor_view *agn_tensor_file_find(const struct agn_tensor_file *file, const char *name);
 const char *agn_tensor_file_metadata(const struct agn_tensor_file *file, const char *key);
 void agn_tensor_file_free(struct agn_tensor_file *file);
