@@ -1,0 +1,207 @@
+/* The compute engine: graphs, parameters and planned networks.
+ *
+ * A *graph* is a static list of operators with fixed shapes. A *parameter store* holds
+ * the weights that graphs name. A *net* is a graph planned for one batch size: all
+ * memory in one arena and all primitives are made at creation, and a pass allocates
+ * nothing. Several nets may share one parameter store.
+ *
+ * Tensors at a net's borders are plain float32, NHWC: (batch, height, width, channels).
+ * What lies between is the engine's business.
+ *
+ * Determinism: for a given number of OpenMP threads, every pass gives the same bits. */
+#ifndef AGILENN_NN_H
+#define AGILENN_NN_H
+
+#include "agilenn/base.h"
+
+/* ---- graphs -------------------------------------------------------------- */
+
+enum { AGN_MAX_OPS = 512, AGN_NAME_BYTES = 64 };
+
+enum agn_op_type {
+    AGN_OP_INPUT,     /* the net's source */
+    AGN_OP_CONV,      /* full or depthwise convolution, weights (oc, ic/groups, kh, kw), optional bias */
+    AGN_OP_BATCHNORM, /* per-channel batch normalisation, optionally followed by ReLU6 */
+    AGN_OP_RELU6,     /* min(max(x, 0), 6) */
+    AGN_OP_ADD,       /* element-wise sum of two tensors of one shape */
+    AGN_OP_POOL,      /* average over a grid x grid partition; grid 1 is global average pooling */
+    AGN_OP_DENSE,     /* fully connected, weights (oc, h*w*ic) over the NHWC-flattened source, bias */
+    AGN_OP_TYPES
+};
+
+struct agn_shape {
+    int height, width, channels;
+};
+
+struct agn_op_spec {
+    enum agn_op_type type;
+    char name[AGN_NAME_BYTES]; /* prefix of its parameters, e.g. "remote.block1.expand" */
+    int src[2];                /* earlier operators; src[1] is -1 unless the type is ADD */
+    int oc, kernel, stride, pad;
+    bool depthwise, bias;   /* CONV */
+    bool relu6;             /* BATCHNORM */
+    int grid;               /* POOL: cell i covers rows floor(i*h/grid) .. ceil((i+1)*h/grid) - 1 */
+    struct agn_shape shape; /* of the result; filled in by the graph functions */
+};
+
+struct agn_graph {
+    int count; /* the last operator is the result */
+    struct agn_op_spec ops[AGN_MAX_OPS];
+};
+
+/* Each function appends an operator and returns its index, or a status < 0. */
+int agn_graph_init(struct agn_graph *graph, struct agn_shape input);
+int agn_graph_conv(struct agn_graph *graph, int src, const char *name, int oc, int kernel, int stride,
+                   bool bias);
+int agn_graph_depthwise(struct agn_graph *graph, int src, const char *name, int kernel, int stride);
+int agn_graph_batchnorm(struct agn_graph *graph, int src, const char *name, bool relu6);
+int agn_graph_relu6(struct agn_graph *graph, int src);
+int agn_graph_add(struct agn_graph *graph, int src0, int src1);
+int agn_graph_pool(struct agn_graph *graph, int src, int grid);
+int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
+
+/* Appends the network that `text` describes: blocks separated by blanks, each a kind
+ * followed by letter-number pairs in any order:
+ *   conv   c16 k3 s2 ("conv:c16:k3:s2")  convolution + BN + ReLU6
+ *   dw     k3 s1                         depthwise convolution + BN + ReLU6
+ *   mb     c32 e4 k3 s2 n2               n inverted residuals (MobileNetV2); the first has stride s
+ *   pool   g1                            average pooling to a g x g grid
+ * Defaults: k3 s1 n1 e6 g1. A `conv` with letter l1 has no ReLU6 (linear). Parameters are
+ * named PREFIX.0, PREFIX.1, ... by block. Returns the index of the last operator. */
+int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const char *text);
+
+struct agn_shape agn_graph_input_shape(const struct agn_graph *graph);
+struct agn_shape agn_graph_output_shape(const struct agn_graph *graph);
+/* Multiply-accumulates of one operator for one image. */
+int64_t agn_op_macs(const struct agn_graph *graph, int op);
+const char *agn_op_type_name(enum agn_op_type type);
+
+/* ---- parameters ------------------------------------------------------------- */
+
+struct agn_param {
+    char name[AGN_NAME_BYTES + 16];
+    int rank, dims[4];
+    size_t offset, count; /* in floats, into the store's arrays */
+    bool trainable;       /* false: a running statistic */
+    bool decay;           /* weight decay applies */
+};
+
+/* Named float arrays; `value`, `grad` and `momentum` run in parallel. */
+struct agn_params {
+    int count, capacity;
+    struct agn_param *list;
+    size_t total; /* floats */
+    float *value, *grad, *momentum;
+    uint64_t version; /* raised by whoever changes values: nets then reload their copies */
+};
+
+/* Declares the parameters of `graph` and initialises them: He-normal convolutions (fan-out),
+ * BN at identity, dense layers at zero mean and 1/sqrt(fan-in) deviation. */
+int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_params **params);
+void agn_params_free(struct agn_params *params);
+const struct agn_param *agn_params_find(const struct agn_params *params, const char *name);
+/* Values of a parameter, or NULL when there is none of that name. */
+float *agn_params_values(struct agn_params *params, const char *name);
+/* Copies into `dst` every parameter of `src` with the same name and shape; returns how many. */
+int agn_params_copy(struct agn_params *dst, const struct agn_params *src);
+/* The same from/to a tensor file. Loading demands every parameter: a missing or wrong one is
+ * named in the error. With `momentum`, reads/writes "momentum.NAME" as well. Saving appends views
+ * (pointing into `params`) to file->tensors. */
+int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum);
+int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
+
+/* ---- nets ---------------------------------------------------------------------- */
+
+enum agn_net_mode {
+    AGN_NET_TRAIN, /* BN normalises by the batch and updates its running statistics */
+    AGN_NET_FROZEN /* BN by running statistics, folded into the convolution before it */
+};
+
+enum {
+    AGN_PASS_BACKWARD = 1,       /* also plan backward (TRAIN: weight gradients too) */
+    AGN_PASS_TANGENT = 2,        /* also plan tangent and tangent-backward (FROZEN only) */
+    AGN_PASS_INPUT_GRADIENT = 4, /* backward reaches the input */
+};
+
+struct agn_net_config {
+    const struct agn_graph *graph; /* copied */
+    struct agn_params *params;     /* must outlive the net */
+    int batch;
+    enum agn_net_mode mode;
+    unsigned passes;
+    float bn_momentum; /* weight of the new batch in running statistics; 0 = 0.1 */
+};
+
+struct agn_net;
+
+int agn_net_create(const struct agn_net_config *config, struct agn_net **net);
+void agn_net_free(struct agn_net *net);
+
+/* Border tensors, in the net's arena. The caller writes the sources before a pass:
+ *   forward:          input               -> output
+ *   backward:         diff_output         -> diff_input, and grad of the parameters (overwritten)
+ *   tangent:          tangent_input       -> tangent_output      (needs the forward values)
+ *   tangent-backward: tangent_diff_output -> tangent_diff_input: the derivative, along the tangent's
+ *                     direction, of what backward computes; with the loss's own tangent as source
+ *                     it is a Hessian-vector product
+ * Forward and backward results stay valid until the next forward. */
+float *agn_net_input(struct agn_net *net);
+const float *agn_net_output(const struct agn_net *net);
+float *agn_net_diff_output(struct agn_net *net);
+const float *agn_net_diff_input(const struct agn_net *net);
+float *agn_net_tangent_input(struct agn_net *net);
+const float *agn_net_tangent_output(const struct agn_net *net);
+float *agn_net_tangent_diff_output(struct agn_net *net);
+const float *agn_net_tangent_diff_input(const struct agn_net *net);
+
+/* Forward reloads the parameters first when their version has changed. */
+int agn_net_forward(struct agn_net *net);
+int agn_net_backward(struct agn_net *net);
+int agn_net_tangent(struct agn_net *net);
+int agn_net_tangent_backward(struct agn_net *net);
+
+int agn_net_batch(const struct agn_net *net);
+struct agn_shape agn_net_input_shape(const struct agn_net *net);
+struct agn_shape agn_net_output_shape(const struct agn_net *net);
+size_t agn_net_arena_bytes(const struct agn_net *net);
+
+/* Threads used by all nets of the process; 0 = what OpenMP finds. */
+void agn_nn_set_threads(int threads);
+int agn_nn_threads(void);
+
+/* ---- softmax cross-entropy: the four passes of the loss ---------------------------
+ * logits, prob, diff: (n, classes). A label < 0 marks a row to skip: loss 0, gradient 0. */
+
+/* loss[i] (may be NULL) of each row, and prob = softmax(logits). */
+void agn_softmax_ce_forward(const float *logits, const int32_t *labels, int n, int classes, float *prob,
+                            float *loss);
+/* diff = scale * (prob - onehot(label)). */
+void agn_softmax_ce_backward(const float *prob, const int32_t *labels, int n, int classes, float scale,
+                             float *diff);
+/* loss_dot[i] = (prob - onehot) . tangent. */
+void agn_softmax_ce_tangent(const float *prob, const int32_t *labels, const float *tangent, int n,
+                            int classes, float *loss_dot);
+/* diff_dot = (diag(prob) - prob prob^T) tangent: the derivative of backward (scale 1) along `tangent`. */
+void agn_softmax_ce_tangent_backward(const float *prob, const int32_t *labels, const float *tangent, int n,
+                                     int classes, float *diff_dot);
+
+/* ---- quantiser ---------------------------------------------------------------------
+ * 8 centroids in [0, 6), centroid 0 fixed at 0, ascending. Hard assignment to the nearest. */
+
+enum { AGN_LEVELS = 8 };
+
+/* Nearest centroid of each of `count` values; symbols and values may be NULL. */
+void agn_quantise(const float centroids[AGN_LEVELS], const float *src, size_t count, uint8_t *symbols,
+                  float *dst);
+
+/* ---- optimiser ------------------------------------------------------------------------
+ * SGD with momentum and decoupled weight decay (SGDW, Loshchilov & Hutter 2019):
+ *   m = momentum*m + g;  w -= rate*(m [+ g look-ahead when nesterov]) + rate*decay*w
+ * on the trainable parameters; raises params->version. */
+struct agn_sgd {
+    float rate, momentum, decay;
+    bool nesterov;
+};
+void agn_sgd_step(struct agn_params *params, const struct agn_sgd *sgd);
+
+#endif

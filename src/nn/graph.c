@@ -1,0 +1,89 @@
+/* Graphs: lists of operators with shapes. The operators themselves are in op_*.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/net_internal.h"
+
+const struct agn__op_class *const agn__op_table[AGN_OP_TYPES] = {
+    [AGN_OP_INPUT] = &agn__op_input, [AGN_OP_CONV] = &agn__op_conv, [AGN_OP_BATCHNORM] = &agn__op_batchnorm,
+    [AGN_OP_RELU6] = &agn__op_relu6, [AGN_OP_ADD] = &agn__op_add,   [AGN_OP_POOL] = &agn__op_pool,
+    [AGN_OP_DENSE] = &agn__op_dense,
+};
+
+enum { MAX_SIDE = 4096, MAX_WIDTH_CHANNELS = 65536 };
+
+static int input_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
+{
+    (void)graph;
+    (void)spec; /* given by agn_graph_init */
+    return AGN_OK;
+}
+
+const struct agn__op_class agn__op_input = {.name = "input", .shape = input_shape};
+
+const char *agn_op_type_name(enum agn_op_type type)
+{
+    return type < AGN_OP_TYPES ? agn__op_table[type]->name : "unknown";
+}
+
+static bool shape_is_sane(struct agn_shape shape)
+{
+    return shape.height >= 1 && shape.width >= 1 && shape.channels >= 1 && shape.height <= MAX_SIDE &&
+           shape.width <= MAX_SIDE && shape.channels <= MAX_WIDTH_CHANNELS;
+}
+
+int agn_graph_init(struct agn_graph *graph, struct agn_shape input)
+{
+    if (!shape_is_sane(input)) {
+        return agn_fail(AGN_ERR_RANGE, "a network input of %dx%dx%d is not possible", input.height,
+                        input.width, input.channels);
+    }
+    memset(graph, 0, sizeof(*graph));
+    graph->count = 1;
+    graph->ops[0] = (struct agn_op_spec){.type = AGN_OP_INPUT, .src = {-1, -1}, .shape = input};
+    return 0;
+}
+
+int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec)
+{
+    struct agn_op_spec *op = &graph->ops[graph->count];
+    if (graph->count >= AGN_MAX_OPS) {
+        return agn_fail(AGN_ERR_RANGE, "a network has at most %d operators", AGN_MAX_OPS);
+    }
+    for (int s = 0; s < 2; s++) {
+        bool wanted = s == 0 || spec->type == AGN_OP_ADD;
+        if (wanted ? spec->src[s] < 0 || spec->src[s] >= graph->count : spec->src[s] != -1) {
+            return agn_fail(AGN_ERR_ARG, "operator %d (%s): source %d is not an earlier operator",
+                            graph->count, agn_op_type_name(spec->type), s);
+        }
+    }
+    *op = *spec;
+    int status = agn__op_table[spec->type]->shape(graph, op);
+    if (status < 0) {
+        return status;
+    }
+    if (!shape_is_sane(op->shape)) {
+        return agn_fail(AGN_ERR_RANGE,
+                        "operator %d (%s %s) would give a %dx%dx%d tensor; check kernel and stride",
+                        graph->count, agn_op_type_name(spec->type), spec->name, op->shape.height,
+                        op->shape.width, op->shape.channels);
+    }
+    return graph->count++;
+}
+
+struct agn_shape agn_graph_input_shape(const struct agn_graph *graph)
+{
+    return graph->ops[0].shape;
+}
+
+struct agn_shape agn_graph_output_shape(const struct agn_graph *graph)
+{
+    return graph->ops[graph->count - 1].shape;
+}
+
+int64_t agn_op_macs(const struct agn_graph *graph, int op)
+{
+    const struct agn_op_spec *spec = &graph->ops[op];
+    const struct agn__op_class *cls = agn__op_table[spec->type];
+    return cls->macs == NULL ? 0 : cls->macs(graph, spec);
+}

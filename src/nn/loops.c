@@ -1,0 +1,72 @@
+/* Element-wise loops of the engine, split over threads. */
+#include <omp.h>
+
+#include "nn/net_internal.h"
+
+static int thread_setting;
+
+void agn_nn_set_threads(int threads)
+{
+    thread_setting = threads;
+    if (threads > 0) {
+        omp_set_num_threads(threads);
+    }
+}
+
+int agn_nn_threads(void)
+{
+    return thread_setting > 0 ? thread_setting : omp_get_max_threads();
+}
+
+AGN_SIMD static void add_part(float *restrict dst, const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        dst[i] = a[i] + b[i];
+    }
+}
+
+AGN_SIMD static void add_to_part(float *restrict dst, const float *restrict src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        dst[i] += src[i];
+    }
+}
+
+AGN_SIMD static void mask_part(float *restrict diff, const float *restrict value, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        diff[i] = value[i] > 0.0F && value[i] < 6.0F ? diff[i] : 0.0F;
+    }
+}
+
+enum { GRAIN = 1024 }; /* floats */
+
+void agn__add_to(float *dst, const float *src, size_t count)
+{
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(count, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        add_to_part(dst + begin, src + begin, end - begin);
+    }
+}
+
+void agn__add(float *dst, const float *a, const float *b, size_t count)
+{
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(count, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        add_part(dst + begin, a + begin, b + begin, end - begin);
+    }
+}
+
+void agn__relu6_mask(float *diff, const float *value, size_t count)
+{
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(count, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        mask_part(diff + begin, value + begin, end - begin);
+    }
+}

@@ -1,0 +1,485 @@
+/* Nets: a graph planned for one batch size, and its passes.
+ *
+ * Planning: find which BN fold into convolutions, decide how gradients flow along each edge,
+ * give each tensor a lifetime over the passes, let operators make their primitives, place all
+ * memory, hand out addresses. */
+#include <string.h>
+
+#include "nn/net_internal.h"
+
+/* ---- memory --------------------------------------------------------------- */
+
+int agn__time(const struct agn_net *net, enum agn__pass pass, int index)
+{
+    int ops = net->graph.count;
+    bool reverse = pass == AGN__BACKWARD || pass == AGN__TANGENT_BACKWARD;
+    return (int)pass * ops + (reverse ? ops - 1 - index : index);
+}
+
+int agn__net_buffer(struct agn_net *net, size_t size_bytes, int first, int last)
+{
+    if (net->buffer_count == net->buffer_capacity) {
+        return -1; /* cannot happen: the capacity covers every operator's requests */
+    }
+    net->buffers[net->buffer_count] =
+        (struct agn__buffer){.size_bytes = size_bytes, .first = first, .last = last};
+    return net->buffer_count++;
+}
+
+int agn__net_buffer_always(struct agn_net *net, size_t size_bytes)
+{
+    return agn__net_buffer(net, size_bytes, 0, AGN__PASSES * net->graph.count);
+}
+
+void *agn__net_address(const struct agn_net *net, int buffer)
+{
+    return buffer < 0 ? NULL : net->arena + net->buffers[buffer].offset;
+}
+
+/* ---- structure --------------------------------------------------------------- */
+
+static void make_nodes(struct agn_net *net)
+{
+    for (int i = 0; i < net->graph.count; i++) {
+        struct agn__node *node = &net->nodes[i];
+        struct agn__op *op = &net->ops[i];
+        const struct agn_op_spec *spec = &net->graph.ops[i];
+        node->shape = spec->shape;
+        node->floats = (size_t)net->batch * (size_t)spec->shape.height * (size_t)spec->shape.width *
+                       (size_t)spec->shape.channels;
+        node->value_buffer = node->diff_buffer = node->tangent_buffer = node->tangent_diff_buffer = -1;
+        node->producer = i;
+        node->gradient = i > 0 || (net->passes & AGN_PASS_INPUT_GRADIENT) != 0;
+        *op = (struct agn__op){
+            .spec = spec, .cls = agn__op_table[spec->type], .net = net, .index = i, .dst = node};
+        for (int s = 0; s < 2; s++) {
+            op->src[s] = spec->src[s] < 0 ? NULL : &net->nodes[spec->src[s]];
+            if (op->src[s] != NULL) {
+                op->src[s]->consumers++;
+                op->src[s]->last_consumer = i;
+            }
+        }
+    }
+}
+
+/* Frozen: a BN right after the convolution that it alone reads becomes part of it. */
+static void fold_batchnorms(struct agn_net *net)
+{
+    for (int i = 1; net->mode == AGN_NET_FROZEN && i < net->graph.count; i++) {
+        struct agn__op *bn = &net->ops[i], *conv = &net->ops[i - 1];
+        if (bn->spec->type == AGN_OP_BATCHNORM && conv->spec->type == AGN_OP_CONV &&
+            bn->spec->src[0] == i - 1 && conv->dst->consumers == 1) {
+            bn->absorbed = true;
+            conv->folded_bn = bn->spec;
+            conv->dst->consumers = 0; /* this tensor never exists */
+            conv->dst = bn->dst;
+            conv->dst->producer = conv->index;
+        }
+    }
+}
+
+static int check_structure(const struct agn_net *net)
+{
+    for (int i = 0; i < net->graph.count - 1; i++) {
+        const struct agn__op *op = &net->ops[i];
+        if (!op->absorbed && op->folded_bn == NULL && op->dst->consumers == 0) {
+            return agn_fail(AGN_ERR_ARG, "operator %d (%s %s) feeds nothing", i, op->cls->name,
+                            op->spec->name);
+        }
+    }
+    return AGN_OK;
+}
+
+static bool masks_diff_in_place(const struct agn__op *op)
+{
+    return op->folded_bn != NULL && op->folded_bn->relu6;
+}
+
+/* May the gradient of source `s` live in the memory of the ADD's own? Whoever else adds to that
+ * memory must run after the other source's producer has read it. */
+static bool can_share(const struct agn_net *net, const struct agn__op *add, int s)
+{
+    const struct agn__node *mine = add->src[s], *other = add->src[1 - s];
+    if (mine == &net->nodes[0] || mine == other) {
+        return false;
+    }
+    if (masks_diff_in_place(&net->ops[mine->producer]) && mine->producer > other->producer) {
+        return false;
+    }
+    for (int j = mine->producer + 1; j < net->graph.count; j++) {
+        const struct agn__op *reader = &net->ops[j];
+        bool reads = !reader->absorbed && (reader->src[0] == mine || reader->src[1] == mine);
+        if (reads && j != add->index && j > other->producer) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void decide_flows(struct agn_net *net)
+{
+    for (int i = 1; i < net->graph.count; i++) {
+        struct agn__op *op = &net->ops[i];
+        for (int s = 0; s < 2 && !op->absorbed && op->src[s] != NULL; s++) {
+            const struct agn__node *src = op->src[s];
+            bool first = src->last_consumer == i && !(s == 1 && op->src[0] == src);
+            op->flow[s] = !src->gradient ? AGN__FLOW_NONE : first ? AGN__FLOW_WRITE : AGN__FLOW_ADD;
+            if (op->flow[s] == AGN__FLOW_WRITE && op->cls->shares_diff && can_share(net, op, s)) {
+                op->flow[s] = AGN__FLOW_SHARE;
+            }
+        }
+    }
+}
+
+/* ---- lifetimes ------------------------------------------------------------------ */
+
+static int latest(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int value_lives_until(const struct agn_net *net, const struct agn__node *node)
+{
+    int last = agn__time(net, AGN__FORWARD, node->last_consumer);
+    const struct agn__op *maker = &net->ops[node->producer];
+    bool keep_own = maker->cls->keeps_dst || masks_diff_in_place(maker);
+    if ((net->passes & AGN_PASS_BACKWARD) == 0) {
+        return last;
+    }
+    if (keep_own) {
+        last = latest(last, agn__time(net, AGN__BACKWARD, node->producer));
+        if ((net->passes & AGN_PASS_TANGENT) != 0) {
+            last = latest(last, agn__time(net, AGN__TANGENT_BACKWARD, node->producer));
+        }
+    }
+    for (int j = node->producer + 1; j < net->graph.count; j++) {
+        const struct agn__op *reader = &net->ops[j];
+        if (reader->absorbed || (reader->src[0] != node && reader->src[1] != node)) {
+            continue;
+        }
+        if (net->mode == AGN_NET_TRAIN && reader->cls->keeps_src) {
+            last = latest(last, agn__time(net, AGN__BACKWARD, j));
+        }
+        if (reader->cls->keeps_second_order) {
+            last = latest(last, agn__time(net, AGN__TANGENT_BACKWARD, j));
+        }
+    }
+    return last;
+}
+
+static bool any_second_order(const struct agn_net *net)
+{
+    for (int i = 0; i < net->graph.count; i++) {
+        if (net->ops[i].cls->keeps_second_order) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void plan_node(struct agn_net *net, int index)
+{
+    struct agn__node *node = &net->nodes[index];
+    size_t bytes = node->floats * sizeof(float);
+    bool border = index == 0 || index == net->graph.count - 1, second = any_second_order(net);
+    int always = AGN__PASSES * net->graph.count, made = node->producer, used = node->last_consumer;
+    if (!border && node->consumers == 0) {
+        return;
+    }
+    node->value_buffer = agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__FORWARD, made),
+                                         border ? always : value_lives_until(net, node));
+    if ((net->passes & AGN_PASS_BACKWARD) != 0 && node->gradient) {
+        node->diff_buffer = agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__BACKWARD, used),
+                                            border || second ? always : agn__time(net, AGN__BACKWARD, made));
+    }
+    if ((net->passes & AGN_PASS_TANGENT) != 0) {
+        node->tangent_buffer =
+            agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__TANGENT, made),
+                            border || second ? always : agn__time(net, AGN__TANGENT, used));
+        if (node->gradient) {
+            node->tangent_diff_buffer =
+                agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__TANGENT_BACKWARD, used),
+                                border ? always : agn__time(net, AGN__TANGENT_BACKWARD, made));
+        }
+    }
+}
+
+/* `shared` takes the place of `own`: it must live as long as both. */
+static int merge(struct agn_net *net, int own, int shared)
+{
+    if (own < 0 || shared < 0) {
+        return own;
+    }
+    struct agn__buffer *a = &net->buffers[own], *b = &net->buffers[shared];
+    b->first = a->first < b->first ? a->first : b->first;
+    b->last = latest(a->last, b->last);
+    a->size_bytes = 0;
+    return shared;
+}
+
+/* From the last ADD to the first, so that chains of residual blocks share one buffer. */
+static void share_gradients(struct agn_net *net)
+{
+    for (int i = net->graph.count - 1; i > 0; i--) {
+        struct agn__op *op = &net->ops[i];
+        for (int s = 0; s < 2; s++) {
+            if (op->flow[s] == AGN__FLOW_SHARE) {
+                op->src[s]->diff_buffer = merge(net, op->src[s]->diff_buffer, op->dst->diff_buffer);
+                op->src[s]->tangent_diff_buffer =
+                    merge(net, op->src[s]->tangent_diff_buffer, op->dst->tangent_diff_buffer);
+            }
+        }
+    }
+}
+
+/* ---- creation ---------------------------------------------------------------------- */
+
+static int plan_operators(struct agn_net *net)
+{
+    for (int i = 1; i < net->graph.count; i++) {
+        struct agn__op *op = &net->ops[i];
+        int status = op->absorbed ? AGN_OK : op->cls->plan(op);
+        if (status < 0) {
+            return status;
+        }
+    }
+    return AGN_OK;
+}
+
+static int place_memory(struct agn_net *net)
+{
+    net->arena_bytes = agn__memory_plan(net->buffers, net->buffer_count);
+    net->arena = net->arena_bytes == 0 ? NULL : agn_alloc(net->arena_bytes, 1);
+    if (net->arena == NULL) {
+        return agn_fail(AGN_ERR_MEMORY,
+                        "a network for batches of %d needs %zu MB, which this machine has not", net->batch,
+                        net->arena_bytes >> 20);
+    }
+    for (int i = 0; i < net->graph.count; i++) {
+        struct agn__node *node = &net->nodes[i];
+        node->value = agn__net_address(net, node->value_buffer);
+        node->diff = agn__net_address(net, node->diff_buffer);
+        node->tangent = agn__net_address(net, node->tangent_buffer);
+        node->tangent_diff = agn__net_address(net, node->tangent_diff_buffer);
+    }
+    for (int i = 1; i < net->graph.count; i++) {
+        struct agn__op *op = &net->ops[i];
+        int status = op->absorbed || op->cls->bind == NULL ? AGN_OK : op->cls->bind(op);
+        if (status < 0) {
+            return status;
+        }
+    }
+    return AGN_OK;
+}
+
+static int allocate_tables(struct agn_net *net)
+{
+    enum { NODE_BUFFERS = 4, OP_BUFFERS = 12 };
+    size_t count = (size_t)net->graph.count;
+    net->buffer_capacity = (NODE_BUFFERS + OP_BUFFERS) * net->graph.count;
+    net->nodes = agn_alloc(count, sizeof(*net->nodes));
+    net->ops = agn_alloc(count, sizeof(*net->ops));
+    net->buffers = agn_alloc((size_t)net->buffer_capacity, sizeof(*net->buffers));
+    return net->nodes == NULL || net->ops == NULL || net->buffers == NULL ? AGN_ERR_MEMORY : AGN_OK;
+}
+
+static int check_config(const struct agn_net_config *config)
+{
+    if (config->batch < 1 || config->graph->count < 2) {
+        return agn_fail(AGN_ERR_ARG, "a network needs a batch of at least 1 and at least one operator");
+    }
+    if (config->mode == AGN_NET_TRAIN && (config->passes & AGN_PASS_TANGENT) != 0) {
+        return agn_fail(AGN_ERR_UNSUPPORTED,
+                        "tangents are for frozen networks: batch statistics have none here");
+    }
+    if ((config->passes & AGN_PASS_TANGENT) != 0 &&
+        (~config->passes & (AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT)) != 0) {
+        return agn_fail(AGN_ERR_ARG, "tangents need backward passes that reach the input");
+    }
+    return AGN_OK;
+}
+
+int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
+{
+    int status = check_config(config);
+    struct agn_net *net = status < 0 ? NULL : agn_alloc(1, sizeof(*net));
+    if (net == NULL) {
+        return status < 0 ? status : AGN_ERR_MEMORY;
+    }
+    net->graph = *config->graph;
+    net->params = config->params;
+    net->batch = config->batch;
+    net->mode = config->mode;
+    net->passes = config->passes;
+    net->bn_momentum = config->bn_momentum > 0.0F ? config->bn_momentum : 0.1F;
+    status = allocate_tables(net);
+    if (status == AGN_OK) {
+        make_nodes(net);
+        fold_batchnorms(net);
+        status = check_structure(net);
+    }
+    if (status == AGN_OK) {
+        decide_flows(net);
+        for (int i = 0; i < net->graph.count; i++) {
+            plan_node(net, i);
+        }
+        share_gradients(net);
+        status = plan_operators(net);
+    }
+    if (status == AGN_OK) {
+        status = place_memory(net);
+    }
+    if (status < 0) {
+        agn_net_free(net);
+        return status;
+    }
+    *result = net;
+    return AGN_OK;
+}
+
+void agn_net_free(struct agn_net *net)
+{
+    if (net == NULL) {
+        return;
+    }
+    for (int i = 0; net->ops != NULL && i < net->graph.count; i++) {
+        const struct agn__op *op = &net->ops[i];
+        if (op->state != NULL && op->cls->release != NULL) {
+            op->cls->release(&net->ops[i]);
+        }
+    }
+    agn_free(net->ops);
+    agn_free(net->nodes);
+    agn_free(net->buffers);
+    agn_free(net->arena);
+    agn_free(net);
+}
+
+/* ---- passes -------------------------------------------------------------------------- */
+
+static int load_parameters(struct agn_net *net)
+{
+    if (net->loaded && net->loaded_version == net->params->version) {
+        return AGN_OK;
+    }
+    for (int i = 1; i < net->graph.count; i++) {
+        struct agn__op *op = &net->ops[i];
+        int status = op->absorbed || op->cls->load == NULL ? AGN_OK : op->cls->load(op);
+        if (status < 0) {
+            return status;
+        }
+    }
+    net->loaded = true;
+    net->loaded_version = net->params->version;
+    return AGN_OK;
+}
+
+int agn_net_forward(struct agn_net *net)
+{
+    int status = load_parameters(net);
+    for (int i = 1; i < net->graph.count && status == AGN_OK; i++) {
+        struct agn__op *op = &net->ops[i];
+        status = op->absorbed ? AGN_OK : op->cls->forward(op);
+    }
+    return status;
+}
+
+int agn_net_backward(struct agn_net *net)
+{
+    int status =
+        (net->passes & AGN_PASS_BACKWARD) != 0 ? AGN_OK : agn_fail(AGN_ERR_STATE, "no backward was planned");
+    for (int i = net->graph.count - 1; i > 0 && status == AGN_OK; i--) {
+        struct agn__op *op = &net->ops[i];
+        status = op->absorbed ? AGN_OK : op->cls->backward(op);
+    }
+    return status;
+}
+
+int agn_net_tangent(struct agn_net *net)
+{
+    int status =
+        (net->passes & AGN_PASS_TANGENT) != 0 ? AGN_OK : agn_fail(AGN_ERR_STATE, "no tangent was planned");
+    for (int i = 1; i < net->graph.count && status == AGN_OK; i++) {
+        struct agn__op *op = &net->ops[i];
+        status = op->absorbed ? AGN_OK : op->cls->tangent(op);
+    }
+    return status;
+}
+
+int agn_net_tangent_backward(struct agn_net *net)
+{
+    int status =
+        (net->passes & AGN_PASS_TANGENT) != 0 ? AGN_OK : agn_fail(AGN_ERR_STATE, "no tangent was planned");
+    for (int i = net->graph.count - 1; i > 0 && status == AGN_OK; i--) {
+        struct agn__op *op = &net->ops[i];
+        status = op->absorbed ? AGN_OK : op->cls->tangent_backward(op);
+    }
+    return status;
+}
+
+/* ---- borders -------------------------------------------------------------------------- */
+
+static struct agn__node *last_node(const struct agn_net *net)
+{
+    return &net->nodes[net->graph.count - 1];
+}
+
+float *agn_net_input(struct agn_net *net)
+{
+    return net->nodes[0].value;
+}
+
+const float *agn_net_output(const struct agn_net *net)
+{
+    return last_node(net)->value;
+}
+
+float *agn_net_diff_output(struct agn_net *net)
+{
+    return last_node(net)->diff;
+}
+
+const float *agn_net_diff_input(const struct agn_net *net)
+{
+    return net->nodes[0].diff;
+}
+
+float *agn_net_tangent_input(struct agn_net *net)
+{
+    return net->nodes[0].tangent;
+}
+
+const float *agn_net_tangent_output(const struct agn_net *net)
+{
+    return last_node(net)->tangent;
+}
+
+float *agn_net_tangent_diff_output(struct agn_net *net)
+{
+    return last_node(net)->tangent_diff;
+}
+
+const float *agn_net_tangent_diff_input(const struct agn_net *net)
+{
+    return net->nodes[0].tangent_diff;
+}
+
+int agn_net_batch(const struct agn_net *net)
+{
+    return net->batch;
+}
+
+struct agn_shape agn_net_input_shape(const struct agn_net *net)
+{
+    return agn_graph_input_shape(&net->graph);
+}
+
+struct agn_shape agn_net_output_shape(const struct agn_net *net)
+{
+    return agn_graph_output_shape(&net->graph);
+}
+
+size_t agn_net_arena_bytes(const struct agn_net *net)
+{
+    return net->arena_bytes;
+}

@@ -1,0 +1,151 @@
+/* What the planner (net.c) and the operators (op_*.c) share.
+ *
+ * One operator = one file = one row of the operator table (op_table.c). A new operator is a
+ * file with a `struct agn__op_class` and its graph function, a type in nn.h, and a table row. */
+#ifndef AGN_NN_NET_INTERNAL_H
+#define AGN_NN_NET_INTERNAL_H
+
+#include "agilenn/nn.h"
+#include "nn/onednn.h"
+
+struct agn__op;
+
+/* A stretch of the arena, needed from time `first` to time `last` (see agn__time). */
+struct agn__buffer {
+    size_t size_bytes, offset;
+    int first, last;
+};
+
+/* The tensor that an operator makes, with its companions. A pointer is NULL when no planned
+ * pass needs it. */
+struct agn__node {
+    struct agn_shape shape;
+    size_t floats; /* batch included */
+    float *value, *diff, *tangent, *tangent_diff;
+    int value_buffer, diff_buffer, tangent_buffer, tangent_diff_buffer; /* -1: none */
+    int producer;                                                       /* operator that makes it */
+    int consumers, last_consumer;                                       /* operators that read it */
+    bool gradient;                                                      /* backward must reach it */
+};
+
+/* How an operator hands its gradient to source `s`. The first consumer to run backward writes
+ * the source's buffer, later ones add to it; ADD may share its own buffer with a source. */
+enum agn__flow { AGN__FLOW_NONE, AGN__FLOW_WRITE, AGN__FLOW_ADD, AGN__FLOW_SHARE };
+
+struct agn__op {
+    const struct agn_op_spec *spec;
+    const struct agn__op_class *cls;
+    struct agn_net *net;
+    int index;
+    struct agn__node *src[2], *dst;
+    enum agn__flow flow[2];
+    const struct agn_op_spec *folded_bn; /* a convolution that does the work of the BN after it */
+    bool absorbed;                       /* that BN: its convolution writes its node */
+    void *state;                         /* the operator's own */
+};
+
+struct agn__op_class {
+    const char *name;
+    /* Fills spec->shape from its sources; status. */
+    int (*shape)(const struct agn_graph *graph, struct agn_op_spec *spec);
+    int64_t (*macs)(const struct agn_graph *graph, const struct agn_op_spec *spec);
+    /* Declares parameters (may be NULL). */
+    int (*declare)(const struct agn_graph *graph, const struct agn_op_spec *spec, struct agn_params *params);
+    /* Draws initial values (may be NULL). */
+    void (*initialise)(const struct agn_op_spec *spec, struct agn_params *params, struct agn_rng *rng);
+    /* Makes state and primitives, asks for buffers (agn__net_buffer). */
+    int (*plan)(struct agn__op *op);
+    /* Buffers have addresses now (agn__net_address). May be NULL. */
+    int (*bind)(struct agn__op *op);
+    /* Parameters changed: refresh copies. May be NULL. */
+    int (*load)(struct agn__op *op);
+    int (*forward)(struct agn__op *op);
+    int (*backward)(struct agn__op *op);
+    int (*tangent)(struct agn__op *op);
+    int (*tangent_backward)(struct agn__op *op);
+    void (*release)(struct agn__op *op);
+    /* What the later passes read; decides how long tensors live. */
+    bool keeps_src;          /* backward needs the source's value when training */
+    bool keeps_dst;          /* backward and tangents need the result's value */
+    bool keeps_second_order; /* tangent-backward needs source values, tangents and result's diff */
+    bool shares_diff;        /* ADD: backward hands on its own diff, sharing memory where that is safe */
+    bool masks_diff;         /* backward changes the result's diff in place */
+};
+
+struct agn_net {
+    struct agn_graph graph;
+    struct agn_params *params;
+    int batch;
+    enum agn_net_mode mode;
+    unsigned passes;
+    float bn_momentum;
+    uint64_t loaded_version;
+    bool loaded;
+    struct agn__op *ops;     /* graph.count */
+    struct agn__node *nodes; /* graph.count */
+    struct agn__buffer *buffers;
+    int buffer_count, buffer_capacity;
+    uint8_t *arena;
+    size_t arena_bytes;
+};
+
+extern const struct agn__op_class *const agn__op_table[AGN_OP_TYPES];
+extern const struct agn__op_class agn__op_input, agn__op_conv, agn__op_batchnorm, agn__op_relu6, agn__op_add,
+    agn__op_pool, agn__op_dense;
+
+/* Appends `spec` to the graph: checks sources, computes the shape. Index or status. */
+int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec);
+
+/* Time of operator `index` in a pass: a pass is a stretch of graph.count ticks. */
+enum agn__pass { AGN__FORWARD, AGN__BACKWARD, AGN__TANGENT, AGN__TANGENT_BACKWARD, AGN__PASSES };
+int agn__time(const struct agn_net *net, enum agn__pass pass, int index);
+
+/* Asks for arena memory that lives from `first` to `last`; buffer number or status. */
+int agn__net_buffer(struct agn_net *net, size_t size_bytes, int first, int last);
+/* The same for the net's whole life. */
+int agn__net_buffer_always(struct agn_net *net, size_t size_bytes);
+/* Address of a buffer after planning; NULL for -1. */
+void *agn__net_address(const struct agn_net *net, int buffer);
+
+/* Places buffers so that those alive at the same time do not overlap; returns bytes needed. */
+size_t agn__memory_plan(struct agn__buffer *buffers, int count);
+
+/* Parameter of `op` called PREFIX.suffix: offset into the store's arrays, or -1. */
+int64_t agn__param_offset(const struct agn_params *params, const struct agn_op_spec *spec,
+                          const char *suffix);
+struct agn__param_request {
+    const char *suffix;
+    int rank, dims[4];
+    bool trainable, decay;
+};
+int agn__param_declare(struct agn_params *params, const struct agn_op_spec *spec,
+                       const struct agn__param_request *request);
+
+/* ---- loops (loops.c): vectorised, split over threads ------------------------------ */
+
+/* dst += src */
+void agn__add_to(float *dst, const float *src, size_t count);
+/* dst = a + b */
+void agn__add(float *dst, const float *a, const float *b, size_t count);
+/* diff = 0 wherever value is outside the open interval (0, 6): ReLU6's derivative, in place */
+void agn__relu6_mask(float *diff, const float *value, size_t count);
+
+/* Part `part` of `parts` of `count` items: [*begin, *end), in multiples of `grain` but for the last. */
+static inline void agn__split(size_t count, size_t grain, int part, int parts, size_t *begin, size_t *end)
+{
+    size_t grains = (count + grain - 1) / grain;
+    size_t b = grains * (size_t)part / (size_t)parts * grain;
+    size_t e = grains * ((size_t)part + 1) / (size_t)parts * grain;
+    *begin = b < count ? b : count;
+    *end = e < count ? e : count;
+}
+
+/* Loops marked so are compiled for several vector widths and chosen at run time. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&     \
+    !defined(__SANITIZE_THREAD__)
+#define AGN_SIMD __attribute__((target_clones("avx512f", "fma", "default"), optimize("O3")))
+#else
+#define AGN_SIMD
+#endif
+
+#endif

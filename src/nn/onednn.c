@@ -1,0 +1,307 @@
+/* Convolutions through oneDNN's C API, version 2. See onednn.h. */
+#include "nn/onednn.h"
+
+#include <string.h>
+
+#include <dnnl.h>
+
+#include "agilenn/base.h"
+
+struct agn__conv {
+    enum agn__conv_pass pass;
+    bool bias;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t src, weights, bias_memory, dst, scratch, plain;
+    dnnl_memory_desc_t weights_desc;
+    dnnl_primitive_t reorder; /* plain -> own for inputs, own -> plain for gradients */
+    size_t weights_bytes, scratch_bytes;
+    dnnl_exec_arg_t args[5];
+    int arg_count;
+};
+
+/* One CPU engine and stream a process; made on first use and kept. */
+static int engine_get(dnnl_engine_t *engine, dnnl_stream_t *stream)
+{
+    static dnnl_engine_t the_engine;
+    static _Thread_local dnnl_stream_t the_stream; /* streams are not shared between threads */
+    int status = AGN_OK;
+#pragma omp critical(agn_onednn_engine)
+    {
+        if (the_engine == NULL && dnnl_engine_create(&the_engine, dnnl_cpu, 0) != dnnl_success) {
+            the_engine = NULL;
+            status = agn_fail(AGN_ERR_ENGINE, "oneDNN: cannot create a CPU engine");
+        }
+    }
+    if (status == AGN_OK && the_stream == NULL &&
+        dnnl_stream_create(&the_stream, the_engine, dnnl_stream_default_flags) != dnnl_success) {
+        the_stream = NULL;
+        status = agn_fail(AGN_ERR_ENGINE, "oneDNN: cannot create a stream");
+    }
+    *engine = the_engine;
+    *stream = the_stream;
+    return status;
+}
+
+static int check(dnnl_status_t result, const char *what)
+{
+    if (result == dnnl_success) {
+        return AGN_OK;
+    }
+    return agn_fail(result == dnnl_out_of_memory ? AGN_ERR_MEMORY : AGN_ERR_ENGINE,
+                    "oneDNN: %s failed (status %d)", what, (int)result);
+}
+
+struct descriptors {
+    dnnl_memory_desc_t src, weights, plain, bias, dst;
+};
+
+static int describe(const struct agn__conv_shape *s, struct descriptors *d)
+{
+    dnnl_dims_t src = {s->batch, s->ic, s->ih, s->iw};
+    dnnl_dims_t dst = {s->batch, s->oc, s->oh, s->ow};
+    dnnl_dims_t full = {s->oc, s->ic, s->kernel_h, s->kernel_w};
+    dnnl_dims_t grouped = {s->oc, 1, 1, s->kernel_h, s->kernel_w};
+    dnnl_dims_t bias = {s->oc};
+    int rank = s->depthwise ? 5 : 4;
+    const dnnl_dim_t *weights = s->depthwise ? grouped : full;
+    dnnl_status_t r = dnnl_memory_desc_init_by_tag(&d->src, 4, src, dnnl_f32, dnnl_nhwc);
+    if (r == dnnl_success)
+        r = dnnl_memory_desc_init_by_tag(&d->dst, 4, dst, dnnl_f32, dnnl_nhwc);
+    if (r == dnnl_success)
+        r = dnnl_memory_desc_init_by_tag(&d->weights, rank, weights, dnnl_f32, dnnl_format_tag_any);
+    if (r == dnnl_success)
+        r = dnnl_memory_desc_init_by_tag(&d->plain, rank, weights, dnnl_f32,
+                                         s->depthwise ? dnnl_goihw : dnnl_oihw);
+    if (r == dnnl_success)
+        r = dnnl_memory_desc_init_by_tag(&d->bias, 1, bias, dnnl_f32, dnnl_a);
+    return check(r, "describing a convolution");
+}
+
+static int make_attributes(bool relu6, dnnl_primitive_attr_t *attributes)
+{
+    dnnl_post_ops_t post_ops = NULL;
+    dnnl_status_t r = dnnl_primitive_attr_create(attributes);
+    if (r == dnnl_success)
+        r = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
+    if (r == dnnl_success && relu6) {
+        r = dnnl_post_ops_create(&post_ops);
+        if (r == dnnl_success)
+            r = dnnl_post_ops_append_eltwise(post_ops, 1.0F, dnnl_eltwise_clip, 0.0F, 6.0F);
+        if (r == dnnl_success)
+            r = dnnl_primitive_attr_set_post_ops(*attributes, post_ops);
+        dnnl_post_ops_destroy(post_ops);
+    }
+    return check(r, "setting attributes");
+}
+
+/* Makes the primitive descriptor of one pass; backward passes need the forward one as a hint. */
+static int make_primitive_desc(const struct agn__conv_shape *s, enum agn__conv_pass pass, bool bias,
+                               const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine,
+                               const struct descriptors *d, dnnl_primitive_desc_t *result)
+{
+    dnnl_dims_t strides = {s->stride, s->stride}, pad = {s->pad_h, s->pad_w};
+    dnnl_dims_t pad_end = {(s->oh - 1) * s->stride + s->kernel_h - s->ih - s->pad_h,
+                           (s->ow - 1) * s->stride + s->kernel_w - s->iw - s->pad_w};
+    const dnnl_memory_desc_t *bias_desc = bias ? &d->bias : NULL;
+    dnnl_convolution_desc_t desc;
+    dnnl_primitive_desc_t forward = NULL;
+    dnnl_status_t r =
+        dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &d->src,
+                                           &d->weights, bias_desc, &d->dst, strides, pad, pad_end);
+    if (r == dnnl_success)
+        r = dnnl_primitive_desc_create(&forward, &desc, attributes, engine, NULL);
+    if (r == dnnl_success && pass == AGN__CONV_FORWARD) {
+        *result = forward;
+        return AGN_OK;
+    }
+    if (r == dnnl_success && pass == AGN__CONV_BACKWARD_DATA)
+        r = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &d->src, &d->weights,
+                                                     &d->dst, strides, pad, pad_end);
+    if (r == dnnl_success && pass == AGN__CONV_BACKWARD_WEIGHTS)
+        r = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &d->src, &d->weights,
+                                                        bias_desc, &d->dst, strides, pad, pad_end);
+    if (r == dnnl_success)
+        r = dnnl_primitive_desc_create(result, &desc, attributes, engine, forward);
+    if (forward != NULL)
+        dnnl_primitive_desc_destroy(forward);
+    return check(r, "planning a convolution");
+}
+
+static const dnnl_memory_desc_t *weights_of(const_dnnl_primitive_desc_t desc, enum agn__conv_pass pass)
+{
+    return dnnl_primitive_desc_query_md(
+        desc, pass == AGN__CONV_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+}
+
+static void add_arg(struct agn__conv *conv, int arg, dnnl_memory_t memory)
+{
+    conv->args[conv->arg_count++] = (dnnl_exec_arg_t){arg, memory};
+}
+
+static int make_memories(struct agn__conv *conv, const struct descriptors *d,
+                         const dnnl_memory_desc_t *scratch, dnnl_engine_t engine)
+{
+    dnnl_status_t r = dnnl_memory_create(&conv->src, &d->src, engine, DNNL_MEMORY_NONE);
+    if (r == dnnl_success)
+        r = dnnl_memory_create(&conv->dst, &d->dst, engine, DNNL_MEMORY_NONE);
+    if (r == dnnl_success)
+        r = dnnl_memory_create(&conv->weights, &conv->weights_desc, engine, DNNL_MEMORY_NONE);
+    if (r == dnnl_success)
+        r = dnnl_memory_create(&conv->plain, &d->plain, engine, DNNL_MEMORY_NONE);
+    if (r == dnnl_success)
+        r = dnnl_memory_create(&conv->bias_memory, &d->bias, engine, DNNL_MEMORY_NONE);
+    if (r == dnnl_success)
+        r = dnnl_memory_create(&conv->scratch, scratch, engine, DNNL_MEMORY_NONE);
+    if (r != dnnl_success)
+        return check(r, "making memory objects");
+
+    bool back_data = conv->pass == AGN__CONV_BACKWARD_DATA,
+         back_weights = conv->pass == AGN__CONV_BACKWARD_WEIGHTS;
+    add_arg(conv, back_data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, conv->src);
+    add_arg(conv, back_weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, conv->weights);
+    add_arg(conv, conv->pass == AGN__CONV_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, conv->dst);
+    if (conv->scratch_bytes > 0)
+        add_arg(conv, DNNL_ARG_SCRATCHPAD, conv->scratch);
+    if (conv->bias && !back_data)
+        add_arg(conv, back_weights ? DNNL_ARG_DIFF_BIAS : DNNL_ARG_BIAS, conv->bias_memory);
+    return AGN_OK;
+}
+
+static int make_reorder(struct agn__conv *conv, const struct descriptors *d, dnnl_engine_t engine)
+{
+    bool gradient = conv->pass == AGN__CONV_BACKWARD_WEIGHTS;
+    const dnnl_memory_desc_t *from = gradient ? &conv->weights_desc : &d->plain;
+    const dnnl_memory_desc_t *to = gradient ? &d->plain : &conv->weights_desc;
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_status_t r = dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, NULL);
+    if (r == dnnl_success)
+        r = dnnl_primitive_create(&conv->reorder, desc);
+    if (desc != NULL)
+        dnnl_primitive_desc_destroy(desc);
+    return check(r, "planning a weight conversion");
+}
+
+int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pass, bool bias, bool relu6,
+                     struct agn__conv **result)
+{
+    dnnl_engine_t engine = NULL;
+    dnnl_stream_t stream = NULL;
+    struct descriptors d;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t desc = NULL;
+    struct agn__conv *conv = agn_alloc(1, sizeof(*conv));
+    int status = conv == NULL ? AGN_ERR_MEMORY : engine_get(&engine, &stream);
+    if (status == AGN_OK)
+        status = describe(shape, &d);
+    if (status == AGN_OK)
+        status = make_attributes(relu6 && pass == AGN__CONV_FORWARD, &attributes);
+    if (status == AGN_OK)
+        status = make_primitive_desc(shape, pass, bias, attributes, engine, &d, &desc);
+    if (status == AGN_OK)
+        status = check(dnnl_primitive_create(&conv->primitive, desc), "making a convolution");
+    if (status == AGN_OK) {
+        const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+        conv->pass = pass;
+        conv->bias = bias;
+        conv->weights_desc = *weights_of(desc, pass);
+        conv->weights_bytes = dnnl_memory_desc_get_size(&conv->weights_desc);
+        conv->scratch_bytes = dnnl_memory_desc_get_size(scratch);
+        status = make_memories(conv, &d, scratch, engine);
+    }
+    if (status == AGN_OK)
+        status = make_reorder(conv, &d, engine);
+    if (desc != NULL)
+        dnnl_primitive_desc_destroy(desc);
+    if (attributes != NULL)
+        dnnl_primitive_attr_destroy(attributes);
+    if (status != AGN_OK) {
+        agn__conv_free(conv);
+        conv = NULL;
+    }
+    *result = conv;
+    return status;
+}
+
+void agn__conv_free(struct agn__conv *conv)
+{
+    if (conv == NULL)
+        return;
+    dnnl_memory_t memories[] = {conv->src, conv->weights, conv->bias_memory,
+                                conv->dst, conv->scratch, conv->plain};
+    for (size_t i = 0; i < AGN_COUNT_OF(memories); i++) {
+        if (memories[i] != NULL)
+            dnnl_memory_destroy(memories[i]);
+    }
+    if (conv->reorder != NULL)
+        dnnl_primitive_destroy(conv->reorder);
+    if (conv->primitive != NULL)
+        dnnl_primitive_destroy(conv->primitive);
+    agn_free(conv);
+}
+
+size_t agn__conv_weights_bytes(const struct agn__conv *conv)
+{
+    return conv->weights_bytes;
+}
+
+size_t agn__conv_scratch_bytes(const struct agn__conv *conv)
+{
+    return conv->scratch_bytes;
+}
+
+bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b)
+{
+    return dnnl_memory_desc_equal(&a->weights_desc, &b->weights_desc) != 0;
+}
+
+int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory)
+{
+    dnnl_status_t r = dnnl_memory_set_data_handle(conv->src, memory->src);
+    if (r == dnnl_success)
+        r = dnnl_memory_set_data_handle(conv->dst, memory->dst);
+    if (r == dnnl_success)
+        r = dnnl_memory_set_data_handle(conv->weights, memory->weights);
+    if (r == dnnl_success && memory->bias != NULL)
+        r = dnnl_memory_set_data_handle(conv->bias_memory, memory->bias);
+    if (r == dnnl_success && conv->scratch_bytes > 0)
+        r = dnnl_memory_set_data_handle(conv->scratch, memory->scratch);
+    return check(r, "binding memory");
+}
+
+static int execute(dnnl_primitive_t primitive, int arg_count, const dnnl_exec_arg_t *args)
+{
+    dnnl_engine_t engine = NULL;
+    dnnl_stream_t stream = NULL;
+    int status = engine_get(&engine, &stream);
+    if (status == AGN_OK)
+        status = check(dnnl_primitive_execute(primitive, stream, arg_count, args), "running a primitive");
+    if (status == AGN_OK)
+        status = check(dnnl_stream_wait(stream), "waiting for a primitive");
+    return status;
+}
+
+int agn__conv_run(struct agn__conv *conv)
+{
+    return execute(conv->primitive, conv->arg_count, conv->args);
+}
+
+static int convert_weights(struct agn__conv *conv, void *plain, dnnl_memory_t from, dnnl_memory_t to)
+{
+    dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    int status = check(dnnl_memory_set_data_handle(conv->plain, plain), "binding plain weights");
+    return status == AGN_OK ? execute(conv->reorder, 2, args) : status;
+}
+
+int agn__conv_load_weights(struct agn__conv *conv, const float *plain)
+{
+    union {
+        const float *in;
+        void *out;
+    } address = {plain}; /* oneDNN's handles are not const; a source is only read */
+    return convert_weights(conv, address.out, conv->plain, conv->weights);
+}
+
+int agn__conv_store_weights(struct agn__conv *conv, float *plain)
+{
+    return convert_weights(conv, plain, conv->weights, conv->plain);
+}

@@ -1,0 +1,48 @@
+/* The engine's only door to oneDNN: convolutions on NHWC tensors.
+ *
+ * Everything that differs between oneDNN versions is in onednn.c. Weights outside are plain
+ * (oc, ic/groups, kh, kw); inside each primitive has the format it prefers, and
+ * agn__conv_load_weights / agn__conv_store_weights convert. */
+#ifndef AGN_NN_ONEDNN_H
+#define AGN_NN_ONEDNN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct agn__conv_shape {
+    int batch, ic, ih, iw, oc, oh, ow, kernel_h, kernel_w, stride, pad_h, pad_w;
+    bool depthwise;
+};
+
+enum agn__conv_pass {
+    AGN__CONV_FORWARD,         /* src, weights[, bias] -> dst */
+    AGN__CONV_BACKWARD_DATA,   /* dst, weights -> src */
+    AGN__CONV_BACKWARD_WEIGHTS /* src, dst -> weights[, bias] */
+};
+
+struct agn__conv; /* a planned convolution pass */
+
+/* `relu6` clips the forward result to [0, 6]. Status (AGN_ERR_ENGINE with a message). */
+int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pass, bool bias, bool relu6,
+                     struct agn__conv **conv);
+void agn__conv_free(struct agn__conv *conv);
+
+/* Bytes of the weights in this pass's own format, and of scratch memory. */
+size_t agn__conv_weights_bytes(const struct agn__conv *conv);
+size_t agn__conv_scratch_bytes(const struct agn__conv *conv);
+/* True when two passes keep weights in one format, so that a copy can serve both. */
+bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b);
+
+/* Sets the memory that runs use; weights and scratch are of the sizes above. */
+struct agn__conv_memory {
+    float *src, *weights, *bias, *dst;
+    void *scratch;
+};
+int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory);
+int agn__conv_run(struct agn__conv *conv);
+
+/* plain -> the pass's format, and back (for gradients). */
+int agn__conv_load_weights(struct agn__conv *conv, const float *plain);
+int agn__conv_store_weights(struct agn__conv *conv, float *plain);
+
+#endif

@@ -1,0 +1,388 @@
+/* Batch normalisation over (batch, height, width) per channel, optionally followed by ReLU6
+ * (Ioffe & Szegedy 2015).
+ *
+ * Training: y = act(gamma * (x - mean) / sqrt(var + eps) + beta) with the batch's mean and biased
+ * variance; running statistics move towards them (the variance unbiased, as in PyTorch).
+ * With A = gamma/sqrt(var+eps), R rows, dy' = masked dy, s1 = sum dy', s2 = sum dy' (x-mean)/sqrt(var+eps):
+ *   dgamma = s2, dbeta = s1, dx = A dy' - A s1/R - A s2/R (x - mean)/sqrt(var+eps).
+ * Frozen: y = act(scale x + shift); normally folded into the convolution before it (op_conv.c).
+ *
+ * Tensors are rows x channels here, whatever the picture's shape. */
+#include "nn/op_batchnorm.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum { ROW_BLOCK = 64, MAX_THREADS = 256 };
+
+struct bn_state {
+    int channels;
+    size_t rows;
+    int64_t gamma, beta, mean, var;
+    int table_buffer, partial_buffer, extra_buffer[2];
+    /* tables of `channels` floats: forward scale and shift, mean, 1/deviation, backward coefficients */
+    float *scale, *shift, *batch_mean, *inverse, *coef_dy, *coef_x, *coef_one;
+    double *partial; /* per thread: 2 x channels */
+};
+
+static int bn_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
+{
+    spec->shape = graph->ops[spec->src[0]].shape;
+    return AGN_OK;
+}
+
+int agn_graph_batchnorm(struct agn_graph *graph, int src, const char *name, bool relu6)
+{
+    struct agn_op_spec spec = {.type = AGN_OP_BATCHNORM, .src = {src, -1}, .relu6 = relu6};
+    strncpy(spec.name, name, sizeof(spec.name) - 1);
+    return agn__graph_append(graph, &spec);
+}
+
+static int bn_declare(const struct agn_graph *graph, const struct agn_op_spec *spec,
+                      struct agn_params *params)
+{
+    (void)graph;
+    static const char *const suffix[4] = {"gamma", "beta", "mean", "var"};
+    int status = AGN_OK;
+    for (int i = 0; i < 4 && status == AGN_OK; i++) {
+        struct agn__param_request request = {suffix[i], 1, {spec->shape.channels}, i < 2, false};
+        status = agn__param_declare(params, spec, &request);
+    }
+    return status;
+}
+
+static void bn_initialise(const struct agn_op_spec *spec, struct agn_params *params, struct agn_rng *rng)
+{
+    (void)rng;
+    int64_t gamma = agn__param_offset(params, spec, "gamma"), var = agn__param_offset(params, spec, "var");
+    for (int c = 0; c < spec->shape.channels; c++) {
+        params->value[gamma + c] = 1.0F;
+        params->value[var + c] = 1.0F;
+    }
+}
+
+int agn__batchnorm_affine(const struct agn_params *params, const struct agn_op_spec *spec, int channels,
+                          float *scale, float *shift)
+{
+    int64_t gamma = agn__param_offset(params, spec, "gamma"), beta = agn__param_offset(params, spec, "beta");
+    int64_t mean = agn__param_offset(params, spec, "mean"), var = agn__param_offset(params, spec, "var");
+    if (gamma < 0 || beta < 0 || mean < 0 || var < 0) {
+        return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", spec->name);
+    }
+    for (int c = 0; c < channels; c++) {
+        float a = params->value[gamma + c] / sqrtf(params->value[var + c] + AGN_BN_EPSILON);
+        scale[c] = a;
+        shift[c] = params->value[beta + c] - params->value[mean + c] * a;
+    }
+    return AGN_OK;
+}
+
+static int bn_plan(struct agn__op *op)
+{
+    struct agn_net *net = op->net;
+    struct bn_state *state = agn_alloc(1, sizeof(*state));
+    if (state == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    op->state = state;
+    state->channels = op->spec->shape.channels;
+    state->rows = op->dst->floats / (size_t)state->channels;
+    state->gamma = agn__param_offset(net->params, op->spec, "gamma");
+    state->beta = agn__param_offset(net->params, op->spec, "beta");
+    state->mean = agn__param_offset(net->params, op->spec, "mean");
+    state->var = agn__param_offset(net->params, op->spec, "var");
+    if (state->gamma < 0 || state->beta < 0 || state->mean < 0 || state->var < 0) {
+        return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", op->spec->name);
+    }
+    size_t channels = (size_t)state->channels;
+    state->table_buffer = agn__net_buffer_always(net, 7 * channels * sizeof(float));
+    state->partial_buffer = agn__net_buffer_always(net, 2 * channels * sizeof(double) * (size_t)MAX_THREADS);
+    static const enum agn__pass passes[2] = {AGN__BACKWARD, AGN__TANGENT_BACKWARD};
+    for (int i = 0; i < 2; i++) {
+        int now = agn__time(net, passes[i], op->index);
+        bool adds = op->flow[0] == AGN__FLOW_ADD;
+        state->extra_buffer[i] =
+            adds ? agn__net_buffer(net, op->src[0]->floats * sizeof(float), now, now) : -1;
+    }
+    return AGN_OK;
+}
+
+static int bn_bind(struct agn__op *op)
+{
+    struct bn_state *state = op->state;
+    float *table = agn__net_address(op->net, state->table_buffer);
+    float **tables[] = {&state->scale,   &state->shift,  &state->batch_mean, &state->inverse,
+                        &state->coef_dy, &state->coef_x, &state->coef_one};
+    for (size_t i = 0; i < AGN_COUNT_OF(tables); i++) {
+        *tables[i] = table + i * (size_t)state->channels;
+    }
+    state->partial = agn__net_address(op->net, state->partial_buffer);
+    return AGN_OK;
+}
+
+/* ---- loops over rows x channels ------------------------------------------------------ */
+
+/* sums[c] += x, sums[channels + c] += x^2 over a block of rows; block sums in float, totals in double. */
+AGN_SIMD static void moments(const float *restrict x, size_t rows, size_t channels, float *restrict block,
+                             double *restrict sums)
+{
+    float *restrict sum = block, *restrict square = block + channels;
+    for (size_t begin = 0; begin < rows; begin += ROW_BLOCK) {
+        size_t end = begin + ROW_BLOCK < rows ? begin + ROW_BLOCK : rows;
+        memset(block, 0, 2 * channels * sizeof(float));
+        for (size_t r = begin; r < end; r++) {
+            const float *restrict row = x + r * channels;
+            for (size_t c = 0; c < channels; c++) {
+                sum[c] += row[c];
+                square[c] += row[c] * row[c];
+            }
+        }
+        for (size_t c = 0; c < 2 * channels; c++) {
+            sums[c] += (double)block[c];
+        }
+    }
+}
+
+AGN_SIMD static void affine(const float *restrict x, float *restrict y, size_t rows, size_t channels,
+                            const float *restrict scale, const float *restrict shift, float low, float high)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t c = 0; c < channels; c++) {
+            float v = x[r * channels + c] * scale[c] + shift[c];
+            v = v > low ? v : low;
+            y[r * channels + c] = v < high ? v : high;
+        }
+    }
+}
+
+/* sums[c] += dy', sums[channels + c] += dy' * (x - mean); dy' = dy where low < y < high. */
+AGN_SIMD static void gradient_moments(const float *restrict x, const float *restrict y,
+                                      const float *restrict dy, size_t rows, size_t channels,
+                                      const float *restrict mean, float low, float high,
+                                      float *restrict block, double *restrict sums)
+{
+    float *restrict sum = block, *restrict product = block + channels;
+    for (size_t begin = 0; begin < rows; begin += ROW_BLOCK) {
+        size_t end = begin + ROW_BLOCK < rows ? begin + ROW_BLOCK : rows;
+        memset(block, 0, 2 * channels * sizeof(float));
+        for (size_t r = begin; r < end; r++) {
+            size_t at = r * channels;
+            for (size_t c = 0; c < channels; c++) {
+                float g = y[at + c] > low && y[at + c] < high ? dy[at + c] : 0.0F;
+                sum[c] += g;
+                product[c] += g * (x[at + c] - mean[c]);
+            }
+        }
+        for (size_t c = 0; c < 2 * channels; c++) {
+            sums[c] += (double)block[c];
+        }
+    }
+}
+
+/* dx = a dy' + b x + k */
+AGN_SIMD static void gradient_affine(const float *restrict x, const float *restrict y,
+                                     const float *restrict dy, float *restrict dx, size_t rows,
+                                     size_t channels, const float *restrict a, const float *restrict b,
+                                     const float *restrict k, float low, float high)
+{
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = r * channels;
+        for (size_t c = 0; c < channels; c++) {
+            float g = y[at + c] > low && y[at + c] < high ? dy[at + c] : 0.0F;
+            dx[at + c] = a[c] * g + b[c] * x[at + c] + k[c];
+        }
+    }
+}
+
+/* dx = scale dy' */
+AGN_SIMD static void gradient_scale(const float *restrict y, const float *restrict dy, float *restrict dx,
+                                    size_t rows, size_t channels, const float *restrict scale, float low,
+                                    float high)
+{
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = r * channels;
+        for (size_t c = 0; c < channels; c++) {
+            dx[at + c] = y[at + c] > low && y[at + c] < high ? scale[c] * dy[at + c] : 0.0F;
+        }
+    }
+}
+
+static float low_bound(const struct agn__op *op)
+{
+    return op->spec->relu6 ? 0.0F : -INFINITY;
+}
+
+static float high_bound(const struct agn__op *op)
+{
+    return op->spec->relu6 ? 6.0F : INFINITY;
+}
+
+/* Sum of the threads' partial sums of table entry i. */
+static double total(const struct bn_state *state, size_t i, int threads)
+{
+    double sum = 0.0;
+    for (int t = 0; t < threads; t++) {
+        sum += state->partial[(size_t)t * 2 * (size_t)state->channels + i];
+    }
+    return sum;
+}
+
+/* ---- passes ----------------------------------------------------------------------------- */
+
+static void finish_statistics(struct agn__op *op, struct bn_state *state, int threads)
+{
+    struct agn_params *params = op->net->params;
+    float weight = op->net->bn_momentum;
+    double rows = (double)state->rows, unbiased = rows > 1.0 ? rows / (rows - 1.0) : 1.0;
+    for (int c = 0; c < state->channels; c++) {
+        double mean = total(state, (size_t)c, threads) / rows;
+        double var = total(state, (size_t)(state->channels + c), threads) / rows - mean * mean;
+        var = var > 0.0 ? var : 0.0;
+        float inverse = (float)(1.0 / sqrt(var + (double)AGN_BN_EPSILON));
+        float *running_mean = &params->value[state->mean + c], *running_var = &params->value[state->var + c];
+        state->batch_mean[c] = (float)mean;
+        state->inverse[c] = inverse;
+        state->scale[c] = params->value[state->gamma + c] * inverse;
+        state->shift[c] = params->value[state->beta + c] - (float)mean * state->scale[c];
+        *running_mean += weight * ((float)mean - *running_mean);
+        *running_var += weight * ((float)(var * unbiased) - *running_var);
+    }
+}
+
+static int bn_forward(struct agn__op *op)
+{
+    struct bn_state *state = op->state;
+    size_t channels = (size_t)state->channels;
+    bool train = op->net->mode == AGN_NET_TRAIN;
+    if (!train) {
+        int status =
+            agn__batchnorm_affine(op->net->params, op->spec, state->channels, state->scale, state->shift);
+        if (status < 0) {
+            return status;
+        }
+    }
+#pragma omp parallel
+    {
+        size_t begin, end;
+        int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+        double *sums = state->partial + (size_t)thread * 2 * channels;
+        agn__split(state->rows, ROW_BLOCK, thread, threads, &begin, &end);
+        if (train) {
+            float block[2 * channels];
+            memset(sums, 0, 2 * channels * sizeof(double));
+            moments(op->src[0]->value + begin * channels, end - begin, channels, block, sums);
+#pragma omp barrier
+#pragma omp single
+            finish_statistics(op, state, threads);
+        }
+        affine(op->src[0]->value + begin * channels, op->dst->value + begin * channels, end - begin, channels,
+               state->scale, state->shift, low_bound(op), high_bound(op));
+    }
+    return AGN_OK;
+}
+
+static void finish_gradients(struct agn__op *op, struct bn_state *state, int threads)
+{
+    float *grad = op->net->params->grad;
+    float rows = (float)state->rows;
+    for (int c = 0; c < state->channels; c++) {
+        float s1 = (float)total(state, (size_t)c, threads);
+        float s2 = (float)total(state, (size_t)(state->channels + c), threads) * state->inverse[c];
+        float a = state->scale[c], b = -a * s2 / rows * state->inverse[c];
+        grad[state->gamma + c] = s2;
+        grad[state->beta + c] = s1;
+        state->coef_dy[c] = a;
+        state->coef_x[c] = b;
+        state->coef_one[c] = -a * s1 / rows - b * state->batch_mean[c];
+    }
+}
+
+static int bn_backward(struct agn__op *op)
+{
+    struct bn_state *state = op->state;
+    size_t channels = (size_t)state->channels;
+    bool train = op->net->mode == AGN_NET_TRAIN, reach = op->flow[0] != AGN__FLOW_NONE;
+    float *extra = agn__net_address(op->net, state->extra_buffer[0]);
+    float *dx = extra != NULL ? extra : op->src[0]->diff;
+    const float *x = op->src[0]->value, *y = op->dst->value, *dy = op->dst->diff;
+    float low = low_bound(op), high = high_bound(op);
+#pragma omp parallel
+    {
+        size_t begin, end;
+        int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+        agn__split(state->rows, ROW_BLOCK, thread, threads, &begin, &end);
+        size_t at = begin * channels, rows = end - begin;
+        if (train) {
+            float block[2 * channels];
+            double *sums = state->partial + (size_t)thread * 2 * channels;
+            memset(sums, 0, 2 * channels * sizeof(double));
+            gradient_moments(x + at, y + at, dy + at, rows, channels, state->batch_mean, low, high, block,
+                             sums);
+#pragma omp barrier
+#pragma omp single
+            finish_gradients(op, state, threads);
+            if (reach) {
+                gradient_affine(x + at, y + at, dy + at, dx + at, rows, channels, state->coef_dy,
+                                state->coef_x, state->coef_one, low, high);
+            }
+        } else if (reach) {
+            gradient_scale(y + at, dy + at, dx + at, rows, channels, state->scale, low, high);
+        }
+    }
+    if (extra != NULL) {
+        agn__add_to(op->src[0]->diff, extra, op->src[0]->floats);
+    }
+    return AGN_OK;
+}
+
+/* Frozen BN is linear but for the mask: tangent and tangent-backward scale and mask. */
+static int scale_all(struct agn__op *op, const float *src, float *dst, int extra_buffer)
+{
+    struct bn_state *state = op->state;
+    size_t channels = (size_t)state->channels;
+    float *extra = agn__net_address(op->net, extra_buffer);
+    float *target = extra != NULL ? extra : dst;
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(state->rows, ROW_BLOCK, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        size_t at = begin * channels;
+        gradient_scale(op->dst->value + at, src + at, target + at, end - begin, channels, state->scale,
+                       low_bound(op), high_bound(op));
+    }
+    if (extra != NULL) {
+        agn__add_to(dst, extra, op->src[0]->floats);
+    }
+    return AGN_OK;
+}
+
+static int bn_tangent(struct agn__op *op)
+{
+    return scale_all(op, op->src[0]->tangent, op->dst->tangent, -1);
+}
+
+static int bn_tangent_backward(struct agn__op *op)
+{
+    struct bn_state *state = op->state;
+    return scale_all(op, op->dst->tangent_diff, op->src[0]->tangent_diff, state->extra_buffer[1]);
+}
+
+static void bn_release(struct agn__op *op)
+{
+    agn_free(op->state);
+}
+
+const struct agn__op_class agn__op_batchnorm = {.name = "batchnorm",
+                                                .shape = bn_shape,
+                                                .declare = bn_declare,
+                                                .initialise = bn_initialise,
+                                                .plan = bn_plan,
+                                                .bind = bn_bind,
+                                                .forward = bn_forward,
+                                                .backward = bn_backward,
+                                                .tangent = bn_tangent,
+                                                .tangent_backward = bn_tangent_backward,
+                                                .release = bn_release,
+                                                .keeps_src = true,
+                                                .keeps_dst = true};

@@ -1,0 +1,201 @@
+/* Parameter stores: named float arrays, their initial values, and files. */
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/net_internal.h"
+
+int agn__param_declare(struct agn_params *params, const struct agn_op_spec *spec,
+                       const struct agn__param_request *request)
+{
+    struct agn_param param = {.rank = request->rank,
+                              .count = 1,
+                              .trainable = request->trainable,
+                              .decay = request->decay,
+                              .offset = params->total};
+    snprintf(param.name, sizeof(param.name), "%s.%s", spec->name, request->suffix);
+    if (spec->name[0] == '\0') {
+        return agn_fail(AGN_ERR_ARG, "an operator with parameters needs a name");
+    }
+    if (agn_params_find(params, param.name) != NULL) {
+        return agn_fail(AGN_ERR_ARG, "two operators are both named '%s'", spec->name);
+    }
+    if (params->count == params->capacity) {
+        return agn_fail(AGN_ERR_RANGE, "a network has at most %d parameters", params->capacity);
+    }
+    for (int i = 0; i < request->rank; i++) {
+        param.dims[i] = request->dims[i];
+        param.count *= (size_t)request->dims[i];
+    }
+    params->list[params->count++] = param;
+    params->total += (param.count + 15) / 16 * 16; /* each array starts on a 64-byte line */
+    return AGN_OK;
+}
+
+const struct agn_param *agn_params_find(const struct agn_params *params, const char *name)
+{
+    for (int i = 0; i < params->count; i++) {
+        if (strcmp(params->list[i].name, name) == 0) {
+            return &params->list[i];
+        }
+    }
+    return NULL;
+}
+
+float *agn_params_values(struct agn_params *params, const char *name)
+{
+    const struct agn_param *param = agn_params_find(params, name);
+    return param == NULL ? NULL : params->value + param->offset;
+}
+
+int64_t agn__param_offset(const struct agn_params *params, const struct agn_op_spec *spec, const char *suffix)
+{
+    char name[AGN_NAME_BYTES + 16];
+    snprintf(name, sizeof(name), "%s.%s", spec->name, suffix);
+    const struct agn_param *param = agn_params_find(params, name);
+    return param == NULL ? -1 : (int64_t)param->offset;
+}
+
+static int declare_all(const struct agn_graph *graph, struct agn_params *params)
+{
+    params->capacity = 4 * graph->count + 1;
+    params->list = agn_alloc((size_t)params->capacity, sizeof(*params->list));
+    if (params->list == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    for (int i = 0; i < graph->count; i++) {
+        const struct agn_op_spec *spec = &graph->ops[i];
+        const struct agn__op_class *cls = agn__op_table[spec->type];
+        int status = cls->declare == NULL ? AGN_OK : cls->declare(graph, spec, params);
+        if (status < 0) {
+            return status;
+        }
+    }
+    return AGN_OK;
+}
+
+int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_params **result)
+{
+    struct agn_rng rng;
+    struct agn_params *params = agn_alloc(1, sizeof(*params));
+    int status = params == NULL ? AGN_ERR_MEMORY : declare_all(graph, params);
+    if (status < 0) {
+        agn_params_free(params);
+        return status;
+    }
+    params->value = agn_alloc(params->total + 1, sizeof(float));
+    params->grad = agn_alloc(params->total + 1, sizeof(float));
+    params->momentum = agn_alloc(params->total + 1, sizeof(float));
+    if (params->value == NULL || params->grad == NULL || params->momentum == NULL) {
+        agn_params_free(params);
+        return AGN_ERR_MEMORY;
+    }
+    agn_rng_seed(&rng, seed);
+    for (int i = 0; i < graph->count; i++) {
+        const struct agn__op_class *cls = agn__op_table[graph->ops[i].type];
+        if (cls->initialise != NULL) {
+            cls->initialise(&graph->ops[i], params, &rng);
+        }
+    }
+    params->version = 1;
+    *result = params;
+    return AGN_OK;
+}
+
+void agn_params_free(struct agn_params *params)
+{
+    if (params != NULL) {
+        agn_free(params->list);
+        agn_free(params->value);
+        agn_free(params->grad);
+        agn_free(params->momentum);
+        agn_free(params);
+    }
+}
+
+int agn_params_copy(struct agn_params *dst, const struct agn_params *src)
+{
+    int copied = 0;
+    for (int i = 0; i < dst->count; i++) {
+        const struct agn_param *to = &dst->list[i], *from = agn_params_find(src, to->name);
+        if (from != NULL && from->rank == to->rank && memcmp(from->dims, to->dims, sizeof(to->dims)) == 0) {
+            memcpy(dst->value + to->offset, src->value + from->offset, to->count * sizeof(float));
+            copied++;
+        }
+    }
+    dst->version++;
+    return copied;
+}
+
+static int load_array(const struct agn_param *param, const struct agn_tensor_file *file, const char *prefix,
+                      float *values)
+{
+    char name[AGN_NAME_BYTES + 32];
+    snprintf(name, sizeof(name), "%s%s", prefix, param->name);
+    const struct agn_tensor_view *view = agn_tensor_file_find(file, name);
+    if (view == NULL) {
+        return agn_fail(AGN_ERR_FORMAT, "tensor '%s' is missing; is this file of another network?", name);
+    }
+    bool same = view->dtype == AGN_F32 && view->rank == param->rank;
+    for (int i = 0; same && i < param->rank; i++) {
+        same = view->dims[i] == param->dims[i];
+    }
+    if (!same) {
+        return agn_fail(AGN_ERR_FORMAT, "tensor '%s' has another shape or type than this network needs",
+                        name);
+    }
+    memcpy(values, view->data, param->count * sizeof(float));
+    return AGN_OK;
+}
+
+int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum)
+{
+    for (int i = 0; i < params->count; i++) {
+        const struct agn_param *param = &params->list[i];
+        int status = load_array(param, file, "", params->value + param->offset);
+        if (status == AGN_OK && momentum && param->trainable) {
+            status = load_array(param, file, "momentum.", params->momentum + param->offset);
+        }
+        if (status < 0) {
+            return status;
+        }
+    }
+    params->version++;
+    return AGN_OK;
+}
+
+static void append_array(const struct agn_param *param, const char *prefix, float *values,
+                         struct agn_tensor_file *file)
+{
+    struct agn_tensor_view *view = &file->tensors[file->count++];
+    memset(view, 0, sizeof(*view));
+    snprintf(view->name, sizeof(view->name), "%s%s", prefix, param->name);
+    view->dtype = AGN_F32;
+    view->rank = param->rank;
+    for (int i = 0; i < param->rank; i++) {
+        view->dims[i] = param->dims[i];
+    }
+    view->data = values;
+    view->size_bytes = param->count * sizeof(float);
+}
+
+int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum)
+{
+    size_t room = (size_t)file->count + 2 * (size_t)params->count;
+    struct agn_tensor_view *tensors = agn_alloc(room, sizeof(*tensors));
+    if (tensors == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    if (file->count > 0) {
+        memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
+    }
+    agn_free(file->tensors);
+    file->tensors = tensors;
+    for (int i = 0; i < params->count; i++) {
+        const struct agn_param *param = &params->list[i];
+        append_array(param, "", params->value + param->offset, file);
+        if (momentum && param->trainable) {
+            append_array(param, "momentum.", params->momentum + param->offset, file);
+        }
+    }
+    return AGN_OK;
+}
