@@ -172,7 +172,6 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
 /* Where a layer stands in a frame. Private. */
 struct agn_dev_line {
     int8_t *ring;      /* kernel_h rows of (in_w + 2 pad_w) x in_c */
-    uint16_t rows_out; /* rows made so far */
     uint8_t slot;      /* ring row to fill next; the oldest one once the ring is full */
     uint8_t countdown; /* rows until the next output row */
 };

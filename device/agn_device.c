@@ -1,0 +1,134 @@
+/* A frame's life: begin, rows, local answer, reply, prediction. The order of calls is
+ * checked here; what happens to rows and packets is in agn_extract.c and agn_send.c. */
+#include "agn_device_internal.h"
+
+int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void *arena, size_t arena_bytes)
+{
+    struct agn_dev_model model;
+    struct agn_dev_memory memory;
+    int status = agn__model_read(&model, data, model_bytes);
+    if (status < 0)
+        return status;
+    if (!arena || ((uintptr_t)arena & 3) != 0)
+        return AGN_ERR_ARG;
+    agn_dev_memory(&model, &memory);
+    if (arena_bytes < memory.arena_bytes)
+        return AGN_ERR_SPACE;
+
+    /* Scratch, symbols, sums, logits: every size is a multiple of 4, so all stay aligned. */
+    uint8_t *end = (uint8_t *)arena + memory.arena_bytes;
+    memset(dev, 0, sizeof *dev);
+    dev->model = model;
+    dev->scratch = (uint8_t *)arena;
+    dev->answer = (int16_t *)(void *)(end - memory.logit_bytes / 2);
+    dev->local = (int16_t *)(void *)(end - memory.logit_bytes);
+    dev->pool = (uint32_t *)(void *)(end - memory.logit_bytes - memory.pool_bytes);
+    dev->symbols = end - memory.logit_bytes - memory.pool_bytes - memory.symbol_bytes;
+    dev->phase = AGN__PHASE_IDLE;
+    return 0;
+}
+
+int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_ms)
+{
+    dev->frame = frame;
+    dev->deadline_ms = deadline_ms;
+    dev->rows_in = 0;
+    dev->packet_count = 0;
+    dev->next_channel = 0;
+    dev->next_row = 0;
+    dev->fused = 0;
+    dev->channels_missing = 0;
+    dev->class_index = 0;
+    agn__extract_begin(dev);
+    dev->phase = AGN__PHASE_ROWS;
+    return 0;
+}
+
+int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_count)
+{
+    const struct agn_dev_model *model = &dev->model;
+    size_t row_bytes = (size_t)model->input_w * model->input_c;
+    if (dev->phase == AGN__PHASE_IDLE)
+        return AGN_ERR_STATE;
+    if (row_count > (unsigned)(model->input_h - dev->rows_in))
+        return AGN_ERR_RANGE;
+    for (unsigned i = 0; i < row_count; i++)
+        agn__extract_row(dev, rows + i * row_bytes);
+    dev->rows_in = (uint16_t)(dev->rows_in + row_count);
+    if (dev->rows_in == model->input_h && dev->phase == AGN__PHASE_ROWS) {
+        agn__extract_end(dev);
+        memcpy(dev->answer, dev->local, (size_t)model->classes * sizeof *dev->answer);
+        dev->class_index = (uint16_t)agn_argmax_s16(dev->local, model->classes);
+        dev->phase = AGN__PHASE_READY;
+    }
+    return 0;
+}
+
+const int16_t *agn_dev_local(const struct agn_dev *dev)
+{
+    return dev->phase >= AGN__PHASE_READY ? dev->local : NULL;
+}
+
+static int server_error(unsigned status)
+{
+    switch (status) {
+    case AGN_REPLY_BUSY:
+        return AGN_ERR_BUSY;
+    case AGN_REPLY_VERSION:
+        return AGN_ERR_VERSION;
+    case AGN_REPLY_MISMATCH:
+        return AGN_ERR_MISMATCH;
+    default:
+        return AGN_ERR_ENGINE;
+    }
+}
+
+/* Fuses into ->answer and picks the class from the exact sums, before they are rounded. */
+static void fuse(struct agn_dev *dev, const struct agn_reply_packet *reply)
+{
+    int32_t best = 0;
+    for (unsigned i = 0; i < dev->model.classes; i++) {
+        int32_t sum = agn_fuse(dev->local[i], agn_reply_logit(reply, i), dev->model.alpha_q15);
+        if (i == 0 || sum > best) {
+            best = sum;
+            dev->class_index = (uint16_t)i;
+        }
+        dev->answer[i] = (int16_t)((sum + 16384) >> 15);
+    }
+    dev->fused = 1;
+    dev->channels_missing = reply->channels_missing;
+}
+
+int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len)
+{
+    struct agn_reply_packet reply;
+    int status = agn_reply_unpack(bytes, len, &reply);
+    if (status < 0)
+        return status;
+    if (reply.model_id != dev->model.model_id)
+        return AGN_ERR_MISMATCH;
+    if (dev->phase == AGN__PHASE_IDLE)
+        return AGN_ERR_STATE;
+    if (reply.frame != dev->frame || dev->phase == AGN__PHASE_CLOSED)
+        return AGN_ERR_TIMEOUT;
+    if (dev->fused || dev->packet_count == 0)
+        return AGN_ERR_STATE;
+    if (reply.status != AGN_REPLY_OK)
+        return server_error(reply.status);
+    if (reply.class_count != dev->model.classes)
+        return AGN_ERR_MISMATCH;
+    fuse(dev, &reply);
+    return 0;
+}
+
+int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction)
+{
+    if (dev->phase < AGN__PHASE_READY)
+        return AGN_ERR_STATE;
+    dev->phase = AGN__PHASE_CLOSED;
+    prediction->class_index = dev->class_index;
+    prediction->fused = dev->fused;
+    prediction->channels_missing = dev->channels_missing;
+    prediction->logits = dev->answer;
+    return 0;
+}

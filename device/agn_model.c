@@ -1,0 +1,278 @@
+/* Reading model.agn from flash: every size, offset and value is checked once, here, so that
+ * the rest of the runtime need not check again. Also the figures for reports. */
+#include "agn_device_internal.h"
+
+/* ---- one layer ------------------------------------------------------------------ */
+
+unsigned agn__layer_out_side(unsigned in, unsigned kernel, unsigned stride, unsigned pad)
+{
+    unsigned padded = in + 2 * pad;
+    return padded < kernel || stride == 0 ? 0 : (padded - kernel) / stride + 1;
+}
+
+size_t agn__layer_weight_count(const struct agn_dev_layer *layer)
+{
+    size_t window = (size_t)layer->kernel_h * layer->kernel_w * layer->in_c;
+    return layer->kind == AGN_LAYER_CONV ? window * layer->out_c : window;
+}
+
+static int axis_is_valid(unsigned in, unsigned out, unsigned kernel, unsigned stride, unsigned pad)
+{
+    if (in < 1 || in > AGN_DEV_MAX_SIDE || out > AGN_DEV_MAX_SIDE)
+        return 0;
+    if (kernel > AGN_DEV_MAX_KERNEL || (kernel & 1) == 0 || stride < 1 || stride > AGN_DEV_MAX_STRIDE)
+        return 0;
+    /* pad < kernel: every window touches the image. */
+    if (pad > AGN_DEV_MAX_PAD || pad >= kernel)
+        return 0;
+    return out >= 1 && out == agn__layer_out_side(in, kernel, stride, pad);
+}
+
+int agn__layer_check(const struct agn_dev_layer *layer)
+{
+    if (layer->kind >= AGN_LAYER_KIND_COUNT)
+        return AGN_ERR_UNSUPPORTED;
+    if (!axis_is_valid(layer->in_h, layer->out_h, layer->kernel_h, layer->stride_h, layer->pad_h) ||
+        !axis_is_valid(layer->in_w, layer->out_w, layer->kernel_w, layer->stride_w, layer->pad_w))
+        return AGN_ERR_RANGE;
+    if (layer->in_c < 1 || layer->in_c > AGN_DEV_MAX_CHANNELS || layer->out_c < 1 ||
+        layer->out_c > AGN_DEV_MAX_CHANNELS)
+        return AGN_ERR_RANGE;
+    if (layer->kind == AGN_LAYER_DWCONV && layer->in_c != layer->out_c)
+        return AGN_ERR_RANGE;
+    return layer->clamp_min <= layer->clamp_max ? 0 : AGN_ERR_RANGE;
+}
+
+int agn__channel_check(struct agn__channel channel, const int8_t *weights, size_t count, size_t step,
+                       uint32_t input_max)
+{
+    if (channel.multiplier < 0 || channel.shift < AGN_DEV_MIN_SHIFT || channel.shift > AGN_DEV_MAX_SHIFT)
+        return AGN_ERR_RANGE;
+    uint32_t weight_sum = 0; /* at most 128 * 16 * 16 * 255 */
+    for (size_t i = 0; i < count; i++) {
+        int weight = weights[i * step];
+        weight_sum += (uint32_t)(weight < 0 ? -weight : weight);
+    }
+    int64_t bias = channel.bias;
+    int64_t bound = (bias < 0 ? -bias : bias) + (int64_t)weight_sum * input_max;
+    return bound <= INT32_MAX ? 0 : AGN_ERR_RANGE;
+}
+
+/* ---- the header -------------------------------------------------------------------- */
+
+/* A section of `count` bytes whose offset stands at `field`; NULL if it is not inside the body. */
+static const uint8_t *section(const uint8_t *data, size_t body, const uint8_t *field, size_t count)
+{
+    uint32_t offset = agn__load_u32(field);
+    if ((offset & 3) != 0 || offset < AGN_MODEL_HEADER_BYTES || offset > body || count > body - offset)
+        return NULL;
+    return data + offset;
+}
+
+static int is_zero(const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i] != 0)
+            return 0;
+    return 1;
+}
+
+/* Magic, version, length, checksum: what makes it safe to speak of fields. */
+static int check_envelope(const uint8_t *data, size_t len)
+{
+    if (((uintptr_t)data & 3) != 0)
+        return AGN_ERR_ARG;
+    if (len < AGN_MODEL_HEADER_BYTES + 4 || len > UINT32_C(0x7fffffff))
+        return AGN_ERR_FORMAT;
+    for (unsigned i = 0; i < 4; i++)
+        if (data[AGN__AT_MAGIC + i] != (uint8_t)AGN__MODEL_MAGIC[i])
+            return AGN_ERR_FORMAT;
+    if (agn__load_u16(data + AGN__AT_VERSION) != AGN_MODEL_VERSION)
+        return AGN_ERR_VERSION;
+    if (agn__load_u16(data + AGN__AT_HEADER_BYTES) != AGN_MODEL_HEADER_BYTES ||
+        agn__load_u32(data + AGN__AT_SIZE) != len)
+        return AGN_ERR_FORMAT;
+    return agn__load_u32(data + len - 4) == agn_crc32(0, data, len - 4) ? 0 : AGN_ERR_CHECKSUM;
+}
+
+static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t len)
+{
+    memset(model, 0, sizeof *model);
+    model->data = data;
+    model->size_bytes = (uint32_t)len;
+    model->model_id = agn__load_u32(data + AGN__AT_MODEL_ID);
+    model->input_h = agn__load_u16(data + AGN__AT_INPUT);
+    model->input_w = agn__load_u16(data + AGN__AT_INPUT + 2);
+    model->input_c = agn__load_u16(data + AGN__AT_INPUT + 4);
+    model->map_h = agn__load_u16(data + AGN__AT_MAP);
+    model->map_w = agn__load_u16(data + AGN__AT_MAP + 2);
+    model->map_c = agn__load_u16(data + AGN__AT_MAP + 4);
+    model->local_c = agn__load_u16(data + AGN__AT_LOCAL_C);
+    model->grid = agn__load_u16(data + AGN__AT_GRID);
+    model->classes = agn__load_u16(data + AGN__AT_CLASSES);
+    model->alpha_q15 = agn__load_u16(data + AGN__AT_ALPHA);
+    model->codec = data[AGN__AT_CODEC];
+    model->layer_count = data[AGN__AT_LAYER_COUNT];
+    for (unsigned c = 0; c < AGN_DEV_MAX_INPUT_CHANNELS; c++)
+        model->input_zero_point[c] = agn__load_s8(data + AGN__AT_INPUT_ZERO_POINT + c);
+}
+
+/* Feature packets that a frame takes at most: each holds at least what raw packing lets it. */
+static unsigned packets_at_most(const struct agn_dev_model *model)
+{
+    unsigned sent = (unsigned)(model->map_c - model->local_c);
+    unsigned rows = AGN_FEATURE_MAX_PAYLOAD * 8u / (AGN_WIRE_SYMBOL_BITS * (unsigned)model->map_w);
+    unsigned channels = rows / model->map_h;
+    if (channels > 0)
+        return (sent + channels - 1) / channels;
+    return sent * ((model->map_h + rows - 1) / rows);
+}
+
+int agn__model_check(const struct agn_dev_model *model)
+{
+    if (model->codec >= AGN_CODEC_COUNT)
+        return AGN_ERR_UNSUPPORTED;
+    if (model->layer_count < 1 || model->layer_count > AGN_DEV_MAX_LAYERS)
+        return AGN_ERR_RANGE;
+    if (model->input_c < 1 || model->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
+        return AGN_ERR_RANGE;
+    if (model->map_h < 1 || model->map_h > AGN_DEV_MAX_MAP_SIDE || model->map_w < 1 ||
+        model->map_w > AGN_DEV_MAX_MAP_SIDE || model->map_c > AGN_DEV_MAX_CHANNELS)
+        return AGN_ERR_RANGE;
+    if (model->local_c < 1 || model->local_c >= model->map_c)
+        return AGN_ERR_RANGE;
+    if (model->grid < 1 || model->grid > AGN_DEV_MAX_GRID || model->grid > model->map_h ||
+        model->grid > model->map_w)
+        return AGN_ERR_RANGE;
+    if (model->classes < 1 || model->classes > AGN_DEV_MAX_CLASSES || model->alpha_q15 > 32768)
+        return AGN_ERR_RANGE;
+    return packets_at_most(model) <= 256 ? 0 : AGN_ERR_RANGE;
+}
+
+/* ---- layers and tables ----------------------------------------------------------------- */
+
+static void read_layer(struct agn_dev_layer *layer, const uint8_t *record)
+{
+    layer->kind = record[AGN__LAYER_KIND];
+    layer->kernel_h = record[AGN__LAYER_KIND + 1];
+    layer->kernel_w = record[AGN__LAYER_KIND + 2];
+    layer->stride_h = record[AGN__LAYER_KIND + 3];
+    layer->stride_w = record[AGN__LAYER_KIND + 4];
+    layer->pad_h = record[AGN__LAYER_KIND + 5];
+    layer->pad_w = record[AGN__LAYER_KIND + 6];
+    layer->in_zero_point = agn__load_s8(record + AGN__LAYER_ZERO_POINTS);
+    layer->out_zero_point = agn__load_s8(record + AGN__LAYER_ZERO_POINTS + 1);
+    layer->clamp_min = agn__load_s8(record + AGN__LAYER_ZERO_POINTS + 2);
+    layer->clamp_max = agn__load_s8(record + AGN__LAYER_ZERO_POINTS + 3);
+    layer->in_h = agn__load_u16(record + AGN__LAYER_SHAPE);
+    layer->in_w = agn__load_u16(record + AGN__LAYER_SHAPE + 2);
+    layer->in_c = agn__load_u16(record + AGN__LAYER_SHAPE + 4);
+    layer->out_h = agn__load_u16(record + AGN__LAYER_SHAPE + 6);
+    layer->out_w = agn__load_u16(record + AGN__LAYER_SHAPE + 8);
+    layer->out_c = agn__load_u16(record + AGN__LAYER_SHAPE + 10);
+}
+
+/* Weights and channel records of a layer that agn__layer_check has passed. */
+static int bind_layer(struct agn_dev_layer *layer, const uint8_t *data, size_t body, const uint8_t *record)
+{
+    const uint8_t *weights = section(data, body, record + AGN__LAYER_WEIGHTS, agn__layer_weight_count(layer));
+    const uint8_t *channels =
+        section(data, body, record + AGN__LAYER_CHANNELS, (size_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES);
+    if (!weights || !channels)
+        return AGN_ERR_RANGE;
+    layer->weights = (const int8_t *)weights;
+    layer->channels = channels;
+    size_t window = (size_t)layer->kernel_h * layer->kernel_w;
+    for (unsigned oc = 0; oc < layer->out_c; oc++) {
+        int is_full = layer->kind == AGN_LAYER_CONV;
+        size_t count = is_full ? window * layer->in_c : window;
+        const int8_t *first = layer->weights + (is_full ? oc * count : oc);
+        int status = agn__channel_check(agn__channel_read(channels, oc), first, count,
+                                        is_full ? 1 : layer->in_c, AGN__INPUT_MAX);
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
+/* All layers, each fitting the one before, from the input's shape to the map's. */
+static int read_layers(struct agn_dev_model *model, const uint8_t *data, size_t body)
+{
+    const uint8_t *records =
+        section(data, body, data + AGN__AT_LAYERS, (size_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
+    if (!records)
+        return AGN_ERR_RANGE;
+    unsigned h = model->input_h, w = model->input_w, c = model->input_c;
+    int zero_point = 0;
+    for (unsigned i = 0; i < model->layer_count; i++) {
+        const uint8_t *record = records + (size_t)i * AGN_MODEL_LAYER_BYTES;
+        struct agn_dev_layer *layer = &model->layers[i];
+        read_layer(layer, record);
+        int status = agn__layer_check(layer);
+        if (status < 0)
+            return status;
+        if (layer->in_h != h || layer->in_w != w || layer->in_c != c || layer->in_zero_point != zero_point)
+            return AGN_ERR_RANGE;
+        if (record[AGN__LAYER_ZERO_1] != 0 ||
+            !is_zero(record + AGN__LAYER_ZERO_2, AGN_MODEL_LAYER_BYTES - AGN__LAYER_ZERO_2))
+            return AGN_ERR_RANGE;
+        status = bind_layer(layer, data, body, record);
+        if (status < 0)
+            return status;
+        h = layer->out_h;
+        w = layer->out_w;
+        c = layer->out_c;
+        zero_point = layer->out_zero_point;
+    }
+    return h == model->map_h && w == model->map_w && c == model->map_c ? 0 : AGN_ERR_RANGE;
+}
+
+static int read_tables(struct agn_dev_model *model, const uint8_t *data, size_t body)
+{
+    size_t inputs = (size_t)model->grid * model->grid * model->local_c;
+    model->symbols = section(data, body, data + AGN__AT_SYMBOLS, 256);
+    model->dense_weights =
+        (const int8_t *)section(data, body, data + AGN__AT_DENSE_WEIGHTS, inputs * model->classes);
+    model->dense_channels =
+        section(data, body, data + AGN__AT_DENSE_CHANNELS, (size_t)model->classes * AGN_MODEL_CHANNEL_BYTES);
+    if (!model->symbols || !model->dense_weights || !model->dense_channels)
+        return AGN_ERR_RANGE;
+    for (unsigned i = 0; i < 256; i++)
+        if (model->symbols[i] >= AGN_WIRE_LEVELS)
+            return AGN_ERR_RANGE;
+    for (unsigned i = 0; i < model->classes; i++) {
+        int status = agn__channel_check(agn__channel_read(model->dense_channels, i),
+                                        model->dense_weights + i * inputs, inputs, 1, AGN__POOLED_MAX);
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
+int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
+{
+    const uint8_t *data = (const uint8_t *)file;
+    int status = check_envelope(data, len);
+    if (status < 0)
+        return status;
+    read_header(model, data, len);
+    status = agn__model_check(model);
+    if (status < 0)
+        return status;
+    if (!is_zero(data + AGN__AT_ZERO_1, 2) ||
+        !is_zero(data + AGN__AT_ZERO_2, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_2))
+        return AGN_ERR_RANGE;
+    status = read_layers(model, data, len - 4);
+    if (status < 0)
+        return status;
+    return read_tables(model, data, len - 4);
+}
+
+int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len)
+{
+    struct agn_dev_model read;
+    int status = agn__model_read(&read, data, len);
+    if (status == 0)
+        *model = read;
+    return status;
+}

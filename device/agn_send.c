@@ -1,0 +1,182 @@
+/* Feature packets: as many whole channels as fit a datagram once encoded, or, where not even
+ * one channel fits, as many of its rows.
+ *
+ * One pass of the preferred codec a packet: a copy of the encoder is kept at every place
+ * where the packet may end, and the last copy that still fits is finished. Raw packing
+ * needs no trial, its size is known; it wins when it holds more rows, or the same in fewer
+ * bytes. So a packet always holds at least what raw packing would, which bounds the number
+ * of packets, and a packet's trial ends at the first overflow, which bounds the work. */
+#include "agn_device_internal.h"
+
+/* What a packet may hold: rows in planar order from the next unsent one. */
+struct span {
+    unsigned channel, row; /* the first */
+    unsigned rows_left;    /* of the whole frame */
+    unsigned height;
+};
+
+/* The longest packet of at most `rows` rows that makes a legal tile: a band of one channel, or whole
+ * channels. */
+static unsigned legal_rows(const struct span *span, unsigned rows)
+{
+    if (span->row > 0) {
+        unsigned to_end = span->height - span->row;
+        return rows < to_end ? rows : to_end;
+    }
+    if (rows > span->rows_left)
+        rows = span->rows_left;
+    return rows < span->height ? rows : rows - rows % span->height;
+}
+
+static void put_row(struct agn_encoder *encoder, const uint8_t *packed, unsigned width)
+{
+    uint32_t bits = 0;
+    unsigned have = 0;
+    for (unsigned x = 0; x < width; x++) {
+        if (have < AGN_WIRE_SYMBOL_BITS) {
+            bits |= (uint32_t)*packed++ << have;
+            have += 8;
+        }
+        agn_encoder_put(encoder, bits & (AGN_WIRE_LEVELS - 1));
+        bits >>= AGN_WIRE_SYMBOL_BITS;
+        have -= AGN_WIRE_SYMBOL_BITS;
+    }
+}
+
+/* Row number `index` of the span; rows of all channels follow one another in memory. */
+static const uint8_t *span_row(const struct agn_dev *dev, const struct span *span, unsigned index)
+{
+    return agn__symbol_row(dev, span->channel, span->row + index);
+}
+
+static struct agn_tile tile_of(const struct agn_dev *dev, const struct span *span, unsigned rows)
+{
+    int whole = span->row == 0 && rows >= span->height;
+    struct agn_tile tile;
+    tile.channel_first = (uint8_t)span->channel;
+    tile.channel_count = (uint8_t)(whole ? rows / span->height : 1);
+    tile.row_first = (uint8_t)span->row;
+    tile.row_count = (uint8_t)(whole ? span->height : rows);
+    tile.width = (uint8_t)dev->model.map_w;
+    return tile;
+}
+
+/* Encodes with the preferred codec until it overflows; `best` is the encoder at the last border that
+ * fits. Returns the rows up to there, 0 if there is none. */
+static unsigned try_preferred(struct agn_dev *dev, const struct span *span, uint8_t *payload, size_t cap,
+                              struct agn_encoder *best)
+{
+    struct agn_encoder encoder;
+    unsigned rows_best = 0, limit = legal_rows(span, span->rows_left);
+    struct agn_tile tile = tile_of(dev, span, limit);
+    if (agn_encoder_begin(&encoder, dev->model.codec, &tile, dev->scratch,
+                          (size_t)agn_codec_state_bytes(dev->model.codec), payload, cap) < 0)
+        return 0;
+    for (unsigned rows = 1; rows <= limit; rows++) {
+        put_row(&encoder, span_row(dev, span, rows - 1), dev->model.map_w);
+        if (agn_encoder_size(&encoder) < 0)
+            break;
+        if (legal_rows(span, rows) == rows) {
+            *best = encoder;
+            rows_best = rows;
+        }
+    }
+    return rows_best;
+}
+
+static int encode_raw(struct agn_dev *dev, const struct span *span, unsigned rows, uint8_t *payload,
+                      size_t cap)
+{
+    struct agn_encoder encoder;
+    struct agn_tile tile = tile_of(dev, span, rows);
+    int status = agn_encoder_begin(&encoder, AGN_CODEC_RAW3, &tile, NULL, 0, payload, cap);
+    if (status < 0)
+        return status;
+    for (unsigned i = 0; i < rows; i++)
+        put_row(&encoder, span_row(dev, span, i), dev->model.map_w);
+    return agn_encoder_finish(&encoder);
+}
+
+/* Fills the payload; sets the codec and the number of rows taken. Returns the payload's length. */
+static int fill_payload(struct agn_dev *dev, const struct span *span, uint8_t *payload, size_t cap,
+                        unsigned *rows, uint8_t *codec)
+{
+    unsigned row_bits = AGN_WIRE_SYMBOL_BITS * (unsigned)dev->model.map_w;
+    unsigned raw_rows = legal_rows(span, (unsigned)cap * 8u / row_bits);
+    int raw_size = (int)((raw_rows * row_bits + 7) / 8);
+    struct agn_encoder best;
+    unsigned best_rows = 0;
+    if (dev->model.codec != AGN_CODEC_RAW3)
+        best_rows = try_preferred(dev, span, payload, cap, &best);
+    if (best_rows > raw_rows ||
+        (best_rows > 0 && best_rows == raw_rows && agn_encoder_size(&best) <= raw_size)) {
+        *rows = best_rows;
+        *codec = dev->model.codec;
+        return agn_encoder_finish(&best);
+    }
+    if (raw_rows == 0)
+        return AGN_ERR_SPACE;
+    *rows = raw_rows;
+    *codec = AGN_CODEC_RAW3;
+    return encode_raw(dev, span, raw_rows, payload, cap);
+}
+
+int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
+{
+    const struct agn_dev_model *model = &dev->model;
+    unsigned sent = (unsigned)(model->map_c - model->local_c);
+    if (dev->phase != AGN__PHASE_READY)
+        return AGN_ERR_STATE;
+    if (dev->next_channel >= sent)
+        return 0;
+    if (cap > AGN_WIRE_MAX_PACKET)
+        cap = AGN_WIRE_MAX_PACKET;
+    if (cap <= AGN_FEATURE_OVERHEAD_BYTES || dev->packet_count > 255)
+        return AGN_ERR_SPACE;
+
+    struct span span = {dev->next_channel, dev->next_row, 0, model->map_h};
+    span.rows_left = (sent - span.channel) * span.height - span.row;
+    struct agn_feature_packet header;
+    memset(&header, 0, sizeof header);
+    unsigned rows = 0;
+    int size = fill_payload(dev, &span, packet + AGN_FEATURE_HEADER_BYTES, cap - AGN_FEATURE_OVERHEAD_BYTES,
+                            &rows, &header.codec);
+    if (size < 0)
+        return size;
+    struct agn_tile tile = tile_of(dev, &span, rows);
+    header.model_id = model->model_id;
+    header.frame = dev->frame;
+    header.index = (uint8_t)dev->packet_count;
+    header.last = rows == span.rows_left;
+    header.channel_first = tile.channel_first;
+    header.channel_count = tile.channel_count;
+    header.row_first = tile.row_first;
+    header.row_count = tile.row_count;
+    header.deadline_ms = dev->deadline_ms;
+    header.payload = packet + AGN_FEATURE_HEADER_BYTES;
+    header.payload_bytes = (size_t)size;
+    int length = agn_feature_pack(&header, packet, cap);
+    if (length < 0)
+        return length;
+
+    dev->packet_count++;
+    unsigned next = span.row + rows;
+    dev->next_channel = (uint8_t)(span.channel + next / span.height);
+    dev->next_row = (uint8_t)(next % span.height);
+    return length;
+}
+
+int agn_dev_symbol(const struct agn_dev *dev, unsigned channel, unsigned row, unsigned column)
+{
+    const struct agn_dev_model *model = &dev->model;
+    if (dev->phase < AGN__PHASE_READY)
+        return AGN_ERR_STATE;
+    if (channel >= (unsigned)(model->map_c - model->local_c) || row >= model->map_h || column >= model->map_w)
+        return AGN_ERR_ARG;
+    const uint8_t *packed = agn__symbol_row(dev, channel, row);
+    unsigned bit = column * AGN_WIRE_SYMBOL_BITS;
+    unsigned word = packed[bit / 8];
+    if (bit % 8 > 8 - AGN_WIRE_SYMBOL_BITS)
+        word |= (unsigned)packed[bit / 8 + 1] << 8;
+    return (int)(word >> bit % 8 & (AGN_WIRE_LEVELS - 1));
+}

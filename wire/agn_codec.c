@@ -1,0 +1,132 @@
+/* The codec table, the encoder's and decoder's entry points, and raw 3-bit packing. */
+#include "agn_codec_internal.h"
+
+#include "agn_memory.h"
+
+/* ---- raw: 3 bits a symbol ---------------------------------------------------- */
+
+static void raw_begin(struct agn_encoder *encoder, const struct agn_tile *tile)
+{
+    (void)encoder;
+    (void)tile;
+}
+
+static void raw_put(struct agn_encoder *encoder, unsigned symbol)
+{
+    agn__put_bits(encoder, symbol, AGN_WIRE_SYMBOL_BITS);
+}
+
+static unsigned raw_tail_bits(const struct agn_encoder *encoder)
+{
+    (void)encoder;
+    return 0;
+}
+
+static void raw_finish(struct agn_encoder *encoder)
+{
+    (void)encoder;
+}
+
+static int raw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+                      size_t count)
+{
+    (void)tile;
+    /* count <= len * 8 first, so that count * 3 cannot wrap. */
+    if (count / 8 > len || !agn__ends_cleanly(src, len, count * AGN_WIRE_SYMBOL_BITS))
+        return AGN_ERR_FORMAT;
+    for (size_t i = 0; i < count; i++)
+        symbols[i] = (uint8_t)agn__get_bits(src, i * AGN_WIRE_SYMBOL_BITS, AGN_WIRE_SYMBOL_BITS);
+    return 0;
+}
+
+static const struct agn__codec agn__codec_raw3 = {
+    "raw3", 0, raw_begin, raw_put, raw_tail_bits, raw_finish, raw_decode,
+};
+
+/* ---- the table ---------------------------------------------------------------- */
+
+static const struct agn__codec *codec_of(int codec)
+{
+    switch (codec) {
+    case AGN_CODEC_RAW3:
+        return &agn__codec_raw3;
+    case AGN_CODEC_LZW:
+        return &agn__codec_lzw;
+    default:
+        return NULL;
+    }
+}
+
+const char *agn_codec_name(int codec)
+{
+    const struct agn__codec *row = codec_of(codec);
+    return row ? row->name : NULL;
+}
+
+int agn_codec_from_name(const char *name)
+{
+    for (int codec = 0; codec < AGN_CODEC_COUNT; codec++) {
+        const char *a = codec_of(codec)->name, *b = name;
+        while (*a != '\0' && *a == *b) {
+            a++;
+            b++;
+        }
+        if (*a == *b)
+            return codec;
+    }
+    return AGN_ERR_UNSUPPORTED;
+}
+
+int agn_codec_state_bytes(int codec)
+{
+    const struct agn__codec *row = codec_of(codec);
+    return row ? row->state_bytes : AGN_ERR_UNSUPPORTED;
+}
+
+/* ---- entry points --------------------------------------------------------------- */
+
+int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_tile *tile, void *state,
+                      size_t state_bytes, uint8_t *dst, size_t cap)
+{
+    const struct agn__codec *row = codec_of(codec);
+    if (!row)
+        return AGN_ERR_UNSUPPORTED;
+    if (row->state_bytes > state_bytes)
+        return AGN_ERR_SPACE;
+    if (row->state_bytes > 0 && (!state || ((uintptr_t)state & 1)))
+        return AGN_ERR_ARG;
+    memset(encoder, 0, sizeof *encoder);
+    encoder->dst = dst;
+    encoder->cap = cap;
+    encoder->codec = (uint8_t)codec;
+    encoder->state = (uint16_t *)state;
+    row->begin(encoder, tile);
+    return 0;
+}
+
+void agn_encoder_put(struct agn_encoder *encoder, unsigned symbol)
+{
+    codec_of(encoder->codec)->put(encoder, symbol & (AGN_WIRE_LEVELS - 1));
+}
+
+int agn_encoder_size(const struct agn_encoder *encoder)
+{
+    unsigned bits = encoder->bit_count + codec_of(encoder->codec)->tail_bits(encoder);
+    size_t size = encoder->length + (bits + 7) / 8;
+    return encoder->overflow || size > encoder->cap ? AGN_ERR_SPACE : (int)size;
+}
+
+int agn_encoder_finish(struct agn_encoder *encoder)
+{
+    codec_of(encoder->codec)->finish(encoder);
+    if (encoder->bit_count > 0)
+        agn__put_bits(encoder, 0, 8u - encoder->bit_count);
+    return encoder->overflow ? AGN_ERR_SPACE : (int)encoder->length;
+}
+
+int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+               size_t count)
+{
+    const struct agn__codec *row = codec_of(codec);
+    return row ? row->decode(tile, src, len, symbols, count) : AGN_ERR_UNSUPPORTED;
+}
