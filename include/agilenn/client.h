@@ -1,0 +1,97 @@
+/* A weak device emulated on a host: the very device library plus a UDP socket.
+ *
+ *     agn_client_create(&client, &config);
+ *     agn_client_frame(client, image, &result);   // once for each image
+ *     agn_client_free(client);
+ *
+ * Every frame gives a prediction: fused when the server's answer comes in time, the local
+ * one otherwise. Whatever the network or the server does is a reason in the result, never
+ * an error. A silent server costs the deadline for a few frames only, see `dead_after`.
+ * Not thread-safe; independent clients may run in threads of their own, also beside a
+ * server of the same process. */
+#ifndef AGILENN_CLIENT_H
+#define AGILENN_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agn_device.h"
+
+struct agn_client;
+
+/* A value of 0 or NULL asks for the default in brackets. */
+struct agn_client_config {
+    const char *host;     /* IP address or name ["127.0.0.1"] */
+    uint16_t port;        /* UDP; required */
+    uint32_t deadline_ms; /* wait for an answer after the first packet is sent [200], at most 60000 */
+    const void *model;    /* model.agn; copied */
+    size_t model_bytes;
+
+    /* After `dead_after` frames in a row without any answer [3] the server counts as dead: only every
+     * `probe_every`-th frame [10] is sent and waited for, the others go local at once. Any answer
+     * ends that. dead_after < 0: always send. */
+    int dead_after, probe_every;
+
+    /* For tests: this many packets of 1000 are lost on the way out, chosen by `drop_seed`. */
+    uint32_t drop_permille;
+    uint64_t drop_seed;
+};
+
+/* How a frame came to its prediction. X(name, text) */
+#define AGN_CLIENT_REASON_TABLE(X)                                                                           \
+    X(AGN_CLIENT_FUSED, "fused")                                                                             \
+    X(AGN_CLIENT_TIMEOUT, "no answer within the deadline")                                                   \
+    X(AGN_CLIENT_REFUSED, "nobody listens at that address, or no route to it")                               \
+    X(AGN_CLIENT_REJECTED, "rejected by the server")                                                         \
+    X(AGN_CLIENT_MISMATCH, "the server holds another model")                                                 \
+    X(AGN_CLIENT_SKIPPED, "not sent: the server counts as dead")                                             \
+    X(AGN_CLIENT_UNSENT, "the device could not make packets of the frame")
+
+enum agn_client_reason {
+#define AGN_CLIENT_REASON_ENUM(name, text) name,
+    AGN_CLIENT_REASON_TABLE(AGN_CLIENT_REASON_ENUM)
+#undef AGN_CLIENT_REASON_ENUM
+        AGN_CLIENT_REASON_COUNT
+};
+
+/* English text of a reason; never NULL. */
+const char *agn_client_reason_text(enum agn_client_reason reason);
+
+struct agn_client_result {
+    int class_index; /* the prediction */
+    int local_class; /* what the Local NN alone says */
+    bool fused;      /* reason == AGN_CLIENT_FUSED */
+    enum agn_client_reason reason;
+    int reply_status;     /* enum agn_reply_status of the last answer to this frame; -1: none came */
+    int channels_missing; /* as told by the server; 0 if not fused */
+    const int16_t *logits, *local_logits; /* classes x Q8.8, valid until the next frame */
+
+    int packets;           /* made by the device; 0 when skipped */
+    int packets_dropped;   /* of these, lost by drop_permille or refused by the system */
+    size_t payload_bytes;  /* CoAP payloads: headers and coded symbols */
+    size_t datagram_bytes; /* UDP payloads: CoAP header, token, options and payload */
+    size_t raw_bytes;      /* symbols at 3 bits each, without headers (also when skipped) */
+    size_t coded_bytes;    /* symbols as coded, without headers; 0 when skipped */
+    size_t reply_bytes;    /* CoAP payload of the accepted answer */
+
+    double device_s;  /* extractor, Local NN, encoder and fusion */
+    double network_s; /* from the first packet to the answer, or to giving up; coding the later packets
+                         falls into this time too and counts in both */
+};
+
+/* Checks the model and resolves the host; sends nothing. AGN_ERR_ARG: a bad configuration;
+ * AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_IO: no socket; errors of agn_dev_model_open. */
+int agn_client_create(struct agn_client **client, const struct agn_client_config *config);
+
+/* The opened model: input shape, classes, codec. Valid as long as the client. */
+const struct agn_dev_model *agn_client_model(const struct agn_client *client);
+
+/* Classifies one image, input_h x input_w x input_c bytes (HWC). Returns 0 and fills `result`; a
+ * negative code only for a caller's mistake (AGN_ERR_ARG). */
+int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct agn_client_result *result);
+
+/* NULL is allowed. */
+void agn_client_free(struct agn_client *client);
+
+#endif

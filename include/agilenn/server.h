@@ -1,0 +1,91 @@
+/* The edge server: feature packets in over CoAP/UDP, logits of the Remote NN out.
+ *
+ * A server serves one model. The Remote NN stands behind a callback; the server knows
+ * sockets, frames and replies only. Binding (docs/PROTOCOL.md): POST /v1/infer takes a
+ * feature packet, GET /v1/models tells what is served, GET /.well-known/core lists both.
+ *
+ *     agn_server_create(&server, &config, &model);
+ *     agn_server_run(server);             // until agn_server_stop or an interrupt
+ *     agn_server_free(server);
+ *
+ * Threads and processes: create, run and free a server in one process (fork before
+ * create, never after it). One thread runs it; the callback is called from that thread
+ * only. agn_server_stop, _port and _stats may be called from any thread while the server
+ * exists. Several servers in one process are allowed, one thread each. */
+#ifndef AGILENN_SERVER_H
+#define AGILENN_SERVER_H
+
+#include <stdint.h>
+
+#include "agn_wire.h"
+
+struct agn_server;
+
+enum { AGN_SERVER_MAX_FRAMES = 1024, AGN_SERVER_MAX_PEERS = 65536 };
+
+/* What is served. Copied by agn_server_create; what `user` points to must outlive the server. */
+struct agn_server_model {
+    uint32_t model_id; /* shared with the devices' model.agn */
+    struct agn_map_shape shape;
+    int classes;                      /* 1..AGN_WIRE_MAX_CLASSES */
+    float centroids[AGN_WIRE_LEVELS]; /* value of each symbol */
+    const float *fill;                /* shape.channels values for symbols that never came, NULL: 0 */
+
+    /* The Remote NN: features (count, height, width, channels) to logits (count, classes).
+     * 0, or a status (with agn_fail): the device is then told that the server failed. So it is when
+     * a logit is not a finite number. Logits are sent as Q8.8, saturated to -128..127.996. */
+    int (*infer)(void *user, const float *features, int count, float *logits);
+    void *user;
+};
+
+/* A value of 0 or NULL asks for the default in brackets. */
+struct agn_server_config {
+    const char *address;    /* IP address or host name to listen at ["127.0.0.1"; "0.0.0.0" = everywhere] */
+    uint16_t port;          /* [any free one: ask agn_server_port] */
+    uint32_t frame_wait_ms; /* from a frame's first packet to an answer with what came [200]; a device
+                               that states a deadline waits for half of that if it is shorter */
+    int max_frames;         /* frames held at once, waiting or just answered [64] */
+    int max_peers;          /* idle peers remembered by the CoAP library [256] */
+};
+
+/* Listens at once. AGN_ERR_ARG: a bad model or configuration; AGN_ERR_BUSY: port in use; AGN_ERR_IO:
+ * any other refusal of the address; AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_MEMORY. All memory that
+ * traffic may use is taken here. `*server` is freed with agn_server_free. */
+int agn_server_create(struct agn_server **server, const struct agn_server_config *config,
+                      const struct agn_server_model *model);
+
+/* The UDP port that the server listens at. */
+uint16_t agn_server_port(const struct agn_server *server);
+
+/* Serves until agn_server_stop or agn_interrupt_requested() (both give 0). AGN_ERR_IO: the loop broke.
+ * May be called again after a stop. */
+int agn_server_run(struct agn_server *server);
+
+/* Makes agn_server_run return soon, also if it has not begun yet. Async-signal-safe. */
+void agn_server_stop(struct agn_server *server);
+
+/* Counts since creation. */
+struct agn_server_stats {
+    uint64_t packets;             /* requests to /v1/infer, good or bad */
+    uint64_t bytes_in, bytes_out; /* CoAP payloads of these and of the answers */
+    uint64_t frames;              /* begun */
+    uint64_t frames_complete;     /* answered with all packets in */
+    uint64_t frames_partial;      /* answered with what came when the wait was over */
+    uint64_t frames_evicted;      /* dropped unanswered: too many at once */
+    uint64_t frames_restarted;    /* a packet contradicted those before it: the frame began anew */
+    uint64_t replies;             /* sent with status ok */
+    uint64_t replies_again;       /* of these, stored replies to repeated or late packets */
+    uint64_t replies_failed;      /* inference failed */
+    uint64_t duplicates;          /* packets that had come before */
+    uint64_t bad_malformed, bad_checksum, bad_version, bad_codec, bad_range, bad_model;
+    uint64_t inferences;
+    double infer_min_s, infer_mean_s, infer_max_s; /* seconds a call of the callback; 0 before the first */
+};
+
+/* As of the last turn of the server's loop. */
+void agn_server_stats(const struct agn_server *server, struct agn_server_stats *stats);
+
+/* Closes the socket and frees everything. NULL is allowed. Not while agn_server_run is at work. */
+void agn_server_free(struct agn_server *server);
+
+#endif
