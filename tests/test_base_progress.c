@@ -1,0 +1,142 @@
+/* The progress printer, on a file and on a (pseudo) terminal. */
+#define _XOPEN_SOURCE 700
+#define _DEFAULT_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agilenn/base.h"
+#include "temp_folder.h"
+
+static const struct agn_progress full = {.phase = "joint",
+                                         .epoch = 2,
+                                         .epochs = 5,
+                                         .done = 610,
+                                         .total = 1000,
+                                         .rate = 3120.4,
+                                         .eta_s = 42.2,
+                                         .loss = 0.4123,
+                                         .accuracy = 0.8712,
+                                         .skewness = 0.81,
+                                         .reference_valid = 0.861,
+                                         .epoch_end = true};
+
+/* What the printer writes to a plain file. */
+static const char *print_to_file(const struct agn_progress *progress)
+{
+    static char text[1024];
+    const char *path = temp_path("out");
+    FILE *stream = fopen(path, "w+b");
+    assert_non_null(stream);
+    agn_progress_print(stream, progress);
+    rewind(stream);
+    text[fread(text, 1, sizeof text - 1, stream)] = '\0';
+    fclose(stream);
+    return text;
+}
+
+static void all_figures(void **state)
+{
+    (void)state;
+    assert_string_equal(print_to_file(&full),
+                        "joint  epoch 2/5  61 %  3120 img/s  ETA 0:42  loss 0.412  acc 87.1 %  "
+                        "skew 0.81  ref 86 %\n");
+    struct agn_progress longer = full;
+    longer.eta_s = 3600 + 2 * 60 + 5;
+    assert_non_null(strstr(print_to_file(&longer), "ETA 1:02:05"));
+}
+
+static void absent_figures_are_left_out(void **state)
+{
+    (void)state;
+    struct agn_progress progress = {.phase = "run",
+                                    .eta_s = NAN,
+                                    .rate = NAN,
+                                    .loss = NAN,
+                                    .accuracy = NAN,
+                                    .skewness = NAN,
+                                    .reference_valid = NAN,
+                                    .epoch_end = true};
+    assert_string_equal(print_to_file(&progress), "run\n");
+    assert_string_equal(print_to_file(&(struct agn_progress){.phase = "run", .epoch_end = true}), "run\n");
+}
+
+static void figures_out_of_range_are_never_shown(void **state)
+{
+    (void)state;
+    struct agn_progress progress = full;
+    progress.eta_s = -3.0;
+    progress.done = 2000;
+    const char *text = print_to_file(&progress);
+    assert_null(strstr(text, "ETA"));
+    assert_non_null(strstr(text, "100 %"));
+    progress.eta_s = INFINITY;
+    progress.rate = INFINITY;
+    text = print_to_file(&progress);
+    assert_null(strstr(text, "ETA"));
+    assert_null(strstr(text, "img/s"));
+}
+
+static void file_gets_no_line_within_an_epoch(void **state)
+{
+    (void)state;
+    (void)print_to_file(&full);
+    struct agn_progress progress = full;
+    progress.epoch_end = false;
+    assert_string_equal(print_to_file(&progress), "");
+}
+
+static void terminal_line_is_rewritten_and_cut(void **state)
+{
+    (void)state;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+        skip(); /* no pseudo terminals here */
+    FILE *stream = fopen(ptsname(master), "w");
+    if (!stream)
+        skip();
+    struct winsize size = {.ws_row = 24, .ws_col = 20};
+    assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+    struct agn_progress progress = full;
+    progress.epoch_end = false;
+    usleep(150000); /* past the interval between two rewrites */
+    agn_progress_print(stream, &progress);
+    agn_progress_print(stream, &progress); /* too soon for another */
+    agn_progress_print(stream, &full);
+    char text[512];
+    size_t length = 0;
+    while (length == 0 || text[length - 1] != '\n') {
+        ssize_t got = read(master, text + length, sizeof text - 1 - length);
+        assert_true(got > 0);
+        length += (size_t)got;
+    }
+    text[length] = '\0';
+    assert_string_equal(text, "\rjoint  epoch 2/5  6\x1b[K\rjoint  epoch 2/5  6\x1b[K\r\n");
+    fclose(stream);
+    close(master);
+}
+
+#define FILE_TEST(function) cmocka_unit_test_setup_teardown(function, temp_folder_setup, temp_folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FILE_TEST(all_figures),
+        FILE_TEST(absent_figures_are_left_out),
+        FILE_TEST(figures_out_of_range_are_never_shown),
+        FILE_TEST(file_gets_no_line_within_an_epoch),
+        cmocka_unit_test(terminal_line_is_rewritten_and_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
