@@ -1,0 +1,360 @@
+/* Serialises a quantised model as model.agn.
+ *
+ * Every number is first checked with the device's own checks (device/agn_device_internal.h),
+ * each failure with a sentence of its own; the result is opened as a device would open it. How
+ * a model is quantised is left to others. */
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/base.h"
+#include "agilenn/model_agn.h"
+#include "agn_device_internal.h"
+
+/* The file under construction. With bytes = NULL it only measures. */
+struct writer {
+    uint8_t *bytes;
+    size_t size;
+};
+
+static uint8_t *reserve(struct writer *writer, size_t count)
+{
+    uint8_t *at = writer->bytes ? writer->bytes + writer->size : NULL;
+    writer->size += AGN_DEV_ALIGN4(count);
+    return at;
+}
+
+static void put_float(uint8_t *to, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    agn__store_u32(to, bits);
+}
+
+/* ---- shapes -------------------------------------------------------------------------- */
+
+/* A layer as the device sees it; 0, or a failure with its sentence. */
+static int device_layer(const struct agn_model_layer *from, int index, unsigned h, unsigned w, unsigned c,
+                        struct agn_dev_layer *layer)
+{
+    const int values[] = {from->kernel_h, from->kernel_w, from->stride_h, from->stride_w,
+                          from->pad_h,    from->pad_w,    from->out_c,    (int)from->kind};
+    for (size_t i = 0; i < AGN_COUNT_OF(values); i++)
+        if (values[i] < 0 || values[i] > 255)
+            return agn_fail(AGN_ERR_RANGE,
+                            "model.agn: layer %d: a kernel, stride, padding or channel count is "
+                            "%d; expected 0 to 255",
+                            index, values[i]);
+    memset(layer, 0, sizeof *layer);
+    layer->kind = (uint8_t)from->kind;
+    layer->kernel_h = (uint8_t)from->kernel_h;
+    layer->kernel_w = (uint8_t)from->kernel_w;
+    layer->stride_h = (uint8_t)from->stride_h;
+    layer->stride_w = (uint8_t)from->stride_w;
+    layer->pad_h = (uint8_t)from->pad_h;
+    layer->pad_w = (uint8_t)from->pad_w;
+    layer->out_zero_point = from->out_zero_point;
+    layer->clamp_min = from->clamp_min;
+    layer->clamp_max = from->clamp_max;
+    layer->in_h = (uint16_t)h;
+    layer->in_w = (uint16_t)w;
+    layer->in_c = (uint16_t)c;
+    layer->out_h = (uint16_t)agn__layer_out_side(h, layer->kernel_h, layer->stride_h, layer->pad_h);
+    layer->out_w = (uint16_t)agn__layer_out_side(w, layer->kernel_w, layer->stride_w, layer->pad_w);
+    layer->out_c = (uint16_t)from->out_c;
+    layer->weights = from->weights;
+    int status = agn__layer_check(layer);
+    if (status < 0)
+        return agn_fail(
+            status,
+            "model.agn: layer %d: kind %d, kernel %dx%d, stride %dx%d, padding %dx%d on %ux%ux%u with "
+            "%d output channels cannot run on the device; expected a full or depthwise convolution, "
+            "kernels 1, 3 or 5, strides 1 to 4, padding 0 to 2 and less than the kernel, at most 255 "
+            "channels, and clamp_min <= clamp_max",
+            index, (int)from->kind, from->kernel_h, from->kernel_w, from->stride_h, from->stride_w,
+            from->pad_h, from->pad_w, h, w, c, from->out_c);
+    return 0;
+}
+
+static int check_channels(const char *what, int index, const struct agn_model_channel *channels,
+                          unsigned count, const int8_t *weights, size_t first_step, size_t terms,
+                          size_t term_step, uint32_t input_max)
+{
+    if (!channels || !weights)
+        return agn_fail(AGN_ERR_ARG, "model.agn: %s %d has no weights or no channel table", what, index);
+    for (unsigned i = 0; i < count; i++) {
+        struct agn__channel channel = {channels[i].bias, channels[i].multiplier, channels[i].shift};
+        int status = agn__channel_check(channel, weights + i * first_step, terms, term_step, input_max);
+        if (status < 0)
+            return agn_fail(
+                status,
+                "model.agn: %s %d, output %u: bias %ld, multiplier %ld, shift %u: the accumulator could "
+                "leave 32 bits, or the multiplier is negative, or the shift is not in %d to %d",
+                what, index, i, (long)channel.bias, (long)channel.multiplier, channel.shift,
+                AGN_DEV_MIN_SHIFT, AGN_DEV_MAX_SHIFT);
+    }
+    return 0;
+}
+
+/* All layers as the device sees them, chained. */
+static int device_layers(const struct agn_model_agn *from, struct agn_dev_model *model)
+{
+    unsigned h = model->input_h, w = model->input_w, c = model->input_c;
+    int8_t zero_point = 0;
+    for (int i = 0; i < from->layer_count; i++) {
+        struct agn_dev_layer *layer = &model->layers[i];
+        int status = device_layer(&from->layers[i], i, h, w, c, layer);
+        if (status < 0)
+            return status;
+        layer->in_zero_point = zero_point;
+        int is_full = layer->kind == AGN_LAYER_CONV;
+        size_t window = (size_t)layer->kernel_h * layer->kernel_w;
+        size_t terms = is_full ? window * layer->in_c : window;
+        status = check_channels("layer", i, from->layers[i].channels, layer->out_c, layer->weights,
+                                is_full ? terms : 1, terms, is_full ? 1 : layer->in_c, AGN__INPUT_MAX);
+        if (status < 0)
+            return status;
+        h = layer->out_h;
+        w = layer->out_w;
+        c = layer->out_c;
+        zero_point = layer->out_zero_point;
+    }
+    model->map_h = (uint16_t)h;
+    model->map_w = (uint16_t)w;
+    model->map_c = (uint16_t)c;
+    return 0;
+}
+
+static int check_numbers(const struct agn_model_agn *from)
+{
+    if (from->layer_count < 1 || from->layer_count > AGN_DEV_MAX_LAYERS || !from->layers)
+        return agn_fail(AGN_ERR_RANGE, "model.agn: %d layers; the device runs 1 to %d", from->layer_count,
+                        AGN_DEV_MAX_LAYERS);
+    if (from->input_h < 1 || from->input_h > AGN_DEV_MAX_SIDE || from->input_w < 1 ||
+        from->input_w > AGN_DEV_MAX_SIDE || from->input_c < 1 || from->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.agn: input of %dx%dx%d; expected sides of 1 to %d and 1 to %d "
+                        "channels",
+                        from->input_h, from->input_w, from->input_c, AGN_DEV_MAX_SIDE,
+                        AGN_DEV_MAX_INPUT_CHANNELS);
+    if (from->classes < 1 || from->classes > AGN_DEV_MAX_CLASSES)
+        return agn_fail(AGN_ERR_RANGE, "model.agn: %d classes; expected 1 to %d", from->classes,
+                        AGN_DEV_MAX_CLASSES);
+    if (from->grid < 1 || from->grid > AGN_DEV_MAX_GRID)
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.agn: pooling grid %d; expected 1 to %d and no finer than the map", from->grid,
+                        AGN_DEV_MAX_GRID);
+    if (from->local_c < 1 || from->local_c >= AGN_DEV_MAX_CHANNELS)
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.agn: %d local channels; expected at least 1 and fewer than the map has",
+                        from->local_c);
+    if (from->alpha_q15 > 32768)
+        return agn_fail(AGN_ERR_RANGE, "model.agn: alpha is %u/32768; expected 0 to 1", from->alpha_q15);
+    for (int i = 0; i < 256; i++)
+        if (from->symbols[i] >= AGN_WIRE_LEVELS)
+            return agn_fail(AGN_ERR_RANGE, "model.agn: symbol table entry %d is %u; expected 0 to 7", i,
+                            from->symbols[i]);
+    return 0;
+}
+
+static int device_model(const struct agn_model_agn *from, struct agn_dev_model *model)
+{
+    int status = check_numbers(from);
+    if (status < 0)
+        return status;
+    memset(model, 0, sizeof *model);
+    model->model_id = from->model_id;
+    model->input_h = (uint16_t)from->input_h;
+    model->input_w = (uint16_t)from->input_w;
+    model->input_c = (uint16_t)from->input_c;
+    model->local_c = (uint16_t)from->local_c;
+    model->grid = (uint16_t)from->grid;
+    model->classes = (uint16_t)from->classes;
+    model->alpha_q15 = from->alpha_q15;
+    model->codec = (uint8_t)from->codec;
+    model->layer_count = (uint8_t)from->layer_count;
+    status = device_layers(from, model);
+    if (status < 0)
+        return status;
+    status = agn__model_check(model);
+    if (status < 0)
+        return agn_fail(
+            status,
+            "model.agn: a map of %ux%ux%u with %d local channels, grid %d and codec %d cannot be used; "
+            "expected sides up to %d, fewer local channels than the map has, a grid no finer than the "
+            "map, a known codec, and at most 256 packets a frame",
+            model->map_h, model->map_w, model->map_c, from->local_c, from->grid, (int)from->codec,
+            AGN_DEV_MAX_MAP_SIDE);
+    size_t inputs = (size_t)from->grid * (size_t)from->grid * (size_t)from->local_c;
+    return check_channels("dense layer", 0, from->dense_channels, model->classes, from->dense_weights, inputs,
+                          inputs, 1, AGN__POOLED_MAX);
+}
+
+/* ---- bytes ------------------------------------------------------------------------------- */
+
+static uint32_t put_section(struct writer *writer, const void *from, size_t count)
+{
+    uint32_t offset = (uint32_t)writer->size;
+    uint8_t *to = reserve(writer, count);
+    if (to)
+        memcpy(to, from, count);
+    return offset;
+}
+
+static uint32_t put_channels(struct writer *writer, const struct agn_model_channel *channels, unsigned count)
+{
+    uint32_t offset = (uint32_t)writer->size;
+    uint8_t *to = reserve(writer, (size_t)count * AGN_MODEL_CHANNEL_BYTES);
+    for (unsigned i = 0; to && i < count; i++, to += AGN_MODEL_CHANNEL_BYTES) {
+        agn__store_u32(to, (uint32_t)channels[i].bias);
+        agn__store_u32(to + 4, (uint32_t)channels[i].multiplier);
+        to[8] = channels[i].shift;
+    }
+    return offset;
+}
+
+static void put_layer(struct writer *writer, uint8_t *record, const struct agn_model_layer *from,
+                      const struct agn_dev_layer *layer, float in_scale)
+{
+    uint32_t weights = put_section(writer, from->weights, agn__layer_weight_count(layer));
+    uint32_t channels = put_channels(writer, from->channels, layer->out_c);
+    if (!record)
+        return;
+    const uint8_t bytes[] = {layer->kind,
+                             layer->kernel_h,
+                             layer->kernel_w,
+                             layer->stride_h,
+                             layer->stride_w,
+                             layer->pad_h,
+                             layer->pad_w,
+                             (uint8_t)layer->in_zero_point,
+                             (uint8_t)layer->out_zero_point,
+                             (uint8_t)layer->clamp_min,
+                             (uint8_t)layer->clamp_max};
+    const uint16_t shape[] = {layer->in_h,  layer->in_w,  layer->in_c,
+                              layer->out_h, layer->out_w, layer->out_c};
+    memcpy(record + AGN__LAYER_KIND, bytes, sizeof bytes);
+    for (unsigned i = 0; i < AGN_COUNT_OF(shape); i++)
+        agn__store_u16(record + AGN__LAYER_SHAPE + 2 * i, shape[i]);
+    agn__store_u32(record + AGN__LAYER_WEIGHTS, weights);
+    agn__store_u32(record + AGN__LAYER_CHANNELS, channels);
+    put_float(record + AGN__LAYER_IN_SCALE, in_scale);
+    put_float(record + AGN__LAYER_OUT_SCALE, from->out_scale);
+}
+
+static void put_header(uint8_t *header, const struct agn_model_agn *from, const struct agn_dev_model *model)
+{
+    const uint16_t numbers[] = {model->input_h, model->input_w,  model->input_c, model->map_h,
+                                model->map_w,   model->map_c,    model->local_c, model->grid,
+                                model->classes, model->alpha_q15};
+    memcpy(header + AGN__AT_MAGIC, AGN__MODEL_MAGIC, 4);
+    agn__store_u16(header + AGN__AT_VERSION, AGN_MODEL_VERSION);
+    agn__store_u16(header + AGN__AT_HEADER_BYTES, AGN_MODEL_HEADER_BYTES);
+    agn__store_u32(header + AGN__AT_MODEL_ID, from->model_id);
+    for (unsigned i = 0; i < AGN_COUNT_OF(numbers); i++) /* the fields AGN__AT_INPUT .. AGN__AT_ALPHA */
+        agn__store_u16(header + AGN__AT_INPUT + 2 * i, numbers[i]);
+    header[AGN__AT_CODEC] = model->codec;
+    header[AGN__AT_LAYER_COUNT] = model->layer_count;
+    for (unsigned i = 0; i < AGN_DEV_MAX_INPUT_CHANNELS; i++) {
+        header[AGN__AT_INPUT_ZERO_POINT + i] = (uint8_t)from->input_zero_point[i];
+        put_float(header + AGN__AT_INPUT_SCALE + 4 * i, from->input_scale[i]);
+    }
+    for (unsigned i = 0; i < AGN_WIRE_LEVELS; i++)
+        put_float(header + AGN__AT_CENTROIDS + 4 * i, from->centroids[i]);
+}
+
+/* Lays out the whole file; called once to measure and once to write, so that the two agree. */
+static void put_file(struct writer *writer, const struct agn_model_agn *from,
+                     const struct agn_dev_model *model)
+{
+    size_t inputs = (size_t)from->grid * (size_t)from->grid * (size_t)from->local_c;
+    uint8_t *header = reserve(writer, AGN_MODEL_HEADER_BYTES);
+    uint32_t layers = (uint32_t)writer->size;
+    uint8_t *records = reserve(writer, (size_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
+    float in_scale = from->input_scale[0];
+    for (unsigned i = 0; i < model->layer_count; i++) {
+        uint8_t *record = records ? records + (size_t)i * AGN_MODEL_LAYER_BYTES : NULL;
+        put_layer(writer, record, &from->layers[i], &model->layers[i], in_scale);
+        in_scale = from->layers[i].out_scale;
+    }
+    uint32_t symbols = put_section(writer, from->symbols, sizeof from->symbols);
+    uint32_t weights = put_section(writer, from->dense_weights, inputs * model->classes);
+    uint32_t channels = put_channels(writer, from->dense_channels, model->classes);
+    uint8_t *crc = reserve(writer, 4);
+    if (!header)
+        return;
+    put_header(header, from, model);
+    agn__store_u32(header + AGN__AT_SIZE, (uint32_t)writer->size);
+    agn__store_u32(header + AGN__AT_LAYERS, layers);
+    agn__store_u32(header + AGN__AT_SYMBOLS, symbols);
+    agn__store_u32(header + AGN__AT_DENSE_WEIGHTS, weights);
+    agn__store_u32(header + AGN__AT_DENSE_CHANNELS, channels);
+    agn__store_u32(crc, agn_crc32(0, writer->bytes, writer->size - 4));
+}
+
+int agn_model_agn_write(const struct agn_model_agn *from, uint8_t **bytes, size_t *size_bytes)
+{
+    struct agn_dev_model model, check;
+    int status = device_model(from, &model);
+    if (status < 0)
+        return status;
+    struct writer writer = {NULL, 0};
+    put_file(&writer, from, &model);
+    writer.bytes = agn_alloc(writer.size, 1);
+    if (!writer.bytes)
+        return AGN_ERR_MEMORY;
+    writer.size = 0;
+    put_file(&writer, from, &model);
+    status = agn_dev_model_open(&check, writer.bytes, writer.size);
+    if (status < 0) {
+        agn_free(writer.bytes);
+        return agn_fail(status,
+                        "model.agn: the device refuses the file just written (%s); please report this",
+                        agn_model_agn_problem(status));
+    }
+    *bytes = writer.bytes;
+    *size_bytes = writer.size;
+    return 0;
+}
+
+int agn_model_multiplier(double scale, int32_t *multiplier, uint8_t *shift)
+{
+    if (!(scale >= 0.0 && scale < 0.25))
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "quantisation: a requantisation scale of %g; expected 0 <= scale < 0.25 (a larger output "
+            "scale or smaller weights help)",
+            scale);
+    int exponent = 0;
+    double fraction = frexp(scale, &exponent); /* scale = fraction * 2^exponent, 0.5 <= fraction < 1 */
+    int bits = 31 - exponent;
+    if (bits > AGN_DEV_MAX_SHIFT)
+        bits = AGN_DEV_MAX_SHIFT;
+    double rounded = nearbyint(ldexp(fraction, exponent + bits));
+    if (rounded > INT32_MAX) /* just below a power of two: it does not fit after rounding */
+        rounded = INT32_MAX;
+    if (scale == 0.0)
+        bits = AGN_DEV_MIN_SHIFT;
+    *multiplier = (int32_t)rounded;
+    *shift = (uint8_t)bits;
+    return 0;
+}
+
+const char *agn_model_agn_problem(int status)
+{
+    switch (status) {
+    case AGN_ERR_ARG:
+        return "the memory it lies in is not 4-byte aligned";
+    case AGN_ERR_FORMAT:
+        return "not a model.agn, or truncated; export it again";
+    case AGN_ERR_VERSION:
+        return "a version of model.agn that this build does not know; export it again with this version";
+    case AGN_ERR_CHECKSUM:
+        return "the checksum is wrong: the file is damaged; export or copy it again";
+    case AGN_ERR_RANGE:
+        return "a size, offset, shape or table value is out of bounds";
+    case AGN_ERR_UNSUPPORTED:
+        return "a layer kind or codec that this build does not know";
+    default:
+        return agn_status_text(status);
+    }
+}
