@@ -26,6 +26,13 @@
  * expected, what to do) and returns `status` unchanged, so that a failing
  * function ends with `return agn_fail(AGN_ERR_IO, "...")`. */
 int agn_fail(int status, const char *format, ...) AGN_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* tells clang's analyser what the sentence above tells the reader */
+#define agn_fail(status, ...)                                                                                \
+    __extension__({                                                                                          \
+        agn_fail(status, __VA_ARGS__);                                                                       \
+        (status);                                                                                            \
+    })
+#endif
 
 /* The sentence stored last in this thread ("" if none). Valid until the next agn_fail. */
 const char *agn_error_message(void);
