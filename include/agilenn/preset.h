@@ -1,0 +1,76 @@
+/* Presets: a data set, the networks, and how to train them, as an INI file.
+ *
+ * docs and defaults of every key: `agilenn info --preset-keys`. Values may be overridden
+ * by "section.key=value". The text of a preset travels inside checkpoints and models, so that a
+ * trained file explains itself. */
+#ifndef AGILENN_PRESET_H
+#define AGILENN_PRESET_H
+
+#include <stdio.h>
+
+#include "agilenn/base.h"
+
+enum { AGN_PRESET_TEXT_BYTES = 1024 };
+
+struct agn_preset {
+    char name[64];
+    struct {
+        char format[16];                  /* "idx" or "folder" */
+        char path[AGN_PRESET_TEXT_BYTES]; /* folder of the data set */
+        int height, width, channels, classes;
+        int train_limit, test_limit; /* images to keep, 0 = all */
+        int flip, crop_pad;
+    } data;
+    struct {
+        char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],
+            remote[AGN_PRESET_TEXT_BYTES];
+        int local_channels;                      /* k: the first channels, which stay on the device */
+        int grid;                                /* g of the Local NN's pooling */
+        double alpha_initial, alpha_temperature; /* T of alpha = sigmoid(w / T) */
+        char codec[16];
+    } model;
+    struct {
+        int seed, batch;
+        double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
+    } train;
+    struct {
+        double epochs, rate;
+    } reference;
+    struct {
+        double epochs, rate;
+        double lambda; /* weight of the prediction loss; 1 - lambda for skewness and disorder */
+        double anchor; /* mu: weight of CE(reference(F)) */
+        double local;  /* weight of CE(local logits) */
+        double rho, rho_margin;
+        int correct_only, warm_start;
+        char method[24];
+        int points;
+        double soft_temperature; /* of the quantiser's gradient; 0 = straight-through */
+        double centroid_rate;    /* share of the new batch in a centroid's moving mean */
+    } joint;
+};
+
+/* Fills in the defaults, without a data set or networks. */
+void agn_preset_defaults(struct agn_preset *preset);
+
+/* A name ("fashion") is looked up in $AGILENN_PRESETS, ./presets, and beside the program
+ * (../presets, ../share/agilenn/presets); a name with '/' or ending in .ini is a path.
+ * AGN_ERR_NOT_FOUND lists what there is. */
+int agn_preset_load(const char *name, struct agn_preset *preset);
+
+/* Reads INI text over the values that `preset` has. */
+int agn_preset_parse(const char *text, struct agn_preset *preset);
+
+/* Applies "section.key=value"; an unknown key or a bad value is an error that names it. */
+int agn_preset_set(struct agn_preset *preset, const char *assignment);
+
+/* Do the values fit together? One sentence if not. */
+int agn_preset_check(const struct agn_preset *preset);
+
+/* Writes the preset as INI text into `text`; its length, or AGN_ERR_SPACE. */
+int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap);
+
+/* Prints all keys with ranges, defaults and meaning. */
+void agn_preset_print_keys(FILE *stream);
+
+#endif

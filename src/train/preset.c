@@ -1,0 +1,346 @@
+/* Presets: one table of keys serves reading, checking, writing and help. */
+#include "agilenn/preset.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum value_type { TEXT, WHOLE, REAL };
+
+struct key {
+    const char *section, *name;
+    enum value_type type;
+    size_t offset, size;
+    double low, high;
+    const char *standard, *help;
+};
+
+#define FIELD(member) offsetof(struct agn_preset, member), sizeof(((struct agn_preset *)0)->member)
+
+static const struct key keys[] = {
+    {"data", "format", TEXT, FIELD(data.format), 0, 0, "idx",
+     "idx (MNIST family) or folder (SPLIT/CLASS/image)"},
+    {"data", "path", TEXT, FIELD(data.path), 0, 0, "", "folder of the data set"},
+    {"data", "height", WHOLE, FIELD(data.height), 8, 1024, "28", "image height, pixels"},
+    {"data", "width", WHOLE, FIELD(data.width), 8, 1024, "28", "image width, pixels"},
+    {"data", "channels", WHOLE, FIELD(data.channels), 1, 3, "1", "1 grey, 3 RGB"},
+    {"data", "classes", WHOLE, FIELD(data.classes), 2, 1000, "10", "number of classes"},
+    {"data", "train_limit", WHOLE, FIELD(data.train_limit), 0, 100000000, "0",
+     "training images to use, 0 = all"},
+    {"data", "test_limit", WHOLE, FIELD(data.test_limit), 0, 100000000, "0", "test images to use, 0 = all"},
+    {"data", "flip", WHOLE, FIELD(data.flip), 0, 1, "0", "mirror training images at random"},
+    {"data", "crop_pad", WHOLE, FIELD(data.crop_pad), 0, 64, "0", "pad by so many pixels and crop at random"},
+    {"model", "extractor", TEXT, FIELD(model.extractor), 0, 0, "conv:c16:s2 conv:c24",
+     "device network: image to feature map"},
+    {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
+     "reference network on the whole feature map"},
+    {"model", "remote", TEXT, FIELD(model.remote), 0, 0, "", "server network on the sent channels"},
+    {"model", "local_channels", WHOLE, FIELD(model.local_channels), 1, 254, "5",
+     "k: channels that stay on the device"},
+    {"model", "grid", WHOLE, FIELD(model.grid), 1, 16, "4",
+     "g: the Local NN pools to g x g cells; 1 is the paper's"},
+    {"model", "alpha_initial", REAL, FIELD(model.alpha_initial), 0.001, 0.999, "0.27",
+     "weight of the local prediction before training"},
+    {"model", "alpha_temperature", REAL, FIELD(model.alpha_temperature), 0.1, 100, "6",
+     "T of alpha = sigmoid(w/T)"},
+    {"model", "codec", TEXT, FIELD(model.codec), 0, 0, "lzw", "lzw or raw3"},
+    {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
+    {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
+    {"train", "momentum", REAL, FIELD(train.momentum), 0, 0.999, "0.9", "of SGD (Nesterov)"},
+    {"train", "weight_decay", REAL, FIELD(train.weight_decay), 0, 0.1, "0.0005",
+     "decoupled, on weights only"},
+    {"train", "warmup_epochs", REAL, FIELD(train.warmup_epochs), 0, 100, "0.1", "epochs of rising rate"},
+    {"train", "final_rate", REAL, FIELD(train.final_rate), 0, 1, "0.01",
+     "last rate as a share of the first (cosine)"},
+    {"train", "bn_momentum", REAL, FIELD(train.bn_momentum), 0.001, 1, "0.1",
+     "new batch's weight in BN statistics"},
+    {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
+     "pre-training of extractor + reference"},
+    {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
+    {"joint", "epochs", REAL, FIELD(joint.epochs), 0, 10000, "3", "joint training"},
+    {"joint", "rate", REAL, FIELD(joint.rate), 1e-6, 10, "0.1", "learning rate"},
+    {"joint", "lambda", REAL, FIELD(joint.lambda), 0, 1, "0.3", "weight of the prediction loss"},
+    {"joint", "anchor", REAL, FIELD(joint.anchor), 0, 100, "0.3",
+     "mu: keeps the reference valid; 0 is the paper's"},
+    {"joint", "local", REAL, FIELD(joint.local), 0, 100, "0.3",
+     "weight of the Local NN's own loss; 0 is the paper's"},
+    {"joint", "rho", REAL, FIELD(joint.rho), 0.001, 0.999, "0.8",
+     "share of importance that k channels should have"},
+    {"joint", "rho_margin", REAL, FIELD(joint.rho_margin), 0, 0.2, "0", "added to rho while training"},
+    {"joint", "correct_only", WHOLE, FIELD(joint.correct_only), 0, 1, "1",
+     "only samples that the reference gets right count for importance"},
+    {"joint", "warm_start", WHOLE, FIELD(joint.warm_start), 0, 1, "1",
+     "start the remote network from the reference where shapes agree"},
+    {"joint", "method", TEXT, FIELD(joint.method), 0, 0, "ig-trapezoid",
+     "ig-trapezoid, ig-midpoint or gradient-x-input"},
+    {"joint", "points", WHOLE, FIELD(joint.points), 1, 128, "2", "gradients of integrated gradients"},
+    {"joint", "soft_temperature", REAL, FIELD(joint.soft_temperature), 0, 10, "0",
+     "quantiser's gradient: softness of assignment, 0 = straight-through"},
+    {"joint", "centroid_rate", REAL, FIELD(joint.centroid_rate), 0, 1, "0.05",
+     "speed at which centroids follow the features"},
+};
+
+static void *field(struct agn_preset *preset, const struct key *key)
+{
+    return (char *)preset + key->offset;
+}
+
+static int set_value(struct agn_preset *preset, const struct key *key, const char *value)
+{
+    char *end = NULL;
+    if (key->type == TEXT) {
+        if (strlen(value) >= key->size) {
+            return agn_fail(AGN_ERR_RANGE, "%s.%s: the value has more than %zu characters", key->section,
+                            key->name, key->size - 1);
+        }
+        strcpy(field(preset, key), value);
+        return AGN_OK;
+    }
+    double number = strtod(value, &end);
+    bool whole = key->type == WHOLE;
+    if (end == value || *end != '\0' || !isfinite(number) || number < key->low || number > key->high ||
+        (whole && number != floor(number))) {
+        return agn_fail(AGN_ERR_RANGE, "%s.%s = '%s': expected a %s from %g to %g", key->section, key->name,
+                        value, whole ? "whole number" : "number", key->low, key->high);
+    }
+    if (whole) {
+        *(int *)field(preset, key) = (int)number;
+    } else {
+        *(double *)field(preset, key) = number;
+    }
+    return AGN_OK;
+}
+
+static int set_named(struct agn_preset *preset, const char *section, const char *name, const char *value)
+{
+    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0) {
+            return set_value(preset, &keys[i], value);
+        }
+    }
+    return agn_fail(AGN_ERR_ARG, "there is no setting '%s.%s'; `agilenn info --preset-keys` lists all",
+                    section, name);
+}
+
+void agn_preset_defaults(struct agn_preset *preset)
+{
+    memset(preset, 0, sizeof(*preset));
+    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
+        set_value(preset, &keys[i], keys[i].standard);
+    }
+}
+
+int agn_preset_set(struct agn_preset *preset, const char *assignment)
+{
+    char section[32], name[32];
+    const char *dot = strchr(assignment, '.'), *equals = strchr(assignment, '=');
+    if (dot == NULL || equals == NULL || dot > equals || (size_t)(dot - assignment) >= sizeof(section) ||
+        (size_t)(equals - dot - 1) >= sizeof(name)) {
+        return agn_fail(AGN_ERR_ARG, "'%s' is not SECTION.KEY=VALUE, such as joint.rho=0.8", assignment);
+    }
+    snprintf(section, sizeof(section), "%.*s", (int)(dot - assignment), assignment);
+    snprintf(name, sizeof(name), "%.*s", (int)(equals - dot - 1), dot + 1);
+    return set_named(preset, section, name, equals + 1);
+}
+
+/* ---- INI ------------------------------------------------------------------------- */
+
+struct reading {
+    struct agn_preset *preset;
+    int status;
+};
+
+static int on_entry(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *reading = user;
+    reading->status = set_named(reading->preset, section, name, value);
+    return reading->status == AGN_OK;
+}
+
+int agn_preset_parse(const char *text, struct agn_preset *preset)
+{
+    struct agn_preset copy = *preset;
+    struct reading reading = {&copy, AGN_OK};
+    int line = ini_parse_string(text, on_entry, &reading);
+    if (reading.status < 0) {
+        return reading.status;
+    }
+    if (line != 0) {
+        return agn_fail(AGN_ERR_FORMAT, "line %d is neither [section], key = value, nor a comment", line);
+    }
+    *preset = copy;
+    return AGN_OK;
+}
+
+int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap)
+{
+    struct agn_preset copy = *preset;
+    size_t at = 0;
+    const char *section = "";
+    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
+        const struct key *key = &keys[i];
+        int n = 0;
+        if (strcmp(section, key->section) != 0) {
+            n = snprintf(text + at, cap - at, "%s[%s]\n", i == 0 ? "" : "\n", key->section);
+            section = key->section;
+            at += (size_t)n < cap - at ? (size_t)n : cap - at;
+        }
+        const void *value = field(&copy, key);
+        if (key->type == TEXT) {
+            n = snprintf(text + at, cap - at, "%s = %s\n", key->name, (const char *)value);
+        } else if (key->type == WHOLE) {
+            n = snprintf(text + at, cap - at, "%s = %d\n", key->name, *(const int *)value);
+        } else {
+            n = snprintf(text + at, cap - at, "%s = %.9g\n", key->name, *(const double *)value);
+        }
+        if (n < 0 || (size_t)n >= cap - at) {
+            return agn_fail(AGN_ERR_SPACE, "a preset needs more than %zu bytes", cap);
+        }
+        at += (size_t)n;
+    }
+    return (int)at;
+}
+
+void agn_preset_print_keys(FILE *stream)
+{
+    const char *section = "";
+    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
+        const struct key *key = &keys[i];
+        if (strcmp(section, key->section) != 0) {
+            fprintf(stream, "%s[%s]\n", i == 0 ? "" : "\n", key->section);
+            section = key->section;
+        }
+        fprintf(stream, "  %-18s %s (default %s", key->name, key->help,
+                key->standard[0] == '\0' ? "none" : key->standard);
+        if (key->type != TEXT) {
+            fprintf(stream, "; %g to %g", key->low, key->high);
+        }
+        fprintf(stream, ")\n");
+    }
+}
+
+/* ---- finding -------------------------------------------------------------------------- */
+
+enum { MAX_FOLDERS = 4, PRESET_FILE_BYTES = 65536 };
+
+static int preset_folders(char folders[MAX_FOLDERS][PATH_MAX])
+{
+    int count = 0;
+    char program[PATH_MAX];
+    const char *from_environment = getenv("AGILENN_PRESETS");
+    if (from_environment != NULL) {
+        snprintf(folders[count++], PATH_MAX, "%s", from_environment);
+    }
+    snprintf(folders[count++], PATH_MAX, "presets");
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (n > 0) {
+        program[n] = '\0';
+        char *slash = strrchr(program, '/');
+        if (slash != NULL && slash - program < PATH_MAX - 64) {
+            *slash = '\0';
+            snprintf(folders[count++], PATH_MAX, "%.*s/../presets", PATH_MAX - 64, program);
+            snprintf(folders[count++], PATH_MAX, "%.*s/../share/agilenn/presets", PATH_MAX - 64, program);
+        }
+    }
+    return count;
+}
+
+static int read_preset(const char *path, struct agn_preset *preset)
+{
+    uint8_t *data = NULL;
+    size_t size = 0;
+    int status = agn_file_read(path, PRESET_FILE_BYTES, &data, &size);
+    char *text = status < 0 ? NULL : agn_alloc(size + 1, 1);
+    if (text == NULL) {
+        agn_free(data);
+        return status < 0 ? status : AGN_ERR_MEMORY;
+    }
+    memcpy(text, data, size);
+    agn_preset_defaults(preset);
+    status = agn_preset_parse(text, preset);
+    if (status < 0) {
+        char reason[512];
+        snprintf(reason, sizeof(reason), "%s", agn_error_message());
+        status = agn_fail(status, "preset %s: %s", path, reason);
+    }
+    agn_free(text);
+    agn_free(data);
+    return status;
+}
+
+static void set_name(struct agn_preset *preset, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash == NULL ? path : slash + 1;
+    size_t length = strlen(base);
+    if (length > 4 && strcmp(base + length - 4, ".ini") == 0) {
+        length -= 4;
+    }
+    snprintf(preset->name, sizeof(preset->name), "%.*s", (int)length, base);
+}
+
+static void list_presets(const char *folder, char *list, size_t cap)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        size_t length = strlen(entry->d_name), at = strlen(list);
+        if (length > 4 && strcmp(entry->d_name + length - 4, ".ini") == 0 && at + length + 2 < cap) {
+            snprintf(list + at, cap - at, " %.*s", (int)(length - 4), entry->d_name);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
+int agn_preset_load(const char *name, struct agn_preset *preset)
+{
+    size_t length = strlen(name);
+    struct agn_preset loaded;
+    int status = AGN_ERR_NOT_FOUND;
+    if (strchr(name, '/') != NULL || (length > 4 && strcmp(name + length - 4, ".ini") == 0)) {
+        status = read_preset(name, &loaded);
+    } else {
+        char folders[MAX_FOLDERS][PATH_MAX], path[PATH_MAX + 128], list[512] = "";
+        int count = preset_folders(folders);
+        for (int i = 0; i < count && status == AGN_ERR_NOT_FOUND; i++) {
+            snprintf(path, sizeof(path), "%s/%.100s.ini", folders[i], name);
+            if (agn_file_exists(path)) {
+                status = read_preset(path, &loaded);
+            } else if (list[0] == '\0') {
+                list_presets(folders[i], list, sizeof(list));
+            }
+        }
+        if (status == AGN_ERR_NOT_FOUND) {
+            return agn_fail(status,
+                            "no preset is called '%s'; there are:%s (or give the path of an .ini file)", name,
+                            list[0] == '\0' ? " none that I can find" : list);
+        }
+    }
+    if (status == AGN_OK) {
+        set_name(&loaded, name);
+        *preset = loaded;
+    }
+    return status;
+}
+
+int agn_preset_check(const struct agn_preset *p)
+{
+    if (strcmp(p->data.format, "idx") != 0 && strcmp(p->data.format, "folder") != 0) {
+        return agn_fail(AGN_ERR_ARG, "data.format = '%s': expected idx or folder", p->data.format);
+    }
+    if (strcmp(p->model.codec, "lzw") != 0 && strcmp(p->model.codec, "raw3") != 0) {
+        return agn_fail(AGN_ERR_ARG, "model.codec = '%s': expected lzw or raw3", p->model.codec);
+    }
+    if (p->model.extractor[0] == '\0' || p->model.reference[0] == '\0' || p->model.remote[0] == '\0') {
+        return agn_fail(AGN_ERR_ARG, "a preset needs model.extractor, model.reference and model.remote");
+    }
+    return AGN_OK;
+}
