@@ -1,0 +1,186 @@
+/* The class-folder reader: classes, order, conversion, and what users get wrong. */
+#define _XOPEN_SOURCE 700
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agilenn/data.h"
+#include "temp_folder.h"
+#include "test_images.h"
+
+enum { SIDE = 8, GREY = SIDE * SIDE, COLOUR = 3 * GREY };
+
+static void add_image(const char *name, enum test_image_kind kind, int channels, int variant)
+{
+    uint8_t pixels[COLOUR];
+    size_t size;
+    test_image_fill(pixels, SIDE, SIDE, channels, variant);
+    uint8_t *data = test_image_make(kind, pixels, SIDE, SIDE, channels, &size);
+    (void)temp_file(name, data, size);
+    free(data);
+}
+
+static int open_set(const char *split, int side, int channels, int limit, struct agn_dataset **dataset)
+{
+    *dataset = NULL;
+    struct agn_dataset_source source = {"folder", temp_path("set"), split, side, side, channels, limit};
+    return agn_dataset_open(&source, dataset);
+}
+
+static void assert_refused(const char *split, int status, const char *message)
+{
+    struct agn_dataset *dataset;
+    int got = open_set(split, SIDE, 3, 0, &dataset);
+    if (got != status || dataset || !strstr(agn_error_message(), message))
+        fail_msg("status %d, '%s'; expected %d, '%s'", got, agn_error_message(), status, message);
+}
+
+static void classes_and_files_in_byte_order(void **state)
+{
+    (void)state;
+    add_image("set/train/dog/b.PNG", TEST_PNG, 3, 2);
+    add_image("set/train/dog/a.png", TEST_PNG, 3, 1);
+    add_image("set/train/Cat/z.png", TEST_PNG, 3, 3);
+    add_image("set/train/ant/x.jpeg", TEST_JPEG, 3, 0);
+    (void)temp_file("set/train/dog/notes.txt", "not an image", 12);
+    (void)temp_file("set/train/dog/.hidden.png", "not an image", 12);
+    (void)temp_file("set/train/.cache/x.png", "not an image", 12);
+    (void)temp_file("set/train/README.png", "not in a class", 14);
+    struct agn_dataset *dataset;
+    assert_int_equal(open_set("train", SIDE, 3, 0, &dataset), AGN_OK);
+    assert_int_equal(dataset->count, 4);
+    assert_int_equal(dataset->classes, 3);
+    static const char *const names[] = {"Cat", "ant", "dog"};
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(dataset->class_names[i], names[i]);
+    static const uint16_t labels[] = {0, 1, 2, 2};
+    assert_memory_equal(dataset->labels, labels, sizeof labels);
+    static const int variants[] = {3, 0, 1, 2};
+    for (int i = 0; i < 4; i++) {
+        uint8_t expected[COLOUR];
+        test_image_fill(expected, SIDE, SIDE, 3, variants[i]);
+        for (int p = 0; p < COLOUR; p++)
+            assert_in_range(dataset->pixels[i * COLOUR + p] + 10 - expected[p], i == 1 ? 0 : 10,
+                            i == 1 ? 20 : 10);
+    }
+    agn_dataset_free(dataset);
+}
+
+static void test_split_uses_the_classes_of_train(void **state)
+{
+    (void)state;
+    add_image("set/train/a/1.png", TEST_PNG, 1, 0);
+    add_image("set/train/b/1.png", TEST_PNG, 1, 1);
+    add_image("set/train/c/1.png", TEST_PNG, 1, 2);
+    add_image("set/test/c/1.png", TEST_PNG, 1, 3);
+    struct agn_dataset *dataset;
+    assert_int_equal(open_set("test", SIDE, 1, 0, &dataset), AGN_OK);
+    assert_int_equal(dataset->count, 1);
+    assert_int_equal(dataset->classes, 3);
+    assert_int_equal(dataset->labels[0], 2);
+    agn_dataset_free(dataset);
+    add_image("set/test/d/1.png", TEST_PNG, 1, 3);
+    assert_refused("test", AGN_ERR_MISMATCH, "has a class 'd' that");
+}
+
+static void sizes_and_channels_are_converted(void **state)
+{
+    (void)state;
+    add_image("set/test/grey/1.png", TEST_PNG, 1, 0);
+    add_image("set/test/rgb/1.jpg", TEST_JPEG, 3, 0);
+    struct agn_dataset *dataset;
+    for (int channels = 1; channels <= 3; channels += 2) {
+        for (int side = 1; side <= 20; side += 19) {
+            assert_int_equal(open_set("test", side, channels, 0, &dataset), AGN_OK);
+            assert_int_equal(dataset->channels, channels);
+            assert_int_equal(dataset->height, side);
+            agn_dataset_free(dataset);
+        }
+    }
+    assert_int_equal(open_set("test", SIDE, 2, 0, &dataset), AGN_ERR_ARG);
+    assert_int_equal(open_set("test", SIDE, 1, 0, &dataset), AGN_OK);
+    uint8_t expected[GREY];
+    test_image_fill(expected, SIDE, SIDE, 1, 0);
+    assert_memory_equal(dataset->pixels, expected, GREY);
+    agn_dataset_free(dataset);
+}
+
+static void limit_spreads_over_classes(void **state)
+{
+    (void)state;
+    for (int class = 0; class < 4; class ++) {
+        for (int i = 0; i < 5; i++) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "set/train/%d/%d.png", class, i);
+            add_image(name, TEST_PNG, 3, i);
+        }
+    }
+    struct agn_dataset *dataset;
+    assert_int_equal(open_set("train", SIDE, 3, 4, &dataset), AGN_OK);
+    assert_int_equal(dataset->count, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(dataset->labels[i], i);
+    agn_dataset_free(dataset);
+}
+
+/* Of several damaged files the first in order is named, whichever thread met it first. */
+static void first_damaged_file_is_named(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "set/train/a/%03d.png", i);
+        if (i % 10 == 7)
+            (void)temp_file(name, "\x89PNG\r\n\x1a\n broken", 15);
+        else
+            add_image(name, TEST_PNG, 3, i % 4);
+    }
+    for (int round = 0; round < 10; round++)
+        assert_refused("train", AGN_ERR_FORMAT, "set/train/a/007.png: truncated PNG");
+}
+
+static void what_users_get_wrong(void **state)
+{
+    (void)state;
+    assert_refused("train", AGN_ERR_NOT_FOUND, "set/train/CLASS/*.jpg");
+    (void)temp_file("set/train/one.jpg", "x", 1); /* images without classes */
+    assert_refused("train", AGN_ERR_FORMAT, "has no class folders");
+    (void)temp_file("set/train/a/readme.txt", "x", 1);
+    assert_refused("train", AGN_ERR_FORMAT, "has no images");
+    (void)temp_file("set/train/a/empty.jpg", "", 0);
+    assert_refused("train", AGN_ERR_FORMAT, "empty.jpg: neither a JPEG nor a PNG image (0 bytes)");
+    assert_int_equal(mkdir(temp_path("set/train/a/b.jpg"), 0777), 0);
+    assert_refused("train", AGN_ERR_IO, "b.jpg: it is a folder");
+}
+
+static void interruption_stops_reading(void **state)
+{
+    (void)state;
+    add_image("set/train/a/1.png", TEST_PNG, 3, 0);
+    agn_interrupt_request();
+    struct agn_dataset *dataset;
+    int status = open_set("train", SIDE, 3, 0, &dataset);
+    agn_interrupt_clear();
+    assert_int_equal(status, AGN_ERR_INTERRUPTED);
+    assert_null(dataset);
+}
+
+#define FILE_TEST(function) cmocka_unit_test_setup_teardown(function, temp_folder_setup, temp_folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FILE_TEST(classes_and_files_in_byte_order),  FILE_TEST(test_split_uses_the_classes_of_train),
+        FILE_TEST(sizes_and_channels_are_converted), FILE_TEST(limit_spreads_over_classes),
+        FILE_TEST(first_damaged_file_is_named),      FILE_TEST(what_users_get_wrong),
+        FILE_TEST(interruption_stops_reading),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,257 @@
+/* JPEG and PNG decoding and resizing: known pictures, damaged files, bombs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "data/image.h"
+#include "test_images.h"
+
+enum { HEIGHT = 13, WIDTH = 17, PIXELS = HEIGHT * WIDTH };
+
+static const enum test_image_kind kinds[] = {TEST_JPEG, TEST_JPEG_PROGRESSIVE, TEST_PNG};
+
+/* Decodes from memory of exactly the given size, so that a sanitizer sees any read beyond. */
+static int decode(const uint8_t *data, size_t size, int channels, struct agn__image *image)
+{
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    memcpy(copy, data, size);
+    int status = agn__image_decode(copy, size, "picture", channels, image);
+    free(copy);
+    return status;
+}
+
+static int luminance(const uint8_t *rgb)
+{
+    return (299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2] + 500) / 1000;
+}
+
+static void assert_close(int got, int expected, int tolerance)
+{
+    if (abs(got - expected) > tolerance)
+        fail_msg("%d is not within %d of %d", got, tolerance, expected);
+}
+
+/* All four ways between grey and colour files and pixels. */
+static void known_pictures(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < AGN_COUNT_OF(kinds); k++) {
+        int tolerance = kinds[k] == TEST_PNG ? 1 : 6;
+        for (int stored = 1; stored <= 3; stored += 2) {
+            uint8_t pixels[PIXELS * 3];
+            size_t size;
+            test_image_fill(pixels, HEIGHT, WIDTH, stored, 1);
+            uint8_t *data = test_image_make(kinds[k], pixels, HEIGHT, WIDTH, stored, &size);
+            for (int wanted = 1; wanted <= 3; wanted += 2) {
+                struct agn__image image;
+                assert_int_equal(decode(data, size, wanted, &image), AGN_OK);
+                assert_int_equal(image.height, HEIGHT);
+                assert_int_equal(image.width, WIDTH);
+                assert_int_equal(image.channels, wanted);
+                for (int p = 0; p < PIXELS; p++) {
+                    const uint8_t *from = pixels + p * stored;
+                    for (int c = 0; c < wanted; c++)
+                        assert_close(image.pixels[p * wanted + c],
+                                     stored == 1   ? from[0]
+                                     : wanted == 1 ? luminance(from)
+                                                   : from[c],
+                                     tolerance);
+                }
+                agn_free(image.pixels);
+            }
+            free(data);
+        }
+    }
+}
+
+static void transparent_pixels_are_over_black(void **state)
+{
+    (void)state;
+    const uint8_t pixels[8] = {200, 100, 50, 255, 200, 100, 50, 0};
+    size_t size;
+    uint8_t *data = test_image_make(TEST_PNG_ALPHA, pixels, 1, 2, 4, &size);
+    struct agn__image image;
+    assert_int_equal(decode(data, size, 3, &image), AGN_OK);
+    assert_memory_equal(image.pixels, ((uint8_t[]){200, 100, 50, 0, 0, 0}), 6);
+    agn_free(image.pixels);
+    free(data);
+}
+
+static void every_truncation_is_refused(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < AGN_COUNT_OF(kinds); k++) {
+        uint8_t pixels[PIXELS * 3];
+        size_t size;
+        test_image_fill(pixels, HEIGHT, WIDTH, 3, 2);
+        uint8_t *data = test_image_make(kinds[k], pixels, HEIGHT, WIDTH, 3, &size);
+        for (size_t length = 0; length < size; length++) {
+            struct agn__image image = {.height = 42};
+            int status = decode(data, length, 3, &image);
+            if (status != AGN_ERR_FORMAT || image.height != 42 || !strstr(agn_error_message(), "picture: "))
+                fail_msg("kind %zu, %zu of %zu bytes: status %d, '%s'", k, length, size, status,
+                         agn_error_message());
+        }
+        free(data);
+    }
+}
+
+/* A changed byte is refused or decodes to some picture of bounded size; never worse. */
+static void changed_bytes_are_safe(void **state)
+{
+    (void)state;
+    struct agn_rng rng;
+    agn_rng_seed(&rng, 6);
+    for (size_t k = 0; k < AGN_COUNT_OF(kinds); k++) {
+        uint8_t pixels[PIXELS * 3];
+        size_t size;
+        int refused = 0;
+        test_image_fill(pixels, HEIGHT, WIDTH, 3, 3);
+        uint8_t *data = test_image_make(kinds[k], pixels, HEIGHT, WIDTH, 3, &size);
+        for (int round = 0; round < 1500; round++) {
+            size_t at = agn_rng_below(&rng, (uint32_t)size);
+            uint8_t kept = data[at];
+            data[at] ^= (uint8_t)(1u << agn_rng_below(&rng, 8));
+            struct agn__image image;
+            if (kinds[k] != TEST_PNG && at > 2 && data[at - 1] == 0xff && data[at] == 0xd9)
+                data[at] = kept; /* an end marker in the middle is covered by the truncations */
+            if (decode(data, size, 1, &image) == AGN_OK) {
+                assert_true((size_t)image.height * (size_t)image.width <= AGN__IMAGE_MAX_PIXELS);
+                agn_free(image.pixels);
+            } else {
+                refused++;
+            }
+            data[at] = kept;
+        }
+        assert_true(refused > (kinds[k] == TEST_PNG ? 1490 : 100));
+        free(data);
+    }
+}
+
+static void other_files_are_refused(void **state)
+{
+    (void)state;
+    struct agn__image image;
+    assert_int_equal(decode((const uint8_t *)"GIF89a", 6, 3, &image), AGN_ERR_FORMAT);
+    assert_non_null(strstr(agn_error_message(), "picture: neither a JPEG nor a PNG image (6 bytes)"));
+    assert_int_equal(decode((const uint8_t *)"\xff\xd8\xff", 3, 2, &image), AGN_ERR_ARG);
+}
+
+/* Headers that announce huge images are refused before any memory follows from them. */
+static void bombs_are_refused(void **state)
+{
+    (void)state;
+    uint8_t pixels[PIXELS * 3];
+    size_t size;
+    struct agn__image image;
+    test_image_fill(pixels, HEIGHT, WIDTH, 3, 0);
+    uint8_t *data = test_image_make(TEST_PNG, pixels, HEIGHT, WIDTH, 3, &size);
+    /* IHDR: 8 signature, 4 length, 4 letters, then width and height, and a CRC after 13 bytes. */
+    memcpy(data + 16, "\x00\x00\x30\x00\x00\x00\x30\x00", 8); /* 12288 x 12288 */
+    uint32_t sum = (uint32_t)crc32(0, data + 12, 17);
+    for (int i = 0; i < 4; i++)
+        data[29 + i] = (uint8_t)(sum >> (24 - 8 * i));
+    assert_int_equal(decode(data, size, 3, &image), AGN_ERR_RANGE);
+    assert_non_null(strstr(agn_error_message(), "12288 x 12288 pixels"));
+    free(data);
+
+    data = test_image_make(TEST_JPEG, pixels, HEIGHT, WIDTH, 3, &size);
+    size_t frame = 0;
+    while (!(data[frame] == 0xff && data[frame + 1] == 0xc0))
+        assert_true(++frame + 9 < size);
+    memcpy(data + frame + 5, "\x80\x00\x80\x00", 4); /* 32768 x 32768 */
+    assert_int_equal(decode(data, size, 3, &image), AGN_ERR_RANGE);
+    free(data);
+
+    assert_int_equal(agn__image_check_size("x", 1, 65535), AGN_OK);
+    assert_int_equal(agn__image_check_size("x", 1, 65536), AGN_ERR_RANGE);
+    assert_int_equal(agn__image_check_size("x", 8000, 8000), AGN_OK);
+    assert_int_equal(agn__image_check_size("x", 8000, 8001), AGN_ERR_RANGE);
+    assert_int_equal(agn__image_check_size("x", 0, 5), AGN_ERR_FORMAT);
+}
+
+/* ---- resizing ---- */
+
+static void same_size_is_a_copy(void **state)
+{
+    (void)state;
+    uint8_t pixels[PIXELS * 3], dst[PIXELS * 3];
+    test_image_fill(pixels, HEIGHT, WIDTH, 3, 4);
+    struct agn__image image = {HEIGHT, WIDTH, 3, pixels};
+    assert_int_equal(agn__image_resize(&image, HEIGHT, WIDTH, dst), AGN_OK);
+    assert_memory_equal(dst, pixels, sizeof dst);
+}
+
+static void flat_images_stay_flat(void **state)
+{
+    (void)state;
+    uint8_t pixels[PIXELS], dst[40 * 40];
+    memset(pixels, 255, sizeof pixels);
+    struct agn__image image = {HEIGHT, WIDTH, 1, pixels};
+    for (int height = 1; height <= 40; height += 3) {
+        for (int width = 1; width <= 40; width += 3) {
+            memset(dst, 0, sizeof dst);
+            assert_int_equal(agn__image_resize(&image, height, width, dst), AGN_OK);
+            for (int i = 0; i < height * width; i++)
+                assert_int_equal(dst[i], 255);
+        }
+    }
+}
+
+static void known_scales(void **state)
+{
+    (void)state;
+    /* Twice as wide: bilinear around half-pixel centres. */
+    struct agn__image pair = {1, 2, 1, (uint8_t[]){0, 200}};
+    uint8_t dst[8];
+    assert_int_equal(agn__image_resize(&pair, 1, 4, dst), AGN_OK);
+    assert_memory_equal(dst, ((uint8_t[]){0, 50, 150, 200}), 4);
+    /* Half as wide: a triangle of reach 2, weights 1 3 3 1, cut at the border to 3 3 1. */
+    struct agn__image four = {4, 1, 1, (uint8_t[]){0, 70, 140, 210}};
+    assert_int_equal(agn__image_resize(&four, 2, 1, dst), AGN_OK);
+    assert_int_equal(dst[0], 50);
+    assert_int_equal(dst[1], 160);
+    /* To one pixel, channels apart. */
+    struct agn__image two = {1, 2, 3, (uint8_t[]){0, 10, 255, 100, 30, 255}};
+    assert_int_equal(agn__image_resize(&two, 1, 1, dst), AGN_OK);
+    assert_memory_equal(dst, ((uint8_t[]){50, 20, 255}), 3);
+}
+
+static void long_images_shrink(void **state)
+{
+    (void)state;
+    enum { LENGTH = 65535 };
+    uint8_t *pixels = agn_alloc(LENGTH, 1), dst;
+    for (int i = 0; i < LENGTH; i++)
+        pixels[i] = i % 2 ? 200 : 100;
+    struct agn__image wide = {1, LENGTH, 1, pixels}, tall = {LENGTH, 1, 1, pixels};
+    assert_int_equal(agn__image_resize(&wide, 1, 1, &dst), AGN_OK);
+    assert_close(dst, 150, 1);
+    assert_int_equal(agn__image_resize(&tall, 1, 1, &dst), AGN_OK);
+    assert_close(dst, 150, 1);
+    agn_free(pixels);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known_pictures),
+        cmocka_unit_test(transparent_pixels_are_over_black),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(changed_bytes_are_safe),
+        cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(bombs_are_refused),
+        cmocka_unit_test(same_size_is_a_copy),
+        cmocka_unit_test(flat_images_stay_flat),
+        cmocka_unit_test(known_scales),
+        cmocka_unit_test(long_images_shrink),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
