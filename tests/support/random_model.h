@@ -1,0 +1,28 @@
+/* Random quantised models within the device's limits, and small fixed ones, for tests. */
+#ifndef RANDOM_MODEL_H
+#define RANDOM_MODEL_H
+
+#include "agilenn/base.h"
+#include "agilenn/model_agn.h"
+
+/* Owns what `model` points to. */
+struct random_model {
+    struct agn_model_agn model;
+    struct agn_model_layer layers[AGN_DEV_MAX_LAYERS];
+    int map_h, map_w, map_c;
+};
+
+enum random_style {
+    RANDOM_USUAL,   /* weights, scales and inputs as trained models have them */
+    RANDOM_EXTREME, /* -128 and 127 everywhere, any multiplier and shift, large biases */
+};
+
+/* Sides up to max_side, channels up to max_channels (>= 2). */
+void random_model_make(struct random_model *random, struct agn_rng *rng, enum random_style style,
+                       int max_side, int max_channels);
+void random_model_free(struct random_model *random);
+
+/* Random pixels; one image in four has only 0 and 255. Freed with agn_free. */
+uint8_t *random_image(const struct agn_model_agn *model, struct agn_rng *rng);
+
+#endif
