@@ -351,7 +351,7 @@ static json_t *describe_tensor(const struct agn_tensor_view *tensor, size_t offs
         }
     }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[tensor->dtype].name, "shape", shape,
-                     "data_offsets", (json_int_t)offset, (json_int_t)(offset + tensor->size_bytes));
+                     "data_offsets", (json_int_t)offset, (json_int_t)offset + (json_int_t)tensor->size_bytes);
 }
 
 /* The header's text, freed by the caller with free(), and in `order` the tensors as their

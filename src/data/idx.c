@@ -94,7 +94,7 @@ static int idx_read_header(struct idx_file *file, uint32_t magic, int rank, uint
     if ((unsigned)got < size)
         return agn_fail(AGN_ERR_FORMAT, "%s: %d bytes, but the header alone has %u; fetch the file again",
                         file->path, got, size);
-    uint32_t words[4];
+    uint32_t words[4] = {0};
     for (int i = 0; i <= rank; i++) {
         const uint8_t *b = bytes + 4 * i;
         words[i] = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];

@@ -89,7 +89,7 @@ int agn__image_resize(const struct agn__image *image, int height, int width, uin
         status = filter_init(&down, image->height, height);
     if (status == AGN_OK && !(middle = agn_alloc((size_t)image->height * row, sizeof *middle)))
         status = AGN_ERR_MEMORY;
-    if (status < 0)
+    if (status != AGN_OK)
         goto out;
     for (int y = 0; y < image->height; y++)
         resize_row(&across, image->channels, width,
