@@ -95,27 +95,6 @@ static bool masks_diff_in_place(const struct agn__op *op)
     return op->folded_bn != NULL && op->folded_bn->relu6;
 }
 
-/* May the gradient of source `s` live in the memory of the ADD's own? Whoever else adds to that
- * memory must run after the other source's producer has read it. */
-static bool can_share(const struct agn_net *net, const struct agn__op *add, int s)
-{
-    const struct agn__node *mine = add->src[s], *other = add->src[1 - s];
-    if (mine == &net->nodes[0] || mine == other) {
-        return false;
-    }
-    if (masks_diff_in_place(&net->ops[mine->producer]) && mine->producer > other->producer) {
-        return false;
-    }
-    for (int j = mine->producer + 1; j < net->graph.count; j++) {
-        const struct agn__op *reader = &net->ops[j];
-        bool reads = !reader->absorbed && (reader->src[0] == mine || reader->src[1] == mine);
-        if (reads && j != add->index && j > other->producer) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void decide_flows(struct agn_net *net)
 {
     for (int i = 1; i < net->graph.count; i++) {
@@ -124,9 +103,6 @@ static void decide_flows(struct agn_net *net)
             const struct agn__node *src = op->src[s];
             bool first = src->last_consumer == i && !(s == 1 && op->src[0] == src);
             op->flow[s] = !src->gradient ? AGN__FLOW_NONE : first ? AGN__FLOW_WRITE : AGN__FLOW_ADD;
-            if (op->flow[s] == AGN__FLOW_WRITE && op->cls->shares_diff && can_share(net, op, s)) {
-                op->flow[s] = AGN__FLOW_SHARE;
-            }
         }
     }
 }
@@ -217,13 +193,52 @@ static int merge(struct agn_net *net, int own, int shared)
     return shared;
 }
 
+/* If the gradients of `a` and `b` share memory, each from the ADD that reads it last: does backward
+ * change that of `a` before the producer of `b` has read it? Changes: the other readers of `a` add to
+ * it, and its producer may mask it. */
+static bool disturbs(const struct agn_net *net, const struct agn__node *a, const struct agn__node *b)
+{
+    int both = a->last_consumer < b->last_consumer ? a->last_consumer : b->last_consumer;
+    if (masks_diff_in_place(&net->ops[a->producer]) && a->producer >= b->producer) {
+        return true;
+    }
+    for (int j = b->producer; j < both; j++) {
+        const struct agn__op *reader = &net->ops[j];
+        if (!reader->absorbed && (reader->src[0] == a || reader->src[1] == a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May the gradient of `add`'s source `s` live in the memory of the ADD's own gradient, which other
+ * tensors may share by now? Never in that of the net's result: the caller may want it back. */
+static bool can_share(const struct agn_net *net, const struct agn__op *add, int s)
+{
+    const struct agn__node *mine = add->src[s];
+    int buffer = add->dst->diff_buffer;
+    if (mine == &net->nodes[0] || add->src[0] == add->src[1] || add->index == net->graph.count - 1 ||
+        buffer < 0) {
+        return false;
+    }
+    for (int i = 1; i < net->graph.count; i++) {
+        const struct agn__node *other = &net->nodes[i];
+        if (other != mine && other->diff_buffer == buffer && other != add->dst &&
+            (disturbs(net, mine, other) || disturbs(net, other, mine))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* From the last ADD to the first, so that chains of residual blocks share one buffer. */
 static void share_gradients(struct agn_net *net)
 {
     for (int i = net->graph.count - 1; i > 0; i--) {
         struct agn__op *op = &net->ops[i];
         for (int s = 0; s < 2; s++) {
-            if (op->flow[s] == AGN__FLOW_SHARE) {
+            if (op->cls->shares_diff && op->flow[s] == AGN__FLOW_WRITE && can_share(net, op, s)) {
+                op->flow[s] = AGN__FLOW_SHARE;
                 op->src[s]->diff_buffer = merge(net, op->src[s]->diff_buffer, op->dst->diff_buffer);
                 op->src[s]->tangent_diff_buffer =
                     merge(net, op->src[s]->tangent_diff_buffer, op->dst->tangent_diff_buffer);

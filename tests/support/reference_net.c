@@ -1,0 +1,540 @@
+/* The double-precision interpreter of reference_net.h. Clarity first; speed does not matter. */
+#include "reference_net.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double BN_EPSILON = 1e-5;
+
+static double *doubles(size_t count)
+{
+    double *memory = calloc(count + 1, sizeof(double));
+    if (memory == NULL) {
+        fprintf(stderr, "reference_net: out of memory\n");
+        exit(2);
+    }
+    return memory;
+}
+
+static size_t elements(struct agn_shape shape)
+{
+    return (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
+}
+
+/* ---- life ------------------------------------------------------------------- */
+
+struct reference_net *reference_create(const struct agn_graph *graph, const struct agn_params *params,
+                                       int batch, bool train)
+{
+    struct reference_net *net = calloc(1, sizeof(*net));
+    struct reference_node *nodes = calloc((size_t)graph->count, sizeof(*nodes));
+    if (net == NULL || nodes == NULL) {
+        fprintf(stderr, "reference_net: out of memory\n");
+        exit(2);
+    }
+    net->graph = *graph;
+    net->layout = params;
+    net->batch = batch;
+    net->train = train;
+    net->bn_momentum = 0.1;
+    net->nodes = nodes;
+    net->param = doubles(params->total);
+    net->grad = doubles(params->total);
+    for (size_t i = 0; i < params->total; i++) {
+        net->param[i] = (double)params->value[i];
+    }
+    for (int i = 0; i < graph->count; i++) {
+        const struct agn_op_spec *spec = &graph->ops[i];
+        size_t count = (size_t)batch * elements(spec->shape);
+        nodes[i].count = count;
+        nodes[i].value = doubles(count);
+        nodes[i].diff = doubles(count);
+        nodes[i].tangent = doubles(count);
+        nodes[i].tangent_diff = doubles(count);
+        nodes[i].mean = doubles((size_t)spec->shape.channels);
+        nodes[i].var = doubles((size_t)spec->shape.channels);
+        bool clips = spec->type == AGN_OP_RELU6 || (spec->type == AGN_OP_BATCHNORM && spec->relu6);
+        nodes[i].before = clips ? doubles(count) : NULL;
+    }
+    return net;
+}
+
+void reference_free(struct reference_net *net)
+{
+    for (int i = 0; i < net->graph.count; i++) {
+        struct reference_node *node = &net->nodes[i];
+        double *all[] = {node->value,  node->diff, node->tangent, node->tangent_diff,
+                         node->before, node->mean, node->var};
+        for (size_t k = 0; k < AGN_COUNT_OF(all); k++) {
+            free(all[k]);
+        }
+    }
+    free(net->nodes);
+    free(net->param);
+    free(net->grad);
+    free(net);
+}
+
+struct reference_node *reference_input(struct reference_net *net)
+{
+    return &net->nodes[0];
+}
+
+struct reference_node *reference_output(struct reference_net *net)
+{
+    return &net->nodes[net->graph.count - 1];
+}
+
+/* Offset of a parameter of `spec`; -1 when there is none of that name. */
+static long offset_of(const struct reference_net *net, const struct agn_op_spec *spec, const char *suffix)
+{
+    char name[AGN_NAME_BYTES + 16];
+    snprintf(name, sizeof(name), "%s.%s", spec->name, suffix);
+    const struct agn_param *param = agn_params_find(net->layout, name);
+    return param == NULL ? -1 : (long)param->offset;
+}
+
+/* ---- convolution ------------------------------------------------------------- */
+
+enum convolve { TO_DST, TO_SRC, TO_WEIGHTS };
+
+/* Visits every (source, weight, result) triple of a convolution:
+ *   TO_DST: dst += w src;  TO_SRC: src += w dst;  TO_WEIGHTS: w += src dst. */
+static void convolve(const struct reference_net *net, const struct agn_op_spec *spec, enum convolve what,
+                     double *src, double *weights, double *dst)
+{
+    struct agn_shape in = net->graph.ops[spec->src[0]].shape, out = spec->shape;
+    int per_group = spec->depthwise ? 1 : in.channels, k = spec->kernel;
+    size_t triples = (size_t)net->batch * elements(out) * (size_t)per_group * (size_t)(k * k);
+    for (size_t t = 0; t < triples; t++) {
+        size_t rest = t;
+        int kx = (int)(rest % (size_t)k), ky = (int)((rest /= (size_t)k) % (size_t)k);
+        int i = (int)((rest /= (size_t)k) % (size_t)per_group);
+        int o = (int)((rest /= (size_t)per_group) % (size_t)out.channels);
+        int x = (int)((rest /= (size_t)out.channels) % (size_t)out.width);
+        int y = (int)((rest /= (size_t)out.width) % (size_t)out.height);
+        int n = (int)(rest / (size_t)out.height);
+        int row = y * spec->stride - spec->pad + ky, column = x * spec->stride - spec->pad + kx;
+        if (row < 0 || row >= in.height || column < 0 || column >= in.width) {
+            continue;
+        }
+        int channel = spec->depthwise ? o : i;
+        double *s = &src[((n * in.height + row) * in.width + column) * in.channels + channel];
+        double *w = &weights[((o * per_group + i) * k + ky) * k + kx];
+        double *d = &dst[((n * out.height + y) * out.width + x) * out.channels + o];
+        switch (what) {
+        case TO_DST:
+            *d += *w * *s;
+            break;
+        case TO_SRC:
+            *s += *w * *d;
+            break;
+        case TO_WEIGHTS:
+            *w += *s * *d;
+            break;
+        }
+    }
+}
+
+/* The same for a dense layer: weights (oc, flattened source). */
+static void multiply(const struct reference_net *net, const struct agn_op_spec *spec, enum convolve what,
+                     double *src, double *weights, double *dst)
+{
+    size_t ic = elements(net->graph.ops[spec->src[0]].shape), oc = (size_t)spec->oc;
+    for (size_t n = 0; n < (size_t)net->batch; n++) {
+        for (size_t o = 0; o < oc; o++) {
+            for (size_t i = 0; i < ic; i++) {
+                double *s = &src[n * ic + i], *w = &weights[o * ic + i], *d = &dst[n * oc + o];
+                if (what == TO_DST) {
+                    *d += *w * *s;
+                } else if (what == TO_SRC) {
+                    *s += *w * *d;
+                } else {
+                    *w += *s * *d;
+                }
+            }
+        }
+    }
+}
+
+static void linear(const struct reference_net *net, const struct agn_op_spec *spec, enum convolve what,
+                   double *src, double *weights, double *dst)
+{
+    if (spec->type == AGN_OP_DENSE) {
+        multiply(net, spec, what, src, weights, dst);
+    } else {
+        convolve(net, spec, what, src, weights, dst);
+    }
+}
+
+static void add_bias(const struct reference_net *net, const struct agn_op_spec *spec, double *dst)
+{
+    long bias = offset_of(net, spec, "bias");
+    size_t channels = (size_t)spec->shape.channels, count = (size_t)net->batch * elements(spec->shape);
+    for (size_t i = 0; spec->bias && i < count; i++) {
+        dst[i] += net->param[(size_t)bias + i % channels];
+    }
+}
+
+static void bias_gradient(struct reference_net *net, const struct agn_op_spec *spec, const double *diff)
+{
+    long bias = offset_of(net, spec, "bias");
+    size_t channels = (size_t)spec->shape.channels, count = (size_t)net->batch * elements(spec->shape);
+    for (size_t i = 0; spec->bias && i < count; i++) {
+        net->grad[(size_t)bias + i % channels] += diff[i];
+    }
+}
+
+/* ---- ReLU6 ---------------------------------------------------------------------- */
+
+static double clip(double x)
+{
+    return x < 0.0 ? 0.0 : x > 6.0 ? 6.0 : x;
+}
+
+static double slope(double x)
+{
+    return x > 0.0 && x < 6.0 ? 1.0 : 0.0;
+}
+
+/* ---- batch normalisation ----------------------------------------------------------- */
+
+static double bn_param(const struct reference_net *net, const struct agn_op_spec *spec, const char *suffix,
+                       size_t channel)
+{
+    return net->param[(size_t)offset_of(net, spec, suffix) + channel];
+}
+
+/* Mean and biased variance of channel c, in two passes over the data. */
+static void bn_statistics(const double *x, size_t rows, size_t channels, size_t c, double *mean, double *var)
+{
+    *mean = 0.0;
+    *var = 0.0;
+    for (size_t r = 0; r < rows; r++) {
+        *mean += x[r * channels + c] / (double)rows;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        double d = x[r * channels + c] - *mean;
+        *var += d * d / (double)rows;
+    }
+}
+
+static void bn_forward(struct reference_net *net, const struct agn_op_spec *spec, struct reference_node *node)
+{
+    const double *x = net->nodes[spec->src[0]].value;
+    size_t channels = (size_t)spec->shape.channels, rows = node->count / channels;
+    for (size_t c = 0; c < channels; c++) {
+        double *mean = &node->mean[c], *var = &node->var[c];
+        double *running_mean = &net->param[(size_t)offset_of(net, spec, "mean") + c];
+        double *running_var = &net->param[(size_t)offset_of(net, spec, "var") + c];
+        if (net->train) {
+            double keep = 1.0 - net->bn_momentum;
+            bn_statistics(x, rows, channels, c, mean, var);
+            double unbiased = rows > 1 ? *var * (double)rows / (double)(rows - 1) : *var;
+            *running_mean = keep * *running_mean + net->bn_momentum * *mean;
+            *running_var = keep * *running_var + net->bn_momentum * unbiased;
+        } else {
+            *mean = *running_mean;
+            *var = *running_var;
+        }
+        for (size_t i = c; i < node->count; i += channels) {
+            double normal = (x[i] - *mean) / sqrt(*var + BN_EPSILON);
+            double y = bn_param(net, spec, "gamma", c) * normal + bn_param(net, spec, "beta", c);
+            if (spec->relu6) {
+                node->before[i] = y;
+            }
+            node->value[i] = spec->relu6 ? clip(y) : y;
+        }
+    }
+}
+
+/* Gradient of one channel by the chain rule through normal, var and mean, one step at a time. */
+static void bn_backward(struct reference_net *net, const struct agn_op_spec *spec,
+                        struct reference_node *node, size_t c)
+{
+    struct reference_node *src = &net->nodes[spec->src[0]];
+    size_t channels = (size_t)spec->shape.channels;
+    double rows = (double)(node->count / channels), deviation = sqrt(node->var[c] + BN_EPSILON);
+    double gamma = bn_param(net, spec, "gamma", c), diff_gamma = 0.0, diff_beta = 0.0;
+    double diff_var = 0.0, diff_mean = 0.0;
+    for (size_t i = c; i < node->count; i += channels) {
+        double dy = node->diff[i] * (spec->relu6 ? slope(node->before[i]) : 1.0);
+        double centred = src->value[i] - node->mean[c];
+        diff_gamma += dy * centred / deviation;
+        diff_beta += dy;
+        diff_var += dy * gamma * centred * -0.5 / (deviation * deviation * deviation);
+        diff_mean += dy * gamma * -1.0 / deviation;
+    }
+    for (size_t i = c; i < node->count; i += channels) {
+        double dy = node->diff[i] * (spec->relu6 ? slope(node->before[i]) : 1.0);
+        double through_statistics =
+            diff_var * 2.0 * (src->value[i] - node->mean[c]) / rows + diff_mean / rows;
+        src->diff[i] += dy * gamma / deviation + (net->train ? through_statistics : 0.0);
+    }
+    if (net->train) {
+        net->grad[(size_t)offset_of(net, spec, "gamma") + c] += diff_gamma;
+        net->grad[(size_t)offset_of(net, spec, "beta") + c] += diff_beta;
+    }
+}
+
+/* to += from * (derivative of the frozen BN), element by element; the same both ways. */
+static void bn_frozen_scale(const struct reference_net *net, const struct agn_op_spec *spec,
+                            const struct reference_node *node, const double *from, double *to)
+{
+    size_t channels = (size_t)spec->shape.channels;
+    for (size_t i = 0; i < node->count; i++) {
+        size_t c = i % channels;
+        double scale = bn_param(net, spec, "gamma", c) / sqrt(bn_param(net, spec, "var", c) + BN_EPSILON);
+        to[i] += from[i] * scale * (spec->relu6 ? slope(node->before[i]) : 1.0);
+    }
+}
+
+/* ---- pooling ---------------------------------------------------------------------------- */
+
+/* forward: dst += average of src over each cell; else src += the share of dst. */
+static void pool(const struct reference_net *net, const struct agn_op_spec *spec, bool forward, double *src,
+                 double *dst)
+{
+    struct agn_shape in = net->graph.ops[spec->src[0]].shape;
+    int g = spec->grid, channels = in.channels;
+    for (int t = 0; t < net->batch * g * g * channels; t++) {
+        int c = t % channels, j = t / channels % g, i = t / channels / g % g, n = t / channels / g / g;
+        int top = (int)floor((double)i * in.height / g), bottom = (int)ceil((i + 1.0) * in.height / g);
+        int left = (int)floor((double)j * in.width / g), right = (int)ceil((j + 1.0) * in.width / g);
+        double area = (double)(bottom - top) * (right - left);
+        for (int y = top; y < bottom; y++) {
+            for (int x = left; x < right; x++) {
+                double *s = &src[((n * in.height + y) * in.width + x) * channels + c];
+                if (forward) {
+                    dst[t] += *s / area;
+                } else {
+                    *s += dst[t] / area;
+                }
+            }
+        }
+    }
+}
+
+/* ---- passes ------------------------------------------------------------------------------- */
+
+static void clear(double *values, size_t count)
+{
+    memset(values, 0, count * sizeof(double));
+}
+
+static void forward_op(struct reference_net *net, const struct agn_op_spec *spec, struct reference_node *node)
+{
+    struct reference_node *a = &net->nodes[spec->src[0]];
+    clear(node->value, node->count);
+    switch (spec->type) {
+    case AGN_OP_CONV:
+    case AGN_OP_DENSE:
+        linear(net, spec, TO_DST, a->value, net->param + offset_of(net, spec, "weight"), node->value);
+        add_bias(net, spec, node->value);
+        break;
+    case AGN_OP_BATCHNORM:
+        bn_forward(net, spec, node);
+        break;
+    case AGN_OP_RELU6:
+        memcpy(node->before, a->value, node->count * sizeof(double));
+        for (size_t i = 0; i < node->count; i++) {
+            node->value[i] = clip(node->before[i]);
+        }
+        break;
+    case AGN_OP_ADD:
+        for (size_t i = 0; i < node->count; i++) {
+            node->value[i] = a->value[i] + net->nodes[spec->src[1]].value[i];
+        }
+        break;
+    case AGN_OP_POOL:
+        pool(net, spec, true, a->value, node->value);
+        break;
+    default:
+        abort();
+    }
+}
+
+void reference_forward(struct reference_net *net)
+{
+    for (int i = 1; i < net->graph.count; i++) {
+        forward_op(net, &net->graph.ops[i], &net->nodes[i]);
+    }
+}
+
+static void backward_op(struct reference_net *net, const struct agn_op_spec *spec,
+                        struct reference_node *node)
+{
+    struct reference_node *a = &net->nodes[spec->src[0]];
+    switch (spec->type) {
+    case AGN_OP_CONV:
+    case AGN_OP_DENSE: {
+        long weight = offset_of(net, spec, "weight");
+        linear(net, spec, TO_SRC, a->diff, net->param + weight, node->diff);
+        if (net->train) {
+            linear(net, spec, TO_WEIGHTS, a->value, net->grad + weight, node->diff);
+            bias_gradient(net, spec, node->diff);
+        }
+        break;
+    }
+    case AGN_OP_BATCHNORM:
+        for (size_t c = 0; c < (size_t)spec->shape.channels; c++) {
+            bn_backward(net, spec, node, c);
+        }
+        break;
+    case AGN_OP_RELU6:
+        for (size_t i = 0; i < node->count; i++) {
+            a->diff[i] += node->diff[i] * slope(node->before[i]);
+        }
+        break;
+    case AGN_OP_ADD:
+        for (size_t i = 0; i < node->count; i++) {
+            a->diff[i] += node->diff[i];
+            net->nodes[spec->src[1]].diff[i] += node->diff[i];
+        }
+        break;
+    case AGN_OP_POOL:
+        pool(net, spec, false, a->diff, node->diff);
+        break;
+    default:
+        abort();
+    }
+}
+
+void reference_backward(struct reference_net *net)
+{
+    clear(net->grad, net->layout->total);
+    for (int i = 0; i < net->graph.count - 1; i++) {
+        clear(net->nodes[i].diff, net->nodes[i].count);
+    }
+    for (int i = net->graph.count - 1; i > 0; i--) {
+        backward_op(net, &net->graph.ops[i], &net->nodes[i]);
+    }
+}
+
+/* forward: to (of the result) += J from; else to (of source s) += J^T from. Frozen nets. */
+static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spec,
+                        const struct reference_node *node, bool forward, double *src, double *dst)
+{
+    switch (spec->type) {
+    case AGN_OP_CONV:
+    case AGN_OP_DENSE:
+        linear(net, spec, forward ? TO_DST : TO_SRC, src, net->param + offset_of(net, spec, "weight"), dst);
+        break;
+    case AGN_OP_BATCHNORM:
+        bn_frozen_scale(net, spec, node, forward ? src : dst, forward ? dst : src);
+        break;
+    case AGN_OP_POOL:
+        pool(net, spec, forward, src, dst);
+        break;
+    case AGN_OP_RELU6:
+    case AGN_OP_ADD:
+        for (size_t i = 0; i < node->count; i++) {
+            double d = spec->type == AGN_OP_RELU6 ? slope(node->before[i]) : 1.0;
+            if (forward) {
+                dst[i] += d * src[i];
+            } else {
+                src[i] += d * dst[i];
+            }
+        }
+        break;
+    default:
+        abort();
+    }
+}
+
+void reference_tangent(struct reference_net *net)
+{
+    for (int i = 1; i < net->graph.count; i++) {
+        const struct agn_op_spec *spec = &net->graph.ops[i];
+        struct reference_node *node = &net->nodes[i];
+        clear(node->tangent, node->count);
+        for (int s = 0; s < 2 && spec->src[s] >= 0; s++) {
+            jacobian_op(net, spec, node, true, net->nodes[spec->src[s]].tangent, node->tangent);
+        }
+    }
+}
+
+void reference_tangent_backward(struct reference_net *net)
+{
+    for (int i = 0; i < net->graph.count - 1; i++) {
+        clear(net->nodes[i].tangent_diff, net->nodes[i].count);
+    }
+    for (int i = net->graph.count - 1; i > 0; i--) {
+        const struct agn_op_spec *spec = &net->graph.ops[i];
+        struct reference_node *node = &net->nodes[i];
+        for (int s = 0; s < 2 && spec->src[s] >= 0; s++) {
+            jacobian_op(net, spec, node, false, net->nodes[spec->src[s]].tangent_diff, node->tangent_diff);
+        }
+    }
+}
+
+double reference_kink_distance(const struct reference_net *net)
+{
+    double nearest = INFINITY;
+    for (int i = 1; i < net->graph.count; i++) {
+        const struct reference_node *node = &net->nodes[i];
+        for (size_t k = 0; node->before != NULL && k < node->count; k++) {
+            nearest = fmin(nearest, fmin(fabs(node->before[k]), fabs(node->before[k] - 6.0)));
+        }
+    }
+    return nearest;
+}
+
+/* ---- softmax cross-entropy -------------------------------------------------------------- */
+
+void reference_ce_forward(const double *logits, const int32_t *labels, int n, int classes, double *prob,
+                          double *loss)
+{
+    for (int i = 0; i < n; i++) {
+        double sum = 0.0, top = -INFINITY;
+        for (int c = 0; c < classes; c++) {
+            top = fmax(top, logits[i * classes + c]);
+        }
+        for (int c = 0; c < classes; c++) {
+            sum += exp(logits[i * classes + c] - top);
+        }
+        for (int c = 0; c < classes; c++) {
+            prob[i * classes + c] = exp(logits[i * classes + c] - top) / sum;
+        }
+        loss[i] = labels[i] < 0 ? 0.0 : log(sum) + top - logits[i * classes + labels[i]];
+    }
+}
+
+void reference_ce_backward(const double *prob, const int32_t *labels, int n, int classes, double scale,
+                           double *diff)
+{
+    for (int i = 0; i < n * classes; i++) {
+        int32_t label = labels[i / classes];
+        double onehot = i % classes == label ? 1.0 : 0.0;
+        diff[i] = label < 0 ? 0.0 : scale * (prob[i] - onehot);
+    }
+}
+
+void reference_ce_tangent(const double *prob, const int32_t *labels, const double *tangent, int n,
+                          int classes, double *loss_dot)
+{
+    for (int i = 0; i < n; i++) {
+        loss_dot[i] = 0.0;
+        for (int c = 0; labels[i] >= 0 && c < classes; c++) {
+            double onehot = c == labels[i] ? 1.0 : 0.0;
+            loss_dot[i] += (prob[i * classes + c] - onehot) * tangent[i * classes + c];
+        }
+    }
+}
+
+void reference_ce_tangent_backward(const double *prob, const int32_t *labels, const double *tangent, int n,
+                                   int classes, double *diff_dot)
+{
+    for (int i = 0; i < n; i++) {
+        const double *p = prob + i * classes, *t = tangent + i * classes;
+        for (int c = 0; c < classes; c++) {
+            double sum = 0.0;
+            for (int e = 0; labels[i] >= 0 && e < classes; e++) {
+                sum += ((c == e ? p[c] : 0.0) - p[c] * p[e]) * t[e];
+            }
+            diff_dot[i * classes + c] = sum;
+        }
+    }
+}

@@ -1,0 +1,307 @@
+/* Every operator of the engine, float, against the double-precision reference: value, gradients,
+ * tangent, tangent-backward, running statistics, and the planner's memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "agilenn/nn.h"
+#include "net_check.h"
+
+static const int batches[] = {1, 3, 8};
+
+/* Relative to a tensor's largest value; float arithmetic itself gives about 1e-6. */
+static const double TOLERANCE = 2e-5;
+
+static void check(const char *label, const struct agn_graph *graph, int batch)
+{
+    struct net_check request = {
+        .label = label, .graph = graph, .batch = batch, .seed = 17, .tolerance = TOLERANCE};
+    net_check_both(&request);
+}
+
+struct conv_case {
+    struct agn_shape in;
+    int oc, kernel, stride; /* oc 0: depthwise */
+    bool bias;
+};
+
+static const struct conv_case conv_cases[] = {
+    {{7, 5, 1}, 3, 3, 1, true},    {{7, 5, 3}, 16, 3, 2, false},  {{5, 7, 16}, 24, 1, 1, false},
+    {{9, 8, 3}, 5, 5, 3, true},    {{6, 7, 19}, 33, 1, 2, true},  {{4, 4, 33}, 16, 3, 1, true},
+    {{3, 3, 5}, 19, 5, 1, false},  {{8, 8, 24}, 24, 3, 3, false}, {{1, 1, 33}, 5, 1, 1, true},
+    {{2, 3, 16}, 1, 3, 2, true},   {{8, 7, 5}, 16, 1, 3, false},  {{7, 5, 1}, 0, 3, 1, false},
+    {{7, 5, 16}, 0, 3, 2, false},  {{6, 6, 24}, 0, 5, 1, false},  {{9, 7, 33}, 0, 3, 1, false},
+    {{8, 5, 19}, 0, 5, 2, false},  {{5, 5, 3}, 0, 1, 1, false},   {{10, 7, 5}, 0, 3, 3, false},
+    {{12, 12, 16}, 0, 3, 1, false}};
+
+static int append_conv(struct agn_graph *graph, int src, const char *name, const struct conv_case *c)
+{
+    return c->oc > 0 ? agn_graph_conv(graph, src, name, c->oc, c->kernel, c->stride, c->bias)
+                     : agn_graph_depthwise(graph, src, name, c->kernel, c->stride);
+}
+
+static void name_conv(char *label, size_t size, const char *what, const struct conv_case *c, int batch)
+{
+    snprintf(label, size, "%s %dx%dx%d -> %d, kernel %d, stride %d, batch %d", what, c->in.height,
+             c->in.width, c->in.channels, c->oc, c->kernel, c->stride, batch);
+}
+
+static void convolutions(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < AGN_COUNT_OF(conv_cases); i++) {
+        struct agn_graph graph;
+        char label[128];
+        assert_int_equal(agn_graph_init(&graph, conv_cases[i].in), 0);
+        assert_true(append_conv(&graph, 0, "c", &conv_cases[i]) > 0);
+        for (size_t b = 0; b < AGN_COUNT_OF(batches); b++) {
+            name_conv(label, sizeof(label), "conv", &conv_cases[i], batches[b]);
+            check(label, &graph, batches[b]);
+        }
+    }
+}
+
+/* Folded into the convolution when frozen, with and without ReLU6, once at the end and once inside. */
+static void convolutions_with_batchnorm(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < AGN_COUNT_OF(conv_cases); i++) {
+        for (int relu6 = 0; relu6 < 2; relu6++) {
+            struct agn_graph graph;
+            char label[128];
+            /* Few values a channel would make the batch's statistics an ill-conditioned affair. */
+            int batch = conv_cases[i].in.height < 3 ? 8 : batches[(i + (size_t)relu6) % 3];
+            assert_int_equal(agn_graph_init(&graph, conv_cases[i].in), 0);
+            int op = append_conv(&graph, 0, "c", &conv_cases[i]);
+            op = agn_graph_batchnorm(&graph, op, "bn", relu6 != 0);
+            if (i % 2 == 0) {
+                op = agn_graph_conv(&graph, op, "after", 6, 1, 1, true);
+            }
+            assert_true(op > 0);
+            name_conv(label, sizeof(label), relu6 != 0 ? "conv+bn+relu6" : "conv+bn", &conv_cases[i], batch);
+            check(label, &graph, batch);
+        }
+    }
+}
+
+static void batchnorm_alone(void **state)
+{
+    (void)state;
+    static const struct agn_shape shapes[] = {{7, 5, 1}, {4, 4, 16}, {5, 6, 19}, {3, 3, 33}, {14, 14, 8}};
+    for (size_t i = 0; i < AGN_COUNT_OF(shapes); i++) {
+        for (int variant = 0; variant < 6; variant++) {
+            struct agn_graph graph;
+            char label[64];
+            bool relu6 = variant % 2 != 0;
+            int op = agn_graph_init(&graph, shapes[i]), where = variant / 2;
+            if (where == 1) { /* after an ADD */
+                op = agn_graph_add(&graph, op, op);
+            } else if (where == 2) { /* after a POOL */
+                op = agn_graph_pool(&graph, op, 3);
+            }
+            op = agn_graph_batchnorm(&graph, op, "bn", relu6);
+            assert_true(op > 0);
+            snprintf(label, sizeof(label), "batchnorm alone, shape %zu, variant %d", i, variant);
+            check(label, &graph, batches[1 + i % 2]);
+        }
+    }
+}
+
+static void relu6(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    int op = agn_graph_init(&graph, (struct agn_shape){7, 5, 19});
+    op = agn_graph_add(&graph, op, op);
+    op = agn_graph_add(&graph, op, op); /* times 4, so that some values exceed 6 */
+    op = agn_graph_relu6(&graph, op);
+    assert_true(op > 0);
+    check("relu6 at the end", &graph, 3);
+    op = agn_graph_relu6(&graph, agn_graph_conv(&graph, op, "c", 5, 3, 1, true));
+    op = agn_graph_dense(&graph, op, "d", 4);
+    assert_true(op > 0);
+    check("relu6 inside", &graph, 8);
+}
+
+static void pools(void **state)
+{
+    (void)state;
+    static const struct agn_shape shapes[] = {{7, 7, 3}, {14, 14, 16}, {5, 6, 19}};
+    static const int grids[] = {1, 2, 4, 5};
+    for (size_t i = 0; i < AGN_COUNT_OF(shapes); i++) {
+        for (size_t g = 0; g < AGN_COUNT_OF(grids); g++) {
+            struct agn_graph graph;
+            char label[64];
+            int op = agn_graph_init(&graph, shapes[i]);
+            op = agn_graph_pool(&graph, op, grids[g]);
+            assert_true(op > 0);
+            snprintf(label, sizeof(label), "pool %dx%d to %d", shapes[i].height, shapes[i].width, grids[g]);
+            check(label, &graph, batches[(i + g) % 3]);
+        }
+    }
+}
+
+static void dense_layers(void **state)
+{
+    (void)state;
+    static const struct agn_shape shapes[] = {{1, 1, 33}, {4, 4, 5}, {3, 2, 19}, {1, 1, 1}};
+    static const int outputs[] = {10, 3, 16, 1};
+    for (size_t i = 0; i < AGN_COUNT_OF(shapes); i++) {
+        struct agn_graph graph;
+        char label[64];
+        int op = agn_graph_init(&graph, shapes[i]);
+        op = agn_graph_dense(&graph, op, "fc", outputs[i]);
+        assert_true(op > 0);
+        for (size_t b = 0; b < AGN_COUNT_OF(batches); b++) {
+            snprintf(label, sizeof(label), "dense, shape %zu, batch %d", i, batches[b]);
+            check(label, &graph, batches[b]);
+        }
+    }
+}
+
+/* ---- structures in which gradients meet or share memory ------------------------------------ */
+
+static int conv_bn(struct agn_graph *graph, int src, const char *name, int kernel, bool clips)
+{
+    char bn[AGN_NAME_BYTES];
+    snprintf(bn, sizeof(bn), "%s.bn", name);
+    int op = agn_graph_conv(graph, src, name, 6, kernel, 1, false);
+    return agn_graph_batchnorm(graph, op, bn, clips);
+}
+
+static int twice_the_same(struct agn_graph *graph, int in)
+{
+    int a = conv_bn(graph, in, "a", 3, true);
+    return conv_bn(graph, agn_graph_add(graph, a, a), "b", 1, false);
+}
+
+static int sum_of_input_twice(struct agn_graph *graph, int in)
+{
+    return agn_graph_add(graph, in, in);
+}
+
+static int residual_chain(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "stem", 3, true);
+    char name[16];
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof(name), "b%d.expand", i);
+        int y = conv_bn(graph, x, name, 1, true);
+        snprintf(name, sizeof(name), "b%d.project", i);
+        y = conv_bn(graph, y, name, 3, false);
+        x = agn_graph_add(graph, x, y);
+    }
+    return agn_graph_pool(graph, x, 2);
+}
+
+static int residual_at_the_end(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "stem", 3, true);
+    return agn_graph_add(graph, conv_bn(graph, x, "b", 3, true), x);
+}
+
+static int add_of_add(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "x", 3, true), y = conv_bn(graph, in, "y", 3, false);
+    return conv_bn(graph, agn_graph_add(graph, x, agn_graph_add(graph, x, y)), "z", 1, false);
+}
+
+/* A residual inside a residual: the outer shortcut must not see what flows into the inner one. */
+static int nested_residuals(struct agn_graph *graph, int in)
+{
+    int outer = conv_bn(graph, in, "outer", 3, true);
+    int x = conv_bn(graph, outer, "x", 3, true);
+    int y = conv_bn(graph, x, "y", 3, false);
+    int inner = agn_graph_add(graph, x, y);
+    return conv_bn(graph, agn_graph_add(graph, inner, outer), "head", 1, false);
+}
+
+static int clipped_branches(struct agn_graph *graph, int in)
+{
+    int a = conv_bn(graph, in, "a", 3, true), b = conv_bn(graph, in, "b", 1, true);
+    int c = conv_bn(graph, b, "c", 3, true);
+    return agn_graph_relu6(graph, agn_graph_add(graph, agn_graph_add(graph, c, a), b));
+}
+
+static int one_source_for_all(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "x", 3, false);
+    int a = agn_graph_relu6(graph, x);
+    int b = agn_graph_batchnorm(graph, x, "bn", true);
+    int c = agn_graph_depthwise(graph, x, "dw", 3, 1);
+    int sum = agn_graph_add(graph, agn_graph_add(graph, a, b), agn_graph_add(graph, c, x));
+    return agn_graph_dense(graph, agn_graph_pool(graph, agn_graph_add(graph, sum, x), 2), "fc", 5);
+}
+
+static int shortcut_over_relu6(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "x", 3, false);
+    int y = agn_graph_add(graph, x, agn_graph_relu6(graph, x));
+    return agn_graph_add(graph, y, agn_graph_batchnorm(graph, y, "bn", true));
+}
+
+static int late_reader(struct agn_graph *graph, int in)
+{
+    int a = conv_bn(graph, in, "a", 1, true), b = conv_bn(graph, in, "b", 3, false);
+    int c = conv_bn(graph, b, "c", 3, true), sum = agn_graph_add(graph, b, a);
+    return agn_graph_add(graph, sum, c);
+}
+
+static int batchnorm_of_a_shared_convolution(struct agn_graph *graph, int in)
+{
+    int c = agn_graph_conv(graph, in, "c", 6, 3, 1, true);
+    int bn = agn_graph_batchnorm(graph, c, "bn", true); /* cannot be folded: ADD reads c, too */
+    return agn_graph_add(graph, bn, c);
+}
+
+static int input_in_a_residual(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "a", 3, false);
+    return agn_graph_add(graph, agn_graph_add(graph, in, x), in);
+}
+
+static const struct {
+    const char *name;
+    int (*build)(struct agn_graph *graph, int in);
+} structures[] = {{"x + x", twice_the_same},
+                  {"input + input", sum_of_input_twice},
+                  {"residual chain", residual_chain},
+                  {"residual at the end", residual_at_the_end},
+                  {"x + (x + y)", add_of_add},
+                  {"nested residuals", nested_residuals},
+                  {"clipped branches", clipped_branches},
+                  {"one source for all", one_source_for_all},
+                  {"shortcut over relu6", shortcut_over_relu6},
+                  {"late reader", late_reader},
+                  {"batchnorm of a shared convolution", batchnorm_of_a_shared_convolution},
+                  {"input in a residual", input_in_a_residual}};
+
+static void shared_tensors(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < AGN_COUNT_OF(structures); i++) {
+        struct agn_graph graph;
+        int in = agn_graph_init(&graph, (struct agn_shape){6, 5, 6});
+        assert_true(structures[i].build(&graph, in) > 0);
+        for (size_t b = 1; b < AGN_COUNT_OF(batches); b++) {
+            check(structures[i].name, &graph, batches[b]);
+        }
+    }
+}
+
+int main(void)
+{
+    agn_nn_set_threads(2);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(convolutions),    cmocka_unit_test(convolutions_with_batchnorm),
+        cmocka_unit_test(batchnorm_alone), cmocka_unit_test(relu6),
+        cmocka_unit_test(pools),           cmocka_unit_test(dense_layers),
+        cmocka_unit_test(shared_tensors)};
+    int failures = cmocka_run_group_tests_name("nn operators", tests, NULL, NULL);
+    print_message("largest relative error: %.2g\n", net_check_worst());
+    return failures;
+}
