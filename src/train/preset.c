@@ -311,7 +311,7 @@ int agn_preset_load(const char *name, struct agn_preset *preset)
         char folders[MAX_FOLDERS][PATH_MAX], path[PATH_MAX + 128], list[512] = "";
         int count = preset_folders(folders);
         for (int i = 0; i < count && status == AGN_ERR_NOT_FOUND; i++) {
-            snprintf(path, sizeof(path), "%s/%.100s.ini", folders[i], name);
+            snprintf(path, sizeof(path), "%.4095s/%.100s.ini", folders[i], name);
             if (agn_file_exists(path)) {
                 status = read_preset(path, &loaded);
             } else if (list[0] == '\0') {

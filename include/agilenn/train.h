@@ -1,0 +1,117 @@
+/* Training: the split model, its pre-training, channel selection and joint training.
+ *
+ * A model is an extractor (image -> F, h x w x C), a Local NN on the first k channels of F, a
+ * quantiser and a Remote NN on the others, the weight alpha of the local prediction, and the
+ * frozen reference network that measures importance while training. */
+#ifndef AGILENN_TRAIN_H
+#define AGILENN_TRAIN_H
+
+#include "agilenn/data.h"
+#include "agilenn/nn.h"
+#include "agilenn/preset.h"
+#include "agilenn/xai.h"
+
+enum { AGN_MAX_FEATURES = 255 };
+
+/* ---- the model ------------------------------------------------------------- */
+
+struct agn_model {
+    struct agn_preset preset;
+    struct agn_normalisation normalisation;
+    struct agn_shape map; /* of F */
+    int classes, sent_channels;
+    char **class_names; /* classes */
+    struct agn_graph extractor, local, remote, reference;
+    struct agn_params *extractor_params, *local_params, *remote_params, *reference_params;
+    float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
+    float usage[AGN_LEVELS];            /* moving share of symbols on each level */
+    float alpha_weight, alpha_momentum; /* w of alpha = sigmoid(w / T), and its SGD momentum */
+    float *fill; /* sent_channels: mean quantised value, stands in for a channel that never came */
+    /* Mean normalised importance of each channel on the test images, before joint training (after
+     * selection) and after it. */
+    float importance_before[AGN_MAX_FEATURES], importance_after[AGN_MAX_FEATURES];
+    double skewness_before, reference_accuracy; /* both before joint training */
+};
+
+/* Fresh networks as the preset describes. `normalisation` and class names come from the data. */
+int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
+                     struct agn_model **model);
+void agn_model_free(struct agn_model *model);
+double agn_model_alpha(const struct agn_model *model);
+
+/* Where training stands; part of a checkpoint. */
+enum agn_phase { AGN_PHASE_REFERENCE, AGN_PHASE_JOINT, AGN_PHASE_DONE };
+struct agn_train_state {
+    enum agn_phase phase;
+    int64_t step;   /* steps done in the phase */
+    double seconds; /* training time so far */
+    int64_t images; /* images trained on so far */
+};
+
+/* model.safetensors. With `state`, a checkpoint: momenta and counters too. Atomic. */
+int agn_model_save(const struct agn_model *model, const char *path, const struct agn_train_state *state);
+/* `state` may be NULL; a file without training state then loads as AGN_PHASE_DONE. */
+int agn_model_load(const char *path, struct agn_model **model, struct agn_train_state *state);
+
+/* ---- evaluation in float ------------------------------------------------------ */
+
+struct agn_evaluation {
+    int images;
+    double fused_accuracy, local_accuracy, remote_accuracy;
+    double reference_valid; /* share of images that the reference gets right from F */
+    double skewness;        /* mean importance of the first k channels, over those images */
+    double disorder_rate;   /* share of them in which some later channel outweighs one of the first k */
+    double alpha;
+    double level_share[AGN_LEVELS];
+    int levels_used; /* levels with at least 0.1 % of the symbols */
+    float channel_importance[AGN_MAX_FEATURES];
+};
+
+/* Runs extractor, quantiser, both networks and the reference over a data set. Importance by the preset's
+ * method. Also measures model->fill when `measure_fill`. */
+int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
+                       struct agn_evaluation *evaluation);
+
+/* ---- importance losses ----------------------------------------------------------- */
+
+struct agn_importance_loss_config {
+    int channels, local_channels;
+    double rho;
+};
+struct agn_importance_loss {
+    double skewness_loss, disorder_loss; /* max(0, rho - sum of the first k), max(0, max later - min first) */
+    double skewness;                     /* sum of the first k normalised importances */
+    bool disordered;
+};
+/* Losses of one sample from its channel importances (>= 0, not normalised), and, unless NULL, the
+ * gradient of (skewness_loss + disorder_loss) with respect to them. Paper's definition, per channel. */
+void agn_importance_loss(const struct agn_importance_loss_config *config, const float *importance,
+                         struct agn_importance_loss *loss, float *gradient);
+
+/* ---- training ---------------------------------------------------------------------- */
+
+struct agn_train_config {
+    struct agn_preset preset;
+    const struct agn_dataset *train, *test;
+    const char
+        *checkpoint;     /* path, written at each epoch's end, each minute and on interruption; NULL: none */
+    const char *metrics; /* path of metrics.jsonl; NULL: none */
+    bool resume;         /* continue from the checkpoint */
+    agn_progress_fn *progress;
+    void *progress_user;
+};
+
+struct agn_train_report {
+    double seconds, images_per_s; /* over both phases, evaluation left out */
+    double joint_images_per_s;
+    double reference_accuracy; /* of extractor + reference after pre-training, on the test images */
+    double stall_seconds;      /* waiting for data */
+    struct agn_evaluation evaluation;
+};
+
+/* Pre-trains, selects channels (Algorithm 1), trains jointly, evaluates. On interruption saves the
+ * checkpoint and returns AGN_ERR_INTERRUPTED. */
+int agn_train_run(const struct agn_train_config *config, struct agn_model **model,
+                  struct agn_train_report *report);
+
+#endif

@@ -1,0 +1,198 @@
+/* Algorithm 1: which channels become the first k.
+ *
+ * For each channel, the share of training samples (that the reference classifies correctly) in which
+ * it is among the k most important; the k channels with the largest shares come first, the others
+ * follow in falling order. The paper moves channels by a mapping layer that it discards later; here the
+ * move is made in the weights at once: the extractor's last convolution and BN give their channels in
+ * the new order and the reference's first convolutions read them so. Nothing else changes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/train_internal.h"
+
+enum { SAMPLES = 4096, BATCH = 128 };
+
+struct ranked {
+    int channel;
+    double share, importance;
+};
+
+static int by_share(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (x->share != y->share) {
+        return x->share < y->share ? 1 : -1;
+    }
+    if (x->importance != y->importance) {
+        return x->importance < y->importance ? 1 : -1;
+    }
+    return x->channel - y->channel;
+}
+
+/* Adds 1 to the channels that are among the k most important of a sample. */
+static void count_top(const float *importance, int channels, int k, struct ranked *ranks)
+{
+    double sum = 0.0;
+    for (int c = 0; c < channels; c++) {
+        int larger = 0;
+        for (int o = 0; o < channels; o++) {
+            larger += importance[o] > importance[c] || (importance[o] == importance[c] && o < c);
+        }
+        ranks[c].share += larger < k;
+        sum += (double)importance[c];
+    }
+    for (int c = 0; c < channels && sum > 0.0; c++) {
+        ranks[c].importance += (double)importance[c] / sum;
+    }
+}
+
+static int measure(struct agn_model *model, struct agn_net *extractor, struct agn_xai *xai,
+                   struct agn_loader *loader, struct ranked *ranks)
+{
+    float importance[BATCH * AGN_MAX_FEATURES];
+    size_t image = (size_t)model->preset.data.height * (size_t)model->preset.data.width *
+                   (size_t)model->preset.data.channels;
+    struct agn_batch batch;
+    int seen = 0, status = agn_loader_start(loader, 0), more = 0;
+    while (status == AGN_OK && seen < SAMPLES && (more = agn_loader_next(loader, &batch)) > 0) {
+        memcpy(agn_net_input(extractor), batch.images, BATCH * image * sizeof(float));
+        status = agn_net_forward(extractor);
+        if (status == AGN_OK) {
+            status = agn_xai_attribute(xai, agn_net_output(extractor), batch.labels);
+        }
+        if (status == AGN_OK) {
+            agn_xai_channel_importance(agn_xai_attributions(xai), BATCH, model->map, importance);
+        }
+        for (int i = 0; i < batch.count && status == AGN_OK; i++) {
+            if (agn_xai_correct(xai)[i]) {
+                count_top(importance + (size_t)i * (size_t)model->map.channels, model->map.channels,
+                          model->preset.model.local_channels, ranks);
+            }
+        }
+        seen += batch.count;
+    }
+    return status < 0 ? status : more < 0 ? more : AGN_OK;
+}
+
+/* dst[i] = src[order[i]] for `count` blocks of `block` floats, `outer` times. */
+static int permute(float *values, const int *order, size_t outer, size_t count, size_t block)
+{
+    float *copy = agn_alloc(count * block, sizeof(float));
+    if (copy == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    for (size_t o = 0; o < outer; o++) {
+        float *at = values + o * count * block;
+        memcpy(copy, at, count * block * sizeof(float));
+        for (size_t i = 0; i < count; i++) {
+            memcpy(at + i * block, copy + (size_t)order[i] * block, block * sizeof(float));
+        }
+    }
+    agn_free(copy);
+    return AGN_OK;
+}
+
+static int permute_param(struct agn_params *params, const char *operator_name, const char *suffix,
+                         const int *order, bool input_side)
+{
+    char name[AGN_NAME_BYTES + 16];
+    snprintf(name, sizeof(name), "%s.%s", operator_name, suffix);
+    const struct agn_param *param = agn_params_find(params, name);
+    if (param == NULL) {
+        return AGN_OK; /* an optional one, such as a bias */
+    }
+    size_t area = param->rank == 4 ? (size_t)param->dims[2] * (size_t)param->dims[3] : 1;
+    size_t in = param->rank == 4 ? (size_t)param->dims[1] : 1, out = (size_t)param->dims[0];
+    float *values = params->value + param->offset;
+    return input_side ? permute(values, order, out, in, area) : permute(values, order, 1, out, in * area);
+}
+
+static int permute_extractor(struct agn_model *model, const int *order)
+{
+    const struct agn_graph *graph = &model->extractor;
+    const struct agn_op_spec *bn = &graph->ops[graph->count - 1];
+    const struct agn_op_spec *conv = bn->type == AGN_OP_BATCHNORM ? &graph->ops[bn->src[0]] : bn;
+    static const char *const suffixes[] = {"gamma", "beta", "mean", "var"};
+    if (bn->type != AGN_OP_BATCHNORM || conv->type != AGN_OP_CONV || conv->depthwise) {
+        return agn_fail(AGN_ERR_UNSUPPORTED,
+                        "model.extractor must end with a full convolution, so that its channels "
+                        "can be reordered");
+    }
+    int status = permute_param(model->extractor_params, conv->name, "weight", order, false);
+    for (size_t i = 0; i < AGN_COUNT_OF(suffixes) && status == AGN_OK; i++) {
+        status = permute_param(model->extractor_params, bn->name, suffixes[i], order, false);
+    }
+    model->extractor_params->version++;
+    return status;
+}
+
+static int permute_reference(struct agn_model *model, const int *order)
+{
+    const struct agn_graph *graph = &model->reference;
+    int status = AGN_OK;
+    for (int i = 1; i < graph->count && status == AGN_OK; i++) {
+        const struct agn_op_spec *op = &graph->ops[i];
+        bool reads_input = op->src[0] == 0 || op->src[1] == 0;
+        if (reads_input && (op->type != AGN_OP_CONV || op->depthwise)) {
+            return agn_fail(AGN_ERR_UNSUPPORTED,
+                            "model.reference must start with a full convolution, so that the "
+                            "extractor's channels can be reordered");
+        }
+        if (reads_input) {
+            status = permute_param(model->reference_params, op->name, "weight", order, true);
+        }
+    }
+    model->reference_params->version++;
+    return status;
+}
+
+static int rank_channels(struct agn_model *model, const struct agn_dataset *data, struct ranked *ranks)
+{
+    struct agn_net *extractor = NULL;
+    struct agn_xai *xai = NULL;
+    struct agn_loader *loader = NULL;
+    struct agn_net_config net = {.graph = &model->extractor,
+                                 .params = model->extractor_params,
+                                 .batch = BATCH,
+                                 .mode = AGN_NET_FROZEN};
+    int method = agn_xai_method_from_name(model->preset.joint.method);
+    struct agn_xai_config xai_config = {.method = (enum agn_xai_method)method,
+                                        .points = model->preset.joint.points,
+                                        .graph = &model->reference,
+                                        .params = model->reference_params,
+                                        .batch = BATCH};
+    struct agn_loader_config load = {.batch = BATCH,
+                                     .shuffle = true,
+                                     .seed = (uint64_t)model->preset.train.seed,
+                                     .normalisation = model->normalisation};
+    int status = method < 0 ? method : agn_net_create(&net, &extractor);
+    if (status == AGN_OK)
+        status = agn_xai_create(&xai_config, &xai);
+    if (status == AGN_OK)
+        status = agn_loader_create(data, &load, &loader);
+    if (status == AGN_OK)
+        status = measure(model, extractor, xai, loader, ranks);
+    agn_loader_free(loader);
+    agn_xai_free(xai);
+    agn_net_free(extractor);
+    return status;
+}
+
+int agn__select_channels(struct agn_model *model, const struct agn_dataset *data)
+{
+    struct ranked ranks[AGN_MAX_FEATURES] = {{0}};
+    int order[AGN_MAX_FEATURES], channels = model->map.channels;
+    for (int c = 0; c < channels; c++) {
+        ranks[c].channel = c;
+    }
+    int status = rank_channels(model, data, ranks);
+    if (status < 0) {
+        return status;
+    }
+    qsort(ranks, (size_t)channels, sizeof(ranks[0]), by_share);
+    for (int c = 0; c < channels; c++) {
+        order[c] = ranks[c].channel;
+    }
+    status = permute_extractor(model, order);
+    return status < 0 ? status : permute_reference(model, order);
+}

@@ -1,0 +1,200 @@
+/* Evaluation in float: accuracy of all parts, reference validity, skewness, disorder, use of levels. */
+#include <string.h>
+
+#include "train/train_internal.h"
+
+enum { BATCH = 250 };
+
+struct evaluator {
+    struct agn_model *model;
+    struct agn_net *extractor, *local, *remote;
+    struct agn_xai *xai;
+    struct agn_loader *loader;
+    float *rest, *importance;
+    uint8_t *symbols;
+    size_t positions, sent; /* of a batch */
+    double *fill_sum, importance_sum[AGN_MAX_FEATURES];
+    int64_t levels[AGN_LEVELS];
+    int64_t images, fused, local_right, remote_right, valid, disordered;
+    double skewness;
+};
+
+static int make_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
+{
+    struct agn_net_config config = {.graph = graph, .params = params, .batch = BATCH, .mode = AGN_NET_FROZEN};
+    return agn_net_create(&config, net);
+}
+
+static int open_evaluator(struct evaluator *e, const struct agn_dataset *data)
+{
+    struct agn_model *model = e->model;
+    struct agn_loader_config load = {.batch = BATCH, .normalisation = model->normalisation};
+    int method = agn_xai_method_from_name(model->preset.joint.method);
+    struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
+                                 .points = model->preset.joint.points,
+                                 .graph = &model->reference,
+                                 .params = model->reference_params,
+                                 .batch = BATCH};
+    e->positions = (size_t)BATCH * (size_t)model->map.height * (size_t)model->map.width;
+    e->sent = e->positions * (size_t)model->sent_channels;
+    e->rest = agn_alloc(e->sent, sizeof(float));
+    e->symbols = agn_alloc(e->sent, 1);
+    e->importance = agn_alloc((size_t)BATCH * (size_t)model->map.channels, sizeof(float));
+    e->fill_sum = agn_alloc((size_t)model->sent_channels, sizeof(double));
+    if (e->rest == NULL || e->symbols == NULL || e->importance == NULL || e->fill_sum == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    int status = method < 0 ? method : make_net(&model->extractor, model->extractor_params, &e->extractor);
+    if (status == AGN_OK)
+        status = make_net(&model->local, model->local_params, &e->local);
+    if (status == AGN_OK)
+        status = make_net(&model->remote, model->remote_params, &e->remote);
+    if (status == AGN_OK)
+        status = agn_xai_create(&xai, &e->xai);
+    if (status == AGN_OK)
+        status = agn_loader_create(data, &load, &e->loader);
+    return status;
+}
+
+static void close_evaluator(struct evaluator *e)
+{
+    agn_loader_free(e->loader);
+    agn_xai_free(e->xai);
+    agn_net_free(e->extractor);
+    agn_net_free(e->local);
+    agn_net_free(e->remote);
+    agn_free(e->rest);
+    agn_free(e->symbols);
+    agn_free(e->importance);
+    agn_free(e->fill_sum);
+}
+
+static int run_networks(struct evaluator *e, const struct agn_batch *batch)
+{
+    struct agn_model *model = e->model;
+    struct agn_shape in = agn_net_input_shape(e->extractor);
+    size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    memcpy(agn_net_input(e->extractor), batch->images, BATCH * image * sizeof(float));
+    int status = agn_net_forward(e->extractor);
+    if (status < 0) {
+        return status;
+    }
+    agn__split_channels(agn_net_output(e->extractor), e->positions, model->map.channels,
+                        model->preset.model.local_channels, agn_net_input(e->local), e->rest);
+    agn_quantise(model->centroids, e->rest, e->sent, e->symbols, agn_net_input(e->remote));
+    status = agn_net_forward(e->local);
+    if (status == AGN_OK)
+        status = agn_net_forward(e->remote);
+    if (status == AGN_OK)
+        status = agn_xai_attribute(e->xai, agn_net_output(e->extractor), batch->labels);
+    return status;
+}
+
+static void count_predictions(struct evaluator *e, const struct agn_batch *batch)
+{
+    struct agn_model *model = e->model;
+    int classes = model->classes;
+    float alpha = (float)agn_model_alpha(model), fused[1000];
+    for (int i = 0; i < batch->count; i++) {
+        const float *local = agn_net_output(e->local) + (size_t)i * (size_t)classes;
+        const float *remote = agn_net_output(e->remote) + (size_t)i * (size_t)classes;
+        for (int c = 0; c < classes; c++) {
+            fused[c] = alpha * local[c] + (1.0F - alpha) * remote[c];
+        }
+        e->images++;
+        e->fused += agn__argmax(fused, classes) == batch->labels[i];
+        e->local_right += agn__argmax(local, classes) == batch->labels[i];
+        e->remote_right += agn__argmax(remote, classes) == batch->labels[i];
+    }
+}
+
+static void count_importance(struct evaluator *e, const struct agn_batch *batch)
+{
+    const struct agn_model *model = e->model;
+    int channels = model->map.channels;
+    struct agn_importance_loss_config config = {.channels = channels,
+                                                .local_channels = model->preset.model.local_channels,
+                                                .rho = model->preset.joint.rho};
+    agn_xai_channel_importance(agn_xai_attributions(e->xai), BATCH, model->map, e->importance);
+    for (int i = 0; i < batch->count; i++) {
+        const float *importance = e->importance + (size_t)i * (size_t)channels;
+        struct agn_importance_loss loss;
+        double sum = 0.0;
+        if (!agn_xai_correct(e->xai)[i]) {
+            continue;
+        }
+        agn_importance_loss(&config, importance, &loss, NULL);
+        e->valid++;
+        e->skewness += loss.skewness;
+        e->disordered += loss.disordered;
+        for (int c = 0; c < channels; c++) {
+            sum += (double)importance[c];
+        }
+        for (int c = 0; c < channels && sum > 0.0; c++) {
+            e->importance_sum[c] += (double)importance[c] / sum;
+        }
+    }
+}
+
+static void count_symbols(struct evaluator *e, const struct agn_batch *batch)
+{
+    size_t sent = e->sent / BATCH * (size_t)batch->count, channels = (size_t)e->model->sent_channels;
+    const float *values = agn_net_input(e->remote);
+    for (size_t i = 0; i < sent; i++) {
+        e->levels[e->symbols[i]]++;
+        e->fill_sum[i % channels] += (double)values[i];
+    }
+}
+
+static void summarise(const struct evaluator *e, bool measure_fill, struct agn_evaluation *out)
+{
+    struct agn_model *model = e->model;
+    double images = (double)(e->images > 0 ? e->images : 1), valid = (double)(e->valid > 0 ? e->valid : 1);
+    double symbols = images * (double)(e->sent / BATCH);
+    memset(out, 0, sizeof(*out));
+    out->images = (int)e->images;
+    out->fused_accuracy = (double)e->fused / images;
+    out->local_accuracy = (double)e->local_right / images;
+    out->remote_accuracy = (double)e->remote_right / images;
+    out->reference_valid = (double)e->valid / images;
+    out->skewness = e->skewness / valid;
+    out->disorder_rate = (double)e->disordered / valid;
+    out->alpha = agn_model_alpha(model);
+    for (int level = 0; level < AGN_LEVELS; level++) {
+        out->level_share[level] = (double)e->levels[level] / symbols;
+        out->levels_used += out->level_share[level] >= 0.001;
+    }
+    for (int c = 0; c < model->map.channels; c++) {
+        out->channel_importance[c] = (float)(e->importance_sum[c] / valid);
+    }
+    for (int c = 0; c < model->sent_channels && measure_fill; c++) {
+        model->fill[c] = (float)(e->fill_sum[c] / (symbols / (double)model->sent_channels));
+    }
+}
+
+int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
+                       struct agn_evaluation *evaluation)
+{
+    struct evaluator e = {.model = model};
+    struct agn_batch batch;
+    int more = 0, status = open_evaluator(&e, data);
+    if (status == AGN_OK)
+        status = agn_loader_start(e.loader, 0);
+    while (status == AGN_OK && (more = agn_loader_next(e.loader, &batch)) > 0) {
+        status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "evaluation was interrupted")
+                                           : run_networks(&e, &batch);
+        if (status == AGN_OK) {
+            count_predictions(&e, &batch);
+            count_importance(&e, &batch);
+            count_symbols(&e, &batch);
+        }
+    }
+    if (status == AGN_OK && more < 0) {
+        status = more;
+    }
+    if (status == AGN_OK) {
+        summarise(&e, measure_fill, evaluation);
+    }
+    close_evaluator(&e);
+    return status;
+}

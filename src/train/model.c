@@ -1,0 +1,182 @@
+/* The split model: networks from a preset, and files. */
+#include <math.h>
+#include <string.h>
+
+#include "train/train_internal.h"
+
+/* ---- networks -------------------------------------------------------------------- */
+
+/* A described network, global average pooling if it lacks it, and a dense layer. */
+static int build_classifier(struct agn_graph *graph, struct agn_shape input, const char *prefix,
+                            const char *text, int classes)
+{
+    char name[AGN_NAME_BYTES];
+    int op = agn_graph_init(graph, input);
+    if (op >= 0) {
+        op = agn_graph_parse(graph, op, prefix, text);
+    }
+    if (op >= 0 && (graph->ops[op].shape.height > 1 || graph->ops[op].shape.width > 1)) {
+        op = agn_graph_pool(graph, op, 1);
+    }
+    snprintf(name, sizeof(name), "%s.dense", prefix);
+    return op < 0 ? op : agn_graph_dense(graph, op, name, classes);
+}
+
+static int build_graphs(struct agn_model *model)
+{
+    const struct agn_preset *p = &model->preset;
+    int k = p->model.local_channels;
+    int op = agn_graph_init(&model->extractor,
+                            (struct agn_shape){p->data.height, p->data.width, p->data.channels});
+    if (op >= 0) {
+        op = agn_graph_parse(&model->extractor, op, "extractor", p->model.extractor);
+    }
+    if (op < 0) {
+        return op;
+    }
+    model->map = agn_graph_output_shape(&model->extractor);
+    if (model->map.channels > AGN_MAX_FEATURES || model->map.height > 255 || model->map.width > 255) {
+        return agn_fail(AGN_ERR_RANGE, "the feature map is %dx%dx%d; at most 255 each are possible",
+                        model->map.height, model->map.width, model->map.channels);
+    }
+    if (k >= model->map.channels) {
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.local_channels = %d, but the extractor makes only %d channels: at "
+                        "least one must be left to send",
+                        k, model->map.channels);
+    }
+    model->sent_channels = model->map.channels - k;
+    struct agn_shape first = model->map, rest = model->map;
+    first.channels = k;
+    rest.channels = model->sent_channels;
+    op = agn_graph_init(&model->local, first);
+    if (op >= 0) {
+        op = agn_graph_pool(&model->local, op, p->model.grid);
+    }
+    if (op >= 0) {
+        op = agn_graph_dense(&model->local, op, "local.dense", model->classes);
+    }
+    if (op >= 0) {
+        op = build_classifier(&model->remote, rest, "remote", p->model.remote, model->classes);
+    }
+    if (op >= 0) {
+        op = build_classifier(&model->reference, model->map, "reference", p->model.reference, model->classes);
+    }
+    return op < 0 ? op : AGN_OK;
+}
+
+static int make_params(struct agn_model *model)
+{
+    uint64_t seed = (uint64_t)model->preset.train.seed * 4;
+    int status = agn_params_create(&model->extractor, seed, &model->extractor_params);
+    if (status == AGN_OK)
+        status = agn_params_create(&model->local, seed + 1, &model->local_params);
+    if (status == AGN_OK)
+        status = agn_params_create(&model->remote, seed + 2, &model->remote_params);
+    if (status == AGN_OK)
+        status = agn_params_create(&model->reference, seed + 3, &model->reference_params);
+    return status;
+}
+
+int agn__model_allocate(const struct agn_preset *preset, struct agn_model **result)
+{
+    struct agn_model *model = agn_alloc(1, sizeof(*model));
+    if (model == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    model->preset = *preset;
+    model->classes = preset->data.classes;
+    double alpha = preset->model.alpha_initial;
+    model->alpha_weight = (float)(preset->model.alpha_temperature * log(alpha / (1.0 - alpha)));
+    int status = agn_preset_check(preset);
+    if (status == AGN_OK)
+        status = build_graphs(model);
+    if (status == AGN_OK)
+        status = make_params(model);
+    if (status == AGN_OK) {
+        model->fill = agn_alloc((size_t)model->sent_channels, sizeof(float));
+        model->class_names = agn_alloc((size_t)model->classes, sizeof(char *));
+        status = model->fill == NULL || model->class_names == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    }
+    for (int level = 0; level < AGN_LEVELS; level++) {
+        model->centroids[level] = 6.0F * (float)level / AGN_LEVELS;
+    }
+    if (status < 0) {
+        agn_model_free(model);
+        return status;
+    }
+    *result = model;
+    return AGN_OK;
+}
+
+static int set_class_name(struct agn_model *model, int index, const char *name)
+{
+    size_t length = strlen(name) + 1;
+    model->class_names[index] = agn_alloc(length, 1);
+    if (model->class_names[index] == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    memcpy(model->class_names[index], name, length);
+    return AGN_OK;
+}
+
+static int take_from_data(struct agn_model *model, const struct agn_dataset *data)
+{
+    double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS];
+    char number[16];
+    if (data->classes > model->classes) {
+        return agn_fail(AGN_ERR_RANGE, "the data set has %d classes, but data.classes = %d", data->classes,
+                        model->classes);
+    }
+    agn_dataset_statistics(data, mean, std);
+    for (int c = 0; c < data->channels; c++) {
+        model->normalisation.mean[c] = (uint8_t)lround(fmin(fmax(mean[c], 0.0), 255.0));
+        model->normalisation.std[c] = (float)fmax(std[c], 1.0);
+    }
+    for (int i = 0; i < model->classes; i++) {
+        snprintf(number, sizeof(number), "%d", i);
+        int status = set_class_name(model, i, i < data->classes ? data->class_names[i] : number);
+        if (status < 0) {
+            return status;
+        }
+    }
+    return AGN_OK;
+}
+
+int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
+                     struct agn_model **result)
+{
+    struct agn_model *model = NULL;
+    int status = agn__model_allocate(preset, &model);
+    if (status == AGN_OK) {
+        status = take_from_data(model, data);
+    }
+    if (status < 0) {
+        agn_model_free(model);
+        return status;
+    }
+    *result = model;
+    return AGN_OK;
+}
+
+void agn_model_free(struct agn_model *model)
+{
+    if (model == NULL) {
+        return;
+    }
+    for (int i = 0; model->class_names != NULL && i < model->classes; i++) {
+        agn_free(model->class_names[i]);
+    }
+    agn_free(model->class_names);
+    agn_params_free(model->extractor_params);
+    agn_params_free(model->local_params);
+    agn_params_free(model->remote_params);
+    agn_params_free(model->reference_params);
+    agn_free(model->fill);
+    agn_free(model);
+}
+
+double agn_model_alpha(const struct agn_model *model)
+{
+    return 1.0 / (1.0 + exp(-(double)model->alpha_weight / model->preset.model.alpha_temperature));
+}

@@ -1,0 +1,285 @@
+/* model.safetensors and checkpoints: tensors, and everything else as JSON in the metadata. */
+#include <string.h>
+
+#include <jansson.h>
+
+#include "train/train_internal.h"
+
+enum { PRESET_BYTES = 8192 };
+static const char format_name[] = "agilenn-model-1";
+
+/* ---- small values as one tensor ------------------------------------------------------- */
+
+/* Values that are not network parameters, in this order. */
+enum { SCALAR_ALPHA, SCALAR_ALPHA_MOMENTUM, SCALAR_SKEWNESS_BEFORE, SCALAR_REFERENCE_ACCURACY, SCALARS };
+
+struct extra {
+    const char *name;
+    float *values;
+    int count;
+};
+
+enum { EXTRAS = 7 };
+
+static void list_extras(const struct agn_model *model, float scalars[SCALARS],
+                        float norm[2 * AGN_MAX_CHANNELS], struct extra extras[EXTRAS])
+{
+    struct agn_model *m = (struct agn_model *)(uintptr_t)model; /* the writer only reads */
+    extras[0] = (struct extra){"quantiser.centroids", m->centroids, AGN_LEVELS};
+    extras[1] = (struct extra){"quantiser.usage", m->usage, AGN_LEVELS};
+    extras[2] = (struct extra){"fill", m->fill, m->sent_channels};
+    extras[3] = (struct extra){"importance.before", m->importance_before, m->map.channels};
+    extras[4] = (struct extra){"importance.after", m->importance_after, m->map.channels};
+    extras[5] = (struct extra){"scalars", scalars, SCALARS};
+    extras[6] = (struct extra){"normalisation", norm, 2 * AGN_MAX_CHANNELS};
+}
+
+static int append_extras(struct agn_tensor_file *file, const struct extra extras[EXTRAS])
+{
+    struct agn_tensor_view *tensors = agn_alloc((size_t)file->count + EXTRAS, sizeof(*tensors));
+    if (tensors == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
+    agn_free(file->tensors);
+    file->tensors = tensors;
+    for (int i = 0; i < EXTRAS; i++) {
+        struct agn_tensor_view *view = &tensors[file->count++];
+        snprintf(view->name, sizeof(view->name), "%s", extras[i].name);
+        view->dtype = AGN_F32;
+        view->rank = 1;
+        view->dims[0] = extras[i].count;
+        view->data = extras[i].values;
+        view->size_bytes = (size_t)extras[i].count * sizeof(float);
+    }
+    return AGN_OK;
+}
+
+static int load_extras(const struct agn_tensor_file *file, const struct extra extras[EXTRAS])
+{
+    for (int i = 0; i < EXTRAS; i++) {
+        const struct agn_tensor_view *view = agn_tensor_file_find(file, extras[i].name);
+        if (view == NULL || view->dtype != AGN_F32 ||
+            view->size_bytes != (size_t)extras[i].count * sizeof(float)) {
+            return agn_fail(AGN_ERR_FORMAT, "tensor '%s' is missing or has another size than %d floats",
+                            extras[i].name, extras[i].count);
+        }
+        memcpy(extras[i].values, view->data, view->size_bytes);
+    }
+    return AGN_OK;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static char *class_names_json(const struct agn_model *model)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < model->classes; i++) {
+        json_array_append_new(list, json_string(model->class_names[i]));
+    }
+    char *text = json_dumps(list, JSON_COMPACT);
+    json_decref(list);
+    return text;
+}
+
+static int append_all(const struct agn_model *model, bool momentum, const struct extra extras[EXTRAS],
+                      struct agn_tensor_file *file)
+{
+    int status = agn_params_append(model->extractor_params, file, momentum);
+    if (status == AGN_OK)
+        status = agn_params_append(model->local_params, file, momentum);
+    if (status == AGN_OK)
+        status = agn_params_append(model->remote_params, file, momentum);
+    if (status == AGN_OK)
+        status = agn_params_append(model->reference_params, file, momentum);
+    return status == AGN_OK ? append_extras(file, extras) : status;
+}
+
+int agn_model_save(const struct agn_model *model, const char *path, const struct agn_train_state *state)
+{
+    char preset[PRESET_BYTES], progress[160];
+    float scalars[SCALARS] = {model->alpha_weight, model->alpha_momentum, (float)model->skewness_before,
+                              (float)model->reference_accuracy};
+    float norm[2 * AGN_MAX_CHANNELS];
+    struct extra extras[EXTRAS];
+    struct agn_tensor_file file = {0};
+    char *names = class_names_json(model);
+    int status = names == NULL ? AGN_ERR_MEMORY : agn_preset_format(&model->preset, preset, sizeof(preset));
+    for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
+        norm[c] = (float)model->normalisation.mean[c];
+        norm[AGN_MAX_CHANNELS + c] = model->normalisation.std[c];
+    }
+    list_extras(model, scalars, norm, extras);
+    if (status >= 0) {
+        status = append_all(model, state != NULL, extras, &file);
+    }
+    if (status >= 0) {
+        char preset_name[64];
+        snprintf(preset_name, sizeof(preset_name), "%s", model->preset.name);
+        char format[sizeof(format_name)];
+        strcpy(format, format_name);
+        char k_format[] = "format", k_preset[] = "preset", k_name[] = "preset_name", k_classes[] = "classes",
+             k_state[] = "training_state";
+        char *metadata[5][2] = {{k_format, format},
+                                {k_preset, preset},
+                                {k_name, preset_name},
+                                {k_classes, names},
+                                {k_state, progress}};
+        if (state != NULL) {
+            snprintf(progress, sizeof(progress),
+                     "{\"phase\": %d, \"step\": %lld, \"seconds\": %.3f, \"images\": %lld}",
+                     (int)state->phase, (long long)state->step, state->seconds, (long long)state->images);
+        }
+        file.metadata = metadata;
+        file.metadata_count = state != NULL ? 5 : 4;
+        status = agn_tensor_file_write(path, &file);
+    }
+    agn_free(file.tensors);
+    free(names);
+    return status;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static int read_preset(const struct agn_tensor_file *file, struct agn_preset *preset)
+{
+    const char *format = agn_tensor_file_metadata(file, "format");
+    const char *text = agn_tensor_file_metadata(file, "preset"),
+               *name = agn_tensor_file_metadata(file, "preset_name");
+    if (format == NULL || strcmp(format, format_name) != 0 || text == NULL) {
+        return agn_fail(AGN_ERR_FORMAT, "its metadata lacks format = %s and a preset: not a model of agilenn",
+                        format_name);
+    }
+    agn_preset_defaults(preset);
+    snprintf(preset->name, sizeof(preset->name), "%s", name == NULL ? "" : name);
+    return agn_preset_parse(text, preset);
+}
+
+static int read_class_names(const struct agn_tensor_file *file, struct agn_model *model)
+{
+    const char *text = agn_tensor_file_metadata(file, "classes");
+    json_t *list = text == NULL ? NULL : json_loads(text, 0, NULL);
+    int status = AGN_OK;
+    if (!json_is_array(list) || json_array_size(list) != (size_t)model->classes) {
+        status = agn_fail(AGN_ERR_FORMAT, "metadata 'classes' is not a list of %d names", model->classes);
+    }
+    for (int i = 0; i < model->classes && status == AGN_OK; i++) {
+        const char *name = json_string_value(json_array_get(list, (size_t)i));
+        size_t length = name == NULL ? 0 : strlen(name) + 1;
+        model->class_names[i] = agn_alloc(length + 1, 1);
+        if (model->class_names[i] == NULL) {
+            status = AGN_ERR_MEMORY;
+        } else if (name != NULL) {
+            memcpy(model->class_names[i], name, length);
+        }
+    }
+    json_decref(list);
+    return status;
+}
+
+static int read_state(const struct agn_tensor_file *file, struct agn_train_state *state)
+{
+    const char *text = agn_tensor_file_metadata(file, "training_state");
+    *state = (struct agn_train_state){.phase = AGN_PHASE_DONE};
+    if (text == NULL) {
+        return AGN_OK;
+    }
+    int phase = 0;
+    json_int_t step = 0, images = 0;
+    json_t *json = json_loads(text, 0, NULL);
+    int bad = json == NULL ? -1
+                           : json_unpack(json, "{s:i, s:I, s:F, s:I}", "phase", &phase, "step", &step,
+                                         "seconds", &state->seconds, "images", &images);
+    json_decref(json);
+    if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0) {
+        return agn_fail(AGN_ERR_FORMAT, "metadata 'training_state' is damaged: %.100s", text);
+    }
+    state->phase = (enum agn_phase)phase;
+    state->step = step;
+    state->images = images;
+    return AGN_OK;
+}
+
+static int load_params(struct agn_model *model, const struct agn_tensor_file *file, bool momentum)
+{
+    int status = agn_params_load(model->extractor_params, file, momentum);
+    if (status == AGN_OK)
+        status = agn_params_load(model->local_params, file, momentum);
+    if (status == AGN_OK)
+        status = agn_params_load(model->remote_params, file, momentum);
+    if (status == AGN_OK)
+        status = agn_params_load(model->reference_params, file, momentum);
+    return status;
+}
+
+/* Takes over the values that are not network parameters; refuses what would do harm later. */
+static int load_values(struct agn_model *model, const struct agn_tensor_file *file)
+{
+    float scalars[SCALARS], norm[2 * AGN_MAX_CHANNELS];
+    struct extra extras[EXTRAS];
+    list_extras(model, scalars, norm, extras);
+    int status = load_extras(file, extras);
+    if (status < 0) {
+        return status;
+    }
+    model->alpha_weight = scalars[SCALAR_ALPHA];
+    model->alpha_momentum = scalars[SCALAR_ALPHA_MOMENTUM];
+    model->skewness_before = (double)scalars[SCALAR_SKEWNESS_BEFORE];
+    model->reference_accuracy = (double)scalars[SCALAR_REFERENCE_ACCURACY];
+    for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
+        if (!(norm[c] >= 0.0F && norm[c] <= 255.0F) ||
+            (c < model->preset.data.channels && !(norm[AGN_MAX_CHANNELS + c] > 0.0F))) {
+            return agn_fail(AGN_ERR_FORMAT, "tensor 'normalisation' holds impossible values");
+        }
+        model->normalisation.mean[c] = (uint8_t)norm[c];
+        model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
+    }
+    for (int level = 1; level < AGN_LEVELS; level++) {
+        if (!(model->centroids[level] >= model->centroids[level - 1]) || model->centroids[0] != 0.0F) {
+            return agn_fail(AGN_ERR_FORMAT, "tensor 'quantiser.centroids' does not ascend from 0");
+        }
+    }
+    return AGN_OK;
+}
+
+static int model_from_file(const struct agn_tensor_file *file, struct agn_model **result,
+                           struct agn_train_state *state)
+{
+    struct agn_preset preset;
+    struct agn_model *model = NULL;
+    int status = read_preset(file, &preset);
+    if (status == AGN_OK)
+        status = agn__model_allocate(&preset, &model);
+    if (status == AGN_OK)
+        status = read_class_names(file, model);
+    if (status == AGN_OK)
+        status = read_state(file, state);
+    if (status == AGN_OK)
+        status = load_params(model, file, agn_tensor_file_metadata(file, "training_state") != NULL);
+    if (status == AGN_OK)
+        status = load_values(model, file);
+    if (status < 0) {
+        agn_model_free(model);
+        return status;
+    }
+    *result = model;
+    return AGN_OK;
+}
+
+int agn_model_load(const char *path, struct agn_model **model, struct agn_train_state *state)
+{
+    struct agn_tensor_file file = {0};
+    struct agn_train_state ignored;
+    int status = agn_tensor_file_read(path, &file);
+    if (status < 0) {
+        return status;
+    }
+    status = model_from_file(&file, model, state == NULL ? &ignored : state);
+    agn_tensor_file_free(&file);
+    if (status < 0) {
+        char reason[768];
+        snprintf(reason, sizeof(reason), "%s", agn_error_message());
+        return agn_fail(status, "%s: %s", path, reason);
+    }
+    return AGN_OK;
+}

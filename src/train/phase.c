@@ -1,0 +1,192 @@
+/* The loop of a training phase: batches, learning rate, progress, metrics, checkpoints, interruption. */
+#include <math.h>
+#include <string.h>
+
+#include "train/train_internal.h"
+
+static const double report_every_s = 0.25, checkpoint_every_s = 60.0;
+enum { METRICS_EVERY_STEPS = 25 };
+
+static void add_tally(struct agn__tally *sum, const struct agn__tally *t)
+{
+    sum->steps += t->steps;
+    sum->images += t->images;
+    sum->correct += t->correct;
+    sum->valid += t->valid;
+    sum->disordered += t->disordered;
+    sum->loss += t->loss;
+    sum->skewness += t->skewness;
+    sum->skewness_loss += t->skewness_loss;
+    sum->disorder_loss += t->disorder_loss;
+}
+
+static double share(double part, int64_t whole)
+{
+    return whole > 0 ? part / (double)whole : NAN;
+}
+
+struct loop {
+    struct agn__trainer *trainer;
+    const struct agn__phase_plan *plan;
+    int64_t steps, steps_per_epoch, warmup;
+    struct agn__tally epoch, recent; /* since the epoch's begin; since the last metrics line */
+};
+
+static void report(struct loop *loop, bool epoch_end)
+{
+    struct agn__trainer *t = loop->trainer;
+    const struct agn_train_config *config = t->config;
+    double now = agn_now_s();
+    if (config->progress == NULL || (!epoch_end && now - t->last_report_s < report_every_s)) {
+        return;
+    }
+    t->last_report_s = now;
+    int64_t done = t->state.step, batch = config->preset.train.batch;
+    double rate = (double)(done - t->phase_start_step) / fmax(now - t->phase_start_s, 1e-9);
+    bool joint = loop->plan->phase == AGN_PHASE_JOINT;
+    struct agn_progress progress = {
+        .phase = loop->plan->name,
+        .epoch = (int)((done > 0 ? done - 1 : 0) / loop->steps_per_epoch) + 1,
+        .epochs = (int)((loop->steps + loop->steps_per_epoch - 1) / loop->steps_per_epoch),
+        .done = done * batch,
+        .total = loop->steps * batch,
+        .rate = rate * (double)batch,
+        .eta_s = rate > 0.0 ? (double)(loop->steps - done) / rate : NAN,
+        .loss = share(loop->epoch.loss, loop->epoch.steps),
+        .accuracy = share((double)loop->epoch.correct, loop->epoch.images),
+        .skewness = joint ? share(loop->epoch.skewness, loop->epoch.valid) : NAN,
+        .reference_valid = joint ? share((double)loop->epoch.valid, loop->epoch.images) : NAN,
+        .epoch_end = epoch_end};
+    config->progress(config->progress_user, &progress);
+}
+
+static void write_metrics(struct loop *loop, double rate)
+{
+    struct agn__trainer *t = loop->trainer;
+    const struct agn__tally *m = &loop->recent;
+    if (t->metrics != NULL && m->steps > 0) {
+        fprintf(t->metrics,
+                "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"rate\": %.6g, \"loss\": %.6g, "
+                "\"accuracy\": %.5f",
+                loop->plan->name, (long long)t->state.step, (long long)loop->steps, rate,
+                share(m->loss, m->steps), share((double)m->correct, m->images));
+        if (loop->plan->phase == AGN_PHASE_JOINT) {
+            double valid = m->valid > 0 ? (double)m->valid : 1.0;
+            fprintf(t->metrics,
+                    ", \"skewness\": %.5f, \"skewness_loss\": %.6g, \"disorder_loss\": %.6g, "
+                    "\"disorder_rate\": %.5f, "
+                    "\"reference_valid\": %.5f, \"alpha\": %.5f",
+                    m->skewness / valid, m->skewness_loss / valid, m->disorder_loss / valid,
+                    (double)m->disordered / valid, share((double)m->valid, m->images),
+                    agn_model_alpha(t->model));
+        }
+        fprintf(t->metrics, ", \"seconds\": %.2f}\n", t->state.seconds);
+        fflush(t->metrics);
+    }
+    memset(&loop->recent, 0, sizeof(loop->recent));
+}
+
+static int save_checkpoint(struct agn__trainer *t)
+{
+    t->last_checkpoint_s = agn_now_s();
+    return t->config->checkpoint == NULL ? AGN_OK
+                                         : agn_model_save(t->model, t->config->checkpoint, &t->state);
+}
+
+/* Starts the loader at the phase's current step. */
+static int start_loader(struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
+    struct agn_batch skipped;
+    int64_t epoch = t->state.step / loop->steps_per_epoch, skip = t->state.step % loop->steps_per_epoch;
+    int status = agn_loader_start(t->loader, loop->plan->loader_epoch + (int)epoch);
+    for (int64_t i = 0; i < skip && status >= 0; i++) {
+        status = agn_loader_next(t->loader, &skipped);
+    }
+    return status < 0 ? status : AGN_OK;
+}
+
+static int interrupted(struct agn__trainer *t)
+{
+    int status = save_checkpoint(t);
+    if (status < 0) {
+        return status;
+    }
+    return agn_fail(AGN_ERR_INTERRUPTED, "training was interrupted%s%s%s",
+                    t->config->checkpoint == NULL ? "" : "; --resume continues from ",
+                    t->config->checkpoint == NULL ? "" : t->config->checkpoint, "");
+}
+
+static int one_step(struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
+    struct agn_batch batch;
+    struct agn__tally tally = {0};
+    double begin = agn_now_s();
+    int status = agn_loader_next(t->loader, &batch);
+    if (status <= 0) {
+        return status < 0 ? status : agn_fail(AGN_ERR_STATE, "the loader ran out of batches in mid-epoch");
+    }
+    double factor =
+        agn__rate_factor(t->state.step, loop->steps, loop->warmup, t->config->preset.train.final_rate);
+    double rate = loop->plan->rate * factor;
+    status = loop->plan->step(loop->plan->user, &batch, rate, &tally);
+    if (status < 0) {
+        return status;
+    }
+    if (!isfinite(tally.loss)) {
+        return agn_fail(
+            AGN_ERR_NUMERIC,
+            "%s training diverged at step %lld: the loss is not finite; try a lower learning rate "
+            "(now %.3g)",
+            loop->plan->name, (long long)t->state.step + 1, loop->plan->rate);
+    }
+    t->state.step++;
+    t->state.images += batch.count;
+    t->state.seconds += agn_now_s() - begin;
+    add_tally(&loop->epoch, &tally);
+    add_tally(&loop->recent, &tally);
+    if (t->state.step % METRICS_EVERY_STEPS == 0 || t->state.step == loop->steps) {
+        write_metrics(loop, rate);
+    }
+    return AGN_OK;
+}
+
+static int end_epoch(struct loop *loop)
+{
+    report(loop, true);
+    memset(&loop->epoch, 0, sizeof(loop->epoch));
+    int status = save_checkpoint(loop->trainer);
+    if (status == AGN_OK && loop->trainer->state.step < loop->steps) {
+        status = start_loader(loop);
+    }
+    return status;
+}
+
+int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
+{
+    int64_t per_epoch = agn_loader_steps(t->loader);
+    struct loop loop = {.trainer = t, .plan = plan, .steps_per_epoch = per_epoch};
+    if (per_epoch < 1) {
+        return agn_fail(AGN_ERR_ARG, "the training set has fewer images than one batch of %d",
+                        t->config->preset.train.batch);
+    }
+    loop.steps = llround(plan->epochs * (double)per_epoch);
+    loop.warmup = llround(t->config->preset.train.warmup_epochs * (double)per_epoch);
+    t->phase_start_s = t->last_checkpoint_s = agn_now_s();
+    t->phase_start_step = t->state.step;
+    int status = t->state.step < loop.steps ? start_loader(&loop) : AGN_OK;
+    while (status == AGN_OK && t->state.step < loop.steps) {
+        if (agn_interrupt_requested()) {
+            return interrupted(t);
+        }
+        status = one_step(&loop);
+        if (status == AGN_OK && (t->state.step % per_epoch == 0 || t->state.step == loop.steps)) {
+            status = end_epoch(&loop);
+        } else if (status == AGN_OK && agn_now_s() - t->last_checkpoint_s > checkpoint_every_s) {
+            status = save_checkpoint(t);
+        }
+        report(&loop, false);
+    }
+    return status;
+}

@@ -1,0 +1,92 @@
+/* Pre-training of the reference network, with the extractor as its stem. */
+#include <string.h>
+
+#include "train/train_internal.h"
+
+struct pretraining {
+    struct agn_model *model;
+    struct agn_net *extractor, *reference;
+    float *prob, *loss;
+    int batch;
+};
+
+static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
+{
+    struct pretraining *p = phase;
+    struct agn_model *model = p->model;
+    const struct agn_preset *preset = &model->preset;
+    struct agn_shape in = agn_net_input_shape(p->extractor), map = model->map;
+    size_t n = (size_t)p->batch, image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    size_t features = (size_t)map.height * (size_t)map.width * (size_t)map.channels;
+    memcpy(agn_net_input(p->extractor), batch->images, n * image * sizeof(float));
+    int status = agn_net_forward(p->extractor);
+    if (status == AGN_OK) {
+        memcpy(agn_net_input(p->reference), agn_net_output(p->extractor), n * features * sizeof(float));
+        status = agn_net_forward(p->reference);
+    }
+    if (status == AGN_OK) {
+        agn_softmax_ce_forward(agn_net_output(p->reference), batch->labels, p->batch, model->classes, p->prob,
+                               p->loss);
+        agn_softmax_ce_backward(p->prob, batch->labels, p->batch, model->classes, 1.0F / (float)p->batch,
+                                agn_net_diff_output(p->reference));
+        status = agn_net_backward(p->reference);
+    }
+    if (status == AGN_OK) {
+        memcpy(agn_net_diff_output(p->extractor), agn_net_diff_input(p->reference),
+               n * features * sizeof(float));
+        status = agn_net_backward(p->extractor);
+    }
+    if (status < 0) {
+        return status;
+    }
+    struct agn_sgd sgd = {.rate = (float)rate,
+                          .momentum = (float)preset->train.momentum,
+                          .decay = (float)preset->train.weight_decay,
+                          .nesterov = true};
+    agn_sgd_step(model->extractor_params, &sgd);
+    agn_sgd_step(model->reference_params, &sgd);
+    tally->steps = 1;
+    tally->images = batch->count;
+    for (int i = 0; i < batch->count; i++) {
+        const float *row = p->prob + (size_t)i * (size_t)model->classes;
+        tally->loss += (double)p->loss[i] / batch->count;
+        tally->correct += agn__argmax(row, model->classes) == batch->labels[i];
+    }
+    return AGN_OK;
+}
+
+int agn__pretrain(struct agn__trainer *trainer)
+{
+    struct agn_model *model = trainer->model;
+    const struct agn_preset *preset = &model->preset;
+    struct pretraining p = {.model = model, .batch = preset->train.batch};
+    struct agn_net_config config = {.graph = &model->extractor,
+                                    .params = model->extractor_params,
+                                    .batch = p.batch,
+                                    .mode = AGN_NET_TRAIN,
+                                    .passes = AGN_PASS_BACKWARD,
+                                    .bn_momentum = (float)preset->train.bn_momentum};
+    int status = agn_net_create(&config, &p.extractor);
+    config.graph = &model->reference;
+    config.params = model->reference_params;
+    config.passes |= AGN_PASS_INPUT_GRADIENT;
+    if (status == AGN_OK)
+        status = agn_net_create(&config, &p.reference);
+    p.prob = agn_alloc((size_t)p.batch * (size_t)model->classes, sizeof(float));
+    p.loss = agn_alloc((size_t)p.batch, sizeof(float));
+    if (status == AGN_OK && (p.prob == NULL || p.loss == NULL))
+        status = AGN_ERR_MEMORY;
+    struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,
+                                   .name = "reference",
+                                   .epochs = preset->reference.epochs,
+                                   .rate = preset->reference.rate,
+                                   .step = step,
+                                   .user = &p};
+    if (status == AGN_OK)
+        status = agn__run_phase(trainer, &plan);
+    agn_free(p.prob);
+    agn_free(p.loss);
+    agn_net_free(p.extractor);
+    agn_net_free(p.reference);
+    return status;
+}

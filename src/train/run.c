@@ -1,0 +1,156 @@
+/* The whole of training: reference, channel selection, joint training, evaluation. */
+#include <errno.h>
+#include <string.h>
+
+#include "train/train_internal.h"
+
+static int check_data(const struct agn_train_config *config)
+{
+    const struct agn_preset *p = &config->preset;
+    const struct agn_dataset *sets[] = {config->train, config->test};
+    for (size_t i = 0; i < AGN_COUNT_OF(sets); i++) {
+        const struct agn_dataset *d = sets[i];
+        if (d->height != p->data.height || d->width != p->data.width || d->channels != p->data.channels) {
+            return agn_fail(AGN_ERR_ARG, "the %s images are %dx%dx%d, but the preset says %dx%dx%d",
+                            i == 0 ? "training" : "test", d->height, d->width, d->channels, p->data.height,
+                            p->data.width, p->data.channels);
+        }
+        if (d->classes > p->data.classes) {
+            return agn_fail(AGN_ERR_RANGE, "the %s set has %d classes, but data.classes = %d",
+                            i == 0 ? "training" : "test", d->classes, p->data.classes);
+        }
+    }
+    return AGN_OK;
+}
+
+static int open_metrics(struct agn__trainer *t)
+{
+    const char *path = t->config->metrics;
+    if (path == NULL) {
+        return AGN_OK;
+    }
+    t->metrics = fopen(path, t->config->resume ? "ae" : "we");
+    return t->metrics != NULL ? AGN_OK : agn_fail(AGN_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+}
+
+/* The model to start from: the checkpoint's when resuming, else a fresh one. */
+static int start_model(struct agn__trainer *t)
+{
+    const struct agn_train_config *config = t->config;
+    if (!config->resume) {
+        return agn_model_create(&config->preset, config->train, &t->model);
+    }
+    if (config->checkpoint == NULL || !agn_file_exists(config->checkpoint)) {
+        return agn_fail(AGN_ERR_NOT_FOUND, "there is no checkpoint %s to resume from; start without --resume",
+                        config->checkpoint == NULL ? "" : config->checkpoint);
+    }
+    int status = agn_model_load(config->checkpoint, &t->model, &t->state);
+    if (status < 0) {
+        return status;
+    }
+    char saved[8192], wanted[8192];
+    int a = agn_preset_format(&t->model->preset, saved, sizeof(saved));
+    int b = agn_preset_format(&config->preset, wanted, sizeof(wanted));
+    if (a < 0 || b < 0 || strcmp(saved, wanted) != 0) {
+        return agn_fail(AGN_ERR_MISMATCH,
+                        "checkpoint %s was made with other settings; resume with the same preset "
+                        "and --set values, or start afresh",
+                        config->checkpoint);
+    }
+    return AGN_OK;
+}
+
+static int make_loader(struct agn__trainer *t)
+{
+    const struct agn_preset *p = &t->config->preset;
+    struct agn_loader_config config = {.batch = p->train.batch,
+                                       .shuffle = true,
+                                       .drop_last = true,
+                                       .flip = p->data.flip != 0,
+                                       .crop_pad = p->data.crop_pad,
+                                       .seed = (uint64_t)p->train.seed,
+                                       .normalisation = t->model->normalisation};
+    return agn_loader_create(t->config->train, &config, &t->loader);
+}
+
+/* From the reference phase to the joint one: select channels, note importance as it is now. */
+static int enter_joint_phase(struct agn__trainer *t)
+{
+    struct agn_model *model = t->model;
+    struct agn_evaluation before;
+    int status = agn__select_channels(model, t->config->train);
+    if (status == AGN_OK) {
+        status = agn_model_evaluate(model, t->config->test, false, &before);
+    }
+    if (status < 0) {
+        return status;
+    }
+    memcpy(model->importance_before, before.channel_importance, sizeof(model->importance_before));
+    model->skewness_before = before.skewness;
+    model->reference_accuracy = before.reference_valid;
+    t->state.phase = AGN_PHASE_JOINT;
+    t->state.step = 0;
+    return AGN_OK;
+}
+
+static int run_phases(struct agn__trainer *t)
+{
+    int status = AGN_OK;
+    if (t->state.phase == AGN_PHASE_REFERENCE) {
+        status = agn__pretrain(t);
+        if (status == AGN_OK)
+            status = enter_joint_phase(t);
+    }
+    if (status == AGN_OK && t->state.phase == AGN_PHASE_JOINT) {
+        status = agn__train_jointly(t);
+        if (status == AGN_OK)
+            t->state.phase = AGN_PHASE_DONE;
+    }
+    return status;
+}
+
+static void write_report(const struct agn__trainer *t, struct agn_train_report *report)
+{
+    double seconds = t->state.seconds > 0.0 ? t->state.seconds : 1e-9;
+    report->seconds = t->state.seconds;
+    report->images_per_s = (double)t->state.images / seconds;
+    report->joint_images_per_s = t->joint_seconds > 0.0 ? (double)t->joint_images / t->joint_seconds : 0.0;
+    report->stall_seconds = agn_loader_stall_s(t->loader);
+}
+
+int agn_train_run(const struct agn_train_config *config, struct agn_model **model,
+                  struct agn_train_report *report)
+{
+    struct agn__trainer t = {.config = config};
+    struct agn_train_report made = {0};
+    int status = check_data(config);
+    if (status == AGN_OK)
+        status = start_model(&t);
+    if (status == AGN_OK)
+        status = open_metrics(&t);
+    if (status == AGN_OK)
+        status = make_loader(&t);
+    if (status == AGN_OK)
+        status = run_phases(&t);
+    if (status == AGN_OK)
+        status = agn_model_evaluate(t.model, config->test, true, &made.evaluation);
+    if (status == AGN_OK) {
+        memcpy(t.model->importance_after, made.evaluation.channel_importance,
+               sizeof(t.model->importance_after));
+        write_report(&t, &made);
+        made.reference_accuracy = t.model->reference_accuracy;
+    }
+    if (status == AGN_OK && config->checkpoint != NULL)
+        status = agn_model_save(t.model, config->checkpoint, &t.state);
+    agn_loader_free(t.loader);
+    if (t.metrics != NULL) {
+        fclose(t.metrics);
+    }
+    if (status < 0) {
+        agn_model_free(t.model);
+        return status;
+    }
+    *model = t.model;
+    *report = made;
+    return AGN_OK;
+}

@@ -1,0 +1,81 @@
+/* What the files of training share. */
+#ifndef AGN_TRAIN_INTERNAL_H
+#define AGN_TRAIN_INTERNAL_H
+
+#include <stdio.h>
+
+#include "agilenn/train.h"
+
+/* ---- model.c ---- */
+
+/* Networks and memory as the preset says, without what comes from data or a file. */
+int agn__model_allocate(const struct agn_preset *preset, struct agn_model **model);
+
+/* ---- quantiser_learning.c: centroids that follow the features ------------------- */
+
+/* Sets centroids to quantiles of the positive values. */
+int agn__centroids_initialise(struct agn_model *model, const float *values, size_t count);
+/* Moves each centroid towards the mean of its values; gives unused levels work. */
+void agn__centroids_follow(struct agn_model *model, const float *values, const uint8_t *symbols, size_t count,
+                           double rate);
+/* diff *= derivative of the soft assignment at `values`; temperature > 0. */
+void agn__soft_quantiser_gradient(const struct agn_model *model, const float *values, double temperature,
+                                  float *diff, size_t count);
+
+/* ---- channel_selection.c: Algorithm 1 ---------------------------------------------- */
+
+/* Reorders the extractor's channels so that the k most often important ones come first. */
+int agn__select_channels(struct agn_model *model, const struct agn_dataset *data);
+
+/* ---- schedule.c ------------------------------------------------------------------------ */
+
+/* Warm-up, then cosine from 1 to `final`. */
+double agn__rate_factor(int64_t step, int64_t steps, int64_t warmup, double final);
+
+/* ---- phases ------------------------------------------------------------------------------ */
+
+struct agn__trainer {
+    const struct agn_train_config *config;
+    struct agn_model *model;
+    struct agn_train_state state;
+    struct agn_loader *loader;
+    FILE *metrics;
+    double phase_start_s, last_report_s, last_checkpoint_s;
+    int64_t phase_start_step;
+    double joint_seconds;
+    int64_t joint_images;
+};
+
+/* Figures of the steps since the last report, as sums. */
+struct agn__tally {
+    int64_t steps, images, correct, valid, disordered;
+    double loss, skewness, skewness_loss, disorder_loss;
+};
+
+/* Runs one step of a phase on a batch; adds its figures to `tally`. */
+typedef int agn__step_fn(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally);
+
+struct agn__phase_plan {
+    enum agn_phase phase;
+    const char *name;
+    double epochs, rate;
+    int loader_epoch; /* number of the phase's first epoch for the loader, so that orders differ */
+    agn__step_fn *step;
+    void *user;
+};
+
+/* The loop of both phases: batches, rate, progress, metrics, checkpoints, interruption. */
+int agn__run_phase(struct agn__trainer *trainer, const struct agn__phase_plan *plan);
+
+int agn__pretrain(struct agn__trainer *trainer);
+int agn__train_jointly(struct agn__trainer *trainer);
+
+int agn__argmax(const float *row, int count);
+
+/* features (n, map) <-> its first k and its other channels */
+void agn__split_channels(const float *features, size_t positions, int channels, int k, float *first,
+                         float *rest);
+void agn__join_channels(const float *first, const float *rest, size_t positions, int channels, int k,
+                        float *features);
+
+#endif
