@@ -1,0 +1,325 @@
+/* A device on a host: images through the device library, packets through a UDP socket.
+ * Policy lives here: the deadline, when to give up, when a server counts as dead. */
+#include "agilenn/client.h"
+
+#include <string.h>
+
+#include "agilenn/base.h"
+#include "client/coap_message.h"
+#include "client/link.h"
+
+enum {
+    DEFAULT_DEADLINE_MS = 200,
+    MAX_DEADLINE_MS = 60000,
+    DEFAULT_DEAD_AFTER = 3,
+    DEFAULT_PROBE_EVERY = 10,
+    ANSWER_ROOM = 64, /* CoAP header, token and options around a reply */
+};
+
+struct agn_client {
+    struct agn_dev dev;
+    void *model, *arena;
+    struct agn__link link;
+    struct agn_rng drops;
+    uint32_t deadline_ms, drop_permille;
+    int dead_after, probe_every; /* dead_after < 0: never */
+    int misses;                  /* frames in a row without any answer */
+    int skipped;                 /* frames since the last probe */
+    uint16_t frame, message_id;
+    uint8_t salt; /* first byte of every token, so that an earlier run's answers do not match */
+    int16_t *logits, *local_logits;
+    uint32_t raw_bytes;
+    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+    uint8_t answer[AGN_WIRE_MAX_REPLY + ANSWER_ROOM];
+};
+
+const char *agn_client_reason_text(enum agn_client_reason reason)
+{
+    switch (reason) {
+#define REASON_CASE(name, text)                                                                              \
+    case name:                                                                                               \
+        return text;
+        AGN_CLIENT_REASON_TABLE(REASON_CASE)
+#undef REASON_CASE
+    default:
+        return "unknown reason";
+    }
+}
+
+/* ---- packets out ----------------------------------------------------------------------- */
+
+/* Token: salt, frame (2 bytes), packet index. */
+static void send_packet(struct agn_client *client, struct agn_client_result *result, size_t length)
+{
+    const uint8_t token[AGN__COAP_TOKEN_BYTES] = {client->salt, (uint8_t)(client->frame >> 8),
+                                                  (uint8_t)client->frame, (uint8_t)result->packets};
+    size_t datagram = agn__coap_request(client->datagram, client->message_id++, token,
+                                        client->datagram + AGN__COAP_REQUEST_OVERHEAD, length);
+    result->packets++;
+    result->payload_bytes += length;
+    result->datagram_bytes += datagram;
+    result->coded_bytes += length - AGN_FEATURE_OVERHEAD_BYTES;
+    if (client->drop_permille > 0 && agn_rng_below(&client->drops, 1000) < client->drop_permille) {
+        result->packets_dropped++;
+        return;
+    }
+    int status = agn__link_send(&client->link, client->datagram, datagram);
+    if (status < 0)
+        result->packets_dropped++;
+    if (status == AGN_ERR_IO)
+        result->reason = AGN_CLIENT_REFUSED;
+}
+
+/* Codes and sends until the frame has no more packets or the server turns out to be away. */
+static void send_frame(struct agn_client *client, struct agn_client_result *result, double *first_send_s)
+{
+    *first_send_s = 0.0;
+    while (result->reason == AGN_CLIENT_TIMEOUT) {
+        double begin_s = agn_now_s();
+        int length = agn_dev_next_packet(&client->dev, client->datagram + AGN__COAP_REQUEST_OVERHEAD,
+                                         AGN_WIRE_MAX_PACKET);
+        double coded_s = agn_now_s();
+        result->device_s += coded_s - begin_s;
+        if (*first_send_s == 0.0)
+            *first_send_s = coded_s;
+        if (length == 0)
+            return;
+        if (length < 0) {
+            result->reason = AGN_CLIENT_UNSENT;
+            return;
+        }
+        send_packet(client, result, (size_t)length);
+    }
+}
+
+/* ---- answers in -------------------------------------------------------------------------- */
+
+static bool is_ours(const struct agn_client *client, const struct agn__coap_answer_view *answer)
+{
+    return answer->token_bytes == AGN__COAP_TOKEN_BYTES && answer->token[0] == client->salt &&
+           answer->token[1] == (uint8_t)(client->frame >> 8) && answer->token[2] == (uint8_t)client->frame;
+}
+
+/* What an answer without a reply packet says: another server, or a damaged packet. */
+static bool judge_plain(const struct agn__coap_answer_view *answer, struct agn_client_result *result)
+{
+    bool damaged = answer->code_class == 4 && answer->code_detail == 0;
+    if (answer->code_class < 4)
+        return false;
+    result->reason = AGN_CLIENT_REJECTED;
+    return !damaged;
+}
+
+/* Judges one datagram; true when the frame needs to wait no more. A bad packet is no reason to give up:
+ * the server still answers with the others. */
+static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t len,
+                        struct agn_client_result *result)
+{
+    struct agn__coap_answer_view answer;
+    if (agn__coap_read_answer(bytes, len, &answer) < 0 || !is_ours(client, &answer))
+        return false;
+    if (answer.type == AGN__COAP_CON) {
+        uint8_t acknowledgement[AGN__COAP_ACK_BYTES];
+        agn__coap_acknowledge(acknowledgement, answer.message_id);
+        (void)agn__link_send(&client->link, acknowledgement, sizeof acknowledgement);
+    }
+    struct agn_reply_packet reply;
+    if (agn_reply_unpack(answer.payload, answer.payload_bytes, &reply) < 0)
+        return judge_plain(&answer, result);
+    if (reply.frame != client->frame)
+        return false;
+    int status = agn_dev_accept_reply(&client->dev, answer.payload, answer.payload_bytes);
+    if (status == 0) {
+        result->reason = AGN_CLIENT_FUSED;
+        result->reply_bytes = answer.payload_bytes;
+    } else if (status == AGN_ERR_MISMATCH) {
+        result->reason = AGN_CLIENT_MISMATCH;
+    } else if (reply.status != AGN_REPLY_OK) {
+        result->reason = AGN_CLIENT_REJECTED;
+    } else {
+        return false;
+    }
+    result->reply_status = reply.status;
+    return status == 0 || reply.status != AGN_REPLY_BAD_PACKET;
+}
+
+static void await_answer(struct agn_client *client, struct agn_client_result *result, double until_s)
+{
+    for (;;) {
+        int length = agn__link_receive(&client->link, client->answer, sizeof client->answer, until_s);
+        if (length == AGN_ERR_IO)
+            result->reason = AGN_CLIENT_REFUSED;
+        if (length < 0)
+            return;
+        if (take_answer(client, client->answer, (size_t)length, result))
+            return;
+    }
+}
+
+/* ---- one frame ----------------------------------------------------------------------------- */
+
+static bool should_send(struct agn_client *client)
+{
+    if (client->dead_after < 0 || client->misses < client->dead_after)
+        return true;
+    if (++client->skipped < client->probe_every)
+        return false;
+    client->skipped = 0;
+    return true;
+}
+
+static void ask_server(struct agn_client *client, struct agn_client_result *result)
+{
+    result->reason = AGN_CLIENT_TIMEOUT;
+    double first_send_s = agn_now_s();
+    if (agn__link_begin(&client->link) < 0) {
+        result->reason = AGN_CLIENT_REFUSED;
+    } else {
+        send_frame(client, result, &first_send_s);
+        if (result->reason == AGN_CLIENT_TIMEOUT)
+            await_answer(client, result, first_send_s + client->deadline_ms / 1000.0);
+    }
+    result->network_s = agn_now_s() - first_send_s;
+    bool missed = result->reason == AGN_CLIENT_TIMEOUT || result->reason == AGN_CLIENT_REFUSED;
+    client->misses = !missed ? 0 : client->misses < client->dead_after ? client->misses + 1 : client->misses;
+    if (!missed)
+        client->skipped = 0;
+}
+
+static void fill_prediction(struct agn_client *client, struct agn_client_result *result)
+{
+    const struct agn_dev_model *model = &client->dev.model;
+    size_t logit_bytes = (size_t)model->classes * sizeof *client->logits;
+    double begin_s = agn_now_s();
+    struct agn_dev_prediction prediction;
+    (void)agn_dev_predict(&client->dev, &prediction); /* cannot fail: all rows are in */
+    result->device_s += agn_now_s() - begin_s;
+    memcpy(client->logits, prediction.logits, logit_bytes);
+    result->class_index = prediction.class_index;
+    result->fused = prediction.fused != 0;
+    result->channels_missing = prediction.channels_missing;
+    result->logits = client->logits;
+    result->local_logits = client->local_logits;
+    result->local_class = (int)agn_argmax_s16(client->local_logits, model->classes);
+}
+
+int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct agn_client_result *result)
+{
+    if (!image_hwc)
+        return agn_fail(AGN_ERR_ARG, "no image to classify");
+    const struct agn_dev_model *model = &client->dev.model;
+    struct agn_client_result made = {.reason = AGN_CLIENT_SKIPPED, .reply_status = -1};
+    made.raw_bytes = client->raw_bytes;
+    client->frame++;
+    double begin_s = agn_now_s();
+    int status = agn_dev_frame_begin(&client->dev, client->frame, (uint16_t)client->deadline_ms);
+    if (status == 0)
+        status = agn_dev_push_rows(&client->dev, image_hwc, model->input_h);
+    made.device_s = agn_now_s() - begin_s;
+    if (status < 0)
+        return agn_fail(status, "the device refused the image: %s", agn_status_text(status));
+    memcpy(client->local_logits, agn_dev_local(&client->dev), model->classes * sizeof *client->local_logits);
+
+    if (should_send(client))
+        ask_server(client, &made);
+    fill_prediction(client, &made);
+    *result = made;
+    return 0;
+}
+
+/* ---- creation ------------------------------------------------------------------------------- */
+
+static int check_config(const struct agn_client_config *config)
+{
+    if (config->port == 0)
+        return agn_fail(AGN_ERR_ARG, "no port of the server given");
+    if (config->deadline_ms > MAX_DEADLINE_MS)
+        return agn_fail(AGN_ERR_ARG, "deadline of %u ms, expected at most %d", (unsigned)config->deadline_ms,
+                        (int)MAX_DEADLINE_MS);
+    if (config->drop_permille > 1000)
+        return agn_fail(AGN_ERR_ARG, "%u packets of 1000 to drop, expected 0 to 1000",
+                        (unsigned)config->drop_permille);
+    if (config->probe_every < 0)
+        return agn_fail(AGN_ERR_ARG, "a probe every %d frames, expected 1 or more", config->probe_every);
+    if (!config->model || config->model_bytes == 0)
+        return agn_fail(AGN_ERR_ARG, "no device model given");
+    return 0;
+}
+
+static int open_device(struct agn_client *client, const struct agn_client_config *config)
+{
+    client->model = agn_alloc(config->model_bytes, 1); /* aligned, as the device wants it */
+    if (!client->model)
+        return AGN_ERR_MEMORY;
+    memcpy(client->model, config->model, config->model_bytes);
+    struct agn_dev_model model;
+    int status = agn_dev_model_open(&model, client->model, config->model_bytes);
+    if (status < 0)
+        return agn_fail(status, "not a usable device model: %s; export it anew", agn_status_text(status));
+    size_t arena_bytes = agn_dev_arena_bytes(&model);
+    client->arena = agn_alloc(arena_bytes, 1);
+    client->logits = agn_alloc(model.classes, sizeof *client->logits);
+    client->local_logits = agn_alloc(model.classes, sizeof *client->local_logits);
+    if (!client->arena || !client->logits || !client->local_logits)
+        return AGN_ERR_MEMORY;
+    status = agn_dev_init(&client->dev, client->model, config->model_bytes, client->arena, arena_bytes);
+    if (status < 0)
+        return agn_fail(status, "the device does not start: %s", agn_status_text(status));
+    struct agn_dev_memory memory;
+    agn_dev_memory(&client->dev.model, &memory);
+    client->raw_bytes = memory.raw_bytes;
+    return 0;
+}
+
+static void set_policy(struct agn_client *client, const struct agn_client_config *config)
+{
+    client->deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
+    client->dead_after = config->dead_after != 0 ? config->dead_after : DEFAULT_DEAD_AFTER;
+    client->probe_every = config->probe_every > 0 ? config->probe_every : DEFAULT_PROBE_EVERY;
+    client->drop_permille = config->drop_permille;
+    agn_rng_seed(&client->drops, config->drop_seed);
+
+    struct agn_rng rng; /* numbers that need only differ from run to run */
+    agn_rng_seed(&rng, (uint64_t)(agn_now_s() * 1e9));
+    client->message_id = (uint16_t)agn_rng_u64(&rng);
+    client->salt = (uint8_t)agn_rng_u64(&rng);
+    client->frame = (uint16_t)agn_rng_u64(&rng);
+}
+
+int agn_client_create(struct agn_client **client, const struct agn_client_config *config)
+{
+    int status = check_config(config);
+    if (status < 0)
+        return status;
+    struct agn_client *made = agn_alloc(1, sizeof *made);
+    if (!made)
+        return AGN_ERR_MEMORY;
+    made->link.fd = -1;
+    set_policy(made, config);
+    status = open_device(made, config);
+    if (status == 0)
+        status = agn__link_open(&made->link, config->host ? config->host : "127.0.0.1", config->port);
+    if (status < 0) {
+        agn_client_free(made);
+        return status;
+    }
+    *client = made;
+    return 0;
+}
+
+const struct agn_dev_model *agn_client_model(const struct agn_client *client)
+{
+    return &client->dev.model;
+}
+
+void agn_client_free(struct agn_client *client)
+{
+    if (!client)
+        return;
+    agn__link_close(&client->link);
+    agn_free(client->model);
+    agn_free(client->arena);
+    agn_free(client->logits);
+    agn_free(client->local_logits);
+    agn_free(client);
+}

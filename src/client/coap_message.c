@@ -1,0 +1,105 @@
+/* CoAP messages as bytes; see coap_message.h. */
+#include "client/coap_message.h"
+
+#include <string.h>
+
+#include "agn_status.h"
+
+enum {
+    VERSION_BITS = 0x40, /* version 1 in the two top bits */
+    CODE_POST = 0x02,
+    PAYLOAD_MARKER = 0xFF,
+    MAX_TOKEN_BYTES = 8,
+    HEADER_BYTES = 4,
+};
+
+size_t agn__coap_request(uint8_t *dst, uint16_t message_id, const uint8_t token[AGN__COAP_TOKEN_BYTES],
+                         const uint8_t *payload, size_t len)
+{
+    /* Uri-Path is option 11: delta and length in one byte, then the second segment with delta 0. */
+    static const uint8_t path[] = {0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'};
+    if (payload != dst + AGN__COAP_REQUEST_OVERHEAD)
+        memcpy(dst + AGN__COAP_REQUEST_OVERHEAD, payload, len);
+    dst[0] = VERSION_BITS | AGN__COAP_NON << 4 | AGN__COAP_TOKEN_BYTES;
+    dst[1] = CODE_POST;
+    dst[2] = (uint8_t)(message_id >> 8);
+    dst[3] = (uint8_t)message_id;
+    memcpy(dst + HEADER_BYTES, token, AGN__COAP_TOKEN_BYTES);
+    memcpy(dst + HEADER_BYTES + AGN__COAP_TOKEN_BYTES, path, sizeof path);
+    dst[AGN__COAP_REQUEST_OVERHEAD - 1] = PAYLOAD_MARKER;
+    return AGN__COAP_REQUEST_OVERHEAD + len;
+}
+
+/* An option's delta or length: a nibble, and one or two bytes more for 13 and 14; 15 is reserved.
+ * Returns the bytes taken beyond the nibble, or AGN_ERR_FORMAT. */
+static int read_extended(unsigned nibble, const uint8_t *src, size_t len, size_t *value)
+{
+    if (nibble < 13) {
+        *value = nibble;
+        return 0;
+    }
+    if (nibble == 13 && len >= 1) {
+        *value = 13u + src[0];
+        return 1;
+    }
+    if (nibble == 14 && len >= 2) {
+        *value = 269u + ((size_t)src[0] << 8 | src[1]);
+        return 2;
+    }
+    return AGN_ERR_FORMAT;
+}
+
+/* Length of the option that begins at src, header and value, or AGN_ERR_FORMAT. No option of an answer
+ * means anything here; critical ones of a request's kind do not occur in answers. */
+static int option_bytes(const uint8_t *src, size_t len)
+{
+    size_t at = 1, delta, value_bytes;
+    int taken = read_extended(src[0] >> 4, src + at, len - at, &delta);
+    if (taken < 0)
+        return taken;
+    at += (size_t)taken;
+    taken = read_extended(src[0] & 15, src + at, len - at, &value_bytes);
+    if (taken < 0)
+        return taken;
+    at += (size_t)taken;
+    return value_bytes <= len - at ? (int)(at + value_bytes) : AGN_ERR_FORMAT;
+}
+
+int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answer_view *answer)
+{
+    if (len < HEADER_BYTES || len > 65535 || (src[0] & 0xC0) != VERSION_BITS)
+        return AGN_ERR_FORMAT;
+    struct agn__coap_answer_view read = {.type = (enum agn__coap_type)(src[0] >> 4 & 3),
+                                         .code_class = src[1] >> 5,
+                                         .code_detail = src[1] & 31,
+                                         .message_id = (uint16_t)(src[2] << 8 | src[3]),
+                                         .token_bytes = src[0] & 15};
+    size_t at = HEADER_BYTES + (size_t)read.token_bytes;
+    if (read.code_class < 2 || read.code_class > 5 || read.type == AGN__COAP_RST ||
+        read.token_bytes > MAX_TOKEN_BYTES || at > len)
+        return AGN_ERR_FORMAT;
+    read.token = src + HEADER_BYTES;
+    while (at < len && src[at] != PAYLOAD_MARKER) {
+        int taken = option_bytes(src + at, len - at);
+        if (taken < 0)
+            return taken;
+        at += (size_t)taken;
+    }
+    if (at < len) {
+        at++;
+        if (at == len) /* a marker without a payload is malformed */
+            return AGN_ERR_FORMAT;
+    }
+    read.payload = src + at;
+    read.payload_bytes = len - at;
+    *answer = read;
+    return 0;
+}
+
+void agn__coap_acknowledge(uint8_t dst[AGN__COAP_ACK_BYTES], uint16_t message_id)
+{
+    dst[0] = VERSION_BITS | AGN__COAP_ACK << 4;
+    dst[1] = 0;
+    dst[2] = (uint8_t)(message_id >> 8);
+    dst[3] = (uint8_t)message_id;
+}

@@ -1,0 +1,39 @@
+/* The few CoAP messages (RFC 7252) that a device needs, as bytes: requests to /v1/infer and their answers.
+ *
+ * libcoap sends and receives on sockets of its own, which a modem does not have and which close when
+ * the server is away; so the device's side builds the message itself. No memory, no I/O. */
+#ifndef AGN_CLIENT_COAP_MESSAGE_H
+#define AGN_CLIENT_COAP_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    AGN__COAP_TOKEN_BYTES = 4,
+    AGN__COAP_REQUEST_OVERHEAD = 4 + AGN__COAP_TOKEN_BYTES + 3 + 6 + 1, /* header, token, path, marker */
+    AGN__COAP_ACK_BYTES = 4,
+};
+
+/* Writes a non-confirmable POST /v1/infer; dst must hold AGN__COAP_REQUEST_OVERHEAD + len bytes. The
+ * payload may already stand in its place (dst + AGN__COAP_REQUEST_OVERHEAD). Returns the length. */
+size_t agn__coap_request(uint8_t *dst, uint16_t message_id, const uint8_t token[AGN__COAP_TOKEN_BYTES],
+                         const uint8_t *payload, size_t len);
+
+enum agn__coap_type { AGN__COAP_CON, AGN__COAP_NON, AGN__COAP_ACK, AGN__COAP_RST };
+
+struct agn__coap_answer_view {
+    enum agn__coap_type type;
+    uint8_t code_class, code_detail; /* 2.04 is 2 and 4 */
+    uint16_t message_id;
+    uint8_t token_bytes;
+    const uint8_t *token, *payload; /* into the source */
+    size_t payload_bytes;
+};
+
+/* Reads a response: 0, or AGN_ERR_FORMAT for anything else (requests, empty messages, bad options). */
+int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answer_view *answer);
+
+/* Writes the acknowledgement of a confirmable answer. */
+void agn__coap_acknowledge(uint8_t dst[AGN__COAP_ACK_BYTES], uint16_t message_id);
+
+#endif

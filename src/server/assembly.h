@@ -1,0 +1,81 @@
+/* Frames put together from packets: a bounded table, no input or output, no clock of its own.
+ *
+ * A frame is known by its sender and its number. Packets may come in any order, twice, late or
+ * never. The table's memory is taken once; whatever comes, it neither grows nor moves. When it
+ * is full the oldest frame gives way, answered ones first; a sender holds at most its share
+ * (agn__assembly_create), so that one noisy sender cannot push the others out.
+ *
+ * A packet that contradicts what the frame already holds (other symbols at the same place, a
+ * second end) means that its sender began anew with the same number: the frame starts over. */
+#ifndef AGN_SERVER_ASSEMBLY_H
+#define AGN_SERVER_ASSEMBLY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agn_wire.h"
+
+enum {
+    AGN__SYMBOL_ABSENT = 0xFF, /* in a map: nothing came for this place */
+    AGN__REPEAT_LIMIT = 3,     /* how often the stored reply of a frame is sent again */
+};
+
+/* Address and port of a sender, in any fixed form; compared as bytes. */
+struct agn__peer {
+    uint8_t bytes[24];
+};
+
+struct agn__assembly_limits {
+    int frames;    /* slots, >= 1 */
+    double wait_s; /* from the first packet to an answer with what came */
+    double keep_s; /* how long the reply of an answered frame is kept for late packets */
+};
+
+struct agn__assembly;
+
+/* NULL with agn_fail when memory is short. `reply_bytes`: the longest reply that will be stored. */
+struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *limits,
+                                           const struct agn_map_shape *shape, size_t reply_bytes);
+void agn__assembly_free(struct agn__assembly *assembly);
+
+enum agn__offer_kind {
+    AGN__OFFER_STORED,    /* kept, the frame goes on */
+    AGN__OFFER_DUPLICATE, /* known already, the frame goes on */
+    AGN__OFFER_REPEAT,    /* the frame was answered: send its stored reply again */
+    AGN__OFFER_SPENT,     /* the frame was answered and its reply repeated often enough: say nothing */
+};
+
+struct agn__offer {
+    enum agn__offer_kind kind;
+    int slot;
+    uint8_t began;     /* first packet of a frame */
+    uint8_t evicted;   /* another frame in `slot` was dropped unanswered to make room */
+    uint8_t restarted; /* the frame that was in `slot` contradicted this packet */
+    uint8_t duplicate; /* this very packet had come before */
+};
+
+/* Takes an unpacked packet at the time `now_s` (which never goes back). 0, or an error of
+ * agn_feature_decode with the table unchanged. */
+int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *peer,
+                        const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer);
+
+/* A frame to be answered now, the oldest first: complete ones, then those whose wait is over; -1: none. */
+int agn__assembly_next(const struct agn__assembly *assembly, double now_s);
+/* Seconds until agn__assembly_next has something, if nothing comes; INFINITY: never. */
+double agn__assembly_wait(const struct agn__assembly *assembly, double now_s);
+
+int agn__assembly_is_complete(const struct agn__assembly *assembly, int slot);
+uint16_t agn__assembly_frame(const struct agn__assembly *assembly, int slot);
+/* channels x height x width symbols, planar, or AGN__SYMBOL_ABSENT. */
+const uint8_t *agn__assembly_map(const struct agn__assembly *assembly, int slot);
+
+/* Marks a frame as answered and stores its reply (copied; len <= reply_bytes). */
+void agn__assembly_answered(struct agn__assembly *assembly, int slot, const uint8_t *reply, size_t len,
+                            double now_s);
+/* The stored reply of an answered frame. */
+const uint8_t *agn__assembly_reply(const struct agn__assembly *assembly, int slot, size_t *len);
+
+/* Memory that the table takes, in bytes. */
+size_t agn__assembly_bytes(const struct agn__assembly *assembly);
+
+#endif

@@ -1,0 +1,324 @@
+/* Binds the server to libcoap; see coap_server.h. */
+#define _GNU_SOURCE
+#include "server/coap_server.h"
+
+#include <coap3/coap.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agilenn/base.h"
+
+enum {
+    IDLE_PEER_SECONDS = 60,
+    COAP_ENVELOPE_BYTES = 32, /* token, options and marker around an answer */
+    FALLBACK_POLL_MS = 50,    /* where libcoap has no descriptor to wait on */
+};
+
+struct agn__coap {
+    coap_context_t *context;
+    agn__request_fn *handler;
+    void *user;
+    const char *models_json;
+    unsigned pdu_bytes; /* what a session must be able to send */
+    uint16_t port;
+};
+
+/* ---- libcoap's process-wide state ------------------------------------------------- */
+
+/* libcoap warns of every malformed datagram: not worth a line of a normal log. */
+static void forward_log(coap_log_t level, const char *message)
+{
+    size_t length = strlen(message);
+    while (length > 0 && message[length - 1] == '\n')
+        length--;
+    agn_log(level <= LOG_ERR ? AGN_LOG_WARN : AGN_LOG_DEBUG, "coap: %.*s", (int)length, message);
+}
+
+/* Never undone: another server of this process may still be at work. */
+static void start_library(void)
+{
+    coap_startup();
+    coap_set_log_handler(forward_log);
+    coap_set_log_level(LOG_WARNING);
+}
+
+/* ---- addresses ---------------------------------------------------------------------- */
+
+static int resolve(const char *address, uint16_t port, struct sockaddr_storage *found, socklen_t *found_bytes)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_PASSIVE}, *list = NULL;
+    int error = getaddrinfo(address, NULL, &hints, &list);
+    if (error != 0)
+        return agn_fail(AGN_ERR_NOT_FOUND,
+                        "cannot listen at '%s': %s; give an IP address or a host name of this machine",
+                        address, gai_strerror(error));
+    memset(found, 0, sizeof *found);
+    memcpy(found, list->ai_addr, list->ai_addrlen);
+    *found_bytes = list->ai_addrlen;
+    freeaddrinfo(list);
+    if (found->ss_family == AF_INET)
+        ((struct sockaddr_in *)found)->sin_port = htons(port);
+    else if (found->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)found)->sin6_port = htons(port);
+    else
+        return agn_fail(AGN_ERR_NOT_FOUND, "cannot listen at '%s': not an IP address", address);
+    return 0;
+}
+
+/* libcoap sets SO_REUSEADDR, with which Linux lets two UDP servers share a port in silence. So a plain
+ * socket takes the port first, which fails where somebody has it, and only then allows sharing. It is
+ * closed as soon as libcoap's own socket stands. Returns the descriptor; ->port is then known. */
+static int reserve_port(const char *address, struct sockaddr_storage *where, socklen_t where_bytes)
+{
+    uint16_t port = ntohs(where->ss_family == AF_INET6 ? ((struct sockaddr_in6 *)where)->sin6_port
+                                                       : ((struct sockaddr_in *)where)->sin_port);
+    int fd = socket(where->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return agn_fail(AGN_ERR_IO, "cannot open a UDP socket for %s: %s", address, strerror(errno));
+    int off = 0, on = 1;
+    if (where->ss_family == AF_INET6) /* the same as libcoap, or the two would not meet */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(fd, (struct sockaddr *)where, where_bytes) != 0) {
+        int error = errno;
+        close(fd);
+        if (error == EADDRINUSE)
+            return agn_fail(
+                AGN_ERR_BUSY,
+                "cannot listen at %s:%u: the port is in use; stop the other program or choose another port",
+                address, (unsigned)port);
+        return agn_fail(AGN_ERR_IO, "cannot listen at %s:%u: %s; choose an address of this machine%s",
+                        address, (unsigned)port, strerror(error),
+                        error == EACCES ? " and a port above 1023" : "");
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        getsockname(fd, (struct sockaddr *)where, &where_bytes) != 0) {
+        int error = errno;
+        close(fd);
+        return agn_fail(AGN_ERR_IO, "cannot listen at %s:%u: %s", address, (unsigned)port, strerror(error));
+    }
+    return fd;
+}
+
+static int listen_at(struct agn__coap *coap, const char *address, uint16_t port)
+{
+    struct sockaddr_storage where;
+    socklen_t where_bytes = 0;
+    int status = resolve(address, port, &where, &where_bytes);
+    if (status < 0)
+        return status;
+    int reserved = reserve_port(address, &where, where_bytes);
+    if (reserved < 0)
+        return reserved;
+
+    coap_address_t local;
+    coap_address_init(&local);
+    local.size = where_bytes;
+    memcpy(&local.addr, &where, where_bytes);
+    coap->port = coap_address_get_port(&local);
+    coap_endpoint_t *endpoint = coap_new_endpoint(coap->context, &local, COAP_PROTO_UDP);
+    close(reserved);
+    if (!endpoint)
+        return agn_fail(AGN_ERR_IO, "cannot listen at %s:%u: the CoAP library refused the address", address,
+                        (unsigned)coap->port);
+    coap_endpoint_set_default_mtu(endpoint, coap->pdu_bytes);
+    return 0;
+}
+
+/* IPv4 in its IPv6-mapped form, so that one form serves both. */
+static struct agn__peer peer_of(const coap_session_t *session)
+{
+    struct agn__peer peer = {{0}};
+    const coap_address_t *remote = coap_session_get_addr_remote(session);
+    if (remote->addr.sa.sa_family == AF_INET6) {
+        memcpy(peer.bytes, &remote->addr.sin6.sin6_addr, 16);
+        memcpy(peer.bytes + 16, &remote->addr.sin6.sin6_scope_id, 4);
+        memcpy(peer.bytes + 20, &remote->addr.sin6.sin6_port, 2);
+    } else {
+        memset(peer.bytes + 10, 0xFF, 2);
+        memcpy(peer.bytes + 12, &remote->addr.sin.sin_addr, 4);
+        memcpy(peer.bytes + 20, &remote->addr.sin.sin_port, 2);
+    }
+    return peer;
+}
+
+/* ---- requests ------------------------------------------------------------------------ */
+
+static void on_infer(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
+                     const coap_string_t *query, coap_pdu_t *response)
+{
+    (void)query;
+    struct agn__coap *coap = coap_resource_get_userdata(resource);
+    struct agn__request request = {.session = session, .request = pdu, .response = response};
+    request.peer = peer_of(session);
+    if (!coap_get_data(pdu, &request.payload_bytes, &request.payload))
+        request.payload_bytes = 0;
+    coap->handler(coap->user, &request);
+}
+
+static void add_format(coap_pdu_t *pdu, unsigned format)
+{
+    uint8_t value[4];
+    coap_add_option(pdu, COAP_OPTION_CONTENT_FORMAT, coap_encode_var_safe(value, sizeof value, format),
+                    value);
+}
+
+static void on_models(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
+                      const coap_string_t *query, coap_pdu_t *response)
+{
+    (void)session;
+    (void)pdu;
+    (void)query;
+    const struct agn__coap *coap = coap_resource_get_userdata(resource);
+    coap_pdu_set_code(response, COAP_RESPONSE_CODE_CONTENT);
+    add_format(response, COAP_MEDIATYPE_APPLICATION_JSON);
+    coap_add_data(response, strlen(coap->models_json), (const uint8_t *)coap->models_json);
+}
+
+static int add_resource(struct agn__coap *coap, const char *path, coap_request_t method,
+                        coap_method_handler_t handler, const char *title)
+{
+    coap_resource_t *resource = coap_resource_init(coap_make_str_const(path), 0);
+    if (!resource)
+        return agn_fail(AGN_ERR_MEMORY, "no memory for the CoAP resource /%s", path);
+    coap_resource_set_userdata(resource, coap);
+    coap_register_request_handler(resource, method, handler);
+    coap_add_attr(resource, coap_make_str_const("title"), coap_make_str_const(title), 0);
+    coap_add_resource(coap->context, resource);
+    return 0;
+}
+
+/* ---- open and close ------------------------------------------------------------------- */
+
+static int open_context(struct agn__coap *coap, const struct agn__coap_config *config)
+{
+    coap->context = coap_new_context(NULL);
+    if (!coap->context)
+        return agn_fail(AGN_ERR_MEMORY, "the CoAP library could not make a context");
+    coap_context_set_max_idle_sessions(coap->context, (unsigned)config->max_peers);
+    coap_context_set_session_timeout(coap->context, IDLE_PEER_SECONDS);
+    int status = listen_at(coap, config->address, config->port);
+    if (status < 0)
+        return status;
+    status =
+        add_resource(coap, "v1/infer", COAP_REQUEST_POST, on_infer, "\"feature packets in, logits out\"");
+    if (status < 0)
+        return status;
+    return add_resource(coap, "v1/models", COAP_REQUEST_GET, on_models, "\"models served\"");
+}
+
+int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *config)
+{
+    static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+    struct agn__coap *made = agn_alloc(1, sizeof *made);
+    if (!made)
+        return AGN_ERR_MEMORY;
+    made->handler = config->handler;
+    made->user = config->user;
+    made->models_json = config->models_json;
+    size_t pdu_bytes = config->reply_bytes + COAP_ENVELOPE_BYTES;
+    made->pdu_bytes = pdu_bytes > COAP_DEFAULT_MTU ? (unsigned)pdu_bytes : COAP_DEFAULT_MTU;
+
+    pthread_mutex_lock(&start_lock); /* libcoap's start-up and contexts share unguarded state */
+    start_library();
+    int status = open_context(made, config);
+    pthread_mutex_unlock(&start_lock);
+    if (status < 0) {
+        agn__coap_close(made);
+        return status;
+    }
+    *coap = made;
+    return 0;
+}
+
+uint16_t agn__coap_port(const struct agn__coap *coap)
+{
+    return coap->port;
+}
+
+void agn__coap_close(struct agn__coap *coap)
+{
+    if (!coap)
+        return;
+    if (coap->context)
+        coap_free_context(coap->context);
+    agn_free(coap);
+}
+
+int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd)
+{
+    struct pollfd waiting[2] = {{.fd = wake_fd, .events = POLLIN},
+                                {.fd = coap_context_get_coap_fd(coap->context), .events = POLLIN}};
+    bool has_descriptor = waiting[1].fd >= 0;
+    if (!has_descriptor)
+        timeout_ms = 0;
+    if (poll(waiting, 2, timeout_ms) < 0 && errno != EINTR)
+        return agn_fail(AGN_ERR_IO, "waiting for datagrams failed: %s", strerror(errno));
+    if (coap_io_process(coap->context, has_descriptor ? COAP_IO_NO_WAIT : FALLBACK_POLL_MS) < 0)
+        return agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket");
+    return 0;
+}
+
+/* ---- answers -------------------------------------------------------------------------- */
+
+void agn__coap_answer(struct agn__request *request, uint8_t code, const uint8_t *bytes, size_t len)
+{
+    coap_pdu_set_code(request->response, (coap_pdu_code_t)code);
+    add_format(request->response, COAP_MEDIATYPE_APPLICATION_OCTET_STREAM);
+    coap_add_data(request->response, len, bytes);
+}
+
+void agn__coap_explain(struct agn__request *request, uint8_t code, const char *sentence)
+{
+    coap_pdu_set_code(request->response, (coap_pdu_code_t)code);
+    coap_add_data(request->response, strlen(sentence), (const uint8_t *)sentence);
+}
+
+void agn__coap_keep(const struct agn__request *request, struct agn__exchange *exchange)
+{
+    coap_bin_const_t token = coap_pdu_get_token(request->request);
+    coap_session_t *session = coap_session_reference(request->session);
+    agn__coap_forget(exchange);
+    exchange->session = session;
+    exchange->token_bytes = (uint8_t)(token.length <= sizeof exchange->token ? token.length : 0);
+    if (exchange->token_bytes > 0)
+        memcpy(exchange->token, token.s, exchange->token_bytes);
+}
+
+void agn__coap_forget(struct agn__exchange *exchange)
+{
+    if (exchange->session)
+        coap_session_release(exchange->session);
+    memset(exchange, 0, sizeof *exchange);
+}
+
+static int send_answer(const struct agn__exchange *exchange, unsigned pdu_bytes, uint8_t code,
+                       const uint8_t *bytes, size_t len)
+{
+    coap_pdu_t *pdu = coap_pdu_init(COAP_MESSAGE_NON, (coap_pdu_code_t)code,
+                                    coap_new_message_id(exchange->session), pdu_bytes);
+    if (!pdu)
+        return agn_fail(AGN_ERR_MEMORY, "no memory for an answer");
+    if (exchange->token_bytes > 0)
+        coap_add_token(pdu, exchange->token_bytes, exchange->token);
+    add_format(pdu, COAP_MEDIATYPE_APPLICATION_OCTET_STREAM);
+    if (!coap_add_data(pdu, len, bytes)) {
+        coap_delete_pdu(pdu);
+        return agn_fail(AGN_ERR_SPACE, "an answer of %zu bytes does not fit a CoAP message", len);
+    }
+    if (coap_send(exchange->session, pdu) == COAP_INVALID_MID)
+        return agn_fail(AGN_ERR_IO, "an answer could not be sent");
+    return 0;
+}
+
+int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, uint8_t code, const uint8_t *bytes,
+                   size_t len)
+{
+    int status = exchange->session ? send_answer(exchange, coap->pdu_bytes, code, bytes, len) : AGN_ERR_STATE;
+    agn__coap_forget(exchange);
+    return status;
+}

@@ -1,0 +1,67 @@
+/* The CoAP side of the server: one UDP endpoint, its resources, answers now or later.
+ * The only file of this room that knows libcoap; frames and models are left to server.c. */
+#ifndef AGN_SERVER_COAP_SERVER_H
+#define AGN_SERVER_COAP_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/assembly.h"
+
+struct agn__coap;
+
+/* Where a late answer goes. All zero: nowhere. */
+struct agn__exchange {
+    struct coap_session_t *session; /* referenced */
+    uint8_t token[8];
+    uint8_t token_bytes;
+};
+
+/* One request to /v1/infer, valid during the handler's call only. */
+struct agn__request {
+    struct agn__peer peer;
+    const uint8_t *payload;
+    size_t payload_bytes;
+    struct coap_session_t *session;
+    const struct coap_pdu_t *request;
+    struct coap_pdu_t *response;
+};
+typedef void agn__request_fn(void *user, struct agn__request *request);
+
+/* Code class and detail as in RFC 7252: 2.04 is AGN__COAP_CODE(2, 4). */
+#define AGN__COAP_CODE(code_class, detail) ((uint8_t)((code_class) << 5 | (detail)))
+
+struct agn__coap_config {
+    const char *address;
+    uint16_t port;
+    int max_peers;
+    size_t reply_bytes;      /* the longest answer that will be sent */
+    const char *models_json; /* what GET /v1/models says; must outlive the endpoint */
+    agn__request_fn *handler;
+    void *user;
+};
+
+/* Errors as for agn_server_create. */
+int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *config);
+uint16_t agn__coap_port(const struct agn__coap *coap);
+
+/* Waits up to timeout_ms for a datagram or for wake_fd to become readable, then serves what is there.
+ * 0, also after a signal; AGN_ERR_IO. */
+int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd);
+
+/* Answers in the request's own exchange; without a call the request stays unanswered for now. */
+void agn__coap_answer(struct agn__request *request, uint8_t code, const uint8_t *bytes, size_t len);
+/* The same with a sentence for people (a string that stays). */
+void agn__coap_explain(struct agn__request *request, uint8_t code, const char *sentence);
+
+/* Remembers the request's exchange in place of the one that was there. */
+void agn__coap_keep(const struct agn__request *request, struct agn__exchange *exchange);
+/* Sends a non-confirmable answer and forgets the exchange. AGN_ERR_IO: it could not be sent. */
+int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, uint8_t code, const uint8_t *bytes,
+                   size_t len);
+void agn__coap_forget(struct agn__exchange *exchange);
+
+/* Every kept exchange must be forgotten before. NULL is allowed. */
+void agn__coap_close(struct agn__coap *coap);
+
+#endif
