@@ -24,7 +24,9 @@ struct agn__coap {
     agn__request_fn *handler;
     void *user;
     const char *models_json;
-    unsigned pdu_bytes; /* what a session must be able to send */
+    /* The longest message that a session sends or takes. libcoap's default of 1152 bytes would drop the
+     * longest feature packets without a word. */
+    unsigned pdu_bytes;
     uint16_t port;
 };
 
@@ -221,7 +223,7 @@ int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *confi
     made->user = config->user;
     made->models_json = config->models_json;
     size_t pdu_bytes = config->reply_bytes + COAP_ENVELOPE_BYTES;
-    made->pdu_bytes = pdu_bytes > COAP_DEFAULT_MTU ? (unsigned)pdu_bytes : COAP_DEFAULT_MTU;
+    made->pdu_bytes = pdu_bytes > COAP_RXBUFFER_SIZE ? (unsigned)pdu_bytes : COAP_RXBUFFER_SIZE;
 
     pthread_mutex_lock(&start_lock); /* libcoap's start-up and contexts share unguarded state */
     start_library();
