@@ -25,6 +25,13 @@ static size_t elements(struct agn_shape shape)
 
 /* ---- life ------------------------------------------------------------------- */
 
+void reference_load(struct reference_net *net, const struct agn_params *params)
+{
+    for (size_t i = 0; i < params->total; i++) {
+        net->param[i] = (double)params->value[i];
+    }
+}
+
 struct reference_net *reference_create(const struct agn_graph *graph, const struct agn_params *params,
                                        int batch, bool train)
 {
@@ -42,9 +49,7 @@ struct reference_net *reference_create(const struct agn_graph *graph, const stru
     net->nodes = nodes;
     net->param = doubles(params->total);
     net->grad = doubles(params->total);
-    for (size_t i = 0; i < params->total; i++) {
-        net->param[i] = (double)params->value[i];
-    }
+    reference_load(net, params);
     for (int i = 0; i < graph->count; i++) {
         const struct agn_op_spec *spec = &graph->ops[i];
         size_t count = (size_t)batch * elements(spec->shape);
@@ -100,40 +105,56 @@ static long offset_of(const struct reference_net *net, const struct agn_op_spec 
 
 enum convolve { TO_DST, TO_SRC, TO_WEIGHTS };
 
+static void convolve_step(enum convolve what, double *src, double *weight, double *dst)
+{
+    switch (what) {
+    case TO_DST:
+        *dst += *weight * *src;
+        break;
+    case TO_SRC:
+        *src += *weight * *dst;
+        break;
+    case TO_WEIGHTS:
+        *weight += *src * *dst;
+        break;
+    }
+}
+
+/* One result pixel of one image (`src`, `dst`: that image), all channels. */
+static void convolve_pixel(const struct agn_op_spec *spec, struct agn_shape in, enum convolve what, int y,
+                           int x, double *src, double *weights, double *dst)
+{
+    int oc = spec->shape.channels, per_group = spec->depthwise ? 1 : in.channels, k = spec->kernel;
+    for (int ky = 0; ky < k; ky++) {
+        for (int kx = 0; kx < k; kx++) {
+            int row = y * spec->stride - spec->pad + ky, column = x * spec->stride - spec->pad + kx;
+            if (row < 0 || row >= in.height || column < 0 || column >= in.width) {
+                continue;
+            }
+            for (int o = 0; o < oc; o++) {
+                for (int i = 0; i < per_group; i++) {
+                    int channel = spec->depthwise ? o : i;
+                    convolve_step(what, &src[(row * in.width + column) * in.channels + channel],
+                                  &weights[((o * per_group + i) * k + ky) * k + kx],
+                                  &dst[(y * spec->shape.width + x) * oc + o]);
+                }
+            }
+        }
+    }
+}
+
 /* Visits every (source, weight, result) triple of a convolution:
  *   TO_DST: dst += w src;  TO_SRC: src += w dst;  TO_WEIGHTS: w += src dst. */
 static void convolve(const struct reference_net *net, const struct agn_op_spec *spec, enum convolve what,
                      double *src, double *weights, double *dst)
 {
     struct agn_shape in = net->graph.ops[spec->src[0]].shape, out = spec->shape;
-    int per_group = spec->depthwise ? 1 : in.channels, k = spec->kernel;
-    size_t triples = (size_t)net->batch * elements(out) * (size_t)per_group * (size_t)(k * k);
-    for (size_t t = 0; t < triples; t++) {
-        size_t rest = t;
-        int kx = (int)(rest % (size_t)k), ky = (int)((rest /= (size_t)k) % (size_t)k);
-        int i = (int)((rest /= (size_t)k) % (size_t)per_group);
-        int o = (int)((rest /= (size_t)per_group) % (size_t)out.channels);
-        int x = (int)((rest /= (size_t)out.channels) % (size_t)out.width);
-        int y = (int)((rest /= (size_t)out.width) % (size_t)out.height);
-        int n = (int)(rest / (size_t)out.height);
-        int row = y * spec->stride - spec->pad + ky, column = x * spec->stride - spec->pad + kx;
-        if (row < 0 || row >= in.height || column < 0 || column >= in.width) {
-            continue;
-        }
-        int channel = spec->depthwise ? o : i;
-        double *s = &src[((n * in.height + row) * in.width + column) * in.channels + channel];
-        double *w = &weights[((o * per_group + i) * k + ky) * k + kx];
-        double *d = &dst[((n * out.height + y) * out.width + x) * out.channels + o];
-        switch (what) {
-        case TO_DST:
-            *d += *w * *s;
-            break;
-        case TO_SRC:
-            *s += *w * *d;
-            break;
-        case TO_WEIGHTS:
-            *w += *s * *d;
-            break;
+    for (size_t n = 0; n < (size_t)net->batch; n++) {
+        for (int y = 0; y < out.height; y++) {
+            for (int x = 0; x < out.width; x++) {
+                convolve_pixel(spec, in, what, y, x, src + n * elements(in), weights,
+                               dst + n * elements(out));
+            }
         }
     }
 }
@@ -146,14 +167,7 @@ static void multiply(const struct reference_net *net, const struct agn_op_spec *
     for (size_t n = 0; n < (size_t)net->batch; n++) {
         for (size_t o = 0; o < oc; o++) {
             for (size_t i = 0; i < ic; i++) {
-                double *s = &src[n * ic + i], *w = &weights[o * ic + i], *d = &dst[n * oc + o];
-                if (what == TO_DST) {
-                    *d += *w * *s;
-                } else if (what == TO_SRC) {
-                    *s += *w * *d;
-                } else {
-                    *w += *s * *d;
-                }
+                convolve_step(what, &src[n * ic + i], &weights[o * ic + i], &dst[n * oc + o]);
             }
         }
     }
@@ -173,7 +187,7 @@ static void add_bias(const struct reference_net *net, const struct agn_op_spec *
 {
     long bias = offset_of(net, spec, "bias");
     size_t channels = (size_t)spec->shape.channels, count = (size_t)net->batch * elements(spec->shape);
-    for (size_t i = 0; spec->bias && i < count; i++) {
+    for (size_t i = 0; bias >= 0 && i < count; i++) {
         dst[i] += net->param[(size_t)bias + i % channels];
     }
 }
@@ -182,7 +196,7 @@ static void bias_gradient(struct reference_net *net, const struct agn_op_spec *s
 {
     long bias = offset_of(net, spec, "bias");
     size_t channels = (size_t)spec->shape.channels, count = (size_t)net->batch * elements(spec->shape);
-    for (size_t i = 0; spec->bias && i < count; i++) {
+    for (size_t i = 0; bias >= 0 && i < count; i++) {
         net->grad[(size_t)bias + i % channels] += diff[i];
     }
 }
@@ -201,10 +215,16 @@ static double slope(double x)
 
 /* ---- batch normalisation ----------------------------------------------------------- */
 
-static double bn_param(const struct reference_net *net, const struct agn_op_spec *spec, const char *suffix,
-                       size_t channel)
+/* A BN's parameters, `channels` doubles each. */
+struct bn_params {
+    double *gamma, *beta, *mean, *var;
+};
+
+static struct bn_params bn_params(const struct reference_net *net, const struct agn_op_spec *spec)
 {
-    return net->param[(size_t)offset_of(net, spec, suffix) + channel];
+    return (struct bn_params){
+        net->param + offset_of(net, spec, "gamma"), net->param + offset_of(net, spec, "beta"),
+        net->param + offset_of(net, spec, "mean"), net->param + offset_of(net, spec, "var")};
 }
 
 /* Mean and biased variance of channel c, in two passes over the data. */
@@ -225,23 +245,22 @@ static void bn_forward(struct reference_net *net, const struct agn_op_spec *spec
 {
     const double *x = net->nodes[spec->src[0]].value;
     size_t channels = (size_t)spec->shape.channels, rows = node->count / channels;
+    struct bn_params bn = bn_params(net, spec);
     for (size_t c = 0; c < channels; c++) {
         double *mean = &node->mean[c], *var = &node->var[c];
-        double *running_mean = &net->param[(size_t)offset_of(net, spec, "mean") + c];
-        double *running_var = &net->param[(size_t)offset_of(net, spec, "var") + c];
         if (net->train) {
             double keep = 1.0 - net->bn_momentum;
             bn_statistics(x, rows, channels, c, mean, var);
             double unbiased = rows > 1 ? *var * (double)rows / (double)(rows - 1) : *var;
-            *running_mean = keep * *running_mean + net->bn_momentum * *mean;
-            *running_var = keep * *running_var + net->bn_momentum * unbiased;
+            bn.mean[c] = keep * bn.mean[c] + net->bn_momentum * *mean;
+            bn.var[c] = keep * bn.var[c] + net->bn_momentum * unbiased;
         } else {
-            *mean = *running_mean;
-            *var = *running_var;
+            *mean = bn.mean[c];
+            *var = bn.var[c];
         }
         for (size_t i = c; i < node->count; i += channels) {
             double normal = (x[i] - *mean) / sqrt(*var + BN_EPSILON);
-            double y = bn_param(net, spec, "gamma", c) * normal + bn_param(net, spec, "beta", c);
+            double y = bn.gamma[c] * normal + bn.beta[c];
             if (spec->relu6) {
                 node->before[i] = y;
             }
@@ -257,7 +276,7 @@ static void bn_backward(struct reference_net *net, const struct agn_op_spec *spe
     struct reference_node *src = &net->nodes[spec->src[0]];
     size_t channels = (size_t)spec->shape.channels;
     double rows = (double)(node->count / channels), deviation = sqrt(node->var[c] + BN_EPSILON);
-    double gamma = bn_param(net, spec, "gamma", c), diff_gamma = 0.0, diff_beta = 0.0;
+    double gamma = bn_params(net, spec).gamma[c], diff_gamma = 0.0, diff_beta = 0.0;
     double diff_var = 0.0, diff_mean = 0.0;
     for (size_t i = c; i < node->count; i += channels) {
         double dy = node->diff[i] * (spec->relu6 ? slope(node->before[i]) : 1.0);
@@ -284,9 +303,10 @@ static void bn_frozen_scale(const struct reference_net *net, const struct agn_op
                             const struct reference_node *node, const double *from, double *to)
 {
     size_t channels = (size_t)spec->shape.channels;
+    struct bn_params bn = bn_params(net, spec);
     for (size_t i = 0; i < node->count; i++) {
         size_t c = i % channels;
-        double scale = bn_param(net, spec, "gamma", c) / sqrt(bn_param(net, spec, "var", c) + BN_EPSILON);
+        double scale = bn.gamma[c] / sqrt(bn.var[c] + BN_EPSILON);
         to[i] += from[i] * scale * (spec->relu6 ? slope(node->before[i]) : 1.0);
     }
 }
@@ -476,7 +496,8 @@ double reference_kink_distance(const struct reference_net *net)
     for (int i = 1; i < net->graph.count; i++) {
         const struct reference_node *node = &net->nodes[i];
         for (size_t k = 0; node->before != NULL && k < node->count; k++) {
-            nearest = fmin(nearest, fmin(fabs(node->before[k]), fabs(node->before[k] - 6.0)));
+            double distance = fmin(fabs(node->before[k]), fabs(node->before[k] - 6.0));
+            nearest = distance > 0.0 ? fmin(nearest, distance) : nearest;
         }
     }
     return nearest;

@@ -29,6 +29,8 @@ struct reference_net {
 /* Copies the graph and the parameters' values. */
 struct reference_net *reference_create(const struct agn_graph *graph, const struct agn_params *params,
                                        int batch, bool train);
+/* Copies the values anew. */
+void reference_load(struct reference_net *net, const struct agn_params *params);
 void reference_free(struct reference_net *net);
 
 /* The node that the input is written to, and the result's node. */
@@ -40,7 +42,8 @@ void reference_backward(struct reference_net *net);         /* output.diff -> in
 void reference_tangent(struct reference_net *net);          /* frozen: input.tangent -> output.tangent */
 void reference_tangent_backward(struct reference_net *net); /* frozen: output.tangent_diff -> input's */
 
-/* Smallest distance of any ReLU6 unit from its kinks at 0 and 6 after a forward; INFINITY without units. */
+/* Smallest distance of any ReLU6 unit from its kinks at 0 and 6 after a forward; INFINITY without units.
+ * Units exactly at a kink do not count: they are sums of clipped values, the same in any precision. */
 double reference_kink_distance(const struct reference_net *net);
 
 /* Softmax cross-entropy of (n, classes); label < 0 skips a row. */
