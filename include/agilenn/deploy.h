@@ -1,0 +1,43 @@
+/* From a trained model to its two ends: the int8 device model and the Remote NN of the server. */
+#ifndef AGILENN_DEPLOY_H
+#define AGILENN_DEPLOY_H
+
+#include "agilenn/model_agn.h"
+#include "agilenn/train.h"
+
+/* 32-bit number of everything that device and server must agree on: CRC-32 of the Remote NN's
+ * parameters, centroids, alpha and shapes. Device and server refuse to work with another's. */
+uint32_t agn_model_id(const struct agn_model *model);
+
+/* ---- int8 device model ---------------------------------------------------------- */
+
+struct agn_quantisation_report {
+    int layer_count;
+    struct {
+        double low, high;      /* calibrated range of the layer's result */
+        double scale;          /* real value of one step */
+        double weight_sqnr_db; /* signal to quantisation noise of the weights */
+    } layers[AGN_DEV_MAX_LAYERS];
+    int calibration_images;
+};
+
+/* Quantises extractor and Local NN after training: weights symmetric int8 per output channel,
+ * activations affine int8 per tensor with the range seen on `images` images of `calibration`
+ * (0 = 1024). `*bytes` is a checked model.agn, freed with agn_free. `report` may be NULL.
+ * AGN_ERR_UNSUPPORTED: an extractor that is no chain of convolutions with BN, or too long. */
+int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *calibration, int images,
+                      uint8_t **bytes, size_t *size_bytes, struct agn_quantisation_report *report);
+
+/* ---- Remote NN -------------------------------------------------------------------- */
+
+struct agn_remote;
+
+/* The Remote NN planned for single frames. `model` must outlive it. */
+int agn_remote_create(const struct agn_model *model, struct agn_remote **remote);
+void agn_remote_free(struct agn_remote *remote);
+
+/* features (count, h, w, sent channels) -> logits (count, classes). Of the type that the server's
+ * `infer` wants: `remote` is a struct agn_remote. */
+int agn_remote_infer(void *remote, const float *features, int count, float *logits);
+
+#endif

@@ -1,0 +1,384 @@
+/* Post-training quantisation of extractor and Local NN to the integer rules of agn_device.h.
+ *
+ * Each convolution with its BN becomes one int8 layer: BN is folded, weights are symmetric per output
+ * channel (scale = max |w| / 127), results affine per tensor over the calibrated range. The image's
+ * normalisation goes into the first layer: pixel - 128 is its input, 1/std is folded into the weights,
+ * and the mean is the zero point, so padding with it is exact. */
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/deploy.h"
+
+enum { BATCH = 128, STANDARD_IMAGES = 1024, WEIGHT_MAX = 127 };
+
+/* One layer on its way from float to int8. */
+struct layer {
+    const struct agn_op_spec *conv, *bn;
+    int ic, oc, kernel;
+    double low, high, scale, sqnr_db; /* of its result */
+    int zero_point;
+    int8_t *weights;
+    struct agn_model_channel *channels;
+};
+
+struct quantiser {
+    const struct agn_model *model;
+    struct layer layers[AGN_DEV_MAX_LAYERS];
+    int layer_count, images;
+    int8_t *dense_weights;
+    struct agn_model_channel *dense_channels;
+};
+
+uint32_t agn_model_id(const struct agn_model *model)
+{
+    int32_t shape[] = {model->map.height, model->map.width, model->map.channels,
+                       model->preset.model.local_channels, model->classes};
+    const struct agn_params *remote = model->remote_params;
+    uint32_t crc = agn_crc32(0, shape, sizeof(shape));
+    crc = agn_crc32(crc, model->centroids, sizeof(model->centroids));
+    crc = agn_crc32(crc, &model->alpha_weight, sizeof(model->alpha_weight));
+    return agn_crc32(crc, remote->value, remote->total * sizeof(float));
+}
+
+/* ---- structure -------------------------------------------------------------------- */
+
+static int find_layers(struct quantiser *q)
+{
+    const struct agn_graph *graph = &q->model->extractor;
+    for (int i = 1; i < graph->count; i += 2) {
+        const struct agn_op_spec *conv = &graph->ops[i],
+                                 *bn = i + 1 < graph->count ? &graph->ops[i + 1] : NULL;
+        if (conv->type != AGN_OP_CONV || conv->src[0] != i - 1 || bn == NULL ||
+            bn->type != AGN_OP_BATCHNORM || bn->src[0] != i || conv->bias) {
+            return agn_fail(AGN_ERR_UNSUPPORTED,
+                            "the device runs a chain of convolutions with BN; operator %d (%s) of "
+                            "the extractor does not fit",
+                            i, agn_op_type_name(conv->type));
+        }
+        if (q->layer_count == AGN_DEV_MAX_LAYERS) {
+            return agn_fail(AGN_ERR_UNSUPPORTED, "the device runs at most %d extractor layers",
+                            AGN_DEV_MAX_LAYERS);
+        }
+        q->layers[q->layer_count++] =
+            (struct layer){.conv = conv,
+                           .bn = bn,
+                           .kernel = conv->kernel,
+                           .ic = conv->depthwise ? 1 : graph->ops[i - 1].shape.channels,
+                           .oc = conv->shape.channels};
+    }
+    return AGN_OK;
+}
+
+/* ---- calibration -------------------------------------------------------------------- */
+
+static void widen(const float *values, size_t count, struct layer *layer)
+{
+    for (size_t i = 0; i < count; i++) {
+        double v = (double)values[i];
+        layer->low = v < layer->low ? v : layer->low;
+        layer->high = v > layer->high ? v : layer->high;
+    }
+}
+
+/* Runs the extractor up to and including one layer and notes the range of its result. */
+static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *loader)
+{
+    const struct agn_model *model = q->model;
+    struct layer *layer = &q->layers[index];
+    struct agn_graph *prefix = agn_alloc(1, sizeof(*prefix));
+    struct agn_net *net = NULL;
+    struct agn_batch batch;
+    int seen = 0, more = 0, status = prefix == NULL ? AGN_ERR_MEMORY : agn_loader_start(loader, 0);
+    if (status == AGN_OK) {
+        *prefix = model->extractor;
+        prefix->count = 2 * (index + 1) + 1;
+        struct agn_net_config config = {
+            .graph = prefix, .params = model->extractor_params, .batch = BATCH, .mode = AGN_NET_FROZEN};
+        status = agn_net_create(&config, &net);
+    }
+    while (status == AGN_OK && seen < q->images && (more = agn_loader_next(loader, &batch)) > 0) {
+        struct agn_shape in = agn_net_input_shape(net), out = agn_net_output_shape(net);
+        size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+        memcpy(agn_net_input(net), batch.images, BATCH * image * sizeof(float));
+        status = agn_net_forward(net);
+        if (status == AGN_OK) {
+            size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
+            widen(agn_net_output(net), floats * (size_t)batch.count, layer);
+            seen += batch.count;
+        }
+    }
+    agn_net_free(net);
+    agn_free(prefix);
+    return status < 0 ? status : more < 0 ? more : AGN_OK;
+}
+
+static void choose_scale(struct layer *layer)
+{
+    double range = layer->high - layer->low;
+    layer->scale = (range > 1e-6 ? range : 1e-6) / 255.0;
+    layer->zero_point = (int)lround(-128.0 - layer->low / layer->scale);
+}
+
+static int calibrate(struct quantiser *q, const struct agn_dataset *data)
+{
+    struct agn_loader_config load = {
+        .batch = BATCH, .shuffle = true, .normalisation = q->model->normalisation};
+    struct agn_loader *loader = NULL;
+    int status = agn_loader_create(data, &load, &loader);
+    for (int i = 0; i < q->layer_count && status == AGN_OK; i++) {
+        status = calibrate_layer(q, i, loader);
+        if (status == AGN_OK) {
+            choose_scale(&q->layers[i]);
+        }
+    }
+    agn_loader_free(loader);
+    return status;
+}
+
+/* ---- weights ---------------------------------------------------------------------------- */
+
+static const float *values_of(const struct agn_params *params, const char *prefix, const char *suffix)
+{
+    char name[AGN_NAME_BYTES + 16];
+    snprintf(name, sizeof(name), "%s.%s", prefix, suffix);
+    const struct agn_param *param = agn_params_find(params, name);
+    return param == NULL ? NULL : params->value + param->offset;
+}
+
+/* Scale of BN folded into the convolution, and the bias it leaves. */
+static void folded_bn(const struct quantiser *q, const struct layer *layer, int channel, double *scale,
+                      double *bias)
+{
+    const struct agn_params *p = q->model->extractor_params;
+    const char *name = layer->bn->name;
+    double deviation = sqrt((double)values_of(p, name, "var")[channel] + 1e-5);
+    *scale = (double)values_of(p, name, "gamma")[channel] / deviation;
+    *bias =
+        (double)values_of(p, name, "beta")[channel] - (double)values_of(p, name, "mean")[channel] * *scale;
+}
+
+/* Quantises `count` real weights with one scale; returns the scale. */
+static double quantise_row(const double *real, int count, int8_t *integers, double *signal, double *noise)
+{
+    double largest = 1e-12;
+    for (int i = 0; i < count; i++) {
+        largest = fmax(largest, fabs(real[i]));
+    }
+    double scale = largest / WEIGHT_MAX;
+    for (int i = 0; i < count; i++) {
+        integers[i] = (int8_t)lround(real[i] / scale);
+        double error = real[i] - scale * integers[i];
+        *signal += real[i] * real[i];
+        *noise += error * error;
+    }
+    return scale;
+}
+
+/* Real value of the layer's input per step, and its zero point, for an input channel. */
+static void input_quantisation(const struct quantiser *q, int index, int channel, double *scale,
+                               int *zero_point)
+{
+    if (index == 0) {
+        *scale = 1.0 / (double)q->model->normalisation.std[channel];
+        *zero_point = (int)q->model->normalisation.mean[channel] - 128;
+    } else {
+        *scale = q->layers[index - 1].scale;
+        *zero_point = q->layers[index - 1].zero_point;
+    }
+}
+
+static int set_channel(struct agn_model_channel *channel, double bias, int64_t offset, double unit,
+                       double out_scale)
+{
+    double whole = nearbyint(bias / unit) - (double)offset;
+    if (!(fabs(whole) < 2147483647.0)) {
+        return agn_fail(AGN_ERR_RANGE,
+                        "a bias of %g does not fit 32 bits at a step of %g: a BN has nearly no variance",
+                        bias, unit);
+    }
+    channel->bias = (int32_t)whole;
+    return agn_model_multiplier(unit / out_scale, &channel->multiplier, &channel->shift);
+}
+
+/* One output channel: weights in order (kernel row, kernel column, input channel), scaled to input steps. */
+static int quantise_channel(struct quantiser *q, int index, int o, double *row, double *signal, double *noise)
+{
+    struct layer *layer = &q->layers[index];
+    const float *weights = values_of(q->model->extractor_params, layer->conv->name, "weight");
+    int area = layer->kernel * layer->kernel, count = area * layer->ic;
+    bool depthwise = layer->conv->depthwise;
+    double bn_scale, bias, in_scale;
+    int zero_point;
+    int64_t offset = 0;
+    int8_t integers[AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_CHANNELS];
+    folded_bn(q, layer, o, &bn_scale, &bias);
+    for (int i = 0; i < layer->ic; i++) {
+        input_quantisation(q, index, depthwise ? o : i, &in_scale, &zero_point);
+        for (int a = 0; a < area; a++) {
+            row[a * layer->ic + i] = (double)weights[(o * layer->ic + i) * area + a] * bn_scale * in_scale;
+        }
+    }
+    double unit = quantise_row(row, count, integers, signal, noise);
+    for (int e = 0; e < count; e++) {
+        input_quantisation(q, index, depthwise ? o : e % layer->ic, &in_scale, &zero_point);
+        offset += (int64_t)integers[e] * zero_point;
+        layer->weights[depthwise ? e * layer->oc + o : o * count + e] = integers[e];
+    }
+    return set_channel(&layer->channels[o], bias, offset, unit, layer->scale);
+}
+
+static int quantise_layer(struct quantiser *q, int index)
+{
+    struct layer *layer = &q->layers[index];
+    size_t count = (size_t)(layer->kernel * layer->kernel * layer->ic);
+    double signal = 0.0, noise = 1e-30;
+    if (layer->kernel > AGN_DEV_MAX_KERNEL || layer->oc > AGN_DEV_MAX_CHANNELS ||
+        layer->ic > AGN_DEV_MAX_CHANNELS) {
+        return agn_fail(AGN_ERR_UNSUPPORTED,
+                        "extractor layer %d: the device takes kernels up to %d and %d channels", index + 1,
+                        AGN_DEV_MAX_KERNEL, AGN_DEV_MAX_CHANNELS);
+    }
+    double *row = agn_alloc(count, sizeof(*row));
+    layer->weights = agn_alloc(count * (size_t)layer->oc, 1);
+    layer->channels = agn_alloc((size_t)layer->oc, sizeof(*layer->channels));
+    int status = row == NULL || layer->weights == NULL || layer->channels == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int o = 0; o < layer->oc && status == AGN_OK; o++) {
+        status = quantise_channel(q, index, o, row, &signal, &noise);
+    }
+    layer->sqnr_db = 10.0 * log10(signal / noise);
+    agn_free(row);
+    return status;
+}
+
+static int quantise_dense(struct quantiser *q)
+{
+    const struct agn_model *model = q->model;
+    const struct layer *last = &q->layers[q->layer_count - 1];
+    const float *weights = values_of(model->local_params, "local.dense", "weight");
+    const float *bias = values_of(model->local_params, "local.dense", "bias");
+    int count = model->preset.model.grid * model->preset.model.grid * model->preset.model.local_channels;
+    double signal = 0.0, noise = 0.0, steps = (double)(1 << AGN_DEV_POOL_BITS);
+    double *row = agn_alloc((size_t)count, sizeof(*row));
+    q->dense_weights = agn_alloc((size_t)count * (size_t)model->classes, 1);
+    q->dense_channels = agn_alloc((size_t)model->classes, sizeof(*q->dense_channels));
+    int status =
+        row == NULL || q->dense_weights == NULL || q->dense_channels == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int c = 0; c < model->classes && status == AGN_OK; c++) {
+        int8_t *integers = q->dense_weights + (size_t)c * (size_t)count;
+        int64_t sum = 0;
+        for (int i = 0; i < count; i++) {
+            row[i] = (double)weights[(size_t)c * (size_t)count + (size_t)i] * last->scale / steps;
+        }
+        double unit = quantise_row(row, count, integers, &signal, &noise);
+        for (int i = 0; i < count; i++) {
+            sum += integers[i];
+        }
+        status = set_channel(&q->dense_channels[c], (double)bias[c],
+                             sum * last->zero_point * (1 << AGN_DEV_POOL_BITS), unit, 1.0 / 256.0);
+    }
+    agn_free(row);
+    return status;
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+static struct agn_model_layer describe_layer(const struct layer *layer)
+{
+    int top = (int)lround(6.0 / layer->scale) + layer->zero_point;
+    bool relu6 = layer->bn->relu6;
+    return (struct agn_model_layer){.kind = layer->conv->depthwise ? AGN_LAYER_DWCONV : AGN_LAYER_CONV,
+                                    .out_c = layer->oc,
+                                    .kernel_h = layer->kernel,
+                                    .kernel_w = layer->kernel,
+                                    .stride_h = layer->conv->stride,
+                                    .stride_w = layer->conv->stride,
+                                    .pad_h = layer->conv->pad,
+                                    .pad_w = layer->conv->pad,
+                                    .out_zero_point = (int8_t)layer->zero_point,
+                                    .clamp_min = (int8_t)(relu6 ? layer->zero_point : -128),
+                                    .clamp_max = (int8_t)(relu6 && top < 127 ? top : 127),
+                                    .weights = layer->weights,
+                                    .channels = layer->channels,
+                                    .out_scale = (float)layer->scale};
+}
+
+/* Symbol of every int8 value of the map. */
+static void make_symbol_table(const struct agn_model *model, const struct layer *last, uint8_t symbols[256])
+{
+    float values[256];
+    for (int v = -128; v < 128; v++) {
+        values[v + 128] = (float)((v - last->zero_point) * last->scale);
+    }
+    agn_quantise(model->centroids, values, 256, symbols, NULL);
+}
+
+static int write_model(const struct quantiser *q, uint8_t **bytes, size_t *size_bytes)
+{
+    const struct agn_model *model = q->model;
+    const struct agn_preset *preset = &model->preset;
+    struct agn_model_layer layers[AGN_DEV_MAX_LAYERS];
+    struct agn_model_agn out = {.model_id = agn_model_id(model),
+                                .input_h = preset->data.height,
+                                .input_w = preset->data.width,
+                                .input_c = preset->data.channels,
+                                .layer_count = q->layer_count,
+                                .layers = layers,
+                                .local_c = preset->model.local_channels,
+                                .grid = preset->model.grid,
+                                .classes = model->classes,
+                                .dense_weights = q->dense_weights,
+                                .dense_channels = q->dense_channels,
+                                .alpha_q15 = (uint16_t)lround(32768.0 * agn_model_alpha(model))};
+    int codec = agn_codec_from_name(preset->model.codec);
+    if (codec < 0) {
+        return agn_fail(codec, "model.codec = '%s' is no codec", preset->model.codec);
+    }
+    out.codec = (enum agn_codec)codec;
+    for (int c = 0; c < preset->data.channels; c++) {
+        out.input_zero_point[c] = (int8_t)((int)model->normalisation.mean[c] - 128);
+        out.input_scale[c] = 1.0F / model->normalisation.std[c];
+    }
+    for (int i = 0; i < q->layer_count; i++) {
+        layers[i] = describe_layer(&q->layers[i]);
+    }
+    make_symbol_table(model, &q->layers[q->layer_count - 1], out.symbols);
+    memcpy(out.centroids, model->centroids, sizeof(out.centroids));
+    return agn_model_agn_write(&out, bytes, size_bytes);
+}
+
+static void fill_report(const struct quantiser *q, struct agn_quantisation_report *report)
+{
+    report->layer_count = q->layer_count;
+    report->calibration_images = q->images;
+    for (int i = 0; i < q->layer_count; i++) {
+        report->layers[i].low = q->layers[i].low;
+        report->layers[i].high = q->layers[i].high;
+        report->layers[i].scale = q->layers[i].scale;
+        report->layers[i].weight_sqnr_db = q->layers[i].sqnr_db;
+    }
+}
+
+int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *calibration, int images,
+                      uint8_t **bytes, size_t *size_bytes, struct agn_quantisation_report *report)
+{
+    struct quantiser q = {.model = model, .images = images > 0 ? images : STANDARD_IMAGES};
+    q.images = q.images > calibration->count ? calibration->count : q.images;
+    int status = find_layers(&q);
+    if (status == AGN_OK)
+        status = calibrate(&q, calibration);
+    for (int i = 0; i < q.layer_count && status == AGN_OK; i++)
+        status = quantise_layer(&q, i);
+    if (status == AGN_OK)
+        status = quantise_dense(&q);
+    if (status == AGN_OK)
+        status = write_model(&q, bytes, size_bytes);
+    if (status == AGN_OK && report != NULL)
+        fill_report(&q, report);
+    for (int i = 0; i < q.layer_count; i++) {
+        agn_free(q.layers[i].weights);
+        agn_free(q.layers[i].channels);
+    }
+    agn_free(q.dense_weights);
+    agn_free(q.dense_channels);
+    return status;
+}
