@@ -123,9 +123,11 @@ static int bn_bind(struct agn__op *op)
 
 /* ---- loops over rows x channels ------------------------------------------------------ */
 
-/* sums[c] += x, sums[channels + c] += x^2 over a block of rows; block sums in float, totals in double. */
-AGN_SIMD static void moments(const float *restrict x, size_t rows, size_t channels, float *restrict block,
-                             double *restrict sums)
+/* sums[c] += x - origin, sums[channels + c] += (x - origin)^2; sums of a block of rows in float, totals in
+ * double. Any value of the channel makes a good origin: without one, a channel whose mean is a hundred
+ * times its deviation would lose its variance to cancellation. */
+AGN_SIMD static void moments(const float *restrict x, const float *restrict origin, size_t rows,
+                             size_t channels, float *restrict block, double *restrict sums)
 {
     float *restrict sum = block, *restrict square = block + channels;
     for (size_t begin = 0; begin < rows; begin += ROW_BLOCK) {
@@ -134,8 +136,9 @@ AGN_SIMD static void moments(const float *restrict x, size_t rows, size_t channe
         for (size_t r = begin; r < end; r++) {
             const float *restrict row = x + r * channels;
             for (size_t c = 0; c < channels; c++) {
-                sum[c] += row[c];
-                square[c] += row[c] * row[c];
+                float d = row[c] - origin[c];
+                sum[c] += d;
+                square[c] += d * d;
             }
         }
         for (size_t c = 0; c < 2 * channels; c++) {
@@ -236,8 +239,9 @@ static void finish_statistics(struct agn__op *op, struct bn_state *state, int th
     float weight = op->net->bn_momentum;
     double rows = (double)state->rows, unbiased = rows > 1.0 ? rows / (rows - 1.0) : 1.0;
     for (int c = 0; c < state->channels; c++) {
-        double mean = total(state, (size_t)c, threads) / rows;
-        double var = total(state, (size_t)(state->channels + c), threads) / rows - mean * mean;
+        double from_origin = total(state, (size_t)c, threads) / rows;
+        double var = total(state, (size_t)(state->channels + c), threads) / rows - from_origin * from_origin;
+        double mean = (double)op->src[0]->value[c] + from_origin;
         var = var > 0.0 ? var : 0.0;
         float inverse = (float)(1.0 / sqrt(var + (double)AGN_BN_EPSILON));
         float *running_mean = &params->value[state->mean + c], *running_var = &params->value[state->var + c];
@@ -271,7 +275,8 @@ static int bn_forward(struct agn__op *op)
         if (train) {
             float block[2 * channels];
             memset(sums, 0, 2 * channels * sizeof(double));
-            moments(op->src[0]->value + begin * channels, end - begin, channels, block, sums);
+            const float *x = op->src[0]->value; /* its first row is the origin */
+            moments(x + begin * channels, x, end - begin, channels, block, sums);
 #pragma omp barrier
 #pragma omp single
             finish_statistics(op, state, threads);
