@@ -262,7 +262,7 @@ int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd)
         return agn_fail(AGN_ERR_IO, "waiting for datagrams failed: %s", strerror(errno));
     if (coap_io_process(coap->context, has_descriptor ? COAP_IO_NO_WAIT : FALLBACK_POLL_MS) < 0)
         return agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket");
-    return 0;
+    return has_descriptor && (waiting[1].revents & POLLIN) != 0;
 }
 
 /* ---- answers -------------------------------------------------------------------------- */

@@ -45,8 +45,8 @@ struct agn__coap_config {
 int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *config);
 uint16_t agn__coap_port(const struct agn__coap *coap);
 
-/* Waits up to timeout_ms for a datagram or for wake_fd to become readable, then serves what is there.
- * 0, also after a signal; AGN_ERR_IO. */
+/* Waits up to timeout_ms for a datagram or for wake_fd to become readable, then serves a datagram or
+ * so. 1: there may be more; 0: nothing came (a signal, too); AGN_ERR_IO. */
 int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd);
 
 /* Answers in the request's own exchange; without a call the request stays unanswered for now. */

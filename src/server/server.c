@@ -22,7 +22,8 @@ enum {
     DEFAULT_FRAMES = 64,
     DEFAULT_PEERS = 256,
     MAX_FRAME_WAIT_MS = 60000,
-    TURN_MS = 200, /* how often an idle loop looks for an interrupt and tidies up */
+    MAX_BURST = 256, /* datagrams read before a frame is answered */
+    TURN_MS = 200,   /* how often an idle loop looks for an interrupt and tidies up */
 };
 #define KEEP_REPLY_S 2.0
 
@@ -221,13 +222,6 @@ static void answer_frame(struct agn_server *server, int slot)
     stats->replies_failed += !ok;
 }
 
-static void answer_ready(struct agn_server *server)
-{
-    int slot;
-    while ((slot = agn__assembly_next(server->assembly, agn_now_s())) >= 0)
-        answer_frame(server, slot);
-}
-
 /* ---- the loop ------------------------------------------------------------------------- */
 
 static void publish(struct agn_server *server)
@@ -237,14 +231,20 @@ static void publish(struct agn_server *server)
     pthread_mutex_unlock(&server->published_lock);
 }
 
+/* Reads all that has come before it answers one frame: while the Remote NN was busy the wait of a frame
+ * may have ended whose last packets stand in the socket's queue. */
 static int turn(struct agn_server *server)
 {
     double wait_s = agn__assembly_wait(server->assembly, agn_now_s());
     int wait_ms = wait_s * 1000.0 < TURN_MS ? (int)ceil(wait_s * 1000.0) : TURN_MS;
     int status = agn__coap_poll(server->coap, wait_ms, server->wake_fd);
+    for (int i = 0; status > 0 && i < MAX_BURST; i++)
+        status = agn__coap_poll(server->coap, 0, server->wake_fd);
     if (status < 0)
         return status;
-    answer_ready(server);
+    int slot = agn__assembly_next(server->assembly, agn_now_s());
+    if (slot >= 0)
+        answer_frame(server, slot);
     publish(server);
     return 0;
 }

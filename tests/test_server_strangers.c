@@ -1,0 +1,345 @@
+/* The server before strangers: raw datagrams, other resources, bad packets, garbage, limits. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/coap_message.h"
+#include "link_world.h"
+
+/* ---- tests: strangers ----------------------------------------------------------------------- */
+
+static int stranger_socket(uint16_t port)
+{
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(port)};
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&server, sizeof server), 0);
+    return fd;
+}
+
+/* Sends a datagram and waits for one back; returns its length, 0 for none within `wait_ms`. */
+static size_t ask(int fd, const uint8_t *bytes, size_t len, uint8_t *answer, size_t cap, int wait_ms)
+{
+    assert_int_equal(send(fd, bytes, len, 0), (ssize_t)len);
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    if (poll(&waiting, 1, wait_ms) <= 0)
+        return 0;
+    ssize_t got = recv(fd, answer, cap, 0);
+    assert_true(got > 0);
+    return (size_t)got;
+}
+
+static void other_resources_answer(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 0);
+    int fd = stranger_socket(agn_server_port(running.server));
+    uint8_t answer[2048];
+    struct agn__coap_answer_view view;
+
+    static const uint8_t get_models[] = {0x51, 0x01, 0x12, 0x34, 0x77, 0xB2, 'v', '1',
+                                         0x06, 'm',  'o',  'd',  'e',  'l',  's'};
+    size_t length = ask(fd, get_models, sizeof get_models, answer, sizeof answer, 2000);
+    assert_int_equal(agn__coap_read_answer(answer, length, &view), 0);
+    assert_int_equal(view.code_class * 100 + view.code_detail, 205);
+    assert_int_equal(view.type, AGN__COAP_NON);
+    assert_int_equal(view.token_bytes, 1);
+    assert_int_equal(view.token[0], 0x77);
+    char expected[256], text[512];
+    snprintf(expected, sizeof expected,
+             "\"id\":\"%08x\",\"channels\":%d,\"height\":%d,\"width\":%d,\"classes\":%d",
+             (unsigned)model.model_id, model.shape.channels, model.shape.height, model.shape.width,
+             model.classes);
+    snprintf(text, sizeof text, "%.*s", (int)view.payload_bytes, (const char *)view.payload);
+    assert_non_null(strstr(text, expected));
+
+    static const uint8_t get_core[] = {0x51, 0x01, 0x12, 0x35, 0x78, 0xBB, '.',  'w', 'e', 'l', 'l',
+                                       '-',  'k',  'n',  'o',  'w',  'n',  0x04, 'c', 'o', 'r', 'e'};
+    length = ask(fd, get_core, sizeof get_core, answer, sizeof answer, 2000);
+    assert_int_equal(agn__coap_read_answer(answer, length, &view), 0);
+    snprintf(text, sizeof text, "%.*s", (int)view.payload_bytes, (const char *)view.payload);
+    assert_non_null(strstr(text, "</v1/infer>"));
+    assert_non_null(strstr(text, "</v1/models>"));
+
+    static const struct {
+        uint8_t bytes[16];
+        size_t len;
+        int code;
+    } cases[] = {
+        {{0x50, 0x02, 0, 1, 0xB2, 'v', '1', 0x03, 'n', 'i', 'x'}, 11, 404},
+        {{0x50, 0x01, 0, 2, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'}, 13, 405},
+        {{0x50, 0x02, 0, 3, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'}, 13, 400},
+        {{0x50, 0x02, 0, 4, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r', 0xFF, 1}, 15, 400},
+    };
+    for (unsigned i = 0; i < AGN_COUNT_OF(cases); i++) {
+        length = ask(fd, cases[i].bytes, cases[i].len, answer, sizeof answer, 2000);
+        assert_int_equal(agn__coap_read_answer(answer, length, &view), 0);
+        assert_int_equal(view.code_class * 100 + view.code_detail, cases[i].code);
+    }
+    close(fd);
+    link_stop_server(&running, NULL);
+}
+
+/* The first packet of a fresh frame of the test's device, as a CoAP request. */
+static size_t make_request(uint8_t *datagram, uint16_t frame)
+{
+    uint8_t *image = random_image(&link_world.random.model, &link_world.rng);
+    assert_int_equal(agn_dev_frame_begin(&link_world.dev, frame, 0), 0);
+    assert_int_equal(agn_dev_push_rows(&link_world.dev, image, link_world.dev.model.input_h), 0);
+    agn_free(image);
+    int length =
+        agn_dev_next_packet(&link_world.dev, datagram + AGN__COAP_REQUEST_OVERHEAD, AGN_WIRE_MAX_PACKET);
+    assert_true(length > 0);
+    const uint8_t token[AGN__COAP_TOKEN_BYTES] = {1, 2, 3, 4};
+    return agn__coap_request(datagram, frame, token, datagram + AGN__COAP_REQUEST_OVERHEAD, (size_t)length);
+}
+
+/* Replaces the packet's checksum after a change. */
+static void reseal(uint8_t *datagram, size_t length)
+{
+    uint8_t *packet = datagram + AGN__COAP_REQUEST_OVERHEAD;
+    size_t body = length - AGN__COAP_REQUEST_OVERHEAD - AGN_WIRE_CRC_BYTES;
+    uint32_t crc = agn_crc32(0, packet, body);
+    for (unsigned i = 0; i < 4; i++)
+        packet[body + i] = (uint8_t)(crc >> 8 * i);
+}
+
+static void bad_packets_are_named(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 0);
+    int fd = stranger_socket(agn_server_port(running.server));
+    enum { VERSION_AT = 0, CODEC_AT = 1, CHANNEL_AT = 10, PAYLOAD_AT = 16 };
+    static const struct {
+        size_t at;
+        uint8_t value;
+        bool sealed;
+        int status; /* -1: no reply packet */
+    } cases[] = {
+        {VERSION_AT, 9, false, AGN_REPLY_VERSION},
+        {CODEC_AT, 77, true, AGN_REPLY_BAD_PACKET},
+        {CHANNEL_AT, 250, true, AGN_REPLY_BAD_PACKET},
+        {CHANNEL_AT, 200, false, -1},
+    };
+    for (unsigned i = 0; i < AGN_COUNT_OF(cases); i++) {
+        uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[2048];
+        size_t length = make_request(datagram, (uint16_t)(500 + i));
+        datagram[AGN__COAP_REQUEST_OVERHEAD + cases[i].at] = cases[i].value;
+        if (cases[i].sealed)
+            reseal(datagram, length);
+        size_t got = ask(fd, datagram, length, answer, sizeof answer, 2000);
+        struct agn__coap_answer_view view;
+        struct agn_reply_packet reply;
+        assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+        assert_int_equal(view.code_class * 100 + view.code_detail, 400);
+        int status = agn_reply_unpack(view.payload, view.payload_bytes, &reply);
+        if (cases[i].status < 0) {
+            assert_true(status < 0);
+            continue;
+        }
+        assert_int_equal(status, 0);
+        assert_int_equal(reply.status, cases[i].status);
+        assert_int_equal(reply.frame, 500 + i);
+        assert_int_equal(reply.model_id, model.model_id);
+    }
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.bad_version, 1);
+    assert_int_equal(stats.bad_codec, 1);
+    assert_int_equal(stats.bad_range, 1);
+    assert_int_equal(stats.bad_checksum, 1);
+    assert_int_equal(stats.frames, 0);
+}
+
+static void garbage_does_not_stop_service(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 0);
+    struct agn_client *client =
+        link_new_client((struct agn_client_config){.port = agn_server_port(running.server)});
+    int fd = stranger_socket(agn_server_port(running.server));
+    struct agn_rng rng;
+    agn_rng_seed(&rng, 99);
+    uint8_t request[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET] = {0};
+    size_t request_bytes = make_request(request, 4321);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 40; i++) {
+            uint8_t bytes[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+            size_t length = request_bytes;
+            memcpy(bytes, request, sizeof bytes);
+            if (i % 4 == 0) { /* any bytes */
+                length = agn_rng_below(&rng, sizeof bytes);
+                for (size_t at = 0; at < length; at++)
+                    bytes[at] = (uint8_t)agn_rng_u64(&rng);
+            } else if (i % 4 == 1) { /* cut, anywhere */
+                length = agn_rng_below(&rng, (uint32_t)length);
+            } else if (i % 4 == 2) { /* damaged, anywhere */
+                for (int flips = 0; flips < 3; flips++)
+                    bytes[agn_rng_below(&rng, (uint32_t)length)] ^= (uint8_t)(1u << agn_rng_below(&rng, 8));
+            } else { /* well sealed nonsense */
+                bytes[AGN__COAP_REQUEST_OVERHEAD + 6 + agn_rng_below(&rng, 60)] ^=
+                    (uint8_t)(1 + agn_rng_below(&rng, 255));
+                reseal(bytes, length);
+            }
+            (void)!send(fd, bytes, length, MSG_DONTWAIT);
+        }
+        struct agn_client_result result = link_run_frame(client);
+        assert_int_equal(result.reason, AGN_CLIENT_FUSED);
+        float *features = link_expected_features();
+        link_assert_fusion(&result, features);
+        agn_free(features);
+    }
+    close(fd);
+    agn_client_free(client);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    uint64_t bad = stats.bad_malformed + stats.bad_checksum + stats.bad_version + stats.bad_codec +
+                   stats.bad_range + stats.bad_model;
+    assert_true(stats.bad_checksum > 100 && bad > stats.bad_checksum + 20);
+}
+
+static int infer_many(void *user, const float *features, int count, float *logits)
+{
+    (void)user;
+    (void)features;
+    (void)count;
+    for (int c = 0; c < AGN_WIRE_MAX_CLASSES; c++)
+        logits[c] = (float)c / 16.0f;
+    return 0;
+}
+
+/* A request with one whole channel, raw. */
+static size_t make_channel_request(uint8_t *datagram, const struct agn_server_model *model, uint16_t frame,
+                                   uint8_t channel, uint8_t last)
+{
+    const struct agn_map_shape *shape = &model->shape;
+    struct agn_encoder encoder;
+    struct agn_tile tile = {channel, 1, 0, shape->height, shape->width};
+    uint8_t *packet_bytes = datagram + AGN__COAP_REQUEST_OVERHEAD;
+    uint8_t *payload = packet_bytes + AGN_FEATURE_HEADER_BYTES;
+    assert_int_equal(
+        agn_encoder_begin(&encoder, AGN_CODEC_RAW3, &tile, NULL, 0, payload, AGN_FEATURE_MAX_PAYLOAD), 0);
+    for (unsigned i = 0; i < (unsigned)shape->height * shape->width; i++)
+        agn_encoder_put(&encoder, i);
+    struct agn_feature_packet packet = {.model_id = model->model_id,
+                                        .frame = frame,
+                                        .index = channel,
+                                        .last = last,
+                                        .codec = AGN_CODEC_RAW3,
+                                        .channel_first = channel,
+                                        .channel_count = 1,
+                                        .row_count = shape->height,
+                                        .payload = payload};
+    packet.payload_bytes = (size_t)agn_encoder_finish(&encoder);
+    int length = agn_feature_pack(&packet, packet_bytes, AGN_WIRE_MAX_PACKET);
+    assert_true(length > 0);
+    const uint8_t token[AGN__COAP_TOKEN_BYTES] = {1, 2, 3, 4};
+    return agn__coap_request(datagram, 7, token, packet_bytes, (size_t)length);
+}
+
+static int infer_slowly(void *user, const float *features, int count, float *logits)
+{
+    usleep(80000);
+    return infer_many(user, features, count, logits);
+}
+
+/* While a slow network is at work, packets pile up; their frame's wait does not end before they are read. */
+static void a_busy_server_reads_before_it_gives_up(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    model.shape = (struct agn_map_shape){2, 8, 8};
+    model.classes = AGN_WIRE_MAX_CLASSES;
+    model.infer = infer_slowly;
+    link_start_server(&running, &model, 20);
+    int fd = stranger_socket(agn_server_port(running.server));
+    static const struct {
+        uint16_t frame;
+        uint8_t channel, last;
+    } packets[] = {{1, 0, 1}, {2, 0, 0}, {3, 0, 1}, {2, 1, 1}};
+    for (unsigned i = 0; i < AGN_COUNT_OF(packets); i++) {
+        uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+        size_t length =
+            make_channel_request(datagram, &model, packets[i].frame, packets[i].channel, packets[i].last);
+        assert_int_equal(send(fd, datagram, length, 0), (ssize_t)length);
+    }
+    for (int answers = 0; answers < 3; answers++) {
+        uint8_t answer[4096];
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&waiting, 1, 3000), 1);
+        assert_true(recv(fd, answer, sizeof answer, 0) > 0);
+    }
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.frames_complete, 3);
+    assert_int_equal(stats.frames_partial, 0);
+}
+
+/* Both are longer than the message that libcoap takes and sends by itself. */
+static void the_longest_packets_pass(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    model.shape = (struct agn_map_shape){1, 29, 104};
+    model.classes = AGN_WIRE_MAX_CLASSES;
+    model.infer = infer_many;
+    link_start_server(&running, &model, 20000);
+    int fd = stranger_socket(agn_server_port(running.server));
+    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[4096];
+    size_t length = make_channel_request(datagram, &model, 0, 0, 1);
+    assert_int_equal(length, AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET - 1);
+    size_t got = ask(fd, datagram, length, answer, sizeof answer, 2000);
+    struct agn__coap_answer_view view;
+    struct agn_reply_packet reply;
+    assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+    assert_int_equal(view.code_class * 100 + view.code_detail, 204);
+    assert_memory_equal(view.token, ((const uint8_t[]){1, 2, 3, 4}), 4);
+    assert_int_equal(agn_reply_unpack(view.payload, view.payload_bytes, &reply), 0);
+    assert_int_equal(reply.channels_missing, 0);
+    assert_int_equal(reply.class_count, AGN_WIRE_MAX_CLASSES);
+    for (unsigned c = 0; c < AGN_WIRE_MAX_CLASSES; c++)
+        assert_int_equal(agn_reply_logit(&reply, c), c * 16);
+
+    /* The same packet again, as networks do: the stored answer again, nothing is computed anew. */
+    assert_int_equal(ask(fd, datagram, length, answer, sizeof answer, 2000), got);
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.inferences, 1);
+    assert_int_equal(stats.replies, 2);
+    assert_int_equal(stats.replies_again, 1);
+    assert_int_equal(stats.duplicates, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(other_resources_answer),
+        cmocka_unit_test(bad_packets_are_named),
+        cmocka_unit_test(garbage_does_not_stop_service),
+        cmocka_unit_test(a_busy_server_reads_before_it_gives_up),
+        cmocka_unit_test(the_longest_packets_pass),
+    };
+    return cmocka_run_group_tests_name("server before strangers", tests, link_set_up, link_tear_down);
+}
