@@ -24,7 +24,7 @@ static const float centroids[AGN_WIRE_LEVELS] = {0.0f, 0.5f, 1.0f, 1.75f, 2.5f, 
 struct link_world link_world;
 
 /* The stand-in: weights are a function of place and class; sums are exact in double. */
-void link_stand_in(const float *features, size_t count, int classes, float *logits)
+static void stand_in(const float *features, size_t count, int classes, float *logits)
 {
     for (int c = 0; c < classes; c++) {
         double sum = 0.0;
@@ -39,12 +39,12 @@ size_t link_map_symbols(void)
     return (size_t)link_world.shape.channels * link_world.shape.height * link_world.shape.width;
 }
 
-int link_infer_stand_in(void *user, const float *features, int count, float *logits)
+static int infer_stand_in(void *user, const float *features, int count, float *logits)
 {
     (void)user;
     assert(count == 1);
     memcpy(link_world.features, features, link_map_symbols() * sizeof *features);
-    link_stand_in(features, link_map_symbols(), link_world.dev.model.classes, logits);
+    stand_in(features, link_map_symbols(), link_world.dev.model.classes, logits);
     return 0;
 }
 
@@ -137,7 +137,7 @@ struct agn_server_model link_served_model(void)
                                      .shape = link_world.shape,
                                      .classes = link_world.dev.model.classes,
                                      .fill = link_world.fill,
-                                     .infer = link_infer_stand_in};
+                                     .infer = infer_stand_in};
     memcpy(model.centroids, centroids, sizeof centroids);
     return model;
 }
@@ -255,7 +255,7 @@ void link_assert_fusion(const struct agn_client_result *result, const float *fea
 {
     int classes = link_world.dev.model.classes;
     float logits[AGN_DEV_MAX_CLASSES];
-    link_stand_in(features, link_map_symbols(), classes, logits);
+    stand_in(features, link_map_symbols(), classes, logits);
     const int16_t *local = agn_dev_local(&link_world.dev);
     int64_t best = INT64_MIN;
     int best_class = 0;
