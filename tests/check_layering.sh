@@ -33,6 +33,7 @@ model_agn.h deploy
 server.h server
 client.h client
 eval.h eval
+run.h eval
 plot.h eval
 '
 

@@ -1,0 +1,68 @@
+/* The two ends at work together: an edge server made from a model file, devices that classify a data
+ * set through it, and the demo that does everything from training on. */
+#ifndef AGILENN_RUN_H
+#define AGILENN_RUN_H
+
+#include <stdio.h>
+
+#include "agilenn/client.h"
+#include "agilenn/deploy.h"
+#include "agilenn/server.h"
+
+/* ---- the edge server of a model file ----------------------------------------- */
+
+struct agn_edge; /* a server, its model and Remote NN */
+
+/* Loads model.safetensors and listens. `config` as for agn_server_create. */
+int agn_edge_open(const char *model_path, const struct agn_server_config *config, struct agn_edge **edge);
+struct agn_server *agn_edge_server(const struct agn_edge *edge);
+uint32_t agn_edge_model_id(const struct agn_edge *edge);
+void agn_edge_close(struct agn_edge *edge);
+
+/* ---- classifying a data set ----------------------------------------------------- */
+
+struct agn_run_config {
+    struct agn_client_config client; /* host, port, deadline, model.agn, losses */
+    const struct agn_dataset *data;
+    int images;          /* 0 = all; more than the set has = from the start again */
+    bool require_server; /* a server with another model ends the run with AGN_ERR_MISMATCH */
+    /* Called once before image `event_at` (0 = never): the demo kills the server there. */
+    int event_at;
+    void (*event)(void *user);
+    void *event_user;
+    agn_progress_fn *progress;
+    void *progress_user;
+};
+
+struct agn_run_report {
+    int images, predictions; /* predictions < images: some were lost */
+    int fused, correct, local_correct, fused_correct;
+    int before_event, before_event_correct, after_event_correct;
+    int reasons[AGN_CLIENT_REASON_COUNT];
+    int sent; /* frames of which packets went out; the byte figures are means over these */
+    double packets_mean, payload_bytes_mean, datagram_bytes_mean, coded_bytes_mean, reply_bytes_mean;
+    double raw_bytes; /* a frame's symbols at 3 bits each, without headers */
+    struct {
+        double min, median, p99, max;
+    } device_ms, network_ms; /* of fused frames; host time, not a microcontroller's */
+    double seconds;
+};
+
+int agn_run_images(const struct agn_run_config *config, struct agn_run_report *report);
+
+/* ---- the demo --------------------------------------------------------------------- */
+
+struct agn_demo_config {
+    struct agn_preset preset;
+    const char *folder;  /* for everything that it writes */
+    const char *program; /* path of agilenn, started as the server */
+    int images;          /* through device + socket + server, 0 = the whole test set */
+    int kill_images;     /* in the run in which the server is killed half-way */
+    uint32_t deadline_ms;
+    FILE *text; /* headings, progress and the final table */
+};
+
+/* Trains, exports, serves, runs, kills the server, and writes summary.json, report.md and plots. */
+int agn_demo_run(const struct agn_demo_config *config);
+
+#endif

@@ -1,0 +1,126 @@
+/* `agilenn demo`: everything, from images to fused predictions and a dead server. The work is in src/eval. */
+#include <string.h>
+#include <unistd.h>
+
+#include "agilenn/run.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+
+struct demo_options {
+    const char *preset, *folder, *data;
+    int images, kill_images, deadline_ms, threads;
+    bool json;
+    struct agn_cli_list set;
+};
+
+static int parse(struct demo_options *o, int argc, char **argv)
+{
+    const struct agn_cli_option options[] = {
+        {.name = "preset",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->preset,
+         .help = "data set, networks and training"},
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .type = AGN_CLI_LIST,
+         .list = &o->set,
+         .help = "override a value of the preset"},
+        {.name = "data",
+         .metavar = "DIR",
+         .type = AGN_CLI_STRING,
+         .string = &o->data,
+         .help = "folder of the data set, instead of the preset's"},
+        {.name = "out",
+         .metavar = "DIR",
+         .type = AGN_CLI_STRING,
+         .string = &o->folder,
+         .help = "folder for models, plots, report.md and summary.json"},
+        {.name = "images",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->images,
+         .min = 0,
+         .max = 10000000,
+         .help = "test images through device, socket and server; 0 = all"},
+        {.name = "kill-images",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->kill_images,
+         .min = 2,
+         .max = 10000000,
+         .help = "images of the run in which the server is killed half-way"},
+        {.name = "deadline",
+         .metavar = "MS",
+         .type = AGN_CLI_INT,
+         .integer = &o->deadline_ms,
+         .min = 1,
+         .max = 60000,
+         .help = "the device waits so long for the server"},
+        {.name = "threads",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->threads,
+         .min = 0,
+         .max = 1024,
+         .help = "threads of training; 0 = all cores"},
+        {.name = "json",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->json,
+         .help = "print summary.json to stdout at the end"}};
+    const struct agn_cli_command command = {
+        .name = "demo",
+        .usage = "[options]",
+        .description =
+            "Trains reference, extractor, Local NN and Remote NN on real images, exports the int8 device "
+            "model, starts a CoAP server, classifies test images on the emulated device through a real "
+            "socket, then again with the server killed half-way. Writes models, plots, report.md and "
+            "summary.json.",
+        .example = "agilenn demo\nagilenn demo --set joint.epochs=1 --images 1000 --out out/quick",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options)};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+static int print_summary(const char *folder)
+{
+    char path[1100];
+    json_error_t error;
+    snprintf(path, sizeof(path), "%s/summary.json", folder);
+    json_t *summary = json_load_file(path, 0, &error);
+    return agn__cli_print_json("demo", summary);
+}
+
+int agn__cmd_demo(int argc, char **argv)
+{
+    struct demo_options o = {
+        .preset = "fashion", .folder = "out/demo", .kill_images = 2000, .deadline_ms = 200};
+    int code = parse(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON) {
+        return code;
+    }
+    char program[1024];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    program[length > 0 ? length : 0] = '\0';
+    struct agn_demo_config config = {.folder = o.folder,
+                                     .program = program,
+                                     .images = o.images,
+                                     .kill_images = o.kill_images,
+                                     .deadline_ms = (uint32_t)o.deadline_ms,
+                                     .text = agn__cli_text_stream(o.json)};
+    agn_nn_set_threads(o.threads);
+    int status = agn_preset_load(o.preset, &config.preset);
+    for (int i = 0; i < o.set.count && status == AGN_OK; i++) {
+        status = agn_preset_set(&config.preset, o.set.items[i]);
+    }
+    if (status == AGN_OK && o.data != NULL) {
+        snprintf(config.preset.data.path, sizeof(config.preset.data.path), "%s", o.data);
+    }
+    if (status == AGN_OK) {
+        status = agn_demo_run(&config);
+    }
+    if (status < 0) {
+        return agn__cli_fail("demo", status);
+    }
+    return o.json ? print_summary(o.folder) : AGN_CLI_SUCCESS;
+}

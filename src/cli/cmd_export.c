@@ -1,0 +1,158 @@
+/* `agilenn export`: the int8 device model. Quantising is src/deploy's work. */
+#include <string.h>
+
+#include "agilenn/deploy.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+
+struct export_options {
+    const char *output, *data, *codec;
+    int images;
+    bool json;
+    struct agn_cli_list model;
+};
+
+static int parse(struct export_options *o, int argc, char **argv)
+{
+    static const char *const codecs[] = {"lzw", "raw3", NULL};
+    const struct agn_cli_option options[] = {
+        {.name = "output",
+         .metavar = "FILE",
+         .type = AGN_CLI_STRING,
+         .string = &o->output,
+         .help = "the device model to write"},
+        {.name = "data",
+         .metavar = "DIR",
+         .type = AGN_CLI_STRING,
+         .string = &o->data,
+         .help = "folder of the data set to calibrate on, instead of the model's own"},
+        {.name = "images",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->images,
+         .min = 1,
+         .max = 1000000,
+         .help = "training images to calibrate on"},
+        {.name = "codec",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->codec,
+         .choices = codecs,
+         .help = "preferred codec of the packets; the model's own if not given"},
+        {.name = "json",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->json,
+         .help = "print the figures as one JSON object"}};
+    const struct agn_cli_command command = {
+        .name = "export",
+        .usage = "[options] MODEL.safetensors",
+        .description =
+            "Quantises extractor and Local NN of a trained model to int8 and writes model.agn, which the "
+            "device runs from flash. `agilenn info model.agn` shows RAM and flash by layer.",
+        .example = "agilenn export out/fashion/model.safetensors --output out/fashion/model.agn",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+        .operands = &o->model,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "MODEL.safetensors"};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+static int open_calibration(const struct export_options *o, const struct agn_preset *preset,
+                            struct agn_dataset **data)
+{
+    struct agn_dataset_source source = {.format = preset->data.format,
+                                        .path = o->data != NULL ? o->data : preset->data.path,
+                                        .split = "train",
+                                        .height = preset->data.height,
+                                        .width = preset->data.width,
+                                        .channels = preset->data.channels,
+                                        .limit = o->images};
+    return agn_dataset_open(&source, data);
+}
+
+static int print_json(const struct export_options *o, const struct agn_dev_model *model,
+                      const struct agn_dev_memory *memory, const struct agn_quantisation_report *report)
+{
+    char id[16];
+    snprintf(id, sizeof(id), "%08x", (unsigned)model->model_id);
+    json_t *layers = json_array();
+    for (int i = 0; i < report->layer_count; i++) {
+        json_array_append_new(layers, json_pack("{s:f, s:f, s:f, s:f}", "low", report->layers[i].low, "high",
+                                                report->layers[i].high, "scale", report->layers[i].scale,
+                                                "weight_sqnr_db", report->layers[i].weight_sqnr_db));
+    }
+    json_t *object = json_pack("{s:o, s:s, s:i, s:i, s:i, s:i, s:o}", "file", agn__cli_json_string(o->output),
+                               "model_id", id, "flash_bytes", (int)memory->flash_bytes, "ram_bytes",
+                               (int)memory->ram_bytes, "raw_bytes", (int)memory->raw_bytes,
+                               "calibration_images", report->calibration_images, "layers", layers);
+    return agn__cli_print_json("export", object);
+}
+
+static int print_text(const struct export_options *o, const struct agn_dev_model *model,
+                      const struct agn_dev_memory *memory, const struct agn_quantisation_report *report)
+{
+    printf("%s: model %08x, %u bytes of flash, %u bytes of RAM (packet buffer not counted)\n\n", o->output,
+           (unsigned)model->model_id, (unsigned)memory->flash_bytes, (unsigned)memory->ram_bytes);
+    printf("%-6s %-8s %-14s %-14s %9s %9s %8s %10s %9s\n", "layer", "kind", "input", "output", "MACs",
+           "flash B", "RAM B", "step", "SQNR dB");
+    for (int i = 0; i < report->layer_count; i++) {
+        struct agn_dev_layer_info info;
+        char in[32], out[32];
+        agn_dev_layer_info(model, (unsigned)i, &info);
+        snprintf(in, sizeof(in), "%ux%ux%u", info.shape.in_h, info.shape.in_w, info.shape.in_c);
+        snprintf(out, sizeof(out), "%ux%ux%u", info.shape.out_h, info.shape.out_w, info.shape.out_c);
+        printf("%-6d %-8s %-14s %-14s %9llu %9u %8u %10.6f %9.1f\n", i + 1,
+               info.shape.kind == AGN_LAYER_CONV ? "conv" : "dwconv", in, out, (unsigned long long)info.macs,
+               (unsigned)(info.weight_bytes + info.channel_bytes), (unsigned)info.line_bytes,
+               report->layers[i].scale, report->layers[i].weight_sqnr_db);
+    }
+    printf("%-6s %-8s %-14s %-14d %9u %9u %8u\n", "local", "dense", "pooled", model->classes,
+           (unsigned)memory->dense_macs, (unsigned)(memory->dense_weight_bytes + memory->dense_channel_bytes),
+           (unsigned)memory->pool_bytes);
+    return AGN_CLI_SUCCESS;
+}
+
+static int export_model(const struct export_options *o, struct agn_model *model, struct agn_dataset *data)
+{
+    struct agn_quantisation_report report;
+    struct agn_dev_model opened;
+    struct agn_dev_memory memory;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
+    if (status == AGN_OK)
+        status = agn_dev_model_open(&opened, bytes, size);
+    if (status == AGN_OK)
+        status = agn_file_write(o->output, bytes, size);
+    int code = AGN_CLI_FAILURE;
+    if (status < 0) {
+        code = agn__cli_fail("export", status);
+    } else {
+        agn_dev_memory(&opened, &memory);
+        code = o->json ? print_json(o, &opened, &memory, &report) : print_text(o, &opened, &memory, &report);
+    }
+    agn_free(bytes);
+    return code;
+}
+
+int agn__cmd_export(int argc, char **argv)
+{
+    struct export_options o = {.output = "model.agn", .images = 1024};
+    int code = parse(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON) {
+        return code;
+    }
+    struct agn_model *model = NULL;
+    struct agn_dataset *data = NULL;
+    int status = agn_model_load(o.model.items[0], &model, NULL);
+    if (status == AGN_OK && o.codec != NULL)
+        snprintf(model->preset.model.codec, sizeof(model->preset.model.codec), "%s", o.codec);
+    if (status == AGN_OK)
+        status = open_calibration(&o, &model->preset, &data);
+    code = status < 0 ? agn__cli_fail("export", status) : export_model(&o, model, data);
+    agn_dataset_free(data);
+    agn_model_free(model);
+    return code;
+}

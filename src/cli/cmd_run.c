@@ -1,0 +1,205 @@
+/* `agilenn run`: an emulated device classifies a data set through a real socket. */
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/preset.h"
+#include "agilenn/run.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+
+enum { MAX_MODEL_BYTES = 64 << 20 };
+
+struct run_options {
+    const char *host, *preset, *data, *split;
+    int port, images, deadline_ms, drop;
+    bool json;
+    struct agn_cli_list model, set;
+};
+
+static int parse(struct run_options *o, int argc, char **argv)
+{
+    static const char *const splits[] = {"test", "train", NULL};
+    const struct agn_cli_option options[] = {
+        {.name = "host", .metavar = "HOST", .type = AGN_CLI_STRING, .string = &o->host, .help = "the server"},
+        {.name = "port",
+         .metavar = "PORT",
+         .type = AGN_CLI_INT,
+         .integer = &o->port,
+         .min = 1,
+         .max = 65535,
+         .help = "its UDP port"},
+        {.name = "preset",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->preset,
+         .help = "preset that names the data set"},
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .type = AGN_CLI_LIST,
+         .list = &o->set,
+         .help = "override a value of the preset"},
+        {.name = "data",
+         .metavar = "DIR",
+         .type = AGN_CLI_STRING,
+         .string = &o->data,
+         .help = "folder of the data set, instead of the preset's"},
+        {.name = "split",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->split,
+         .choices = splits,
+         .help = "test or train"},
+        {.name = "images",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->images,
+         .min = 0,
+         .max = 100000000,
+         .help = "images to classify; 0 = all of the split"},
+        {.name = "deadline",
+         .metavar = "MS",
+         .type = AGN_CLI_INT,
+         .integer = &o->deadline_ms,
+         .min = 1,
+         .max = 60000,
+         .help = "wait so long for the server's answer, then predict locally"},
+        {.name = "drop",
+         .metavar = "PERMILLE",
+         .type = AGN_CLI_INT,
+         .integer = &o->drop,
+         .min = 0,
+         .max = 1000,
+         .help = "lose so many of 1000 packets on purpose"},
+        {.name = "json",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->json,
+         .help = "print the figures as one JSON object"}};
+    const struct agn_cli_command command = {
+        .name = "run",
+        .usage = "[options] MODEL.agn",
+        .description =
+            "Runs the device library on this machine over a data set: extractor and Local NN in int8, "
+            "packets over UDP to the server, fused predictions, and the local ones where no answer came "
+            "in time.",
+        .example = "agilenn run out/fashion/model.agn --preset fashion --port 5683 --images 1000",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+        .operands = &o->model,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "MODEL.agn"};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+static int open_data(const struct run_options *o, struct agn_dataset **data)
+{
+    struct agn_preset preset;
+    int status = agn_preset_load(o->preset, &preset);
+    for (int i = 0; i < o->set.count && status == AGN_OK; i++) {
+        status = agn_preset_set(&preset, o->set.items[i]);
+    }
+    if (status < 0) {
+        return status;
+    }
+    struct agn_dataset_source source = {.format = preset.data.format,
+                                        .path = o->data != NULL ? o->data : preset.data.path,
+                                        .split = o->split,
+                                        .height = preset.data.height,
+                                        .width = preset.data.width,
+                                        .channels = preset.data.channels,
+                                        .limit = preset.data.test_limit};
+    return agn_dataset_open(&source, data);
+}
+
+static json_t *spread_json(double min, double median, double p99, double max)
+{
+    return isfinite(median)
+               ? json_pack("{s:f, s:f, s:f, s:f}", "min", min, "median", median, "p99", p99, "max", max)
+               : json_null();
+}
+
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static int print_json(const struct agn_run_report *r)
+{
+    double images = (double)r->images;
+    json_t *reasons = json_object();
+    for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++) {
+        json_object_set_new(reasons, agn_client_reason_text((enum agn_client_reason)i),
+                            json_integer(r->reasons[i]));
+    }
+    json_t *object = json_pack(
+        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:f}", "images", r->images,
+        "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images, "local_accuracy",
+        r->local_correct / images, "fused", r->fused, "reasons", reasons, "packets_mean",
+        real_or_null(r->packets_mean), "payload_bytes_mean", real_or_null(r->payload_bytes_mean),
+        "datagram_bytes_mean", real_or_null(r->datagram_bytes_mean), "coded_bytes_mean",
+        real_or_null(r->coded_bytes_mean), "raw_bytes", r->raw_bytes, "reply_bytes_mean",
+        real_or_null(r->reply_bytes_mean), "host_device_ms",
+        spread_json(r->device_ms.min, r->device_ms.median, r->device_ms.p99, r->device_ms.max), "network_ms",
+        spread_json(r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max), "seconds",
+        r->seconds);
+    return agn__cli_print_json("run", object);
+}
+
+static int print_text(const struct agn_run_report *r)
+{
+    double images = (double)r->images;
+    printf("images       %d, %d predictions (%d fused, %d local only)\n", r->images, r->predictions, r->fused,
+           r->predictions - r->fused);
+    printf("accuracy     %.2f %% (the Local NN alone: %.2f %%)\n", 100.0 * r->correct / images,
+           100.0 * r->local_correct / images);
+    for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++) {
+        if (r->reasons[i] > 0) {
+            printf("  %-6d     %s\n", r->reasons[i], agn_client_reason_text((enum agn_client_reason)i));
+        }
+    }
+    if (r->sent > 0) {
+        printf("bytes sent   %.0f symbols + headers, %.0f symbols alone, of %.0f raw; %.2f packets a frame\n",
+               r->payload_bytes_mean, r->coded_bytes_mean, r->raw_bytes, r->packets_mean);
+    }
+    if (r->fused > 0) {
+        printf("answer       %.2f/%.2f/%.2f/%.2f ms min/median/p99/max after the first packet\n",
+               r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max);
+    }
+    return AGN_CLI_SUCCESS;
+}
+
+int agn__cmd_run(int argc, char **argv)
+{
+    struct run_options o = {
+        .host = "127.0.0.1", .port = 5683, .preset = "fashion", .split = "test", .deadline_ms = 200};
+    int code = parse(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON) {
+        return code;
+    }
+    struct agn_dataset *data = NULL;
+    uint8_t *model = NULL;
+    size_t model_bytes = 0;
+    struct agn_run_report report;
+    int status = agn_file_read(o.model.items[0], MAX_MODEL_BYTES, &model, &model_bytes);
+    if (status == AGN_OK)
+        status = open_data(&o, &data);
+    if (status == AGN_OK) {
+        struct agn_run_config config = {.client = {.host = o.host,
+                                                   .port = (uint16_t)o.port,
+                                                   .deadline_ms = (uint32_t)o.deadline_ms,
+                                                   .model = model,
+                                                   .model_bytes = model_bytes,
+                                                   .drop_permille = (uint32_t)o.drop,
+                                                   .drop_seed = 1},
+                                        .data = data,
+                                        .images = o.images,
+                                        .require_server = true,
+                                        .progress = agn_progress_print,
+                                        .progress_user = stderr};
+        status = agn_run_images(&config, &report);
+    }
+    code = status < 0 ? agn__cli_fail("run", status) : o.json ? print_json(&report) : print_text(&report);
+    agn_dataset_free(data);
+    agn_free(model);
+    return code;
+}

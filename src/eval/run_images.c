@@ -1,0 +1,171 @@
+/* Classifies a data set on an emulated device and adds up what happened. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agilenn/run.h"
+
+static const double report_every_s = 0.25;
+
+struct tally {
+    const struct agn_run_config *config;
+    struct agn_run_report *report;
+    double *device_ms, *network_ms; /* of fused frames */
+    double packets, payload, datagram, coded, reply;
+    double begin_s, last_report_s;
+};
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void spread(double *values, int count, double *min, double *median, double *p99, double *max)
+{
+    if (count == 0) {
+        *min = *median = *p99 = *max = NAN;
+        return;
+    }
+    qsort(values, (size_t)count, sizeof(double), ascending);
+    *min = values[0];
+    *median = values[count / 2];
+    *p99 = values[(int)(0.99 * (count - 1))];
+    *max = values[count - 1];
+}
+
+static void add_frame(struct tally *t, int index, int label, const struct agn_client_result *frame)
+{
+    struct agn_run_report *r = t->report;
+    bool right = frame->class_index == label, after = t->config->event_at > 0 && index >= t->config->event_at;
+    r->predictions++;
+    r->correct += right;
+    r->local_correct += frame->local_class == label;
+    r->reasons[frame->reason]++;
+    r->before_event += !after;
+    r->before_event_correct += right && !after;
+    r->after_event_correct += right && after;
+    r->raw_bytes = (double)frame->raw_bytes;
+    if (frame->packets > 0) {
+        r->sent++;
+        t->packets += frame->packets;
+        t->payload += (double)frame->payload_bytes;
+        t->datagram += (double)frame->datagram_bytes;
+        t->coded += (double)frame->coded_bytes;
+    }
+    if (frame->fused) {
+        t->device_ms[r->fused] = 1e3 * frame->device_s;
+        t->network_ms[r->fused] = 1e3 * frame->network_s;
+        t->reply += (double)frame->reply_bytes;
+        r->fused++;
+        r->fused_correct += right;
+    }
+}
+
+static void show_progress(struct tally *t, int done, int images)
+{
+    double now = agn_now_s();
+    bool last = done == images;
+    if (t->config->progress == NULL || (!last && now - t->last_report_s < report_every_s)) {
+        return;
+    }
+    t->last_report_s = now;
+    double rate = (double)done / fmax(now - t->begin_s, 1e-9);
+    struct agn_progress progress = {.phase = "run",
+                                    .done = done,
+                                    .total = images,
+                                    .rate = rate,
+                                    .eta_s = (double)(images - done) / rate,
+                                    .loss = NAN,
+                                    .accuracy = (double)t->report->correct / (double)done,
+                                    .skewness = NAN,
+                                    .reference_valid = NAN,
+                                    .epoch_end = last};
+    t->config->progress(t->config->progress_user, &progress);
+}
+
+static void finish(struct tally *t)
+{
+    struct agn_run_report *r = t->report;
+    double sent = r->sent > 0 ? (double)r->sent : NAN;
+    r->packets_mean = t->packets / sent;
+    r->payload_bytes_mean = t->payload / sent;
+    r->datagram_bytes_mean = t->datagram / sent;
+    r->coded_bytes_mean = t->coded / sent;
+    r->reply_bytes_mean = r->fused > 0 ? t->reply / (double)r->fused : NAN;
+    spread(t->device_ms, r->fused, &r->device_ms.min, &r->device_ms.median, &r->device_ms.p99,
+           &r->device_ms.max);
+    spread(t->network_ms, r->fused, &r->network_ms.min, &r->network_ms.median, &r->network_ms.p99,
+           &r->network_ms.max);
+    r->seconds = agn_now_s() - t->begin_s;
+}
+
+static int check_fit(const struct agn_run_config *config, const struct agn_dev_model *model)
+{
+    const struct agn_dataset *d = config->data;
+    if (d->height != model->input_h || d->width != model->input_w || d->channels != model->input_c) {
+        return agn_fail(AGN_ERR_ARG, "the images are %dx%dx%d, but the device model takes %dx%dx%d",
+                        d->height, d->width, d->channels, model->input_h, model->input_w, model->input_c);
+    }
+    if (d->classes > model->classes) {
+        return agn_fail(AGN_ERR_RANGE, "the data set has %d classes, but the device model only %d",
+                        d->classes, model->classes);
+    }
+    return AGN_OK;
+}
+
+static int classify_all(struct tally *t, struct agn_client *client)
+{
+    const struct agn_run_config *config = t->config;
+    const struct agn_dataset *d = config->data;
+    size_t image = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+    for (int i = 0; i < t->report->images; i++) {
+        struct agn_client_result frame;
+        int at = i % d->count;
+        if (agn_interrupt_requested()) {
+            return agn_fail(AGN_ERR_INTERRUPTED, "the run was interrupted after %d images", i);
+        }
+        if (config->event != NULL && config->event_at > 0 && i == config->event_at) {
+            config->event(config->event_user);
+        }
+        int status = agn_client_frame(client, d->pixels + (size_t)at * image, &frame);
+        if (status < 0) {
+            return status;
+        }
+        if (frame.reason == AGN_CLIENT_MISMATCH && config->require_server) {
+            return agn_fail(AGN_ERR_MISMATCH,
+                            "the server at %s:%u holds another model than this device model "
+                            "(id %08x); export and serve the same model",
+                            config->client.host == NULL ? "127.0.0.1" : config->client.host,
+                            config->client.port, (unsigned)agn_client_model(client)->model_id);
+        }
+        add_frame(t, i, d->labels[at], &frame);
+        show_progress(t, i + 1, t->report->images);
+    }
+    return AGN_OK;
+}
+
+int agn_run_images(const struct agn_run_config *config, struct agn_run_report *result)
+{
+    struct agn_run_report report = {.images = config->images > 0 ? config->images : config->data->count};
+    struct tally t = {.config = config, .report = &report};
+    struct agn_client *client = NULL;
+    int status = agn_client_create(&client, &config->client);
+    if (status == AGN_OK)
+        status = check_fit(config, agn_client_model(client));
+    t.device_ms = agn_alloc((size_t)report.images, sizeof(double));
+    t.network_ms = agn_alloc((size_t)report.images, sizeof(double));
+    if (status == AGN_OK && (t.device_ms == NULL || t.network_ms == NULL))
+        status = AGN_ERR_MEMORY;
+    t.begin_s = agn_now_s();
+    if (status == AGN_OK)
+        status = classify_all(&t, client);
+    if (status == AGN_OK) {
+        finish(&t);
+        *result = report;
+    }
+    agn_free(t.device_ms);
+    agn_free(t.network_ms);
+    agn_client_free(client);
+    return status;
+}
