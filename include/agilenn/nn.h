@@ -49,7 +49,7 @@ struct agn_graph {
     struct agn_op_spec ops[AGN_MAX_OPS];
 };
 
-/* Each function appends an operator and returns its index, or a status < 0. */
+/* Each function appends an operator and returns its index, or a status < 0 and leaves the graph as it was. */
 int agn_graph_init(struct agn_graph *graph, struct agn_shape input);
 int agn_graph_conv(struct agn_graph *graph, int src, const char *name, int oc, int kernel, int stride,
                    bool bias);
@@ -105,8 +105,8 @@ float *agn_params_values(struct agn_params *params, const char *name);
 /* Copies into `dst` every parameter of `src` with the same name and shape; returns how many. */
 int agn_params_copy(struct agn_params *dst, const struct agn_params *src);
 /* The same from/to a tensor file. Loading demands every parameter: a missing or wrong one is
- * named in the error. With `momentum`, reads/writes "momentum.NAME" as well. Saving appends views
- * (pointing into `params`) to file->tensors. */
+ * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well. Saving
+ * appends views (pointing into `params`) to file->tensors. */
 int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum);
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
 
@@ -144,7 +144,10 @@ void agn_net_free(struct agn_net *net);
  *   tangent-backward: tangent_diff_output -> tangent_diff_input: the derivative, along the tangent's
  *                     direction, of what backward computes; with the loss's own tangent as source
  *                     it is a Hessian-vector product
- * Forward and backward results stay valid until the next forward. */
+ * Memory is planned for one pass of each kind after a forward, in the order above; passes may be
+ * left out, but a second backward or tangent needs a new forward. Backward passes may zero parts of
+ * their source (where a ReLU6 is closed). Forward and backward results stay valid until the next
+ * forward. */
 float *agn_net_input(struct agn_net *net);
 const float *agn_net_output(const struct agn_net *net);
 float *agn_net_diff_output(struct agn_net *net);
@@ -154,7 +157,8 @@ const float *agn_net_tangent_output(const struct agn_net *net);
 float *agn_net_tangent_diff_output(struct agn_net *net);
 const float *agn_net_tangent_diff_input(const struct agn_net *net);
 
-/* Forward reloads the parameters first when their version has changed. */
+/* Forward reloads the parameters first when their version has changed; in TRAIN with BN it moves the running
+ * statistics and so raises the version itself. */
 int agn_net_forward(struct agn_net *net);
 int agn_net_backward(struct agn_net *net);
 int agn_net_tangent(struct agn_net *net);
@@ -165,7 +169,8 @@ struct agn_shape agn_net_input_shape(const struct agn_net *net);
 struct agn_shape agn_net_output_shape(const struct agn_net *net);
 size_t agn_net_arena_bytes(const struct agn_net *net);
 
-/* Threads used by all nets of the process; 0 = what OpenMP finds. */
+/* Threads of the passes of every net made from now on, whichever thread calls them; 0 (the default) = what
+ * OpenMP finds. At most 256. */
 void agn_nn_set_threads(int threads);
 int agn_nn_threads(void);
 

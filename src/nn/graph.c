@@ -10,7 +10,7 @@ const struct agn__op_class *const agn__op_table[AGN_OP_TYPES] = {
     [AGN_OP_DENSE] = &agn__op_dense,
 };
 
-enum { MAX_SIDE = 4096, MAX_WIDTH_CHANNELS = 65536 };
+enum { MAX_SIDE = 4096, MAX_CHANNELS = 65536, MAX_ELEMENTS = 1 << 28 };
 
 static int input_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
 {
@@ -29,7 +29,18 @@ const char *agn_op_type_name(enum agn_op_type type)
 static bool shape_is_sane(struct agn_shape shape)
 {
     return shape.height >= 1 && shape.width >= 1 && shape.channels >= 1 && shape.height <= MAX_SIDE &&
-           shape.width <= MAX_SIDE && shape.channels <= MAX_WIDTH_CHANNELS;
+           shape.width <= MAX_SIDE && shape.channels <= MAX_CHANNELS &&
+           (int64_t)shape.height * shape.width * shape.channels <= MAX_ELEMENTS;
+}
+
+int agn__spec_name(struct agn_op_spec *spec, const char *name)
+{
+    if (strlen(name) >= sizeof(spec->name)) {
+        return agn_fail(AGN_ERR_RANGE, "operator name '%.32s...' is too long: at most %zu characters", name,
+                        sizeof(spec->name) - 1);
+    }
+    strcpy(spec->name, name);
+    return AGN_OK;
 }
 
 int agn_graph_init(struct agn_graph *graph, struct agn_shape input)

@@ -11,25 +11,24 @@ struct block {
     int channels, kernel, stride, repeats, expansion, grid, linear;
 };
 
-static int parse_number(const char *token, const char *text, int *value)
+static int parse_number(const char *text, int *value)
 {
     char *end = NULL;
     long number = strtol(text, &end, 10);
     if (end == text || *end != '\0' || number < 0 || number > 65535) {
-        return agn_fail(AGN_ERR_RANGE, "network block '%s': '%s' is not a whole number from 0 to 65535",
-                        token, text);
+        return agn_fail(AGN_ERR_RANGE, "'%s' is not a whole number from 0 to 65535", text);
     }
     *value = (int)number;
     return AGN_OK;
 }
 
-/* "mb:c32:e4:k3:s2:n2" */
+/* "mb:c32:e4:k3:s2:n2". The caller of this file's functions adds the block to their messages. */
 static int parse_block(const char *token, struct block *block)
 {
     char copy[96], *save = NULL;
     *block = (struct block){.kernel = 3, .stride = 1, .repeats = 1, .expansion = 6, .grid = 1};
     if (strlen(token) >= sizeof(copy)) {
-        return agn_fail(AGN_ERR_RANGE, "network block '%.40s...' is too long", token);
+        return agn_fail(AGN_ERR_RANGE, "the block is too long");
     }
     strcpy(copy, token);
     const char *kind = strtok_r(copy, ":", &save);
@@ -46,10 +45,9 @@ static int parse_block(const char *token, struct block *block)
             f++;
         }
         if (f == AGN_COUNT_OF(fields)) {
-            return agn_fail(AGN_ERR_ARG, "network block '%s': '%s' starts with none of c k s n e g l", token,
-                            part);
+            return agn_fail(AGN_ERR_ARG, "'%s' starts with none of c k s n e g l", part);
         }
-        int status = parse_number(token, part + 1, fields[f].value);
+        int status = parse_number(part + 1, fields[f].value);
         if (status < 0) {
             return status;
         }
@@ -80,6 +78,9 @@ static int append_inverted_residual(struct agn_graph *graph, int src, const char
 {
     int ic = graph->ops[src].shape.channels, op = src;
     char name[AGN_NAME_BYTES];
+    if ((int64_t)ic * b->expansion > 65535) {
+        return agn_fail(AGN_ERR_RANGE, "expansion by %d gives more than 65535 channels", b->expansion);
+    }
     if (b->expansion > 1) {
         snprintf(name, sizeof(name), "%s.expand", prefix);
         op = append_conv_bn(graph, op, name, ic * b->expansion, 1, 1, false);
@@ -108,10 +109,13 @@ static int append_block(struct agn_graph *graph, int src, const char *prefix, in
         return status;
     }
     if (!pool && !dw && (strcmp(b.kind, "conv") != 0 && strcmp(b.kind, "mb") != 0)) {
-        return agn_fail(AGN_ERR_ARG, "network block '%s': kind is none of conv, dw, mb, pool", token);
+        return agn_fail(AGN_ERR_ARG, "kind is none of conv, dw, mb, pool");
     }
     if (!pool && !dw && b.channels < 1) {
-        return agn_fail(AGN_ERR_ARG, "network block '%s': needs its number of channels, such as :c32", token);
+        return agn_fail(AGN_ERR_ARG, "it needs its number of channels, such as :c32");
+    }
+    if (b.repeats < 1 || b.expansion < 1) {
+        return agn_fail(AGN_ERR_RANGE, "n and e must be at least 1");
     }
     if (pool) {
         return agn_graph_pool(graph, src, b.grid);
@@ -128,15 +132,23 @@ static int append_block(struct agn_graph *graph, int src, const char *prefix, in
 
 int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const char *text)
 {
-    char copy[2048], *save = NULL;
-    int op = src, number = 0;
+    char copy[2048], reason[512], *save = NULL;
+    int op = src, number = 0, count = graph->count;
     if (strlen(text) >= sizeof(copy) || strlen(prefix) > 32) {
         return agn_fail(AGN_ERR_RANGE, "network text or prefix '%.32s' is too long", prefix);
     }
+    if (src < 0 || src >= count) {
+        return agn_fail(AGN_ERR_ARG, "network '%s': source %d is not an earlier operator", prefix, src);
+    }
     strcpy(copy, text);
-    for (char *token = strtok_r(copy, " \t\n", &save); token != NULL && op >= 0;
-         token = strtok_r(NULL, " \t\n", &save)) {
+    for (char *token = strtok_r(copy, " \t\r\n", &save); token != NULL && op >= 0;
+         token = strtok_r(NULL, " \t\r\n", &save)) {
         op = append_block(graph, op, prefix, &number, token);
+        if (op < 0) {
+            snprintf(reason, sizeof(reason), "%s", agn_error_message());
+            graph->count = count; /* as it was */
+            agn_fail(op, "network '%s', block '%.60s': %s", prefix, token, reason);
+        }
     }
     return op;
 }

@@ -7,15 +7,13 @@ static int thread_setting;
 
 void agn_nn_set_threads(int threads)
 {
-    thread_setting = threads;
-    if (threads > 0) {
-        omp_set_num_threads(threads);
-    }
+    thread_setting = threads < 0 ? 0 : threads;
 }
 
 int agn_nn_threads(void)
 {
-    return thread_setting > 0 ? thread_setting : omp_get_max_threads();
+    int threads = thread_setting > 0 ? thread_setting : omp_get_max_threads();
+    return threads < AGN__MAX_THREADS ? threads : AGN__MAX_THREADS;
 }
 
 AGN_SIMD static void add_part(float *restrict dst, const float *a, const float *b, size_t count)

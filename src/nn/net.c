@@ -3,9 +3,12 @@
  * Planning: find which BN fold into convolutions, decide how gradients flow along each edge,
  * give each tensor a lifetime over the passes, let operators make their primitives, place all
  * memory, hand out addresses. */
+#include <omp.h>
 #include <string.h>
 
 #include "nn/net_internal.h"
+
+enum { MAX_BATCH = 65536 };
 
 /* ---- memory --------------------------------------------------------------- */
 
@@ -49,6 +52,7 @@ static void make_nodes(struct agn_net *net)
                        (size_t)spec->shape.channels;
         node->value_buffer = node->diff_buffer = node->tangent_buffer = node->tangent_diff_buffer = -1;
         node->producer = i;
+        net->moves_statistics |= net->mode == AGN_NET_TRAIN && spec->type == AGN_OP_BATCHNORM;
         node->gradient = i > 0 || (net->passes & AGN_PASS_INPUT_GRADIENT) != 0;
         *op = (struct agn__op){
             .spec = spec, .cls = agn__op_table[spec->type], .net = net, .index = i, .dst = node};
@@ -300,8 +304,9 @@ static int allocate_tables(struct agn_net *net)
 
 static int check_config(const struct agn_net_config *config)
 {
-    if (config->batch < 1 || config->graph->count < 2) {
-        return agn_fail(AGN_ERR_ARG, "a network needs a batch of at least 1 and at least one operator");
+    if (config->batch < 1 || config->batch > MAX_BATCH || config->graph->count < 2) {
+        return agn_fail(AGN_ERR_ARG, "a network needs a batch of 1 to %d and at least one operator",
+                        MAX_BATCH);
     }
     if (config->mode == AGN_NET_TRAIN && (config->passes & AGN_PASS_TANGENT) != 0) {
         return agn_fail(AGN_ERR_UNSUPPORTED,
@@ -312,6 +317,25 @@ static int check_config(const struct agn_net_config *config)
         return agn_fail(AGN_ERR_ARG, "tangents need backward passes that reach the input");
     }
     return AGN_OK;
+}
+
+static int plan(struct agn_net *net)
+{
+    int status = allocate_tables(net);
+    if (status == AGN_OK) {
+        make_nodes(net);
+        fold_batchnorms(net);
+        status = check_structure(net);
+    }
+    if (status == AGN_OK) {
+        decide_flows(net);
+        for (int i = 0; i < net->graph.count; i++) {
+            plan_node(net, i);
+        }
+        share_gradients(net);
+        status = plan_operators(net);
+    }
+    return status == AGN_OK ? place_memory(net) : status;
 }
 
 int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
@@ -327,23 +351,11 @@ int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
     net->mode = config->mode;
     net->passes = config->passes;
     net->bn_momentum = config->bn_momentum > 0.0F ? config->bn_momentum : 0.1F;
-    status = allocate_tables(net);
-    if (status == AGN_OK) {
-        make_nodes(net);
-        fold_batchnorms(net);
-        status = check_structure(net);
-    }
-    if (status == AGN_OK) {
-        decide_flows(net);
-        for (int i = 0; i < net->graph.count; i++) {
-            plan_node(net, i);
-        }
-        share_gradients(net);
-        status = plan_operators(net);
-    }
-    if (status == AGN_OK) {
-        status = place_memory(net);
-    }
+    net->threads = agn_nn_threads();
+    int callers_threads = omp_get_max_threads();
+    omp_set_num_threads(net->threads);
+    status = plan(net);
+    omp_set_num_threads(callers_threads);
     if (status < 0) {
         agn_net_free(net);
         return status;
@@ -389,47 +401,62 @@ static int load_parameters(struct agn_net *net)
     return AGN_OK;
 }
 
+static int run_operator(struct agn__op *op, enum agn__pass pass)
+{
+    switch (pass) {
+    case AGN__FORWARD:
+        return op->cls->forward(op);
+    case AGN__BACKWARD:
+        return op->cls->backward(op);
+    case AGN__TANGENT:
+        return op->cls->tangent(op);
+    default:
+        return op->cls->tangent_backward(op);
+    }
+}
+
+/* OpenMP keeps the number of threads for each thread that calls, so each pass sets its own. */
+static int run_pass(struct agn_net *net, enum agn__pass pass)
+{
+    bool reverse = pass == AGN__BACKWARD || pass == AGN__TANGENT_BACKWARD;
+    int callers_threads = omp_get_max_threads(), last = net->graph.count - 1;
+    omp_set_num_threads(net->threads);
+    int status = pass == AGN__FORWARD ? load_parameters(net) : AGN_OK;
+    for (int i = 1; i <= last && status == AGN_OK; i++) {
+        struct agn__op *op = &net->ops[reverse ? last + 1 - i : i];
+        status = op->absorbed ? AGN_OK : run_operator(op, pass);
+    }
+    omp_set_num_threads(callers_threads);
+    return status;
+}
+
 int agn_net_forward(struct agn_net *net)
 {
-    int status = load_parameters(net);
-    for (int i = 1; i < net->graph.count && status == AGN_OK; i++) {
-        struct agn__op *op = &net->ops[i];
-        status = op->absorbed ? AGN_OK : op->cls->forward(op);
+    int status = run_pass(net, AGN__FORWARD);
+    if (status == AGN_OK && net->moves_statistics) {
+        /* Frozen nets of the same store must fold anew; this net's own copies are still good. */
+        net->params->version++;
+        net->loaded_version = net->params->version;
     }
     return status;
 }
 
 int agn_net_backward(struct agn_net *net)
 {
-    int status =
-        (net->passes & AGN_PASS_BACKWARD) != 0 ? AGN_OK : agn_fail(AGN_ERR_STATE, "no backward was planned");
-    for (int i = net->graph.count - 1; i > 0 && status == AGN_OK; i--) {
-        struct agn__op *op = &net->ops[i];
-        status = op->absorbed ? AGN_OK : op->cls->backward(op);
-    }
-    return status;
+    return (net->passes & AGN_PASS_BACKWARD) != 0 ? run_pass(net, AGN__BACKWARD)
+                                                  : agn_fail(AGN_ERR_STATE, "no backward was planned");
 }
 
 int agn_net_tangent(struct agn_net *net)
 {
-    int status =
-        (net->passes & AGN_PASS_TANGENT) != 0 ? AGN_OK : agn_fail(AGN_ERR_STATE, "no tangent was planned");
-    for (int i = 1; i < net->graph.count && status == AGN_OK; i++) {
-        struct agn__op *op = &net->ops[i];
-        status = op->absorbed ? AGN_OK : op->cls->tangent(op);
-    }
-    return status;
+    return (net->passes & AGN_PASS_TANGENT) != 0 ? run_pass(net, AGN__TANGENT)
+                                                 : agn_fail(AGN_ERR_STATE, "no tangent was planned");
 }
 
 int agn_net_tangent_backward(struct agn_net *net)
 {
-    int status =
-        (net->passes & AGN_PASS_TANGENT) != 0 ? AGN_OK : agn_fail(AGN_ERR_STATE, "no tangent was planned");
-    for (int i = net->graph.count - 1; i > 0 && status == AGN_OK; i--) {
-        struct agn__op *op = &net->ops[i];
-        status = op->absorbed ? AGN_OK : op->cls->tangent_backward(op);
-    }
-    return status;
+    return (net->passes & AGN_PASS_TANGENT) != 0 ? run_pass(net, AGN__TANGENT_BACKWARD)
+                                                 : agn_fail(AGN_ERR_STATE, "no tangent was planned");
 }
 
 /* ---- borders -------------------------------------------------------------------------- */

@@ -8,6 +8,8 @@
 #include "agilenn/nn.h"
 #include "nn/onednn.h"
 
+enum { AGN__MAX_THREADS = 256 };
+
 struct agn__op;
 
 /* A stretch of the arena, needed from time `first` to time `last` (see agn__time). */
@@ -79,6 +81,8 @@ struct agn_net {
     enum agn_net_mode mode;
     unsigned passes;
     float bn_momentum;
+    int threads;           /* of every pass: primitives are made for this number */
+    bool moves_statistics; /* forward changes the running statistics in `params` */
     uint64_t loaded_version;
     bool loaded;
     struct agn__op *ops;     /* graph.count */
@@ -95,6 +99,8 @@ extern const struct agn__op_class agn__op_input, agn__op_conv, agn__op_batchnorm
 
 /* Appends `spec` to the graph: checks sources, computes the shape. Index or status. */
 int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec);
+/* Sets spec->name; AGN_ERR_RANGE when it does not fit. */
+int agn__spec_name(struct agn_op_spec *spec, const char *name);
 
 /* Time of operator `index` in a pass: a pass is a stretch of graph.count ticks. */
 enum agn__pass { AGN__FORWARD, AGN__BACKWARD, AGN__TANGENT, AGN__TANGENT_BACKWARD, AGN__PASSES };

@@ -14,7 +14,7 @@
 #include <omp.h>
 #include <string.h>
 
-enum { ROW_BLOCK = 64, MAX_THREADS = 256 };
+enum { ROW_BLOCK = 64 };
 
 struct bn_state {
     int channels;
@@ -35,8 +35,8 @@ static int bn_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
 int agn_graph_batchnorm(struct agn_graph *graph, int src, const char *name, bool relu6)
 {
     struct agn_op_spec spec = {.type = AGN_OP_BATCHNORM, .src = {src, -1}, .relu6 = relu6};
-    strncpy(spec.name, name, sizeof(spec.name) - 1);
-    return agn__graph_append(graph, &spec);
+    int status = agn__spec_name(&spec, name);
+    return status < 0 ? status : agn__graph_append(graph, &spec);
 }
 
 static int bn_declare(const struct agn_graph *graph, const struct agn_op_spec *spec,
@@ -97,7 +97,7 @@ static int bn_plan(struct agn__op *op)
     }
     size_t channels = (size_t)state->channels;
     state->table_buffer = agn__net_buffer_always(net, 7 * channels * sizeof(float));
-    state->partial_buffer = agn__net_buffer_always(net, 2 * channels * sizeof(double) * (size_t)MAX_THREADS);
+    state->partial_buffer = agn__net_buffer_always(net, 2 * channels * sizeof(double) * (size_t)net->threads);
     static const enum agn__pass passes[2] = {AGN__BACKWARD, AGN__TANGENT_BACKWARD};
     for (int i = 0; i < 2; i++) {
         int now = agn__time(net, passes[i], op->index);

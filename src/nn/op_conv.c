@@ -58,8 +58,8 @@ int agn_graph_conv(struct agn_graph *graph, int src, const char *name, int oc, i
                                .stride = stride,
                                .pad = kernel / 2,
                                .bias = bias};
-    strncpy(spec.name, name, sizeof(spec.name) - 1);
-    return agn__graph_append(graph, &spec);
+    int status = agn__spec_name(&spec, name);
+    return status < 0 ? status : agn__graph_append(graph, &spec);
 }
 
 int agn_graph_depthwise(struct agn_graph *graph, int src, const char *name, int kernel, int stride)
@@ -70,16 +70,16 @@ int agn_graph_depthwise(struct agn_graph *graph, int src, const char *name, int 
                                .stride = stride,
                                .pad = kernel / 2,
                                .depthwise = true};
-    strncpy(spec.name, name, sizeof(spec.name) - 1);
-    return agn__graph_append(graph, &spec);
+    int status = agn__spec_name(&spec, name);
+    return status < 0 ? status : agn__graph_append(graph, &spec);
 }
 
 int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc)
 {
     struct agn_op_spec spec = {
         .type = AGN_OP_DENSE, .src = {src, -1}, .oc = oc, .kernel = 1, .stride = 1, .bias = true};
-    strncpy(spec.name, name, sizeof(spec.name) - 1);
-    return agn__graph_append(graph, &spec);
+    int status = agn__spec_name(&spec, name);
+    return status < 0 ? status : agn__graph_append(graph, &spec);
 }
 
 static int flat_size(struct agn_shape shape)

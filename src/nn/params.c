@@ -126,41 +126,59 @@ int agn_params_copy(struct agn_params *dst, const struct agn_params *src)
     return copied;
 }
 
-static int load_array(const struct agn_param *param, const struct agn_tensor_file *file, const char *prefix,
-                      float *values)
+/* The tensor called PREFIX + parameter name, of the parameter's shape; else NULL and a message. */
+static const struct agn_tensor_view *find_array(const struct agn_param *param,
+                                                const struct agn_tensor_file *file, const char *prefix)
 {
     char name[AGN_NAME_BYTES + 32];
     snprintf(name, sizeof(name), "%s%s", prefix, param->name);
     const struct agn_tensor_view *view = agn_tensor_file_find(file, name);
     if (view == NULL) {
-        return agn_fail(AGN_ERR_FORMAT, "tensor '%s' is missing; is this file of another network?", name);
+        agn_fail(AGN_ERR_FORMAT, "tensor '%s' is missing; is this file of another network?", name);
+        return NULL;
     }
     bool same = view->dtype == AGN_F32 && view->rank == param->rank;
     for (int i = 0; same && i < param->rank; i++) {
         same = view->dims[i] == param->dims[i];
     }
     if (!same) {
-        return agn_fail(AGN_ERR_FORMAT, "tensor '%s' has another shape or type than this network needs",
-                        name);
+        agn_fail(AGN_ERR_FORMAT, "tensor '%s' has another shape or type than this network needs", name);
+        return NULL;
     }
-    memcpy(values, view->data, param->count * sizeof(float));
+    return view;
+}
+
+/* Visits every tensor that loading needs: looks only, or copies. */
+static int load_arrays(struct agn_params *params, const struct agn_tensor_file *file, bool momentum,
+                       bool copy)
+{
+    for (int i = 0; i < params->count; i++) {
+        const struct agn_param *param = &params->list[i];
+        bool both = momentum && param->trainable;
+        const struct agn_tensor_view *value = find_array(param, file, "");
+        const struct agn_tensor_view *moment =
+            value != NULL && both ? find_array(param, file, "momentum.") : NULL;
+        if (value == NULL || (both && moment == NULL)) {
+            return AGN_ERR_FORMAT;
+        }
+        if (copy) {
+            memcpy(params->value + param->offset, value->data, param->count * sizeof(float));
+        }
+        if (copy && both) {
+            memcpy(params->momentum + param->offset, moment->data, param->count * sizeof(float));
+        }
+    }
     return AGN_OK;
 }
 
 int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum)
 {
-    for (int i = 0; i < params->count; i++) {
-        const struct agn_param *param = &params->list[i];
-        int status = load_array(param, file, "", params->value + param->offset);
-        if (status == AGN_OK && momentum && param->trainable) {
-            status = load_array(param, file, "momentum.", params->momentum + param->offset);
-        }
-        if (status < 0) {
-            return status;
-        }
+    int status = load_arrays(params, file, momentum, false);
+    if (status == AGN_OK) {
+        status = load_arrays(params, file, momentum, true);
+        params->version++;
     }
-    params->version++;
-    return AGN_OK;
+    return status;
 }
 
 static void append_array(const struct agn_param *param, const char *prefix, float *values,
