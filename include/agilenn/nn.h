@@ -170,7 +170,7 @@ struct agn_shape agn_net_output_shape(const struct agn_net *net);
 size_t agn_net_arena_bytes(const struct agn_net *net);
 
 /* Threads of the passes of every net made from now on, whichever thread calls them; 0 (the default) = what
- * OpenMP finds. At most 256. */
+ * OpenMP finds. At most 256. Also sets OpenMP's number for the calling thread. */
 void agn_nn_set_threads(int threads);
 int agn_nn_threads(void);
 

@@ -3,11 +3,15 @@
 
 #include "nn/net_internal.h"
 
-static int thread_setting;
+static int thread_setting, default_threads;
 
 void agn_nn_set_threads(int threads)
 {
-    thread_setting = threads < 0 ? 0 : threads;
+    if (default_threads == 0) {
+        default_threads = omp_get_max_threads();
+    }
+    thread_setting = threads > 0 ? threads : 0;
+    omp_set_num_threads(threads > 0 ? threads : default_threads);
 }
 
 int agn_nn_threads(void)

@@ -316,7 +316,7 @@ static int check_config(const struct agn_net_config *config)
         (~config->passes & (AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT)) != 0) {
         return agn_fail(AGN_ERR_ARG, "tangents need backward passes that reach the input");
     }
-    return AGN_OK;
+    return agn__params_check(config->params, config->graph);
 }
 
 static int plan(struct agn_net *net)

@@ -119,6 +119,8 @@ size_t agn__memory_plan(struct agn__buffer *buffers, int count);
 /* Parameter of `op` called PREFIX.suffix: offset into the store's arrays, or -1. */
 int64_t agn__param_offset(const struct agn_params *params, const struct agn_op_spec *spec,
                           const char *suffix);
+/* Has `params` all that `graph` needs, in the right shapes? Names what is wrong. */
+int agn__params_check(const struct agn_params *params, const struct agn_graph *graph);
 struct agn__param_request {
     const char *suffix;
     int rank, dims[4];

@@ -73,6 +73,28 @@ static int declare_all(const struct agn_graph *graph, struct agn_params *params)
     return AGN_OK;
 }
 
+static bool same_dims(const struct agn_param *a, const struct agn_param *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, sizeof(a->dims)) == 0;
+}
+
+int agn__params_check(const struct agn_params *params, const struct agn_graph *graph)
+{
+    struct agn_params *wanted = agn_alloc(1, sizeof(*wanted));
+    int status = wanted == NULL ? AGN_ERR_MEMORY : declare_all(graph, wanted);
+    for (int i = 0; status == AGN_OK && i < wanted->count; i++) {
+        const struct agn_param *param = agn_params_find(params, wanted->list[i].name);
+        if (param == NULL) {
+            status = agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", wanted->list[i].name);
+        } else if (!same_dims(param, &wanted->list[i])) {
+            status = agn_fail(AGN_ERR_ARG, "the parameter store's '%s' is not of the shape the network needs",
+                              param->name);
+        }
+    }
+    agn_params_free(wanted);
+    return status;
+}
+
 int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_params **result)
 {
     struct agn_rng rng;
@@ -117,7 +139,7 @@ int agn_params_copy(struct agn_params *dst, const struct agn_params *src)
     int copied = 0;
     for (int i = 0; i < dst->count; i++) {
         const struct agn_param *to = &dst->list[i], *from = agn_params_find(src, to->name);
-        if (from != NULL && from->rank == to->rank && memcmp(from->dims, to->dims, sizeof(to->dims)) == 0) {
+        if (from != NULL && same_dims(from, to)) {
             memcpy(dst->value + to->offset, src->value + from->offset, to->count * sizeof(float));
             copied++;
         }
