@@ -19,6 +19,14 @@ enum agn_cli_exit {
 
 /* Each takes the arguments from its own name on (argv[0] is "data") and returns an exit code. */
 int agn__cmd_data(int argc, char **argv);
+int agn__cmd_demo(int argc, char **argv);
+int agn__cmd_eval(int argc, char **argv);
+int agn__cmd_explain(int argc, char **argv);
+int agn__cmd_export(int argc, char **argv);
+int agn__cmd_info(int argc, char **argv);
+int agn__cmd_run(int argc, char **argv);
+int agn__cmd_serve(int argc, char **argv);
+int agn__cmd_train(int argc, char **argv);
 
 /* ---- speaking to the user (output.c) --------------------------------------- */
 

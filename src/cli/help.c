@@ -78,8 +78,9 @@ void agn__cli_print_help(FILE *stream, const struct agn_cli_command *command)
         char head[128];
         char fallback[256];
         char help[1024];
-        snprintf(head, sizeof head, "--%s%s%s", option->name, option->metavar ? " " : "",
-                 option->metavar ? option->metavar : "");
+        char letter[] = {'-', option->letter, ',', ' ', '\0'};
+        snprintf(head, sizeof head, "%s--%s%s%s", option->letter ? letter : "", option->name,
+                 option->metavar ? " " : "", option->metavar ? option->metavar : "");
         describe_default(fallback, sizeof fallback, option);
         snprintf(help, sizeof help, "%s%s", option->help, fallback);
         print_row(stream, head, help);

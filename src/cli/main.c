@@ -2,7 +2,9 @@
  * The work is in cmd_<name>.c, one file a subcommand. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agilenn/base.h"
 #include "agn_build.h"
@@ -18,6 +20,14 @@ struct command {
 
 static const struct command commands[] = {
     {"data", "say what a data set holds", agn__cmd_data},
+    {"train", "train a split model", agn__cmd_train},
+    {"eval", "evaluate a trained model in float", agn__cmd_eval},
+    {"explain", "show where in some images importance lies", agn__cmd_explain},
+    {"info", "say what a model file or a preset holds", agn__cmd_info},
+    {"export", "quantise a trained model for the device", agn__cmd_export},
+    {"serve", "run the edge server", agn__cmd_serve},
+    {"run", "classify a data set on an emulated device", agn__cmd_run},
+    {"demo", "all of it on Fashion-MNIST, from training to a dead server", agn__cmd_demo},
 };
 
 static void print_overview(FILE *stream)
@@ -108,8 +118,20 @@ static void install_signal_handlers(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+/* OpenMP's threads wait for each other by spinning, by default so long that a machine with other work
+ * to do slows training down many times over; a short spin costs nothing on an idle one. The runtime reads
+ * its settings before main, so the program starts itself once more with them. */
+static void limit_spinning(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") == NULL && getenv("GOMP_SPINCOUNT") == NULL) {
+        setenv("GOMP_SPINCOUNT", "20000", 1);
+        execv("/proc/self/exe", argv); /* on failure go on as we are */
+    }
+}
+
 int main(int argc, char **argv)
 {
+    limit_spinning(argv);
     install_signal_handlers();
     agn__cli_log_to_stderr(false);
     int code = run(argc, argv);

@@ -114,11 +114,22 @@ static int unknown_option(const struct agn_cli_command *command, const char *wor
                                 nearest ? "?" : "");
 }
 
+/* Index of an option from what getopt_long calls it: its number, or its letter. -1: none. */
+static int option_index(const struct agn_cli_command *command, int value)
+{
+    if (value >= FIRST_OPTION)
+        return value - FIRST_OPTION < command->option_count ? value - FIRST_OPTION : -1;
+    for (int i = 0; i < command->option_count; i++)
+        if (value > 0 && command->options[i].letter == value)
+            return i;
+    return -1;
+}
+
 /* Explains why getopt_long returned ':' or '?' at `word`. */
 static int getopt_error(const struct agn_cli_command *command, int result, const char *word)
 {
-    int index = optopt - FIRST_OPTION;
-    bool known = index >= 0 && index < command->option_count;
+    int index = option_index(command, optopt);
+    bool known = index >= 0;
     if (result == ':' && known)
         return agn__cli_usage_error(command->name, "--%s needs a value: %s", command->options[index].name,
                                     command->options[index].metavar);
@@ -129,6 +140,20 @@ static int getopt_error(const struct agn_cli_command *command, int result, const
         return unknown_option(command, letter);
     }
     return unknown_option(command, word);
+}
+
+/* The letters in getopt's notation: a colon in front so that it reports what is missing. */
+static void make_letters(const struct agn_cli_command *command, char *letters)
+{
+    *letters++ = ':';
+    *letters++ = HELP;
+    for (int i = 0; i < command->option_count; i++)
+        if (command->options[i].letter) {
+            *letters++ = command->options[i].letter;
+            if (command->options[i].type != AGN_CLI_FLAG)
+                *letters++ = ':';
+        }
+    *letters = '\0';
 }
 
 static void make_long_options(const struct agn_cli_command *command, struct option *table)
@@ -173,12 +198,14 @@ int agn__cli_parse(const struct agn_cli_command *command, int argc, char **argv)
     }
     struct option table[AGN_CLI_MAX_OPTIONS + 3];
     make_long_options(command, table);
+    char letters[2 * AGN_CLI_MAX_OPTIONS + 3];
+    make_letters(command, letters);
     bool given[AGN_CLI_MAX_OPTIONS] = {false};
     bool verbose = false;
     optind = 0; /* glibc and musl: start over */
     opterr = 0;
     for (;;) {
-        int result = getopt_long(argc, argv, ":h", table, NULL);
+        int result = getopt_long(argc, argv, letters, table, NULL);
         if (result == -1)
             break;
         if (result == ':' || result == '?')
@@ -187,9 +214,9 @@ int agn__cli_parse(const struct agn_cli_command *command, int argc, char **argv)
             verbose = true;
             continue;
         }
-        if (result < FIRST_OPTION)
+        int index = option_index(command, result);
+        if (index < 0)
             continue;
-        int index = result - FIRST_OPTION;
         int stored = store(command->name, &command->options[index], optarg);
         if (stored != AGN_CLI_GO_ON)
             return stored;

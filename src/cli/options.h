@@ -28,6 +28,7 @@ enum agn_cli_type {
 
 struct agn_cli_option {
     const char *name;    /* without the dashes */
+    char letter;         /* short form, as in -o; 0 = none */
     const char *metavar; /* "N", "DIR"; NULL for a flag */
     const char *help;    /* wrapped by the printer; the default is added to it */
     enum agn_cli_type type;

@@ -1,0 +1,35 @@
+/* Looking at trained models: explanations of single images. */
+#ifndef AGILENN_EVAL_H
+#define AGILENN_EVAL_H
+
+#include "agilenn/plot.h"
+#include "agilenn/train.h"
+
+/* ---- explanations ------------------------------------------------------------------ */
+
+struct agn_explain_config {
+    struct agn_model *model; /* its networks are run, nothing in it changes */
+    const struct agn_dataset *data;
+    const int *images;  /* positions in `data`, or NULL: the first `count` */
+    int count;          /* 1 to AGN_PLOT_MAX_ROWS */
+    const char *method; /* of attribution, see agn_xai_method_from_name; NULL: the preset's */
+    int points;         /* gradients on the line; 0: the preset's */
+    const char *path;   /* of the PNG; NULL: figures only */
+};
+
+struct agn_explanation {
+    int image, label;
+    int reference_class, local_class, remote_class, fused_class;
+    double fused_probability;           /* softmax of the fused logits, of fused_class */
+    double skewness;                    /* share of importance of the first k channels */
+    bool disordered;                    /* some later channel outweighs one of the first k */
+    float importance[AGN_MAX_FEATURES]; /* share of each channel; sums to 1 (to 0 where A is 0) */
+};
+
+/* Attributes the reference's loss at each image's true label to the feature map, fills
+ * explanations[0..count) and draws the PNG (agn_plot_explanation). AGN_ERR_RANGE: no such image;
+ * AGN_ERR_MISMATCH: images of another size or more classes than the model's; errors of agn_xai_create
+ * and of plots. */
+int agn_explain(const struct agn_explain_config *config, struct agn_explanation *explanations);
+
+#endif

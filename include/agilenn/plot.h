@@ -1,0 +1,42 @@
+/* Plots as PNG files, drawn by gnuplot (Debian's gnuplot-nox).
+ *
+ * Each function writes the whole picture or nothing: a failure leaves `path` as it was. Errors:
+ * AGN_ERR_NOT_FOUND when gnuplot is not installed (the message names the package); AGN_ERR_IO when
+ * it fails or `path` cannot be written. The same input gives the same picture. */
+#ifndef AGILENN_PLOT_H
+#define AGILENN_PLOT_H
+
+#include "agilenn/base.h"
+
+/* Can plots be drawn here? For asking before long work. */
+int agn_plot_available(void);
+
+/* Share of importance of each channel before and after joint training, as bars; the first k, which
+ * stay on the device, are marked, and their sums (the skewness) stand in the legend. `before` and
+ * `after` hold `channels` shares >= 0 that sum to 1 (struct agn_model's importance_before and _after). */
+int agn_plot_importance(const char *path, int channels, int k, const float *before, const float *after);
+
+/* Accuracy, skewness, reference validity, disorder rate, and the loss over the images trained on, from
+ * a metrics.jsonl as agn_train_run writes it. Where a resumed training repeats steps, the later lines
+ * count. AGN_ERR_FORMAT names the line that is not as expected. */
+int agn_plot_training(const char *path, const char *metrics_path);
+
+/* One image and where its importance lies. The caller owns what it points to. */
+struct agn_plot_explained {
+    const char *title; /* of the row; any bytes */
+    const uint8_t *pixels;
+    int height, width, channels; /* of the image: NHWC, 1 grey or 3 RGB */
+    const float *heat;           /* heat_height x heat_width, >= 0; scaled to its own maximum */
+    int heat_height, heat_width;
+    const float *importance; /* share of each feature channel */
+    double skewness;
+};
+
+enum { AGN_PLOT_MAX_ROWS = 24 };
+
+/* A row for each image: the picture, the heat map over it, bars of channel importance with the first k
+ * marked. 1 <= rows <= AGN_PLOT_MAX_ROWS. */
+int agn_plot_explanation(const char *path, const struct agn_plot_explained *images, int rows,
+                         int feature_channels, int k);
+
+#endif

@@ -1,0 +1,185 @@
+/* `agilenn explain`: a PNG of some images with their importance. The work is agn_explain's. */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "agilenn/eval.h"
+#include "cli/preset_options.h"
+
+struct job {
+    const char *model_path, *data, *split, *images, *method, *path;
+    int count, points, threads;
+    bool json;
+
+    struct agn_model *model;
+    struct agn_dataset *dataset;
+    int positions[AGN_PLOT_MAX_ROWS];
+    struct agn_explanation explanations[AGN_PLOT_MAX_ROWS];
+};
+
+/* "0,5,9" into positions; their number is `count`. */
+static int parse_images(struct job *job)
+{
+    job->count = 0;
+    for (const char *at = job->images;; at++) {
+        char *end = NULL;
+        long position = isdigit((unsigned char)*at) ? strtol(at, &end, 10) : -1;
+        if (position < 0 || position > 1000000000 || (*end != ',' && *end != '\0'))
+            return agn__cli_usage_error(
+                "explain", "--images %s: expected numbers with commas between, as in 0,5,9", job->images);
+        if (job->count == AGN_PLOT_MAX_ROWS)
+            return agn__cli_usage_error("explain", "--images: at most %d images fit into a picture",
+                                        AGN_PLOT_MAX_ROWS);
+        job->positions[job->count++] = (int)position;
+        at = end;
+        if (*at == '\0')
+            return AGN_CLI_GO_ON;
+    }
+}
+
+static json_t *json_from(const struct job *job)
+{
+    const struct agn_model *model = job->model;
+    json_t *rows = json_array();
+    for (int i = 0; i < job->count; i++) {
+        const struct agn_explanation *e = &job->explanations[i];
+        char *const *names = model->class_names;
+        json_t *row = json_pack(
+            "{s:i, s:i, s:o, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o}", "image", e->image, "label", e->label,
+            "class", agn__cli_json_string(names[e->label]), "reference_class", e->reference_class,
+            "local_class", e->local_class, "remote_class", e->remote_class, "fused_class", e->fused_class,
+            "fused_probability", e->fused_probability, "skewness", e->skewness, "disordered", e->disordered,
+            "channel_importance", agn__cli_json_floats(e->importance, model->map.channels));
+        if (json_array_append_new(rows, row)) {
+            json_decref(rows);
+            return NULL;
+        }
+    }
+    return json_pack("{s:o, s:i, s:o}", "png", agn__cli_json_string(job->path), "local_channels",
+                     model->preset.model.local_channels, "images", rows);
+}
+
+static void print_text(const struct job *job)
+{
+    char *const *names = job->model->class_names;
+    printf("%7s  %-14s %-14s %-14s %7s %9s\n", "image", "true", "reference", "fused", "prob", "skewness");
+    for (int i = 0; i < job->count; i++) {
+        const struct agn_explanation *e = &job->explanations[i];
+        printf("%7d  %-14.14s %-14.14s %-14.14s %5.1f %% %7.1f %%%s\n", e->image, names[e->label],
+               names[e->reference_class], names[e->fused_class], 100.0 * e->fused_probability,
+               100.0 * e->skewness, e->disordered ? "  disordered" : "");
+    }
+    printf("wrote %s\n", job->path);
+}
+
+static int run(struct job *job)
+{
+    agn_nn_set_threads(job->threads);
+    int status = agn_model_load(job->model_path, &job->model, NULL);
+    if (status >= 0)
+        status = agn__cli_replace_data(&job->model->preset, job->data);
+    if (status >= 0)
+        status = agn__cli_open_dataset(&job->model->preset, job->split, 0, &job->dataset);
+    const struct agn_explain_config config = {.model = job->model,
+                                              .data = job->dataset,
+                                              .images = job->images ? job->positions : NULL,
+                                              .count = job->count,
+                                              .method = job->method,
+                                              .points = job->points,
+                                              .path = job->path};
+    if (status >= 0)
+        status = agn_explain(&config, job->explanations);
+    if (status < 0)
+        return agn__cli_fail("explain", status);
+    if (job->json)
+        return agn__cli_print_json("explain", json_from(job));
+    print_text(job);
+    return AGN_CLI_SUCCESS;
+}
+
+int agn__cmd_explain(int argc, char **argv)
+{
+    static const char *const splits[] = {"train", "test", NULL};
+    static const char *const methods[] = {"ig-trapezoid", "ig-midpoint", "gradient-x-input", NULL};
+    struct job job = {.split = "test", .count = 4, .path = "explain.png"};
+    const struct agn_cli_option options[] = {
+        {.name = "model",
+         .metavar = "FILE",
+         .help = "model.safetensors or a checkpoint",
+         .type = AGN_CLI_STRING,
+         .string = &job.model_path,
+         .required = true},
+        {.name = "output",
+         .letter = 'o',
+         .metavar = "FILE",
+         .help = "the PNG to write, whole or not at all",
+         .type = AGN_CLI_STRING,
+         .string = &job.path},
+        {.name = "images",
+         .metavar = "N,N,...",
+         .help = "positions of images in the split, from 0",
+         .type = AGN_CLI_STRING,
+         .string = &job.images},
+        {.name = "count",
+         .metavar = "N",
+         .help = "without --images: the first N of the split",
+         .type = AGN_CLI_INT,
+         .integer = &job.count,
+         .min = 1,
+         .max = AGN_PLOT_MAX_ROWS},
+        {.name = "split",
+         .metavar = "NAME",
+         .help = "train or test",
+         .type = AGN_CLI_STRING,
+         .string = &job.split,
+         .choices = splits},
+        {.name = "data",
+         .metavar = "DIR",
+         .help = "folder of the data set, instead of the one that the model was trained on",
+         .type = AGN_CLI_STRING,
+         .string = &job.data},
+        {.name = "method",
+         .metavar = "NAME",
+         .help = "of attribution: ig-trapezoid, ig-midpoint or gradient-x-input, instead of the preset's",
+         .type = AGN_CLI_STRING,
+         .string = &job.method,
+         .choices = methods},
+        {.name = "points",
+         .metavar = "M",
+         .help = "gradients of integrated gradients; 0 = the preset's",
+         .type = AGN_CLI_INT,
+         .integer = &job.points,
+         .min = 0,
+         .max = AGN_XAI_MAX_POINTS},
+        {.name = "threads",
+         .metavar = "N",
+         .help = AGN_CLI_HELP_THREADS,
+         .type = AGN_CLI_INT,
+         .integer = &job.threads,
+         .min = 0,
+         .max = 1024},
+        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job.json},
+    };
+    const struct agn_cli_command command = {
+        .name = "explain",
+        .usage = "--model FILE [options]",
+        .description =
+            "Draws some images with the heat map of their importance (by position, summed over the "
+            "feature channels) and bars of the importance of each channel, of which the first k "
+            "stay on the device. Importance is measured through the reference network at the true "
+            "class; where the reference is wrong it says little.",
+        .example =
+            "  agilenn explain --model out/fashion/model.safetensors --count 4 -o explain.png\n"
+            "  agilenn explain --model out/fashion/model.safetensors --images 0,5,9 --points 16 --json",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+    };
+    int code = agn__cli_parse(&command, argc, argv);
+    if (code == AGN_CLI_GO_ON && job.images)
+        code = parse_images(&job);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    code = run(&job);
+    agn_model_free(job.model);
+    agn_dataset_free(job.dataset);
+    return code;
+}

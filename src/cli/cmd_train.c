@@ -1,0 +1,287 @@
+/* `agilenn train`: a preset to a trained model in a folder. Everything that can be refused is refused before
+ * the first step; files take their names only when they are whole. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agilenn/plot.h"
+#include "cli/preset_options.h"
+
+enum output { MODEL, CHECKPOINT, METRICS, REPORT, IMPORTANCE, TRAINING, OUTPUTS };
+static const char *const output_names[OUTPUTS] = {"model.safetensors", "checkpoint.safetensors",
+                                                  "metrics.jsonl",     "train.json",
+                                                  "importance.png",    "training.png"};
+
+struct job {
+    const char *preset_name, *out, *data;
+    struct agn_cli_list assignments;
+    int threads, seed;
+    bool resume, force, no_plots, json;
+
+    char paths[OUTPUTS][1024];
+    struct agn_preset preset;
+    struct agn_dataset *train, *test;
+    struct agn_model *model;
+    struct agn_train_report report;
+};
+
+/* ---- before the first step ------------------------------------------------------------- */
+
+static int name_outputs(struct job *job)
+{
+    for (int i = 0; i < OUTPUTS; i++) {
+        int length = snprintf(job->paths[i], sizeof job->paths[i], "%s/%s", job->out, output_names[i]);
+        if (job->out[0] == '\0' || length < 0 || (size_t)length >= sizeof job->paths[i])
+            return agn_fail(AGN_ERR_ARG, "--out: a path has 1 to about 1000 bytes");
+    }
+    return AGN_OK;
+}
+
+static int read_preset(struct job *job)
+{
+    int status = agn__cli_load_preset(job->preset_name, &job->assignments, &job->preset);
+    if (status >= 0)
+        status = agn__cli_replace_data(&job->preset, job->data);
+    if (status >= 0 && job->seed >= 0)
+        job->preset.train.seed = job->seed;
+    return status;
+}
+
+/* Builds the networks once to see that they fit each other, as training itself would only after OUT is made.
+ */
+static int try_networks(const struct job *job)
+{
+    struct agn_model *model = NULL;
+    int status = agn_model_create(&job->preset, job->train, &model);
+    agn_model_free(model);
+    return status;
+}
+
+static int try_outputs(const struct job *job)
+{
+    int status = agn_make_dirs(job->out);
+    for (int i = 0; i < OUTPUTS && status >= 0; i++) {
+        struct agn_file_out probe;
+        status = agn_file_out_open(&probe, job->paths[i]);
+        if (status >= 0)
+            agn_file_out_abort(&probe);
+    }
+    return status;
+}
+
+/* An interrupted training in OUT is worth more than a slip of the hand. */
+static int spare_interrupted(const struct job *job)
+{
+    struct agn_model *model = NULL;
+    struct agn_train_state state;
+    if (job->resume || job->force || !agn_file_exists(job->paths[CHECKPOINT]) ||
+        agn_model_load(job->paths[CHECKPOINT], &model, &state) < 0)
+        return AGN_OK;
+    agn_model_free(model);
+    if (state.phase == AGN_PHASE_DONE)
+        return AGN_OK;
+    return agn_fail(AGN_ERR_STATE,
+                    "%s holds an interrupted training: --resume continues it, --force starts afresh",
+                    job->out);
+}
+
+static int prepare(struct job *job)
+{
+    agn_nn_set_threads(job->threads);
+    int status = name_outputs(job);
+    if (status >= 0)
+        status = read_preset(job);
+    if (status >= 0 && !job->no_plots)
+        status = agn_plot_available();
+    if (status >= 0)
+        status = agn__cli_open_dataset(&job->preset, "train", -1, &job->train);
+    if (status >= 0)
+        status = agn__cli_open_dataset(&job->preset, "test", -1, &job->test);
+    if (status >= 0)
+        status = try_networks(job);
+    if (status >= 0)
+        status = spare_interrupted(job);
+    return status < 0 ? status : try_outputs(job);
+}
+
+/* ---- training and its files ---------------------------------------------------------------- */
+
+static int train(struct job *job)
+{
+    const struct agn_train_config config = {.preset = job->preset,
+                                            .train = job->train,
+                                            .test = job->test,
+                                            .checkpoint = job->paths[CHECKPOINT],
+                                            .metrics = job->paths[METRICS],
+                                            .resume = job->resume,
+                                            .progress = agn_progress_print,
+                                            .progress_user = stderr};
+    int status = agn_train_run(&config, &job->model, &job->report);
+    if (status < 0 && isatty(STDERR_FILENO))
+        fputc('\n', stderr); /* ends the line that rewrites itself */
+    if (status == AGN_ERR_INTERRUPTED && agn_file_exists(job->paths[CHECKPOINT]))
+        agn_fail(status, "interrupted; the same command with --resume continues from %s",
+                 job->paths[CHECKPOINT]);
+    return status;
+}
+
+static json_t *json_from(const struct job *job)
+{
+    const struct agn_train_report *report = &job->report;
+    const struct agn_model *model = job->model;
+    int channels = model->map.channels;
+    json_t *object = json_pack(
+        "{s:o, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "preset",
+        agn__cli_json_string(job->preset.name), "seed", job->preset.train.seed, "threads", agn_nn_threads(),
+        "train_images", job->train->count, "local_channels", job->preset.model.local_channels,
+        "train_seconds", report->seconds, "train_images_per_s", report->images_per_s, "joint_images_per_s",
+        report->joint_images_per_s, "stall_seconds", report->stall_seconds, "reference_accuracy_before",
+        report->reference_accuracy, "skewness_before", model->skewness_before, "importance_before",
+        agn__cli_json_floats(model->importance_before, channels), "importance_after",
+        agn__cli_json_floats(model->importance_after, channels), "model",
+        agn__cli_json_string(job->paths[MODEL]));
+    json_t *evaluation = agn__cli_json_evaluation(model, &report->evaluation);
+    if (!object || !evaluation || json_object_update(object, evaluation)) {
+        json_decref(object);
+        object = NULL;
+    }
+    json_decref(evaluation);
+    return object;
+}
+
+static int write_report(const struct job *job)
+{
+    json_t *object = json_from(job);
+    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(object);
+    int status = text ? agn_file_write(job->paths[REPORT], text, strlen(text))
+                      : agn_fail(AGN_ERR_MEMORY, "cannot write %s: out of memory", job->paths[REPORT]);
+    free(text);
+    return status;
+}
+
+static int draw_plots(const struct job *job)
+{
+    const struct agn_model *model = job->model;
+    if (job->no_plots)
+        return AGN_OK;
+    int status =
+        agn_plot_importance(job->paths[IMPORTANCE], model->map.channels, model->preset.model.local_channels,
+                            model->importance_before, model->importance_after);
+    return status < 0 ? status : agn_plot_training(job->paths[TRAINING], job->paths[METRICS]);
+}
+
+static void print_text(const struct job *job)
+{
+    FILE *text = agn__cli_text_stream(job->json);
+    fprintf(text, "trained on %d images in %.1f s (%.0f images/s; joint training %.0f images/s)\n\n",
+            job->train->count, job->report.seconds, job->report.images_per_s, job->report.joint_images_per_s);
+    agn__cli_print_evaluation(text, job->model, &job->report.evaluation);
+    fprintf(text, "before joint training  %8.2f %%   reference valid, skewness %.2f %%\n\n",
+            100.0 * job->report.reference_accuracy, 100.0 * job->model->skewness_before);
+    fprintf(text, "wrote %s, %s, %s", job->paths[MODEL], output_names[REPORT], output_names[METRICS]);
+    fprintf(text, job->no_plots ? "\n" : ", %s, %s\n", output_names[IMPORTANCE], output_names[TRAINING]);
+}
+
+static int run(struct job *job)
+{
+    int status = prepare(job);
+    if (status >= 0)
+        status = train(job);
+    if (status >= 0)
+        status = agn_model_save(job->model, job->paths[MODEL], NULL);
+    if (status >= 0)
+        status = write_report(job);
+    if (status >= 0)
+        status = draw_plots(job);
+    if (status < 0)
+        return agn__cli_fail("train", status);
+    print_text(job);
+    return job->json ? agn__cli_print_json("train", json_from(job)) : AGN_CLI_SUCCESS;
+}
+
+int agn__cmd_train(int argc, char **argv)
+{
+    struct job job = {.seed = -1};
+    const struct agn_cli_option options[] = {
+        {.name = "preset",
+         .metavar = "NAME",
+         .help = AGN_CLI_HELP_PRESET,
+         .type = AGN_CLI_STRING,
+         .string = &job.preset_name,
+         .required = true},
+        {.name = "out",
+         .metavar = "DIR",
+         .help = "folder for the results; made if it is not there",
+         .type = AGN_CLI_STRING,
+         .string = &job.out,
+         .required = true},
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .help = AGN_CLI_HELP_SET,
+         .type = AGN_CLI_LIST,
+         .list = &job.assignments},
+        {.name = "data",
+         .metavar = "DIR",
+         .help = AGN_CLI_HELP_DATA,
+         .type = AGN_CLI_STRING,
+         .string = &job.data},
+        {.name = "resume",
+         .help = "continue an interrupted training from its checkpoint in DIR",
+         .type = AGN_CLI_FLAG,
+         .flag = &job.resume},
+        {.name = "force",
+         .help = "start afresh even if DIR holds an interrupted training",
+         .type = AGN_CLI_FLAG,
+         .flag = &job.force},
+        {.name = "no-plots",
+         .help = "draw no PNG plots, so that gnuplot is not needed",
+         .type = AGN_CLI_FLAG,
+         .flag = &job.no_plots},
+        {.name = "seed",
+         .metavar = "N",
+         .help = "of weights, order and augmentation; -1 = the preset's",
+         .type = AGN_CLI_INT,
+         .integer = &job.seed,
+         .min = -1,
+         .max = 2147483647},
+        {.name = "threads",
+         .metavar = "N",
+         .help = AGN_CLI_HELP_THREADS,
+         .type = AGN_CLI_INT,
+         .integer = &job.threads,
+         .min = 0,
+         .max = 1024},
+        {.name = "json",
+         .help = "print the figures as one JSON object",
+         .type = AGN_CLI_FLAG,
+         .flag = &job.json},
+    };
+    const struct agn_cli_command command = {
+        .name = "train",
+        .usage = "--preset NAME --out DIR [options]",
+        .description =
+            "Trains a split model: pre-trains the reference network on the extractor's features, selects the "
+            "most important channels, trains extractor, Local NN, quantiser and Remote NN jointly, and "
+            "evaluates in float.\n"
+            "DIR receives model.safetensors, train.json, metrics.jsonl, importance.png, training.png and "
+            "checkpoint.safetensors. The results of an earlier training in DIR are replaced, each at once "
+            "when the new one is whole; the model when training has ended.\n"
+            "Ctrl-C saves the checkpoint and ends with exit code 130; --resume continues from it.",
+        .example = "  agilenn train --preset fashion --out out/fashion\n"
+                   "  agilenn train --preset fashion --out out/k8 --set model.local_channels=8\n"
+                   "  agilenn train --preset fashion --out out/fashion --resume",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+    };
+    int code = agn__cli_parse(&command, argc, argv);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    if (job.resume && job.force)
+        return agn__cli_usage_error("train", "--resume and --force exclude each other");
+    code = run(&job);
+    agn_model_free(job.model);
+    agn_dataset_free(job.train);
+    agn_dataset_free(job.test);
+    return code;
+}

@@ -1,0 +1,213 @@
+/* `agilenn info` on a trained model or a preset: its networks layer by layer, and what training learned. */
+#include <string.h>
+
+#include "cli/info.h"
+#include "cli/preset_options.h"
+
+struct network {
+    const char *name, *place;
+    const struct agn_graph *graph;
+    const struct agn_params *params;
+};
+
+enum { NETWORKS = 4 };
+
+struct totals {
+    int64_t macs, parameters;
+};
+
+static void list_networks(const struct agn_model *model, struct network networks[NETWORKS])
+{
+    networks[0] = (struct network){"extractor", "device", &model->extractor, model->extractor_params};
+    networks[1] = (struct network){"local", "device", &model->local, model->local_params};
+    networks[2] = (struct network){"remote", "server", &model->remote, model->remote_params};
+    networks[3] = (struct network){"reference", "training only", &model->reference, model->reference_params};
+}
+
+/* Trainable values that carry the operator's name as their prefix. */
+static int64_t parameters_of(const struct network *network, int op)
+{
+    const char *name = network->graph->ops[op].name;
+    size_t length = strlen(name);
+    int64_t sum = 0;
+    for (int i = 0; i < network->params->count && length > 0; i++) {
+        const struct agn_param *param = &network->params->list[i];
+        if (param->trainable && strncmp(param->name, name, length) == 0 && param->name[length] == '.' &&
+            !strchr(param->name + length + 1, '.'))
+            sum += (int64_t)param->count;
+    }
+    return sum;
+}
+
+static struct totals totals_of(const struct network *network)
+{
+    struct totals totals = {0, 0};
+    for (int op = 0; op < network->graph->count; op++)
+        totals.macs += agn_op_macs(network->graph, op);
+    for (int i = 0; i < network->params->count; i++)
+        if (network->params->list[i].trainable)
+            totals.parameters += (int64_t)network->params->list[i].count;
+    return totals;
+}
+
+/* "3x3 /2": kernel and stride of a convolution, grid of a pooling. */
+static void describe_kernel(const struct agn_op_spec *op, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (op->type == AGN_OP_CONV && op->stride > 1)
+        snprintf(text, size, "%dx%d /%d", op->kernel, op->kernel, op->stride);
+    else if (op->type == AGN_OP_CONV)
+        snprintf(text, size, "%dx%d", op->kernel, op->kernel);
+    if (op->type == AGN_OP_POOL)
+        snprintf(text, size, "to %dx%d", op->grid, op->grid);
+}
+
+static const char *type_name(const struct agn_op_spec *op)
+{
+    if (op->type == AGN_OP_CONV && op->depthwise)
+        return "depthwise";
+    return agn_op_type_name(op->type);
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void print_network(const struct network *network)
+{
+    struct totals totals = totals_of(network);
+    printf("\n%s (%s)\n", network->name, network->place);
+    printf("  %-30s %-10s %-8s %-12s %12s %11s\n", "layer", "type", "kernel", "output", "MACs", "parameters");
+    for (int i = 0; i < network->graph->count; i++) {
+        const struct agn_op_spec *op = &network->graph->ops[i];
+        char kernel[24], shape[48];
+        describe_kernel(op, kernel, sizeof kernel);
+        snprintf(shape, sizeof shape, "%dx%dx%d", op->shape.height, op->shape.width, op->shape.channels);
+        printf("  %-30s %-10s %-8s %-12s %12lld %11lld\n", op->name[0] ? op->name : "-", type_name(op),
+               kernel, shape, (long long)agn_op_macs(network->graph, i),
+               (long long)parameters_of(network, i));
+    }
+    printf("  %-30s %-10s %-8s %-12s %12lld %11lld\n", "total", "", "", "", (long long)totals.macs,
+           (long long)totals.parameters);
+}
+
+static void print_values(const char *name, const float *values, int count, double scale, const char *unit)
+{
+    printf("%-14s", name);
+    for (int i = 0; i < count; i++)
+        printf(" %7.3f", scale * (double)values[i]);
+    printf("%s\n", unit);
+}
+
+static void print_learned(const struct agn_model *model)
+{
+    int image_channels = model->preset.data.channels;
+    printf("\nalpha          %7.3f   weight of the local prediction\n", agn_model_alpha(model));
+    printf("pixel mean    ");
+    for (int c = 0; c < image_channels; c++)
+        printf(" %7d", model->normalisation.mean[c]);
+    printf("\n");
+    print_values("pixel std", model->normalisation.std, image_channels, 1.0, "");
+    print_values("centroids", model->centroids, AGN_LEVELS, 1.0, "");
+    print_values("usage", model->usage, AGN_LEVELS, 100.0, " %");
+    printf("skewness before joint training %.2f %%, reference accuracy before %.2f %%\n",
+           100.0 * model->skewness_before, 100.0 * model->reference_accuracy);
+}
+
+static void print_text(const struct agn_model *model, const struct network *networks, const char *name,
+                       bool trained)
+{
+    const struct agn_preset *preset = &model->preset;
+    printf("%s: %s%s\n", name, trained ? "trained model, preset " : "preset ", preset->name);
+    printf("image          %dx%dx%d, %d classes\n", preset->data.height, preset->data.width,
+           preset->data.channels, model->classes);
+    printf("feature map    %dx%dx%d: channels 0 to %d stay, %d are sent as 3-bit symbols (codec %s)\n",
+           model->map.height, model->map.width, model->map.channels, preset->model.local_channels - 1,
+           model->sent_channels, preset->model.codec);
+    if (trained)
+        print_learned(model);
+    for (int i = 0; i < NETWORKS; i++)
+        print_network(&networks[i]);
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------------- */
+
+static json_t *json_from_network(const struct network *network)
+{
+    struct totals totals = totals_of(network);
+    json_t *layers = json_array();
+    for (int i = 0; i < network->graph->count; i++) {
+        const struct agn_op_spec *op = &network->graph->ops[i];
+        json_t *layer = json_pack("{s:s, s:s, s:[i,i,i], s:i, s:i, s:I, s:I}", "name", op->name, "type",
+                                  type_name(op), "output", op->shape.height, op->shape.width,
+                                  op->shape.channels, "kernel", op->type == AGN_OP_CONV ? op->kernel : 0,
+                                  "stride", op->type == AGN_OP_CONV ? op->stride : 0, "macs",
+                                  (json_int_t)agn_op_macs(network->graph, i), "parameters",
+                                  (json_int_t)parameters_of(network, i));
+        if (json_array_append_new(layers, layer)) {
+            json_decref(layers);
+            return NULL;
+        }
+    }
+    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "name", network->name, "place", network->place, "macs",
+                     (json_int_t)totals.macs, "parameters", (json_int_t)totals.parameters, "layers", layers);
+}
+
+static json_t *json_from_learned(const struct agn_model *model)
+{
+    float mean[AGN_MAX_CHANNELS];
+    int image_channels = model->preset.data.channels;
+    for (int c = 0; c < image_channels; c++)
+        mean[c] = model->normalisation.mean[c];
+    return json_pack("{s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:o, s:o}", "alpha", agn_model_alpha(model),
+                     "pixel_mean", agn__cli_json_floats(mean, image_channels), "pixel_std",
+                     agn__cli_json_floats(model->normalisation.std, image_channels), "centroids",
+                     agn__cli_json_floats(model->centroids, AGN_LEVELS), "usage",
+                     agn__cli_json_floats(model->usage, AGN_LEVELS), "skewness_before",
+                     model->skewness_before, "reference_accuracy_before", model->reference_accuracy,
+                     "importance_before", agn__cli_json_floats(model->importance_before, model->map.channels),
+                     "importance_after", agn__cli_json_floats(model->importance_after, model->map.channels));
+}
+
+static json_t *json_from_class_names(const struct agn_model *model)
+{
+    json_t *names = json_array();
+    for (int i = 0; i < model->classes; i++)
+        if (json_array_append_new(names, agn__cli_json_string(model->class_names[i]))) {
+            json_decref(names);
+            return NULL;
+        }
+    return names;
+}
+
+static json_t *json_from(const struct agn_model *model, const struct network *networks, const char *name,
+                         bool trained)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < NETWORKS; i++)
+        if (json_array_append_new(list, json_from_network(&networks[i]))) {
+            json_decref(list);
+            return NULL;
+        }
+    json_t *object =
+        json_pack("{s:s, s:o, s:o, s:[i,i,i], s:[i,i,i], s:i, s:i, s:s, s:o, s:o}", "kind",
+                  trained ? "model" : "preset", "name", agn__cli_json_string(name), "preset",
+                  agn__cli_json_string(model->preset.name), "image", model->preset.data.height,
+                  model->preset.data.width, model->preset.data.channels, "map", model->map.height,
+                  model->map.width, model->map.channels, "local_channels", model->preset.model.local_channels,
+                  "sent_channels", model->sent_channels, "codec", model->preset.model.codec, "classes",
+                  json_from_class_names(model), "networks", list);
+    if (object && trained && json_object_set_new(object, "learned", json_from_learned(model))) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+int agn__info_model(const struct agn_model *model, const char *name, bool trained, bool json)
+{
+    struct network networks[NETWORKS];
+    list_networks(model, networks);
+    if (json)
+        return agn__cli_print_json("info", json_from(model, networks, name, trained));
+    print_text(model, networks, name, trained);
+    return AGN_CLI_SUCCESS;
+}

@@ -1,0 +1,101 @@
+/* Presets, their data sets and evaluations, for the commands that work on them. */
+#include "cli/preset_options.h"
+
+#include <string.h>
+
+int agn__cli_load_preset(const char *name, const struct agn_cli_list *assignments, struct agn_preset *preset)
+{
+    int status = agn_preset_load(name, preset);
+    for (int i = 0; i < assignments->count && status >= 0; i++)
+        status = agn_preset_set(preset, assignments->items[i]);
+    return status < 0 ? status : agn_preset_check(preset);
+}
+
+int agn__cli_replace_data(struct agn_preset *preset, const char *folder)
+{
+    if (!folder)
+        return AGN_OK;
+    if (folder[0] == '\0' || strlen(folder) >= sizeof preset->data.path)
+        return agn_fail(AGN_ERR_ARG, "--data: a path has 1 to %zu bytes", sizeof preset->data.path - 1);
+    memcpy(preset->data.path, folder, strlen(folder) + 1);
+    return AGN_OK;
+}
+
+int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
+                          struct agn_dataset **dataset)
+{
+    bool train = strcmp(split, "train") == 0;
+    if (preset->data.path[0] == '\0')
+        return agn_fail(AGN_ERR_ARG,
+                        "the preset names no data set: pass its folder with --data DIR, or set data.path");
+    const struct agn_dataset_source source = {.format = preset->data.format,
+                                              .path = preset->data.path,
+                                              .split = split,
+                                              .height = preset->data.height,
+                                              .width = preset->data.width,
+                                              .channels = preset->data.channels,
+                                              .limit = limit >= 0 ? limit
+                                                       : train    ? preset->data.train_limit
+                                                                  : preset->data.test_limit};
+    struct agn_dataset *opened = NULL;
+    int status = agn_dataset_open(&source, &opened);
+    if (status < 0)
+        return status;
+    if (opened->classes > preset->data.classes) {
+        status = agn_fail(AGN_ERR_RANGE,
+                          "the data set in %s has %d classes, but the model only %d: set data.classes=%d and "
+                          "train, or choose another data set",
+                          source.path, opened->classes, preset->data.classes, opened->classes);
+        agn_dataset_free(opened);
+        return status;
+    }
+    *dataset = opened;
+    return AGN_OK;
+}
+
+json_t *agn__cli_json_floats(const float *values, int count)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < count; i++)
+        if (json_array_append_new(array, json_real((double)values[i]))) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
+                               const struct agn_evaluation *evaluation)
+{
+    int k = model->preset.model.local_channels, channels = model->map.channels;
+    fprintf(stream, "test images            %8d\n", evaluation->images);
+    fprintf(stream, "accuracy, fused        %8.2f %%   alpha = %.3f\n", 100.0 * evaluation->fused_accuracy,
+            evaluation->alpha);
+    fprintf(stream, "accuracy, local only   %8.2f %%\n", 100.0 * evaluation->local_accuracy);
+    fprintf(stream, "accuracy, remote only  %8.2f %%\n", 100.0 * evaluation->remote_accuracy);
+    fprintf(stream, "reference valid        %8.2f %%   of the images; the next two rows are over these\n",
+            100.0 * evaluation->reference_valid);
+    fprintf(stream, "skewness               %8.2f %%   importance of the first %d of %d channels; rho = %g\n",
+            100.0 * evaluation->skewness, k, channels, model->preset.joint.rho);
+    fprintf(stream, "disorder rate          %8.2f %%\n", 100.0 * evaluation->disorder_rate);
+    fprintf(stream, "quantiser levels used  %8d     of %d; share of symbols:", evaluation->levels_used,
+            AGN_LEVELS);
+    for (int level = 0; level < AGN_LEVELS; level++)
+        fprintf(stream, " %.1f", 100.0 * evaluation->level_share[level]);
+    fprintf(stream, " %%\n");
+}
+
+json_t *agn__cli_json_evaluation(const struct agn_model *model, const struct agn_evaluation *evaluation)
+{
+    float shares[AGN_LEVELS];
+    for (int level = 0; level < AGN_LEVELS; level++)
+        shares[level] = (float)evaluation->level_share[level];
+    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:o, s:o}", "test_images",
+                     evaluation->images, "float_accuracy", evaluation->fused_accuracy, "local_only_accuracy",
+                     evaluation->local_accuracy, "remote_only_accuracy", evaluation->remote_accuracy,
+                     "reference_valid", evaluation->reference_valid, "skewness_mean", evaluation->skewness,
+                     "disorder_rate", evaluation->disorder_rate, "alpha", evaluation->alpha, "rho",
+                     model->preset.joint.rho, "centroids_used", evaluation->levels_used, "level_share",
+                     agn__cli_json_floats(shares, AGN_LEVELS), "channel_importance",
+                     agn__cli_json_floats(evaluation->channel_importance, model->map.channels));
+}

@@ -1,0 +1,227 @@
+/* Why a model decides: importance of single images by position and by channel. The drawing is
+ * plot_explanation.c's, the attribution src/xai's. */
+#include "agilenn/eval.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TITLE_BYTES = 256 };
+
+struct explainer {
+    const struct agn_explain_config *config;
+    struct agn_net *extractor, *local, *remote;
+    struct agn_xai *xai;
+    float *heat; /* count x positions */
+    char (*titles)[TITLE_BYTES];
+    struct agn_plot_explained *rows;
+};
+
+static int make_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
+{
+    const struct agn_net_config config = {
+        .graph = graph, .params = params, .batch = 1, .mode = AGN_NET_FROZEN};
+    return agn_net_create(&config, net);
+}
+
+static size_t positions_of(const struct agn_model *model)
+{
+    return (size_t)model->map.height * (size_t)model->map.width;
+}
+
+static int check(const struct agn_explain_config *config)
+{
+    const struct agn_dataset *data = config->data;
+    struct agn_shape in = agn_graph_input_shape(&config->model->extractor);
+    if (config->count < 1 || config->count > AGN_PLOT_MAX_ROWS)
+        return agn_fail(AGN_ERR_RANGE, "%d images: expected 1 to %d", config->count, AGN_PLOT_MAX_ROWS);
+    if (data->height != in.height || data->width != in.width || data->channels != in.channels)
+        return agn_fail(AGN_ERR_MISMATCH, "the images are %dx%dx%d, but the model takes %dx%dx%d",
+                        data->height, data->width, data->channels, in.height, in.width, in.channels);
+    if (data->classes > config->model->classes)
+        return agn_fail(AGN_ERR_MISMATCH, "the data set has %d classes, but the model only %d", data->classes,
+                        config->model->classes);
+    for (int i = 0; i < config->count; i++) {
+        int image = config->images ? config->images[i] : i;
+        if (image < 0 || image >= data->count)
+            return agn_fail(AGN_ERR_RANGE, "there is no image %d: the data set has images 0 to %d", image,
+                            data->count - 1);
+    }
+    return AGN_OK;
+}
+
+static int open_explainer(struct explainer *e)
+{
+    struct agn_model *model = e->config->model;
+    const char *name = e->config->method ? e->config->method : model->preset.joint.method;
+    int method = agn_xai_method_from_name(name);
+    if (method < 0)
+        return method;
+    const struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
+                                       .points = e->config->points > 0 ? e->config->points
+                                                                       : model->preset.joint.points,
+                                       .graph = &model->reference,
+                                       .params = model->reference_params,
+                                       .batch = 1};
+    size_t count = (size_t)e->config->count;
+    e->heat = agn_alloc(count * positions_of(model), sizeof *e->heat);
+    e->titles = agn_alloc(count, sizeof *e->titles);
+    e->rows = agn_alloc(count, sizeof *e->rows);
+    if (!e->heat || !e->titles || !e->rows)
+        return AGN_ERR_MEMORY;
+    int status = agn_xai_create(&xai, &e->xai);
+    if (status >= 0)
+        status = make_net(&model->extractor, model->extractor_params, &e->extractor);
+    if (status >= 0)
+        status = make_net(&model->local, model->local_params, &e->local);
+    if (status >= 0)
+        status = make_net(&model->remote, model->remote_params, &e->remote);
+    return status;
+}
+
+static void close_explainer(struct explainer *e)
+{
+    agn_xai_free(e->xai);
+    agn_net_free(e->extractor);
+    agn_net_free(e->local);
+    agn_net_free(e->remote);
+    agn_free(e->heat);
+    agn_free(e->titles);
+    agn_free(e->rows);
+}
+
+static const uint8_t *pixels_of(const struct agn_dataset *data, int image)
+{
+    return data->pixels + (size_t)image * (size_t)data->height * (size_t)data->width * (size_t)data->channels;
+}
+
+/* The networks on one image: their outputs stay in the nets, the attribution in the xai. */
+static int run_networks(struct explainer *e, int image)
+{
+    const struct agn_model *model = e->config->model;
+    const struct agn_dataset *data = e->config->data;
+    const struct agn_normalisation *norm = &model->normalisation;
+    const uint8_t *pixels = pixels_of(data, image);
+    size_t k = (size_t)model->preset.model.local_channels, sent = (size_t)model->sent_channels;
+    size_t values = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
+    float *input = agn_net_input(e->extractor);
+    for (size_t i = 0; i < values; i++) {
+        size_t c = i % (size_t)data->channels;
+        input[i] = ((float)pixels[i] - (float)norm->mean[c]) / norm->std[c];
+    }
+    int status = agn_net_forward(e->extractor);
+    if (status < 0)
+        return status;
+    const float *features = agn_net_output(e->extractor);
+    float *first = agn_net_input(e->local), *rest = agn_net_input(e->remote);
+    for (size_t p = 0; p < positions_of(model); p++, features += k + sent) {
+        memcpy(first + p * k, features, k * sizeof *first);
+        agn_quantise(model->centroids, features + k, sent, NULL, rest + p * sent);
+    }
+    const int32_t label = data->labels[image];
+    status = agn_net_forward(e->local);
+    if (status >= 0)
+        status = agn_net_forward(e->remote);
+    return status < 0 ? status : agn_xai_attribute(e->xai, agn_net_output(e->extractor), &label);
+}
+
+static int best_of(const float *row, int count)
+{
+    int best = 0;
+    for (int c = 1; c < count; c++)
+        best = row[c] > row[best] ? c : best;
+    return best;
+}
+
+static void note_predictions(const struct explainer *e, struct agn_explanation *explanation)
+{
+    const struct agn_model *model = e->config->model;
+    const float *local = agn_net_output(e->local), *remote = agn_net_output(e->remote);
+    double alpha = agn_model_alpha(model), best = -INFINITY, sum = 0.0;
+    for (int c = 0; c < model->classes; c++) {
+        double fused = alpha * (double)local[c] + (1.0 - alpha) * (double)remote[c];
+        if (fused > best) {
+            best = fused;
+            explanation->fused_class = c;
+        }
+    }
+    for (int c = 0; c < model->classes; c++)
+        sum += exp(alpha * (double)local[c] + (1.0 - alpha) * (double)remote[c] - best);
+    explanation->fused_probability = 1.0 / sum;
+    explanation->local_class = best_of(local, model->classes);
+    explanation->remote_class = best_of(remote, model->classes);
+    explanation->reference_class = best_of(agn_xai_logits(e->xai), model->classes);
+}
+
+static void note_importance(const struct explainer *e, float *heat, struct agn_explanation *explanation)
+{
+    const struct agn_model *model = e->config->model;
+    const float *attributions = agn_xai_attributions(e->xai);
+    int channels = model->map.channels;
+    const struct agn_importance_loss_config config = {.channels = channels,
+                                                      .local_channels = model->preset.model.local_channels,
+                                                      .rho = model->preset.joint.rho};
+    struct agn_importance_loss loss;
+    double sum = 0.0;
+    for (size_t p = 0; p < positions_of(model); p++) {
+        double here = 0.0;
+        for (int c = 0; c < channels; c++)
+            here += fabs((double)*attributions++);
+        heat[p] = (float)here;
+    }
+    agn_xai_channel_importance(agn_xai_attributions(e->xai), 1, model->map, explanation->importance);
+    agn_importance_loss(&config, explanation->importance, &loss, NULL);
+    explanation->skewness = loss.skewness;
+    explanation->disordered = loss.disordered;
+    for (int c = 0; c < channels; c++)
+        sum += (double)explanation->importance[c];
+    for (int c = 0; c < channels && sum > 0.0; c++)
+        explanation->importance[c] = (float)((double)explanation->importance[c] / sum);
+}
+
+static void note_row(struct explainer *e, int i, const struct agn_explanation *explanation)
+{
+    const struct agn_model *model = e->config->model;
+    const struct agn_dataset *data = e->config->data;
+    const float *heat = e->heat + (size_t)i * positions_of(model);
+    char *const *names = model->class_names;
+    snprintf(e->titles[i], TITLE_BYTES,
+             "image %d:  true class %.40s   ·   reference says %.40s   ·   fused %.40s (%.0f %%)",
+             explanation->image, names[explanation->label], names[explanation->reference_class],
+             names[explanation->fused_class], 100.0 * explanation->fused_probability);
+    e->rows[i] = (struct agn_plot_explained){.title = e->titles[i],
+                                             .pixels = pixels_of(data, explanation->image),
+                                             .height = data->height,
+                                             .width = data->width,
+                                             .channels = data->channels,
+                                             .heat = heat,
+                                             .heat_height = model->map.height,
+                                             .heat_width = model->map.width,
+                                             .importance = explanation->importance,
+                                             .skewness = explanation->skewness};
+}
+
+int agn_explain(const struct agn_explain_config *config, struct agn_explanation *explanations)
+{
+    struct explainer e = {.config = config};
+    const struct agn_model *model = config->model;
+    int status = check(config);
+    if (status >= 0)
+        status = open_explainer(&e);
+    for (int i = 0; i < config->count && status >= 0; i++) {
+        struct agn_explanation *explanation = &explanations[i];
+        *explanation = (struct agn_explanation){.image = config->images ? config->images[i] : i};
+        explanation->label = config->data->labels[explanation->image];
+        status = run_networks(&e, explanation->image);
+        if (status < 0)
+            break;
+        note_predictions(&e, explanation);
+        note_importance(&e, e.heat + (size_t)i * positions_of(model), explanation);
+        note_row(&e, i, explanation);
+    }
+    if (status >= 0 && config->path)
+        status = agn_plot_explanation(config->path, e.rows, config->count, model->map.channels,
+                                      model->preset.model.local_channels);
+    close_explainer(&e);
+    return status < 0 ? status : AGN_OK;
+}
