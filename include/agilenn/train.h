@@ -33,7 +33,8 @@ struct agn_model {
     double skewness_before, reference_accuracy; /* both before joint training */
 };
 
-/* Fresh networks as the preset describes. `normalisation` and class names come from the data. */
+/* Fresh networks as the preset describes. `normalisation` and class names come from the data; without any
+ * (NULL, to look at the networks only) pixels are taken as shares of 255 and classes are numbered. */
 int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
                      struct agn_model **model);
 void agn_model_free(struct agn_model *model);
@@ -68,7 +69,8 @@ struct agn_evaluation {
 };
 
 /* Runs extractor, quantiser, both networks and the reference over a data set. Importance by the preset's
- * method. Also measures model->fill when `measure_fill`. */
+ * method. Also measures model->fill when `measure_fill`. AGN_ERR_MISMATCH: images of another size, or more
+ * classes than the model has. */
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
                        struct agn_evaluation *evaluation);
 

@@ -172,12 +172,28 @@ static void summarise(const struct evaluator *e, bool measure_fill, struct agn_e
     }
 }
 
+static int check_data(const struct agn_model *model, const struct agn_dataset *data)
+{
+    struct agn_shape in = agn_graph_input_shape(&model->extractor);
+    if (data->height != in.height || data->width != in.width || data->channels != in.channels) {
+        return agn_fail(AGN_ERR_MISMATCH, "the images are %dx%dx%d, but the model takes %dx%dx%d",
+                        data->height, data->width, data->channels, in.height, in.width, in.channels);
+    }
+    if (data->classes > model->classes) {
+        return agn_fail(AGN_ERR_MISMATCH, "the data set has %d classes, but the model only %d", data->classes,
+                        model->classes);
+    }
+    return AGN_OK;
+}
+
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
                        struct agn_evaluation *evaluation)
 {
     struct evaluator e = {.model = model};
     struct agn_batch batch;
-    int more = 0, status = open_evaluator(&e, data);
+    int more = 0, status = check_data(model, data);
+    if (status == AGN_OK)
+        status = open_evaluator(&e, data);
     if (status == AGN_OK)
         status = agn_loader_start(e.loader, 0);
     while (status == AGN_OK && (more = agn_loader_next(e.loader, &batch)) > 0) {

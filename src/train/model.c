@@ -124,18 +124,25 @@ static int take_from_data(struct agn_model *model, const struct agn_dataset *dat
 {
     double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS];
     char number[16];
-    if (data->classes > model->classes) {
-        return agn_fail(AGN_ERR_RANGE, "the data set has %d classes, but data.classes = %d", data->classes,
+    int named = data == NULL ? 0 : data->classes;
+    if (named > model->classes) {
+        return agn_fail(AGN_ERR_RANGE, "the data set has %d classes, but data.classes = %d", named,
                         model->classes);
     }
-    agn_dataset_statistics(data, mean, std);
-    for (int c = 0; c < data->channels; c++) {
+    for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
+        mean[c] = 0.0;
+        std[c] = 255.0;
+    }
+    if (data != NULL) {
+        agn_dataset_statistics(data, mean, std);
+    }
+    for (int c = 0; c < model->preset.data.channels; c++) {
         model->normalisation.mean[c] = (uint8_t)lround(fmin(fmax(mean[c], 0.0), 255.0));
         model->normalisation.std[c] = (float)fmax(std[c], 1.0);
     }
     for (int i = 0; i < model->classes; i++) {
         snprintf(number, sizeof(number), "%d", i);
-        int status = set_class_name(model, i, i < data->classes ? data->class_names[i] : number);
+        int status = set_class_name(model, i, i < named ? data->class_names[i] : number);
         if (status < 0) {
             return status;
         }

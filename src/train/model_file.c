@@ -71,11 +71,31 @@ static int load_extras(const struct agn_tensor_file *file, const struct extra ex
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+/* Class names come from folder names: bytes that JSON cannot hold become '?'. */
+static json_t *class_name_json(const char *name)
+{
+    json_t *string = json_string(name);
+    if (string != NULL) {
+        return string;
+    }
+    char ascii[256];
+    snprintf(ascii, sizeof(ascii), "%s", name);
+    for (char *at = ascii; *at != '\0'; at++) {
+        if ((unsigned char)*at > 0x7F) {
+            *at = '?';
+        }
+    }
+    return json_string(ascii);
+}
+
 static char *class_names_json(const struct agn_model *model)
 {
     json_t *list = json_array();
     for (int i = 0; i < model->classes; i++) {
-        json_array_append_new(list, json_string(model->class_names[i]));
+        if (json_array_append_new(list, class_name_json(model->class_names[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
     }
     char *text = json_dumps(list, JSON_COMPACT);
     json_decref(list);

@@ -66,10 +66,11 @@ static void write_metrics(struct loop *loop, double rate)
     const struct agn__tally *m = &loop->recent;
     if (t->metrics != NULL && m->steps > 0) {
         fprintf(t->metrics,
-                "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"rate\": %.6g, \"loss\": %.6g, "
-                "\"accuracy\": %.5f",
-                loop->plan->name, (long long)t->state.step, (long long)loop->steps, rate,
-                share(m->loss, m->steps), share((double)m->correct, m->images));
+                "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"images\": %lld, \"rate\": %.6g, "
+                "\"loss\": %.6g, \"accuracy\": %.5f",
+                loop->plan->name, (long long)t->state.step, (long long)loop->steps,
+                (long long)t->state.images, rate, share(m->loss, m->steps),
+                share((double)m->correct, m->images));
         if (loop->plan->phase == AGN_PHASE_JOINT) {
             double valid = m->valid > 0 ? (double)m->valid : 1.0;
             fprintf(t->metrics,

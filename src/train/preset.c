@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agilenn/xai.h"
+
 enum value_type { TEXT, WHOLE, REAL };
 
 struct key {
@@ -338,6 +340,16 @@ int agn_preset_check(const struct agn_preset *p)
     }
     if (strcmp(p->model.codec, "lzw") != 0 && strcmp(p->model.codec, "raw3") != 0) {
         return agn_fail(AGN_ERR_ARG, "model.codec = '%s': expected lzw or raw3", p->model.codec);
+    }
+    int method = agn_xai_method_from_name(p->joint.method);
+    if (method < 0) {
+        return agn_fail(AGN_ERR_ARG,
+                        "joint.method = '%s': expected ig-trapezoid, ig-midpoint or gradient-x-input",
+                        p->joint.method);
+    }
+    if (method == AGN_XAI_IG_TRAPEZOID && p->joint.points < 2) {
+        return agn_fail(AGN_ERR_RANGE, "joint.points = %d: the trapezoidal rule needs at least 2",
+                        p->joint.points);
     }
     if (p->model.extractor[0] == '\0' || p->model.reference[0] == '\0' || p->model.remote[0] == '\0') {
         return agn_fail(AGN_ERR_ARG, "a preset needs model.extractor, model.reference and model.remote");
