@@ -91,8 +91,8 @@ for size in 28x28 28x28x1x1 0x28x1 28x28x9 28x-28x1 28x28x1x 5000x1x1 9999999999
 done
 run 2 data --path x --format folder
 err_has "--size HxWxC is missing"
-run 2 data --path x --limit -1
-err_has "--limit -1: expected a whole number from 0"
+run 2 data --path x --limit -2
+err_has "--limit -2: expected a whole number from -1"
 
 # -- data: a set that is not there, one that is broken, one that is right
 run 1 data --path "$tmp/nowhere"

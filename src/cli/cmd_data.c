@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "agilenn/data.h"
-#include "cli/cli.h"
-#include "cli/options.h"
+#include "cli/preset_options.h"
 
 enum { MAX_SIDE = 4096 };
 
@@ -119,6 +118,38 @@ static int print_json(const struct summary *summary)
     return agn__cli_print_json("data", object);
 }
 
+/* What the preset says, where the command line does not say otherwise. */
+static int take_preset(const char *name, const struct agn_cli_list *assignments, struct agn_preset *preset,
+                       struct agn_dataset_source *source)
+{
+    int status = agn__cli_load_preset(name, assignments, preset);
+    if (status < 0)
+        return agn__cli_fail("data", status);
+    source->format = source->format ? source->format : preset->data.format;
+    if (!source->path && preset->data.path[0])
+        source->path = preset->data.path;
+    source->height = preset->data.height;
+    source->width = preset->data.width;
+    source->channels = preset->data.channels;
+    if (source->limit < 0)
+        source->limit =
+            strcmp(source->split, "train") == 0 ? preset->data.train_limit : preset->data.test_limit;
+    return AGN_CLI_GO_ON;
+}
+
+/* What neither the command line nor a preset has said. */
+static int complete(struct agn_dataset_source *source, const char *preset, const char *size)
+{
+    if (!source->path)
+        return agn__cli_usage_error("data", "--path DIR is missing; it may also come from --preset NAME");
+    source->format = source->format ? source->format : "idx";
+    source->limit = source->limit < 0 ? 0 : source->limit;
+    if (!size && !preset && strcmp(source->format, "folder") == 0)
+        return agn__cli_usage_error("data",
+                                    "--size HxWxC is missing: images of class folders are resized to it");
+    return size || !preset ? parse_size(size ? size : "28x28x1", source) : AGN_CLI_GO_ON;
+}
+
 static int report(const struct agn_dataset_source *source, bool json)
 {
     struct agn_dataset *dataset = NULL;
@@ -140,13 +171,26 @@ int agn__cmd_data(int argc, char **argv)
 {
     static const char *const formats[] = {"idx", "folder", NULL};
     static const char *const splits[] = {"train", "test", NULL};
-    struct agn_dataset_source source = {.format = "idx", .split = "train"};
-    const char *size = NULL;
+    struct agn_dataset_source source = {.split = "train", .limit = -1};
+    struct agn_preset preset;
+    struct agn_cli_list assignments = {.count = 0};
+    const char *size = NULL, *preset_name = NULL;
     bool json = false;
     const struct agn_cli_option options[] = {
+        {.name = "preset",
+         .metavar = "NAME",
+         .help = "take format, path, size and limit from a preset where they are not given here",
+         .type = AGN_CLI_STRING,
+         .string = &preset_name},
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .help = AGN_CLI_HELP_SET,
+         .type = AGN_CLI_LIST,
+         .list = &assignments},
         {.name = "format",
          .metavar = "NAME",
-         .help = "idx: files like train-images-idx3-ubyte.gz; folder: PATH/SPLIT/CLASS/*.jpg or *.png",
+         .help = "idx: files like train-images-idx3-ubyte.gz; folder: PATH/SPLIT/CLASS/*.jpg or *.png; "
+                 "without a preset: idx",
          .type = AGN_CLI_STRING,
          .string = &source.format,
          .choices = formats},
@@ -154,8 +198,7 @@ int agn__cmd_data(int argc, char **argv)
          .metavar = "DIR",
          .help = "the folder that holds the data set",
          .type = AGN_CLI_STRING,
-         .string = &source.path,
-         .required = true},
+         .string = &source.path},
         {.name = "size",
          .metavar = "HxWxC",
          .help = "expected height, width and channels; images of class folders are resized to it "
@@ -170,20 +213,21 @@ int agn__cmd_data(int argc, char **argv)
          .choices = splits},
         {.name = "limit",
          .metavar = "N",
-         .help = "look at N images spread evenly over the set; 0 = all",
+         .help = "look at N images spread evenly over the set; 0 = all, -1 = as the preset says, or all",
          .type = AGN_CLI_INT,
          .integer = &source.limit,
-         .min = 0,
+         .min = -1,
          .max = 1e9},
         {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &json},
     };
     const struct agn_cli_command command = {
         .name = "data",
-        .usage = "--path DIR [options]",
+        .usage = "--path DIR | --preset NAME [options]",
         .description =
             "Reads a data set whole, as training would, and says what it holds: images, classes, images "
             "per class, mean and standard deviation of each channel, memory.",
-        .example = "  agilenn data --path /usr/share/datasets/fashion-mnist --split test\n"
+        .example = "  agilenn data --preset fashion\n"
+                   "  agilenn data --path /usr/share/datasets/fashion-mnist --split test\n"
                    "  agilenn data --format folder --path cifar10-jpeg --size 32x32x3 --json",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
@@ -191,9 +235,11 @@ int agn__cmd_data(int argc, char **argv)
     int code = agn__cli_parse(&command, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
-    if (!size && strcmp(source.format, "folder") == 0)
-        return agn__cli_usage_error("data",
-                                    "--size HxWxC is missing: images of class folders are resized to it");
-    code = parse_size(size ? size : "28x28x1", &source);
+    if (assignments.count > 0 && !preset_name)
+        return agn__cli_usage_error("data", "--set goes with --preset NAME only");
+    if (preset_name)
+        code = take_preset(preset_name, &assignments, &preset, &source);
+    if (code == AGN_CLI_GO_ON)
+        code = complete(&source, preset_name, size);
     return code == AGN_CLI_GO_ON ? report(&source, json) : code;
 }

@@ -179,16 +179,23 @@ static void note_importance(const struct explainer *e, float *heat, struct agn_e
         explanation->importance[c] = (float)((double)explanation->importance[c] / sum);
 }
 
+static const char *mark(const struct agn_explanation *explanation, int class_index)
+{
+    return class_index == explanation->label ? "✓" : "✗";
+}
+
 static void note_row(struct explainer *e, int i, const struct agn_explanation *explanation)
 {
     const struct agn_model *model = e->config->model;
     const struct agn_dataset *data = e->config->data;
     const float *heat = e->heat + (size_t)i * positions_of(model);
     char *const *names = model->class_names;
-    snprintf(e->titles[i], TITLE_BYTES,
-             "image %d:  true class %.40s   ·   reference says %.40s   ·   fused %.40s (%.0f %%)",
-             explanation->image, names[explanation->label], names[explanation->reference_class],
-             names[explanation->fused_class], 100.0 * explanation->fused_probability);
+    snprintf(
+        e->titles[i], TITLE_BYTES,
+        "image %d:  true class %.30s   ·   reference says %.30s %s   ·   fused prediction %.30s %s (%.0f %%)",
+        explanation->image, names[explanation->label], names[explanation->reference_class],
+        mark(explanation, explanation->reference_class), names[explanation->fused_class],
+        mark(explanation, explanation->fused_class), 100.0 * explanation->fused_probability);
     e->rows[i] = (struct agn_plot_explained){.title = e->titles[i],
                                              .pixels = pixels_of(data, explanation->image),
                                              .height = data->height,

@@ -13,7 +13,7 @@
 
 extern char **environ;
 
-enum { COMPLAINT_BYTES = 1024, TEXT_LIMIT_BYTES = 120, MAX_PNG_BYTES = 64 << 20 };
+enum { COMPLAINT_BYTES = 1024, TEXT_LIMIT_BYTES = 200, MAX_PNG_BYTES = 64 << 20 };
 
 static int fail_missing(void)
 {

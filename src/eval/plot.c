@@ -27,12 +27,14 @@ static void write_importance_script(FILE *script, int channels, int k, const flo
         top = fmaxf(top, fmaxf(before[c], after[c]));
     }
     fprintf(script, "EOD\n");
-    fprintf(script, "set title 'Importance of the feature channels before and after joint training' "
-                    "font 'DejaVu Sans,14'\n"
-                    "set xlabel 'feature channel, most important first as selected'\n"
-                    "set ylabel 'share of importance (%%)'\n"
-                    "set key top right reverse Left samplen 2 spacing 1.3 width 2\n"
-                    "set boxwidth 0.42\n");
+    fprintf(script,
+            "set title 'Importance of the feature channels before and after joint training' "
+            "font 'DejaVu Sans,14'\n"
+            "set xlabel 'feature channel; the selected %d come first'\n"
+            "set ylabel 'share of importance (%%)'\n"
+            "set key top right reverse Left samplen 2 spacing 1.3 width 2\n"
+            "set boxwidth 0.42\n",
+            k);
     int step = channels <= 40 ? 1 : channels <= 100 ? 5 : 20;
     fprintf(script, "set xrange [0.4:%d.6]\nset yrange [0:%.6g]\n", channels,
             top > 0.0F ? 118.0 * (double)top : 1.0);
@@ -46,10 +48,10 @@ static void write_importance_script(FILE *script, int channels, int k, const flo
             k, k, 0.5 * (k + 1));
     fprintf(script,
             "plot $shares using ($1-0.21):2 with boxes linecolor rgb '" AGN__COLOUR_GREY
-            "' title 'before: first %d hold %.1f %%', "
+            "' title 'before joint training: skewness %.1f %%', "
             "'' using ($1+0.21):3 with boxes linecolor rgb '" AGN__COLOUR_BLUE
-            "' title 'after: first %d hold %.1f %%'\n",
-            k, 100.0 * sum_of_first(before, k), k, 100.0 * sum_of_first(after, k));
+            "' title 'after joint training: skewness %.1f %%'\n",
+            100.0 * sum_of_first(before, k), 100.0 * sum_of_first(after, k));
 }
 
 int agn_plot_importance(const char *path, int channels, int k, const float *before, const float *after)
@@ -221,11 +223,11 @@ static void write_training_script(FILE *script, const struct history *history)
     fprintf(script, "set xrange [%.6g:%.6g]\nset xtics out scale 0.5\nset ytics scale 0\n", first,
             last > 0.0 ? last : 1.0);
     write_phases(script, border, last);
-    fprintf(script, "set multiplot title 'Training' font 'DejaVu Sans,14'\n"
+    fprintf(script, "set multiplot title 'Training, measured on the training images' font 'DejaVu Sans,14'\n"
                     "set lmargin at screen 0.08\nset rmargin at screen 0.80\n"
                     "set tmargin at screen 0.88\nset bmargin at screen 0.42\n"
                     "set key at graph 1.02, graph 0.98 left top reverse Left samplen 2 spacing 1.4\n"
-                    "set ylabel 'share of the last images (%%)' offset 1\nset format x ''\n"
+                    "set ylabel 'share (%%)' offset 1\nset format x ''\n"
                     "set yrange [0:100]\n");
     static const struct {
         const char *title, *colour;

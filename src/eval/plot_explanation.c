@@ -154,7 +154,7 @@ static void write_row(FILE *script, const struct agn_plot_explained *image, int 
     fprintf(script, "unset border\nunset tics\n");
     start_pixels(script, LEFT, top, PANEL, PANEL, total_height);
     write_panel(script, image, false, top_heat);
-    fprintf(script, "unset label 1\n");
+    fprintf(script, "unset label 1\nunset label 4\n");
     start_pixels(script, LEFT + PANEL + GAP, top, PANEL, PANEL, total_height);
     write_panel(script, image, true, top_heat);
     place(script, bars, top, WIDTH - bars - 20, PANEL - 12, total_height);
