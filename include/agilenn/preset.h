@@ -41,7 +41,7 @@ struct agn_preset {
         double lambda; /* weight of the prediction loss; 1 - lambda for skewness and disorder */
         double anchor; /* mu: weight of CE(reference(F)) */
         double local;  /* weight of CE(local logits) */
-        double rho, rho_margin;
+        double rho, rho_margin, disorder_margin; /* margins: added while training only */
         int correct_only, warm_start;
         char method[24];
         int points;

@@ -79,10 +79,12 @@ int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, 
 struct agn_importance_loss_config {
     int channels, local_channels;
     double rho;
+    double disorder_margin; /* by so much the first k should outweigh the others; 0 is the paper's */
 };
 struct agn_importance_loss {
-    double skewness_loss, disorder_loss; /* max(0, rho - sum of the first k), max(0, max later - min first) */
-    double skewness;                     /* sum of the first k normalised importances */
+    double skewness_loss,
+        disorder_loss; /* max(0, rho - sum of the first k), max(0, max later - min first + margin) */
+    double skewness;   /* sum of the first k normalised importances */
     bool disordered;
 };
 /* Losses of one sample from its channel importances (>= 0, not normalised), and, unless NULL, the

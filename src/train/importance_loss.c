@@ -1,7 +1,7 @@
 /* Skewness and disorder losses of one sample (paper, section 4): per channel, normalised.
  *
  * n_c = I_c / sum I;  skewness loss = max(0, rho - sum_{c<k} n_c);
- * disorder loss = max(0, max_{c>=k} n_c - min_{c<k} n_c).
+ * disorder loss = max(0, max_{c>=k} n_c - min_{c<k} n_c + margin).
  * d/dI_c = (d/dn_c - sum_j d/dn_j n_j) / sum I. */
 #include "agilenn/train.h"
 
@@ -23,12 +23,13 @@ void agn_importance_loss(const struct agn_importance_loss_config *config, const 
     double gap = ((double)importance[largest] - (double)importance[smallest]) * scale;
     loss->skewness = first * scale;
     loss->skewness_loss = config->rho > loss->skewness ? config->rho - loss->skewness : 0.0;
-    loss->disorder_loss = gap > 0.0 ? gap : 0.0;
+    bool too_close = gap + config->disorder_margin > 0.0;
+    loss->disorder_loss = too_close ? gap + config->disorder_margin : 0.0;
     loss->disordered = gap > 0.0;
     if (gradient == NULL) {
         return;
     }
-    double on_first = loss->skewness_loss > 0.0 ? -1.0 : 0.0, on_gap = gap > 0.0 ? 1.0 : 0.0;
+    double on_first = loss->skewness_loss > 0.0 ? -1.0 : 0.0, on_gap = too_close ? 1.0 : 0.0;
     double mean = on_first * loss->skewness + on_gap * gap; /* sum_j dL/dn_j n_j */
     for (int c = 0; c < channels; c++) {
         double d = c < k ? on_first : 0.0;

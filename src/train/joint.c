@@ -139,7 +139,8 @@ static int importance_backward(struct joint *j, const struct agn_batch *batch, s
     int channels = model->map.channels;
     struct agn_importance_loss_config config = {.channels = channels,
                                                 .local_channels = preset->model.local_channels,
-                                                .rho = preset->joint.rho + preset->joint.rho_margin};
+                                                .rho = preset->joint.rho + preset->joint.rho_margin,
+                                                .disorder_margin = preset->joint.disorder_margin};
     int status = agn_xai_attribute(j->xai, features, batch->labels);
     if (status < 0) {
         return status;
