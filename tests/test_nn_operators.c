@@ -227,6 +227,13 @@ static int clipped_branches(struct agn_graph *graph, int in)
     return agn_graph_relu6(graph, agn_graph_add(graph, agn_graph_add(graph, c, a), b));
 }
 
+/* Frozen, the clipped branch masks its gradient in place before the linear one has read it. */
+static int clipped_and_linear_branch(struct agn_graph *graph, int in)
+{
+    int linear = conv_bn(graph, in, "linear", 3, false), clipped = conv_bn(graph, in, "clipped", 1, true);
+    return agn_graph_pool(graph, agn_graph_add(graph, linear, clipped), 2);
+}
+
 static int one_source_for_all(struct agn_graph *graph, int in)
 {
     int x = conv_bn(graph, in, "x", 3, false);
@@ -274,6 +281,7 @@ static const struct {
                   {"x + (x + y)", add_of_add},
                   {"nested residuals", nested_residuals},
                   {"clipped branches", clipped_branches},
+                  {"clipped and linear branch", clipped_and_linear_branch},
                   {"one source for all", one_source_for_all},
                   {"shortcut over relu6", shortcut_over_relu6},
                   {"late reader", late_reader},
