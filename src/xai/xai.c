@@ -298,6 +298,7 @@ int agn_xai_backward(struct agn_xai *xai, const float *features, const float *di
             agn_softmax_ce_tangent_backward(xai->prob, xai->labels, agn_net_tangent_output(xai->net),
                                             xai->batch, xai->classes, agn_net_tangent_diff_output(xai->net));
             status = agn_net_tangent_backward(xai->net);
+            xai->at = NAN; /* tangents use the memory of the forward values */
         }
         if (status < 0) {
             return status;
