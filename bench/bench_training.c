@@ -2,7 +2,7 @@
  * pre-training and of joint training, min/median/max of several runs, and the share of the peak that
  * joint training reaches.
  *
- * usage: bench_training [PRESET [RUNS]]   (standard: fashion 5) */
+ * usage: agn_bench_training [PRESET [RUNS]]   (standard: fashion 5) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
         status = measure(&preset, &data, runs, peak);
     }
     if (status < 0) {
-        fprintf(stderr, "bench_training: %s\n", agn_error_message());
+        fprintf(stderr, "agn_bench_training: %s\n", agn_error_message());
         return 1;
     }
     getrusage(RUSAGE_SELF, &usage);
