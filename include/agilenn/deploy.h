@@ -24,7 +24,8 @@ struct agn_quantisation_report {
 /* Quantises extractor and Local NN after training: weights symmetric int8 per output channel,
  * activations affine int8 per tensor with the range seen on `images` images of `calibration`
  * (0 = 1024). `*bytes` is a checked model.agn, freed with agn_free. `report` may be NULL.
- * AGN_ERR_UNSUPPORTED: an extractor that is no chain of convolutions with BN, or too long. */
+ * AGN_ERR_UNSUPPORTED: an extractor that is no chain of convolutions with BN, or too long;
+ * AGN_ERR_MISMATCH: images of another size; AGN_ERR_RANGE: a parameter that is infinite or no number. */
 int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *calibration, int images,
                       uint8_t **bytes, size_t *size_bytes, struct agn_quantisation_report *report);
 

@@ -5,11 +5,16 @@
  * normalisation goes into the first layer: pixel - 128 is its input, 1/std is folded into the weights,
  * and the mean is the zero point, so padding with it is exact. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agilenn/deploy.h"
 
 enum { BATCH = 128, STANDARD_IMAGES = 1024, WEIGHT_MAX = 127 };
+
+static const double smallest_range = 1e-3; /* of a layer that gave nothing but 0 */
+static const double largest_bias = 0x1p29; /* leaves room for the weighted inputs in 32 bits */
+static const double largest_multiplier = 0.2499;
 
 /* One layer on its way from float to int8. */
 struct layer {
@@ -66,7 +71,31 @@ static int find_layers(struct quantiser *q)
                            .ic = conv->depthwise ? 1 : graph->ops[i - 1].shape.channels,
                            .oc = conv->shape.channels};
     }
-    return AGN_OK;
+    return q->layer_count > 0 ? AGN_OK
+                              : agn_fail(AGN_ERR_UNSUPPORTED, "the extractor has no layer for the device");
+}
+
+/* A file may hold anything: beyond this no value is infinite or not a number. */
+static int check_values(const struct agn_model *model)
+{
+    const struct agn_params *stores[] = {model->extractor_params, model->local_params};
+    for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
+        for (int i = 0; i < stores[s]->count; i++) {
+            const struct agn_param *param = &stores[s]->list[i];
+            size_t length = strlen(param->name);
+            bool variance = length > 4 && strcmp(param->name + length - 4, ".var") == 0;
+            for (size_t v = 0; v < param->count; v++) {
+                float value = stores[s]->value[param->offset + v];
+                if (!isfinite(value) || (variance && value < 0.0F)) {
+                    return agn_fail(AGN_ERR_RANGE, "%s[%zu] is %g: the model is damaged; train it again",
+                                    param->name, v, (double)value);
+                }
+            }
+        }
+    }
+    return isfinite(agn_model_alpha(model))
+               ? AGN_OK
+               : agn_fail(AGN_ERR_RANGE, "alpha is not a number: the model is damaged; train it again");
 }
 
 /* ---- calibration -------------------------------------------------------------------- */
@@ -103,8 +132,9 @@ static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *lo
         status = agn_net_forward(net);
         if (status == AGN_OK) {
             size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
-            widen(agn_net_output(net), floats * (size_t)batch.count, layer);
-            seen += batch.count;
+            int count = batch.count < q->images - seen ? batch.count : q->images - seen;
+            widen(agn_net_output(net), floats * (size_t)count, layer);
+            seen += count;
         }
     }
     agn_net_free(net);
@@ -112,11 +142,16 @@ static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *lo
     return status < 0 ? status : more < 0 ? more : AGN_OK;
 }
 
-static void choose_scale(struct layer *layer)
+static int choose_scale(struct layer *layer)
 {
     double range = layer->high - layer->low;
-    layer->scale = (range > 1e-6 ? range : 1e-6) / 255.0;
+    if (!isfinite(range)) {
+        return agn_fail(AGN_ERR_RANGE, "%s gives infinite values on the calibration images",
+                        layer->conv->name);
+    }
+    layer->scale = fmax(range, smallest_range) / 255.0;
     layer->zero_point = (int)lround(-128.0 - layer->low / layer->scale);
+    return AGN_OK;
 }
 
 static int calibrate(struct quantiser *q, const struct agn_dataset *data)
@@ -124,12 +159,16 @@ static int calibrate(struct quantiser *q, const struct agn_dataset *data)
     struct agn_loader_config load = {
         .batch = BATCH, .shuffle = true, .normalisation = q->model->normalisation};
     struct agn_loader *loader = NULL;
+    struct agn_shape in = agn_graph_input_shape(&q->model->extractor);
+    if (data->height != in.height || data->width != in.width || data->channels != in.channels) {
+        return agn_fail(AGN_ERR_MISMATCH, "the calibration images are %dx%dx%d, but the model takes %dx%dx%d",
+                        data->height, data->width, data->channels, in.height, in.width, in.channels);
+    }
     int status = agn_loader_create(data, &load, &loader);
     for (int i = 0; i < q->layer_count && status == AGN_OK; i++) {
         status = calibrate_layer(q, i, loader);
-        if (status == AGN_OK) {
-            choose_scale(&q->layers[i]);
-        }
+        if (status == AGN_OK)
+            status = choose_scale(&q->layers[i]);
     }
     agn_loader_free(loader);
     return status;
@@ -157,21 +196,30 @@ static void folded_bn(const struct quantiser *q, const struct layer *layer, int 
         (double)values_of(p, name, "beta")[channel] - (double)values_of(p, name, "mean")[channel] * *scale;
 }
 
-/* Quantises `count` real weights with one scale; returns the scale. */
-static double quantise_row(const double *real, int count, int8_t *integers, double *signal, double *noise)
+/* Real value of one step of a row's weights: the largest weight gets WEIGHT_MAX. Two kinds of channel
+ * that training leaves behind would not fit the integers then. Where weights are nearly 0 beside the bias
+ * (a channel that died), the steps are larger: the bias says it all. Where a BN saw hardly any variance
+ * and so blows the weights up, they are cut off at a quarter of an output step per input step: exact for
+ * the input that the channel knows, which is 0, and soon in saturation for any other. */
+static double weight_step(const double *real, int count, double bias, double out_scale)
 {
     double largest = 1e-12;
     for (int i = 0; i < count; i++) {
         largest = fmax(largest, fabs(real[i]));
     }
-    double scale = largest / WEIGHT_MAX;
+    double step = fmax(largest / WEIGHT_MAX, fabs(bias) / largest_bias);
+    return fmin(step, largest_multiplier * out_scale);
+}
+
+static void quantise_row(const double *real, int count, double step, int8_t *integers, double *signal,
+                         double *noise)
+{
     for (int i = 0; i < count; i++) {
-        integers[i] = (int8_t)lround(real[i] / scale);
-        double error = real[i] - scale * integers[i];
+        integers[i] = (int8_t)lround(fmax(-WEIGHT_MAX, fmin(WEIGHT_MAX, real[i] / step)));
+        double error = real[i] - step * integers[i];
         *signal += real[i] * real[i];
         *noise += error * error;
     }
-    return scale;
 }
 
 /* Real value of the layer's input per step, and its zero point, for an input channel. */
@@ -192,9 +240,7 @@ static int set_channel(struct agn_model_channel *channel, double bias, int64_t o
 {
     double whole = nearbyint(bias / unit) - (double)offset;
     if (!(fabs(whole) < 2147483647.0)) {
-        return agn_fail(AGN_ERR_RANGE,
-                        "a bias of %g does not fit 32 bits at a step of %g: a BN has nearly no variance",
-                        bias, unit);
+        return agn_fail(AGN_ERR_RANGE, "a bias of %g does not fit 32 bits at a step of %g", bias, unit);
     }
     channel->bias = (int32_t)whole;
     return agn_model_multiplier(unit / out_scale, &channel->multiplier, &channel->shift);
@@ -218,7 +264,8 @@ static int quantise_channel(struct quantiser *q, int index, int o, double *row, 
             row[a * layer->ic + i] = (double)weights[(o * layer->ic + i) * area + a] * bn_scale * in_scale;
         }
     }
-    double unit = quantise_row(row, count, integers, signal, noise);
+    double unit = weight_step(row, count, bias, layer->scale);
+    quantise_row(row, count, unit, integers, signal, noise);
     for (int e = 0; e < count; e++) {
         input_quantisation(q, index, depthwise ? o : e % layer->ic, &in_scale, &zero_point);
         offset += (int64_t)integers[e] * zero_point;
@@ -231,7 +278,7 @@ static int quantise_layer(struct quantiser *q, int index)
 {
     struct layer *layer = &q->layers[index];
     size_t count = (size_t)(layer->kernel * layer->kernel * layer->ic);
-    double signal = 0.0, noise = 1e-30;
+    double signal = 1e-30, noise = 1e-30;
     if (layer->kernel > AGN_DEV_MAX_KERNEL || layer->oc > AGN_DEV_MAX_CHANNELS ||
         layer->ic > AGN_DEV_MAX_CHANNELS) {
         return agn_fail(AGN_ERR_UNSUPPORTED,
@@ -247,6 +294,11 @@ static int quantise_layer(struct quantiser *q, int index)
     }
     layer->sqnr_db = 10.0 * log10(signal / noise);
     agn_free(row);
+    if (status < 0 && status != AGN_ERR_MEMORY) {
+        char reason[256];
+        snprintf(reason, sizeof(reason), "%s", agn_error_message());
+        return agn_fail(status, "extractor layer %d: %s", index + 1, reason);
+    }
     return status;
 }
 
@@ -269,7 +321,8 @@ static int quantise_dense(struct quantiser *q)
         for (int i = 0; i < count; i++) {
             row[i] = (double)weights[(size_t)c * (size_t)count + (size_t)i] * last->scale / steps;
         }
-        double unit = quantise_row(row, count, integers, &signal, &noise);
+        double unit = weight_step(row, count, (double)bias[c], 1.0 / 256.0);
+        quantise_row(row, count, unit, integers, &signal, &noise);
         for (int i = 0; i < count; i++) {
             sum += integers[i];
         }
@@ -364,6 +417,8 @@ int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *c
     struct quantiser q = {.model = model, .images = images > 0 ? images : STANDARD_IMAGES};
     q.images = q.images > calibration->count ? calibration->count : q.images;
     int status = find_layers(&q);
+    if (status == AGN_OK)
+        status = check_values(model);
     if (status == AGN_OK)
         status = calibrate(&q, calibration);
     for (int i = 0; i < q.layer_count && status == AGN_OK; i++)
