@@ -2,7 +2,7 @@
  * by demo_report.c. */
 #include <string.h>
 
-#include "agilenn/plot.h"
+#include "agilenn/eval.h"
 #include "eval/child.h"
 #include "eval/demo_internal.h"
 
@@ -132,6 +132,17 @@ static int serve_and_run(struct agn__demo *d)
     return status;
 }
 
+static int explain_some(struct agn__demo *d)
+{
+    enum { SHOWN = 4 };
+    char path[AGN__PATH_BYTES];
+    struct agn_explanation explanations[SHOWN];
+    struct agn_explain_config config = {.model = d->model, .data = d->test, .path = path};
+    config.count = d->test->count < SHOWN ? d->test->count : SHOWN;
+    agn__demo_path(d, "explain.png", path);
+    return agn_explain(&config, explanations);
+}
+
 static int draw(struct agn__demo *d)
 {
     char importance[AGN__PATH_BYTES], training[AGN__PATH_BYTES], metrics[AGN__PATH_BYTES];
@@ -141,7 +152,9 @@ static int draw(struct agn__demo *d)
     agn__demo_path(d, "metrics.jsonl", metrics);
     int status = agn_plot_importance(importance, m->map.channels, m->preset.model.local_channels,
                                      m->importance_before, m->importance_after);
-    return status < 0 ? status : agn_plot_training(training, metrics);
+    if (status == AGN_OK)
+        status = agn_plot_training(training, metrics);
+    return status < 0 ? status : explain_some(d);
 }
 
 int agn_demo_run(const struct agn_demo_config *config)

@@ -159,7 +159,8 @@ static void print_report(FILE *stream, const struct agn__demo *d, const struct f
     }
     fprintf(stream,
             "\n## Plots\n\n![Importance per channel before and after joint training](importance.png)\n\n"
-            "![Accuracy and skewness over training](training.png)\n");
+            "![Accuracy and skewness over training](training.png)\n\n"
+            "![Where importance lies in some images](explain.png)\n");
 }
 
 static int write_report(const struct agn__demo *d, const struct figures *f)
@@ -184,10 +185,11 @@ int agn__demo_write(const struct agn__demo *d)
         status = write_summary(d, &figures);
     if (status == AGN_OK) {
         print_table(d->config->text, &figures);
-        fprintf(d->config->text,
-                "\nwritten: %s/{summary.json, report.md, importance.png, training.png, model.agn, "
-                "model.safetensors}\n",
-                d->config->folder);
+        fprintf(
+            d->config->text,
+            "\nwritten: %s/{summary.json, report.md, importance.png, training.png, explain.png, model.agn, "
+            "model.safetensors}\n",
+            d->config->folder);
     }
     return status;
 }
