@@ -69,11 +69,15 @@ static int try_outputs(const struct job *job)
     return status;
 }
 
-/* An interrupted training in OUT is worth more than a slip of the hand. */
-static int spare_interrupted(const struct job *job)
+/* Resuming needs a checkpoint; starting afresh must not cost an interrupted training by a slip of the hand.
+ */
+static int check_checkpoint(const struct job *job)
 {
     struct agn_model *model = NULL;
     struct agn_train_state state;
+    if (job->resume && !agn_file_exists(job->paths[CHECKPOINT]))
+        return agn_fail(AGN_ERR_NOT_FOUND, "there is no checkpoint %s to resume from; start without --resume",
+                        job->paths[CHECKPOINT]);
     if (job->resume || job->force || !agn_file_exists(job->paths[CHECKPOINT]) ||
         agn_model_load(job->paths[CHECKPOINT], &model, &state) < 0)
         return AGN_OK;
@@ -100,7 +104,7 @@ static int prepare(struct job *job)
     if (status >= 0)
         status = try_networks(job);
     if (status >= 0)
-        status = spare_interrupted(job);
+        status = check_checkpoint(job);
     return status < 0 ? status : try_outputs(job);
 }
 

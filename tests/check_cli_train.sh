@@ -1,0 +1,246 @@
+#!/bin/sh
+# train, eval, explain and info as a user meets them, on a data set made here: four classes, each with another
+# bright quarter. One thread: with two, a busy machine makes steps this small many times slower.
+set -eu
+
+bin=${AGN_BIN:?path of agilenn}
+tmp=${AGN_TEST_TMP:?a folder for this test}
+LC_ALL=C
+AGILENN_PRESETS=$tmp/presets
+export LC_ALL AGILENN_PRESETS
+: >"$tmp/out"
+: >"$tmp/err"
+
+die() {
+    echo "FAILED: $*" >&2
+    echo "-- stdout:" >&2
+    tail -n 40 "$tmp/out" >&2
+    echo "-- stderr:" >&2
+    tail -n 40 "$tmp/err" >&2
+    exit 1
+}
+
+# run EXPECTED_EXIT_CODE ARGUMENT...
+run() {
+    expected=$1
+    shift
+    code=0
+    "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
+    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
+}
+
+# refused EXIT_CODE TEXT ARGUMENT...: fails with one line that holds TEXT and makes no folder $tmp/no.
+refused() {
+    expected=$1
+    text=$2
+    shift 2
+    run "$expected" "$@"
+    [ ! -s "$tmp/out" ] || die "$*: stdout should be empty"
+    [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "$*: stderr should be one line"
+    err_has "$text"
+    [ ! -e "$tmp/no" ] || die "$*: left something behind"
+}
+
+out_has() { grep -qF -e "$1" "$tmp/out" || die "stdout lacks '$1'"; }
+err_has() { grep -qF -e "$1" "$tmp/err" || die "stderr lacks '$1'"; }
+is_png() { [ "$(head -c 4 "$1" | tail -c 3)" = PNG ] || die "$1 is no PNG"; }
+no_leftovers() { [ -z "$(find "$1" -name '*.tmp')" ] || die "temporary files are left in $1"; }
+# figure NAME FILE: the number after "NAME": in JSON
+figure() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*\$/\1/p" "$2" | head -n 1; }
+
+# make_idx FOLDER PREFIX COUNT: count images of 12x12 and their labels
+make_idx() {
+    octal=$(printf '\\%03o\\%03o' $(($3 / 256)) $(($3 % 256)))
+    {
+        printf "\\000\\000\\010\\003\\000\\000$octal\\000\\000\\000\\014\\000\\000\\000\\014"
+        awk -v count="$3" 'BEGIN {
+            srand(7)
+            for (i = 0; i < count; i++) {
+                text = ""
+                for (p = 0; p < 144; p++) {
+                    y = int(p / 12); x = p % 12
+                    bright = (int(y / 6) * 2 + int(x / 6)) == i % 4
+                    text = text sprintf("\\%03o", (bright ? 120 : 0) + int(rand() * 100))
+                }
+                print text
+            }
+        }' | while read -r image; do printf "$image"; done
+    } >"$1/$2-images-idx3-ubyte"
+    {
+        printf "\\000\\000\\010\\001\\000\\000$octal"
+        awk -v count="$3" 'BEGIN { for (i = 0; i < count; i++) printf "\\%03o\n", i % 4 }' |
+            while read -r label; do printf "$label"; done
+    } >"$1/$2-labels-idx1-ubyte"
+}
+
+mkdir "$tmp/set" "$tmp/presets"
+make_idx "$tmp/set" train 256
+make_idx "$tmp/set" t10k 64
+cat >"$tmp/presets/tiny.ini" <<END
+[data]
+format = idx
+path = $tmp/set
+height = 12
+width = 12
+channels = 1
+classes = 4
+[model]
+extractor = conv:c4:s2 conv:c8
+reference = conv:c8:s2
+remote = conv:c8:s2
+local_channels = 3
+grid = 2
+[train]
+batch = 16
+[reference]
+epochs = 4
+[joint]
+epochs = 6
+END
+
+# -- data, info: a preset
+run 0 data --preset tiny
+out_has "256 of 12x12x1"
+run 0 data --preset tiny --split test --limit 10 --json
+out_has '"images": 10,'
+refused 2 "--set goes with --preset" data --path x --set data.width=9
+run 0 info --preset tiny
+out_has "6x6x8: channels 0 to 2 stay, 5 are sent"
+out_has "extractor.1"
+run 0 info --preset tiny --set model.local_channels=4 --json
+out_has '"local_channels": 4,'
+# conv 6x6x4: 36*4*9 = 1296; conv 6x6x8: 36*8*36 = 10368
+out_has '"macs": 11664,'
+run 0 info --preset-keys
+out_has "local_channels"
+refused 2 "give one of" info
+refused 2 "give one of" info x --preset tiny
+refused 1 "there are: tiny" info --preset tinny
+
+# -- train: refused before anything is written
+refused 1 "there are: tiny" train --preset tinny --out "$tmp/no"
+refused 1 "no setting 'joint.roh'" train --preset tiny --out "$tmp/no" --set joint.roh=1
+refused 1 "SECTION.KEY=VALUE" train --preset tiny --out "$tmp/no" --set nonsense
+for rho in 0 1 -0.5 1.5 nan x; do
+    refused 1 "joint.rho" train --preset tiny --out "$tmp/no" --set joint.rho=$rho
+done
+for k in 8 9 254; do
+    refused 1 "the extractor makes only 8 channels" train --preset tiny --out "$tmp/no" --set model.local_channels=$k
+done
+refused 1 "model.local_channels" train --preset tiny --out "$tmp/no" --set model.local_channels=0
+refused 1 "joint.method" train --preset tiny --out "$tmp/no" --set joint.method=magic
+refused 1 "block 'cnv:c8'" train --preset tiny --out "$tmp/no" --set model.remote=cnv:c8
+refused 1 "has 4 classes, but the model only 3" train --preset tiny --out "$tmp/no" --set data.classes=3
+refused 1 "$tmp/nowhere" train --preset tiny --out "$tmp/no" --data "$tmp/nowhere"
+refused 1 "12x12" train --preset tiny --out "$tmp/no" --set data.width=16
+refused 2 "--preset NAME is missing" train --out "$tmp/no"
+refused 2 "exclude each other" train --preset tiny --out "$tmp/no" --resume --force
+refused 1 "a file has that name" train --preset tiny --out "$tmp/set/t10k-labels-idx1-ubyte"
+mkdir -p "$tmp/blocked/training.png"
+refused 1 "training.png: it is a folder" train --preset tiny --out "$tmp/blocked"
+[ "$(ls "$tmp/blocked")" = training.png ] || die "a refused training wrote files"
+mkdir "$tmp/empty"
+code=0
+PATH="$tmp/empty" "$bin" train --preset tiny --out "$tmp/no" >"$tmp/out" 2>"$tmp/err" || code=$?
+[ "$code" -eq 1 ] || die "without gnuplot: exit code $code"
+err_has "gnuplot-nox"
+[ ! -e "$tmp/no" ] || die "without gnuplot: left something behind"
+
+# -- train
+dir=$tmp/trained
+run 0 train --preset tiny --out "$dir" --threads 1 --json
+err_has "joint  epoch 6/6"
+err_has "accuracy, fused"
+cp "$tmp/out" "$tmp/train.json"
+cmp -s "$tmp/out" "$dir/train.json" || {
+    # the two differ in nothing but the final line break
+    echo >>"$dir/train.json"
+    cmp -s "$tmp/out" "$dir/train.json" || die "train.json is not what --json prints"
+}
+for file in model.safetensors checkpoint.safetensors metrics.jsonl; do
+    [ -s "$dir/$file" ] || die "$file is missing"
+done
+is_png "$dir/importance.png"
+is_png "$dir/training.png"
+no_leftovers "$dir"
+accuracy=$(figure float_accuracy "$tmp/train.json")
+awk -v a="$accuracy" 'BEGIN { exit !(a >= 0.9 && a <= 1) }' || die "accuracy $accuracy: four quarters are easily told apart"
+grep -q '"phase": "joint", .*"images": 2560,.*"skewness"' "$dir/metrics.jsonl" || die "metrics.jsonl ends early"
+
+# -- eval agrees with train
+run 0 eval --model "$dir/model.safetensors" --json --threads 1
+cp "$tmp/out" "$tmp/eval.json"
+for name in float_accuracy local_only_accuracy reference_valid skewness_mean disorder_rate alpha; do
+    a=$(figure $name "$tmp/train.json")
+    b=$(figure $name "$tmp/eval.json")
+    [ -n "$a" ] && [ "$a" = "$b" ] || die "$name: train says '$a', eval '$b'"
+done
+run 0 eval --model "$dir/checkpoint.safetensors" --split train --limit 20
+out_has "test images                  20"
+refused 1 "$tmp/nowhere" eval --model "$tmp/nowhere"
+refused 1 "$tmp/nowhere" eval --model "$dir/model.safetensors" --data "$tmp/nowhere"
+refused 1 "labels-idx1" eval --model "$tmp/set/t10k-labels-idx1-ubyte"
+
+# -- explain
+run 0 explain --model "$dir/model.safetensors" --images 0,5,63 --points 4 -o "$tmp/it's \$(x) a.png" --json
+is_png "$tmp/it's \$(x) a.png"
+out_has '"image": 63,'
+[ "$(grep -c '"label":' "$tmp/out")" -eq 3 ] || die "explain: not three images"
+run 0 explain --model "$dir/model.safetensors" --count 2 --method gradient-x-input -o "$tmp/b.png"
+out_has "wrote $tmp/b.png"
+refused 1 "there is no image 64" explain --model "$dir/model.safetensors" --images 64 -o "$tmp/no"
+refused 1 "trapezoidal rule" explain --model "$dir/model.safetensors" --points 1 -o "$tmp/no"
+refused 1 "cannot write" explain --model "$dir/model.safetensors" -o "$tmp/nowhere/a.png"
+for images in "," "1," "1,,2" x -1 1x " 1" 99999999999999999999; do
+    refused 2 "expected numbers with commas" explain --model "$dir/model.safetensors" --images "$images" -o "$tmp/no"
+done
+
+# -- info: by content, not by name
+cp "$dir/model.safetensors" "$tmp/model.agn"
+run 0 info "$tmp/model.agn"
+out_has "trained model, preset tiny"
+out_has "centroids"
+run 0 info "$dir/model.safetensors" --json
+out_has '"kind": "model",'
+run 0 export "$dir/model.safetensors" --output "$tmp/device.safetensors"
+run 0 info "$tmp/device.safetensors"
+out_has "device model, version 1"
+out_has "6x6x8"
+run 0 info "$tmp/device.safetensors" --json
+out_has '"kind": "device",'
+head -c 200 "$tmp/device.safetensors" >"$tmp/cut"
+refused 1 "$tmp/cut" info "$tmp/cut"
+head -c 300 "$dir/model.safetensors" >"$tmp/cut"
+refused 1 "$tmp/cut" info "$tmp/cut"
+: >"$tmp/cut"
+refused 1 "is no model" info "$tmp/cut"
+refused 1 "is no model" info "$tmp/set/train-images-idx3-ubyte"
+refused 1 "cannot open" info "$tmp/nowhere"
+refused 1 "$tmp/set" info "$tmp/set"
+
+# -- Ctrl-C, then --resume: the same model as without the interruption
+set -- train --preset tiny --set reference.epochs=300 --set joint.epochs=4 --threads 1 --no-plots
+run 0 "$@" --out "$tmp/whole"
+out_has "metrics.jsonl"
+[ ! -e "$tmp/whole/training.png" ] || die "--no-plots drew a plot"
+"$bin" "$@" --out "$tmp/stopped" >"$tmp/out" 2>"$tmp/err" &
+child=$!
+tries=0
+while [ ! -s "$tmp/stopped/metrics.jsonl" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 600 ] && kill -0 "$child" 2>/dev/null || die "no metrics after $tries tries"
+    sleep 0.05
+done
+kill -INT "$child"
+code=0
+wait "$child" || code=$?
+[ "$code" -eq 130 ] || die "Ctrl-C: exit code $code, expected 130"
+err_has "the same command with --resume continues from $tmp/stopped/checkpoint.safetensors"
+[ ! -e "$tmp/stopped/model.safetensors" ] || die "an interrupted training left a model"
+no_leftovers "$tmp/stopped"
+refused 1 "--resume continues it, --force starts afresh" "$@" --out "$tmp/stopped"
+refused 1 "other settings" "$@" --out "$tmp/stopped" --resume --seed 5
+run 0 "$@" --out "$tmp/stopped" --resume
+cmp "$tmp/whole/model.safetensors" "$tmp/stopped/model.safetensors" || die "the resumed training made another model"
+refused 1 "there is no checkpoint $tmp/no/" "$@" --out "$tmp/no" --resume
+echo "training commands: all as expected"
