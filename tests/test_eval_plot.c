@@ -1,0 +1,214 @@
+/* Plots: whole PNGs or nothing, whatever metrics, names and figures come in. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agilenn/plot.h"
+#include "temp_folder.h"
+
+static char folder[512], picture[600], metrics[600];
+
+static int make_folder(void **state)
+{
+    if (temp_folder_setup(state) != 0)
+        return -1;
+    (void)snprintf(folder, sizeof folder, "%s", temp_folder());
+    (void)snprintf(picture, sizeof picture, "%s/a 'quoted' $(name) `x`;.png", folder);
+    (void)snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", folder);
+    return agn_plot_available() == AGN_OK ? 0 : -1;
+}
+
+/* Width and height of the PNG at `picture`, which is then deleted. */
+static void assert_picture(unsigned width, unsigned height)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    assert_int_equal(agn_file_read(picture, 1 << 24, &bytes, &size), AGN_OK);
+    assert_true(size > 100);
+    assert_memory_equal(bytes, "\x89PNG\r\n\x1a\n", 8);
+    assert_memory_equal(bytes + size - 8, "IEND\xae\x42\x60\x82", 8);
+    assert_int_equal(bytes[18] << 8 | bytes[19], width);
+    assert_int_equal(bytes[22] << 8 | bytes[23], height);
+    agn_free(bytes);
+    assert_int_equal(remove(picture), 0);
+}
+
+static void write_metrics(const char *text)
+{
+    assert_int_equal(agn_file_write(metrics, text, strlen(text)), AGN_OK);
+}
+
+#define REFERENCE_LINE(images)                                                                               \
+    "{\"phase\": \"reference\", \"images\": " #images ", \"accuracy\": 0.5, \"loss\": 1.5}\n"
+#define JOINT_LINE(images)                                                                                   \
+    "{\"phase\": \"joint\", \"images\": " #images ", \"accuracy\": 0.5, \"loss\": 1, \"skewness\": 0.5, "    \
+    "\"reference_valid\": 0.9, \"disorder_rate\": 0.1}\n"
+
+static void importance_is_drawn(void **state)
+{
+    (void)state;
+    float before[255], after[255];
+    for (int c = 0; c < 255; c++) {
+        before[c] = 1.0F / 255.0F;
+        after[c] = c == 0 ? 1.0F : 0.0F;
+    }
+    static const int channels[] = {1, 2, 24, 60, 255};
+    for (size_t i = 0; i < AGN_COUNT_OF(channels); i++) {
+        assert_int_equal(agn_plot_importance(picture, channels[i], 1, before, after), AGN_OK);
+        assert_picture(1000, 480);
+    }
+    memset(after, 0, sizeof after);
+    assert_int_equal(agn_plot_importance(picture, 24, 24, after, after), AGN_OK);
+    assert_picture(1000, 480);
+}
+
+static void same_input_gives_same_picture(void **state)
+{
+    (void)state;
+    const float before[4] = {0.25F, 0.25F, 0.25F, 0.25F}, after[4] = {0.7F, 0.1F, 0.1F, 0.1F};
+    uint8_t *bytes[2] = {NULL, NULL};
+    size_t size[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(agn_plot_importance(picture, 4, 1, before, after), AGN_OK);
+        assert_int_equal(agn_file_read(picture, 1 << 24, &bytes[i], &size[i]), AGN_OK);
+    }
+    assert_int_equal(size[0], size[1]);
+    assert_memory_equal(bytes[0], bytes[1], size[0]);
+    agn_free(bytes[0]);
+    agn_free(bytes[1]);
+    assert_int_equal(remove(picture), 0);
+}
+
+static void what_is_no_number_is_refused(void **state)
+{
+    (void)state;
+    const float good[2] = {0.5F, 0.5F}, bad[2] = {0.5F, NAN};
+    assert_int_equal(agn_plot_importance(picture, 2, 1, good, bad), AGN_ERR_NUMERIC);
+    assert_int_equal(agn_plot_importance(picture, 2, 3, good, good), AGN_ERR_ARG);
+    assert_int_equal(agn_plot_importance(picture, 0, 0, good, good), AGN_ERR_ARG);
+    assert_false(agn_file_exists(picture));
+}
+
+static void training_is_drawn(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        REFERENCE_LINE(1000), /* one point */
+        JOINT_LINE(1000) JOINT_LINE(2000),
+        REFERENCE_LINE(1000) REFERENCE_LINE(2000) JOINT_LINE(3000) JOINT_LINE(4000),
+        REFERENCE_LINE(1000) JOINT_LINE(2000) JOINT_LINE(3000) JOINT_LINE(2000), /* resumed */
+        REFERENCE_LINE(1000) "{\"phase\": \"refer",                              /* killed in a line */
+        REFERENCE_LINE(0),
+    };
+    for (size_t i = 0; i < AGN_COUNT_OF(good); i++) {
+        write_metrics(good[i]);
+        if (agn_plot_training(picture, metrics) < 0)
+            fail_msg("metrics %zu: %s", i, agn_error_message());
+        assert_picture(1000, 640);
+    }
+}
+
+static void damaged_metrics_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *complaint;
+    } bad[] = {
+        {"", "no figures"},
+        {"\n", "line 1"},
+        {"no json\n", "line 1"},
+        {"[1, 2]\n", "'phase'"},
+        {REFERENCE_LINE(1) "{\"phase\": \"other\", \"images\": 2, \"accuracy\": 1, \"loss\": 1}\n", "line 2"},
+        {REFERENCE_LINE(1) "{\"phase\": \"joint\", \"images\": 2, \"accuracy\": \"x\", \"loss\": 1}\n",
+         "line 2"},
+        {"{\"phase\": \"joint\", \"accuracy\": 1, \"loss\": 1}\n", "'images'"},
+        {"{\"phase\": \"joint\", \"images\": -5, \"accuracy\": 1, \"loss\": 1}\n", "'images'"},
+        {"{\"phase\": \"joint\", \"images\": 1e999, \"accuracy\": 1, \"loss\": 1}\n", "line 1"},
+        {"{\"phase\": 5, \"images\": 1, \"accuracy\": 1, \"loss\": 1}\n", "'phase'"},
+        {"\xff\xfe\n", "line 1"},
+    };
+    assert_int_equal(agn_file_write(picture, "old", 3), AGN_OK);
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
+        write_metrics(bad[i].text);
+        assert_int_equal(agn_plot_training(picture, metrics), AGN_ERR_FORMAT);
+        if (!strstr(agn_error_message(), bad[i].complaint) || !strstr(agn_error_message(), "metrics.jsonl"))
+            fail_msg("metrics %zu: %s", i, agn_error_message());
+    }
+    assert_int_equal(remove(metrics), 0);
+    assert_int_equal(agn_plot_training(picture, metrics), AGN_ERR_NOT_FOUND);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    assert_int_equal(agn_file_read(picture, 100, &bytes, &size), AGN_OK);
+    assert_int_equal(size, 3); /* the old file is still there */
+    agn_free(bytes);
+    assert_int_equal(remove(picture), 0);
+}
+
+static void explanations_are_drawn(void **state)
+{
+    (void)state;
+    static uint8_t pixels[40 * 20 * 3];
+    float heat[6] = {0.0F, 1.0F, 2.0F, 3.0F, 0.5F, 0.0F}, nothing[6] = {0},
+          importance[3] = {0.5F, 0.3F, 0.2F};
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)i;
+    const struct agn_plot_explained images[3] = {
+        {"it's `id` $(x) \\ @a\n\x01", pixels, 40, 20, 3, heat, 2, 3, importance, 0.8},
+        {"\xff\xc3(\xe2\x82 half a character \xe2\x82\xac", pixels, 10, 30, 1, heat, 6, 1, importance, 0.8},
+        {"", pixels, 8, 8, 1, nothing, 1, 1, importance, 0.8},
+    };
+    assert_int_equal(agn_plot_explanation(picture, images, 3, 3, 1), AGN_OK);
+    assert_picture(1040, 34 + 3 * 216 + 56);
+    heat[4] = INFINITY;
+    assert_int_equal(agn_plot_explanation(picture, images, 1, 3, 1), AGN_ERR_NUMERIC);
+    assert_int_equal(agn_plot_explanation(picture, images, 0, 3, 1), AGN_ERR_ARG);
+    assert_int_equal(agn_plot_explanation(picture, images, AGN_PLOT_MAX_ROWS + 1, 3, 1), AGN_ERR_ARG);
+    assert_false(agn_file_exists(picture));
+}
+
+static void missing_gnuplot_names_its_package(void **state)
+{
+    (void)state;
+    const float shares[2] = {0.5F, 0.5F};
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s", getenv("PATH"));
+    assert_int_equal(setenv("PATH", folder, 1), 0);
+    int available = agn_plot_available(), drawn = agn_plot_importance(picture, 2, 1, shares, shares);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    assert_int_equal(available, AGN_ERR_NOT_FOUND);
+    assert_int_equal(drawn, AGN_ERR_NOT_FOUND);
+    assert_non_null(strstr(agn_error_message(), "gnuplot-nox"));
+    assert_false(agn_file_exists(picture));
+}
+
+static void unwritable_path_is_an_error(void **state)
+{
+    (void)state;
+    const float shares[2] = {0.5F, 0.5F};
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/nowhere/a.png", folder);
+    assert_int_equal(agn_plot_importance(path, 2, 1, shares, shares), AGN_ERR_IO);
+    assert_non_null(strstr(agn_error_message(), path));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(importance_is_drawn),
+        cmocka_unit_test(same_input_gives_same_picture),
+        cmocka_unit_test(what_is_no_number_is_refused),
+        cmocka_unit_test(training_is_drawn),
+        cmocka_unit_test(damaged_metrics_are_refused),
+        cmocka_unit_test(explanations_are_drawn),
+        cmocka_unit_test(missing_gnuplot_names_its_package),
+        cmocka_unit_test(unwritable_path_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, make_folder, temp_folder_teardown);
+}
