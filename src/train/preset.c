@@ -94,16 +94,45 @@ static void *field(struct agn_preset *preset, const struct key *key)
     return (char *)preset + key->offset;
 }
 
+/* Longest word of a text: an INI line has room for so much after its key. */
+enum { MOST_WORD = 160 };
+
+/* Texts must survive being written as INI and read again. */
+static int check_text(const struct key *key, const char *value)
+{
+    size_t word = 0;
+    if (strlen(value) >= key->size) {
+        return agn_fail(AGN_ERR_RANGE, "%s.%s: the value has more than %zu characters", key->section,
+                        key->name, key->size - 1);
+    }
+    for (const char *at = value; *at != '\0'; at++) {
+        bool blank = *at == ' ', edge = at == value || at[1] == '\0' || at[1] == ' ';
+        word = blank ? 0 : word + 1;
+        if ((unsigned char)*at < ' ' || *at == 0x7F || (blank && edge) ||
+            (word == 1 && (*at == ';' || *at == '#'))) {
+            return agn_fail(
+                AGN_ERR_RANGE,
+                "%s.%s = '%.100s': no control characters, no word that begins with ';' or '#', and blanks "
+                "only one by one between words",
+                key->section, key->name, value);
+        }
+        if (word > MOST_WORD) {
+            return agn_fail(AGN_ERR_RANGE, "%s.%s: a word has more than %d characters; shorten it",
+                            key->section, key->name, MOST_WORD);
+        }
+    }
+    return AGN_OK;
+}
+
 static int set_value(struct agn_preset *preset, const struct key *key, const char *value)
 {
     char *end = NULL;
     if (key->type == TEXT) {
-        if (strlen(value) >= key->size) {
-            return agn_fail(AGN_ERR_RANGE, "%s.%s: the value has more than %zu characters", key->section,
-                            key->name, key->size - 1);
+        int status = check_text(key, value);
+        if (status == AGN_OK) {
+            strcpy(field(preset, key), value);
         }
-        strcpy(field(preset, key), value);
-        return AGN_OK;
+        return status;
     }
     double number = strtod(value, &end);
     bool whole = key->type == WHOLE;
@@ -120,15 +149,17 @@ static int set_value(struct agn_preset *preset, const struct key *key, const cha
     return AGN_OK;
 }
 
-static int set_named(struct agn_preset *preset, const char *section, const char *name, const char *value)
+/* NULL and a message when there is none of that name. */
+static const struct key *find_key(const char *section, const char *name)
 {
     for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
         if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0) {
-            return set_value(preset, &keys[i], value);
+            return &keys[i];
         }
     }
-    return agn_fail(AGN_ERR_ARG, "there is no setting '%s.%s'; `agilenn info --preset-keys` lists all",
-                    section, name);
+    agn_fail(AGN_ERR_ARG, "there is no setting '%s.%s'; `agilenn info --preset-keys` lists all", section,
+             name);
+    return NULL;
 }
 
 void agn_preset_defaults(struct agn_preset *preset)
@@ -149,27 +180,51 @@ int agn_preset_set(struct agn_preset *preset, const char *assignment)
     }
     snprintf(section, sizeof(section), "%.*s", (int)(dot - assignment), assignment);
     snprintf(name, sizeof(name), "%.*s", (int)(equals - dot - 1), dot + 1);
-    return set_named(preset, section, name, equals + 1);
+    const struct key *key = find_key(section, name);
+    return key == NULL ? AGN_ERR_ARG : set_value(preset, key, equals + 1);
 }
 
 /* ---- INI ------------------------------------------------------------------------- */
 
 struct reading {
     struct agn_preset *preset;
-    int status;
+    const struct key *last;
+    int status; /* of the first entry that fails: the parser goes on after it */
 };
+
+/* The parser hands over each line of a value by itself, those after the first under the same name. */
+static int append_line(struct reading *reading, const struct key *key, const char *line)
+{
+    char joined[AGN_PRESET_TEXT_BYTES + 256];
+    if (key->type != TEXT) {
+        return agn_fail(AGN_ERR_ARG, "%s.%s is given twice", key->section, key->name);
+    }
+    snprintf(joined, sizeof(joined), "%s %s", (const char *)field(reading->preset, key), line);
+    return set_value(reading->preset, key, joined);
+}
 
 static int on_entry(void *user, const char *section, const char *name, const char *value)
 {
     struct reading *reading = user;
-    reading->status = set_named(reading->preset, section, name, value);
+    if (reading->status < 0) {
+        return 0;
+    }
+    const struct key *key = find_key(section, name);
+    if (key == NULL) {
+        reading->status = AGN_ERR_ARG;
+    } else if (key == reading->last) {
+        reading->status = append_line(reading, key, value);
+    } else {
+        reading->status = set_value(reading->preset, key, value);
+    }
+    reading->last = key;
     return reading->status == AGN_OK;
 }
 
 int agn_preset_parse(const char *text, struct agn_preset *preset)
 {
     struct agn_preset copy = *preset;
-    struct reading reading = {&copy, AGN_OK};
+    struct reading reading = {&copy, NULL, AGN_OK};
     int line = ini_parse_string(text, on_entry, &reading);
     if (reading.status < 0) {
         return reading.status;
@@ -181,33 +236,75 @@ int agn_preset_parse(const char *text, struct agn_preset *preset)
     return AGN_OK;
 }
 
-int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap)
+/* Breaks lines between words: the parser's lines are short. */
+static void print_text(FILE *stream, const char *text)
 {
-    struct agn_preset copy = *preset;
-    size_t at = 0;
+    size_t width = 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        width++;
+        if (*at == ' ' && width + strcspn(at + 1, " ") > MOST_WORD) {
+            fputs("\n   ", stream);
+            width = 0;
+        }
+        fputc(*at, stream);
+    }
+}
+
+/* The fewest digits that give the same number when read. */
+static void print_real(FILE *stream, double value)
+{
+    char text[32];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    fputs(text, stream);
+}
+
+static void print_preset(const struct agn_preset *preset, FILE *stream)
+{
     const char *section = "";
     for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
         const struct key *key = &keys[i];
-        int n = 0;
+        const void *value = (const char *)preset + key->offset;
         if (strcmp(section, key->section) != 0) {
-            n = snprintf(text + at, cap - at, "%s[%s]\n", i == 0 ? "" : "\n", key->section);
+            fprintf(stream, "%s[%s]\n", i == 0 ? "" : "\n", key->section);
             section = key->section;
-            at += (size_t)n < cap - at ? (size_t)n : cap - at;
         }
-        const void *value = field(&copy, key);
+        fprintf(stream, "%s = ", key->name);
         if (key->type == TEXT) {
-            n = snprintf(text + at, cap - at, "%s = %s\n", key->name, (const char *)value);
+            print_text(stream, value);
         } else if (key->type == WHOLE) {
-            n = snprintf(text + at, cap - at, "%s = %d\n", key->name, *(const int *)value);
+            fprintf(stream, "%d", *(const int *)value);
         } else {
-            n = snprintf(text + at, cap - at, "%s = %.9g\n", key->name, *(const double *)value);
+            print_real(stream, *(const double *)value);
         }
-        if (n < 0 || (size_t)n >= cap - at) {
-            return agn_fail(AGN_ERR_SPACE, "a preset needs more than %zu bytes", cap);
-        }
-        at += (size_t)n;
+        fputc('\n', stream);
     }
-    return (int)at;
+}
+
+int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap)
+{
+    char *printed = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&printed, &length);
+    if (stream == NULL) {
+        return agn_fail(AGN_ERR_MEMORY, "cannot write the preset: out of memory");
+    }
+    print_preset(preset, stream);
+    if (fclose(stream) != 0) {
+        free(printed);
+        return agn_fail(AGN_ERR_MEMORY, "cannot write the preset: out of memory");
+    }
+    int status = length < cap ? (int)length
+                              : agn_fail(AGN_ERR_SPACE, "a preset needs %zu bytes, not %zu", length + 1, cap);
+    if (status >= 0) {
+        memcpy(text, printed, length + 1);
+    }
+    free(printed);
+    return status;
 }
 
 void agn_preset_print_keys(FILE *stream)
