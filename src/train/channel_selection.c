@@ -107,20 +107,51 @@ static int permute_param(struct agn_params *params, const char *operator_name, c
     return input_side ? permute(values, order, out, in, area) : permute(values, order, 1, out, in * area);
 }
 
-static int permute_extractor(struct agn_model *model, const int *order)
+/* The BN at the extractor's end and the convolution before it. */
+static const struct agn_op_spec *last_batchnorm(const struct agn_model *model)
 {
-    const struct agn_graph *graph = &model->extractor;
-    const struct agn_op_spec *bn = &graph->ops[graph->count - 1];
-    const struct agn_op_spec *conv = bn->type == AGN_OP_BATCHNORM ? &graph->ops[bn->src[0]] : bn;
-    static const char *const suffixes[] = {"gamma", "beta", "mean", "var"};
-    if (bn->type != AGN_OP_BATCHNORM || conv->type != AGN_OP_CONV || conv->depthwise) {
+    return &model->extractor.ops[model->extractor.count - 1];
+}
+
+static const struct agn_op_spec *last_convolution(const struct agn_model *model)
+{
+    return &model->extractor.ops[last_batchnorm(model)->src[0]];
+}
+
+static bool reads_features(const struct agn_op_spec *op)
+{
+    return op->src[0] == 0 || op->src[1] == 0;
+}
+
+int agn__check_channel_order(const struct agn_model *model)
+{
+    const struct agn_op_spec *bn = last_batchnorm(model);
+    bool ends_well = bn->type == AGN_OP_BATCHNORM && last_convolution(model)->type == AGN_OP_CONV &&
+                     !last_convolution(model)->depthwise;
+    if (!ends_well) {
         return agn_fail(AGN_ERR_UNSUPPORTED,
                         "model.extractor must end with a full convolution, so that its channels "
                         "can be reordered");
     }
-    int status = permute_param(model->extractor_params, conv->name, "weight", order, false);
+    for (int i = 1; i < model->reference.count; i++) {
+        const struct agn_op_spec *op = &model->reference.ops[i];
+        if (reads_features(op) && (op->type != AGN_OP_CONV || op->depthwise)) {
+            return agn_fail(AGN_ERR_UNSUPPORTED,
+                            "model.reference must start with a full convolution, so that the "
+                            "extractor's channels can be reordered");
+        }
+    }
+    return AGN_OK;
+}
+
+static int permute_extractor(struct agn_model *model, const int *order)
+{
+    static const char *const suffixes[] = {"gamma", "beta", "mean", "var"};
+    int status =
+        permute_param(model->extractor_params, last_convolution(model)->name, "weight", order, false);
     for (size_t i = 0; i < AGN_COUNT_OF(suffixes) && status == AGN_OK; i++) {
-        status = permute_param(model->extractor_params, bn->name, suffixes[i], order, false);
+        status =
+            permute_param(model->extractor_params, last_batchnorm(model)->name, suffixes[i], order, false);
     }
     model->extractor_params->version++;
     return status;
@@ -131,15 +162,8 @@ static int permute_reference(struct agn_model *model, const int *order)
     const struct agn_graph *graph = &model->reference;
     int status = AGN_OK;
     for (int i = 1; i < graph->count && status == AGN_OK; i++) {
-        const struct agn_op_spec *op = &graph->ops[i];
-        bool reads_input = op->src[0] == 0 || op->src[1] == 0;
-        if (reads_input && (op->type != AGN_OP_CONV || op->depthwise)) {
-            return agn_fail(AGN_ERR_UNSUPPORTED,
-                            "model.reference must start with a full convolution, so that the "
-                            "extractor's channels can be reordered");
-        }
-        if (reads_input) {
-            status = permute_param(model->reference_params, op->name, "weight", order, true);
+        if (reads_features(&graph->ops[i])) {
+            status = permute_param(model->reference_params, graph->ops[i].name, "weight", order, true);
         }
     }
     model->reference_params->version++;
@@ -185,7 +209,10 @@ int agn__select_channels(struct agn_model *model, const struct agn_dataset *data
     for (int c = 0; c < channels; c++) {
         ranks[c].channel = c;
     }
-    int status = rank_channels(model, data, ranks);
+    int status = agn__check_channel_order(model);
+    if (status == AGN_OK) {
+        status = rank_channels(model, data, ranks);
+    }
     if (status < 0) {
         return status;
     }

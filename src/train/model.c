@@ -4,6 +4,8 @@
 
 #include "train/train_internal.h"
 
+enum { MOST_WEIGHTS = 1 << 28 };
+
 /* ---- networks -------------------------------------------------------------------- */
 
 /* A described network, global average pooling if it lacks it, and a dense layer. */
@@ -65,6 +67,34 @@ static int build_graphs(struct agn_model *model)
     return op < 0 ? op : AGN_OK;
 }
 
+/* Values of all convolutions and dense layers. */
+static double count_weights(const struct agn_graph *graph)
+{
+    double sum = 0.0;
+    for (int i = 1; i < graph->count; i++) {
+        const struct agn_op_spec *op = &graph->ops[i];
+        struct agn_shape in = graph->ops[op->src[0]].shape;
+        double channels = (double)in.channels;
+        if (op->type == AGN_OP_CONV) {
+            sum += (double)op->kernel * op->kernel * channels * (op->depthwise ? 1.0 : (double)op->oc);
+        } else if (op->type == AGN_OP_DENSE) {
+            sum += (double)op->oc * in.height * in.width * channels;
+        }
+    }
+    return sum;
+}
+
+static int check_size(const struct agn_model *model, size_t most_floats)
+{
+    double weights = count_weights(&model->extractor) + count_weights(&model->local) +
+                     count_weights(&model->remote) + count_weights(&model->reference);
+    if (weights > (double)most_floats) {
+        return agn_fail(AGN_ERR_RANGE, "the networks have %.0f weights; at most %zu are possible here",
+                        weights, most_floats);
+    }
+    return AGN_OK;
+}
+
 static int make_params(struct agn_model *model)
 {
     uint64_t seed = (uint64_t)model->preset.train.seed * 4;
@@ -78,7 +108,7 @@ static int make_params(struct agn_model *model)
     return status;
 }
 
-int agn__model_allocate(const struct agn_preset *preset, struct agn_model **result)
+int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, struct agn_model **result)
 {
     struct agn_model *model = agn_alloc(1, sizeof(*model));
     if (model == NULL) {
@@ -91,6 +121,8 @@ int agn__model_allocate(const struct agn_preset *preset, struct agn_model **resu
     int status = agn_preset_check(preset);
     if (status == AGN_OK)
         status = build_graphs(model);
+    if (status == AGN_OK)
+        status = check_size(model, most_floats);
     if (status == AGN_OK)
         status = make_params(model);
     if (status == AGN_OK) {
@@ -154,7 +186,7 @@ int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *
                      struct agn_model **result)
 {
     struct agn_model *model = NULL;
-    int status = agn__model_allocate(preset, &model);
+    int status = agn__model_allocate(preset, MOST_WEIGHTS, &model);
     if (status == AGN_OK) {
         status = take_from_data(model, data);
     }
@@ -181,6 +213,33 @@ void agn_model_free(struct agn_model *model)
     agn_params_free(model->reference_params);
     agn_free(model->fill);
     agn_free(model);
+}
+
+static int check_params(const struct agn_params *params)
+{
+    for (int p = 0; p < params->count; p++) {
+        const struct agn_param *param = &params->list[p];
+        for (size_t i = 0; i < param->count; i++) {
+            if (!isfinite(params->value[param->offset + i])) {
+                return agn_fail(AGN_ERR_NUMERIC, "'%s' holds a value that is not finite", param->name);
+            }
+        }
+    }
+    return AGN_OK;
+}
+
+int agn__model_check_finite(const struct agn_model *model)
+{
+    int status = check_params(model->extractor_params);
+    if (status == AGN_OK)
+        status = check_params(model->local_params);
+    if (status == AGN_OK)
+        status = check_params(model->remote_params);
+    if (status == AGN_OK)
+        status = check_params(model->reference_params);
+    if (status == AGN_OK && !isfinite(model->alpha_weight))
+        status = agn_fail(AGN_ERR_NUMERIC, "the weight of alpha is not finite");
+    return status;
 }
 
 double agn_model_alpha(const struct agn_model *model)

@@ -1,4 +1,5 @@
 /* model.safetensors and checkpoints: tensors, and everything else as JSON in the metadata. */
+#include <math.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -65,6 +66,12 @@ static int load_extras(const struct agn_tensor_file *file, const struct extra ex
                             extras[i].name, extras[i].count);
         }
         memcpy(extras[i].values, view->data, view->size_bytes);
+        for (int v = 0; v < extras[i].count; v++) {
+            if (!isfinite(extras[i].values[v])) {
+                return agn_fail(AGN_ERR_FORMAT, "tensor '%s' holds a value that is not finite",
+                                extras[i].name);
+            }
+        }
     }
     return AGN_OK;
 }
@@ -185,12 +192,16 @@ static int read_class_names(const struct agn_tensor_file *file, struct agn_model
     }
     for (int i = 0; i < model->classes && status == AGN_OK; i++) {
         const char *name = json_string_value(json_array_get(list, (size_t)i));
-        size_t length = name == NULL ? 0 : strlen(name) + 1;
-        model->class_names[i] = agn_alloc(length + 1, 1);
+        if (name == NULL) {
+            status = agn_fail(AGN_ERR_FORMAT, "metadata 'classes': name %d is not a string", i);
+            continue;
+        }
+        size_t size = strlen(name) + 1;
+        model->class_names[i] = agn_alloc(size, 1);
         if (model->class_names[i] == NULL) {
             status = AGN_ERR_MEMORY;
-        } else if (name != NULL) {
-            memcpy(model->class_names[i], name, length);
+        } else {
+            memcpy(model->class_names[i], name, size);
         }
     }
     json_decref(list);
@@ -211,7 +222,8 @@ static int read_state(const struct agn_tensor_file *file, struct agn_train_state
                            : json_unpack(json, "{s:i, s:I, s:F, s:I}", "phase", &phase, "step", &step,
                                          "seconds", &state->seconds, "images", &images);
     json_decref(json);
-    if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0) {
+    if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0 ||
+        !(state->seconds >= 0.0)) {
         return agn_fail(AGN_ERR_FORMAT, "metadata 'training_state' is damaged: %.100s", text);
     }
     state->phase = (enum agn_phase)phase;
@@ -255,8 +267,10 @@ static int load_values(struct agn_model *model, const struct agn_tensor_file *fi
         model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
     }
     for (int level = 1; level < AGN_LEVELS; level++) {
-        if (!(model->centroids[level] >= model->centroids[level - 1]) || model->centroids[0] != 0.0F) {
-            return agn_fail(AGN_ERR_FORMAT, "tensor 'quantiser.centroids' does not ascend from 0");
+        if (model->centroids[level] < model->centroids[level - 1] || model->centroids[0] != 0.0F ||
+            model->centroids[level] > 6.0F) {
+            return agn_fail(AGN_ERR_FORMAT,
+                            "tensor 'quantiser.centroids' does not ascend from 0 to at most 6");
         }
     }
     return AGN_OK;
@@ -267,9 +281,13 @@ static int model_from_file(const struct agn_tensor_file *file, struct agn_model 
 {
     struct agn_preset preset;
     struct agn_model *model = NULL;
+    size_t floats = 0; /* no network can have more weights than the file has values */
+    for (int i = 0; i < file->count; i++) {
+        floats += file->tensors[i].size_bytes / sizeof(float);
+    }
     int status = read_preset(file, &preset);
     if (status == AGN_OK)
-        status = agn__model_allocate(&preset, &model);
+        status = agn__model_allocate(&preset, floats, &model);
     if (status == AGN_OK)
         status = read_class_names(file, model);
     if (status == AGN_OK)
@@ -278,6 +296,8 @@ static int model_from_file(const struct agn_tensor_file *file, struct agn_model 
         status = load_params(model, file, agn_tensor_file_metadata(file, "training_state") != NULL);
     if (status == AGN_OK)
         status = load_values(model, file);
+    if (status == AGN_OK)
+        status = agn__model_check_finite(model);
     if (status < 0) {
         agn_model_free(model);
         return status;

@@ -87,9 +87,23 @@ static void write_metrics(struct loop *loop, double rate)
     memset(&loop->recent, 0, sizeof(loop->recent));
 }
 
-static int save_checkpoint(struct agn__trainer *t)
+static int diverged(const struct loop *loop, const char *how)
 {
+    return agn_fail(AGN_ERR_NUMERIC,
+                    "%s training diverged by step %lld: %s; try a lower learning rate (now %.3g)",
+                    loop->plan->name, (long long)loop->trainer->state.step, how, loop->plan->rate);
+}
+
+/* A network that has diverged may have a finite loss: ReLU6 turns what is not a number into 0. */
+static int save_checkpoint(struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
     t->last_checkpoint_s = agn_now_s();
+    if (agn__model_check_finite(t->model) < 0) {
+        char how[256];
+        snprintf(how, sizeof(how), "%s", agn_error_message());
+        return diverged(loop, how);
+    }
     return t->config->checkpoint == NULL ? AGN_OK
                                          : agn_model_save(t->model, t->config->checkpoint, &t->state);
 }
@@ -107,15 +121,16 @@ static int start_loader(struct loop *loop)
     return status < 0 ? status : AGN_OK;
 }
 
-static int interrupted(struct agn__trainer *t)
+static int interrupted(struct loop *loop)
 {
-    int status = save_checkpoint(t);
+    const struct agn__trainer *t = loop->trainer;
+    int status = save_checkpoint(loop);
     if (status < 0) {
         return status;
     }
-    return agn_fail(AGN_ERR_INTERRUPTED, "training was interrupted%s%s%s",
+    return agn_fail(AGN_ERR_INTERRUPTED, "training was interrupted%s%s",
                     t->config->checkpoint == NULL ? "" : "; --resume continues from ",
-                    t->config->checkpoint == NULL ? "" : t->config->checkpoint, "");
+                    t->config->checkpoint == NULL ? "" : t->config->checkpoint);
 }
 
 static int one_step(struct loop *loop)
@@ -136,11 +151,7 @@ static int one_step(struct loop *loop)
         return status;
     }
     if (!isfinite(tally.loss)) {
-        return agn_fail(
-            AGN_ERR_NUMERIC,
-            "%s training diverged at step %lld: the loss is not finite; try a lower learning rate "
-            "(now %.3g)",
-            loop->plan->name, (long long)t->state.step + 1, loop->plan->rate);
+        return diverged(loop, "the loss is not finite");
     }
     t->state.step++;
     t->state.images += batch.count;
@@ -157,7 +168,7 @@ static int end_epoch(struct loop *loop)
 {
     report(loop, true);
     memset(&loop->epoch, 0, sizeof(loop->epoch));
-    int status = save_checkpoint(loop->trainer);
+    int status = save_checkpoint(loop);
     if (status == AGN_OK && loop->trainer->state.step < loop->steps) {
         status = start_loader(loop);
     }
@@ -179,13 +190,13 @@ int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
     int status = t->state.step < loop.steps ? start_loader(&loop) : AGN_OK;
     while (status == AGN_OK && t->state.step < loop.steps) {
         if (agn_interrupt_requested()) {
-            return interrupted(t);
+            return interrupted(&loop);
         }
         status = one_step(&loop);
         if (status == AGN_OK && (t->state.step % per_epoch == 0 || t->state.step == loop.steps)) {
             status = end_epoch(&loop);
         } else if (status == AGN_OK && agn_now_s() - t->last_checkpoint_s > checkpoint_every_s) {
-            status = save_checkpoint(t);
+            status = save_checkpoint(&loop);
         }
         report(&loop, false);
     }

@@ -127,6 +127,8 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
     if (status == AGN_OK)
         status = start_model(&t);
     if (status == AGN_OK)
+        status = agn__check_channel_order(t.model);
+    if (status == AGN_OK)
         status = open_metrics(&t);
     if (status == AGN_OK)
         status = make_loader(&t);

@@ -8,8 +8,12 @@
 
 /* ---- model.c ---- */
 
-/* Networks and memory as the preset says, without what comes from data or a file. */
-int agn__model_allocate(const struct agn_preset *preset, struct agn_model **model);
+/* Networks and memory as the preset says, without what comes from data or a file. AGN_ERR_RANGE: their
+ * weights have more than `most_floats` values. */
+int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, struct agn_model **model);
+
+/* AGN_ERR_NUMERIC: a parameter is infinite or not a number; names it. */
+int agn__model_check_finite(const struct agn_model *model);
 
 /* ---- quantiser_learning.c: centroids that follow the features ------------------- */
 
@@ -24,6 +28,8 @@ void agn__soft_quantiser_gradient(const struct agn_model *model, const float *va
 
 /* ---- channel_selection.c: Algorithm 1 ---------------------------------------------- */
 
+/* Can channels be reordered in the weights? AGN_ERR_UNSUPPORTED says which network must change. */
+int agn__check_channel_order(const struct agn_model *model);
 /* Reorders the extractor's channels so that the k most often important ones come first. */
 int agn__select_channels(struct agn_model *model, const struct agn_dataset *data);
 
