@@ -34,6 +34,11 @@ int agn__net_buffer_always(struct agn_net *net, size_t size_bytes)
     return agn__net_buffer(net, size_bytes, 0, AGN__PASSES * net->graph.count);
 }
 
+void agn__net_need_scratch(struct agn_net *net, size_t size_bytes)
+{
+    net->scratch_bytes = size_bytes > net->scratch_bytes ? size_bytes : net->scratch_bytes;
+}
+
 void *agn__net_address(const struct agn_net *net, int buffer)
 {
     return buffer < 0 ? NULL : net->arena + net->buffers[buffer].offset;
@@ -262,6 +267,7 @@ static int plan_operators(struct agn_net *net)
             return status;
         }
     }
+    net->scratch_buffer = agn__net_buffer_always(net, net->scratch_bytes);
     return AGN_OK;
 }
 

@@ -89,6 +89,8 @@ struct agn_net {
     struct agn__node *nodes; /* graph.count */
     struct agn__buffer *buffers;
     int buffer_count, buffer_capacity;
+    int scratch_buffer;
+    size_t scratch_bytes;
     uint8_t *arena;
     size_t arena_bytes;
 };
@@ -110,6 +112,8 @@ int agn__time(const struct agn_net *net, enum agn__pass pass, int index);
 int agn__net_buffer(struct agn_net *net, size_t size_bytes, int first, int last);
 /* The same for the net's whole life. */
 int agn__net_buffer_always(struct agn_net *net, size_t size_bytes);
+/* Working memory of a primitive while it runs; all operators share one piece, net->scratch_buffer. */
+void agn__net_need_scratch(struct agn_net *net, size_t size_bytes);
 /* Address of a buffer after planning; NULL for -1. */
 void *agn__net_address(const struct agn_net *net, int buffer);
 

@@ -15,7 +15,7 @@ enum { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS, TANGENT, TANGENT_BACKWARD, PRIM
 
 struct conv_state {
     struct agn__conv *primitive[PRIMITIVES];
-    int weights_buffer[PRIMITIVES], scratch_buffer, bias_buffer, bias_gradient_buffer, folded_buffer;
+    int weights_buffer[PRIMITIVES], bias_buffer, bias_gradient_buffer, folded_buffer;
     int extra_buffer[2]; /* for adding to a source's gradient: backward, tangent-backward */
     bool relu6;          /* of the folded BN */
     size_t weights, oc;
@@ -198,7 +198,6 @@ static int make_primitives(struct agn__op *op, struct conv_state *state)
 static void plan_buffers(struct agn__op *op, struct conv_state *state)
 {
     struct agn_net *net = op->net;
-    size_t scratch = 0;
     for (int i = 0; i < PRIMITIVES; i++) {
         state->weights_buffer[i] = -1;
         if (state->primitive[i] == NULL) {
@@ -215,10 +214,8 @@ static void plan_buffers(struct agn__op *op, struct conv_state *state)
             state->weights_buffer[i] =
                 agn__net_buffer_always(net, agn__conv_weights_bytes(state->primitive[i]));
         }
-        size_t need = agn__conv_scratch_bytes(state->primitive[i]);
-        scratch = need > scratch ? need : scratch;
+        agn__net_need_scratch(net, agn__conv_scratch_bytes(state->primitive[i]));
     }
-    state->scratch_buffer = agn__net_buffer_always(net, scratch + 64);
     state->bias_buffer = agn__net_buffer_always(net, state->oc * sizeof(float));
     bool bias_gradient = op->spec->bias && state->primitive[BACKWARD_WEIGHTS] != NULL;
     state->bias_gradient_buffer = bias_gradient ? agn__net_buffer_always(net, state->oc * sizeof(float)) : -1;
@@ -271,7 +268,7 @@ static int conv_bind(struct agn__op *op)
                                                : NULL;
         struct agn__conv_memory memory = {.weights = agn__net_address(net, state->weights_buffer[i]),
                                           .bias = agn__net_address(net, state->bias_buffer),
-                                          .scratch = agn__net_address(net, state->scratch_buffer)};
+                                          .scratch = agn__net_address(net, net->scratch_buffer)};
         switch (i) {
         case FORWARD:
             memory.src = op->src[0]->value;
