@@ -1,0 +1,152 @@
+/* The Remote NN as the server runs it, and the number by which device and server know each other. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agilenn/deploy.h"
+#include "temp_folder.h"
+#include "tiny_model.h"
+
+enum { FRAMES = 12 };
+static const struct tiny_config config = {"conv:c6:s2 conv:c9", 12, 10, 1, 3, 2, 4};
+
+static void equals_the_network_in_batches(void **state)
+{
+    (void)state;
+    struct agn_dataset *data = tiny_dataset(&config, 16, 1);
+    struct agn_model *model = tiny_random_model(&config, data, 1);
+    struct agn_net *net = NULL;
+    struct agn_net_config planned = {
+        .graph = &model->remote, .params = model->remote_params, .batch = FRAMES, .mode = AGN_NET_FROZEN};
+    struct agn_remote *remote = NULL;
+    size_t floats = (size_t)model->map.height * (size_t)model->map.width * (size_t)model->sent_channels;
+    float *features = agn_alloc(FRAMES * floats, sizeof(float)), logits[(FRAMES + 1) * 4];
+    struct agn_rng rng;
+    agn_rng_seed(&rng, 2);
+    for (size_t i = 0; i < FRAMES * floats; i++)
+        features[i] = model->centroids[agn_rng_below(&rng, AGN_LEVELS)];
+    assert_int_equal(agn_net_create(&planned, &net), AGN_OK);
+    assert_int_equal(agn_remote_create(model, &remote), AGN_OK);
+    memcpy(agn_net_input(net), features, FRAMES * floats * sizeof(float));
+    assert_int_equal(agn_net_forward(net), AGN_OK);
+    const float *expected = agn_net_output(net);
+    static const int counts[] = {1, FRAMES, 5, 0};
+    for (size_t n = 0; n < AGN_COUNT_OF(counts); n++) {
+        for (size_t i = 0; i < AGN_COUNT_OF(logits); i++)
+            logits[i] = 77.0F;
+        assert_int_equal(agn_remote_infer(remote, features, counts[n], logits), AGN_OK);
+        for (int i = 0; i < counts[n] * 4; i++)
+            assert_true(fabsf(logits[i] - expected[i]) <= 1e-4F * (1.0F + fabsf(expected[i])));
+        assert_true(logits[counts[n] * 4] == 77.0F);
+    }
+    /* Other frames, other answers. */
+    assert_true(fabsf(expected[0] - expected[4]) > 1e-3F || fabsf(expected[1] - expected[5]) > 1e-3F);
+    agn_remote_free(remote);
+    agn_remote_free(NULL);
+    agn_net_free(net);
+    agn_free(features);
+    agn_model_free(model);
+    agn_dataset_free(data);
+}
+
+static void id_follows_every_number(void **state)
+{
+    (void)state;
+    struct agn_dataset *data = tiny_dataset(&config, 16, 1);
+    struct agn_model *model = tiny_random_model(&config, data, 1);
+    struct agn_params *params = model->remote_params;
+    uint32_t id = agn_model_id(model);
+    assert_int_equal(id, agn_model_id(model));
+    for (int i = 0; i < params->count; i++) {
+        const struct agn_param *param = &params->list[i];
+        size_t places[] = {0, param->count / 2, param->count - 1};
+        for (size_t p = 0; p < AGN_COUNT_OF(places); p++) {
+            float *at = &params->value[param->offset + places[p]], kept = *at;
+            *at = nextafterf(kept, 100.0F);
+            assert_int_not_equal(agn_model_id(model), id);
+            *at = kept;
+        }
+    }
+    for (int level = 0; level < AGN_LEVELS; level++) {
+        float kept = model->centroids[level];
+        model->centroids[level] = nextafterf(kept, 6.0F);
+        assert_int_not_equal(agn_model_id(model), id);
+        model->centroids[level] = kept;
+    }
+    float kept = model->alpha_weight;
+    model->alpha_weight = nextafterf(kept, 100.0F);
+    assert_int_not_equal(agn_model_id(model), id);
+    model->alpha_weight = kept;
+    assert_int_equal(agn_model_id(model), id);
+    agn_model_free(model);
+    agn_dataset_free(data);
+}
+
+static uint32_t fresh_id(const struct tiny_config *changed, int seed)
+{
+    struct agn_dataset *data = tiny_dataset(changed, 16, 1);
+    struct agn_model *model = tiny_random_model(changed, data, seed);
+    uint32_t id = agn_model_id(model);
+    agn_model_free(model);
+    agn_dataset_free(data);
+    return id;
+}
+
+static void id_follows_shapes_and_seed(void **state)
+{
+    (void)state;
+    struct tiny_config wider = config, local = config, classes = config;
+    wider.width += 2;
+    local.local_channels++;
+    classes.classes++;
+    uint32_t ids[] = {fresh_id(&config, 1), fresh_id(&config, 2), fresh_id(&wider, 1), fresh_id(&local, 1),
+                      fresh_id(&classes, 1)};
+    for (size_t a = 0; a < AGN_COUNT_OF(ids); a++)
+        for (size_t b = 0; b < a; b++)
+            assert_int_not_equal(ids[a], ids[b]);
+    assert_int_equal(ids[0], fresh_id(&config, 1));
+}
+
+static void id_survives_files(void **state)
+{
+    (void)state;
+    struct agn_dataset *data = tiny_dataset(&config, 64, 1);
+    struct agn_model *model = tiny_trained_model(&config, data, data, 3), *loaded = NULL;
+    const char *path = temp_path("model.safetensors");
+    uint32_t id = agn_model_id(model);
+    for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
+        struct agn_train_state training = {.phase = AGN_PHASE_DONE};
+        assert_int_equal(agn_model_save(model, path, checkpoint ? &training : NULL), AGN_OK);
+        assert_int_equal(agn_model_load(path, &loaded, NULL), AGN_OK);
+        assert_int_equal(agn_model_id(loaded), id);
+        /* And so does the whole device model. */
+        uint8_t *first = NULL, *second = NULL;
+        size_t first_size = 0, second_size = 0;
+        assert_int_equal(agn_deploy_device(model, data, 0, &first, &first_size, NULL), AGN_OK);
+        assert_int_equal(agn_deploy_device(loaded, data, 0, &second, &second_size, NULL), AGN_OK);
+        assert_int_equal(first_size, second_size);
+        assert_memory_equal(first, second, first_size);
+        agn_free(first);
+        agn_free(second);
+        agn_model_free(loaded);
+    }
+    agn_model_free(model);
+    agn_dataset_free(data);
+}
+
+int main(void)
+{
+    agn_nn_set_threads(1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_the_network_in_batches),
+        cmocka_unit_test(id_follows_every_number),
+        cmocka_unit_test(id_follows_shapes_and_seed),
+        cmocka_unit_test_setup_teardown(id_survives_files, temp_folder_setup, temp_folder_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
