@@ -35,11 +35,12 @@ static bool shape_is_sane(struct agn_shape shape)
 
 int agn__spec_name(struct agn_op_spec *spec, const char *name)
 {
-    if (strlen(name) >= sizeof(spec->name)) {
+    size_t length = strlen(name);
+    if (length >= sizeof(spec->name)) {
         return agn_fail(AGN_ERR_RANGE, "operator name '%.32s...' is too long: at most %zu characters", name,
                         sizeof(spec->name) - 1);
     }
-    strcpy(spec->name, name);
+    memcpy(spec->name, name, length + 1);
     return AGN_OK;
 }
 

@@ -30,7 +30,7 @@ static int parse_block(const char *token, struct block *block)
     if (strlen(token) >= sizeof(copy)) {
         return agn_fail(AGN_ERR_RANGE, "the block is too long");
     }
-    strcpy(copy, token);
+    snprintf(copy, sizeof(copy), "%s", token);
     const char *kind = strtok_r(copy, ":", &save);
     snprintf(block->kind, sizeof(block->kind), "%s", kind == NULL ? "" : kind);
     for (char *part = strtok_r(NULL, ":", &save); part != NULL; part = strtok_r(NULL, ":", &save)) {
@@ -140,7 +140,7 @@ int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const 
     if (src < 0 || src >= count) {
         return agn_fail(AGN_ERR_ARG, "network '%s': source %d is not an earlier operator", prefix, src);
     }
-    strcpy(copy, text);
+    snprintf(copy, sizeof(copy), "%s", text);
     for (char *token = strtok_r(copy, " \t\r\n", &save); token != NULL && op >= 0;
          token = strtok_r(NULL, " \t\r\n", &save)) {
         op = append_block(graph, op, prefix, &number, token);

@@ -6,6 +6,7 @@
  * shift = beta - mean * scale. Convolution is linear, so its tangent is itself without bias,
  * and its tangent-backward is its backward. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/net_internal.h"
@@ -124,8 +125,7 @@ static void draw_normal(struct agn_params *params, const struct agn_op_spec *spe
                         struct agn_rng *rng)
 {
     char name[AGN_NAME_BYTES + 16];
-    strcpy(name, spec->name);
-    strcat(name, ".weight");
+    snprintf(name, sizeof(name), "%s.weight", spec->name);
     const struct agn_param *param = agn_params_find(params, name);
     for (size_t i = 0; i < param->count; i++) {
         params->value[param->offset + i] = (float)(deviation * agn_rng_normal(rng));
@@ -142,8 +142,7 @@ static void conv_initialise(const struct agn_op_spec *spec, struct agn_params *p
 static void dense_initialise(const struct agn_op_spec *spec, struct agn_params *params, struct agn_rng *rng)
 {
     char name[AGN_NAME_BYTES + 16];
-    strcpy(name, spec->name);
-    strcat(name, ".weight");
+    snprintf(name, sizeof(name), "%s.weight", spec->name);
     draw_normal(params, spec, 1.0 / sqrt(agn_params_find(params, name)->dims[1]), rng);
 }
 

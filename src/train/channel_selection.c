@@ -36,7 +36,7 @@ static void count_top(const float *importance, int channels, int k, struct ranke
     for (int c = 0; c < channels; c++) {
         int larger = 0;
         for (int o = 0; o < channels; o++) {
-            larger += importance[o] > importance[c] || (importance[o] == importance[c] && o < c);
+            larger += importance[o] > importance[c] || (o < c && importance[o] == importance[c]);
         }
         ranks[c].share += larger < k;
         sum += (double)importance[c];

@@ -150,7 +150,8 @@ static void summarise(const struct evaluator *e, bool measure_fill, struct agn_e
 {
     struct agn_model *model = e->model;
     double images = (double)(e->images > 0 ? e->images : 1), valid = (double)(e->valid > 0 ? e->valid : 1);
-    double symbols = images * (double)(e->sent / BATCH);
+    size_t symbols_per_image = e->sent / BATCH;
+    double symbols = images * (double)symbols_per_image;
     memset(out, 0, sizeof(*out));
     out->images = (int)e->images;
     out->fused_accuracy = (double)e->fused / images;

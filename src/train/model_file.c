@@ -25,7 +25,7 @@ enum { EXTRAS = 7 };
 static void list_extras(const struct agn_model *model, float scalars[SCALARS],
                         float norm[2 * AGN_MAX_CHANNELS], struct extra extras[EXTRAS])
 {
-    struct agn_model *m = (struct agn_model *)(uintptr_t)model; /* the writer only reads */
+    struct agn_model *m = (struct agn_model *)model; /* the writer only reads */
     extras[0] = (struct extra){"quantiser.centroids", m->centroids, AGN_LEVELS};
     extras[1] = (struct extra){"quantiser.usage", m->usage, AGN_LEVELS};
     extras[2] = (struct extra){"fill", m->fill, m->sent_channels};
@@ -144,7 +144,7 @@ int agn_model_save(const struct agn_model *model, const char *path, const struct
         char preset_name[64];
         snprintf(preset_name, sizeof(preset_name), "%s", model->preset.name);
         char format[sizeof(format_name)];
-        strcpy(format, format_name);
+        memcpy(format, format_name, sizeof(format));
         char k_format[] = "format", k_preset[] = "preset", k_name[] = "preset_name", k_classes[] = "classes",
              k_state[] = "training_state";
         char *metadata[5][2] = {{k_format, format},

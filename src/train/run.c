@@ -77,7 +77,7 @@ static int make_loader(struct agn__trainer *t)
 static int enter_joint_phase(struct agn__trainer *t)
 {
     struct agn_model *model = t->model;
-    struct agn_evaluation before;
+    struct agn_evaluation before = {0};
     int status = agn__select_channels(model, t->config->train);
     if (status == AGN_OK) {
         status = agn_model_evaluate(model, t->config->test, false, &before);
