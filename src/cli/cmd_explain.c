@@ -96,6 +96,15 @@ static int run(struct job *job)
     return AGN_CLI_SUCCESS;
 }
 
+static const char description[] =
+    "Draws some images with the heat map of their importance (by position, summed over the "
+    "feature channels) and bars of the importance of each channel, of which the first k "
+    "stay on the device. Importance is measured through the reference network at the true "
+    "class; where the reference is wrong it says little.";
+static const char example[] =
+    "  agilenn explain --model out/fashion/model.safetensors --count 4 -o explain.png\n"
+    "  agilenn explain --model out/fashion/model.safetensors --images 0,5,9 --points 16 --json";
+
 int agn__cmd_explain(int argc, char **argv)
 {
     static const char *const splits[] = {"train", "test", NULL};
@@ -162,14 +171,8 @@ int agn__cmd_explain(int argc, char **argv)
     const struct agn_cli_command command = {
         .name = "explain",
         .usage = "--model FILE [options]",
-        .description =
-            "Draws some images with the heat map of their importance (by position, summed over the "
-            "feature channels) and bars of the importance of each channel, of which the first k "
-            "stay on the device. Importance is measured through the reference network at the true "
-            "class; where the reference is wrong it says little.",
-        .example =
-            "  agilenn explain --model out/fashion/model.safetensors --count 4 -o explain.png\n"
-            "  agilenn explain --model out/fashion/model.safetensors --images 0,5,9 --points 16 --json",
+        .description = description,
+        .example = example,
         .options = options,
         .option_count = AGN_COUNT_OF(options),
     };

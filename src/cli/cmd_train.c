@@ -204,6 +204,18 @@ static int run(struct job *job)
     return job->json ? agn__cli_print_json("train", json_from(job)) : AGN_CLI_SUCCESS;
 }
 
+static const char description[] =
+    "Trains a split model: pre-trains the reference network on the extractor's features, selects the "
+    "most important channels, trains extractor, Local NN, quantiser and Remote NN jointly, and "
+    "evaluates in float.\n"
+    "DIR receives model.safetensors, train.json, metrics.jsonl, importance.png, training.png and "
+    "checkpoint.safetensors. The results of an earlier training in DIR are replaced, each at once "
+    "when the new one is whole; the model when training has ended.\n"
+    "Ctrl-C saves the checkpoint and ends with exit code 130; --resume continues from it.";
+static const char example[] = "  agilenn train --preset fashion --out out/fashion\n"
+                              "  agilenn train --preset fashion --out out/k8 --set model.local_channels=8\n"
+                              "  agilenn train --preset fashion --out out/fashion --resume";
+
 int agn__cmd_train(int argc, char **argv)
 {
     struct job job = {.seed = -1};
@@ -264,17 +276,8 @@ int agn__cmd_train(int argc, char **argv)
     const struct agn_cli_command command = {
         .name = "train",
         .usage = "--preset NAME --out DIR [options]",
-        .description =
-            "Trains a split model: pre-trains the reference network on the extractor's features, selects the "
-            "most important channels, trains extractor, Local NN, quantiser and Remote NN jointly, and "
-            "evaluates in float.\n"
-            "DIR receives model.safetensors, train.json, metrics.jsonl, importance.png, training.png and "
-            "checkpoint.safetensors. The results of an earlier training in DIR are replaced, each at once "
-            "when the new one is whole; the model when training has ended.\n"
-            "Ctrl-C saves the checkpoint and ends with exit code 130; --resume continues from it.",
-        .example = "  agilenn train --preset fashion --out out/fashion\n"
-                   "  agilenn train --preset fashion --out out/k8 --set model.local_channels=8\n"
-                   "  agilenn train --preset fashion --out out/fashion --resume",
+        .description = description,
+        .example = example,
         .options = options,
         .option_count = AGN_COUNT_OF(options),
     };

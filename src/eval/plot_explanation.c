@@ -22,8 +22,9 @@ static struct rgb heat_colour(double heat)
     static const struct rgb anchors[] = {{0.001, 0.000, 0.014}, {0.166, 0.045, 0.373}, {0.397, 0.083, 0.433},
                                          {0.624, 0.165, 0.388}, {0.832, 0.283, 0.259}, {0.961, 0.490, 0.084},
                                          {0.982, 0.756, 0.153}, {0.988, 0.998, 0.645}};
-    double place = fmin(fmax(heat, 0.0), 1.0) * (AGN_COUNT_OF(anchors) - 1);
-    int index = (int)fmin(floor(place), (double)(AGN_COUNT_OF(anchors) - 2));
+    const int last = (int)AGN_COUNT_OF(anchors) - 1;
+    double place = fmin(fmax(heat, 0.0), 1.0) * last;
+    int index = (int)fmin(floor(place), last - 1.0);
     double t = place - index;
     const struct rgb *a = &anchors[index], *b = &anchors[index + 1];
     return (struct rgb){a->red + t * (b->red - a->red), a->green + t * (b->green - a->green),
@@ -200,7 +201,7 @@ static int check(const char *path, const struct agn_plot_explained *images, int 
 int agn_plot_explanation(const char *path, const struct agn_plot_explained *images, int rows,
                          int feature_channels, int k)
 {
-    struct agn__gnuplot plot;
+    struct agn__gnuplot plot = {NULL};
     int height = HEADER + rows * ROW + FOOTER, status = check(path, images, rows, feature_channels, k);
     if (status == AGN_OK)
         status = agn__gnuplot_open(&plot, WIDTH, height);

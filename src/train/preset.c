@@ -130,7 +130,7 @@ static int set_value(struct agn_preset *preset, const struct key *key, const cha
     if (key->type == TEXT) {
         int status = check_text(key, value);
         if (status == AGN_OK) {
-            strcpy(field(preset, key), value);
+            memcpy(field(preset, key), value, strlen(value) + 1); /* check_text: it fits */
         }
         return status;
     }
