@@ -3,6 +3,8 @@
  * n_c = I_c / sum I;  skewness loss = max(0, rho - sum_{c<k} n_c);
  * disorder loss = max(0, max_{c>=k} n_c - min_{c<k} n_c + margin).
  * d/dI_c = (d/dn_c - sum_j d/dn_j n_j) / sum I. */
+#include <assert.h>
+
 #include "agilenn/train.h"
 
 void agn_importance_loss(const struct agn_importance_loss_config *config, const float *importance,
@@ -10,6 +12,7 @@ void agn_importance_loss(const struct agn_importance_loss_config *config, const 
 {
     int channels = config->channels, k = config->local_channels, smallest = 0, largest = k;
     double sum = 0.0, first = 0.0;
+    assert(k >= 1 && k < channels);
     for (int c = 0; c < channels; c++) {
         sum += (double)importance[c];
         if (c < k) {

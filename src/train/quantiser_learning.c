@@ -17,6 +17,23 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void sort_levels(struct agn_model *model)
+{
+    for (int i = 2; i < AGN_LEVELS; i++) { /* insertion sort of levels 1..7 with their usage */
+        for (int j = i; j > 1 && model->centroids[j] < model->centroids[j - 1]; j--) {
+            float c = model->centroids[j], u = model->usage[j];
+            model->centroids[j] = model->centroids[j - 1];
+            model->usage[j] = model->usage[j - 1];
+            model->centroids[j - 1] = c;
+            model->usage[j - 1] = u;
+        }
+    }
+    for (int level = 1; level < AGN_LEVELS; level++) {
+        model->centroids[level] = fminf(fmaxf(model->centroids[level], 1e-3F), level_max);
+    }
+    model->centroids[0] = 0.0F;
+}
+
 int agn__centroids_initialise(struct agn_model *model, const float *values, size_t count)
 {
     enum { MOST = 100000 };
@@ -40,6 +57,7 @@ int agn__centroids_initialise(struct agn_model *model, const float *values, size
     for (int level = 0; level < AGN_LEVELS; level++) {
         model->usage[level] = 1.0F / AGN_LEVELS;
     }
+    sort_levels(model);
     agn_free(sample);
     return AGN_OK;
 }
@@ -87,23 +105,6 @@ static void give_work(struct agn_model *model, int dead, const struct level_mome
         model->centroids[worst] = (float)(mean - deviation);
     }
     model->usage[dead] = model->usage[worst] = 0.5F * model->usage[worst] + dead_share;
-}
-
-static void sort_levels(struct agn_model *model)
-{
-    for (int i = 2; i < AGN_LEVELS; i++) { /* insertion sort of levels 1..7 with their usage */
-        for (int j = i; j > 1 && model->centroids[j] < model->centroids[j - 1]; j--) {
-            float c = model->centroids[j], u = model->usage[j];
-            model->centroids[j] = model->centroids[j - 1];
-            model->usage[j] = model->usage[j - 1];
-            model->centroids[j - 1] = c;
-            model->usage[j - 1] = u;
-        }
-    }
-    for (int level = 1; level < AGN_LEVELS; level++) {
-        model->centroids[level] = fminf(fmaxf(model->centroids[level], 1e-3F), level_max);
-    }
-    model->centroids[0] = 0.0F;
 }
 
 void agn__centroids_follow(struct agn_model *model, const float *values, const uint8_t *symbols, size_t count,

@@ -1,0 +1,342 @@
+/* Presets: reading, writing, bad values, and finding them by name. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agilenn/train.h"
+#include "temp_folder.h"
+
+static void expect_message(const char *part)
+{
+    if (strstr(agn_error_message(), part) == NULL) {
+        fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
+    }
+}
+
+static void expect_refused(struct agn_preset *preset, const char *assignment, int status, const char *part)
+{
+    struct agn_preset before = *preset;
+    int got = agn_preset_set(preset, assignment);
+    if (got != status) {
+        fail_msg("'%s' gives %d (%s), expected %d", assignment, got, got < 0 ? agn_error_message() : "",
+                 status);
+    }
+    expect_message(part);
+    assert_memory_equal(preset, &before, sizeof(before));
+}
+
+static void round_trip(const struct agn_preset *preset)
+{
+    static char text[8192], again[8192];
+    struct agn_preset parsed;
+    int length = agn_preset_format(preset, text, sizeof(text));
+    assert_true(length > 0 && (size_t)length == strlen(text));
+    agn_preset_defaults(&parsed);
+    memcpy(parsed.name, preset->name, sizeof(parsed.name));
+    if (agn_preset_parse(text, &parsed) < 0) {
+        fail_msg("%s\n%s", agn_error_message(), text);
+    }
+    assert_int_equal(agn_preset_format(&parsed, again, sizeof(again)), length);
+    assert_string_equal(text, again);
+    assert_string_equal(parsed.model.remote, preset->model.remote);
+    assert_string_equal(parsed.data.path, preset->data.path);
+    assert_true(parsed.joint.rho == preset->joint.rho && parsed.joint.rate == preset->joint.rate);
+}
+
+static void written_presets_read_the_same(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    agn_preset_defaults(&preset);
+    round_trip(&preset);
+    preset.joint.rho = 1.0 / 3.0; /* needs all 17 digits */
+    preset.joint.rate = 1e-6 * 1.0000000000000002;
+    preset.train.seed = 2147483647;
+    assert_int_equal(agn_preset_set(&preset, "data.path=/a folder/with = and : and a;b/\xC3\xA9#1"), AGN_OK);
+    round_trip(&preset);
+}
+
+/* Longer than a line of the INI reader may be. */
+static void long_texts_survive(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    agn_preset_defaults(&preset);
+    char assignment[AGN_PRESET_TEXT_BYTES + 64] = "model.remote=conv:c48:s2";
+    while (strlen(assignment) + 16 < AGN_PRESET_TEXT_BYTES) {
+        strcat(assignment, " mb:c48:e4");
+    }
+    assert_int_equal(agn_preset_set(&preset, assignment), AGN_OK);
+    round_trip(&preset);
+    char path[256] = "data.path=/";
+    memset(path + strlen(path), 'x', 159);
+    assert_int_equal(agn_preset_set(&preset, path), AGN_OK);
+    round_trip(&preset);
+    strcat(path, "y");
+    expect_refused(&preset, path, AGN_ERR_RANGE, "data.path");
+    memset(assignment + strlen(assignment), 'x', 40);
+    assignment[sizeof(assignment) - 1] = '\0';
+    expect_refused(&preset, assignment, AGN_ERR_RANGE,
+                   "model.remote: the value has more than 1023 characters");
+}
+
+static void too_small_a_buffer(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    agn_preset_defaults(&preset);
+    char text[8192], small[64] = "unchanged";
+    int length = agn_preset_format(&preset, text, sizeof(text));
+    assert_int_equal(agn_preset_format(&preset, small, sizeof(small)), AGN_ERR_SPACE);
+    assert_string_equal(small, "unchanged");
+    assert_int_equal(agn_preset_format(&preset, text, (size_t)length), AGN_ERR_SPACE);
+    assert_int_equal(agn_preset_format(&preset, text, (size_t)length + 1), length);
+}
+
+static void bad_values_name_key_and_range(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *assignment, *message;
+    } bad[] = {{"joint.rho=0", "joint.rho = '0': expected a number from 0.001 to 0.999"},
+               {"joint.rho=1", "joint.rho = '1': expected a number from 0.001 to 0.999"},
+               {"joint.rho=nan", "joint.rho = 'nan'"},
+               {"joint.rate=inf", "joint.rate = 'inf'"},
+               {"joint.rho=0.8x", "joint.rho = '0.8x'"},
+               {"joint.rho=", "joint.rho = ''"},
+               {"joint.rho=0,8", "joint.rho = '0,8'"},
+               {"train.batch=1", "train.batch = '1': expected a whole number from 2 to 4096"},
+               {"train.batch=64.5", "train.batch = '64.5': expected a whole number"},
+               {"train.batch=99999999999999999999", "train.batch"},
+               {"train.seed=-1", "train.seed = '-1'"},
+               {"data.channels=4", "data.channels = '4': expected a whole number from 1 to 3"},
+               {"data.classes=1001", "data.classes = '1001'"},
+               {"model.local_channels=0", "model.local_channels = '0'"},
+               {"model.grid=17", "model.grid = '17'"},
+               {"model.codec=a codec of a very long name", "model.codec: the value has more than 15"},
+               {"data.path=/a\n[model]", "data.path"},
+               {"data.path= /a", "data.path"},
+               {"data.path=/a ", "data.path"},
+               {"data.path=/a  b", "data.path"},
+               {"data.path=/a ;b", "data.path"},
+               {"data.path=;b", "data.path"}};
+    struct agn_preset preset;
+    agn_preset_defaults(&preset);
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
+        expect_refused(&preset, bad[i].assignment, AGN_ERR_RANGE, bad[i].message);
+    }
+}
+
+static void assignments(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    agn_preset_defaults(&preset);
+    assert_int_equal(agn_preset_set(&preset, "joint.rho=0.25"), AGN_OK);
+    assert_true(preset.joint.rho == 0.25);
+    assert_int_equal(agn_preset_set(&preset, "data.path=a=b.c"), AGN_OK);
+    assert_string_equal(preset.data.path, "a=b.c");
+    static const char *const not_assignments[] = {"",
+                                                  "joint",
+                                                  "joint.rho",
+                                                  "rho=0.8",
+                                                  "=",
+                                                  ".",
+                                                  ".=",
+                                                  "joint=0.8.1",
+                                                  "an.extremely_long_name_that_no_setting_could_ever_have=1",
+                                                  "an_extremely_long_section_that_no_setting_could_have.x=1"};
+    for (size_t i = 0; i < AGN_COUNT_OF(not_assignments); i++) {
+        bool dotted = strcmp(not_assignments[i], ".=") == 0;
+        expect_refused(&preset, not_assignments[i], AGN_ERR_ARG, dotted ? "no setting" : "SECTION.KEY=VALUE");
+    }
+    expect_refused(&preset, "joint.roh=0.8", AGN_ERR_ARG, "there is no setting 'joint.roh'");
+    expect_refused(&preset, "train.rho=0.8", AGN_ERR_ARG, "there is no setting 'train.rho'");
+    expect_refused(&preset, "joint.rho =0.8", AGN_ERR_ARG, "there is no setting 'joint.rho '");
+}
+
+static void expect_unreadable(const char *text, int status, const char *part)
+{
+    struct agn_preset preset, before;
+    agn_preset_defaults(&preset);
+    before = preset;
+    assert_int_equal(agn_preset_parse(text, &preset), status);
+    expect_message(part);
+    assert_memory_equal(&preset, &before, sizeof(before));
+}
+
+static void ini_texts(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    agn_preset_defaults(&preset);
+    assert_int_equal(agn_preset_parse("; a comment\n[joint]\nrho = 0.5 ; half\nlambda: 0.25\n"
+                                      "[model]\nremote = conv:c8\n  mb:c8\n  conv:c9\nextractor=conv:c7\n",
+                                      &preset),
+                     AGN_OK);
+    assert_true(preset.joint.rho == 0.5 && preset.joint.lambda == 0.25);
+    assert_string_equal(preset.model.remote, "conv:c8 mb:c8 conv:c9");
+    assert_string_equal(preset.model.extractor, "conv:c7");
+    expect_unreadable("[joint]\nrho = 0.5\nwhat is this\n", AGN_ERR_FORMAT, "line 3");
+    expect_unreadable("[joint\n[data]\nheight = 9\n", AGN_ERR_FORMAT, "line 1");
+    expect_unreadable("rho = 0.5\n", AGN_ERR_ARG, "there is no setting '.rho'");
+    expect_unreadable("[joint]\nroh = 0.5\n", AGN_ERR_ARG, "joint.roh");
+    expect_unreadable("[joint]\nrho = 0.5\nrho = 0.6\n", AGN_ERR_ARG, "joint.rho is given twice");
+    /* The first bad entry is named, whatever follows. */
+    expect_unreadable("[joint]\nrho = 5\nlambda = 0.5\nrate = x\n", AGN_ERR_RANGE, "joint.rho = '5'");
+}
+
+static void all_bytes(void **state)
+{
+    (void)state;
+    struct agn_rng rng;
+    agn_rng_seed(&rng, 5);
+    char text[400];
+    for (int round = 0; round < 2000; round++) {
+        size_t length = agn_rng_below(&rng, sizeof(text) - 1);
+        static const char some[] = "[]=:;# \n\nxdatapathmodelremote";
+        for (size_t i = 0; i < length; i++) {
+            text[i] = round % 2 == 0 ? (char)(1 + agn_rng_below(&rng, 255))
+                                     : some[agn_rng_below(&rng, sizeof(some) - 1)];
+        }
+        text[length] = '\0';
+        struct agn_preset preset;
+        agn_preset_defaults(&preset);
+        if (agn_preset_parse(text, &preset) == AGN_OK) {
+            round_trip(&preset);
+        }
+    }
+}
+
+/* ---- finding -------------------------------------------------------------------- */
+
+static void put(const char *name, const char *text)
+{
+    temp_file(name, text, strlen(text));
+}
+
+static void looked_up_by_name(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    put("p/mine.ini", "[joint]\nrho = 0.5\n");
+    put("p/other.ini", "[joint]\nrho = 7\n");
+    setenv("AGILENN_PRESETS", temp_path("p"), 1);
+    assert_int_equal(agn_preset_load("mine", &preset), AGN_OK);
+    assert_string_equal(preset.name, "mine");
+    assert_true(preset.joint.rho == 0.5 && preset.joint.lambda == 0.3); /* the rest: defaults */
+    assert_int_equal(agn_preset_load(temp_path("p/mine.ini"), &preset), AGN_OK);
+    assert_string_equal(preset.name, "mine");
+    assert_int_equal(agn_preset_load("other", &preset), AGN_ERR_RANGE);
+    expect_message("p/other.ini");
+    expect_message("joint.rho = '7'");
+    assert_true(preset.joint.rho == 0.5); /* untouched */
+    assert_int_equal(agn_preset_load("none", &preset), AGN_ERR_NOT_FOUND);
+    expect_message("'none'");
+    expect_message("mine");
+    expect_message("other");
+    assert_int_equal(agn_preset_load(temp_path("p/none.ini"), &preset), AGN_ERR_NOT_FOUND);
+    expect_message("p/none.ini");
+    assert_true(agn_preset_load(temp_path("p/"), &preset) < 0);
+    assert_true(agn_preset_load("", &preset) < 0);
+    unsetenv("AGILENN_PRESETS");
+}
+
+static void checks_what_fits_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *assignment, *message;
+    } bad[] = {{"data.format=csv", "data.format = 'csv': expected idx or folder"},
+               {"model.codec=zip", "model.codec = 'zip': expected lzw or raw3"},
+               {"joint.method=magic", "joint.method = 'magic'"},
+               {"joint.points=1", "joint.points = 1"},
+               {"model.remote=", "model.remote"},
+               {"model.reference=", "model.reference"},
+               {"model.extractor=", "model.extractor"}};
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
+        struct agn_preset preset;
+        agn_preset_defaults(&preset);
+        agn_preset_set(&preset, "model.remote=conv:c8");
+        agn_preset_set(&preset, "model.reference=conv:c8");
+        assert_int_equal(agn_preset_check(&preset), AGN_OK);
+        assert_int_equal(agn_preset_set(&preset, bad[i].assignment), AGN_OK);
+        assert_true(agn_preset_check(&preset) < 0);
+        expect_message(bad[i].message);
+    }
+}
+
+static void keys_are_printed(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    agn_preset_print_keys(stream);
+    fclose(stream);
+    static const char *const sections[] = {"[data]", "[model]", "[train]", "[reference]", "[joint]"};
+    for (size_t i = 0; i < AGN_COUNT_OF(sections); i++) {
+        assert_non_null(strstr(text, sections[i]));
+    }
+    assert_non_null(strstr(text, "0.001 to 0.999"));
+    free(text);
+}
+
+/* ---- the presets of this repository ------------------------------------------------- */
+
+static void shipped_presets_build_models(void **state)
+{
+    (void)state;
+    const char *root = getenv("AGN_SOURCE_DIR");
+    char folder[4096], path[4400];
+    snprintf(folder, sizeof(folder), "%s/presets", root == NULL ? "." : root);
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    int found = 0;
+    if (dir == NULL) {
+        fail_msg("cannot open %s; set AGN_SOURCE_DIR", folder);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL) {
+        struct agn_preset preset;
+        struct agn_model *model = NULL;
+        if (strstr(entry->d_name, ".ini") == NULL) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (agn_preset_load(path, &preset) < 0 || agn_preset_check(&preset) < 0 ||
+            agn_model_create(&preset, NULL, &model) < 0) {
+            fail_msg("%s: %s", path, agn_error_message());
+        }
+        round_trip(&preset);
+        agn_model_free(model);
+        found++;
+    }
+    closedir(dir);
+    assert_true(found >= 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(written_presets_read_the_same),
+        cmocka_unit_test(long_texts_survive),
+        cmocka_unit_test(too_small_a_buffer),
+        cmocka_unit_test(bad_values_name_key_and_range),
+        cmocka_unit_test(assignments),
+        cmocka_unit_test(ini_texts),
+        cmocka_unit_test(all_bytes),
+        cmocka_unit_test(looked_up_by_name),
+        cmocka_unit_test(checks_what_fits_together),
+        cmocka_unit_test(keys_are_printed),
+        cmocka_unit_test(shipped_presets_build_models),
+    };
+    return cmocka_run_group_tests(tests, temp_folder_setup, temp_folder_teardown);
+}
