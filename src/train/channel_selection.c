@@ -205,7 +205,7 @@ static int rank_channels(struct agn_model *model, const struct agn_dataset *data
 int agn__select_channels(struct agn_model *model, const struct agn_dataset *data)
 {
     struct ranked ranks[AGN_MAX_FEATURES] = {{0}};
-    int order[AGN_MAX_FEATURES], channels = model->map.channels;
+    int order[AGN_MAX_FEATURES] = {0}, channels = model->map.channels;
     for (int c = 0; c < channels; c++) {
         ranks[c].channel = c;
     }
