@@ -105,7 +105,7 @@ run 0 data --preset tiny --split test --limit 10 --json
 out_has '"images": 10,'
 refused 2 "--set goes with --preset" data --path x --set data.width=9
 run 0 info --preset tiny
-out_has "6x6x8: channels 0 to 2 stay, 5 are sent"
+out_has "6x6x8: the first 3 channels stay, 5 are sent"
 out_has "extractor.1"
 run 0 info --preset tiny --set model.local_channels=4 --json
 out_has '"local_channels": 4,'

@@ -39,8 +39,8 @@ static void print_head(const struct agn_dev_model *model, const char *name)
            (unsigned)model->size_bytes, (unsigned)model->model_id);
     printf("image          %dx%dx%d, %d classes\n", model->input_h, model->input_w, model->input_c,
            model->classes);
-    printf("feature map    %dx%dx%d: channels 0 to %d stay, %d are sent as 3-bit symbols (codec %s)\n",
-           model->map_h, model->map_w, model->map_c, model->local_c - 1, model->map_c - model->local_c,
+    printf("feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
+           model->map_h, model->map_w, model->map_c, model->local_c, model->map_c - model->local_c,
            codec_name(model->codec));
     printf("alpha          %7.4f   weight of the local prediction; Local NN pools to %dx%d\n",
            model->alpha_q15 / 32768.0, model->grid, model->grid);

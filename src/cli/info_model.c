@@ -119,8 +119,8 @@ static void print_text(const struct agn_model *model, const struct network *netw
     printf("%s: %s%s\n", name, trained ? "trained model, preset " : "preset ", preset->name);
     printf("image          %dx%dx%d, %d classes\n", preset->data.height, preset->data.width,
            preset->data.channels, model->classes);
-    printf("feature map    %dx%dx%d: channels 0 to %d stay, %d are sent as 3-bit symbols (codec %s)\n",
-           model->map.height, model->map.width, model->map.channels, preset->model.local_channels - 1,
+    printf("feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
+           model->map.height, model->map.width, model->map.channels, preset->model.local_channels,
            model->sent_channels, preset->model.codec);
     if (trained)
         print_learned(model);
