@@ -5,6 +5,7 @@
 #include "agilenn/run.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/preset_options.h"
 
 struct demo_options {
     const char *preset, *folder, *data;
@@ -109,16 +110,11 @@ int agn__cmd_demo(int argc, char **argv)
                                      .deadline_ms = (uint32_t)o.deadline_ms,
                                      .text = agn__cli_text_stream(o.json)};
     agn_nn_set_threads(o.threads);
-    int status = agn_preset_load(o.preset, &config.preset);
-    for (int i = 0; i < o.set.count && status == AGN_OK; i++) {
-        status = agn_preset_set(&config.preset, o.set.items[i]);
-    }
-    if (status == AGN_OK && o.data != NULL) {
-        snprintf(config.preset.data.path, sizeof(config.preset.data.path), "%s", o.data);
-    }
-    if (status == AGN_OK) {
+    int status = agn__cli_load_preset(o.preset, &o.set, &config.preset);
+    if (status == AGN_OK)
+        status = agn__cli_replace_data(&config.preset, o.data);
+    if (status == AGN_OK)
         status = agn_demo_run(&config);
-    }
     if (status < 0) {
         return agn__cli_fail("demo", status);
     }

@@ -4,6 +4,7 @@
 #include "agilenn/deploy.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/preset_options.h"
 
 struct export_options {
     const char *output, *data, *codec;
@@ -57,19 +58,6 @@ static int parse(struct export_options *o, int argc, char **argv)
         .max_operands = 1,
         .operand_name = "MODEL.safetensors"};
     return agn__cli_parse(&command, argc, argv);
-}
-
-static int open_calibration(const struct export_options *o, const struct agn_preset *preset,
-                            struct agn_dataset **data)
-{
-    struct agn_dataset_source source = {.format = preset->data.format,
-                                        .path = o->data != NULL ? o->data : preset->data.path,
-                                        .split = "train",
-                                        .height = preset->data.height,
-                                        .width = preset->data.width,
-                                        .channels = preset->data.channels,
-                                        .limit = o->images};
-    return agn_dataset_open(&source, data);
 }
 
 static int print_json(const struct export_options *o, const struct agn_dev_model *model,
@@ -150,7 +138,9 @@ int agn__cmd_export(int argc, char **argv)
     if (status == AGN_OK && o.codec != NULL)
         snprintf(model->preset.model.codec, sizeof(model->preset.model.codec), "%s", o.codec);
     if (status == AGN_OK)
-        status = open_calibration(&o, &model->preset, &data);
+        status = agn__cli_replace_data(&model->preset, o.data);
+    if (status == AGN_OK)
+        status = agn__cli_open_dataset(&model->preset, "train", o.images, &data);
     code = status < 0 ? agn__cli_fail("export", status) : export_model(&o, model, data);
     agn_dataset_free(data);
     agn_model_free(model);

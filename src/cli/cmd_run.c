@@ -2,10 +2,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "agilenn/preset.h"
 #include "agilenn/run.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/preset_options.h"
 
 enum { MAX_MODEL_BYTES = 64 << 20 };
 
@@ -94,21 +94,22 @@ static int parse(struct run_options *o, int argc, char **argv)
 static int open_data(const struct run_options *o, struct agn_dataset **data)
 {
     struct agn_preset preset;
-    int status = agn_preset_load(o->preset, &preset);
-    for (int i = 0; i < o->set.count && status == AGN_OK; i++) {
-        status = agn_preset_set(&preset, o->set.items[i]);
-    }
+    int status = agn__cli_load_preset(o->preset, &o->set, &preset);
+    if (status == AGN_OK)
+        status = agn__cli_replace_data(&preset, o->data);
+    return status == AGN_OK ? agn__cli_open_dataset(&preset, o->split, -1, data) : status;
+}
+
+/* Checked here rather than by the client, which does not know the file's name. */
+static int read_model(const char *path, uint8_t **model, size_t *model_bytes)
+{
+    struct agn_dev_model opened;
+    int status = agn_file_read(path, MAX_MODEL_BYTES, model, model_bytes);
     if (status < 0) {
         return status;
     }
-    struct agn_dataset_source source = {.format = preset.data.format,
-                                        .path = o->data != NULL ? o->data : preset.data.path,
-                                        .split = o->split,
-                                        .height = preset.data.height,
-                                        .width = preset.data.width,
-                                        .channels = preset.data.channels,
-                                        .limit = preset.data.test_limit};
-    return agn_dataset_open(&source, data);
+    status = agn_dev_model_open(&opened, *model, *model_bytes);
+    return status == AGN_OK ? AGN_OK : agn_fail(status, "%s: %s", path, agn_model_agn_problem(status));
 }
 
 static json_t *spread_json(double min, double median, double p99, double max)
@@ -126,10 +127,14 @@ static json_t *real_or_null(double value)
 static int print_json(const struct agn_run_report *r)
 {
     double images = (double)r->images;
+    static const char *const keys[AGN_CLIENT_REASON_COUNT] = {
+        [AGN_CLIENT_FUSED] = "fused",       [AGN_CLIENT_TIMEOUT] = "timeout",
+        [AGN_CLIENT_REFUSED] = "refused",   [AGN_CLIENT_REJECTED] = "rejected",
+        [AGN_CLIENT_MISMATCH] = "mismatch", [AGN_CLIENT_SKIPPED] = "skipped",
+        [AGN_CLIENT_UNSENT] = "unsent"};
     json_t *reasons = json_object();
     for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++) {
-        json_object_set_new(reasons, agn_client_reason_text((enum agn_client_reason)i),
-                            json_integer(r->reasons[i]));
+        json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));
     }
     json_t *object = json_pack(
         "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:f}", "images", r->images,
@@ -180,7 +185,7 @@ int agn__cmd_run(int argc, char **argv)
     uint8_t *model = NULL;
     size_t model_bytes = 0;
     struct agn_run_report report;
-    int status = agn_file_read(o.model.items[0], MAX_MODEL_BYTES, &model, &model_bytes);
+    int status = read_model(o.model.items[0], &model, &model_bytes);
     if (status == AGN_OK)
         status = open_data(&o, &data);
     if (status == AGN_OK) {

@@ -29,14 +29,22 @@ static int open_split(const struct agn_preset *p, const char *split, int limit, 
     return agn_dataset_open(&source, data);
 }
 
+/* Says at once what would otherwise come out after the data are read; makes the folder last, so that a
+ * mistake leaves nothing behind. */
 static int open_data(struct agn__demo *d)
 {
     const struct agn_preset *p = &d->config->preset;
-    int status = agn_make_dirs(d->config->folder);
+    struct agn_model *networks = NULL;
+    int status = agn_model_create(p, NULL, &networks);
+    agn_model_free(networks);
+    if (status == AGN_OK && p->data.path[0] == '\0')
+        status = agn_fail(AGN_ERR_ARG, "the preset names no data set; set data.path");
     if (status == AGN_OK)
         status = open_split(p, "train", p->data.train_limit, &d->train);
     if (status == AGN_OK)
         status = open_split(p, "test", p->data.test_limit, &d->test);
+    if (status == AGN_OK)
+        status = agn_make_dirs(d->config->folder);
     if (status == AGN_OK)
         fprintf(d->config->text, "%d training and %d test images of %dx%dx%d, %d classes\n", d->train->count,
                 d->test->count, p->data.height, p->data.width, p->data.channels, d->train->classes);
