@@ -1,0 +1,214 @@
+#!/bin/sh
+# export, serve and run as a user meets them: two small models, a server, a device, and what goes wrong between
+# them. One thread for training: with two, a busy machine makes steps this small many times slower.
+set -eu
+
+bin=${AGN_BIN:?path of agilenn}
+tmp=${AGN_TEST_TMP:?a folder for this test}
+LC_ALL=C
+AGILENN_PRESETS=$tmp/presets
+export LC_ALL AGILENN_PRESETS
+: >"$tmp/out"
+: >"$tmp/err"
+server=
+runner=
+# shellcheck disable=SC2317
+end_children() {
+    for child in $server $runner; do
+        kill -9 "$child" 2>/dev/null || true
+    done
+}
+trap end_children EXIT
+trap 'exit 130' INT TERM
+
+die() {
+    echo "FAILED: $*" >&2
+    echo "-- stdout:" >&2
+    tail -n 40 "$tmp/out" >&2
+    echo "-- stderr:" >&2
+    tail -n 40 "$tmp/err" >&2
+    exit 1
+}
+
+# run EXPECTED_EXIT_CODE ARGUMENT...
+run() {
+    expected=$1
+    shift
+    code=0
+    timeout 60 "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
+    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
+}
+
+# refused TEXT ARGUMENT...: exit code 1 and one line that holds TEXT
+refused() {
+    text=$1
+    shift
+    run 1 "$@"
+    [ ! -s "$tmp/out" ] || die "$*: stdout should be empty"
+    [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "$*: stderr should be one line"
+    grep -qF -e "agilenn $1: " "$tmp/err" || die "$*: stderr does not name the command"
+    grep -qF -e "$text" "$tmp/err" || die "$*: stderr lacks '$text'"
+}
+
+out_has() { grep -qF -e "$1" "$tmp/out" || die "stdout lacks '$1'"; }
+# figure NAME FILE: the number after "NAME": in JSON
+figure() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*\$/\1/p" "$2" | head -n 1; }
+# holds EXPRESSION: an awk expression over numbers
+holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
+# is NAME VALUE: a figure in stdout
+is() { [ "$(figure "$1" "$tmp/out")" = "$2" ] || die "$1 is '$(figure "$1" "$tmp/out")', expected $2"; }
+
+# start MODEL: sets $server and $port
+start() {
+    "$bin" serve "$1" --port 0 --threads 1 --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
+    server=$!
+    port=
+    for _ in $(seq 150); do
+        port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out")
+        [ -z "$port" ] || return 0
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$tmp/serve.out" "$tmp/serve.err" >"$tmp/err"
+    die "the server did not start"
+}
+
+# stop SIGNAL EXPECTED_EXIT_CODE
+stop() {
+    kill "-$1" "$server"
+    code=0
+    wait "$server" 2>/dev/null || code=$?
+    server=
+    [ "$code" -eq "$2" ] || die "the server ended with exit code $code after SIG$1, expected $2"
+}
+
+# shellcheck source=tests/support/tiny_set.sh
+. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
+tiny_set "$tmp"
+run 0 train --preset tiny --out "$tmp/a" --no-plots --threads 1
+run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
+a=$tmp/a/model.safetensors
+b=$tmp/b/model.safetensors
+
+# -- export
+run 0 export "$a" --output "$tmp/a.agn"
+out_has "bytes of flash"
+out_has "dense"
+cp "$tmp/a.agn" "$tmp/first.agn"
+run 0 export "$a" --output "$tmp/a.agn" --json
+cmp -s "$tmp/a.agn" "$tmp/first.agn" || die "two exports of one model differ"
+for key in file model_id flash_bytes ram_bytes raw_bytes calibration_images layers low high scale weight_sqnr_db; do
+    out_has "\"$key\": "
+done
+is flash_bytes "$(wc -c <"$tmp/a.agn")"
+is raw_bytes 68 # 5 channels of 6x6 symbols at 3 bits
+is calibration_images 256
+id=$(sed -n 's/.*"model_id": "\([0-9a-f]*\)".*/\1/p' "$tmp/out")
+run 0 info "$tmp/a.agn"
+out_has "$id"
+run 0 export "$b" --output "$tmp/b.agn" --codec raw3 --images 10 --json
+is calibration_images 10
+out_has '"model_id": "'
+! grep -qF "$id" "$tmp/out" || die "two models have one id"
+
+: >"$tmp/plain"
+mkdir "$tmp/folder"
+refused "cannot write $tmp/plain/x.agn" export "$a" --output "$tmp/plain/x.agn"
+refused "it is a folder" export "$a" --output "$tmp/folder"
+refused "$tmp/none.safetensors" export "$tmp/none.safetensors" --output "$tmp/no.agn"
+refused "$tmp/a.agn: not a safetensors file" export "$tmp/a.agn" --output "$tmp/no.agn"
+head -c 5000 "$a" >"$tmp/short.safetensors"
+refused "$tmp/short.safetensors" export "$tmp/short.safetensors" --output "$tmp/no.agn"
+refused "no data set in $tmp/folder" export "$a" --data "$tmp/folder" --output "$tmp/no.agn"
+[ ! -e "$tmp/no.agn" ] || die "a failed export left a file"
+
+# -- a device without a server
+run 0 run "$tmp/a.agn" --preset tiny --port 9 --json
+is images 64
+is fused 0
+is predictions_lost 0
+local_accuracy=$(figure local_accuracy "$tmp/out")
+is accuracy "$local_accuracy"
+holds "$local_accuracy > 0.5"
+
+# -- a device and its server
+start "$a"
+grep -qF "\"model_id\": \"$id\"" "$tmp/serve.out" || die "device and server have other ids"
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --images 200 --json
+for key in images predictions_lost accuracy local_accuracy fused reasons packets_mean payload_bytes_mean \
+    datagram_bytes_mean coded_bytes_mean raw_bytes reply_bytes_mean host_device_ms network_ms min median p99 max \
+    seconds timeout refused rejected mismatch skipped unsent; do
+    out_has "\"$key\": "
+done
+is images 200
+is fused 200
+is predictions_lost 0
+is raw_bytes 68.0
+is packets_mean 1.0
+is reply_bytes_mean 24.0
+holds "$(figure accuracy "$tmp/out") > 0.7"
+holds "$(figure coded_bytes_mean "$tmp/out") > 0 && $(figure coded_bytes_mean "$tmp/out") <= 68"
+holds "($(figure payload_bytes_mean "$tmp/out") - $(figure coded_bytes_mean "$tmp/out") - 20) ^ 2 < 1e-9"
+holds "($(figure datagram_bytes_mean "$tmp/out") - $(figure payload_bytes_mean "$tmp/out") - 18) ^ 2 < 1e-9"
+run 0 run "$tmp/a.agn" --preset tiny --port "$port"
+out_has "64 predictions (64 fused, 0 local only)"
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --drop 1000 --deadline 20 --images 10 --json
+is predictions_lost 0
+is fused 0
+
+# -- what goes wrong
+refused "the port is in use" serve "$b" --port "$port"
+refused "holds another model" run "$tmp/b.agn" --preset tiny --port "$port" --images 5
+refused "$tmp/none.agn" run "$tmp/none.agn" --preset tiny --port "$port"
+refused "$a: not a model.agn" run "$a" --preset tiny --port "$port"
+head -c 500 "$tmp/a.agn" >"$tmp/short.agn"
+refused "$tmp/short.agn: not a model.agn, or truncated" run "$tmp/short.agn" --preset tiny --port "$port"
+cp "$tmp/a.agn" "$tmp/bad.agn"
+printf '\125\252\125\252' | dd of="$tmp/bad.agn" bs=1 seek=300 conv=notrunc 2>/dev/null
+refused "$tmp/bad.agn: the checksum is wrong" run "$tmp/bad.agn" --preset tiny --port "$port"
+refused "images are 12x12" run "$tmp/a.agn" --preset tiny --set data.height=13 --port "$port"
+refused "4 classes" run "$tmp/a.agn" --preset tiny --set data.classes=3 --port "$port"
+refused "no preset is called 'tinny'" run "$tmp/a.agn" --preset tinny --port "$port"
+refused "no data set in $tmp/folder" run "$tmp/a.agn" --preset tiny --data "$tmp/folder" --port "$port"
+refused "$tmp/a.agn: not a safetensors file" serve "$tmp/a.agn" --port 0
+refused "$tmp/none" serve "$tmp/none" --port 0
+run 2 run "$tmp/a.agn" --preset tiny --port 70000
+run 2 serve "$a" --wait 0
+
+# -- the server ends in good order and tells what it did
+stop TERM 0
+sed 1d "$tmp/serve.out" >"$tmp/out"
+cp "$tmp/serve.err" "$tmp/err"
+is frames 264
+is frames_complete 264
+is packets 265 # and one of another model
+is bad_packets 1
+is duplicates 0
+[ ! -s "$tmp/err" ] || die "the server wrote to stderr"
+
+# -- the server is killed while a device works
+start "$a"
+"$bin" run "$tmp/a.agn" --preset tiny --port "$port" --images 40000 --json >"$tmp/out" 2>"$tmp/err" &
+runner=$!
+sleep 0.7
+stop KILL 137
+code=0
+wait "$runner" || code=$?
+runner=
+[ "$code" -eq 0 ] || die "the device ended with exit code $code when its server was killed"
+is images 40000
+is predictions_lost 0
+holds "$(figure fused "$tmp/out") > 0 && $(figure fused "$tmp/out") < 40000"
+holds "$(figure refused "$tmp/out") >= 3 && $(figure skipped "$tmp/out") > $(figure refused "$tmp/out")"
+holds "$(figure accuracy "$tmp/out") >= $local_accuracy - 0.1"
+
+# -- Ctrl-C ends a device
+"$bin" run "$tmp/a.agn" --preset tiny --port 9 --images 100000000 >"$tmp/out" 2>"$tmp/err" &
+runner=$!
+sleep 0.5
+kill -TERM "$runner"
+code=0
+wait "$runner" || code=$?
+runner=
+[ "$code" -eq 130 ] || die "the device ended with exit code $code after SIGTERM, expected 130"
+echo "export, serve, run: all as expected"
