@@ -168,31 +168,31 @@ awk -v a="$accuracy" 'BEGIN { exit !(a >= 0.9 && a <= 1) }' || die "accuracy $ac
 grep -q '"phase": "joint", .*"images": 2560,.*"skewness"' "$dir/metrics.jsonl" || die "metrics.jsonl ends early"
 
 # -- eval agrees with train
-run 0 eval --model "$dir/model.safetensors" --json --threads 1
+run 0 eval "$dir/model.safetensors" --json --threads 1
 cp "$tmp/out" "$tmp/eval.json"
 for name in float_accuracy local_only_accuracy reference_valid skewness_mean disorder_rate alpha; do
     a=$(figure $name "$tmp/train.json")
     b=$(figure $name "$tmp/eval.json")
     [ -n "$a" ] && [ "$a" = "$b" ] || die "$name: train says '$a', eval '$b'"
 done
-run 0 eval --model "$dir/checkpoint.safetensors" --split train --limit 20
+run 0 eval "$dir/checkpoint.safetensors" --split train --limit 20
 out_has "test images                  20"
-refused 1 "$tmp/nowhere" eval --model "$tmp/nowhere"
-refused 1 "$tmp/nowhere" eval --model "$dir/model.safetensors" --data "$tmp/nowhere"
-refused 1 "labels-idx1" eval --model "$tmp/set/t10k-labels-idx1-ubyte"
+refused 1 "$tmp/nowhere" eval "$tmp/nowhere"
+refused 1 "$tmp/nowhere" eval "$dir/model.safetensors" --data "$tmp/nowhere"
+refused 1 "labels-idx1" eval "$tmp/set/t10k-labels-idx1-ubyte"
 
 # -- explain
-run 0 explain --model "$dir/model.safetensors" --images 0,5,63 --points 4 -o "$tmp/it's \$(x) a.png" --json
+run 0 explain "$dir/model.safetensors" --images 0,5,63 --points 4 -o "$tmp/it's \$(x) a.png" --json
 is_png "$tmp/it's \$(x) a.png"
 out_has '"image": 63,'
 [ "$(grep -c '"label":' "$tmp/out")" -eq 3 ] || die "explain: not three images"
-run 0 explain --model "$dir/model.safetensors" --count 2 --method gradient-x-input -o "$tmp/b.png"
+run 0 explain "$dir/model.safetensors" --count 2 --method gradient-x-input -o "$tmp/b.png"
 out_has "wrote $tmp/b.png"
-refused 1 "there is no image 64" explain --model "$dir/model.safetensors" --images 64 -o "$tmp/no"
-refused 1 "trapezoidal rule" explain --model "$dir/model.safetensors" --points 1 -o "$tmp/no"
-refused 1 "cannot write" explain --model "$dir/model.safetensors" -o "$tmp/nowhere/a.png"
+refused 1 "there is no image 64" explain "$dir/model.safetensors" --images 64 -o "$tmp/no"
+refused 1 "trapezoidal rule" explain "$dir/model.safetensors" --points 1 -o "$tmp/no"
+refused 1 "cannot write" explain "$dir/model.safetensors" -o "$tmp/nowhere/a.png"
 for images in "," "1," "1,,2" x -1 1x " 1" 99999999999999999999; do
-    refused 2 "expected numbers with commas" explain --model "$dir/model.safetensors" --images "$images" -o "$tmp/no"
+    refused 2 "expected numbers with commas" explain "$dir/model.safetensors" --images "$images" -o "$tmp/no"
 done
 
 # -- info: by content, not by name

@@ -2,7 +2,8 @@
 #include "cli/preset_options.h"
 
 struct job {
-    const char *model_path, *data, *split;
+    struct agn_cli_list files; /* the model */
+    const char *data, *split;
     int limit, threads;
     bool json;
 
@@ -14,7 +15,7 @@ struct job {
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
-    int status = agn_model_load(job->model_path, &job->model, NULL);
+    int status = agn_model_load(job->files.items[0], &job->model, NULL);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)
@@ -34,12 +35,6 @@ int agn__cmd_eval(int argc, char **argv)
     static const char *const splits[] = {"train", "test", NULL};
     struct job job = {.split = "test", .limit = -1};
     const struct agn_cli_option options[] = {
-        {.name = "model",
-         .metavar = "FILE",
-         .help = "model.safetensors or a checkpoint",
-         .type = AGN_CLI_STRING,
-         .string = &job.model_path,
-         .required = true},
         {.name = "data",
          .metavar = "DIR",
          .help = "folder of the data set, instead of the one that the model was trained on",
@@ -69,14 +64,18 @@ int agn__cmd_eval(int argc, char **argv)
     };
     const struct agn_cli_command command = {
         .name = "eval",
-        .usage = "--model FILE [options]",
+        .usage = "[options] MODEL.safetensors",
         .description = "Evaluates a trained model in float: accuracy of the fused, the local and the remote "
                        "prediction, validity of the reference, skewness and disorder of the importance, use "
                        "of the quantiser's levels.",
-        .example = "  agilenn eval --model out/fashion/model.safetensors\n"
-                   "  agilenn eval --model out/fashion/model.safetensors --limit 1000 --json",
+        .example = "  agilenn eval out/fashion/model.safetensors\n"
+                   "  agilenn eval out/fashion/model.safetensors --limit 1000 --json",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
+        .operands = &job.files,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "MODEL.safetensors",
     };
     int code = agn__cli_parse(&command, argc, argv);
     if (code != AGN_CLI_GO_ON)

@@ -6,7 +6,8 @@
 #include "cli/preset_options.h"
 
 struct job {
-    const char *model_path, *data, *split, *images, *method, *path;
+    struct agn_cli_list files; /* the model */
+    const char *data, *split, *images, *method, *path;
     int count, points, threads;
     bool json;
 
@@ -74,7 +75,7 @@ static void print_text(const struct job *job)
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
-    int status = agn_model_load(job->model_path, &job->model, NULL);
+    int status = agn_model_load(job->files.items[0], &job->model, NULL);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)
@@ -102,8 +103,8 @@ static const char description[] =
     "stay on the device. Importance is measured through the reference network at the true "
     "class; where the reference is wrong it says little.";
 static const char example[] =
-    "  agilenn explain --model out/fashion/model.safetensors --count 4 -o explain.png\n"
-    "  agilenn explain --model out/fashion/model.safetensors --images 0,5,9 --points 16 --json";
+    "  agilenn explain out/fashion/model.safetensors --count 4 -o explain.png\n"
+    "  agilenn explain out/fashion/model.safetensors --images 0,5,9 --points 16 --json";
 
 int agn__cmd_explain(int argc, char **argv)
 {
@@ -111,12 +112,6 @@ int agn__cmd_explain(int argc, char **argv)
     static const char *const methods[] = {"ig-trapezoid", "ig-midpoint", "gradient-x-input", NULL};
     struct job job = {.split = "test", .count = 4, .path = "explain.png"};
     const struct agn_cli_option options[] = {
-        {.name = "model",
-         .metavar = "FILE",
-         .help = "model.safetensors or a checkpoint",
-         .type = AGN_CLI_STRING,
-         .string = &job.model_path,
-         .required = true},
         {.name = "output",
          .letter = 'o',
          .metavar = "FILE",
@@ -170,11 +165,15 @@ int agn__cmd_explain(int argc, char **argv)
     };
     const struct agn_cli_command command = {
         .name = "explain",
-        .usage = "--model FILE [options]",
+        .usage = "[options] MODEL.safetensors",
         .description = description,
         .example = example,
         .options = options,
         .option_count = AGN_COUNT_OF(options),
+        .operands = &job.files,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "MODEL.safetensors",
     };
     int code = agn__cli_parse(&command, argc, argv);
     if (code == AGN_CLI_GO_ON && job.images)
