@@ -167,6 +167,43 @@ static void bad_packets_are_named(void **state)
     assert_int_equal(stats.frames, 0);
 }
 
+static int infer_fails(void *user, const float *features, int count, float *logits)
+{
+    (void)user;
+    (void)features;
+    (void)count;
+    (void)logits;
+    return agn_fail(AGN_ERR_ENGINE, "meant to fail");
+}
+
+/* A stored failure is repeated as what it is. */
+static void a_failure_is_told_again(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    model.infer = infer_fails;
+    link_start_server(&running, &model, 10);
+    int fd = stranger_socket(agn_server_port(running.server));
+    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[2048];
+    size_t length = make_request(datagram, 7);
+    for (int i = 0; i < 2; i++) {
+        struct agn__coap_answer_view view;
+        datagram[3]++; /* the message id */
+        size_t got = ask(fd, datagram, length, answer, sizeof answer, 2000);
+        assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+        assert_int_equal(view.code_class * 100 + view.code_detail, 500);
+        assert_true(view.payload_bytes > 1);
+        assert_int_equal(view.payload[1], AGN_REPLY_FAILED);
+    }
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.inferences, 1);
+    assert_int_equal(stats.replies + stats.replies_again, 0);
+    assert_int_equal(stats.replies_failed, 2);
+}
+
 static void garbage_does_not_stop_service(void **state)
 {
     (void)state;
@@ -337,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_resources_answer),
         cmocka_unit_test(bad_packets_are_named),
+        cmocka_unit_test(a_failure_is_told_again),
         cmocka_unit_test(garbage_does_not_stop_service),
         cmocka_unit_test(a_busy_server_reads_before_it_gives_up),
         cmocka_unit_test(the_longest_packets_pass),

@@ -75,7 +75,7 @@ struct agn_server_stats {
     uint64_t frames_restarted;    /* a packet contradicted those before it: the frame began anew */
     uint64_t replies;             /* sent with status ok */
     uint64_t replies_again;       /* of these, stored replies to repeated or late packets */
-    uint64_t replies_failed;      /* inference failed */
+    uint64_t replies_failed;      /* told that inference failed, also again */
     uint64_t duplicates;          /* packets that had come before */
     uint64_t bad_malformed, bad_checksum, bad_version, bad_codec, bad_range, bad_model;
     uint64_t inferences;

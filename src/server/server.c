@@ -141,9 +141,11 @@ static void take_packet(struct agn_server *server, struct agn__request *request,
         return;
     size_t length;
     const uint8_t *reply = agn__assembly_reply(server->assembly, offer.slot, &length);
-    answer(server, request, CODE_CHANGED, reply, length);
-    server->live.replies++;
-    server->live.replies_again++;
+    bool ok = length > 1 && reply[1] == AGN_REPLY_OK; /* a failure is stored like an answer */
+    answer(server, request, ok ? CODE_CHANGED : CODE_INTERNAL, reply, length);
+    server->live.replies += ok;
+    server->live.replies_again += ok;
+    server->live.replies_failed += !ok;
 }
 
 static void on_request(void *user, struct agn__request *request)
