@@ -134,7 +134,7 @@ holds "$local_accuracy > 0.5"
 # -- a device and its server
 start "$a"
 grep -qF "\"model_id\": \"$id\"" "$tmp/serve.out" || die "device and server have other ids"
-run 0 run "$tmp/a.agn" --preset tiny --port "$port" --images 200 --json
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --images 200 --deadline 10000 --json
 for key in images predictions_lost accuracy local_accuracy fused reasons packets_mean payload_bytes_mean \
     datagram_bytes_mean coded_bytes_mean raw_bytes reply_bytes_mean host_device_ms network_ms min median p99 max \
     seconds timeout refused rejected mismatch skipped unsent; do
@@ -150,7 +150,7 @@ holds "$(figure accuracy "$tmp/out") > 0.7"
 holds "$(figure coded_bytes_mean "$tmp/out") > 0 && $(figure coded_bytes_mean "$tmp/out") <= 68"
 holds "($(figure payload_bytes_mean "$tmp/out") - $(figure coded_bytes_mean "$tmp/out") - 20) ^ 2 < 1e-9"
 holds "($(figure datagram_bytes_mean "$tmp/out") - $(figure payload_bytes_mean "$tmp/out") - 18) ^ 2 < 1e-9"
-run 0 run "$tmp/a.agn" --preset tiny --port "$port"
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --deadline 10000
 out_has "64 predictions (64 fused, 0 local only)"
 run 0 run "$tmp/a.agn" --preset tiny --port "$port" --drop 1000 --deadline 20 --images 10 --json
 is predictions_lost 0

@@ -43,6 +43,12 @@ static int open_data(struct agn__demo *d)
         status = open_split(p, "train", p->data.train_limit, &d->train);
     if (status == AGN_OK)
         status = open_split(p, "test", p->data.test_limit, &d->test);
+    for (int i = 0; i < 2 && status == AGN_OK; i++) {
+        const struct agn_dataset *data = i == 0 ? d->train : d->test;
+        if (data->classes > p->data.classes)
+            status = agn_fail(AGN_ERR_RANGE, "the %s set in %s has %d classes, but data.classes = %d",
+                              i == 0 ? "training" : "test", p->data.path, data->classes, p->data.classes);
+    }
     if (status == AGN_OK)
         status = agn_make_dirs(d->config->folder);
     if (status == AGN_OK)
