@@ -16,7 +16,8 @@ struct agn_xai {
     float t[AGN_XAI_MAX_POINTS], weight[AGN_XAI_MAX_POINTS]; /* points with t > 0, ascending */
     float baseline_weight;                                   /* of the point t = 0 */
     float *baseline;                                         /* (classes, image): gradients at t = 0 */
-    float *gradient_sum, *gradient, *attributions, *prob, *logits, *loss;
+    float *gradient_sum, *gradient, *attributions, *logits, *loss;
+    float *prob, *point_loss; /* of the last gradient */
     int32_t *labels;
     bool *correct;
     float at; /* t of the net's last forward pass, NAN when stale */
@@ -91,11 +92,12 @@ static int allocate(struct agn_xai *xai)
     xai->prob = agn_alloc(logits, sizeof(float));
     xai->logits = agn_alloc(logits, sizeof(float));
     xai->loss = agn_alloc(batch, sizeof(float));
+    xai->point_loss = agn_alloc(batch, sizeof(float));
     xai->labels = agn_alloc(batch, sizeof(int32_t));
     xai->correct = agn_alloc(batch, sizeof(bool));
     bool complete = xai->gradient_sum != NULL && xai->gradient != NULL && xai->attributions != NULL &&
                     xai->baseline != NULL && xai->prob != NULL && xai->logits != NULL && xai->loss != NULL &&
-                    xai->labels != NULL && xai->correct != NULL;
+                    xai->point_loss != NULL && xai->labels != NULL && xai->correct != NULL;
     return complete ? AGN_OK : AGN_ERR_MEMORY;
 }
 
@@ -147,6 +149,7 @@ void agn_xai_free(struct agn_xai *xai)
     agn_free(xai->prob);
     agn_free(xai->logits);
     agn_free(xai->loss);
+    agn_free(xai->point_loss);
     agn_free(xai->labels);
     agn_free(xai->correct);
     agn_free(xai);
@@ -178,7 +181,7 @@ static int gradient_at(struct agn_xai *xai, const float *features, float t)
     int status = agn_net_forward(xai->net);
     if (status == AGN_OK) {
         agn_softmax_ce_forward(agn_net_output(xai->net), xai->labels, xai->batch, xai->classes, xai->prob,
-                               xai->loss);
+                               xai->point_loss);
         agn_softmax_ce_backward(xai->prob, xai->labels, xai->batch, xai->classes, 1.0F,
                                 agn_net_diff_output(xai->net));
         status = agn_net_backward(xai->net);
@@ -234,6 +237,7 @@ static void keep_endpoint(struct agn_xai *xai)
 {
     const float *logits = agn_net_output(xai->net);
     memcpy(xai->logits, logits, (size_t)xai->batch * (size_t)xai->classes * sizeof(float));
+    memcpy(xai->loss, xai->point_loss, (size_t)xai->batch * sizeof(float));
     memcpy(xai->gradient, agn_net_diff_input(xai->net), xai->floats * sizeof(float));
     for (int i = 0; i < xai->batch; i++) {
         const float *row = logits + (size_t)i * (size_t)xai->classes;
