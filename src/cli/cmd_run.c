@@ -184,7 +184,7 @@ int agn__cmd_run(int argc, char **argv)
     struct agn_dataset *data = NULL;
     uint8_t *model = NULL;
     size_t model_bytes = 0;
-    struct agn_run_report report;
+    struct agn_run_report report = {0};
     int status = read_model(o.model.items[0], &model, &model_bytes);
     if (status == AGN_OK)
         status = open_data(&o, &data);

@@ -99,22 +99,12 @@ int agn__child_start(struct agn__child *child, const char *program, const char *
     return status;
 }
 
-static void end(struct agn__child *child, int signal_number)
+void agn__child_kill(struct agn__child *child)
 {
     if (child->pid > 0) {
-        kill(child->pid, signal_number);
+        kill(child->pid, SIGKILL);
         while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR) {
         }
         child->pid = 0;
     }
-}
-
-void agn__child_stop(struct agn__child *child)
-{
-    end(child, SIGTERM);
-}
-
-void agn__child_kill(struct agn__child *child)
-{
-    end(child, SIGKILL);
 }

@@ -12,8 +12,6 @@ struct agn__child {
 
 /* Starts `program serve --json --port 0 MODEL` with its messages in `log`, and waits until it listens. */
 int agn__child_start(struct agn__child *child, const char *program, const char *model, const char *log);
-/* SIGTERM and wait: the server ends in good order. */
-void agn__child_stop(struct agn__child *child);
 /* SIGKILL and wait: the server dies in mid-work. */
 void agn__child_kill(struct agn__child *child);
 
