@@ -1,0 +1,372 @@
+/* agn_train_run on a tiny data set: it learns, repeats bit for bit, resumes exactly, and refuses what cannot
+ * work. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "temp_folder.h"
+#include "tiny_training.h"
+
+enum { IMAGES = 600, TEST_IMAGES = 150, STEPS_A_EPOCH = IMAGES / 32 };
+static struct tiny_dataset train_set, test_set;
+
+static int setup(void **state)
+{
+    tiny_dataset_make(&train_set, IMAGES, 1);
+    tiny_dataset_make(&test_set, TEST_IMAGES, 2);
+    return temp_folder_setup(state);
+}
+
+static int teardown(void **state)
+{
+    tiny_dataset_free(&train_set);
+    tiny_dataset_free(&test_set);
+    return temp_folder_teardown(state);
+}
+
+static void expect_message(const char *part)
+{
+    if (strstr(agn_error_message(), part) == NULL) {
+        fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
+    }
+}
+
+static struct agn_train_config tiny_config(void)
+{
+    struct agn_train_config config = {.train = &train_set.set, .test = &test_set.set};
+    tiny_preset_make(&config.preset);
+    return config;
+}
+
+static struct agn_train_config short_config(void)
+{
+    struct agn_train_config config = tiny_config();
+    config.preset.reference.epochs = 1;
+    config.preset.joint.epochs = 2;
+    return config;
+}
+
+static struct agn_model *train(const struct agn_train_config *config, struct agn_train_report *report)
+{
+    struct agn_model *model = NULL;
+    struct agn_train_report ignored;
+    if (agn_train_run(config, &model, report == NULL ? &ignored : report) < 0) {
+        fail_msg("training failed: %s", agn_error_message());
+    }
+    return model;
+}
+
+static void expect_refused(const struct agn_train_config *config, int status, const char *part)
+{
+    struct agn_model *model = NULL;
+    struct agn_train_report report;
+    int got = agn_train_run(config, &model, &report);
+    if (got != status) {
+        fail_msg("training gives %d, expected %d (%s)", got, status, got < 0 ? agn_error_message() : part);
+    }
+    assert_null(model);
+    expect_message(part);
+}
+
+/* ---- equality ------------------------------------------------------------------- */
+
+static void expect_same_params(const struct agn_params *a, const struct agn_params *b)
+{
+    assert_int_equal(a->total, b->total);
+    for (int p = 0; p < a->count; p++) {
+        const struct agn_param *param = &a->list[p];
+        if (memcmp(a->value + param->offset, b->value + param->offset, param->count * sizeof(float)) != 0) {
+            fail_msg("'%s' differs", param->name);
+        }
+        if (memcmp(a->momentum + param->offset, b->momentum + param->offset, param->count * sizeof(float)) !=
+            0) {
+            fail_msg("the momentum of '%s' differs", param->name);
+        }
+    }
+}
+
+static void expect_same_model(const struct agn_model *a, const struct agn_model *b)
+{
+    expect_same_params(a->extractor_params, b->extractor_params);
+    expect_same_params(a->local_params, b->local_params);
+    expect_same_params(a->remote_params, b->remote_params);
+    /* the reference is frozen in joint training: its momentum may or may not live on */
+    assert_memory_equal(a->reference_params->value, b->reference_params->value,
+                        a->reference_params->total * sizeof(float));
+    assert_memory_equal(a->centroids, b->centroids, sizeof(a->centroids));
+    assert_memory_equal(a->usage, b->usage, sizeof(a->usage));
+    assert_memory_equal(&a->alpha_weight, &b->alpha_weight, sizeof(float));
+    assert_memory_equal(&a->alpha_momentum, &b->alpha_momentum, sizeof(float));
+    assert_memory_equal(a->fill, b->fill, (size_t)a->sent_channels * sizeof(float));
+    assert_memory_equal(a->importance_before, b->importance_before, sizeof(a->importance_before));
+    assert_memory_equal(a->importance_after, b->importance_after, sizeof(a->importance_after));
+}
+
+/* ---- learning ----------------------------------------------------------------------- */
+
+/* Loss of the first and the last line of each phase; every line must be a whole JSON object. */
+struct metrics {
+    int lines;
+    double first_loss[2], last_loss[2], last_skewness;
+};
+
+static void read_metrics(const char *path, struct metrics *metrics)
+{
+    char line[2048];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    *metrics = (struct metrics){.first_loss = {NAN, NAN}};
+    while (fgets(line, sizeof(line), file) != NULL) {
+        const char *phase = NULL;
+        double loss, accuracy, valid, skewness, seconds;
+        json_int_t step, steps;
+        json_error_t error;
+        json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, &error);
+        if (json == NULL ||
+            json_unpack_ex(json, &error, 0, "{s:s, s:I, s:I, s:F, s:F, s:F}", "phase", &phase, "step", &step,
+                           "steps", &steps, "loss", &loss, "accuracy", &accuracy, "seconds", &seconds) != 0) {
+            fail_msg("%s: %s", line, error.text);
+        }
+        int joint = strcmp(phase, "joint") == 0;
+        assert_true(step >= 1 && step <= steps && accuracy >= 0.0 && accuracy <= 1.0 && seconds >= 0.0);
+        if (joint) {
+            assert_int_equal(json_unpack_ex(json, &error, 0, "{s:F, s:F, s:F}", "skewness", &skewness,
+                                            "reference_valid", &valid, "alpha", &loss),
+                             0);
+            assert_true(skewness >= 0.0 && skewness <= 1.0 && valid >= 0.0 && valid <= 1.0);
+            metrics->last_skewness = skewness;
+            json_unpack(json, "{s:F}", "loss", &loss);
+        }
+        metrics->first_loss[joint] = isnan(metrics->first_loss[joint]) ? loss : metrics->first_loss[joint];
+        metrics->last_loss[joint] = loss;
+        metrics->lines++;
+        json_decref(json);
+    }
+    fclose(file);
+}
+
+static void learns(void **state)
+{
+    (void)state;
+    struct agn_train_config config = tiny_config();
+    struct agn_train_report report;
+    struct metrics metrics;
+    char path[4096], checkpoint[4096];
+    snprintf(path, sizeof(path), "%s", temp_path("metrics.jsonl"));
+    snprintf(checkpoint, sizeof(checkpoint), "%s", temp_path("learns.safetensors"));
+    config.metrics = path;
+    config.checkpoint = checkpoint;
+    struct agn_model *model = train(&config, &report), *loaded = NULL;
+    const struct agn_evaluation *e = &report.evaluation;
+    print_message("fused %.3f, local %.3f, valid %.3f, skewness %.3f -> %.3f, disorder %.3f, levels %d\n",
+                  e->fused_accuracy, e->local_accuracy, e->reference_valid, model->skewness_before,
+                  e->skewness, e->disorder_rate, e->levels_used);
+    assert_int_equal(e->images, TEST_IMAGES);
+    assert_true(e->fused_accuracy > 0.85 && e->reference_valid > 0.8 && report.reference_accuracy > 0.7);
+    assert_true(e->skewness > 0.7 && e->skewness > model->skewness_before);
+    assert_true(e->levels_used >= 4 && e->alpha > 0.0 && e->alpha < 1.0);
+    assert_true(report.images_per_s > 0.0 && report.seconds > 0.0 && report.joint_images_per_s > 0.0);
+    read_metrics(path, &metrics);
+    assert_true(metrics.lines >= 4);
+    assert_true(metrics.last_loss[0] < 0.7 * metrics.first_loss[0]);
+    assert_true(metrics.last_loss[1] < metrics.first_loss[1]);
+    assert_true(metrics.last_skewness > 0.7);
+    struct agn_train_state reached;
+    assert_int_equal(agn_model_load(checkpoint, &loaded, &reached), AGN_OK);
+    assert_int_equal(reached.phase, AGN_PHASE_DONE);
+    expect_same_model(model, loaded);
+    agn_model_free(loaded);
+    agn_model_free(model);
+}
+
+static void same_seed_same_bits(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    config.preset.data.flip = 1;
+    config.preset.data.crop_pad = 1;
+    config.preset.joint.soft_temperature = 1.0;
+    struct agn_model *first = train(&config, NULL), *second = train(&config, NULL);
+    expect_same_model(first, second);
+    config.preset.train.seed++;
+    struct agn_model *other = train(&config, NULL);
+    assert_memory_not_equal(first->remote_params->value, other->remote_params->value,
+                            first->remote_params->total * sizeof(float));
+    agn_model_free(first);
+    agn_model_free(second);
+    agn_model_free(other);
+}
+
+/* ---- interruption ------------------------------------------------------------------------ */
+
+/* Asks for an interruption at the first epoch's end of a phase, or at its first report after `steps` steps.
+ */
+struct interrupter {
+    const char *phase;
+    int64_t images;
+    bool done;
+};
+
+static void interrupt(void *user, const struct agn_progress *progress)
+{
+    struct interrupter *interrupter = user;
+    if (!interrupter->done && strcmp(progress->phase, interrupter->phase) == 0 &&
+        progress->done >= interrupter->images) {
+        interrupter->done = true;
+        agn_interrupt_request();
+    }
+}
+
+/* Interrupts at `images` images of a phase, resumes, and compares with a run in one go. */
+static void interrupt_and_resume(const struct agn_model *whole, const char *phase, int64_t images)
+{
+    struct agn_train_config config = short_config();
+    struct interrupter interrupter = {phase, images, false};
+    char checkpoint[4096];
+    snprintf(checkpoint, sizeof(checkpoint), "%s", temp_path("%s-%d.safetensors", phase, (int)images));
+    config.checkpoint = checkpoint;
+    config.progress = interrupt;
+    config.progress_user = &interrupter;
+    expect_refused(&config, AGN_ERR_INTERRUPTED, "interrupted");
+    agn_interrupt_clear();
+    assert_true(interrupter.done && agn_file_exists(checkpoint));
+    config.resume = true;
+    struct agn_model *resumed = train(&config, NULL);
+    expect_same_model(whole, resumed);
+    agn_model_free(resumed);
+}
+
+static void resumed_runs_end_the_same(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    struct agn_model *whole = train(&config, NULL);
+    interrupt_and_resume(whole, "reference", 32);                      /* after the first step */
+    interrupt_and_resume(whole, "reference", 32 * STEPS_A_EPOCH);      /* between the phases */
+    interrupt_and_resume(whole, "joint", 32);                          /* in mid-epoch */
+    interrupt_and_resume(whole, "joint", 32 * STEPS_A_EPOCH);          /* between epochs */
+    interrupt_and_resume(whole, "joint", (int64_t)64 * STEPS_A_EPOCH); /* before the evaluation */
+    agn_model_free(whole);
+}
+
+static void resuming_needs_the_same_settings(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    struct interrupter interrupter = {"reference", 32, false};
+    char checkpoint[4096];
+    snprintf(checkpoint, sizeof(checkpoint), "%s", temp_path("settings.safetensors"));
+    config.checkpoint = checkpoint;
+    config.resume = true;
+    expect_refused(&config, AGN_ERR_NOT_FOUND, "settings.safetensors");
+    config.resume = false;
+    config.progress = interrupt;
+    config.progress_user = &interrupter;
+    expect_refused(&config, AGN_ERR_INTERRUPTED, "--resume");
+    agn_interrupt_clear();
+    config.resume = true;
+    config.preset.joint.rho = 0.7;
+    expect_refused(&config, AGN_ERR_MISMATCH, "other settings");
+    temp_file("settings.safetensors", "not a model", 11);
+    expect_refused(&config, AGN_ERR_FORMAT, "settings.safetensors");
+}
+
+/* ---- what cannot work -------------------------------------------------------------------------- */
+
+static void diverging_runs_say_so(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    char folder[4096], checkpoint[4200];
+    snprintf(folder, sizeof(folder), "%s", temp_path("diverged"));
+    assert_int_equal(agn_make_dirs(folder), AGN_OK);
+    snprintf(checkpoint, sizeof(checkpoint), "%s/model.safetensors", folder);
+    config.checkpoint = checkpoint;
+    config.preset.reference.rate = 1e30;
+    expect_refused(&config, AGN_ERR_NUMERIC, "reference training diverged");
+    expect_message("learning rate");
+    assert_int_equal(temp_count_entries(folder), 0);
+    config = short_config();
+    config.checkpoint = checkpoint;
+    config.preset.joint.rate = 1e30;
+    expect_refused(&config, AGN_ERR_NUMERIC, "joint training diverged");
+    assert_int_equal(temp_count_entries(folder), 1); /* the reference phase's checkpoint, whole */
+    struct agn_tensor_file file; /* its preset is out of range, so that it cannot be loaded as a model */
+    assert_int_equal(agn_tensor_file_read(checkpoint, &file), AGN_OK);
+    assert_non_null(strstr(agn_tensor_file_metadata(&file, "training_state"), "\"phase\": 0"));
+    agn_tensor_file_free(&file);
+}
+
+static void data_must_fit_the_preset(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    config.preset.data.height = 14;
+    expect_refused(&config, AGN_ERR_ARG, "12x12x1");
+    config = short_config();
+    config.preset.data.classes = 2;
+    expect_refused(&config, AGN_ERR_RANGE, "3 classes");
+    config = short_config();
+    struct agn_dataset other = test_set.set;
+    other.width = 8;
+    config.test = &other;
+    expect_refused(&config, AGN_ERR_ARG, "test images are 12x8x1");
+    config = short_config();
+    config.preset.train.batch = IMAGES + 1;
+    expect_refused(&config, AGN_ERR_ARG, "batch");
+    config = short_config();
+    config.metrics = "/nowhere/metrics.jsonl";
+    expect_refused(&config, AGN_ERR_IO, "/nowhere/metrics.jsonl");
+}
+
+/* Known before the first step, not after the reference is trained. */
+static void networks_must_allow_reordering(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    config.preset.reference.epochs = 10000;
+    strcpy(config.preset.model.extractor, "conv:c8:s2 dw");
+    expect_refused(&config, AGN_ERR_UNSUPPORTED, "model.extractor");
+    strcpy(config.preset.model.extractor, "conv:c8:s2");
+    strcpy(config.preset.model.reference, "dw conv:c8");
+    expect_refused(&config, AGN_ERR_UNSUPPORTED, "model.reference");
+}
+
+/* Classes that the data set lacks, and no epochs at all. */
+static void odd_but_possible(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    config.preset.data.classes = 7;
+    config.preset.reference.epochs = 0.1;
+    config.preset.joint.epochs = 0.1;
+    struct agn_model *model = train(&config, NULL);
+    assert_string_equal(model->class_names[1], "right");
+    assert_string_equal(model->class_names[6], "6");
+    agn_model_free(model);
+    config = short_config();
+    config.preset.reference.epochs = config.preset.joint.epochs = 0.0;
+    agn_model_free(train(&config, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(learns),
+        cmocka_unit_test(same_seed_same_bits),
+        cmocka_unit_test(resumed_runs_end_the_same),
+        cmocka_unit_test(resuming_needs_the_same_settings),
+        cmocka_unit_test(diverging_runs_say_so),
+        cmocka_unit_test(data_must_fit_the_preset),
+        cmocka_unit_test(networks_must_allow_reordering),
+        cmocka_unit_test(odd_but_possible),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
