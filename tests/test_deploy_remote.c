@@ -54,14 +54,8 @@ static void equals_the_network_in_batches(void **state)
     agn_dataset_free(data);
 }
 
-static void id_follows_every_number(void **state)
+static void id_follows_params(const struct agn_model *model, struct agn_params *params, uint32_t id)
 {
-    (void)state;
-    struct agn_dataset *data = tiny_dataset(&config, 16, 1);
-    struct agn_model *model = tiny_random_model(&config, data, 1);
-    struct agn_params *params = model->remote_params;
-    uint32_t id = agn_model_id(model);
-    assert_int_equal(id, agn_model_id(model));
     for (int i = 0; i < params->count; i++) {
         const struct agn_param *param = &params->list[i];
         size_t places[] = {0, param->count / 2, param->count - 1};
@@ -72,6 +66,17 @@ static void id_follows_every_number(void **state)
             *at = kept;
         }
     }
+}
+
+static void id_follows_every_number(void **state)
+{
+    (void)state;
+    struct agn_dataset *data = tiny_dataset(&config, 16, 1);
+    struct agn_model *model = tiny_random_model(&config, data, 1);
+    uint32_t id = agn_model_id(model);
+    assert_int_equal(id, agn_model_id(model));
+    id_follows_params(model, model->extractor_params, id);
+    id_follows_params(model, model->remote_params, id);
     for (int level = 0; level < AGN_LEVELS; level++) {
         float kept = model->centroids[level];
         model->centroids[level] = nextafterf(kept, 6.0F);

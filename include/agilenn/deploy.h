@@ -5,8 +5,9 @@
 #include "agilenn/model_agn.h"
 #include "agilenn/train.h"
 
-/* 32-bit number of everything that device and server must agree on: CRC-32 of the Remote NN's
- * parameters, centroids, alpha and shapes. Device and server refuse to work with another's. */
+/* 32-bit number of everything that device and server must agree on: CRC-32 of the
+ * parameters of extractor and Remote NN, centroids, alpha and shapes. Device and server refuse to work with
+ * another's. */
 uint32_t agn_model_id(const struct agn_model *model);
 
 /* ---- int8 device model ---------------------------------------------------------- */

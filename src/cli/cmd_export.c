@@ -110,9 +110,9 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     uint8_t *bytes = NULL;
     size_t size = 0;
     int status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
-    if (status == AGN_OK)
+    if (status >= 0)
         status = agn_dev_model_open(&opened, bytes, size);
-    if (status == AGN_OK)
+    if (status >= 0)
         status = agn_file_write(o->output, bytes, size);
     int code = AGN_CLI_FAILURE;
     if (status < 0) {

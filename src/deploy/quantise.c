@@ -38,10 +38,11 @@ uint32_t agn_model_id(const struct agn_model *model)
 {
     int32_t shape[] = {model->map.height, model->map.width, model->map.channels,
                        model->preset.model.local_channels, model->classes};
-    const struct agn_params *remote = model->remote_params;
+    const struct agn_params *extractor = model->extractor_params, *remote = model->remote_params;
     uint32_t crc = agn_crc32(0, shape, sizeof(shape));
     crc = agn_crc32(crc, model->centroids, sizeof(model->centroids));
     crc = agn_crc32(crc, &model->alpha_weight, sizeof(model->alpha_weight));
+    crc = agn_crc32(crc, extractor->value, extractor->total * sizeof(float));
     return agn_crc32(crc, remote->value, remote->total * sizeof(float));
 }
 
