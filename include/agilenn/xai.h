@@ -1,7 +1,7 @@
 /* Feature attribution through a frozen reference network, with its exact derivative.
  *
  * F: features (n, h, w, c), NHWC. l: the reference's cross-entropy at the true label.
- * Every method here is a sum of gradients on the line from the zero baseline to F:
+ * Every method but one is a sum of gradients on the line from the zero baseline to F:
  *
  *     A = F * sum_j weight_j * grad l(t_j F)          (element-wise product)
  *
@@ -10,7 +10,8 @@
  *     dL/dF = u * sum_j weight_j grad l(t_j F) + sum_j weight_j t_j H_j (u * F)
  *
  * H_j: Hessian of l at t_j F, applied by one tangent and one tangent-backward pass. At t = 0 the
- * gradient depends on the label alone and is computed once for each class. */
+ * gradient depends on the label alone and is computed once for each class. The exception is
+ * AGN_XAI_GRADIENT, A = grad l(F), with dL/dF = H u. */
 #ifndef AGILENN_XAI_H
 #define AGILENN_XAI_H
 
@@ -19,14 +20,17 @@
 enum agn_xai_method {
     AGN_XAI_IG_TRAPEZOID, /* integrated gradients, trapezoidal rule, points >= 2 (Sundararajan et al. 2017) */
     AGN_XAI_IG_MIDPOINT,  /* integrated gradients, midpoint Riemann sum, points >= 1 */
-    AGN_XAI_GRADIENT_X_INPUT /* one gradient, at F */
+    AGN_XAI_GRADIENT_X_INPUT,  /* one gradient, at F, times F */
+    AGN_XAI_IG_GAUSS_LEGENDRE, /* integrated gradients, exact where the gradient is a polynomial in t of
+                                * degree 2 points - 1 or less; points >= 1 */
+    AGN_XAI_GRADIENT           /* gradient saliency (Simonyan et al. 2014): one gradient, at F, by itself */
 };
 
 enum { AGN_XAI_MAX_POINTS = 128 };
 
 struct agn_xai_config {
     enum agn_xai_method method;
-    int points;                    /* gradients on the line; ignored by AGN_XAI_GRADIENT_X_INPUT */
+    int points;                    /* gradients on the line; ignored by the methods of one gradient */
     const struct agn_graph *graph; /* the reference: features -> logits */
     struct agn_params *params;     /* frozen while in use; must outlive the xai */
     int batch;

@@ -109,7 +109,8 @@ static const char example[] =
 int agn__cmd_explain(int argc, char **argv)
 {
     static const char *const splits[] = {"train", "test", NULL};
-    static const char *const methods[] = {"ig-trapezoid", "ig-midpoint", "gradient-x-input", NULL};
+    static const char *const methods[] = {"ig-trapezoid",     "ig-midpoint", "ig-gauss-legendre",
+                                          "gradient-x-input", "gradient",    NULL};
     struct job job = {.split = "test", .count = 4, .path = "explain.png"};
     const struct agn_cli_option options[] = {
         {.name = "output",
@@ -143,7 +144,8 @@ int agn__cmd_explain(int argc, char **argv)
          .string = &job.data},
         {.name = "method",
          .metavar = "NAME",
-         .help = "of attribution: ig-trapezoid, ig-midpoint or gradient-x-input, instead of the preset's",
+         .help = "of attribution, instead of the preset's: ig-trapezoid, ig-midpoint (Riemann sum), "
+                 "ig-gauss-legendre, gradient-x-input or gradient (saliency)",
          .type = AGN_CLI_STRING,
          .string = &job.method,
          .choices = methods},

@@ -81,7 +81,8 @@ static const struct key keys[] = {
     {"joint", "warm_start", WHOLE, FIELD(joint.warm_start), 0, 1, "1",
      "start the remote network from the reference where shapes agree"},
     {"joint", "method", TEXT, FIELD(joint.method), 0, 0, "ig-trapezoid",
-     "ig-trapezoid, ig-midpoint or gradient-x-input"},
+     "attribution: ig-trapezoid, ig-midpoint (Riemann sum), ig-gauss-legendre, gradient-x-input or gradient "
+     "(saliency)"},
     {"joint", "points", WHOLE, FIELD(joint.points), 1, 128, "2", "gradients of integrated gradients"},
     {"joint", "soft_temperature", REAL, FIELD(joint.soft_temperature), 0, 10, "0",
      "quantiser's gradient: softness of assignment, 0 = straight-through"},
@@ -442,7 +443,8 @@ int agn_preset_check(const struct agn_preset *p)
     int method = agn_xai_method_from_name(p->joint.method);
     if (method < 0) {
         return agn_fail(AGN_ERR_ARG,
-                        "joint.method = '%s': expected ig-trapezoid, ig-midpoint or gradient-x-input",
+                        "joint.method = '%s': expected ig-trapezoid, ig-midpoint, ig-gauss-legendre, "
+                        "gradient-x-input or gradient",
                         p->joint.method);
     }
     if (method == AGN_XAI_IG_TRAPEZOID && p->joint.points < 2) {

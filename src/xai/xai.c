@@ -1,17 +1,17 @@
-/* Integrated gradients and kin through a frozen reference network. See agilenn/xai.h. */
-#include "agilenn/xai.h"
-
+/* Integrated gradients and kin through a frozen reference network. See agilenn/xai.h.
+ * The rules' points and weights: integration_rule.c. */
 #include <math.h>
 #include <string.h>
 
+#include "xai/integration_rule.h"
+
 struct agn_xai {
-    enum agn_xai_method method;
     struct agn_net *net;
     struct agn_params *params;
     int batch, classes, points;
     struct agn_shape shape;
     size_t image, floats; /* floats of one sample and of the batch */
-    bool differentiable, baseline_used, baseline_ready;
+    bool differentiable, times_input, baseline_used, baseline_ready;
     uint64_t baseline_version;
     float t[AGN_XAI_MAX_POINTS], weight[AGN_XAI_MAX_POINTS]; /* points with t > 0, ascending */
     float baseline_weight;                                   /* of the point t = 0 */
@@ -23,7 +23,8 @@ struct agn_xai {
     float at; /* t of the net's last forward pass, NAN when stale */
 };
 
-static const char *const method_names[] = {"ig-trapezoid", "ig-midpoint", "gradient-x-input"};
+static const char *const method_names[] = {"ig-trapezoid", "ig-midpoint", "gradient-x-input",
+                                           "ig-gauss-legendre", "gradient"};
 
 const char *agn_xai_method_name(enum agn_xai_method method)
 {
@@ -39,45 +40,8 @@ int agn_xai_method_from_name(const char *name)
     }
     return agn_fail(AGN_ERR_ARG,
                     "no attribution method is called '%s'; there are ig-trapezoid, ig-midpoint, "
-                    "gradient-x-input",
+                    "ig-gauss-legendre, gradient-x-input, gradient",
                     name);
-}
-
-/* ---- points and weights ------------------------------------------------------ */
-
-static int set_points(struct agn_xai *xai, int points)
-{
-    switch (xai->method) {
-    case AGN_XAI_IG_TRAPEZOID:
-        if (points < 2 || points > AGN_XAI_MAX_POINTS) {
-            return agn_fail(AGN_ERR_RANGE, "the trapezoidal rule takes 2 to %d points, not %d",
-                            AGN_XAI_MAX_POINTS, points);
-        }
-        xai->baseline_used = true;
-        xai->baseline_weight = 0.5F / (float)(points - 1);
-        xai->points = points - 1;
-        for (int j = 1; j < points; j++) {
-            xai->t[j - 1] = (float)j / (float)(points - 1);
-            xai->weight[j - 1] = (j == points - 1 ? 0.5F : 1.0F) / (float)(points - 1);
-        }
-        return AGN_OK;
-    case AGN_XAI_IG_MIDPOINT:
-        if (points < 1 || points > AGN_XAI_MAX_POINTS) {
-            return agn_fail(AGN_ERR_RANGE, "the midpoint rule takes 1 to %d points, not %d",
-                            AGN_XAI_MAX_POINTS, points);
-        }
-        xai->points = points;
-        for (int j = 0; j < points; j++) {
-            xai->t[j] = ((float)j + 0.5F) / (float)points;
-            xai->weight[j] = 1.0F / (float)points;
-        }
-        return AGN_OK;
-    case AGN_XAI_GRADIENT_X_INPUT:
-        xai->points = 1;
-        xai->t[0] = xai->weight[0] = 1.0F;
-        return AGN_OK;
-    }
-    return agn_fail(AGN_ERR_ARG, "unknown attribution method %d", (int)xai->method);
 }
 
 /* ---- life ---------------------------------------------------------------------- */
@@ -101,6 +65,18 @@ static int allocate(struct agn_xai *xai)
     return complete ? AGN_OK : AGN_ERR_MEMORY;
 }
 
+static void take_rule(struct agn_xai *xai, const struct agn__integration_rule *rule)
+{
+    xai->points = rule->points;
+    xai->times_input = rule->times_input;
+    xai->baseline_used = rule->baseline_weight > 0.0;
+    xai->baseline_weight = (float)rule->baseline_weight;
+    for (int j = 0; j < rule->points; j++) {
+        xai->t[j] = (float)rule->t[j];
+        xai->weight[j] = (float)rule->weight[j];
+    }
+}
+
 int agn_xai_create(const struct agn_xai_config *config, struct agn_xai **result)
 {
     struct agn_xai *xai = agn_alloc(1, sizeof(*xai));
@@ -113,7 +89,6 @@ int agn_xai_create(const struct agn_xai_config *config, struct agn_xai **result)
                                  .mode = AGN_NET_FROZEN,
                                  .passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT};
     net.passes |= config->differentiable ? AGN_PASS_TANGENT : 0U;
-    xai->method = config->method;
     xai->params = config->params;
     xai->batch = config->batch;
     xai->differentiable = config->differentiable;
@@ -121,8 +96,10 @@ int agn_xai_create(const struct agn_xai_config *config, struct agn_xai **result)
     xai->classes = agn_graph_output_shape(config->graph).channels;
     xai->image = (size_t)xai->shape.height * (size_t)xai->shape.width * (size_t)xai->shape.channels;
     xai->floats = xai->image * (size_t)xai->batch;
-    int status = set_points(xai, config->points);
+    struct agn__integration_rule rule;
+    int status = agn__integration_rule_make(config->method, config->points, &rule);
     if (status == AGN_OK) {
+        take_rule(xai, &rule);
         status = agn_net_create(&net, &xai->net);
     }
     if (status == AGN_OK) {
@@ -270,11 +247,29 @@ int agn_xai_attribute(struct agn_xai *xai, const float *features, const int32_t 
         return status;
     }
     keep_endpoint(xai);
+    if (!xai->times_input) {
+        memcpy(xai->attributions, xai->gradient_sum, xai->floats * sizeof(float));
+        return AGN_OK;
+    }
 #pragma omp parallel for simd schedule(static)
     for (size_t i = 0; i < xai->floats; i++) {
         xai->attributions[i] = features[i] * xai->gradient_sum[i];
     }
     return AGN_OK;
+}
+
+/* The direction of the Hessian-vector products: u * F, or u for a plain gradient. */
+static void start_tangent(struct agn_xai *xai, const float *features, const float *diff_attributions)
+{
+    float *tangent = agn_net_tangent_input(xai->net);
+    if (!xai->times_input) {
+        memcpy(tangent, diff_attributions, xai->floats * sizeof(float));
+        return;
+    }
+#pragma omp parallel for simd schedule(static)
+    for (size_t i = 0; i < xai->floats; i++) {
+        tangent[i] = diff_attributions[i] * features[i];
+    }
 }
 
 int agn_xai_backward(struct agn_xai *xai, const float *features, const float *diff_attributions,
@@ -283,20 +278,18 @@ int agn_xai_backward(struct agn_xai *xai, const float *features, const float *di
     if (!xai->differentiable) {
         return agn_fail(AGN_ERR_STATE, "this attribution was not made differentiable");
     }
+    if (xai->times_input) {
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < xai->floats; i++) {
-        diff_features[i] += diff_attributions[i] * xai->gradient_sum[i];
+        for (size_t i = 0; i < xai->floats; i++) {
+            diff_features[i] += diff_attributions[i] * xai->gradient_sum[i];
+        }
     }
     for (int j = xai->points - 1; j >= 0; j--) {
         int status = xai->at == xai->t[j] ? AGN_OK : gradient_at(xai, features, xai->t[j]);
         if (status < 0) {
             return status;
         }
-        float *tangent = agn_net_tangent_input(xai->net);
-#pragma omp parallel for simd schedule(static)
-        for (size_t i = 0; i < xai->floats; i++) {
-            tangent[i] = diff_attributions[i] * features[i];
-        }
+        start_tangent(xai, features, diff_attributions);
         status = agn_net_tangent(xai->net);
         if (status == AGN_OK) {
             agn_softmax_ce_tangent_backward(xai->prob, xai->labels, agn_net_tangent_output(xai->net),
