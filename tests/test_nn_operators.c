@@ -127,6 +127,40 @@ static void relu6(void **state)
     check("relu6 inside", &graph, 8);
 }
 
+static void smooth_activations(void **state)
+{
+    (void)state;
+    static int (*const activations[])(struct agn_graph *, int) = {agn_graph_silu, agn_graph_sigmoid};
+    for (size_t i = 0; i < AGN_COUNT_OF(activations); i++) {
+        struct agn_graph graph;
+        int op = agn_graph_init(&graph, (struct agn_shape){7, 5, 19});
+        op = agn_graph_add(&graph, op, op);
+        op = activations[i](&graph, agn_graph_add(&graph, op, op)); /* times 4: the tails too */
+        assert_true(op > 0);
+        check(agn_op_type_name(graph.ops[op].type), &graph, 3);
+        op = activations[i](&graph, agn_graph_conv(&graph, op, "c", 5, 3, 1, true));
+        op = agn_graph_dense(&graph, op, "d", 4);
+        assert_true(op > 0);
+        check("a smooth activation inside", &graph, 8);
+    }
+}
+
+static void scales(void **state)
+{
+    (void)state;
+    static const struct agn_shape shapes[] = {{7, 7, 3}, {1, 1, 16}, {5, 6, 19}};
+    for (size_t i = 0; i < AGN_COUNT_OF(shapes); i++) {
+        struct agn_graph graph;
+        int in = agn_graph_init(&graph, shapes[i]);
+        int factors =
+            agn_graph_conv(&graph, agn_graph_pool(&graph, in, 1), "f", shapes[i].channels, 1, 1, true);
+        assert_true(agn_graph_scale(&graph, in, agn_graph_sigmoid(&graph, factors)) > 0);
+        check("scale", &graph, batches[i]);
+        int wrong = agn_graph_conv(&graph, in, "w", shapes[i].channels + 1, 1, 1, false);
+        assert_true(agn_graph_scale(&graph, in, wrong) < 0);
+    }
+}
+
 static void pools(void **state)
 {
     (void)state;
@@ -271,10 +305,31 @@ static int input_in_a_residual(struct agn_graph *graph, int in)
     return agn_graph_add(graph, agn_graph_add(graph, in, x), in);
 }
 
+/* Second derivatives where gradients share memory: tangent-backward must find the diff as it was. */
+static int silu_residuals(struct agn_graph *graph, int in)
+{
+    int x = agn_graph_silu(graph, conv_bn(graph, in, "stem", 3, false));
+    int y = agn_graph_silu(graph, conv_bn(graph, x, "a", 3, false));
+    x = agn_graph_add(graph, x, y);
+    y = agn_graph_sigmoid(graph, conv_bn(graph, x, "b", 1, false));
+    x = agn_graph_add(graph, y, x);
+    return agn_graph_add(graph, x, agn_graph_silu(graph, x));
+}
+
+static int excitation_in_a_residual(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "stem", 3, true),
+        y = agn_graph_parse(graph, x, "b", "mbse:c6:e2:n2 fused:c6:e1");
+    return conv_bn(graph, agn_graph_add(graph, agn_graph_scale(graph, y, agn_graph_pool(graph, x, 1)), y),
+                   "end", 1, false);
+}
+
 static const struct {
     const char *name;
     int (*build)(struct agn_graph *graph, int in);
-} structures[] = {{"x + x", twice_the_same},
+} structures[] = {{"SiLU in residuals", silu_residuals},
+                  {"excitation in a residual", excitation_in_a_residual},
+                  {"x + x", twice_the_same},
                   {"input + input", sum_of_input_twice},
                   {"residual chain", residual_chain},
                   {"residual at the end", residual_at_the_end},
@@ -304,11 +359,15 @@ static void shared_tensors(void **state)
 int main(void)
 {
     agn_nn_set_threads(2);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions),    cmocka_unit_test(convolutions_with_batchnorm),
-        cmocka_unit_test(batchnorm_alone), cmocka_unit_test(relu6),
-        cmocka_unit_test(pools),           cmocka_unit_test(dense_layers),
-        cmocka_unit_test(shared_tensors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions),
+                                       cmocka_unit_test(convolutions_with_batchnorm),
+                                       cmocka_unit_test(batchnorm_alone),
+                                       cmocka_unit_test(relu6),
+                                       cmocka_unit_test(smooth_activations),
+                                       cmocka_unit_test(scales),
+                                       cmocka_unit_test(pools),
+                                       cmocka_unit_test(dense_layers),
+                                       cmocka_unit_test(shared_tensors)};
     int failures = cmocka_run_group_tests_name("nn operators", tests, NULL, NULL);
     print_message("largest relative error: %.2g\n", net_check_worst());
     return failures;

@@ -50,10 +50,12 @@ static int same_shaped(const struct agn_graph *graph, int op, struct agn_rng *rn
 
 static int append_blocks(struct agn_graph *graph, int src, const char *name, int batch, struct agn_rng *rng)
 {
-    static const char *const texts[] = {"mb:c8:e2:k3:s1:n2", "mb:c6:e1:k3:n3", "conv:c9:k3:l1 dw:k3",
-                                        "dw:k5:s1 conv:c8:k1", "mb:c8:e3:k5"};
-    return enough_rows(graph, src, batch) ? agn_graph_parse(graph, src, name, texts[agn_rng_below(rng, 5)])
-                                          : agn_graph_relu6(graph, src);
+    static const char *const texts[] = {"mb:c8:e2:k3:s1:n2",       "mb:c6:e1:k3:n3", "conv:c9:k3:l1 dw:k3",
+                                        "dw:k5:s1 conv:c8:k1",     "mb:c8:e3:k5",    "mbse:c8:e2:k3:n2",
+                                        "fused:c8:e2 fused:c8:e1", "mb:c8:e2:a1"};
+    return enough_rows(graph, src, batch)
+               ? agn_graph_parse(graph, src, name, texts[agn_rng_below(rng, AGN_COUNT_OF(texts))])
+               : agn_graph_relu6(graph, src);
 }
 
 static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng)
@@ -66,7 +68,7 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     if (agn_rng_below(rng, 4) == 0) {
         src = (int)agn_rng_below(rng, (uint32_t)graph->count);
     }
-    switch (agn_rng_below(rng, 8)) {
+    switch (agn_rng_below(rng, 11)) {
     case 0:
         return agn_graph_conv(graph, src, name, pick(rng, channels, 8), pick(rng, kernels, 4),
                               pick(rng, strides, 4), agn_rng_below(rng, 2) == 0);
@@ -81,6 +83,12 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
         return append_blocks(graph, src, name, batch, rng);
     case 5:
         return agn_graph_relu6(graph, src);
+    case 6:
+        return agn_graph_silu(graph, src);
+    case 7:
+        return agn_graph_sigmoid(graph, src);
+    case 8:
+        return agn_graph_scale(graph, src, agn_graph_pool(graph, src, 1));
     default:
         return agn_graph_add(graph, src, same_shaped(graph, src, rng));
     }

@@ -284,10 +284,36 @@ static int bare_chain(struct agn_graph *graph, int in)
     return agn_graph_dense(graph, op, "fc", 4);
 }
 
+static int one_silu(struct agn_graph *graph, int in)
+{
+    return agn_graph_silu(graph, in);
+}
+
+static int one_sigmoid(struct agn_graph *graph, int in)
+{
+    return agn_graph_sigmoid(graph, in);
+}
+
+static int one_scale(struct agn_graph *graph, int in)
+{
+    return agn_graph_scale(graph, in, agn_graph_pool(graph, in, 1));
+}
+
+static int efficient_network(struct agn_graph *graph, int in)
+{
+    int op =
+        agn_graph_parse(graph, in, "net", "conv:c4:k3:a1 fused:c4:e1 fused:c6:e2:s2 mbse:c6:e2 mb:c6:e2:a1");
+    return agn_graph_dense(graph, op, "fc", 5);
+}
+
 static const struct {
     const char *name;
     int (*build)(struct agn_graph *graph, int in);
-} cases[] = {{"conv", one_conv},
+} cases[] = {{"silu", one_silu},
+             {"sigmoid", one_sigmoid},
+             {"scale", one_scale},
+             {"efficient network", efficient_network},
+             {"conv", one_conv},
              {"large conv", one_large_conv},
              {"depthwise", one_depthwise},
              {"batchnorm", one_batchnorm},

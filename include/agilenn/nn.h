@@ -26,6 +26,9 @@ enum agn_op_type {
     AGN_OP_ADD,       /* element-wise sum of two tensors of one shape */
     AGN_OP_POOL,      /* average over a grid x grid partition; grid 1 is global average pooling */
     AGN_OP_DENSE,     /* fully connected, weights (oc, h*w*ic) over the NHWC-flattened source, bias */
+    AGN_OP_SILU,      /* x / (1 + exp(-x)) */
+    AGN_OP_SIGMOID,   /* 1 / (1 + exp(-x)) */
+    AGN_OP_SCALE,     /* (h, w, c) times (1, 1, c), channel by channel */
     AGN_OP_TYPES
 };
 
@@ -36,7 +39,7 @@ struct agn_shape {
 struct agn_op_spec {
     enum agn_op_type type;
     char name[AGN_NAME_BYTES]; /* prefix of its parameters, e.g. "remote.block1.expand" */
-    int src[2];                /* earlier operators; src[1] is -1 unless the type is ADD */
+    int src[2];                /* earlier operators; src[1] is -1 but for ADD and SCALE */
     int oc, kernel, stride, pad;
     bool depthwise, bias;   /* CONV */
     bool relu6;             /* BATCHNORM */
@@ -58,6 +61,9 @@ int agn_graph_batchnorm(struct agn_graph *graph, int src, const char *name, bool
 int agn_graph_relu6(struct agn_graph *graph, int src);
 int agn_graph_add(struct agn_graph *graph, int src0, int src1);
 int agn_graph_pool(struct agn_graph *graph, int src, int grid);
+int agn_graph_silu(struct agn_graph *graph, int src);
+int agn_graph_sigmoid(struct agn_graph *graph, int src);
+int agn_graph_scale(struct agn_graph *graph, int src, int factors);
 int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
 
 /* Appends the network that `text` describes: blocks separated by blanks, each a kind
@@ -65,8 +71,11 @@ int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
  *   conv   c16 k3 s2 ("conv:c16:k3:s2")  convolution + BN + ReLU6
  *   dw     k3 s1                         depthwise convolution + BN + ReLU6
  *   mb     c32 e4 k3 s2 n2               n inverted residuals (MobileNetV2); the first has stride s
+ *   mbse   c128 e6 k3 s2 n4              n MBConv with squeeze-and-excitation and SiLU (EfficientNet)
+ *   fused  c48 e4 k3 s2 n4               n Fused-MBConv with SiLU (EfficientNetV2)
  *   pool   g1                            average pooling to a g x g grid
- * Defaults: k3 s1 n1 e6 g1. A `conv` with letter l1 has no ReLU6 (linear). Parameters are
+ * Defaults: k3 s1 n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU; a `conv` or `dw` with letter l1 has
+ * no activation (linear). Parameters are
  * named PREFIX.0, PREFIX.1, ... by block. Returns the index of the last operator. */
 int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const char *text);
 

@@ -7,7 +7,8 @@
 const struct agn__op_class *const agn__op_table[AGN_OP_TYPES] = {
     [AGN_OP_INPUT] = &agn__op_input, [AGN_OP_CONV] = &agn__op_conv, [AGN_OP_BATCHNORM] = &agn__op_batchnorm,
     [AGN_OP_RELU6] = &agn__op_relu6, [AGN_OP_ADD] = &agn__op_add,   [AGN_OP_POOL] = &agn__op_pool,
-    [AGN_OP_DENSE] = &agn__op_dense,
+    [AGN_OP_DENSE] = &agn__op_dense, [AGN_OP_SILU] = &agn__op_silu, [AGN_OP_SIGMOID] = &agn__op_sigmoid,
+    [AGN_OP_SCALE] = &agn__op_scale,
 };
 
 enum { MAX_SIDE = 4096, MAX_CHANNELS = 65536, MAX_ELEMENTS = 1 << 28 };
@@ -63,7 +64,7 @@ int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec)
         return agn_fail(AGN_ERR_RANGE, "a network has at most %d operators", AGN_MAX_OPS);
     }
     for (int s = 0; s < 2; s++) {
-        bool wanted = s == 0 || spec->type == AGN_OP_ADD;
+        bool wanted = s == 0 || agn__op_table[spec->type]->two_sources;
         if (wanted ? spec->src[s] < 0 || spec->src[s] >= graph->count : spec->src[s] != -1) {
             return agn_fail(AGN_ERR_ARG, "operator %d (%s): source %d is not an earlier operator",
                             graph->count, agn_op_type_name(spec->type), s);

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/net_internal.h"
+#include "nn/graph_blocks.h"
 
 struct block {
     char kind[16];
-    int channels, kernel, stride, repeats, expansion, grid, linear;
+    int channels, kernel, stride, repeats, expansion, grid, linear, activation;
 };
 
 static int parse_number(const char *text, int *value)
@@ -39,13 +39,13 @@ static int parse_block(const char *token, struct block *block)
             int *value;
         } fields[] = {{'c', &block->channels}, {'k', &block->kernel},    {'s', &block->stride},
                       {'n', &block->repeats},  {'e', &block->expansion}, {'g', &block->grid},
-                      {'l', &block->linear}};
+                      {'l', &block->linear},   {'a', &block->activation}};
         size_t f = 0;
         while (f < AGN_COUNT_OF(fields) && fields[f].letter != part[0]) {
             f++;
         }
         if (f == AGN_COUNT_OF(fields)) {
-            return agn_fail(AGN_ERR_ARG, "'%s' starts with none of c k s n e g l", part);
+            return agn_fail(AGN_ERR_ARG, "'%s' starts with none of c k s n e g l a", part);
         }
         int status = parse_number(part + 1, fields[f].value);
         if (status < 0) {
@@ -55,77 +55,67 @@ static int parse_block(const char *token, struct block *block)
     return AGN_OK;
 }
 
-/* Convolution (oc > 0) or depthwise convolution (oc = 0), then BN, then ReLU6 unless linear. */
-static int append_conv_bn(struct agn_graph *graph, int src, const char *name, int oc, int kernel, int stride,
-                          bool linear)
+/* Kinds of blocks and what they are put together from. */
+enum kind { CONV, DEPTHWISE, INVERTED_RESIDUAL, MBCONV, FUSED, POOL, KINDS };
+static const char *const kind_names[KINDS] = {"conv", "dw", "mb", "mbse", "fused", "pool"};
+
+static int kind_of(const struct block *block)
 {
-    int op = oc > 0 ? agn_graph_conv(graph, src, name, oc, kernel, stride, false)
-                    : agn_graph_depthwise(graph, src, name, kernel, stride);
-    char bn[AGN_NAME_BYTES];
-    if (op < 0) {
-        return op;
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (strcmp(block->kind, kind_names[kind]) == 0) {
+            return kind;
+        }
     }
-    if (snprintf(bn, sizeof(bn), "%s.bn", name) >= (int)sizeof(bn)) {
-        return agn_fail(AGN_ERR_RANGE, "parameter name '%s.bn' is too long", name);
-    }
-    return agn_graph_batchnorm(graph, op, bn, !linear);
+    return agn_fail(AGN_ERR_ARG, "kind is none of conv, dw, mb, mbse, fused, pool");
 }
 
-/* MobileNetV2's inverted residual: 1x1 expand, depthwise, 1x1 linear project, and the shortcut
- * when the shape stays (Sandler et al. 2018). Expansion 1 leaves out the first convolution. */
-static int append_inverted_residual(struct agn_graph *graph, int src, const char *prefix,
-                                    const struct block *b, int stride)
+static int check_block(const struct block *b, int kind)
 {
-    int ic = graph->ops[src].shape.channels, op = src;
-    char name[AGN_NAME_BYTES];
-    if ((int64_t)ic * b->expansion > 65535) {
-        return agn_fail(AGN_ERR_RANGE, "expansion by %d gives more than 65535 channels", b->expansion);
+    if (kind != POOL && kind != DEPTHWISE && b->channels < 1) {
+        return agn_fail(AGN_ERR_ARG, "it needs its number of channels, such as :c32");
     }
-    if (b->expansion > 1) {
-        snprintf(name, sizeof(name), "%s.expand", prefix);
-        op = append_conv_bn(graph, op, name, ic * b->expansion, 1, 1, false);
+    if (b->repeats < 1 || b->expansion < 1) {
+        return agn_fail(AGN_ERR_RANGE, "n and e must be at least 1");
     }
-    if (op >= 0) {
-        snprintf(name, sizeof(name), "%s.depthwise", prefix);
-        op = append_conv_bn(graph, op, name, 0, b->kernel, stride, false);
+    if (b->activation > 1) {
+        return agn_fail(AGN_ERR_RANGE, "a is 0 (ReLU6) or 1 (SiLU)");
     }
-    if (op >= 0) {
-        snprintf(name, sizeof(name), "%s.project", prefix);
-        op = append_conv_bn(graph, op, name, b->channels, 1, 1, true);
+    return AGN_OK;
+}
+
+static int append_once(struct agn_graph *graph, int src, const char *name, const struct block *b, int kind,
+                       int stride)
+{
+    struct agn__block block = {b->channels, b->kernel, stride, b->expansion};
+    enum agn__activation activation = b->activation == 1 ? AGN__SILU : AGN__RELU6;
+    switch (kind) {
+    case INVERTED_RESIDUAL:
+        return agn__graph_inverted_residual(graph, src, name, &block, activation, false);
+    case MBCONV:
+        return agn__graph_inverted_residual(graph, src, name, &block, AGN__SILU, true);
+    case FUSED:
+        return agn__graph_fused(graph, src, name, &block);
+    default:
+        block.channels = kind == DEPTHWISE ? 0 : b->channels;
+        return agn__graph_conv_bn(graph, src, name, &block, b->linear != 0 ? AGN__LINEAR : activation);
     }
-    if (op >= 0 && stride == 1 && ic == b->channels) {
-        op = agn_graph_add(graph, src, op);
-    }
-    return op;
 }
 
 static int append_block(struct agn_graph *graph, int src, const char *prefix, int *number, const char *token)
 {
     struct block b;
     char name[AGN_NAME_BYTES - 16];
-    int op = src, status = parse_block(token, &b);
-    bool pool = strcmp(b.kind, "pool") == 0, dw = strcmp(b.kind, "dw") == 0;
+    int op = src, status = parse_block(token, &b), kind = status < 0 ? status : kind_of(&b);
+    status = kind < 0 ? kind : check_block(&b, kind);
     if (status < 0) {
         return status;
     }
-    if (!pool && !dw && (strcmp(b.kind, "conv") != 0 && strcmp(b.kind, "mb") != 0)) {
-        return agn_fail(AGN_ERR_ARG, "kind is none of conv, dw, mb, pool");
-    }
-    if (!pool && !dw && b.channels < 1) {
-        return agn_fail(AGN_ERR_ARG, "it needs its number of channels, such as :c32");
-    }
-    if (b.repeats < 1 || b.expansion < 1) {
-        return agn_fail(AGN_ERR_RANGE, "n and e must be at least 1");
-    }
-    if (pool) {
+    if (kind == POOL) {
         return agn_graph_pool(graph, src, b.grid);
     }
     for (int i = 0; i < b.repeats && op >= 0; i++, (*number)++) {
-        int stride = i == 0 ? b.stride : 1;
         snprintf(name, sizeof(name), "%s.%d", prefix, *number);
-        op = b.kind[0] == 'm'
-                 ? append_inverted_residual(graph, op, name, &b, stride)
-                 : append_conv_bn(graph, op, name, dw ? 0 : b.channels, b.kernel, stride, b.linear);
+        op = append_once(graph, op, name, &b, kind, i == 0 ? b.stride : 1);
     }
     return op;
 }

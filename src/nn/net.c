@@ -152,21 +152,32 @@ static int value_lives_until(const struct agn_net *net, const struct agn__node *
     return last;
 }
 
-static bool any_second_order(const struct agn_net *net)
+/* Last time at which a tangent is read: by its consumers, and by tangent-backward of those with a second
+ * derivative. */
+static int tangent_lives_until(const struct agn_net *net, const struct agn__node *node)
 {
-    for (int i = 0; i < net->graph.count; i++) {
-        if (net->ops[i].cls->keeps_second_order) {
-            return true;
+    int last = agn__time(net, AGN__TANGENT, node->last_consumer);
+    for (int j = node->producer + 1; j < net->graph.count; j++) {
+        const struct agn__op *reader = &net->ops[j];
+        bool reads = !reader->absorbed && (reader->src[0] == node || reader->src[1] == node);
+        if (reads && reader->cls->keeps_second_order) {
+            last = latest(last, agn__time(net, AGN__TANGENT_BACKWARD, j));
         }
     }
-    return false;
+    return last;
+}
+
+/* Tangent-backward of an operator with a second derivative reads its result's diff again. */
+static bool diff_is_read_again(const struct agn_net *net, const struct agn__node *node)
+{
+    return (net->passes & AGN_PASS_TANGENT) != 0 && net->ops[node->producer].cls->keeps_second_order;
 }
 
 static void plan_node(struct agn_net *net, int index)
 {
     struct agn__node *node = &net->nodes[index];
     size_t bytes = node->floats * sizeof(float);
-    bool border = index == 0 || index == net->graph.count - 1, second = any_second_order(net);
+    bool border = index == 0 || index == net->graph.count - 1;
     int always = AGN__PASSES * net->graph.count, made = node->producer, used = node->last_consumer;
     if (!border && node->consumers == 0) {
         return;
@@ -174,13 +185,13 @@ static void plan_node(struct agn_net *net, int index)
     node->value_buffer = agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__FORWARD, made),
                                          border ? always : value_lives_until(net, node));
     if ((net->passes & AGN_PASS_BACKWARD) != 0 && node->gradient) {
+        enum agn__pass reader = diff_is_read_again(net, node) ? AGN__TANGENT_BACKWARD : AGN__BACKWARD;
         node->diff_buffer = agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__BACKWARD, used),
-                                            border || second ? always : agn__time(net, AGN__BACKWARD, made));
+                                            border ? always : agn__time(net, reader, made));
     }
     if ((net->passes & AGN_PASS_TANGENT) != 0) {
-        node->tangent_buffer =
-            agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__TANGENT, made),
-                            border || second ? always : agn__time(net, AGN__TANGENT, used));
+        node->tangent_buffer = agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__TANGENT, made),
+                                               border ? always : tangent_lives_until(net, node));
         if (node->gradient) {
             node->tangent_diff_buffer =
                 agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__TANGENT_BACKWARD, used),
@@ -227,7 +238,7 @@ static bool can_share(const struct agn_net *net, const struct agn__op *add, int 
     const struct agn__node *mine = add->src[s];
     int buffer = add->dst->diff_buffer;
     if (mine == &net->nodes[0] || add->src[0] == add->src[1] || add->index == net->graph.count - 1 ||
-        buffer < 0) {
+        buffer < 0 || diff_is_read_again(net, mine)) {
         return false;
     }
     for (int i = 1; i < net->graph.count; i++) {

@@ -70,6 +70,7 @@ struct agn__op_class {
     bool keeps_src;          /* backward needs the source's value when training */
     bool keeps_dst;          /* backward and tangents need the result's value */
     bool keeps_second_order; /* tangent-backward needs source values, tangents and result's diff */
+    bool two_sources;        /* reads spec->src[1] too */
     bool shares_diff;        /* ADD: backward hands on its own diff, sharing memory where that is safe */
     bool masks_diff;         /* backward changes the result's diff in place */
 };
@@ -97,7 +98,7 @@ struct agn_net {
 
 extern const struct agn__op_class *const agn__op_table[AGN_OP_TYPES];
 extern const struct agn__op_class agn__op_input, agn__op_conv, agn__op_batchnorm, agn__op_relu6, agn__op_add,
-    agn__op_pool, agn__op_dense;
+    agn__op_pool, agn__op_dense, agn__op_silu, agn__op_sigmoid, agn__op_scale;
 
 /* Appends `spec` to the graph: checks sources, computes the shape. Index or status. */
 int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec);

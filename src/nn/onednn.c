@@ -1,18 +1,15 @@
-/* Convolutions through oneDNN's C API, version 2. See onednn.h. */
+/* Convolutions through oneDNN's C API. See onednn.h, and onednn_compat.h for what depends on its version. */
 #include "nn/onednn.h"
 
-#include <string.h>
-
-#include <dnnl.h>
-
 #include "agilenn/base.h"
+#include "nn/onednn_compat.h"
 
 struct agn__conv {
     enum agn__conv_pass pass;
     bool bias;
     dnnl_primitive_t primitive;
     dnnl_memory_t src, weights, bias_memory, dst, scratch, plain;
-    dnnl_memory_desc_t weights_desc;
+    agn__dnnl_desc weights_desc;
     dnnl_primitive_t reorder; /* plain -> own for inputs, own -> plain for gradients */
     size_t weights_bytes, scratch_bytes;
     dnnl_exec_arg_t args[5];
@@ -52,9 +49,19 @@ static int check(dnnl_status_t result, const char *what)
 }
 
 struct descriptors {
-    dnnl_memory_desc_t src, weights, plain, bias, dst;
+    agn__dnnl_desc src, weights, plain, bias, dst;
 };
 
+static void destroy_descriptors(struct descriptors *d)
+{
+    agn__dnnl_desc_destroy(d->src);
+    agn__dnnl_desc_destroy(d->weights);
+    agn__dnnl_desc_destroy(d->plain);
+    agn__dnnl_desc_destroy(d->bias);
+    agn__dnnl_desc_destroy(d->dst);
+}
+
+/* On failure too, destroy_descriptors() cleans up. */
 static int describe(const struct agn__conv_shape *s, struct descriptors *d)
 {
     dnnl_dims_t src = {s->batch, s->ic, s->ih, s->iw};
@@ -64,16 +71,15 @@ static int describe(const struct agn__conv_shape *s, struct descriptors *d)
     dnnl_dims_t bias = {s->oc};
     int rank = s->depthwise ? 5 : 4;
     const dnnl_dim_t *weights = s->depthwise ? grouped : full;
-    dnnl_status_t r = dnnl_memory_desc_init_by_tag(&d->src, 4, src, dnnl_f32, dnnl_nhwc);
+    dnnl_status_t r = agn__dnnl_desc_create(&d->src, 4, src, dnnl_nhwc);
     if (r == dnnl_success)
-        r = dnnl_memory_desc_init_by_tag(&d->dst, 4, dst, dnnl_f32, dnnl_nhwc);
+        r = agn__dnnl_desc_create(&d->dst, 4, dst, dnnl_nhwc);
     if (r == dnnl_success)
-        r = dnnl_memory_desc_init_by_tag(&d->weights, rank, weights, dnnl_f32, dnnl_format_tag_any);
+        r = agn__dnnl_desc_create(&d->weights, rank, weights, dnnl_format_tag_any);
     if (r == dnnl_success)
-        r = dnnl_memory_desc_init_by_tag(&d->plain, rank, weights, dnnl_f32,
-                                         s->depthwise ? dnnl_goihw : dnnl_oihw);
+        r = agn__dnnl_desc_create(&d->plain, rank, weights, s->depthwise ? dnnl_goihw : dnnl_oihw);
     if (r == dnnl_success)
-        r = dnnl_memory_desc_init_by_tag(&d->bias, 1, bias, dnnl_f32, dnnl_a);
+        r = agn__dnnl_desc_create(&d->bias, 1, bias, dnnl_a);
     return check(r, "describing a convolution");
 }
 
@@ -86,7 +92,7 @@ static int make_attributes(bool relu6, dnnl_primitive_attr_t *attributes)
     if (r == dnnl_success && relu6) {
         r = dnnl_post_ops_create(&post_ops);
         if (r == dnnl_success)
-            r = dnnl_post_ops_append_eltwise(post_ops, 1.0F, dnnl_eltwise_clip, 0.0F, 6.0F);
+            r = agn__dnnl_append_clip(post_ops, 0.0F, 6.0F);
         if (r == dnnl_success)
             r = dnnl_primitive_attr_set_post_ops(*attributes, post_ops);
         dnnl_post_ops_destroy(post_ops);
@@ -99,35 +105,34 @@ static int make_primitive_desc(const struct agn__conv_shape *s, enum agn__conv_p
                                const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine,
                                const struct descriptors *d, dnnl_primitive_desc_t *result)
 {
-    dnnl_dims_t strides = {s->stride, s->stride}, pad = {s->pad_h, s->pad_w};
-    dnnl_dims_t pad_end = {(s->oh - 1) * s->stride + s->kernel_h - s->ih - s->pad_h,
-                           (s->ow - 1) * s->stride + s->kernel_w - s->iw - s->pad_w};
-    const dnnl_memory_desc_t *bias_desc = bias ? &d->bias : NULL;
-    dnnl_convolution_desc_t desc;
+    const struct agn__dnnl_conv conv = {
+        .src = d->src,
+        .weights = d->weights,
+        .bias = bias ? d->bias : NULL,
+        .dst = d->dst,
+        .strides = {s->stride, s->stride},
+        .pad_begin = {s->pad_h, s->pad_w},
+        .pad_end = {(s->oh - 1) * s->stride + s->kernel_h - s->ih - s->pad_h,
+                    (s->ow - 1) * s->stride + s->kernel_w - s->iw - s->pad_w},
+        .engine = engine,
+        .attributes = attributes,
+    };
     dnnl_primitive_desc_t forward = NULL;
-    dnnl_status_t r =
-        dnnl_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &d->src,
-                                           &d->weights, bias_desc, &d->dst, strides, pad, pad_end);
-    if (r == dnnl_success)
-        r = dnnl_primitive_desc_create(&forward, &desc, attributes, engine, NULL);
+    dnnl_status_t r = agn__dnnl_plan_forward(&forward, &conv);
     if (r == dnnl_success && pass == AGN__CONV_FORWARD) {
         *result = forward;
         return AGN_OK;
     }
     if (r == dnnl_success && pass == AGN__CONV_BACKWARD_DATA)
-        r = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &d->src, &d->weights,
-                                                     &d->dst, strides, pad, pad_end);
+        r = agn__dnnl_plan_backward_data(result, &conv, forward);
     if (r == dnnl_success && pass == AGN__CONV_BACKWARD_WEIGHTS)
-        r = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &d->src, &d->weights,
-                                                        bias_desc, &d->dst, strides, pad, pad_end);
-    if (r == dnnl_success)
-        r = dnnl_primitive_desc_create(result, &desc, attributes, engine, forward);
+        r = agn__dnnl_plan_backward_weights(result, &conv, forward);
     if (forward != NULL)
         dnnl_primitive_desc_destroy(forward);
     return check(r, "planning a convolution");
 }
 
-static const dnnl_memory_desc_t *weights_of(const_dnnl_primitive_desc_t desc, enum agn__conv_pass pass)
+static agn__dnnl_const_desc weights_of(const_dnnl_primitive_desc_t desc, enum agn__conv_pass pass)
 {
     return dnnl_primitive_desc_query_md(
         desc, pass == AGN__CONV_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
@@ -138,18 +143,18 @@ static void add_arg(struct agn__conv *conv, int arg, dnnl_memory_t memory)
     conv->args[conv->arg_count++] = (dnnl_exec_arg_t){arg, memory};
 }
 
-static int make_memories(struct agn__conv *conv, const struct descriptors *d,
-                         const dnnl_memory_desc_t *scratch, dnnl_engine_t engine)
+static int make_memories(struct agn__conv *conv, const struct descriptors *d, agn__dnnl_const_desc scratch,
+                         dnnl_engine_t engine)
 {
-    dnnl_status_t r = dnnl_memory_create(&conv->src, &d->src, engine, DNNL_MEMORY_NONE);
+    dnnl_status_t r = dnnl_memory_create(&conv->src, d->src, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->dst, &d->dst, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&conv->dst, d->dst, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->weights, &conv->weights_desc, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&conv->weights, conv->weights_desc, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->plain, &d->plain, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&conv->plain, d->plain, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->bias_memory, &d->bias, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&conv->bias_memory, d->bias, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
         r = dnnl_memory_create(&conv->scratch, scratch, engine, DNNL_MEMORY_NONE);
     if (r != dnnl_success)
@@ -170,8 +175,8 @@ static int make_memories(struct agn__conv *conv, const struct descriptors *d,
 static int make_reorder(struct agn__conv *conv, const struct descriptors *d, dnnl_engine_t engine)
 {
     bool gradient = conv->pass == AGN__CONV_BACKWARD_WEIGHTS;
-    const dnnl_memory_desc_t *from = gradient ? &conv->weights_desc : &d->plain;
-    const dnnl_memory_desc_t *to = gradient ? &d->plain : &conv->weights_desc;
+    agn__dnnl_const_desc from = gradient ? conv->weights_desc : d->plain;
+    agn__dnnl_const_desc to = gradient ? d->plain : conv->weights_desc;
     dnnl_primitive_desc_t desc = NULL;
     dnnl_status_t r = dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, NULL);
     if (r == dnnl_success)
@@ -186,7 +191,7 @@ int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pa
 {
     dnnl_engine_t engine = NULL;
     dnnl_stream_t stream = NULL;
-    struct descriptors d;
+    struct descriptors d = {0};
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t desc = NULL;
     struct agn__conv *conv = agn_alloc(1, sizeof(*conv));
@@ -200,13 +205,16 @@ int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pa
     if (status == AGN_OK)
         status = check(dnnl_primitive_create(&conv->primitive, desc), "making a convolution");
     if (status == AGN_OK) {
-        const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+        agn__dnnl_const_desc scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
         conv->pass = pass;
         conv->bias = bias;
-        conv->weights_desc = *weights_of(desc, pass);
-        conv->weights_bytes = dnnl_memory_desc_get_size(&conv->weights_desc);
         conv->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-        status = make_memories(conv, &d, scratch, engine);
+        status =
+            check(agn__dnnl_desc_clone(&conv->weights_desc, weights_of(desc, pass)), "describing weights");
+        if (status == AGN_OK) {
+            conv->weights_bytes = dnnl_memory_desc_get_size(conv->weights_desc);
+            status = make_memories(conv, &d, scratch, engine);
+        }
     }
     if (status == AGN_OK)
         status = make_reorder(conv, &d, engine);
@@ -214,6 +222,7 @@ int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pa
         dnnl_primitive_desc_destroy(desc);
     if (attributes != NULL)
         dnnl_primitive_attr_destroy(attributes);
+    destroy_descriptors(&d);
     if (status != AGN_OK) {
         agn__conv_free(conv);
         conv = NULL;
@@ -236,6 +245,7 @@ void agn__conv_free(struct agn__conv *conv)
         dnnl_primitive_destroy(conv->reorder);
     if (conv->primitive != NULL)
         dnnl_primitive_destroy(conv->primitive);
+    agn__dnnl_desc_destroy(conv->weights_desc);
     agn_free(conv);
 }
 
@@ -251,7 +261,7 @@ size_t agn__conv_scratch_bytes(const struct agn__conv *conv)
 
 bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b)
 {
-    return dnnl_memory_desc_equal(&a->weights_desc, &b->weights_desc) != 0;
+    return dnnl_memory_desc_equal(a->weights_desc, b->weights_desc) != 0;
 }
 
 int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory)

@@ -1,6 +1,6 @@
 /* The engine's only door to oneDNN: convolutions on NHWC tensors.
  *
- * Everything that differs between oneDNN versions is in onednn.c. Weights outside are plain
+ * What differs between oneDNN 2 and 3 is in onednn_compat.c. Weights outside are plain
  * (oc, ic/groups, kh, kw); inside each primitive has the format it prefers, and
  * agn__conv_load_weights / agn__conv_store_weights convert. */
 #ifndef AGN_NN_ONEDNN_H

@@ -69,4 +69,5 @@ const struct agn__op_class agn__op_add = {.name = "add",
                                           .backward = add_backward,
                                           .tangent = add_tangent,
                                           .tangent_backward = add_tangent_backward,
+                                          .two_sources = true,
                                           .shares_diff = true};

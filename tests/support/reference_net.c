@@ -337,6 +337,24 @@ static void pool(const struct reference_net *net, const struct agn_op_spec *spec
     }
 }
 
+/* ---- smooth activations and the channel-wise product ------------------------------------------ */
+
+/* Value and first two derivatives of SiLU or the sigmoid, from exp alone. */
+static void activation(enum agn_op_type type, double x, double out[3])
+{
+    double s = 1.0 / (1.0 + exp(-x)), s1 = s * (1.0 - s), s2 = s1 * (1.0 - 2.0 * s);
+    out[0] = type == AGN_OP_SILU ? x * s : s;
+    out[1] = type == AGN_OP_SILU ? s + x * s1 : s1;
+    out[2] = type == AGN_OP_SILU ? 2.0 * s1 + x * s2 : s2;
+}
+
+/* Position of element i of a (batch, h, w, c) tensor in the (batch, 1, 1, c) factors. */
+static size_t factor_of(const struct agn_op_spec *spec, size_t i)
+{
+    size_t c = (size_t)spec->shape.channels;
+    return i / elements(spec->shape) * c + i % c;
+}
+
 /* ---- passes ------------------------------------------------------------------------------- */
 
 static void clear(double *values, size_t count)
@@ -370,6 +388,19 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
         break;
     case AGN_OP_POOL:
         pool(net, spec, true, a->value, node->value);
+        break;
+    case AGN_OP_SILU:
+    case AGN_OP_SIGMOID:
+        for (size_t i = 0; i < node->count; i++) {
+            double f[3];
+            activation(spec->type, a->value[i], f);
+            node->value[i] = f[0];
+        }
+        break;
+    case AGN_OP_SCALE:
+        for (size_t i = 0; i < node->count; i++) {
+            node->value[i] = a->value[i] * net->nodes[spec->src[1]].value[factor_of(spec, i)];
+        }
         break;
     default:
         abort();
@@ -416,6 +447,22 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
         break;
     case AGN_OP_POOL:
         pool(net, spec, false, a->diff, node->diff);
+        break;
+    case AGN_OP_SILU:
+    case AGN_OP_SIGMOID:
+        for (size_t i = 0; i < node->count; i++) {
+            double f[3];
+            activation(spec->type, a->value[i], f);
+            a->diff[i] += f[1] * node->diff[i];
+        }
+        break;
+    case AGN_OP_SCALE:
+        for (size_t i = 0; i < node->count; i++) {
+            struct reference_node *b = &net->nodes[spec->src[1]];
+            size_t j = factor_of(spec, i);
+            a->diff[i] += node->diff[i] * b->value[j];
+            b->diff[j] += node->diff[i] * a->value[i];
+        }
         break;
     default:
         abort();
@@ -464,13 +511,52 @@ static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spe
     }
 }
 
+/* Tangent of an operator with a second derivative; false for the others. */
+static bool curved_tangent(struct reference_net *net, const struct agn_op_spec *spec,
+                           struct reference_node *node)
+{
+    const struct reference_node *a = &net->nodes[spec->src[0]];
+    bool smooth = spec->type == AGN_OP_SILU || spec->type == AGN_OP_SIGMOID;
+    for (size_t i = 0; smooth && i < node->count; i++) {
+        double f[3];
+        activation(spec->type, a->value[i], f);
+        node->tangent[i] = f[1] * a->tangent[i];
+    }
+    for (size_t i = 0; spec->type == AGN_OP_SCALE && i < node->count; i++) {
+        const struct reference_node *b = &net->nodes[spec->src[1]];
+        size_t j = factor_of(spec, i);
+        node->tangent[i] = a->tangent[i] * b->value[j] + a->value[i] * b->tangent[j];
+    }
+    return smooth || spec->type == AGN_OP_SCALE;
+}
+
+/* Derivative along the tangent of what backward adds to the sources' diff; false for linear operators. */
+static bool curved_tangent_backward(struct reference_net *net, const struct agn_op_spec *spec,
+                                    const struct reference_node *node)
+{
+    struct reference_node *a = &net->nodes[spec->src[0]];
+    bool smooth = spec->type == AGN_OP_SILU || spec->type == AGN_OP_SIGMOID;
+    for (size_t i = 0; smooth && i < node->count; i++) {
+        double f[3];
+        activation(spec->type, a->value[i], f);
+        a->tangent_diff[i] += f[1] * node->tangent_diff[i] + f[2] * a->tangent[i] * node->diff[i];
+    }
+    for (size_t i = 0; spec->type == AGN_OP_SCALE && i < node->count; i++) {
+        struct reference_node *b = &net->nodes[spec->src[1]];
+        size_t j = factor_of(spec, i);
+        a->tangent_diff[i] += node->tangent_diff[i] * b->value[j] + node->diff[i] * b->tangent[j];
+        b->tangent_diff[j] += node->tangent_diff[i] * a->value[i] + node->diff[i] * a->tangent[i];
+    }
+    return smooth || spec->type == AGN_OP_SCALE;
+}
+
 void reference_tangent(struct reference_net *net)
 {
     for (int i = 1; i < net->graph.count; i++) {
         const struct agn_op_spec *spec = &net->graph.ops[i];
         struct reference_node *node = &net->nodes[i];
         clear(node->tangent, node->count);
-        for (int s = 0; s < 2 && spec->src[s] >= 0; s++) {
+        for (int s = 0; s < 2 && spec->src[s] >= 0 && !curved_tangent(net, spec, node); s++) {
             jacobian_op(net, spec, node, true, net->nodes[spec->src[s]].tangent, node->tangent);
         }
     }
@@ -484,6 +570,9 @@ void reference_tangent_backward(struct reference_net *net)
     for (int i = net->graph.count - 1; i > 0; i--) {
         const struct agn_op_spec *spec = &net->graph.ops[i];
         struct reference_node *node = &net->nodes[i];
+        if (curved_tangent_backward(net, spec, node)) {
+            continue;
+        }
         for (int s = 0; s < 2 && spec->src[s] >= 0; s++) {
             jacobian_op(net, spec, node, false, net->nodes[spec->src[s]].tangent_diff, node->tangent_diff);
         }

@@ -1,0 +1,181 @@
+/* Smooth activations: SiLU, x s(x), and the sigmoid, s(x) = 1 / (1 + exp(-x)).
+ *
+ *   SiLU:    f' = s (1 + x (1 - s)),  f'' = s (1 - s) (2 + x (1 - 2 s))
+ *   sigmoid: f' = s (1 - s),          f'' = s (1 - s) (1 - 2 s)
+ *
+ * Their second derivatives are not zero, so tangent-backward has a second term:
+ *   d/de [f'(x) dy] = f'(x) dy_dot + f''(x) x_dot dy
+ * All passes start from the source's value; s is cheaper to compute again than to keep. */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "nn/net_internal.h"
+
+/* exp within 2 units in the last place, in a form that compilers vectorise: 2^n times a polynomial
+ * on [-ln2/2, ln2/2] (Cephes' coefficients). */
+static inline float exp_fast(float x)
+{
+    x = x < 87.0F ? x : 87.0F;
+    x = x > -87.0F ? x : -87.0F;
+    int32_t n = (int32_t)(x * 1.44269504F + (x < 0.0F ? -0.5F : 0.5F));
+    float r = x - (float)n * 0.693359375F - (float)n * -2.12194440e-4F, p = 1.9875691500e-4F;
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * r * r + r + 1.0F;
+    union {
+        int32_t bits;
+        float value;
+    } power = {(n + 127) << 23};
+    return p * power.value;
+}
+
+static inline float sigmoid(float x)
+{
+    return 1.0F / (1.0F + exp_fast(-x));
+}
+
+static inline float first(float x, float s, bool silu)
+{
+    return silu ? s * (1.0F + x * (1.0F - s)) : s * (1.0F - s);
+}
+
+static inline float second(float x, float s, bool silu)
+{
+    return s * (1.0F - s) * (silu ? 2.0F + x * (1.0F - 2.0F * s) : 1.0F - 2.0F * s);
+}
+
+/* dst = f(src) */
+AGN_SIMD static void value_part(const float *restrict src, float *restrict dst, size_t count, bool silu)
+{
+    for (size_t i = 0; i < count; i++) {
+        float s = sigmoid(src[i]);
+        dst[i] = silu ? src[i] * s : s;
+    }
+}
+
+/* to = [to +] f'(src) from */
+AGN_SIMD static void slope_part(const float *restrict src, const float *restrict from, float *restrict to,
+                                size_t count, bool silu, bool add)
+{
+    for (size_t i = 0; i < count; i++) {
+        float d = first(src[i], sigmoid(src[i]), silu) * from[i];
+        to[i] = add ? to[i] + d : d;
+    }
+}
+
+/* to = [to +] f'(src) from + f''(src) tangent diff */
+AGN_SIMD static void second_part(const float *restrict src, const float *restrict from,
+                                 const float *restrict tangent, const float *restrict diff,
+                                 float *restrict to, size_t count, bool silu, bool add)
+{
+    for (size_t i = 0; i < count; i++) {
+        float s = sigmoid(src[i]);
+        float d = first(src[i], s, silu) * from[i] + second(src[i], s, silu) * tangent[i] * diff[i];
+        to[i] = add ? to[i] + d : d;
+    }
+}
+
+static int same_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
+{
+    spec->shape = graph->ops[spec->src[0]].shape;
+    return AGN_OK;
+}
+
+int agn_graph_silu(struct agn_graph *graph, int src)
+{
+    struct agn_op_spec spec = {.type = AGN_OP_SILU, .src = {src, -1}};
+    return agn__graph_append(graph, &spec);
+}
+
+int agn_graph_sigmoid(struct agn_graph *graph, int src)
+{
+    struct agn_op_spec spec = {.type = AGN_OP_SIGMOID, .src = {src, -1}};
+    return agn__graph_append(graph, &spec);
+}
+
+static int activation_plan(struct agn__op *op)
+{
+    (void)op; /* no state */
+    return AGN_OK;
+}
+
+static bool is_silu(const struct agn__op *op)
+{
+    return op->spec->type == AGN_OP_SILU;
+}
+
+enum { GRAIN = 1024 };
+
+static int activation_forward(struct agn__op *op)
+{
+    bool silu = is_silu(op);
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(op->dst->floats, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        value_part(op->src[0]->value + begin, op->dst->value + begin, end - begin, silu);
+    }
+    return AGN_OK;
+}
+
+static int slope_all(const struct agn__op *op, const float *from, float *to, bool add)
+{
+    bool silu = is_silu(op);
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(op->dst->floats, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        slope_part(op->src[0]->value + begin, from + begin, to + begin, end - begin, silu, add);
+    }
+    return AGN_OK;
+}
+
+static int activation_backward(struct agn__op *op)
+{
+    return op->flow[0] == AGN__FLOW_NONE
+               ? AGN_OK
+               : slope_all(op, op->dst->diff, op->src[0]->diff, op->flow[0] == AGN__FLOW_ADD);
+}
+
+static int activation_tangent(struct agn__op *op)
+{
+    return slope_all(op, op->src[0]->tangent, op->dst->tangent, false);
+}
+
+static int activation_tangent_backward(struct agn__op *op)
+{
+    bool silu = is_silu(op), add = op->flow[0] == AGN__FLOW_ADD;
+    const struct agn__node *src = op->src[0], *dst = op->dst;
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(dst->floats, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        second_part(src->value + begin, dst->tangent_diff + begin, src->tangent + begin, dst->diff + begin,
+                    src->tangent_diff + begin, end - begin, silu, add);
+    }
+    return AGN_OK;
+}
+
+const struct agn__op_class agn__op_silu = {.name = "silu",
+                                           .shape = same_shape,
+                                           .plan = activation_plan,
+                                           .forward = activation_forward,
+                                           .backward = activation_backward,
+                                           .tangent = activation_tangent,
+                                           .tangent_backward = activation_tangent_backward,
+                                           .keeps_src = true,
+                                           .keeps_second_order = true};
+
+const struct agn__op_class agn__op_sigmoid = {.name = "sigmoid",
+                                              .shape = same_shape,
+                                              .plan = activation_plan,
+                                              .forward = activation_forward,
+                                              .backward = activation_backward,
+                                              .tangent = activation_tangent,
+                                              .tangent_backward = activation_tangent_backward,
+                                              .keeps_src = true,
+                                              .keeps_second_order = true};
