@@ -31,12 +31,18 @@ if(BUILD_TESTING)
   agn_find_library(cmocka libcmocka-dev cmocka)
 endif()
 
-# oneDNN's own CMake package asks for OpenCL, which a CPU build never touches.
+# oneDNN's own CMake package asks for OpenCL, which a CPU build never touches. Versions 2 and 3 both serve; CMAKE_PREFIX_PATH,
+# or AGN_DNNL_INCLUDE and AGN_DNNL_LIBRARY, choose one.
 find_path(AGN_DNNL_INCLUDE oneapi/dnnl/dnnl.h)
 find_library(AGN_DNNL_LIBRARY dnnl)
 if(NOT AGN_DNNL_INCLUDE OR NOT AGN_DNNL_LIBRARY)
   message(FATAL_ERROR "oneDNN not found: install the Debian package libdnnl-dev (or run 'make deps')")
 endif()
+file(STRINGS ${AGN_DNNL_INCLUDE}/oneapi/dnnl/dnnl_version.h AGN_DNNL_VERSION
+  REGEX "define DNNL_VERSION_(MAJOR|MINOR) ")
+string(REGEX REPLACE "[^0-9;]" "" AGN_DNNL_VERSION "${AGN_DNNL_VERSION}")
+list(JOIN AGN_DNNL_VERSION . AGN_DNNL_VERSION)
+message(STATUS "oneDNN ${AGN_DNNL_VERSION}: ${AGN_DNNL_INCLUDE}, ${AGN_DNNL_LIBRARY}")
 add_library(agn_dnnl INTERFACE)
 target_include_directories(agn_dnnl SYSTEM INTERFACE ${AGN_DNNL_INCLUDE})
 target_link_libraries(agn_dnnl INTERFACE ${AGN_DNNL_LIBRARY})
