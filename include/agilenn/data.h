@@ -18,10 +18,10 @@ struct agn_normalisation {
 };
 
 struct agn_dataset_source {
-    const char *format;          /* "idx" or "folder" */
+    const char *format;          /* one of agn_dataset_formats */
     const char *path;            /* a folder */
     const char *split;           /* "train" or "test" */
-    int height, width, channels; /* expected size; images of class folders are resized to it */
+    int height, width, channels; /* size of the images; all formats but idx are resized to it */
     int limit;                   /* keep at most this many images, spread evenly over the set; 0 = all */
 };
 
@@ -32,12 +32,50 @@ struct agn_dataset {
     char **class_names; /* classes; never NULL, digits where the set has no names */
 };
 
+/* "idx", "folder", "cifar10", "cifar100", "svhn", "tiny-imagenet", then NULL. */
+extern const char *const agn_dataset_formats[];
+bool agn_dataset_format_known(const char *format);
+/* Image size of a format all of whose images have one; false for those that have not, and idx. */
+bool agn_dataset_format_size(const char *format, int *height, int *width, int *channels);
+/* The format that a folder's files show; "folder" when nothing speaks for another. */
+const char *agn_dataset_detect(const char *path);
+
 /* idx: train-images-idx3-ubyte[.gz] etc. (t10k-* for split "test").
  * folder: PATH/SPLIT/CLASS/ *.jpg|*.jpeg|*.png, classes in byte order of their names.
+ * cifar10, cifar100: the official binary version; fine labels. svhn: cropped digits, SPLIT_32x32.mat.
+ * tiny-imagenet: the official layout, split "test" being its val. docs/DATA.md has the details.
+ * Sizes change by a triangle filter (bilinear where images grow); one channel of three is
+ * 0.299 R + 0.587 G + 0.114 B.
  * Errors name the file, the record, what was expected, and, for a missing Debian data
  * set, the package to install. */
 int agn_dataset_open(const struct agn_dataset_source *source, struct agn_dataset **dataset);
 void agn_dataset_free(struct agn_dataset *dataset);
+
+/* ---- looking at all of a data set without keeping it ----------------------- */
+
+enum { AGN_REPORT_SIZES = 16, AGN_REPORT_BAD = 1000 };
+
+struct agn_dataset_size {
+    int height, width, count;
+};
+
+struct agn_dataset_report {
+    int count, channels, classes;                         /* good images */
+    char **class_names;                                   /* classes */
+    int *class_counts;                                    /* classes */
+    double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS]; /* over the pixels as they are in the files */
+    struct agn_dataset_size sizes[AGN_REPORT_SIZES];      /* most frequent first */
+    int size_count;
+    int other_sizes; /* images of sizes for which `sizes` had no room */
+    char **bad;      /* a sentence for each bad file or record, in byte order; the first found are kept */
+    int bad_kept, bad_count;
+};
+
+/* Reads a split whole, going on after what is bad; the source's size is not looked at. AGN_OK also
+ * when something was bad; an error when there is nothing to look at, no memory, or an interruption.
+ * A limit holds. Freed with agn_dataset_report_free. */
+int agn_dataset_inspect(const struct agn_dataset_source *source, struct agn_dataset_report *report);
+void agn_dataset_report_free(struct agn_dataset_report *report);
 
 /* Mean and standard deviation per channel, in pixel values. */
 void agn_dataset_statistics(const struct agn_dataset *dataset, double mean[AGN_MAX_CHANNELS],

@@ -13,12 +13,23 @@ struct agn_dataset *agn__dataset_alloc(const struct agn_dataset_source *source, 
 
 /* Copies `classes` names; where names is NULL or an entry is, the class's number. */
 int agn__dataset_name_classes(struct agn_dataset *dataset, const char *const *names, int names_count);
+int agn__copy_class_names(char **copies, int classes, const char *const *names, int names_count);
 
 /* How many of `total` images source->limit keeps, and which one is the kept-th of them. */
 int agn__limit_count(const struct agn_dataset_source *source, int total);
 int agn__limit_pick(int kept, int kept_count, int total);
 
-int agn__idx_open(const struct agn_dataset_source *source, struct agn_dataset **dataset);
-int agn__folder_open(const struct agn_dataset_source *source, struct agn_dataset **dataset);
+struct agn__sink;
+
+/* The readers: hand the images of sink->source to the sink. */
+int agn__idx_read(struct agn__sink *sink);
+int agn__folder_read(struct agn__sink *sink);
+int agn__cifar10_read(struct agn__sink *sink);
+int agn__cifar100_read(struct agn__sink *sink);
+int agn__svhn_read(struct agn__sink *sink);
+int agn__tiny_imagenet_read(struct agn__sink *sink);
+
+/* Checks the source, then runs the reader of its format. */
+int agn__dataset_read(struct agn__sink *sink);
 
 #endif

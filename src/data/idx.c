@@ -10,7 +10,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "data/dataset.h"
+#include "data/sink.h"
 
 enum { IMAGES_MAGIC = 0x803, LABELS_MAGIC = 0x801, PATH_BYTES = 1024 };
 
@@ -173,13 +173,16 @@ out:
     return status;
 }
 
-static int check_image_header(const struct idx_file *file, const struct agn_dataset_source *source,
+static int check_image_header(const struct idx_file *file, const struct agn__sink *sink,
                               const uint32_t dims[3], int label_count)
 {
+    const struct agn_dataset_source *source = sink->source;
     if (dims[0] != (uint32_t)label_count)
         return agn_fail(AGN_ERR_FORMAT,
                         "%s: %u images, but its label file has %d labels; the two do not belong together",
                         file->path, (unsigned)dims[0], label_count);
+    if (sink->report)
+        return agn__image_check_size(file->path, dims[1], dims[2]);
     if (dims[1] != (uint32_t)source->height || dims[2] != (uint32_t)source->width || source->channels != 1)
         return agn_fail(
             AGN_ERR_MISMATCH,
@@ -190,63 +193,49 @@ static int check_image_header(const struct idx_file *file, const struct agn_data
     return AGN_OK;
 }
 
-/* Reads all images in turn and keeps those that the limit picks. */
-static int read_images(struct idx_file *file, int total, const uint8_t *labels, struct agn_dataset *dataset)
+/* Reads all images in turn and hands over those that the limit picks. */
+static int read_images(struct idx_file *file, struct agn__sink *sink, const uint32_t dims[3],
+                       const uint8_t *labels)
 {
-    size_t image_bytes = (size_t)dataset->height * (size_t)dataset->width;
-    uint8_t *skipped = agn_alloc(image_bytes, 1);
-    if (!skipped)
+    struct agn__image image = {(int)dims[1], (int)dims[2], 1, NULL};
+    size_t image_bytes = (size_t)dims[1] * dims[2];
+    image.pixels = agn_alloc(image_bytes, 1);
+    if (!image.pixels)
         return AGN_ERR_MEMORY;
     int kept = 0, status = AGN_OK;
-    for (int record = 0; record < total; record++) {
-        bool keep = kept < dataset->count && record == agn__limit_pick(kept, dataset->count, total);
-        int got = idx_read(file, keep ? dataset->pixels + (size_t)kept * image_bytes : skipped,
-                           (unsigned)image_bytes);
-        if (got < 0 || (size_t)got < image_bytes) {
-            status = got < 0
-                         ? got
-                         : agn_fail(AGN_ERR_FORMAT, "%s: ends within record %d of %d; fetch the file again",
-                                    file->path, record, total);
-            break;
-        }
-        if (keep)
-            dataset->labels[kept++] = labels[record];
+    for (int record = 0; record < sink->total && status == AGN_OK; record++) {
+        int got = idx_read(file, image.pixels, (unsigned)image_bytes);
+        if (got < 0)
+            status = got;
+        else if ((size_t)got < image_bytes)
+            status = agn_fail(AGN_ERR_FORMAT, "%s: ends within record %d of %d; fetch the file again",
+                              file->path, record, sink->total);
+        else if (kept < sink->kept && record == agn__sink_pick(sink, kept))
+            status = agn__sink_put(sink, kept++, labels[record], &image);
     }
-    agn_free(skipped);
-    return status < 0 ? status : idx_check_end(file, (uint32_t)total);
+    agn_free(image.pixels);
+    return status < 0 ? status : idx_check_end(file, (uint32_t)sink->total);
 }
 
-int agn__idx_open(const struct agn_dataset_source *source, struct agn_dataset **dataset)
+int agn__idx_read(struct agn__sink *sink)
 {
+    const struct agn_dataset_source *source = sink->source;
     struct idx_file file = {0};
-    struct agn_dataset *made = NULL;
     uint8_t *labels = NULL;
     uint32_t dims[3] = {0};
     int total = 0, classes = 0;
+    bool fashion = is_fashion(source->path);
     int status = idx_open(&file, source, "images-idx3");
     if (status == AGN_OK)
         status = read_labels(source, &labels, &total, &classes);
     if (status == AGN_OK)
         status = idx_read_header(&file, IMAGES_MAGIC, 3, dims);
     if (status == AGN_OK)
-        status = check_image_header(&file, source, dims, total);
-    if (status < 0)
-        goto out;
-    made = agn__dataset_alloc(source, agn__limit_count(source, total), classes);
-    if (!made) {
-        status = AGN_ERR_MEMORY;
-        goto out;
-    }
-    bool fashion = is_fashion(source->path);
-    status = agn__dataset_name_classes(made, fashion ? fashion_names : NULL, fashion ? 10 : 0);
+        status = check_image_header(&file, sink, dims, total);
     if (status == AGN_OK)
-        status = read_images(&file, total, labels, made);
-    if (status == AGN_OK) {
-        *dataset = made;
-        made = NULL;
-    }
-out:
-    agn_dataset_free(made);
+        status = agn__sink_begin(sink, total, classes, fashion ? fashion_names : NULL, fashion ? 10 : 0);
+    if (status == AGN_OK)
+        status = read_images(&file, sink, dims, labels);
     agn_free(labels);
     idx_close(&file);
     return status;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agilenn/data.h"
 #include "agilenn/xai.h"
 
 enum value_type { TEXT, WHOLE, REAL };
@@ -27,7 +28,7 @@ struct key {
 
 static const struct key keys[] = {
     {"data", "format", TEXT, FIELD(data.format), 0, 0, "idx",
-     "idx (MNIST family) or folder (SPLIT/CLASS/image)"},
+     "idx (MNIST family), folder (SPLIT/CLASS/image), cifar10, cifar100, svhn or tiny-imagenet"},
     {"data", "path", TEXT, FIELD(data.path), 0, 0, "", "folder of the data set"},
     {"data", "height", WHOLE, FIELD(data.height), 8, 1024, "28", "image height, pixels"},
     {"data", "width", WHOLE, FIELD(data.width), 8, 1024, "28", "image width, pixels"},
@@ -434,8 +435,10 @@ int agn_preset_load(const char *name, struct agn_preset *preset)
 
 int agn_preset_check(const struct agn_preset *p)
 {
-    if (strcmp(p->data.format, "idx") != 0 && strcmp(p->data.format, "folder") != 0) {
-        return agn_fail(AGN_ERR_ARG, "data.format = '%s': expected idx or folder", p->data.format);
+    if (!agn_dataset_format_known(p->data.format)) {
+        return agn_fail(AGN_ERR_ARG,
+                        "data.format = '%s': expected idx, folder, cifar10, cifar100, svhn or tiny-imagenet",
+                        p->data.format);
     }
     if (strcmp(p->model.codec, "lzw") != 0 && strcmp(p->model.codec, "raw3") != 0) {
         return agn_fail(AGN_ERR_ARG, "model.codec = '%s': expected lzw or raw3", p->model.codec);

@@ -1,0 +1,250 @@
+/* Images on their way from a reader into a data set or a report; see sink.h. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/sink.h"
+
+int agn__sink_begin(struct agn__sink *sink, int total, int classes, const char *const *names, int names_count)
+{
+    sink->total = total;
+    sink->kept = agn__limit_count(sink->source, total);
+    if (!sink->report) {
+        sink->dataset = agn__dataset_alloc(sink->source, sink->kept, classes);
+        return sink->dataset ? agn__dataset_name_classes(sink->dataset, names, names_count) : AGN_ERR_MEMORY;
+    }
+    struct agn_dataset_report *report = sink->report;
+    report->class_names = agn_alloc((size_t)classes, sizeof *report->class_names);
+    report->class_counts = agn_alloc((size_t)classes, sizeof *report->class_counts);
+    report->channels = sink->channels;
+    report->classes = classes;
+    if (!report->class_names || !report->class_counts)
+        return AGN_ERR_MEMORY;
+    return agn__copy_class_names(report->class_names, classes, names, names_count);
+}
+
+int agn__sink_pick(const struct agn__sink *sink, int kept)
+{
+    return agn__limit_pick(kept, sink->kept, sink->total);
+}
+
+int agn__sink_first(const struct agn__sink *sink, int record)
+{
+    int low = 0, high = sink->kept;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (agn__sink_pick(sink, middle) < record)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* ---- opening ---- */
+
+/* With the weights, and the rounding, of libjpeg. */
+static int to_grey(const struct agn__image *image, struct agn__image *grey)
+{
+    size_t pixels = (size_t)image->height * (size_t)image->width;
+    *grey = (struct agn__image){image->height, image->width, 1, agn_alloc(pixels, 1)};
+    if (!grey->pixels)
+        return AGN_ERR_MEMORY;
+    for (size_t i = 0; i < pixels; i++) {
+        const uint8_t *rgb = image->pixels + 3 * i;
+        grey->pixels[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
+    }
+    return AGN_OK;
+}
+
+static int keep(struct agn_dataset *dataset, int kept, int label, const struct agn__image *image)
+{
+    size_t image_bytes = (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
+    uint8_t *dst = dataset->pixels + (size_t)kept * image_bytes;
+    dataset->labels[kept] = (uint16_t)label;
+    if (image->channels == dataset->channels)
+        return agn__image_resize(image, dataset->height, dataset->width, dst);
+    struct agn__image grey;
+    int status = to_grey(image, &grey);
+    if (status == AGN_OK)
+        status = agn__image_resize(&grey, dataset->height, dataset->width, dst);
+    agn_free(grey.pixels);
+    return status;
+}
+
+/* ---- inspecting ---- */
+
+static void count_size(struct agn_dataset_report *report, int height, int width)
+{
+    for (int i = 0; i < report->size_count; i++) {
+        struct agn_dataset_size *size = &report->sizes[i];
+        if (size->height == height && size->width == width) {
+            size->count++;
+            return;
+        }
+    }
+    if (report->size_count < AGN_REPORT_SIZES)
+        report->sizes[report->size_count++] = (struct agn_dataset_size){height, width, 1};
+    else
+        report->other_sizes++;
+}
+
+static void account(struct agn__sink *sink, int label, const struct agn__image *image)
+{
+    uint64_t sum[AGN_MAX_CHANNELS] = {0}, squares[AGN_MAX_CHANNELS] = {0};
+    size_t pixels = (size_t)image->height * (size_t)image->width;
+    int channels = image->channels;
+    const uint8_t *pixel = image->pixels;
+    for (size_t i = 0; i < pixels; i++, pixel += channels)
+        for (int c = 0; c < channels; c++) {
+            sum[c] += pixel[c];
+            squares[c] += (uint64_t)pixel[c] * pixel[c];
+        }
+#pragma omp critical(agn_sink_account)
+    {
+        for (int c = 0; c < channels; c++) {
+            sink->sum[c] += sum[c];
+            sink->squares[c] += squares[c];
+        }
+        sink->pixels += pixels;
+        sink->report->count++;
+        sink->report->class_counts[label]++;
+        count_size(sink->report, image->height, image->width);
+    }
+}
+
+int agn__sink_put(struct agn__sink *sink, int kept, int label, const struct agn__image *image)
+{
+    if (!sink->report)
+        return keep(sink->dataset, kept, label, image);
+    account(sink, label, image);
+    return AGN_OK;
+}
+
+static int write_down(struct agn_dataset_report *report, const char *sentence)
+{
+    report->bad_count++;
+    if (report->bad_kept == AGN_REPORT_BAD)
+        return AGN_OK;
+    size_t size = strlen(sentence) + 1;
+    if (!report->bad)
+        report->bad = agn_alloc(AGN_REPORT_BAD, sizeof *report->bad);
+    char *copy = report->bad ? agn_alloc(size, 1) : NULL;
+    if (!copy)
+        return AGN_ERR_MEMORY;
+    memcpy(copy, sentence, size);
+    report->bad[report->bad_kept++] = copy;
+    return AGN_OK;
+}
+
+int agn__sink_bad(struct agn__sink *sink, int status)
+{
+    if (!sink->report || status == AGN_ERR_MEMORY || status == AGN_ERR_INTERRUPTED)
+        return status;
+    int result;
+#pragma omp critical(agn_sink_bad)
+    result = write_down(sink->report, agn_error_message());
+    return result;
+}
+
+/* ---- several threads ---- */
+
+/* The first failure in order, whichever thread meets it first. Sentences are per thread, so this
+ * one has to be carried over. */
+struct first_failure {
+    int index, status;
+    char message[1024];
+};
+
+int agn__load_parallel(int first, int end, int (*load)(void *user, int index), void *user, const char *what)
+{
+    struct first_failure failure = {.index = end};
+#pragma omp parallel for schedule(dynamic, 16)
+    for (int i = first; i < end; i++) {
+        int failed_at;
+#pragma omp atomic read
+        failed_at = failure.index;
+        if (i > failed_at)
+            continue;
+        int status = agn_interrupt_requested()
+                         ? agn_fail(AGN_ERR_INTERRUPTED, "interrupted while reading %s", what)
+                         : load(user, i);
+        if (status < 0) {
+#pragma omp critical(agn_load_failure)
+            if (i < failure.index) {
+#pragma omp atomic write
+                failure.index = i;
+                failure.status = status;
+                (void)snprintf(failure.message, sizeof failure.message, "%s", agn_error_message());
+            }
+        }
+    }
+    return failure.index < end ? agn_fail(failure.status, "%s", failure.message) : AGN_OK;
+}
+
+/* ---- reports ---- */
+
+static int compare_sentences(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct agn_dataset_size *left = a, *right = b;
+    if (left->count != right->count)
+        return left->count < right->count ? 1 : -1;
+    if (left->height != right->height)
+        return left->height < right->height ? -1 : 1;
+    return (left->width > right->width) - (left->width < right->width);
+}
+
+static void finish_report(const struct agn__sink *sink)
+{
+    struct agn_dataset_report *report = sink->report;
+    for (int c = 0; c < report->channels && sink->pixels > 0; c++) {
+        double pixels = (double)sink->pixels;
+        report->mean[c] = (double)sink->sum[c] / pixels;
+        double variance = (double)sink->squares[c] / pixels - report->mean[c] * report->mean[c];
+        report->std[c] = variance > 0.0 ? sqrt(variance) : 0.0;
+    }
+    qsort(report->sizes, (size_t)report->size_count, sizeof *report->sizes, compare_sizes);
+    if (report->bad_kept > 0) /* threads find them in any order */
+        qsort(report->bad, (size_t)report->bad_kept, sizeof *report->bad, compare_sentences);
+}
+
+int agn_dataset_inspect(const struct agn_dataset_source *source, struct agn_dataset_report *report)
+{
+    struct agn_dataset_report fresh = {0};
+    struct agn_dataset_source whole = *source;
+    int height, width, channels;
+    whole.channels = strcmp(source->format ? source->format : "", "idx") == 0 ? 1 : 3;
+    if (source->format && agn_dataset_format_size(source->format, &height, &width, &channels))
+        whole.channels = channels;
+    whole.height = whole.width = 1; /* of no meaning here, but within bounds */
+    struct agn__sink sink = {.source = &whole, .report = &fresh, .channels = whole.channels};
+    int status = agn__dataset_read(&sink);
+    if (status == AGN_ERR_FORMAT || status == AGN_ERR_IO || status == AGN_ERR_RANGE ||
+        status == AGN_ERR_MISMATCH || status == AGN_ERR_UNSUPPORTED)
+        status = agn__sink_bad(&sink, status); /* the end of reading, but not of the report */
+    if (status < 0) {
+        agn_dataset_report_free(&fresh);
+        return status;
+    }
+    finish_report(&sink);
+    *report = fresh;
+    return AGN_OK;
+}
+
+void agn_dataset_report_free(struct agn_dataset_report *report)
+{
+    for (int i = 0; report->class_names && i < report->classes; i++)
+        agn_free(report->class_names[i]);
+    for (int i = 0; i < report->bad_kept; i++)
+        agn_free(report->bad[i]);
+    agn_free(report->class_names);
+    agn_free(report->class_counts);
+    agn_free(report->bad);
+    *report = (struct agn_dataset_report){0};
+}

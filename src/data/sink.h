@@ -1,0 +1,42 @@
+/* Inside src/data: where the images go that a reader finds.
+ *
+ * A reader does not know whether a data set is opened (images are brought to the source's size and
+ * kept) or inspected (images are counted and forgotten, bad ones written down): it announces what
+ * is there, then hands over images one by one, from any thread. */
+#ifndef AGN_DATA_SINK_H
+#define AGN_DATA_SINK_H
+
+#include "data/dataset.h"
+#include "data/image.h"
+
+struct agn__sink {
+    const struct agn_dataset_source *source;
+    struct agn_dataset *dataset;       /* when opening: made by agn__sink_begin */
+    struct agn_dataset_report *report; /* when inspecting; else NULL */
+    int channels;                      /* of the images that the reader should decode to */
+    int total, kept;                   /* images there are; images that the limit keeps */
+    uint64_t sum[AGN_MAX_CHANNELS], squares[AGN_MAX_CHANNELS], pixels;
+};
+
+/* Announces `total` > 0 images of `classes` classes; names as for agn__dataset_name_classes. */
+int agn__sink_begin(struct agn__sink *sink, int total, int classes, const char *const *names,
+                    int names_count);
+
+/* Which of the `total` images is the kept-th one to hand over, 0 <= kept < sink->kept. */
+int agn__sink_pick(const struct agn__sink *sink, int kept);
+
+/* The first `kept` whose pick is `record` or a later one; sink->kept when there is none. */
+int agn__sink_first(const struct agn__sink *sink, int record);
+
+/* Takes image `kept`; label < classes. Any thread, each `kept` once. The image stays the caller's. */
+int agn__sink_put(struct agn__sink *sink, int kept, int label, const struct agn__image *image);
+
+/* Something failed with `status` and a sentence. AGN_OK: it is written down, go on without it. Else
+ * the status to end with. Any thread. */
+int agn__sink_bad(struct agn__sink *sink, int status);
+
+/* Runs load(user, i) for i of [first, end) on several threads. Ends early on a failure or an interruption;
+ * returns the failure of the lowest i, with its sentence. `what` names the data in the latter case. */
+int agn__load_parallel(int first, int end, int (*load)(void *user, int index), void *user, const char *what);
+
+#endif
