@@ -12,14 +12,18 @@
 
 #include "nn/net_internal.h"
 
-/* exp within 2 units in the last place, in a form that compilers vectorise: 2^n times a polynomial
- * on [-ln2/2, ln2/2] (Cephes' coefficients). */
-static inline float exp_fast(float x)
+/* The loops below are written once and inlined with constant flags, so that each case is a straight loop
+ * that the compiler vectorises. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* exp within 2 units in the last place for |x| <= 87, in a form that vectorises: 2^n times a polynomial on
+ * [-ln2/2, ln2/2] (Cephes' coefficients). Adding and taking away 1.5 * 2^23 rounds to a whole number. */
+INLINE float exp_fast(float x)
 {
     x = x < 87.0F ? x : 87.0F;
     x = x > -87.0F ? x : -87.0F;
-    int32_t n = (int32_t)(x * 1.44269504F + (x < 0.0F ? -0.5F : 0.5F));
-    float r = x - (float)n * 0.693359375F - (float)n * -2.12194440e-4F, p = 1.9875691500e-4F;
+    float n = (x * 1.44269504F + 12582912.0F) - 12582912.0F;
+    float r = x - n * 0.693359375F - n * -2.12194440e-4F, p = 1.9875691500e-4F;
     p = p * r + 1.3981999507e-3F;
     p = p * r + 8.3334519073e-3F;
     p = p * r + 4.1665795894e-2F;
@@ -29,27 +33,26 @@ static inline float exp_fast(float x)
     union {
         int32_t bits;
         float value;
-    } power = {(n + 127) << 23};
+    } power = {((int32_t)n + 127) << 23};
     return p * power.value;
 }
 
-static inline float sigmoid(float x)
+INLINE float sigmoid(float x)
 {
     return 1.0F / (1.0F + exp_fast(-x));
 }
 
-static inline float first(float x, float s, bool silu)
+INLINE float first(float x, float s, bool silu)
 {
     return silu ? s * (1.0F + x * (1.0F - s)) : s * (1.0F - s);
 }
 
-static inline float second(float x, float s, bool silu)
+INLINE float second(float x, float s, bool silu)
 {
     return s * (1.0F - s) * (silu ? 2.0F + x * (1.0F - 2.0F * s) : 1.0F - 2.0F * s);
 }
 
-/* dst = f(src) */
-AGN_SIMD static void value_part(const float *restrict src, float *restrict dst, size_t count, bool silu)
+INLINE void value_loop(const float *restrict src, float *restrict dst, size_t count, bool silu)
 {
     for (size_t i = 0; i < count; i++) {
         float s = sigmoid(src[i]);
@@ -57,13 +60,47 @@ AGN_SIMD static void value_part(const float *restrict src, float *restrict dst, 
     }
 }
 
-/* to = [to +] f'(src) from */
-AGN_SIMD static void slope_part(const float *restrict src, const float *restrict from, float *restrict to,
-                                size_t count, bool silu, bool add)
+INLINE void slope_loop(const float *restrict src, const float *restrict from, float *restrict to,
+                       size_t count, bool silu, bool add)
 {
     for (size_t i = 0; i < count; i++) {
         float d = first(src[i], sigmoid(src[i]), silu) * from[i];
         to[i] = add ? to[i] + d : d;
+    }
+}
+
+INLINE void second_loop(const float *restrict src, const float *restrict from, const float *restrict tangent,
+                        const float *restrict diff, float *restrict to, size_t count, bool silu, bool add)
+{
+    for (size_t i = 0; i < count; i++) {
+        float s = sigmoid(src[i]);
+        float d = first(src[i], s, silu) * from[i] + second(src[i], s, silu) * tangent[i] * diff[i];
+        to[i] = add ? to[i] + d : d;
+    }
+}
+
+/* dst = f(src) */
+AGN_SIMD static void value_part(const float *restrict src, float *restrict dst, size_t count, bool silu)
+{
+    if (silu) {
+        value_loop(src, dst, count, true);
+    } else {
+        value_loop(src, dst, count, false);
+    }
+}
+
+/* to = [to +] f'(src) from */
+AGN_SIMD static void slope_part(const float *restrict src, const float *restrict from, float *restrict to,
+                                size_t count, bool silu, bool add)
+{
+    if (silu && !add) {
+        slope_loop(src, from, to, count, true, false);
+    } else if (silu) {
+        slope_loop(src, from, to, count, true, true);
+    } else if (!add) {
+        slope_loop(src, from, to, count, false, false);
+    } else {
+        slope_loop(src, from, to, count, false, true);
     }
 }
 
@@ -72,10 +109,14 @@ AGN_SIMD static void second_part(const float *restrict src, const float *restric
                                  const float *restrict tangent, const float *restrict diff,
                                  float *restrict to, size_t count, bool silu, bool add)
 {
-    for (size_t i = 0; i < count; i++) {
-        float s = sigmoid(src[i]);
-        float d = first(src[i], s, silu) * from[i] + second(src[i], s, silu) * tangent[i] * diff[i];
-        to[i] = add ? to[i] + d : d;
+    if (silu && !add) {
+        second_loop(src, from, tangent, diff, to, count, true, false);
+    } else if (silu) {
+        second_loop(src, from, tangent, diff, to, count, true, true);
+    } else if (!add) {
+        second_loop(src, from, tangent, diff, to, count, false, false);
+    } else {
+        second_loop(src, from, tangent, diff, to, count, false, true);
     }
 }
 
