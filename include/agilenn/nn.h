@@ -8,6 +8,8 @@
  * Tensors at a net's borders are plain float32, NHWC: (batch, height, width, channels).
  * What lies between is the engine's business.
  *
+ * Denormal numbers count as 0 within a pass.
+ *
  * Determinism: for a given number of OpenMP threads, every pass gives the same bits. */
 #ifndef AGILENN_NN_H
 #define AGILENN_NN_H

@@ -438,11 +438,13 @@ static int run_pass(struct agn_net *net, enum agn__pass pass)
     bool reverse = pass == AGN__BACKWARD || pass == AGN__TANGENT_BACKWARD;
     int callers_threads = omp_get_max_threads(), last = net->graph.count - 1;
     omp_set_num_threads(net->threads);
+    uint64_t callers_mode = agn__denormals_flush();
     int status = pass == AGN__FORWARD ? load_parameters(net) : AGN_OK;
     for (int i = 1; i <= last && status == AGN_OK; i++) {
         struct agn__op *op = &net->ops[reverse ? last + 1 - i : i];
         status = op->absorbed ? AGN_OK : run_operator(op, pass);
     }
+    agn__denormals_restore(callers_mode);
     omp_set_num_threads(callers_threads);
     return status;
 }

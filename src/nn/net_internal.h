@@ -134,6 +134,11 @@ struct agn__param_request {
 int agn__param_declare(struct agn_params *params, const struct agn_op_spec *spec,
                        const struct agn__param_request *request);
 
+/* Lets all threads of the calling team treat denormal numbers as 0; returns the caller's mode, to which
+ * agn__denormals_restore sets the calling thread back (the others are the team's own). */
+uint64_t agn__denormals_flush(void);
+void agn__denormals_restore(uint64_t mode);
+
 /* ---- loops (loops.c): vectorised, split over threads ------------------------------ */
 
 /* dst += src */
