@@ -9,6 +9,7 @@
 
 #include "agilenn/train.h"
 
+enum { MOST = 128 };              /* importances of a sample here */
 static const double TIGHT = 1e-6; /* importances and gradients are floats */
 
 static void expect_near(double got, double expected, double tolerance)
@@ -66,14 +67,15 @@ static double total(const struct agn_importance_loss_config *config, const float
 /* Central differences; `importance` keeps away from ties. */
 static void check_gradient(const struct agn_importance_loss_config *config, float *importance)
 {
-    float gradient[16];
+    float gradient[MOST];
     struct agn_importance_loss loss;
     double largest = 1e-6;
+    int count = config->channels * (config->positions > 0 ? config->positions : 1);
     agn_importance_loss(config, importance, &loss, gradient);
-    for (int c = 0; c < config->channels; c++) {
+    for (int c = 0; c < count; c++) {
         largest = fmax(largest, fabs((double)gradient[c]));
     }
-    for (int c = 0; c < config->channels; c++) {
+    for (int c = 0; c < count; c++) {
         float kept = importance[c];
         importance[c] = kept + 0x1p-12F;
         double above = total(config, importance), step = (double)importance[c];
@@ -110,6 +112,73 @@ static void gradient_equals_differences(void **state)
             check_gradient(&config, importance);
         }
     }
+}
+
+/* Per element: of 2 positions x 3 channels, k = 1, the shares are (.2 .1 .3 | .1 .1 .2). */
+static void elements_by_hand(void **state)
+{
+    (void)state;
+    static const float importance[] = {2, 1, 3, 1, 1, 2};
+    struct agn_importance_loss_config config = {
+        .channels = 3, .local_channels = 1, .positions = 2, .rho = 0.8};
+    struct agn_importance_loss loss;
+    float gradient[6];
+    agn_importance_loss(&config, importance, &loss, gradient);
+    expect_near(loss.skewness, 0.3, TIGHT); /* .2 + .1 */
+    expect_near(loss.skewness_loss, 0.5, TIGHT);
+    expect_near(loss.disorder_loss, 0.2, TIGHT); /* .3 - .1 */
+    assert_true(loss.disordered);
+    /* dL/dn = (-1, 0, 1 | -1-1, 0, 0); sum of dL/dn n = -.2 + .3 - .2 = -.1; sum of I = 10 */
+    static const double expected[] = {-0.09, 0.01, 0.11, -0.19, 0.01, 0.01};
+    for (int e = 0; e < 6; e++) {
+        expect_near((double)gradient[e], expected[e], TIGHT);
+    }
+    config.disorder_margin = 0.05;
+    agn_importance_loss(&config, importance, &loss, NULL);
+    expect_near(loss.disorder_loss, 0.25, TIGHT);
+}
+
+/* Sums over positions give the same skewness, but another disorder. */
+static void one_position_is_the_channel_loss(void **state)
+{
+    (void)state;
+    static const float importance[] = {4, 2, 8, 1, 5};
+    struct agn_importance_loss_config config = {.channels = 5, .local_channels = 2, .rho = 0.8};
+    struct agn_importance_loss whole, single;
+    float gradient[5], other[5];
+    agn_importance_loss(&config, importance, &whole, gradient);
+    config.positions = 1;
+    agn_importance_loss(&config, importance, &single, other);
+    assert_true(whole.skewness == single.skewness && whole.disorder_loss == single.disorder_loss);
+    assert_memory_equal(gradient, other, sizeof(gradient));
+}
+
+static void element_gradient_equals_differences(void **state)
+{
+    (void)state;
+    struct agn_rng rng;
+    int checked = 0;
+    agn_rng_seed(&rng, 12);
+    for (int round = 0; round < 100; round++) {
+        float importance[MOST];
+        struct agn_importance_loss_config config = {.channels = 2 + round % 5,
+                                                    .local_channels = 1,
+                                                    .positions = 1 + (int)agn_rng_below(&rng, 12),
+                                                    .rho = 0.05 + 0.9 * agn_rng_uniform(&rng),
+                                                    .disorder_margin = round % 3 == 0 ? 0.05 : 0.0};
+        int count = config.channels * config.positions;
+        for (int e = 0; e < count; e++) { /* no two alike */
+            importance[e] = 0.5F + (float)((e * 29 + round) % 61) + 0.00390625F * (float)e;
+        }
+        struct agn_importance_loss loss;
+        agn_importance_loss(&config, importance, &loss, NULL);
+        bool at_kink = fabs(loss.skewness - config.rho) < 1e-3;
+        if (!at_kink && (loss.disorder_loss == 0.0 || loss.disorder_loss > 1e-3)) {
+            check_gradient(&config, importance);
+            checked++;
+        }
+    }
+    assert_true(checked > 80);
 }
 
 /* k = 1 and k = C - 1; met targets cost nothing and pull nowhere. */
@@ -177,6 +246,9 @@ int main(void)
         cmocka_unit_test(values_by_hand),
         cmocka_unit_test(the_scale_of_importance_does_not_matter),
         cmocka_unit_test(gradient_equals_differences),
+        cmocka_unit_test(elements_by_hand),
+        cmocka_unit_test(one_position_is_the_channel_loss),
+        cmocka_unit_test(element_gradient_equals_differences),
         cmocka_unit_test(edges_of_k),
         cmocka_unit_test(zero_importances),
         cmocka_unit_test(sorted_by_a_hair),

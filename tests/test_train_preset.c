@@ -258,6 +258,9 @@ static void checks_what_fits_together(void **state)
                {"model.codec=zip", "model.codec = 'zip': expected lzw or raw3"},
                {"joint.method=magic", "joint.method = 'magic'"},
                {"joint.points=1", "joint.points = 1"},
+               {"joint.importance=pixel", "joint.importance = 'pixel': expected channel or element"},
+               {"joint.selection=", "joint.selection = '': expected topk, importance or none"},
+               {"model.alpha_form=tanh", "model.alpha_form = 'tanh': expected sigmoid or softmax"},
                {"model.remote=", "model.remote"},
                {"model.reference=", "model.reference"},
                {"model.extractor=", "model.extractor"}};

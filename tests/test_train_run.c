@@ -187,6 +187,25 @@ static void learns(void **state)
     agn_model_free(model);
 }
 
+/* The public code's definitions: elements, two weights of alpha; selection by mean importance. */
+static void learns_by_the_public_codes_definitions(void **state)
+{
+    (void)state;
+    struct agn_train_config config = tiny_config();
+    struct agn_train_report report;
+    strcpy(config.preset.joint.importance, "element");
+    strcpy(config.preset.joint.selection, "importance");
+    strcpy(config.preset.model.alpha_form, "softmax");
+    struct agn_model *model = train(&config, &report);
+    const struct agn_evaluation *e = &report.evaluation;
+    print_message("by element: fused %.3f, valid %.3f, skewness %.3f -> %.3f, disorder %.3f\n",
+                  e->fused_accuracy, e->reference_valid, model->skewness_before, e->skewness,
+                  e->disorder_rate);
+    assert_true(e->fused_accuracy > 0.85 && e->reference_valid > 0.8);
+    assert_true(e->skewness > 0.7 && e->skewness > model->skewness_before);
+    agn_model_free(model);
+}
+
 static void same_seed_same_bits(void **state)
 {
     (void)state;
@@ -363,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learns),
+        cmocka_unit_test(learns_by_the_public_codes_definitions),
         cmocka_unit_test(same_seed_same_bits),
         cmocka_unit_test(resumed_runs_end_the_same),
         cmocka_unit_test(resuming_needs_the_same_settings),

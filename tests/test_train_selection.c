@@ -76,6 +76,8 @@ static void run_both(struct agn_model *model, float features[IMAGES * 36 * FEATU
     run(&model->reference, model->reference_params, features, IMAGES * 36 * FEATURES, logits, LOGITS);
 }
 
+/* What makes the paper's mapping layer unnecessary: the reference computes the same from reordered features.
+ */
 static void the_function_stays(void **state)
 {
     (void)state;
@@ -134,6 +136,42 @@ static void important_channels_come_first(void **state)
     agn_model_free(model);
 }
 
+/* By mean importance: measured once more on the same images, no channel outweighs the one before it. */
+static void largest_mean_importance_comes_first(void **state)
+{
+    (void)state;
+    struct agn_model *model = make_model("conv:c6:s2 conv:c8", "conv:c12 mb:c12:e2 conv:c16:s2");
+    struct agn_evaluation before, after;
+    bool sorted = true;
+    succeed(agn_model_evaluate(model, &data.set, false, &before));
+    snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "importance");
+    succeed(agn__select_channels(model, &data.set));
+    succeed(agn_model_evaluate(model, &data.set, false, &after));
+    assert_true(after.reference_valid > 0.0);
+    for (int c = 1; c < FEATURES; c++) {
+        sorted = sorted && before.channel_importance[c] <= before.channel_importance[c - 1];
+        assert_true(after.channel_importance[c] <= after.channel_importance[c - 1] + 1e-6F);
+    }
+    assert_false(sorted); /* or the test shows nothing */
+    agn_model_free(model);
+}
+
+/* Nothing moves, and networks that could not be reordered may train. */
+static void no_selection(void **state)
+{
+    (void)state;
+    struct agn_model *model = make_model("conv:c8:s2 dw", "dw conv:c12");
+    size_t bytes = model->extractor_params->total * sizeof(float);
+    float *kept = agn_alloc(bytes, 1);
+    memcpy(kept, model->extractor_params->value, bytes);
+    snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "none");
+    succeed(agn__check_channel_order(model));
+    succeed(agn__select_channels(model, &data.set));
+    assert_memory_equal(kept, model->extractor_params->value, bytes);
+    agn_free(kept);
+    agn_model_free(model);
+}
+
 /* Refused, and nothing has moved. */
 static void expect_unsupported(const char *extractor, const char *reference, const char *part)
 {
@@ -168,6 +206,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_function_stays),
         cmocka_unit_test(important_channels_come_first),
+        cmocka_unit_test(largest_mean_importance_comes_first),
+        cmocka_unit_test(no_selection),
         cmocka_unit_test(networks_that_cannot_be_reordered),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

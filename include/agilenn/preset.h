@@ -26,6 +26,7 @@ struct agn_preset {
             remote[AGN_PRESET_TEXT_BYTES];
         int local_channels;                      /* k: the first channels, which stay on the device */
         int grid;                                /* g of the Local NN's pooling */
+        char alpha_form[16];                     /* "sigmoid" or "softmax" */
         double alpha_initial, alpha_temperature; /* T of alpha = sigmoid(w / T) */
         char codec[16];
     } model;
@@ -45,6 +46,8 @@ struct agn_preset {
         int correct_only, warm_start;
         char method[24];
         int points;
+        char importance[16];     /* "channel" or "element" */
+        char selection[16];      /* "topk", "importance" or "none" */
         double soft_temperature; /* of the quantiser's gradient; 0 = straight-through */
         double centroid_rate;    /* share of the new batch in a centroid's moving mean */
     } joint;

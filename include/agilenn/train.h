@@ -25,7 +25,7 @@ struct agn_model {
     struct agn_params *extractor_params, *local_params, *remote_params, *reference_params;
     float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
-    float alpha_weight, alpha_momentum; /* w of alpha = sigmoid(w / T), and its SGD momentum */
+    float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
     float *fill; /* sent_channels: mean quantised value, stands in for a channel that never came */
     /* Mean normalised importance of each channel on the test images, before joint training (after
      * selection) and after it. */
@@ -38,6 +38,8 @@ struct agn_model {
 int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
                      struct agn_model **model);
 void agn_model_free(struct agn_model *model);
+/* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w), w = w1 - w2.
+ */
 double agn_model_alpha(const struct agn_model *model);
 
 /* Where training stands; part of a checkpoint. */
@@ -78,6 +80,7 @@ int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, 
 
 struct agn_importance_loss_config {
     int channels, local_channels;
+    int positions; /* of a map whose elements count one by one; 0 or 1: channels count as wholes */
     double rho;
     double disorder_margin; /* by so much the first k should outweigh the others; 0 is the paper's */
 };
@@ -87,8 +90,9 @@ struct agn_importance_loss {
     double skewness;   /* sum of the first k normalised importances */
     bool disordered;
 };
-/* Losses of one sample from its channel importances (>= 0, not normalised), and, unless NULL, the
- * gradient of (skewness_loss + disorder_loss) with respect to them. Paper's definition, per channel. */
+/* Losses of one sample from its importances (>= 0, not normalised; (positions, channels)), and, unless NULL,
+ * the gradient of (skewness_loss + disorder_loss) with respect to them. The paper's definition is per
+ * channel, its public code's per element: the smallest and the largest are then single elements. */
 void agn_importance_loss(const struct agn_importance_loss_config *config, const float *importance,
                          struct agn_importance_loss *loss, float *gradient);
 

@@ -1,10 +1,15 @@
-/* Algorithm 1: which channels become the first k.
+/* Which channels become the first k, by the preset's joint.selection.
  *
- * For each channel, the share of training samples (that the reference classifies correctly) in which
- * it is among the k most important; the k channels with the largest shares come first, the others
- * follow in falling order. The paper moves channels by a mapping layer that it discards later; here the
- * move is made in the weights at once: the extractor's last convolution and BN give their channels in
- * the new order and the reference's first convolutions read them so. Nothing else changes. */
+ * topk (the paper's Algorithm 1): for each channel, the share of training samples (that the reference
+ * classifies correctly) in which it is among the k most important; the k channels with the largest shares
+ * come first, the others follow in falling order. importance: the same by the mean of normalised importance.
+ * none: channels stay where they are.
+ *
+ * The paper moves channels by a mapping layer, a permutation P between extractor and the rest, that it
+ * discards later. A convolution followed by P is the convolution with its output channels (and those of its
+ * BN) permuted, and a convolution after P is the one with its input channels permuted. So the move is made in
+ * the weights at once: the extractor's last convolution and BN give their channels in the new order and the
+ * reference's first convolutions read them so. Nothing else changes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,16 +22,22 @@ struct ranked {
     double share, importance;
 };
 
+static int by_importance(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (x->importance != y->importance) {
+        return x->importance < y->importance ? 1 : -1;
+    }
+    return x->channel - y->channel;
+}
+
 static int by_share(const void *a, const void *b)
 {
     const struct ranked *x = a, *y = b;
     if (x->share != y->share) {
         return x->share < y->share ? 1 : -1;
     }
-    if (x->importance != y->importance) {
-        return x->importance < y->importance ? 1 : -1;
-    }
-    return x->channel - y->channel;
+    return by_importance(a, b);
 }
 
 /* Adds 1 to the channels that are among the k most important of a sample. */
@@ -126,6 +137,9 @@ static bool reads_features(const struct agn_op_spec *op)
 int agn__check_channel_order(const struct agn_model *model)
 {
     const struct agn_op_spec *bn = last_batchnorm(model);
+    if (strcmp(model->preset.joint.selection, "none") == 0) {
+        return AGN_OK;
+    }
     bool ends_well = bn->type == AGN_OP_BATCHNORM && last_convolution(model)->type == AGN_OP_CONV &&
                      !last_convolution(model)->depthwise;
     if (!ends_well) {
@@ -209,14 +223,19 @@ int agn__select_channels(struct agn_model *model, const struct agn_dataset *data
     for (int c = 0; c < channels; c++) {
         ranks[c].channel = c;
     }
+    const char *selection = model->preset.joint.selection;
     int status = agn__check_channel_order(model);
+    if (strcmp(selection, "none") == 0) {
+        return status;
+    }
     if (status == AGN_OK) {
         status = rank_channels(model, data, ranks);
     }
     if (status < 0) {
         return status;
     }
-    qsort(ranks, (size_t)channels, sizeof(ranks[0]), by_share);
+    bool by_mean = strcmp(selection, "importance") == 0;
+    qsort(ranks, (size_t)channels, sizeof(ranks[0]), by_mean ? by_importance : by_share);
     for (int c = 0; c < channels; c++) {
         order[c] = ranks[c].channel;
     }

@@ -116,8 +116,7 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
     }
     model->preset = *preset;
     model->classes = preset->data.classes;
-    double alpha = preset->model.alpha_initial;
-    model->alpha_weight = (float)(preset->model.alpha_temperature * log(alpha / (1.0 - alpha)));
+    agn__alpha_initialise(model);
     int status = agn_preset_check(preset);
     if (status == AGN_OK)
         status = build_graphs(model);
@@ -240,9 +239,4 @@ int agn__model_check_finite(const struct agn_model *model)
     if (status == AGN_OK && !isfinite(model->alpha_weight))
         status = agn_fail(AGN_ERR_NUMERIC, "the weight of alpha is not finite");
     return status;
-}
-
-double agn_model_alpha(const struct agn_model *model)
-{
-    return 1.0 / (1.0 + exp(-(double)model->alpha_weight / model->preset.model.alpha_temperature));
 }

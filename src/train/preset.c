@@ -48,10 +48,12 @@ static const struct key keys[] = {
      "k: channels that stay on the device"},
     {"model", "grid", WHOLE, FIELD(model.grid), 1, 16, "4",
      "g: the Local NN pools to g x g cells; 1 is the paper's"},
+    {"model", "alpha_form", TEXT, FIELD(model.alpha_form), 0, 0, "sigmoid",
+     "sigmoid(w/T) as in the paper, or softmax of two weights as in its public code"},
     {"model", "alpha_initial", REAL, FIELD(model.alpha_initial), 0.001, 0.999, "0.27",
      "weight of the local prediction before training"},
     {"model", "alpha_temperature", REAL, FIELD(model.alpha_temperature), 0.1, 100, "6",
-     "T of alpha = sigmoid(w/T)"},
+     "T of alpha = sigmoid(w/T); softmax has none"},
     {"model", "codec", TEXT, FIELD(model.codec), 0, 0, "lzw", "lzw or raw3"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
@@ -85,6 +87,11 @@ static const struct key keys[] = {
      "attribution: ig-trapezoid, ig-midpoint (Riemann sum), ig-gauss-legendre, gradient-x-input or gradient "
      "(saliency)"},
     {"joint", "points", WHOLE, FIELD(joint.points), 1, 128, "2", "gradients of integrated gradients"},
+    {"joint", "importance", TEXT, FIELD(joint.importance), 0, 0, "channel",
+     "what skewness and disorder losses compare: channel (paper) or element (its public code)"},
+    {"joint", "selection", TEXT, FIELD(joint.selection), 0, 0, "topk",
+     "which channels become the first k: most often among the top k (topk, the paper's Algorithm 1), largest "
+     "mean importance (importance), or as they are (none)"},
     {"joint", "soft_temperature", REAL, FIELD(joint.soft_temperature), 0, 10, "0",
      "quantiser's gradient: softness of assignment, 0 = straight-through"},
     {"joint", "centroid_rate", REAL, FIELD(joint.centroid_rate), 0, 1, "0.05",
@@ -433,6 +440,36 @@ int agn_preset_load(const char *name, struct agn_preset *preset)
     return status;
 }
 
+static int check_choice(const char *key, const char *value, const char *const choices[])
+{
+    char list[128] = "";
+    for (int i = 0; choices[i] != NULL; i++) {
+        size_t at = strlen(list);
+        if (strcmp(value, choices[i]) == 0) {
+            return AGN_OK;
+        }
+        snprintf(list + at, sizeof(list) - at, "%s%s",
+                 i == 0                   ? ""
+                 : choices[i + 1] == NULL ? " or "
+                                          : ", ",
+                 choices[i]);
+    }
+    return agn_fail(AGN_ERR_ARG, "%s = '%s': expected %s", key, value, list);
+}
+
+static int check_choices(const struct agn_preset *p)
+{
+    static const char *const alpha_forms[] = {"sigmoid", "softmax", NULL};
+    static const char *const importances[] = {"channel", "element", NULL};
+    static const char *const selections[] = {"topk", "importance", "none", NULL};
+    int status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
+    if (status == AGN_OK)
+        status = check_choice("joint.importance", p->joint.importance, importances);
+    if (status == AGN_OK)
+        status = check_choice("joint.selection", p->joint.selection, selections);
+    return status;
+}
+
 int agn_preset_check(const struct agn_preset *p)
 {
     if (!agn_dataset_format_known(p->data.format)) {
@@ -457,5 +494,5 @@ int agn_preset_check(const struct agn_preset *p)
     if (p->model.extractor[0] == '\0' || p->model.reference[0] == '\0' || p->model.remote[0] == '\0') {
         return agn_fail(AGN_ERR_ARG, "a preset needs model.extractor, model.reference and model.remote");
     }
-    return AGN_OK;
+    return check_choices(p);
 }

@@ -15,6 +15,12 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
 /* AGN_ERR_NUMERIC: a parameter is infinite or not a number; names it. */
 int agn__model_check_finite(const struct agn_model *model);
 
+/* ---- alpha.c ---- */
+
+void agn__alpha_initialise(struct agn_model *model);
+/* One SGD step from the loss's derivative with respect to alpha. */
+void agn__alpha_step(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
+
 /* ---- quantiser_learning.c: centroids that follow the features ------------------- */
 
 /* Sets centroids to quantiles of the positive values. */
@@ -26,12 +32,19 @@ void agn__centroids_follow(struct agn_model *model, const float *values, const u
 void agn__soft_quantiser_gradient(const struct agn_model *model, const float *values, double temperature,
                                   float *diff, size_t count);
 
-/* ---- channel_selection.c: Algorithm 1 ---------------------------------------------- */
+/* ---- channel_selection.c: Algorithm 1 and kin ---------------------------------------- */
 
-/* Can channels be reordered in the weights? AGN_ERR_UNSUPPORTED says which network must change. */
+/* Can channels be reordered in the weights, if they are to be? AGN_ERR_UNSUPPORTED says which network must
+ * change. */
 int agn__check_channel_order(const struct agn_model *model);
-/* Reorders the extractor's channels so that the k most often important ones come first. */
+/* Reorders the extractor's channels by joint.selection. */
 int agn__select_channels(struct agn_model *model, const struct agn_dataset *data);
+
+/* ---- warm_start.c ---- */
+
+/* Copies the reference's weights to the remote network wherever names (but for the prefix) and shapes
+ * agree; of a convolution that read all C channels, the remote one takes the sent ones' share. */
+void agn__warm_start(struct agn_model *model);
 
 /* ---- schedule.c ------------------------------------------------------------------------ */
 

@@ -1,0 +1,39 @@
+/* What the parts of a step of joint training share. */
+#ifndef AGN_TRAIN_JOINT_H
+#define AGN_TRAIN_JOINT_H
+
+#include "train/train_internal.h"
+
+struct agn__joint {
+    struct agn_model *model;
+    struct agn__trainer *trainer;
+    struct agn_net *extractor, *local, *remote;
+    struct agn_xai *xai;
+    int batch;
+    size_t positions, features; /* of a batch: n*h*w, n*h*w*C */
+    float *rest;                /* sent channels before quantisation */
+    uint8_t *symbols;
+    float *local_prob, *fused, *fused_prob, *loss, *scratch_loss;
+    float *diff_rest, *diff_attributions;
+    float *channel_importance;               /* (batch, C) */
+    float *importance, *importance_gradient; /* of what the importance losses compare */
+};
+
+/* ---- joint_prediction.c ---- */
+
+/* Fused logits and loss; gradients for both networks' logits and for alpha. */
+void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, float *diff_alpha,
+                          struct agn__tally *tally);
+/* Back through both networks to the features; quantisation passes gradients straight through unless a soft
+ * temperature is set. Sets the gradient at the extractor's output. */
+int agn__prediction_backward(struct agn__joint *j);
+
+/* ---- joint_importance.c ---- */
+
+/* Importances that the losses compare in a batch: of channels, or of elements of the map. */
+size_t agn__importance_count(const struct agn__joint *j);
+/* After agn_xai_attribute: skewness and disorder losses and the anchor; adds their gradient at the
+ * extractor's output. */
+int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch, struct agn__tally *tally);
+
+#endif

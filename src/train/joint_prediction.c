@@ -1,0 +1,57 @@
+/* Joint training: the losses of the predictions, and their way back to the features. */
+#include <string.h>
+
+#include "train/joint.h"
+
+void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, float *diff_alpha,
+                          struct agn__tally *tally)
+{
+    struct agn_model *model = j->model;
+    const struct agn_preset *preset = &model->preset;
+    const float *local = agn_net_output(j->local), *remote = agn_net_output(j->remote);
+    float *diff_local = agn_net_diff_output(j->local), *diff_remote = agn_net_diff_output(j->remote);
+    float alpha = (float)agn_model_alpha(model), n = (float)batch->count, slope = 0.0F;
+    float own = (float)preset->joint.local / n;
+    size_t logits = (size_t)j->batch * (size_t)model->classes;
+    for (size_t i = 0; i < logits; i++) {
+        j->fused[i] = alpha * local[i] + (1.0F - alpha) * remote[i];
+    }
+    agn_softmax_ce_forward(j->fused, batch->labels, j->batch, model->classes, j->fused_prob, j->loss);
+    agn_softmax_ce_forward(local, batch->labels, j->batch, model->classes, j->local_prob, j->scratch_loss);
+    agn_softmax_ce_backward(j->fused_prob, batch->labels, j->batch, model->classes,
+                            (float)preset->joint.lambda / n, j->fused);
+    agn_softmax_ce_backward(j->local_prob, batch->labels, j->batch, model->classes, own, diff_local);
+    for (size_t i = 0; i < logits; i++) {
+        slope += j->fused[i] * (local[i] - remote[i]);
+        diff_local[i] += alpha * j->fused[i];
+        diff_remote[i] = (1.0F - alpha) * j->fused[i];
+    }
+    *diff_alpha = slope;
+    for (int i = 0; i < batch->count; i++) {
+        tally->loss +=
+            (preset->joint.lambda * (double)j->loss[i] + preset->joint.local * (double)j->scratch_loss[i]) /
+            batch->count;
+        tally->correct += agn__argmax(j->fused_prob + (size_t)i * (size_t)model->classes, model->classes) ==
+                          batch->labels[i];
+    }
+}
+
+int agn__prediction_backward(struct agn__joint *j)
+{
+    struct agn_model *model = j->model;
+    const struct agn_preset *preset = &model->preset;
+    size_t sent = j->positions * (size_t)model->sent_channels;
+    int status = agn_net_backward(j->local);
+    if (status == AGN_OK)
+        status = agn_net_backward(j->remote);
+    if (status < 0) {
+        return status;
+    }
+    memcpy(j->diff_rest, agn_net_diff_input(j->remote), sent * sizeof(float));
+    if (preset->joint.soft_temperature > 0.0) {
+        agn__soft_quantiser_gradient(model, j->rest, preset->joint.soft_temperature, j->diff_rest, sent);
+    }
+    agn__join_channels(agn_net_diff_input(j->local), j->diff_rest, j->positions, model->map.channels,
+                       preset->model.local_channels, agn_net_diff_output(j->extractor));
+    return AGN_OK;
+}
