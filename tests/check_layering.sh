@@ -24,6 +24,7 @@ cli: client server eval deploy train xai nn data base device wire
 public_headers='
 base.h base
 data.h data
+fetch.h data
 nn.h nn
 xai.h xai
 train.h train

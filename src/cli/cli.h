@@ -19,6 +19,8 @@ enum agn_cli_exit {
 
 /* Each takes the arguments from its own name on (argv[0] is "data") and returns an exit code. */
 int agn__cmd_data(int argc, char **argv);
+int agn__cmd_data_check(int argc, char **argv);
+int agn__cmd_data_fetch(int argc, char **argv);
 int agn__cmd_demo(int argc, char **argv);
 int agn__cmd_eval(int argc, char **argv);
 int agn__cmd_explain(int argc, char **argv);

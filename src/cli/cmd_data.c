@@ -1,4 +1,5 @@
-/* `agilenn data`: what a data set holds. Reading it is src/data's work. */
+/* `agilenn data`: what a data set holds. Reading it is src/data's work; `check` and `fetch` have files of
+ * their own. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,9 @@ static int complete(struct agn_dataset_source *source, const char *preset, const
         return agn__cli_usage_error("data", "--path DIR is missing; it may also come from --preset NAME");
     source->format = source->format ? source->format : "idx";
     source->limit = source->limit < 0 ? 0 : source->limit;
+    if (!size && !preset &&
+        agn_dataset_format_size(source->format, &source->height, &source->width, &source->channels))
+        return AGN_CLI_GO_ON;
     if (!size && !preset && strcmp(source->format, "folder") == 0)
         return agn__cli_usage_error("data",
                                     "--size HxWxC is missing: images of class folders are resized to it");
@@ -167,9 +171,8 @@ static int report(const struct agn_dataset_source *source, bool json)
     return code;
 }
 
-int agn__cmd_data(int argc, char **argv)
+static int run_report(int argc, char **argv)
 {
-    static const char *const formats[] = {"idx", "folder", NULL};
     static const char *const splits[] = {"train", "test", NULL};
     struct agn_dataset_source source = {.split = "train", .limit = -1};
     struct agn_preset preset;
@@ -190,10 +193,10 @@ int agn__cmd_data(int argc, char **argv)
         {.name = "format",
          .metavar = "NAME",
          .help = "idx: files like train-images-idx3-ubyte.gz; folder: PATH/SPLIT/CLASS/*.jpg or *.png; "
-                 "without a preset: idx",
+                 "cifar10, cifar100, svhn, tiny-imagenet: as published; without a preset: idx",
          .type = AGN_CLI_STRING,
          .string = &source.format,
-         .choices = formats},
+         .choices = agn_dataset_formats},
         {.name = "path",
          .metavar = "DIR",
          .help = "the folder that holds the data set",
@@ -201,8 +204,8 @@ int agn__cmd_data(int argc, char **argv)
          .string = &source.path},
         {.name = "size",
          .metavar = "HxWxC",
-         .help = "expected height, width and channels; images of class folders are resized to it "
-                 "(needed there; 28x28x1 for idx)",
+         .help = "height, width and channels to read to; needed for folder, otherwise the images' own "
+                 "(32x32x3, 64x64x3; idx: 28x28x1, and only its own)",
          .type = AGN_CLI_STRING,
          .string = &size},
         {.name = "split",
@@ -222,13 +225,17 @@ int agn__cmd_data(int argc, char **argv)
     };
     const struct agn_cli_command command = {
         .name = "data",
-        .usage = "--path DIR | --preset NAME [options]",
+        .usage = "--path DIR | --preset NAME [options], or check DIR, or fetch NAME --out DIR",
         .description =
             "Reads a data set whole, as training would, and says what it holds: images, classes, images "
-            "per class, mean and standard deviation of each channel, memory.",
+            "per class, mean and standard deviation of each channel, memory.\n"
+            "agilenn data check DIR looks for bad files in all splits; agilenn data fetch NAME downloads a "
+            "data set. Each has a --help of its own.",
         .example = "  agilenn data --preset fashion\n"
                    "  agilenn data --path /usr/share/datasets/fashion-mnist --split test\n"
-                   "  agilenn data --format folder --path cifar10-jpeg --size 32x32x3 --json",
+                   "  agilenn data --format folder --path cifar10-jpeg --size 32x32x3 --json\n"
+                   "  agilenn data fetch cifar10 --out sets\n"
+                   "  agilenn data check sets/cifar-10-batches-bin",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
     };
@@ -242,4 +249,13 @@ int agn__cmd_data(int argc, char **argv)
     if (code == AGN_CLI_GO_ON)
         code = complete(&source, preset_name, size);
     return code == AGN_CLI_GO_ON ? report(&source, json) : code;
+}
+
+int agn__cmd_data(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "check") == 0)
+        return agn__cmd_data_check(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "fetch") == 0)
+        return agn__cmd_data_fetch(argc - 1, argv + 1);
+    return run_report(argc, argv);
 }
