@@ -180,6 +180,12 @@ struct agn_shape agn_net_input_shape(const struct agn_net *net);
 struct agn_shape agn_net_output_shape(const struct agn_net *net);
 size_t agn_net_arena_bytes(const struct agn_net *net);
 
+/* Starts timing: from now on each operator's seconds are added up, over all passes. AGN_ERR_MEMORY. */
+int agn_net_profile(struct agn_net *net);
+/* Seconds of operator `op` of the graph since then; 0 when it is not timed or its work is done by the
+ * convolution before it. */
+double agn_net_seconds(const struct agn_net *net, int op);
+
 /* Threads of the passes of every net made from now on, whichever thread calls them; 0 (the default) = what
  * OpenMP finds. At most 256. Also sets OpenMP's number for the calling thread. */
 void agn_nn_set_threads(int threads);

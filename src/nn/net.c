@@ -395,6 +395,7 @@ void agn_net_free(struct agn_net *net)
     agn_free(net->ops);
     agn_free(net->nodes);
     agn_free(net->buffers);
+    agn_free(net->seconds);
     agn_free(net->arena);
     agn_free(net);
 }
@@ -442,7 +443,11 @@ static int run_pass(struct agn_net *net, enum agn__pass pass)
     int status = pass == AGN__FORWARD ? load_parameters(net) : AGN_OK;
     for (int i = 1; i <= last && status == AGN_OK; i++) {
         struct agn__op *op = &net->ops[reverse ? last + 1 - i : i];
+        double begin = net->seconds == NULL ? 0.0 : agn_now_s();
         status = op->absorbed ? AGN_OK : run_operator(op, pass);
+        if (net->seconds != NULL) {
+            net->seconds[op->index] += agn_now_s() - begin;
+        }
     }
     agn__denormals_restore(callers_mode);
     omp_set_num_threads(callers_threads);
@@ -543,4 +548,17 @@ struct agn_shape agn_net_output_shape(const struct agn_net *net)
 size_t agn_net_arena_bytes(const struct agn_net *net)
 {
     return net->arena_bytes;
+}
+
+int agn_net_profile(struct agn_net *net)
+{
+    if (net->seconds == NULL) {
+        net->seconds = agn_alloc((size_t)net->graph.count, sizeof(double));
+    }
+    return net->seconds == NULL ? AGN_ERR_MEMORY : AGN_OK;
+}
+
+double agn_net_seconds(const struct agn_net *net, int op)
+{
+    return net->seconds == NULL || op < 0 || op >= net->graph.count ? 0.0 : net->seconds[op];
 }

@@ -90,6 +90,7 @@ struct agn_net {
     struct agn__node *nodes; /* graph.count */
     struct agn__buffer *buffers;
     int buffer_count, buffer_capacity;
+    double *seconds; /* graph.count, or NULL: not timed */
     int scratch_buffer;
     size_t scratch_bytes;
     uint8_t *arena;
