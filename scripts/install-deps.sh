@@ -25,7 +25,7 @@ esac
 if ! command -v dpkg-query >/dev/null 2>&1; then
     # Another system: its own package manager is the user's to run; cmake names what is missing.
     echo "This is not a Debian system, so nothing is installed. Needed: a C11 compiler with OpenMP, cmake, pkg-config," >&2
-    echo "oneDNN 2.6 (dnnl), libcoap 3, libjpeg-turbo, libpng, zlib, jansson, inih, matio, libcurl, libarchive, nettle," >&2
+    echo "oneDNN 2 or 3 (dnnl), libcoap 3, libjpeg-turbo, libpng, zlib, jansson, inih, matio, libcurl, libarchive, nettle," >&2
     echo "cmocka, gnuplot, and Fashion-MNIST as idx.gz files (Debian keeps them in /usr/share/datasets/fashion-mnist)." >&2
     exit 0
 fi
