@@ -9,25 +9,15 @@
 
 #include "data/checksum.h"
 #include "data/download.h"
+#include "data/fetch_set.h"
 #include "data/unpack.h"
 
-enum { PATH_BYTES = 1024, MAX_FILES = 2 };
-
-struct remote_file {
-    const char *name;
-    const char *md5;
-};
-
-struct remote_set {
-    const char *name, *base_url;
-    struct remote_file files[MAX_FILES];
-    const char *top; /* the folder that the archive holds; NULL: files are used as they are */
-};
+enum { PATH_BYTES = 1024 };
 
 /* Nobody publishes SHA-256 sums of these. The MD5 sums of CIFAR are on their publisher's page; those of SVHN
  * and Tiny ImageNet are what other loaders of these files check (torchvision's, for SVHN). They show damage;
  * against malice only https helps, where the publisher has it. */
-static const struct remote_set sets[] = {
+static const struct agn__remote_set sets[] = {
     {"cifar10",
      "https://www.cs.toronto.edu/~kriz",
      {{"cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"}},
@@ -137,7 +127,7 @@ int agn_fetch_one(const struct agn_fetch_config *config, const struct agn_fetch_
 
 /* ---- a data set ---- */
 
-static const struct remote_set *find_set(const char *name)
+static const struct agn__remote_set *find_set(const char *name)
 {
     for (size_t i = 0; i < AGN_COUNT_OF(sets); i++)
         if (strcmp(sets[i].name, name) == 0)
@@ -145,12 +135,12 @@ static const struct remote_set *find_set(const char *name)
     return NULL;
 }
 
-static int fetch_file(const struct agn_fetch_config *config, const struct remote_set *set, int number,
+static int fetch_file(const struct agn_fetch_config *config, const struct agn__remote_set *set, int number,
                       char path[PATH_BYTES])
 {
     char url[PATH_BYTES];
     const char *base = config->base_url ? config->base_url : set->base_url;
-    const struct remote_file *remote = &set->files[number];
+    const struct agn__remote_file *remote = &set->files[number];
     size_t base_length = strlen(base);
     while (base_length > 0 && base[base_length - 1] == '/')
         base_length--;
@@ -163,18 +153,10 @@ static int fetch_file(const struct agn_fetch_config *config, const struct remote
     return agn_fetch_one(config, &file);
 }
 
-int agn_fetch(const struct agn_fetch_config *config, char result[1024])
+int agn__fetch_set(const struct agn_fetch_config *config, const struct agn__remote_set *set,
+                   char result[1024])
 {
     char archive[PATH_BYTES];
-    if (strcmp(config->name, debian_set) == 0)
-        return agn_fail(AGN_ERR_UNSUPPORTED, "fashion-mnist is a Debian package: apt-get install "
-                                             "dataset-fashion-mnist; the preset fashion finds it");
-    const struct remote_set *set = find_set(config->name);
-    if (!set)
-        return agn_fail(AGN_ERR_ARG,
-                        "unknown data set '%s': expected cifar10, cifar100, svhn, tiny-imagenet or "
-                        "fashion-mnist",
-                        config->name);
     if (config->stall_s < 1 || config->retries < 0 || config->retry_wait_ms < 0)
         return agn_fail(AGN_ERR_ARG, "a fetch waits 1 second or longer and retries 0 times or more");
     int length = set->top ? snprintf(result, PATH_BYTES, "%s/%s", config->folder, set->top)
@@ -186,9 +168,23 @@ int agn_fetch(const struct agn_fetch_config *config, char result[1024])
         return AGN_OK;
     }
     int status = agn_make_dirs(config->folder);
-    for (int i = 0; i < MAX_FILES && set->files[i].name && status == AGN_OK; i++)
+    for (int i = 0; i < AGN__FETCH_FILES && set->files[i].name && status == AGN_OK; i++)
         status = fetch_file(config, set, i, archive);
     if (status == AGN_OK && set->top)
         status = agn__unpack(archive, config->folder, set->top);
     return status;
+}
+
+int agn_fetch(const struct agn_fetch_config *config, char result[1024])
+{
+    if (strcmp(config->name, debian_set) == 0)
+        return agn_fail(AGN_ERR_UNSUPPORTED, "fashion-mnist is a Debian package: apt-get install "
+                                             "dataset-fashion-mnist; the preset fashion finds it");
+    const struct agn__remote_set *set = find_set(config->name);
+    if (!set)
+        return agn_fail(AGN_ERR_ARG,
+                        "unknown data set '%s': expected cifar10, cifar100, svhn, tiny-imagenet or "
+                        "fashion-mnist",
+                        config->name);
+    return agn__fetch_set(config, set, result);
 }
