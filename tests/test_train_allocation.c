@@ -67,6 +67,11 @@ static long count_calls(double epochs)
     tiny_preset_make(&config.preset);
     config.preset.reference.epochs = config.preset.joint.epochs = epochs;
     config.preset.joint.soft_temperature = 1.0;
+    config.preset.train.label_smoothing = 0.1;
+    config.preset.train.mixup = 0.3;
+    config.preset.train.cutout = 3;
+    config.preset.train.ema = 0.9;
+    config.preset.joint.distill = 0.5;
     long before = calls;
     if (agn_train_run(&config, &model, &report) < 0) {
         fail_msg("%s", agn_error_message());

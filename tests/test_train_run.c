@@ -250,6 +250,7 @@ static void interrupt(void *user, const struct agn_progress *progress)
 static void interrupt_and_resume(const struct agn_model *whole, const char *phase, int64_t images)
 {
     struct agn_train_config config = short_config();
+    config.preset = whole->preset;
     struct interrupter interrupter = {phase, images, false};
     char checkpoint[4096];
     snprintf(checkpoint, sizeof(checkpoint), "%s", temp_path("%s-%d.safetensors", phase, (int)images));
@@ -276,6 +277,68 @@ static void resumed_runs_end_the_same(void **state)
     interrupt_and_resume(whole, "joint", 32 * STEPS_A_EPOCH);          /* between epochs */
     interrupt_and_resume(whole, "joint", (int64_t)64 * STEPS_A_EPOCH); /* before the evaluation */
     agn_model_free(whole);
+}
+
+/* All that draws random numbers or keeps something from step to step. */
+static struct agn_train_config config_with_all_options(void)
+{
+    static const char *const settings[] = {"data.flip=1",
+                                           "data.crop_pad=1",
+                                           "train.label_smoothing=0.1",
+                                           "train.mixup=0.3",
+                                           "train.cutout=3",
+                                           "train.ema=0.9",
+                                           "joint.distill=0.5",
+                                           "joint.points=2",
+                                           "joint.method=ig-gauss-legendre",
+                                           "joint.local=0.2",
+                                           "joint.selection=none",
+                                           "joint.importance=element",
+                                           "joint.distill_temperature=3",
+                                           "model.alpha_form=softmax",
+                                           "joint.soft_temperature=1"};
+    struct agn_train_config config = short_config();
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+        assert_int_equal(agn_preset_set(&config.preset, settings[i]), AGN_OK);
+    }
+    return config;
+}
+
+static void resumed_runs_with_all_options_end_the_same(void **state)
+{
+    (void)state;
+    struct agn_train_config config = config_with_all_options();
+    struct agn_model *whole = train(&config, NULL);
+    interrupt_and_resume(whole, "reference", 32);
+    interrupt_and_resume(whole, "joint", 32);
+    interrupt_and_resume(whole, "joint", (int64_t)64 * STEPS_A_EPOCH); /* before the average is applied */
+    agn_model_free(whole);
+}
+
+/* Each option by itself changes what comes out, and what comes out still works. */
+static void options_matter(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {
+        "train.label_smoothing=0.1", "train.mixup=0.3",      "train.cutout=3", "train.ema=0.9",
+        "joint.distill=1",           "joint.method=gradient"};
+    struct agn_train_config config = short_config();
+    struct agn_model *plain = train(&config, NULL);
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+        struct agn_train_report report;
+        config = short_config();
+        assert_int_equal(agn_preset_set(&config.preset, settings[i]), AGN_OK);
+        struct agn_model *model = train(&config, &report);
+        print_message("%s: fused %.3f, local %.3f, skewness %.3f\n", settings[i],
+                      report.evaluation.fused_accuracy, report.evaluation.local_accuracy,
+                      report.evaluation.skewness);
+        assert_true(report.evaluation.fused_accuracy > 0.7);
+        assert_null(model->average);
+        assert_memory_not_equal(plain->remote_params->value, model->remote_params->value,
+                                plain->remote_params->total * sizeof(float));
+        agn_model_free(model);
+    }
+    agn_model_free(plain);
 }
 
 static void resuming_needs_the_same_settings(void **state)
@@ -385,6 +448,8 @@ int main(void)
         cmocka_unit_test(learns_by_the_public_codes_definitions),
         cmocka_unit_test(same_seed_same_bits),
         cmocka_unit_test(resumed_runs_end_the_same),
+        cmocka_unit_test(resumed_runs_with_all_options_end_the_same),
+        cmocka_unit_test(options_matter),
         cmocka_unit_test(resuming_needs_the_same_settings),
         cmocka_unit_test(diverging_runs_say_so),
         cmocka_unit_test(data_must_fit_the_preset),

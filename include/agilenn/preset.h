@@ -33,6 +33,10 @@ struct agn_preset {
     struct {
         int seed, batch;
         double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
+        double label_smoothing;
+        double mixup; /* a of Beta(a, a); 0 = off */
+        int cutout;   /* side, pixels; 0 = off */
+        double ema;   /* decay of the weights' moving average; 0 = off */
     } train;
     struct {
         double epochs, rate;
@@ -42,6 +46,7 @@ struct agn_preset {
         double lambda; /* weight of the prediction loss; 1 - lambda for skewness and disorder */
         double anchor; /* mu: weight of CE(reference(F)) */
         double local;  /* weight of CE(local logits) */
+        double distill, distill_temperature;
         double rho, rho_margin, disorder_margin; /* margins: added while training only */
         int correct_only, warm_start;
         char method[24];

@@ -15,6 +15,8 @@ enum { AGN_MAX_FEATURES = 255 };
 
 /* ---- the model ------------------------------------------------------------- */
 
+struct agn__average;
+
 struct agn_model {
     struct agn_preset preset;
     struct agn_normalisation normalisation;
@@ -26,6 +28,7 @@ struct agn_model {
     float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
     float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
+    struct agn__average *average;       /* of the weights, with train.ema in joint training; else NULL */
     float *fill; /* sent_channels: mean quantised value, stands in for a channel that never came */
     /* Mean normalised importance of each channel on the test images, before joint training (after
      * selection) and after it. */
@@ -53,7 +56,8 @@ struct agn_train_state {
 
 /* model.safetensors. With `state`, a checkpoint: momenta and counters too. Atomic. */
 int agn_model_save(const struct agn_model *model, const char *path, const struct agn_train_state *state);
-/* `state` may be NULL; a file without training state then loads as AGN_PHASE_DONE. */
+/* A file without training state loads as AGN_PHASE_DONE. With `state` NULL, of a checkpoint with averaged
+ * weights (train.ema) these are the model. */
 int agn_model_load(const char *path, struct agn_model **model, struct agn_train_state *state);
 
 /* ---- evaluation in float ------------------------------------------------------ */

@@ -2,7 +2,7 @@
  * through the frozen reference:
  *
  *   lambda CE(alpha local + (1 - alpha) remote) + (1 - lambda)(skewness + disorder)
- *     + anchor CE(reference(F)) + local CE(local)
+ *     + anchor CE(reference(F)) + local CE(local) + distill KL(reference(F) || fused)
  *
  * averaged over the batch. The losses themselves: joint_prediction.c, joint_importance.c. */
 #include <string.h>
@@ -15,10 +15,9 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
 {
     struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
-    struct agn_shape in = agn_net_input_shape(j->extractor);
-    size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     size_t sent = j->positions * (size_t)model->sent_channels;
-    memcpy(agn_net_input(j->extractor), batch->images, (size_t)j->batch * image * sizeof(float));
+    agn__prepare_batch(&j->preparation, batch, AGN_PHASE_JOINT, j->trainer->state.step,
+                       agn_net_input(j->extractor));
     int status = agn_net_forward(j->extractor);
     if (status < 0) {
         return status;
@@ -52,6 +51,9 @@ static void update(struct agn__joint *j, double rate, float diff_alpha)
     agn__alpha_step(model, diff_alpha, &sgd);
     agn__centroids_follow(model, j->rest, j->symbols, j->positions * (size_t)model->sent_channels,
                           preset->joint.centroid_rate);
+    if (model->average != NULL) {
+        agn__average_follow(model, j->trainer->state.step);
+    }
 }
 
 static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
@@ -126,6 +128,7 @@ static int allocate(struct agn__joint *j)
                   {&j->local_prob, logits},
                   {&j->fused, logits},
                   {&j->fused_prob, logits},
+                  {&j->diff_fused, logits},
                   {&j->loss, n},
                   {&j->scratch_loss, n},
                   {&j->diff_rest, sent},
@@ -155,11 +158,13 @@ static void release(struct agn__joint *j)
                        j->channel_importance,
                        j->importance,
                        j->importance_gradient,
-                       j->diff_attributions};
+                       j->diff_attributions,
+                       j->diff_fused};
     for (size_t i = 0; i < AGN_COUNT_OF(arrays); i++) {
         agn_free(arrays[i]);
     }
     agn_free(j->symbols);
+    agn__preparation_release(&j->preparation);
     agn_net_free(j->extractor);
     agn_net_free(j->local);
     agn_net_free(j->remote);
@@ -179,9 +184,13 @@ int agn__train_jointly(struct agn__trainer *trainer)
             agn__warm_start(model);
         }
     }
-    int status = make_nets(&j);
+    int status = preset->train.ema > 0.0 && model->average == NULL ? agn__average_create(model) : AGN_OK;
+    if (status == AGN_OK)
+        status = make_nets(&j);
     if (status == AGN_OK)
         status = allocate(&j);
+    if (status == AGN_OK)
+        status = agn__preparation_create(model, &j.preparation);
     struct agn__phase_plan plan = {.phase = AGN_PHASE_JOINT,
                                    .name = "joint",
                                    .epochs = preset->joint.epochs,
@@ -191,6 +200,8 @@ int agn__train_jointly(struct agn__trainer *trainer)
                                    .user = &j};
     if (status == AGN_OK)
         status = agn__run_phase(trainer, &plan);
+    if (status == AGN_OK && model->average != NULL)
+        agn__average_apply(model);
     release(&j);
     return status;
 }

@@ -9,11 +9,12 @@ struct agn__joint {
     struct agn__trainer *trainer;
     struct agn_net *extractor, *local, *remote;
     struct agn_xai *xai;
+    struct agn__preparation preparation;
     int batch;
     size_t positions, features; /* of a batch: n*h*w, n*h*w*C */
     float *rest;                /* sent channels before quantisation */
     uint8_t *symbols;
-    float *local_prob, *fused, *fused_prob, *loss, *scratch_loss;
+    float *local_prob, *fused, *fused_prob, *diff_fused, *loss, *scratch_loss;
     float *diff_rest, *diff_attributions;
     float *channel_importance;               /* (batch, C) */
     float *importance, *importance_gradient; /* of what the importance losses compare */

@@ -3,6 +3,17 @@
 
 #include "train/joint.h"
 
+/* Adds the gradient of distillation to that of the fused logits. */
+static void learn_from_reference(struct agn__joint *j, int count, struct agn__tally *tally)
+{
+    const struct agn_preset *preset = &j->model->preset;
+    double weight = preset->joint.distill / count;
+    if (weight > 0.0) {
+        tally->loss += weight * agn__distil(j->fused, agn_xai_logits(j->xai), count, j->model->classes,
+                                            preset->joint.distill_temperature, weight, j->diff_fused);
+    }
+}
+
 void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, float *diff_alpha,
                           struct agn__tally *tally)
 {
@@ -12,19 +23,22 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
     float *diff_local = agn_net_diff_output(j->local), *diff_remote = agn_net_diff_output(j->remote);
     float alpha = (float)agn_model_alpha(model), n = (float)batch->count, slope = 0.0F;
     float own = (float)preset->joint.local / n;
+    const float *targets = j->preparation.targets;
     size_t logits = (size_t)j->batch * (size_t)model->classes;
     for (size_t i = 0; i < logits; i++) {
         j->fused[i] = alpha * local[i] + (1.0F - alpha) * remote[i];
     }
-    agn_softmax_ce_forward(j->fused, batch->labels, j->batch, model->classes, j->fused_prob, j->loss);
-    agn_softmax_ce_forward(local, batch->labels, j->batch, model->classes, j->local_prob, j->scratch_loss);
-    agn_softmax_ce_backward(j->fused_prob, batch->labels, j->batch, model->classes,
-                            (float)preset->joint.lambda / n, j->fused);
-    agn_softmax_ce_backward(j->local_prob, batch->labels, j->batch, model->classes, own, diff_local);
+    agn__soft_ce_forward(j->fused, batch->labels, targets, j->batch, model->classes, j->fused_prob, j->loss);
+    agn__soft_ce_forward(local, batch->labels, targets, j->batch, model->classes, j->local_prob,
+                         j->scratch_loss);
+    agn__soft_ce_backward(j->fused_prob, batch->labels, targets, j->batch, model->classes,
+                          (float)preset->joint.lambda / n, j->diff_fused);
+    agn__soft_ce_backward(j->local_prob, batch->labels, targets, j->batch, model->classes, own, diff_local);
+    learn_from_reference(j, batch->count, tally);
     for (size_t i = 0; i < logits; i++) {
-        slope += j->fused[i] * (local[i] - remote[i]);
-        diff_local[i] += alpha * j->fused[i];
-        diff_remote[i] = (1.0F - alpha) * j->fused[i];
+        slope += j->diff_fused[i] * (local[i] - remote[i]);
+        diff_local[i] += alpha * j->diff_fused[i];
+        diff_remote[i] = (1.0F - alpha) * j->diff_fused[i];
     }
     *diff_alpha = slope;
     for (int i = 0; i < batch->count; i++) {

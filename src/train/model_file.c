@@ -119,7 +119,11 @@ static int append_all(const struct agn_model *model, bool momentum, const struct
         status = agn_params_append(model->remote_params, file, momentum);
     if (status == AGN_OK)
         status = agn_params_append(model->reference_params, file, momentum);
-    return status == AGN_OK ? append_extras(file, extras) : status;
+    if (status == AGN_OK)
+        status = append_extras(file, extras);
+    if (status == AGN_OK && momentum && model->average != NULL)
+        status = agn__average_append(model, file);
+    return status;
 }
 
 int agn_model_save(const struct agn_model *model, const char *path, const struct agn_train_state *state)
@@ -244,6 +248,17 @@ static int load_params(struct agn_model *model, const struct agn_tensor_file *fi
     return status;
 }
 
+int agn__check_levels(const float levels[AGN_LEVELS], const char *tensor)
+{
+    for (int level = 1; level < AGN_LEVELS; level++) {
+        if (levels[level] < levels[level - 1] || levels[0] != 0.0F || levels[level] > 6.0F) {
+            return agn_fail(AGN_ERR_FORMAT, "tensor '%s': the levels do not ascend from 0 to at most 6",
+                            tensor);
+        }
+    }
+    return AGN_OK;
+}
+
 /* Takes over the values that are not network parameters; refuses what would do harm later. */
 static int load_values(struct agn_model *model, const struct agn_tensor_file *file)
 {
@@ -266,14 +281,7 @@ static int load_values(struct agn_model *model, const struct agn_tensor_file *fi
         model->normalisation.mean[c] = (uint8_t)norm[c];
         model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
     }
-    for (int level = 1; level < AGN_LEVELS; level++) {
-        if (model->centroids[level] < model->centroids[level - 1] || model->centroids[0] != 0.0F ||
-            model->centroids[level] > 6.0F) {
-            return agn_fail(AGN_ERR_FORMAT,
-                            "tensor 'quantiser.centroids' does not ascend from 0 to at most 6");
-        }
-    }
-    return AGN_OK;
+    return agn__check_levels(model->centroids, "quantiser.centroids");
 }
 
 static int model_from_file(const struct agn_tensor_file *file, struct agn_model **result,
@@ -298,6 +306,8 @@ static int model_from_file(const struct agn_tensor_file *file, struct agn_model 
         status = load_values(model, file);
     if (status == AGN_OK)
         status = agn__model_check_finite(model);
+    if (status == AGN_OK && model->preset.train.ema > 0.0 && state->phase == AGN_PHASE_JOINT)
+        status = agn__average_load(model, file);
     if (status < 0) {
         agn_model_free(model);
         return status;
@@ -320,6 +330,9 @@ int agn_model_load(const char *path, struct agn_model **model, struct agn_train_
         char reason[768];
         snprintf(reason, sizeof(reason), "%s", agn_error_message());
         return agn_fail(status, "%s: %s", path, reason);
+    }
+    if (state == NULL && (*model)->average != NULL) {
+        agn__average_apply(*model);
     }
     return AGN_OK;
 }

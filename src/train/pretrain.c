@@ -6,8 +6,10 @@
 struct pretraining {
     struct agn_model *model;
     struct agn_net *extractor, *reference;
+    struct agn__preparation preparation;
     float *prob, *loss;
     int batch;
+    const struct agn_train_state *state;
 };
 
 static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
@@ -15,20 +17,21 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     struct pretraining *p = phase;
     struct agn_model *model = p->model;
     const struct agn_preset *preset = &model->preset;
-    struct agn_shape in = agn_net_input_shape(p->extractor), map = model->map;
-    size_t n = (size_t)p->batch, image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-    size_t features = (size_t)map.height * (size_t)map.width * (size_t)map.channels;
-    memcpy(agn_net_input(p->extractor), batch->images, n * image * sizeof(float));
+    struct agn_shape map = model->map;
+    size_t n = (size_t)p->batch, features = (size_t)map.height * (size_t)map.width * (size_t)map.channels;
+    agn__prepare_batch(&p->preparation, batch, AGN_PHASE_REFERENCE, p->state->step,
+                       agn_net_input(p->extractor));
     int status = agn_net_forward(p->extractor);
     if (status == AGN_OK) {
         memcpy(agn_net_input(p->reference), agn_net_output(p->extractor), n * features * sizeof(float));
         status = agn_net_forward(p->reference);
     }
     if (status == AGN_OK) {
-        agn_softmax_ce_forward(agn_net_output(p->reference), batch->labels, p->batch, model->classes, p->prob,
-                               p->loss);
-        agn_softmax_ce_backward(p->prob, batch->labels, p->batch, model->classes, 1.0F / (float)p->batch,
-                                agn_net_diff_output(p->reference));
+        const float *targets = p->preparation.targets;
+        agn__soft_ce_forward(agn_net_output(p->reference), batch->labels, targets, p->batch, model->classes,
+                             p->prob, p->loss);
+        agn__soft_ce_backward(p->prob, batch->labels, targets, p->batch, model->classes,
+                              1.0F / (float)p->batch, agn_net_diff_output(p->reference));
         status = agn_net_backward(p->reference);
     }
     if (status == AGN_OK) {
@@ -59,7 +62,7 @@ int agn__pretrain(struct agn__trainer *trainer)
 {
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
-    struct pretraining p = {.model = model, .batch = preset->train.batch};
+    struct pretraining p = {.model = model, .batch = preset->train.batch, .state = &trainer->state};
     struct agn_net_config config = {.graph = &model->extractor,
                                     .params = model->extractor_params,
                                     .batch = p.batch,
@@ -74,6 +77,8 @@ int agn__pretrain(struct agn__trainer *trainer)
         status = agn_net_create(&config, &p.reference);
     p.prob = agn_alloc((size_t)p.batch * (size_t)model->classes, sizeof(float));
     p.loss = agn_alloc((size_t)p.batch, sizeof(float));
+    if (status == AGN_OK)
+        status = agn__preparation_create(model, &p.preparation);
     if (status == AGN_OK && (p.prob == NULL || p.loss == NULL))
         status = AGN_ERR_MEMORY;
     struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,
@@ -84,6 +89,7 @@ int agn__pretrain(struct agn__trainer *trainer)
                                    .user = &p};
     if (status == AGN_OK)
         status = agn__run_phase(trainer, &plan);
+    agn__preparation_release(&p.preparation);
     agn_free(p.prob);
     agn_free(p.loss);
     agn_net_free(p.extractor);

@@ -46,6 +46,59 @@ int agn__select_channels(struct agn_model *model, const struct agn_dataset *data
  * agree; of a convolution that read all C channels, the remote one takes the sent ones' share. */
 void agn__warm_start(struct agn_model *model);
 
+/* ---- targets.c: cross-entropy against shares of classes --------------------------------- */
+
+/* targets: (n, classes), each row's sum 1; a label < 0 marks a row to skip. loss[i] of each row, and
+ * prob = softmax(logits). */
+void agn__soft_ce_forward(const float *logits, const int32_t *labels, const float *targets, int n,
+                          int classes, float *prob, float *loss);
+/* diff = scale * (prob - targets). */
+void agn__soft_ce_backward(const float *prob, const int32_t *labels, const float *targets, int n, int classes,
+                           float scale, float *diff);
+
+/* ---- distillation.c ---- */
+
+/* diff += scale * d/dstudent of T^2 KL(teacher || student), both softened by T; returns the sum of the n
+ * rows' losses. */
+double agn__distil(const float *student, const float *teacher, int n, int classes, double temperature,
+                   double scale, float *diff);
+
+/* ---- preparation.c: mixup, cutout, label smoothing ------------------------------------------- */
+
+struct agn__preparation {
+    const struct agn_preset *preset;
+    int batch, classes;
+    struct agn_shape image;
+    float *targets; /* (batch, classes): what a prediction should be */
+    int *partner;   /* of each image, in mixup */
+};
+/* On failure, too, agn__preparation_release frees what there is. */
+int agn__preparation_create(const struct agn_model *model, struct agn__preparation *preparation);
+void agn__preparation_release(struct agn__preparation *preparation);
+/* Writes the batch's images, as the network is to see them, to `input`, and sets the targets. */
+void agn__prepare_batch(struct agn__preparation *preparation, const struct agn_batch *batch,
+                        enum agn_phase phase, int64_t step, float *input);
+/* The larger one of s and 1 - s, s from Beta(a, a); a > 0. */
+double agn__draw_main_share(struct agn_rng *rng, double a);
+
+/* ---- average.c: the moving average of the weights, model->average ------------------------------- */
+
+/* Starts it at the weights as they are. */
+int agn__average_create(struct agn_model *model);
+void agn__average_free(struct agn__average *average);
+/* After step number `step` (from 0). */
+void agn__average_follow(struct agn_model *model, int64_t step);
+/* The average becomes the model and is freed. */
+void agn__average_apply(struct agn_model *model);
+/* To and from a checkpoint. */
+int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file);
+int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file);
+
+/* ---- model_file.c ---- */
+
+/* Do levels of the quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
+int agn__check_levels(const float levels[AGN_LEVELS], const char *tensor);
+
 /* ---- schedule.c ------------------------------------------------------------------------ */
 
 /* Warm-up, then cosine from 1 to `final`. */

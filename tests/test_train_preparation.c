@@ -1,0 +1,200 @@
+/* Preparation of batches: what mixup, cutout and label smoothing do to images and targets. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tiny_training.h"
+#include "train/train_internal.h"
+
+enum { BATCH = 32, PIXELS = TINY_SIDE * TINY_SIDE, FLOATS = BATCH * PIXELS };
+
+static struct world {
+    struct agn_model *model;
+    struct agn__preparation preparation;
+    float images[FLOATS], input[FLOATS];
+    int32_t labels[BATCH];
+    struct agn_batch batch;
+} world;
+
+static int setup(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    tiny_preset_make(&preset);
+    if (agn_model_create(&preset, NULL, &world.model) < 0 ||
+        agn__preparation_create(world.model, &world.preparation) < 0) {
+        return -1;
+    }
+    for (int i = 0; i < FLOATS; i++) {
+        world.images[i] = 1.0F + (float)i; /* never 0, no two alike */
+    }
+    for (int i = 0; i < BATCH; i++) {
+        world.labels[i] = i % TINY_CLASSES;
+    }
+    world.batch = (struct agn_batch){.images = world.images, .labels = world.labels, .count = BATCH};
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    agn__preparation_release(&world.preparation);
+    agn_model_free(world.model);
+    return 0;
+}
+
+static void prepare(double smoothing, double mixup, int cutout, int64_t step)
+{
+    world.model->preset.train.label_smoothing = smoothing;
+    world.model->preset.train.mixup = mixup;
+    world.model->preset.train.cutout = cutout;
+    agn__prepare_batch(&world.preparation, &world.batch, AGN_PHASE_JOINT, step, world.input);
+}
+
+static void expect_near(double got, double expected, double tolerance)
+{
+    if (!(fabs(got - expected) <= tolerance)) {
+        fail_msg("%.9g, expected %.9g", got, expected);
+    }
+}
+
+static void without_options_nothing_changes(void **state)
+{
+    (void)state;
+    prepare(0.0, 0.0, 0, 5);
+    assert_memory_equal(world.input, world.images, sizeof(world.images));
+    for (int i = 0; i < BATCH * TINY_CLASSES; i++) {
+        bool own = world.labels[i / TINY_CLASSES] == i % TINY_CLASSES;
+        assert_true(world.preparation.targets[i] == (own ? 1.0F : 0.0F));
+    }
+}
+
+static void smoothed_labels(void **state)
+{
+    (void)state;
+    prepare(0.3, 0.0, 0, 5);
+    assert_memory_equal(world.input, world.images, sizeof(world.images));
+    for (int i = 0; i < BATCH * TINY_CLASSES; i++) {
+        bool own = world.labels[i / TINY_CLASSES] == i % TINY_CLASSES;
+        expect_near((double)world.preparation.targets[i], own ? 0.8 : 0.1, 1e-6);
+    }
+}
+
+/* Each image is a sum of itself and one other, in one share; targets in the same share. */
+static void mixed_images_and_targets(void **state)
+{
+    (void)state;
+    bool partners[BATCH] = {false};
+    double share = 0.0;
+    prepare(0.0, 1.0, 0, 5);
+    for (int i = 0; i < BATCH; i++) {
+        int partner = world.preparation.partner[i];
+        assert_in_range(partner, 0, BATCH - 1);
+        assert_false(partners[partner]);
+        partners[partner] = true;
+        if (partner != i) { /* the difference tells the share */
+            share = 1.0 - (double)(world.input[i * PIXELS] - world.images[i * PIXELS]) /
+                              (double)(world.images[partner * PIXELS] - world.images[i * PIXELS]);
+        }
+    }
+    assert_true(share >= 0.5 && share < 1.0);
+    for (int i = 0; i < FLOATS; i++) {
+        int partner = world.preparation.partner[i / PIXELS];
+        double expected = share * (double)world.images[i] +
+                          (1.0 - share) * (double)world.images[partner * PIXELS + i % PIXELS];
+        expect_near((double)world.input[i], expected, 0.01);
+    }
+    for (int i = 0; i < BATCH * TINY_CLASSES; i++) {
+        int image = i / TINY_CLASSES, c = i % TINY_CLASSES;
+        double expected = (world.labels[image] == c ? share : 0.0) +
+                          (world.labels[world.preparation.partner[image]] == c ? 1.0 - share : 0.0);
+        expect_near((double)world.preparation.targets[i], expected, 1e-4);
+    }
+}
+
+/* The blanks of an image are one rectangle of at most side x side, at its border when smaller. */
+static void blanked_squares(void **state)
+{
+    (void)state;
+    enum { SIDE = 5 };
+    int whole = 0;
+    prepare(0.0, 0.0, SIDE, 5);
+    for (int i = 0; i < BATCH; i++) {
+        int top = TINY_SIDE, bottom = -1, left = TINY_SIDE, right = -1, blanks = 0;
+        for (int p = 0; p < PIXELS; p++) {
+            float value = world.input[i * PIXELS + p];
+            assert_true(value == 0.0F || value == world.images[i * PIXELS + p]);
+            if (value == 0.0F) {
+                int y = p / TINY_SIDE, x = p % TINY_SIDE;
+                top = y < top ? y : top;
+                bottom = y > bottom ? y : bottom;
+                left = x < left ? x : left;
+                right = x > right ? x : right;
+                blanks++;
+            }
+        }
+        int height = bottom - top + 1, width = right - left + 1;
+        assert_true(blanks > 0 && blanks == height * width && height <= SIDE && width <= SIDE);
+        assert_true(height == SIDE || top == 0 || bottom == TINY_SIDE - 1);
+        assert_true(width == SIDE || left == 0 || right == TINY_SIDE - 1);
+        whole += blanks == SIDE * SIDE;
+    }
+    assert_in_range(whole, 1, BATCH - 1);
+    prepare(0.0, 0.0, 512, 5); /* larger than any image */
+    for (int i = 0; i < FLOATS; i++) {
+        assert_true(world.input[i] == 0.0F);
+    }
+}
+
+/* Steps draw anew; the same step draws the same, or a resumed run would not end the same. */
+static void draws_depend_on_the_step_alone(void **state)
+{
+    (void)state;
+    static float first[FLOATS];
+    float targets[BATCH * TINY_CLASSES];
+    prepare(0.1, 0.4, 4, 5);
+    memcpy(first, world.input, sizeof(first));
+    memcpy(targets, world.preparation.targets, sizeof(targets));
+    prepare(0.1, 0.4, 4, 6);
+    assert_memory_not_equal(first, world.input, sizeof(first));
+    prepare(0.1, 0.4, 4, 5);
+    assert_memory_equal(first, world.input, sizeof(first));
+    assert_memory_equal(targets, world.preparation.targets, sizeof(targets));
+}
+
+/* Mean of max(s, 1 - s): 3/4 for a = 1 (uniform), 1/2 + 1/pi for a = 1/2 (arcsine). */
+static void shares_follow_the_beta_distribution(void **state)
+{
+    (void)state;
+    enum { DRAWS = 40000 };
+    static const double a[] = {0.5, 1.0, 2.0, 1e-9}, mean[] = {0.8183098862, 0.75, 0.6875, 1.0};
+    struct agn_rng rng;
+    agn_rng_seed(&rng, 1);
+    for (size_t i = 0; i < AGN_COUNT_OF(a); i++) {
+        double sum = 0.0;
+        for (int d = 0; d < DRAWS; d++) {
+            double share = agn__draw_main_share(&rng, a[i]);
+            assert_true(share >= 0.5 && share <= 1.0);
+            sum += share;
+        }
+        expect_near(sum / DRAWS, mean[i], 0.004);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_options_nothing_changes),
+        cmocka_unit_test(smoothed_labels),
+        cmocka_unit_test(mixed_images_and_targets),
+        cmocka_unit_test(blanked_squares),
+        cmocka_unit_test(draws_depend_on_the_step_alone),
+        cmocka_unit_test(shares_follow_the_beta_distribution),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
