@@ -1,6 +1,4 @@
 /* `agilenn data fetch`: downloads a data set. The work is src/data's. */
-#include <string.h>
-
 #include "agilenn/data.h"
 #include "agilenn/fetch.h"
 #include "cli/cli.h"
@@ -75,7 +73,7 @@ int agn__cmd_data_fetch(int argc, char **argv)
     if (code != AGN_CLI_GO_ON)
         return code;
     config.name = operands.items[0];
-    if (strlen(config.folder) == 0)
+    if (!config.folder || !config.folder[0])
         return agn__cli_usage_error("data fetch", "--out: a folder's name is missing");
     return fetch(&config);
 }

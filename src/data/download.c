@@ -22,8 +22,10 @@ struct transfer {
     const char *url, *part;
     CURL *curl;
     int descriptor;
-    int64_t start, received; /* bytes there before, bytes won by this attempt */
-    double started_s, reported_s;
+    int64_t start, received;               /* bytes there before, bytes won by this attempt */
+    double started_s, reported_s, moved_s; /* moved_s: when bytes came last */
+    curl_off_t seen;                       /* bytes at moved_s */
+    bool stalled;
     int write_error; /* errno of the disk, EFBIG for a file without end */
     char reason[CURL_ERROR_SIZE];
 };
@@ -59,6 +61,14 @@ static int on_progress(void *user, curl_off_t expected, curl_off_t now, curl_off
     if (agn_interrupt_requested())
         return 1;
     double time = agn_now_s();
+    if (now != transfer->seen) {
+        transfer->seen = now;
+        transfer->moved_s = time;
+    }
+    /* libcurl's own limit is on a mean over some seconds, so that a short one would come late. */
+    transfer->stalled = time - transfer->moved_s >= transfer->config->stall_s;
+    if (transfer->stalled)
+        return 1;
     if (!transfer->config->progress || now == 0 || time - transfer->reported_s < 0.1)
         return 0;
     transfer->reported_s = time;
@@ -95,8 +105,6 @@ static void set_options(struct transfer *transfer)
     (void)curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)transfer->config->stall_s);
     (void)curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)transfer->start);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
@@ -113,13 +121,16 @@ static CURLcode attempt(struct transfer *transfer)
     transfer->received = 0;
     transfer->write_error = 0;
     transfer->reason[0] = '\0';
-    transfer->started_s = agn_now_s();
+    transfer->started_s = transfer->moved_s = agn_now_s();
+    transfer->seen = 0;
+    transfer->stalled = false;
     if (transfer->start < 0) {
         transfer->write_error = errno;
         return CURLE_WRITE_ERROR;
     }
     set_options(transfer);
-    return curl_easy_perform(transfer->curl);
+    CURLcode code = curl_easy_perform(transfer->curl);
+    return code == CURLE_ABORTED_BY_CALLBACK && transfer->stalled ? CURLE_OPERATION_TIMEDOUT : code;
 }
 
 static int fail_local(const struct transfer *transfer, CURLcode code)
@@ -136,7 +147,9 @@ static int fail_local(const struct transfer *transfer, CURLcode code)
 
 static int fail_remote(const struct transfer *transfer, CURLcode code, long http)
 {
-    const char *reason = transfer->reason[0] ? transfer->reason : curl_easy_strerror(code);
+    const char *reason = transfer->stalled     ? "nothing came any more"
+                         : transfer->reason[0] ? transfer->reason
+                                               : curl_easy_strerror(code);
     long long there = (long long)(transfer->start + transfer->received);
     if (http == 404 || http == 410)
         return agn_fail(AGN_ERR_NOT_FOUND,

@@ -73,7 +73,7 @@ static int read_classes(const struct agn_dataset_source *source, struct tiny *ti
                         "no Tiny ImageNet in %s: wnids.txt is missing; get it with `agilenn data fetch "
                         "tiny-imagenet --out DIR`, or pass the folder that holds it with --data DIR",
                         tiny->root);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     size_t lines = 1;
     for (const char *byte = tiny->ids_text; *byte; byte++)
@@ -105,7 +105,7 @@ static int read_words(struct tiny *tiny)
     int status = read_text(tiny, "words.txt", path, &tiny->words_text);
     if (status == AGN_ERR_NOT_FOUND)
         return AGN_OK;
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     for (char *line = strtok_r(tiny->words_text, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
         char *tab = strchr(line, '\t');
