@@ -74,6 +74,19 @@ err_has "did you mean data?"
 run 2 qqqqqqqq
 err_has "unknown command 'qqqqqqqq' (see agilenn --help)"
 
+for command in check fetch; do
+    run 0 data "$command" --help
+    out_has "usage: agilenn data $command"
+    out_has "Example:"
+    awk 'length($0) > 80 && !/^  agilenn/ { exit 1 }' "$tmp/out" || die "help of data $command is wider than 80 columns"
+    run 2 data "$command"
+    err_has "is missing"
+done
+run 2 data check --format idz x
+err_has "did you mean idx?"
+run 2 data fetch cifar10
+err_has "--out DIR is missing"
+
 # -- data: the command line
 run 2 data
 err_has "--path DIR is missing"

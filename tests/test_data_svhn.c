@@ -154,7 +154,7 @@ static void wrong_variables_are_refused(void **state)
     (void)write_mat("train_32x32.mat", &bad);
     assert_refused(AGN_ERR_FORMAT, "expected 6 labels");
     (void)temp_file("train_32x32.mat", "no matrix", 9);
-    assert_refused(AGN_ERR_FORMAT, "not a MATLAB file (9 bytes)");
+    assert_refused(AGN_ERR_FORMAT, "not a MATLAB 5 file");
 }
 
 static void wrong_labels_are_found(void **state)

@@ -225,7 +225,7 @@ static int run_report(int argc, char **argv)
     };
     const struct agn_cli_command command = {
         .name = "data",
-        .usage = "--path DIR | --preset NAME [options], or check DIR, or fetch NAME --out DIR",
+        .usage = "--path DIR | --preset NAME | check DIR | fetch NAME",
         .description =
             "Reads a data set whole, as training would, and says what it holds: images, classes, images "
             "per class, mean and standard deviation of each channel, memory.\n"

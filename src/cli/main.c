@@ -19,7 +19,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"data", "say what a data set holds", agn__cmd_data},
+    {"data", "say what a data set holds; fetch or check one", agn__cmd_data},
     {"train", "train a split model", agn__cmd_train},
     {"eval", "evaluate a trained model in float", agn__cmd_eval},
     {"explain", "show where in some images importance lies", agn__cmd_explain},

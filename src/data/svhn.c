@@ -5,6 +5,7 @@
  *
  * Sizes that a variable claims are held against the file's size before memory is taken. */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
 #include <matio.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,24 @@ struct mat_file {
     int count;
 };
 
+/* The header of MATLAB's version 5 ends with its version and "IM", or the reverse. Others never get to matio:
+ * version 7.3 is HDF5, a format of its own that these files do not need. */
+static int check_version(const char *path)
+{
+    uint8_t header[128] = {0};
+    FILE *stream = fopen(path, "rb");
+    if (!stream)
+        return agn_fail(AGN_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    size_t got = fread(header, 1, sizeof header, stream);
+    (void)fclose(stream);
+    if (got == sizeof header &&
+        (memcmp(header + 124, "\x00\x01IM", 4) == 0 || memcmp(header + 124, "\x01\x00MI", 4) == 0))
+        return AGN_OK;
+    return agn_fail(
+        AGN_ERR_FORMAT,
+        "%s: not a MATLAB 5 file (its 128-byte header is missing or of another kind); fetch it again", path);
+}
+
 static int mat_open(struct mat_file *file, const struct agn_dataset_source *source)
 {
     char name[32];
@@ -40,6 +59,9 @@ static int mat_open(struct mat_file *file, const struct agn_dataset_source *sour
             "the folder that holds it with --data DIR",
             source->path, name);
     file->size_bytes = (size_t)info.st_size;
+    status = check_version(file->path);
+    if (status < 0)
+        return status;
     file->mat = Mat_Open(file->path, MAT_ACC_RDONLY);
     if (!file->mat)
         return agn_fail(AGN_ERR_FORMAT, "%s: not a MATLAB file (%zu bytes); fetch it again", file->path,
