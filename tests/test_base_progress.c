@@ -52,6 +52,11 @@ static void all_figures(void **state)
     assert_string_equal(print_to_file(&full),
                         "joint  epoch 2/5  61 %  3120 img/s  ETA 0:42  loss 0.412  acc 87.1 %  "
                         "skew 0.81  ref 86 %\n");
+    struct agn_progress waiting = full;
+    waiting.stalled = 0.004;
+    assert_null(strstr(print_to_file(&waiting), "waits"));
+    waiting.stalled = 0.26;
+    assert_non_null(strstr(print_to_file(&waiting), "ref 86 %  waits for data 26 %\n"));
     struct agn_progress longer = full;
     longer.eta_s = 3600 + 2 * 60 + 5;
     assert_non_null(strstr(print_to_file(&longer), "ETA 1:02:05"));

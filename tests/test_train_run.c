@@ -2,11 +2,13 @@
  * work. */
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -359,8 +361,61 @@ static void resuming_needs_the_same_settings(void **state)
     config.resume = true;
     config.preset.joint.rho = 0.7;
     expect_refused(&config, AGN_ERR_MISMATCH, "other settings");
+    expect_message("[joint] rho = 0.8 there, but rho = 0.7 here");
+    config.preset.joint.rho = 0.8;
+    strcpy(config.preset.model.remote, "conv:c12 conv:c20:s2");
+    expect_refused(&config, AGN_ERR_MISMATCH,
+                   "tensor 'remote.1.weight' is 16x12x3x3 there, but 20x12x3x3 here");
+    strcpy(config.preset.model.remote, "conv:c12 conv:c16:s2 conv:c16");
+    expect_refused(&config, AGN_ERR_MISMATCH, "tensor 'remote.2.weight' (16x16x3x3) is missing there");
+    strcpy(config.preset.model.remote, "conv:c16:s2:k5");
+    expect_refused(&config, AGN_ERR_MISMATCH,
+                   "tensor 'remote.0.weight' is 12x6x3x3 there, but 16x6x5x5 here");
+    strcpy(config.preset.model.remote, "conv:c12");
+    expect_refused(&config, AGN_ERR_MISMATCH, "tensor 'remote.dense.weight' is 3x");
+    config.preset.data.classes = 7;
+    expect_refused(&config, AGN_ERR_MISMATCH, "it has 3 classes, but data.classes = 7 here");
     temp_file("settings.safetensors", "not a model", 11);
     expect_refused(&config, AGN_ERR_FORMAT, "settings.safetensors");
+}
+
+/* A full disk, as a limit on file sizes: the checkpoint before stays, and training can go on from it. */
+static void full_disk(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    struct agn_model *whole = train(&config, NULL), *resumed = NULL;
+    struct interrupter interrupter = {"joint", 32, false};
+    struct rlimit before, small;
+    char folder[4096], checkpoint[4200];
+    snprintf(folder, sizeof(folder), "%s", temp_path("full"));
+    assert_int_equal(agn_make_dirs(folder), AGN_OK);
+    snprintf(checkpoint, sizeof(checkpoint), "%s/checkpoint.safetensors", folder);
+    config.checkpoint = checkpoint;
+    config.progress = interrupt;
+    config.progress_user = &interrupter;
+    expect_refused(&config, AGN_ERR_INTERRUPTED, "interrupted");
+    agn_interrupt_clear();
+    config.resume = true;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 4096;
+    void (*old_handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct agn_train_report report;
+    int status = agn_train_run(&config, &resumed, &report);
+    char message[1024];
+    snprintf(message, sizeof(message), "%s", agn_error_message());
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, old_handler);
+    assert_int_equal(status, AGN_ERR_IO);
+    assert_non_null(strstr(message, checkpoint));
+    assert_non_null(strstr(message, "the checkpoint before is still whole"));
+    assert_int_equal(temp_count_entries(folder), 1);
+    resumed = train(&config, NULL);
+    expect_same_model(whole, resumed);
+    agn_model_free(resumed);
+    agn_model_free(whole);
 }
 
 /* ---- what cannot work -------------------------------------------------------------------------- */
@@ -451,6 +506,7 @@ int main(void)
         cmocka_unit_test(resumed_runs_with_all_options_end_the_same),
         cmocka_unit_test(options_matter),
         cmocka_unit_test(resuming_needs_the_same_settings),
+        cmocka_unit_test(full_disk),
         cmocka_unit_test(diverging_runs_say_so),
         cmocka_unit_test(data_must_fit_the_preset),
         cmocka_unit_test(networks_must_allow_reordering),

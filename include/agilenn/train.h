@@ -108,7 +108,8 @@ struct agn_train_config {
     const char
         *checkpoint;     /* path, written at each epoch's end, each minute and on interruption; NULL: none */
     const char *metrics; /* path of metrics.jsonl; NULL: none */
-    bool resume;         /* continue from the checkpoint */
+    const char *tensorboard; /* folder for an event file with the same figures; NULL: none */
+    bool resume;             /* continue from the checkpoint */
     agn_progress_fn *progress;
     void *progress_user;
 };

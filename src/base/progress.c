@@ -66,6 +66,8 @@ static void compose(struct line *line, const struct agn_progress *progress)
         add(line, "  skew %.2f", progress->skewness);
     if (is_figure(progress->reference_valid))
         add(line, "  ref %.0f %%", 100.0 * progress->reference_valid);
+    if (is_figure(progress->stalled) && progress->stalled >= 0.01) /* less is no trouble */
+        add(line, "  waits for data %.0f %%", 100.0 * progress->stalled);
 }
 
 /* A line longer than the terminal would wrap, and only its last part be rewritten. */

@@ -13,7 +13,7 @@ static const char *const output_names[OUTPUTS] = {"model.safetensors", "checkpoi
                                                   "importance.png",    "training.png"};
 
 struct job {
-    const char *preset_name, *out, *data;
+    const char *preset_name, *out, *data, *tensorboard;
     struct agn_cli_list assignments;
     int threads, seed;
     bool resume, force, no_plots, json;
@@ -117,6 +117,7 @@ static int train(struct job *job)
                                             .test = job->test,
                                             .checkpoint = job->paths[CHECKPOINT],
                                             .metrics = job->paths[METRICS],
+                                            .tensorboard = job->tensorboard,
                                             .resume = job->resume,
                                             .progress = agn_progress_print,
                                             .progress_user = stderr};
@@ -178,8 +179,11 @@ static int draw_plots(const struct job *job)
 static void print_text(const struct job *job)
 {
     FILE *text = agn__cli_text_stream(job->json);
-    fprintf(text, "trained on %d images in %.1f s (%.0f images/s; joint training %.0f images/s)\n\n",
-            job->train->count, job->report.seconds, job->report.images_per_s, job->report.joint_images_per_s);
+    fprintf(text,
+            "trained on %d images in %.1f s (%.0f images/s; joint training %.0f images/s; waited %.1f s for "
+            "data)\n\n",
+            job->train->count, job->report.seconds, job->report.images_per_s, job->report.joint_images_per_s,
+            job->report.stall_seconds);
     agn__cli_print_evaluation(text, job->model, &job->report.evaluation);
     fprintf(text, "before joint training  %8.2f %%   reference valid, skewness %.2f %%\n\n",
             100.0 * job->report.reference_accuracy, 100.0 * job->model->skewness_before);
@@ -254,6 +258,11 @@ int agn__cmd_train(int argc, char **argv)
          .help = "draw no PNG plots, so that gnuplot is not needed",
          .type = AGN_CLI_FLAG,
          .flag = &job.no_plots},
+        {.name = "tensorboard",
+         .metavar = "DIR",
+         .help = "also write the figures of metrics.jsonl as a TensorBoard event file into this folder",
+         .type = AGN_CLI_STRING,
+         .string = &job.tensorboard},
         {.name = "seed",
          .metavar = "N",
          .help = "of weights, order and augmentation; -1 = the preset's",

@@ -308,7 +308,7 @@ static int model_from_file(const struct agn_tensor_file *file, struct agn_model 
         status = agn__model_check_finite(model);
     if (status == AGN_OK && model->preset.train.ema > 0.0 && state->phase == AGN_PHASE_JOINT)
         status = agn__average_load(model, file);
-    if (status < 0) {
+    if (status != AGN_OK) {
         agn_model_free(model);
         return status;
     }
@@ -326,7 +326,7 @@ int agn_model_load(const char *path, struct agn_model **model, struct agn_train_
     }
     status = model_from_file(&file, model, state == NULL ? &ignored : state);
     agn_tensor_file_free(&file);
-    if (status < 0) {
+    if (status != AGN_OK) {
         char reason[768];
         snprintf(reason, sizeof(reason), "%s", agn_error_message());
         return agn_fail(status, "%s: %s", path, reason);

@@ -56,33 +56,90 @@ static void report(struct loop *loop, bool epoch_end)
         .accuracy = share((double)loop->epoch.correct, loop->epoch.images),
         .skewness = joint ? share(loop->epoch.skewness, loop->epoch.valid) : NAN,
         .reference_valid = joint ? share((double)loop->epoch.valid, loop->epoch.images) : NAN,
+        .stalled =
+            (agn_loader_stall_s(t->loader) - t->phase_start_stall_s) / fmax(now - t->phase_start_s, 1e-9),
         .epoch_end = epoch_end};
     config->progress(config->progress_user, &progress);
 }
 
+/* Figures of the steps since the last report, as a person reads them. */
+struct figures {
+    double loss, accuracy, skewness, skewness_loss, disorder_loss, disorder_rate, reference_valid, alpha;
+};
+
+static struct figures figures_of(const struct loop *loop)
+{
+    const struct agn__tally *m = &loop->recent;
+    double valid = m->valid > 0 ? (double)m->valid : 1.0;
+    return (struct figures){.loss = share(m->loss, m->steps),
+                            .accuracy = share((double)m->correct, m->images),
+                            .skewness = m->skewness / valid,
+                            .skewness_loss = m->skewness_loss / valid,
+                            .disorder_loss = m->disorder_loss / valid,
+                            .disorder_rate = (double)m->disordered / valid,
+                            .reference_valid = share((double)m->valid, m->images),
+                            .alpha = agn_model_alpha(loop->trainer->model)};
+}
+
+static void write_json(const struct loop *loop, const struct figures *f, double rate)
+{
+    const struct agn__trainer *t = loop->trainer;
+    fprintf(t->metrics,
+            "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"images\": %lld, \"rate\": %.6g, "
+            "\"loss\": %.6g, \"accuracy\": %.5f",
+            loop->plan->name, (long long)t->state.step, (long long)loop->steps, (long long)t->state.images,
+            rate, f->loss, f->accuracy);
+    if (loop->plan->phase == AGN_PHASE_JOINT) {
+        fprintf(t->metrics,
+                ", \"skewness\": %.5f, \"skewness_loss\": %.6g, \"disorder_loss\": %.6g, "
+                "\"disorder_rate\": %.5f, "
+                "\"reference_valid\": %.5f, \"alpha\": %.5f",
+                f->skewness, f->skewness_loss, f->disorder_loss, f->disorder_rate, f->reference_valid,
+                f->alpha);
+    }
+    fprintf(t->metrics, ", \"stall_seconds\": %.3f, \"seconds\": %.2f}\n", agn_loader_stall_s(t->loader),
+            t->state.seconds);
+    fflush(t->metrics);
+}
+
+/* Steps of both phases in one row: those of the second go on where the first one ends. */
+static void write_events(const struct loop *loop, const struct figures *f, double rate)
+{
+    const struct agn__trainer *t = loop->trainer;
+    const struct {
+        const char *name;
+        double value;
+        bool joint_only;
+    } scalars[] = {{"loss", f->loss, false},
+                   {"accuracy", f->accuracy, false},
+                   {"rate", rate, false},
+                   {"stall_seconds", agn_loader_stall_s(t->loader), false},
+                   {"skewness", f->skewness, true},
+                   {"skewness_loss", f->skewness_loss, true},
+                   {"disorder_loss", f->disorder_loss, true},
+                   {"disorder_rate", f->disorder_rate, true},
+                   {"reference_valid", f->reference_valid, true},
+                   {"alpha", f->alpha, true}};
+    for (size_t i = 0; i < AGN_COUNT_OF(scalars); i++) {
+        char tag[64];
+        snprintf(tag, sizeof(tag), "%s/%s", loop->plan->name, scalars[i].name);
+        if (!scalars[i].joint_only || loop->plan->phase == AGN_PHASE_JOINT) {
+            agn__event_file_scalar(t->events, tag, t->state.images / t->config->preset.train.batch,
+                                   scalars[i].value);
+        }
+    }
+    agn__event_file_flush(t->events);
+}
+
 static void write_metrics(struct loop *loop, double rate)
 {
-    struct agn__trainer *t = loop->trainer;
-    const struct agn__tally *m = &loop->recent;
-    if (t->metrics != NULL && m->steps > 0) {
-        fprintf(t->metrics,
-                "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"images\": %lld, \"rate\": %.6g, "
-                "\"loss\": %.6g, \"accuracy\": %.5f",
-                loop->plan->name, (long long)t->state.step, (long long)loop->steps,
-                (long long)t->state.images, rate, share(m->loss, m->steps),
-                share((double)m->correct, m->images));
-        if (loop->plan->phase == AGN_PHASE_JOINT) {
-            double valid = m->valid > 0 ? (double)m->valid : 1.0;
-            fprintf(t->metrics,
-                    ", \"skewness\": %.5f, \"skewness_loss\": %.6g, \"disorder_loss\": %.6g, "
-                    "\"disorder_rate\": %.5f, "
-                    "\"reference_valid\": %.5f, \"alpha\": %.5f",
-                    m->skewness / valid, m->skewness_loss / valid, m->disorder_loss / valid,
-                    (double)m->disordered / valid, share((double)m->valid, m->images),
-                    agn_model_alpha(t->model));
-        }
-        fprintf(t->metrics, ", \"seconds\": %.2f}\n", t->state.seconds);
-        fflush(t->metrics);
+    const struct agn__trainer *t = loop->trainer;
+    struct figures figures = figures_of(loop);
+    if (t->metrics != NULL && loop->recent.steps > 0) {
+        write_json(loop, &figures, rate);
+    }
+    if (t->events != NULL && loop->recent.steps > 0) {
+        write_events(loop, &figures, rate);
     }
     memset(&loop->recent, 0, sizeof(loop->recent));
 }
@@ -104,8 +161,14 @@ static int save_checkpoint(struct loop *loop)
         snprintf(how, sizeof(how), "%s", agn_error_message());
         return diverged(loop, how);
     }
-    return t->config->checkpoint == NULL ? AGN_OK
-                                         : agn_model_save(t->model, t->config->checkpoint, &t->state);
+    int status =
+        t->config->checkpoint == NULL ? AGN_OK : agn_model_save(t->model, t->config->checkpoint, &t->state);
+    if (status == AGN_ERR_IO && agn_file_exists(t->config->checkpoint)) {
+        char how[768];
+        snprintf(how, sizeof(how), "%s", agn_error_message());
+        return agn_fail(status, "%s; the checkpoint before is still whole: --resume continues from it", how);
+    }
+    return status;
 }
 
 /* Starts the loader at the phase's current step. */
@@ -187,6 +250,7 @@ int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
     loop.warmup = llround(t->config->preset.train.warmup_epochs * (double)per_epoch);
     t->phase_start_s = t->last_checkpoint_s = agn_now_s();
     t->phase_start_step = t->state.step;
+    t->phase_start_stall_s = agn_loader_stall_s(t->loader);
     int status = t->state.step < loop.steps ? start_loader(&loop) : AGN_OK;
     while (status == AGN_OK && t->state.step < loop.steps) {
         if (agn_interrupt_requested()) {

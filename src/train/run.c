@@ -25,12 +25,22 @@ static int check_data(const struct agn_train_config *config)
 
 static int open_metrics(struct agn__trainer *t)
 {
-    const char *path = t->config->metrics;
-    if (path == NULL) {
-        return AGN_OK;
+    const char *path = t->config->metrics, *folder = t->config->tensorboard;
+    if (path != NULL) {
+        t->metrics = fopen(path, t->config->resume ? "ae" : "we");
+        if (t->metrics == NULL) {
+            return agn_fail(AGN_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+        }
     }
-    t->metrics = fopen(path, t->config->resume ? "ae" : "we");
-    return t->metrics != NULL ? AGN_OK : agn_fail(AGN_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    return folder != NULL ? agn__event_file_open(folder, &t->events) : AGN_OK;
+}
+
+static void close_metrics(struct agn__trainer *t)
+{
+    if (t->metrics != NULL) {
+        fclose(t->metrics);
+    }
+    (void)agn__event_file_close(t->events); /* no model is lost over a figure that could not be noted */
 }
 
 /* The model to start from: the checkpoint's when resuming, else a fresh one. */
@@ -45,19 +55,7 @@ static int start_model(struct agn__trainer *t)
                         config->checkpoint == NULL ? "" : config->checkpoint);
     }
     int status = agn_model_load(config->checkpoint, &t->model, &t->state);
-    if (status < 0) {
-        return status;
-    }
-    char saved[8192], wanted[8192];
-    int a = agn_preset_format(&t->model->preset, saved, sizeof(saved));
-    int b = agn_preset_format(&config->preset, wanted, sizeof(wanted));
-    if (a < 0 || b < 0 || strcmp(saved, wanted) != 0) {
-        return agn_fail(AGN_ERR_MISMATCH,
-                        "checkpoint %s was made with other settings; resume with the same preset "
-                        "and --set values, or start afresh",
-                        config->checkpoint);
-    }
-    return AGN_OK;
+    return status < 0 ? status : agn__check_resumable(t->model, config);
 }
 
 static int make_loader(struct agn__trainer *t)
@@ -145,9 +143,7 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
     if (status == AGN_OK && config->checkpoint != NULL)
         status = agn_model_save(t.model, config->checkpoint, &t.state);
     agn_loader_free(t.loader);
-    if (t.metrics != NULL) {
-        fclose(t.metrics);
-    }
+    close_metrics(&t);
     if (status < 0) {
         agn_model_free(t.model);
         return status;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agilenn/train.h"
+#include "train/event_file.h"
 
 /* ---- model.c ---- */
 
@@ -94,6 +95,12 @@ void agn__average_apply(struct agn_model *model);
 int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file);
 int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file);
 
+/* ---- resume.c ---- */
+
+/* AGN_ERR_MISMATCH: the checkpoint's model was made with other settings; names classes, the first tensor, or
+ * the first setting that differs. */
+int agn__check_resumable(const struct agn_model *saved, const struct agn_train_config *config);
+
 /* ---- model_file.c ---- */
 
 /* Do levels of the quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
@@ -112,7 +119,8 @@ struct agn__trainer {
     struct agn_train_state state;
     struct agn_loader *loader;
     FILE *metrics;
-    double phase_start_s, last_report_s, last_checkpoint_s;
+    struct agn__event_file *events;
+    double phase_start_s, phase_start_stall_s, last_report_s, last_checkpoint_s;
     int64_t phase_start_step;
     double joint_seconds;
     int64_t joint_images;

@@ -1,0 +1,112 @@
+/* Whether a checkpoint belongs to the training that is to go on, and if not, what differs. */
+#include <string.h>
+
+#include "train/train_internal.h"
+
+enum { PRESET_BYTES = 8192 };
+
+static void describe_shape(const struct agn_param *param, char text[64])
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (int d = 0; d < param->rank && length < 48; d++) {
+        length += (size_t)snprintf(text + length, 64 - length, "%s%d", d == 0 ? "" : "x", param->dims[d]);
+    }
+}
+
+/* The first tensor that is missing or shaped differently; false: none. */
+static bool first_difference(const struct agn_params *saved, const struct agn_params *wanted, char *text,
+                             size_t cap)
+{
+    char is[64], should_be[64];
+    for (int p = 0; p < wanted->count; p++) {
+        const struct agn_param *want = &wanted->list[p], *have = agn_params_find(saved, want->name);
+        describe_shape(want, should_be);
+        if (have == NULL) {
+            snprintf(text, cap, "tensor '%s' (%s) is missing there", want->name, should_be);
+            return true;
+        }
+        describe_shape(have, is);
+        if (strcmp(is, should_be) != 0) {
+            snprintf(text, cap, "tensor '%s' is %s there, but %s here", want->name, is, should_be);
+            return true;
+        }
+    }
+    for (int p = 0; p < saved->count; p++) {
+        if (agn_params_find(wanted, saved->list[p].name) == NULL) {
+            describe_shape(&saved->list[p], is);
+            snprintf(text, cap, "tensor '%s' (%s) is there, but not here", saved->list[p].name, is);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Classes and networks; false: these agree. */
+static bool architectures_differ(const struct agn_model *saved, const struct agn_model *wanted, char *text,
+                                 size_t cap)
+{
+    const struct agn_params *have[] = {saved->extractor_params, saved->local_params, saved->remote_params,
+                                       saved->reference_params};
+    const struct agn_params *want[] = {wanted->extractor_params, wanted->local_params, wanted->remote_params,
+                                       wanted->reference_params};
+    if (saved->classes != wanted->classes) {
+        snprintf(text, cap, "it has %d classes, but data.classes = %d here", saved->classes, wanted->classes);
+        return true;
+    }
+    for (size_t s = 0; s < AGN_COUNT_OF(have); s++) {
+        if (first_difference(have[s], want[s], text, cap)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next line of a text, without its end. */
+static void next_line(const char **at, char line[1200])
+{
+    size_t length = strcspn(*at, "\n");
+    snprintf(line, 1200, "%.*s", (int)length, *at);
+    *at += length + ((*at)[length] == '\n');
+}
+
+/* The first setting that differs, for instance "joint: 'rho = 0.8' there, but 'rho = 0.7' here". */
+static void describe_setting(const char *saved, const char *wanted, char *text, size_t cap)
+{
+    char section[64] = "", have[1200], want[1200];
+    while (*saved != '\0' && *wanted != '\0') {
+        next_line(&saved, have);
+        next_line(&wanted, want);
+        if (strcmp(have, want) != 0) {
+            break;
+        }
+        if (have[0] == '[') {
+            snprintf(section, sizeof(section), "%.60s ", have);
+        }
+    }
+    snprintf(text, cap, "%s%.200s there, but %.200s here", section, have, want);
+}
+
+int agn__check_resumable(const struct agn_model *saved, const struct agn_train_config *config)
+{
+    char have[PRESET_BYTES] = "", want[PRESET_BYTES] = "", text[768];
+    struct agn_model *wanted = NULL;
+    int status = agn_preset_format(&saved->preset, have, sizeof(have));
+    if (status >= 0)
+        status = agn_preset_format(&config->preset, want, sizeof(want));
+    if (status < 0 || strcmp(have, want) == 0) {
+        return status < 0 ? status : AGN_OK;
+    }
+    status = agn_model_create(&config->preset, config->train, &wanted);
+    if (status < 0) {
+        return status;
+    }
+    if (!architectures_differ(saved, wanted, text, sizeof(text))) {
+        describe_setting(have, want, text, sizeof(text));
+    }
+    agn_model_free(wanted);
+    return agn_fail(AGN_ERR_MISMATCH,
+                    "checkpoint %s was made with other settings: %s; resume with the same preset and --set "
+                    "values, or start afresh",
+                    config->checkpoint, text);
+}
