@@ -28,6 +28,7 @@ fetch.h data
 nn.h nn
 xai.h xai
 train.h train
+bench.h train
 preset.h train
 deploy.h deploy
 model_agn.h deploy

@@ -59,6 +59,9 @@ int agn_xai_backward(struct agn_xai *xai, const float *features, const float *di
 /* importance[i*c + j] = sum over positions of |A| of channel j of sample i. */
 void agn_xai_channel_importance(const float *attributions, int n, struct agn_shape shape, float *importance);
 
+/* The planned reference, for timing (agn_net_profile); owned by `xai`. */
+struct agn_net *agn_xai_net(struct agn_xai *xai);
+
 const char *agn_xai_method_name(enum agn_xai_method method);
 int agn_xai_method_from_name(const char *name); /* or AGN_ERR_ARG */
 

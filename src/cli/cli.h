@@ -21,6 +21,7 @@ enum agn_cli_exit {
 int agn__cmd_data(int argc, char **argv);
 int agn__cmd_data_check(int argc, char **argv);
 int agn__cmd_data_fetch(int argc, char **argv);
+int agn__cmd_bench(int argc, char **argv);
 int agn__cmd_demo(int argc, char **argv);
 int agn__cmd_eval(int argc, char **argv);
 int agn__cmd_explain(int argc, char **argv);

@@ -56,7 +56,7 @@ static void update(struct agn__joint *j, double rate, float diff_alpha)
     }
 }
 
-static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
+int agn__joint_step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
 {
     struct agn__joint *j = phase;
     float diff_alpha = 0.0F;
@@ -146,7 +146,7 @@ static int allocate(struct agn__joint *j)
     return j->symbols == NULL ? AGN_ERR_MEMORY : AGN_OK;
 }
 
-static void release(struct agn__joint *j)
+void agn__joint_close(struct agn__joint *j)
 {
     float *arrays[] = {j->rest,
                        j->local_prob,
@@ -171,37 +171,46 @@ static void release(struct agn__joint *j)
     agn_xai_free(j->xai);
 }
 
+int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
+{
+    struct agn_model *model = trainer->model;
+    const struct agn_preset *preset = &model->preset;
+    *j = (struct agn__joint){.model = model, .trainer = trainer, .batch = preset->train.batch};
+    j->positions = (size_t)j->batch * (size_t)model->map.height * (size_t)model->map.width;
+    j->features = j->positions * (size_t)model->map.channels;
+    int status = preset->train.ema > 0.0 && model->average == NULL ? agn__average_create(model) : AGN_OK;
+    if (status == AGN_OK)
+        status = make_nets(j);
+    if (status == AGN_OK)
+        status = allocate(j);
+    if (status == AGN_OK)
+        status = agn__preparation_create(model, &j->preparation);
+    return status;
+}
+
 int agn__train_jointly(struct agn__trainer *trainer)
 {
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
-    struct agn__joint j = {.model = model, .trainer = trainer, .batch = preset->train.batch};
-    j.positions = (size_t)j.batch * (size_t)model->map.height * (size_t)model->map.width;
-    j.features = j.positions * (size_t)model->map.channels;
+    struct agn__joint j;
     if (trainer->state.step == 0) {
         memset(model->extractor_params->momentum, 0, model->extractor_params->total * sizeof(float));
         if (preset->joint.warm_start != 0) {
             agn__warm_start(model);
         }
     }
-    int status = preset->train.ema > 0.0 && model->average == NULL ? agn__average_create(model) : AGN_OK;
-    if (status == AGN_OK)
-        status = make_nets(&j);
-    if (status == AGN_OK)
-        status = allocate(&j);
-    if (status == AGN_OK)
-        status = agn__preparation_create(model, &j.preparation);
+    int status = agn__joint_open(trainer, &j);
     struct agn__phase_plan plan = {.phase = AGN_PHASE_JOINT,
                                    .name = "joint",
                                    .epochs = preset->joint.epochs,
                                    .rate = preset->joint.rate,
                                    .loader_epoch = 1000000,
-                                   .step = step,
+                                   .step = agn__joint_step,
                                    .user = &j};
     if (status == AGN_OK)
         status = agn__run_phase(trainer, &plan);
     if (status == AGN_OK && model->average != NULL)
         agn__average_apply(model);
-    release(&j);
+    agn__joint_close(&j);
     return status;
 }

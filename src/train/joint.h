@@ -20,6 +20,14 @@ struct agn__joint {
     float *importance, *importance_gradient; /* of what the importance losses compare */
 };
 
+/* ---- joint.c ---- */
+
+/* Plans the nets and memory of a step; to be closed also after a failure. */
+int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j);
+/* One step, an agn__step_fn: `phase` is a struct agn__joint. */
+int agn__joint_step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally);
+void agn__joint_close(struct agn__joint *j);
+
 /* ---- joint_prediction.c ---- */
 
 /* Fused logits and loss; gradients for both networks' logits and for alpha. */

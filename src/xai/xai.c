@@ -348,3 +348,8 @@ const bool *agn_xai_correct(const struct agn_xai *xai)
 {
     return xai->correct;
 }
+
+struct agn_net *agn_xai_net(struct agn_xai *xai)
+{
+    return xai->net;
+}

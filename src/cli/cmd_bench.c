@@ -1,0 +1,123 @@
+/* `agilenn bench`: how fast this machine trains. Measuring is src/train's work. */
+#include <string.h>
+
+#include "agilenn/bench.h"
+#include "cli/preset_options.h"
+
+struct bench_options {
+    const char *preset;
+    int batch, steps, threads;
+    bool json;
+    struct agn_cli_list what, set;
+};
+
+static int parse(struct bench_options *o, int argc, char **argv)
+{
+    const struct agn_cli_option options[] = {
+        {.name = "preset",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->preset,
+         .help = AGN_CLI_HELP_PRESET},
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .type = AGN_CLI_LIST,
+         .list = &o->set,
+         .help = AGN_CLI_HELP_SET},
+        {.name = "batch",
+         .metavar = "B",
+         .type = AGN_CLI_INT,
+         .integer = &o->batch,
+         .min = 0,
+         .max = 4096,
+         .help = "images a step; 0 = the preset's"},
+        {.name = "steps",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->steps,
+         .min = 1,
+         .max = 100000,
+         .help = "timed steps, after one not counted"},
+        {.name = "threads",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->threads,
+         .min = 0,
+         .max = 1024,
+         .help = AGN_CLI_HELP_THREADS},
+        {.name = "json", .type = AGN_CLI_FLAG, .flag = &o->json, .help = "print one JSON object"}};
+    const struct agn_cli_command command = {
+        .name = "bench",
+        .usage = "train-step [options]",
+        .description =
+            "train-step: times joint training steps (extractor, Local NN, Remote NN, integrated gradients "
+            "through the reference with their exact gradient) on made-up images, beside the engine's own "
+            "matrix product in the same run, with the time by operator. No data set is needed.",
+        .example = "  agilenn bench train-step --preset fashion\n"
+                   "  agilenn bench train-step --preset cifar10 --batch 32 --json",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+        .operands = &o->what,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "train-step"};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+static int print_json(const struct bench_options *o, const struct agn_bench_step *r)
+{
+    json_t *operators = json_array();
+    for (int i = 0; i < r->operator_count; i++) {
+        json_array_append_new(operators,
+                              json_pack("{s:s, s:s, s:f}", "network", r->operators[i].network, "operator",
+                                        r->operators[i].type, "share", r->operators[i].share));
+    }
+    json_t *object = json_pack(
+        "{s:o, s:i, s:i, s:i, s:{s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
+        agn__cli_json_string(o->preset), "batch", r->batch, "threads", r->threads, "steps", r->steps,
+        "images_per_s", "min", r->images_per_s_min, "median", r->images_per_s_median, "max",
+        r->images_per_s_max, "mflop_per_image", r->step_flop / 1e6, "gflops", r->gflops, "matmul_peak_gflops",
+        r->peak_gflops, "peak_share", r->peak_share, "peak_mib", r->peak_mib, "operators", operators);
+    return agn__cli_print_json("bench", object);
+}
+
+static int print_text(const struct bench_options *o, const struct agn_bench_step *r)
+{
+    printf("joint training step, preset %s, batch %d, %d threads, %d steps\n\n", o->preset, r->batch,
+           r->threads, r->steps);
+    printf("images/s        %.1f (min %.1f, max %.1f)\n", r->images_per_s_median, r->images_per_s_min,
+           r->images_per_s_max);
+    printf("speed           %.1f GFLOP/s, %.0f %% of the matrix product's %.1f in this run\n", r->gflops,
+           100.0 * r->peak_share, r->peak_gflops);
+    printf("work            %.1f MFLOP an image\n", r->step_flop / 1e6);
+    printf("peak memory     %.0f MiB\n\n%-12s %-12s share of the operators' time\n", r->peak_mib, "network",
+           "operator");
+    for (int i = 0; i < r->operator_count; i++) {
+        printf("%-12s %-12s %5.1f %%\n", r->operators[i].network, r->operators[i].type,
+               100.0 * r->operators[i].share);
+    }
+    return AGN_CLI_SUCCESS;
+}
+
+int agn__cmd_bench(int argc, char **argv)
+{
+    struct bench_options o = {.preset = "fashion", .steps = 10};
+    struct agn_preset preset;
+    struct agn_bench_step result;
+    int code = parse(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON) {
+        return code;
+    }
+    if (strcmp(o.what.items[0], "train-step") != 0) {
+        return agn__cli_usage_error("bench", "there is no benchmark '%s', only train-step", o.what.items[0]);
+    }
+    agn_nn_set_threads(o.threads);
+    int status = agn__cli_load_preset(o.preset, &o.set, &preset);
+    if (status >= 0) {
+        status = agn_bench_joint_step(&preset, o.batch, o.steps, &result);
+    }
+    if (status < 0) {
+        return agn__cli_fail("bench", status);
+    }
+    return o.json ? print_json(&o, &result) : print_text(&o, &result);
+}

@@ -1,0 +1,201 @@
+/* Times joint training steps. See agilenn/bench.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "agilenn/bench.h"
+#include "train/joint.h"
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int by_share(const void *a, const void *b)
+{
+    return -ascending(&((const struct agn_bench_operator *)a)->share,
+                      &((const struct agn_bench_operator *)b)->share);
+}
+
+int agn_bench_peak(double *gflops)
+{
+    enum { BATCH = 128, RUNS = 12 };
+    struct agn_graph *graph = agn_alloc(1, sizeof(*graph));
+    struct agn_params *params = NULL;
+    struct agn_net *net = NULL;
+    double best = 0.0;
+    int status = graph == NULL ? AGN_ERR_MEMORY : agn_graph_init(graph, (struct agn_shape){14, 14, 512});
+    if (status >= 0)
+        status = agn_graph_conv(graph, 0, "peak", 512, 1, 1, false);
+    if (status >= 0)
+        status = agn_params_create(graph, 1, &params);
+    struct agn_net_config config = {.graph = graph, .params = params, .batch = BATCH, .mode = AGN_NET_FROZEN};
+    if (status >= 0)
+        status = agn_net_create(&config, &net);
+    for (int i = 0; i < RUNS && status >= 0; i++) {
+        double begin = agn_now_s();
+        status = agn_net_forward(net);
+        double rate = 2e-9 * BATCH * (double)agn_op_macs(graph, 1) / (agn_now_s() - begin);
+        best = rate > best ? rate : best;
+    }
+    agn_net_free(net);
+    agn_params_free(params);
+    agn_free(graph);
+    if (status >= 0) {
+        *gflops = best;
+    }
+    return status < 0 ? status : AGN_OK;
+}
+
+static double graph_flop(const struct agn_graph *graph)
+{
+    double sum = 0.0;
+    for (int i = 0; i < graph->count; i++) {
+        sum += 2.0 * (double)agn_op_macs(graph, i);
+    }
+    return sum;
+}
+
+/* ---- time by operator ------------------------------------------------------------ */
+
+static void add_operators(struct agn_bench_step *result, const char *network, const struct agn_graph *graph,
+                          const struct agn_net *net)
+{
+    double seconds[AGN_OP_TYPES] = {0.0};
+    for (int i = 0; i < graph->count; i++) {
+        seconds[graph->ops[i].type] += agn_net_seconds(net, i);
+    }
+    for (int type = 0; type < AGN_OP_TYPES; type++) {
+        if (seconds[type] > 0.0 && result->operator_count < AGN_BENCH_MAX_OPERATORS) {
+            result->operators[result->operator_count++] =
+                (struct agn_bench_operator){network, agn_op_type_name((enum agn_op_type)type), seconds[type]};
+        }
+    }
+}
+
+static int start_profiles(struct agn__joint *j)
+{
+    int status = agn_net_profile(j->extractor);
+    if (status == AGN_OK)
+        status = agn_net_profile(j->local);
+    if (status == AGN_OK)
+        status = agn_net_profile(j->remote);
+    return status == AGN_OK ? agn_net_profile(agn_xai_net(j->xai)) : status;
+}
+
+static void collect_operators(struct agn__joint *j, struct agn_bench_step *result)
+{
+    const struct agn_model *m = j->model;
+    double sum = 0.0;
+    add_operators(result, "extractor", &m->extractor, j->extractor);
+    add_operators(result, "local", &m->local, j->local);
+    add_operators(result, "remote", &m->remote, j->remote);
+    add_operators(result, "reference", &m->reference, agn_xai_net(j->xai));
+    for (int i = 0; i < result->operator_count; i++) {
+        sum += result->operators[i].share;
+    }
+    for (int i = 0; i < result->operator_count; i++) {
+        result->operators[i].share /= sum;
+    }
+    qsort(result->operators, (size_t)result->operator_count, sizeof(result->operators[0]), by_share);
+}
+
+/* ---- steps ---------------------------------------------------------------------------- */
+
+/* A batch of noise whose mean depends on the class. */
+static int make_batch(const struct agn_model *model, struct agn_batch *batch)
+{
+    struct agn_shape in = agn_graph_input_shape(&model->extractor);
+    size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    int n = model->preset.train.batch;
+    float *images = agn_alloc((size_t)n * image, sizeof(float));
+    int32_t *labels = agn_alloc((size_t)n, sizeof(int32_t)), *indices = agn_alloc((size_t)n, sizeof(int32_t));
+    struct agn_rng rng;
+    *batch = (struct agn_batch){.images = images, .labels = labels, .indices = indices, .count = n};
+    if (images == NULL || labels == NULL || indices == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    agn_rng_seed(&rng, 1);
+    for (int i = 0; i < n; i++) {
+        labels[i] = i % model->classes;
+        indices[i] = i;
+        for (size_t e = 0; e < image; e++) {
+            images[(size_t)i * image + e] = (float)agn_rng_normal(&rng) + 0.1F * (float)labels[i];
+        }
+    }
+    return AGN_OK;
+}
+
+static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struct agn_bench_step *result)
+{
+    double *rates = agn_alloc((size_t)result->steps, sizeof(double));
+    int status = rates == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int i = -1; i < result->steps && status == AGN_OK; i++) {
+        struct agn__tally tally = {0};
+        double begin = agn_now_s();
+        status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
+                                           : agn__joint_step(j, batch, 1e-3, &tally);
+        if (i >= 0) {
+            rates[i] = (double)batch->count / (agn_now_s() - begin);
+        } else if (status == AGN_OK) {
+            status = start_profiles(j);
+        }
+        j->trainer->state.step++;
+    }
+    if (status == AGN_OK) {
+        qsort(rates, (size_t)result->steps, sizeof(double), ascending);
+        result->images_per_s_min = rates[0];
+        result->images_per_s_median = rates[result->steps / 2];
+        result->images_per_s_max = rates[result->steps - 1];
+    }
+    agn_free(rates);
+    return status;
+}
+
+static void summarise(struct agn__joint *j, struct agn_bench_step *result)
+{
+    const struct agn_model *m = j->model;
+    struct rusage usage;
+    double trained = graph_flop(&m->extractor) + graph_flop(&m->local) + graph_flop(&m->remote);
+    result->step_flop = 4.0 * graph_flop(&m->reference) + 3.0 * trained;
+    result->gflops = 1e-9 * result->step_flop * result->images_per_s_median;
+    result->peak_share = result->gflops / result->peak_gflops;
+    getrusage(RUSAGE_SELF, &usage);
+    result->peak_mib = (double)usage.ru_maxrss / 1024.0;
+    collect_operators(j, result);
+}
+
+int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, struct agn_bench_step *out)
+{
+    struct agn_bench_step result = {.steps = steps, .threads = agn_nn_threads()};
+    struct agn_train_config config = {.preset = *preset};
+    struct agn__trainer trainer = {.config = &config, .state = {.phase = AGN_PHASE_JOINT}};
+    struct agn__joint j = {0};
+    struct agn_batch images = {0};
+    if (steps < 1 || batch < 0) {
+        return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one step");
+    }
+    config.preset.joint.correct_only = 0;
+    config.preset.train.batch = batch > 0 ? batch : preset->train.batch;
+    result.batch = config.preset.train.batch;
+    int status = agn_bench_peak(&result.peak_gflops);
+    if (status == AGN_OK)
+        status = agn_model_create(&config.preset, NULL, &trainer.model);
+    if (status == AGN_OK)
+        status = make_batch(trainer.model, &images);
+    if (status == AGN_OK)
+        status = agn__joint_open(&trainer, &j);
+    if (status == AGN_OK)
+        status = time_steps(&j, &images, &result);
+    if (status == AGN_OK) {
+        summarise(&j, &result);
+        *out = result;
+    }
+    agn__joint_close(&j);
+    agn_free((void *)(uintptr_t)images.images);
+    agn_free((void *)(uintptr_t)images.labels);
+    agn_free((void *)(uintptr_t)images.indices);
+    agn_model_free(trainer.model);
+    return status;
+}
