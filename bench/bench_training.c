@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "agilenn/bench.h"
 #include "agilenn/train.h"
 #include "agn_build.h"
 
@@ -24,33 +25,6 @@ static void print_spread(const char *what, const char *unit, double *values, int
     qsort(values, (size_t)count, sizeof(double), ascending);
     printf("%-28s %10.1f %10.1f %10.1f  %s (min/median/max of %d)\n", what, values[0], values[count / 2],
            values[count - 1], unit, count);
-}
-
-/* Best GFLOP/s of a 1x1 convolution 512 -> 512 over 128 maps of 14x14: the engine's matrix product. */
-static int matmul_peak(double *gflops)
-{
-    struct agn_graph *graph = agn_alloc(1, sizeof(*graph));
-    struct agn_params *params = NULL;
-    struct agn_net *net = NULL;
-    int status = graph == NULL ? AGN_ERR_MEMORY : agn_graph_init(graph, (struct agn_shape){14, 14, 512});
-    if (status >= 0)
-        status = agn_graph_conv(graph, 0, "peak", 512, 1, 1, false);
-    if (status >= 0)
-        status = agn_params_create(graph, 1, &params);
-    struct agn_net_config config = {.graph = graph, .params = params, .batch = 128, .mode = AGN_NET_FROZEN};
-    if (status >= 0)
-        status = agn_net_create(&config, &net);
-    *gflops = 0.0;
-    for (int i = 0; i < 12 && status >= 0; i++) {
-        double begin = agn_now_s();
-        status = agn_net_forward(net);
-        double rate = 2e-9 * 128.0 * (double)agn_op_macs(graph, 1) / (agn_now_s() - begin);
-        *gflops = rate > *gflops ? rate : *gflops;
-    }
-    agn_net_free(net);
-    agn_params_free(params);
-    agn_free(graph);
-    return status;
 }
 
 /* Images whose class shows in the mean of one quarter, over noise. */
@@ -140,7 +114,7 @@ int main(int argc, char **argv)
     if (status == AGN_OK)
         status = make_images(&preset, &data, names);
     if (status == AGN_OK)
-        status = matmul_peak(&peak);
+        status = agn_bench_peak(&peak);
     if (status >= 0) {
         preset.reference.epochs = preset.joint.epochs = 1.0;
         printf("training, preset %s, batch %d, %d threads, %s, gcc %s\n", preset.name, preset.train.batch,

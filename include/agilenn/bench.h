@@ -19,7 +19,7 @@ struct agn_bench_step {
                          the reference, three of each trained network, 2 a multiply-accumulate */
     double gflops, peak_gflops,
         peak_share;  /* median step; engine's matrix product in this run; their ratio */
-    double peak_mib; /* largest resident memory of the process so far */
+    double peak_mib; /* largest resident memory of the process so far, Linux only (0 elsewhere) */
     struct agn_bench_operator operators[AGN_BENCH_MAX_OPERATORS]; /* by falling share */
     int operator_count;
 };

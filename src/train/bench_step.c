@@ -1,7 +1,7 @@
 /* Times joint training steps. See agilenn/bench.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "agilenn/bench.h"
 #include "train/joint.h"
@@ -46,6 +46,24 @@ int agn_bench_peak(double *gflops)
         *gflops = best;
     }
     return status < 0 ? status : AGN_OK;
+}
+
+/* Largest resident memory of this program, MiB. (getrusage counts that of the program that started this one,
+ * too.) */
+static double peak_memory(void)
+{
+    char line[256];
+    double kib = 0.0;
+    FILE *status = fopen("/proc/self/status", "re");
+    while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
+        if (strncmp(line, "VmHWM:", 6) == 0) {
+            kib = strtod(line + 6, NULL);
+        }
+    }
+    if (status != NULL) {
+        fclose(status);
+    }
+    return kib / 1024.0;
 }
 
 static double graph_flop(const struct agn_graph *graph)
@@ -156,13 +174,11 @@ static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struc
 static void summarise(struct agn__joint *j, struct agn_bench_step *result)
 {
     const struct agn_model *m = j->model;
-    struct rusage usage;
     double trained = graph_flop(&m->extractor) + graph_flop(&m->local) + graph_flop(&m->remote);
     result->step_flop = 4.0 * graph_flop(&m->reference) + 3.0 * trained;
     result->gflops = 1e-9 * result->step_flop * result->images_per_s_median;
     result->peak_share = result->gflops / result->peak_gflops;
-    getrusage(RUSAGE_SELF, &usage);
-    result->peak_mib = (double)usage.ru_maxrss / 1024.0;
+    result->peak_mib = peak_memory();
     collect_operators(j, result);
 }
 
