@@ -121,25 +121,30 @@ static void collect_operators(struct agn__joint *j, struct agn_bench_step *resul
 
 /* ---- steps ---------------------------------------------------------------------------- */
 
+struct made_batch {
+    float *images;
+    int32_t *labels, *indices;
+};
+
 /* A batch of noise whose mean depends on the class. */
-static int make_batch(const struct agn_model *model, struct agn_batch *batch)
+static int make_batch(const struct agn_model *model, struct made_batch *made)
 {
     struct agn_shape in = agn_graph_input_shape(&model->extractor);
     size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     int n = model->preset.train.batch;
-    float *images = agn_alloc((size_t)n * image, sizeof(float));
-    int32_t *labels = agn_alloc((size_t)n, sizeof(int32_t)), *indices = agn_alloc((size_t)n, sizeof(int32_t));
     struct agn_rng rng;
-    *batch = (struct agn_batch){.images = images, .labels = labels, .indices = indices, .count = n};
-    if (images == NULL || labels == NULL || indices == NULL) {
+    made->images = agn_alloc((size_t)n * image, sizeof(float));
+    made->labels = agn_alloc((size_t)n, sizeof(int32_t));
+    made->indices = agn_alloc((size_t)n, sizeof(int32_t));
+    if (made->images == NULL || made->labels == NULL || made->indices == NULL) {
         return AGN_ERR_MEMORY;
     }
     agn_rng_seed(&rng, 1);
     for (int i = 0; i < n; i++) {
-        labels[i] = i % model->classes;
-        indices[i] = i;
+        made->labels[i] = i % model->classes;
+        made->indices[i] = i;
         for (size_t e = 0; e < image; e++) {
-            images[(size_t)i * image + e] = (float)agn_rng_normal(&rng) + 0.1F * (float)labels[i];
+            made->images[(size_t)i * image + e] = (float)agn_rng_normal(&rng) + 0.1F * (float)made->labels[i];
         }
     }
     return AGN_OK;
@@ -188,7 +193,7 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
     struct agn_train_config config = {.preset = *preset};
     struct agn__trainer trainer = {.config = &config, .state = {.phase = AGN_PHASE_JOINT}};
     struct agn__joint j = {0};
-    struct agn_batch images = {0};
+    struct made_batch made = {0};
     if (steps < 1 || batch < 0) {
         return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one step");
     }
@@ -199,9 +204,11 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
     if (status == AGN_OK)
         status = agn_model_create(&config.preset, NULL, &trainer.model);
     if (status == AGN_OK)
-        status = make_batch(trainer.model, &images);
+        status = make_batch(trainer.model, &made);
     if (status == AGN_OK)
         status = agn__joint_open(&trainer, &j);
+    struct agn_batch images = {
+        .images = made.images, .labels = made.labels, .indices = made.indices, .count = result.batch};
     if (status == AGN_OK)
         status = time_steps(&j, &images, &result);
     if (status == AGN_OK) {
@@ -209,9 +216,9 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
         *out = result;
     }
     agn__joint_close(&j);
-    agn_free((void *)(uintptr_t)images.images);
-    agn_free((void *)(uintptr_t)images.labels);
-    agn_free((void *)(uintptr_t)images.indices);
+    agn_free(made.images);
+    agn_free(made.labels);
+    agn_free(made.indices);
     agn_model_free(trainer.model);
     return status;
 }
