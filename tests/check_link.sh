@@ -158,7 +158,7 @@ is fused 0
 
 # -- what goes wrong
 refused "the port is in use" serve "$b" --port "$port"
-refused "holds another model" run "$tmp/b.agn" --preset tiny --port "$port" --images 5
+refused "holds another model" run "$tmp/b.agn" --preset tiny --port "$port" --images 5 --deadline 10000
 refused "$tmp/none.agn" run "$tmp/none.agn" --preset tiny --port "$port"
 refused "$a: not a model.agn" run "$a" --preset tiny --port "$port"
 head -c 500 "$tmp/a.agn" >"$tmp/short.agn"
@@ -186,16 +186,20 @@ is bad_packets 1
 is duplicates 0
 [ ! -s "$tmp/err" ] || die "the server wrote to stderr"
 
-# -- the server is killed while a device works
-start "$a"
-"$bin" run "$tmp/a.agn" --preset tiny --port "$port" --images 40000 --json >"$tmp/out" 2>"$tmp/err" &
-runner=$!
-sleep 0.7
-stop KILL 137
-code=0
-wait "$runner" || code=$?
-runner=
-[ "$code" -eq 0 ] || die "the device ended with exit code $code when its server was killed"
+# -- the server is killed while a device works; on a busy machine the device may need longer to begin
+for pause in 0.7 3 9; do
+    start "$a"
+    "$bin" run "$tmp/a.agn" --preset tiny --port "$port" --images 40000 --deadline 10000 --json \
+        >"$tmp/out" 2>"$tmp/err" &
+    runner=$!
+    sleep "$pause"
+    stop KILL 137
+    code=0
+    wait "$runner" || code=$?
+    runner=
+    [ "$code" -eq 0 ] || die "the device ended with exit code $code when its server was killed"
+    [ "$(figure fused "$tmp/out")" -eq 0 ] || break
+done
 is images 40000
 is predictions_lost 0
 holds "$(figure fused "$tmp/out") > 0 && $(figure fused "$tmp/out") < 40000"
