@@ -48,55 +48,10 @@ no_leftovers() { [ -z "$(find "$1" -name '*.tmp')" ] || die "temporary files are
 # figure NAME FILE: the number after "NAME": in JSON
 figure() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*\$/\1/p" "$2" | head -n 1; }
 
-# make_idx FOLDER PREFIX COUNT: count images of 12x12 and their labels
-make_idx() {
-    octal=$(printf '\\%03o\\%03o' $(($3 / 256)) $(($3 % 256)))
-    {
-        printf "\\000\\000\\010\\003\\000\\000$octal\\000\\000\\000\\014\\000\\000\\000\\014"
-        awk -v count="$3" 'BEGIN {
-            srand(7)
-            for (i = 0; i < count; i++) {
-                text = ""
-                for (p = 0; p < 144; p++) {
-                    y = int(p / 12); x = p % 12
-                    bright = (int(y / 6) * 2 + int(x / 6)) == i % 4
-                    text = text sprintf("\\%03o", (bright ? 120 : 0) + int(rand() * 100))
-                }
-                print text
-            }
-        }' | while read -r image; do printf "$image"; done
-    } >"$1/$2-images-idx3-ubyte"
-    {
-        printf "\\000\\000\\010\\001\\000\\000$octal"
-        awk -v count="$3" 'BEGIN { for (i = 0; i < count; i++) printf "\\%03o\n", i % 4 }' |
-            while read -r label; do printf "$label"; done
-    } >"$1/$2-labels-idx1-ubyte"
-}
-
-mkdir "$tmp/set" "$tmp/presets"
-make_idx "$tmp/set" train 256
-make_idx "$tmp/set" t10k 64
-cat >"$tmp/presets/tiny.ini" <<END
-[data]
-format = idx
-path = $tmp/set
-height = 12
-width = 12
-channels = 1
-classes = 4
-[model]
-extractor = conv:c4:s2 conv:c8
-reference = conv:c8:s2
-remote = conv:c8:s2
-local_channels = 3
-grid = 2
-[train]
-batch = 16
-[reference]
-epochs = 4
-[joint]
-epochs = 6
-END
+# shellcheck source=tests/support/tiny_set.sh
+. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
+tiny_set "$tmp"
+sed -i '/\[joint\]/,$s/^epochs = .*/epochs = 6/' "$tmp/presets/tiny.ini"
 
 # -- data, info: a preset
 run 0 data --preset tiny
