@@ -112,7 +112,7 @@ cmp -s "$tmp/out" "$dir/train.json" || {
     echo >>"$dir/train.json"
     cmp -s "$tmp/out" "$dir/train.json" || die "train.json is not what --json prints"
 }
-for file in model.safetensors checkpoint.safetensors metrics.jsonl; do
+for file in model.safetensors reference.safetensors checkpoint.safetensors metrics.jsonl; do
     [ -s "$dir/$file" ] || die "$file is missing"
 done
 is_png "$dir/importance.png"

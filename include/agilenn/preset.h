@@ -40,6 +40,7 @@ struct agn_preset {
     } train;
     struct {
         double epochs, rate;
+        char stem[AGN_PRESET_TEXT_BYTES]; /* network that extractors imitate; "": none */
     } reference;
     struct {
         double epochs, rate;

@@ -110,6 +110,10 @@ struct agn_train_config {
     const char *metrics; /* path of metrics.jsonl; NULL: none */
     const char *tensorboard; /* folder for an event file with the same figures; NULL: none */
     bool resume;             /* continue from the checkpoint */
+    /* A reference network from a file, or NULL: with preset.reference.stem the extractor imitates that stem
+     * in phase 1; else file and extractor agree and there is no phase 1. */
+    const char *reference;
+    const char *reference_out; /* path for the reference network as phase 1 leaves it; NULL: none */
     agn_progress_fn *progress;
     void *progress_user;
 };
@@ -122,6 +126,8 @@ struct agn_train_report {
     struct agn_evaluation evaluation;
 };
 
+/* Refuses what agn_train_run would refuse before its first step; writes nothing. */
+int agn_train_check(const struct agn_train_config *config);
 /* Pre-trains, selects channels (Algorithm 1), trains jointly, evaluates. On interruption saves the
  * checkpoint and returns AGN_ERR_INTERRUPTED. */
 int agn_train_run(const struct agn_train_config *config, struct agn_model **model,

@@ -7,13 +7,13 @@
 #include "agilenn/plot.h"
 #include "cli/preset_options.h"
 
-enum output { MODEL, CHECKPOINT, METRICS, REPORT, IMPORTANCE, TRAINING, OUTPUTS };
-static const char *const output_names[OUTPUTS] = {"model.safetensors", "checkpoint.safetensors",
-                                                  "metrics.jsonl",     "train.json",
-                                                  "importance.png",    "training.png"};
+enum output { MODEL, REFERENCE, CHECKPOINT, METRICS, REPORT, IMPORTANCE, TRAINING, OUTPUTS };
+static const char *const output_names[OUTPUTS] = {
+    "model.safetensors", "reference.safetensors", "checkpoint.safetensors", "metrics.jsonl", "train.json",
+    "importance.png",    "training.png"};
 
 struct job {
-    const char *preset_name, *out, *data, *tensorboard;
+    const char *preset_name, *out, *data, *tensorboard, *reference;
     struct agn_cli_list assignments;
     int threads, seed;
     bool resume, force, no_plots, json;
@@ -47,14 +47,19 @@ static int read_preset(struct job *job)
     return status;
 }
 
-/* Builds the networks once to see that they fit each other, as training itself would only after OUT is made.
- */
-static int try_networks(const struct job *job)
+static struct agn_train_config config_of(const struct job *job)
 {
-    struct agn_model *model = NULL;
-    int status = agn_model_create(&job->preset, job->train, &model);
-    agn_model_free(model);
-    return status;
+    return (struct agn_train_config){.preset = job->preset,
+                                     .train = job->train,
+                                     .test = job->test,
+                                     .checkpoint = job->paths[CHECKPOINT],
+                                     .metrics = job->paths[METRICS],
+                                     .tensorboard = job->tensorboard,
+                                     .resume = job->resume,
+                                     .reference = job->reference,
+                                     .reference_out = job->paths[REFERENCE],
+                                     .progress = agn_progress_print,
+                                     .progress_user = stderr};
 }
 
 static int try_outputs(const struct job *job)
@@ -102,9 +107,11 @@ static int prepare(struct job *job)
     if (status >= 0)
         status = agn__cli_open_dataset(&job->preset, "test", -1, &job->test);
     if (status >= 0)
-        status = try_networks(job);
-    if (status >= 0)
         status = check_checkpoint(job);
+    if (status >= 0) {
+        const struct agn_train_config config = config_of(job);
+        status = agn_train_check(&config);
+    }
     return status < 0 ? status : try_outputs(job);
 }
 
@@ -112,15 +119,7 @@ static int prepare(struct job *job)
 
 static int train(struct job *job)
 {
-    const struct agn_train_config config = {.preset = job->preset,
-                                            .train = job->train,
-                                            .test = job->test,
-                                            .checkpoint = job->paths[CHECKPOINT],
-                                            .metrics = job->paths[METRICS],
-                                            .tensorboard = job->tensorboard,
-                                            .resume = job->resume,
-                                            .progress = agn_progress_print,
-                                            .progress_user = stderr};
+    const struct agn_train_config config = config_of(job);
     int status = agn_train_run(&config, &job->model, &job->report);
     if (status < 0 && isatty(STDERR_FILENO))
         fputc('\n', stderr); /* ends the line that rewrites itself */
@@ -212,13 +211,16 @@ static const char description[] =
     "Trains a split model: pre-trains the reference network on the extractor's features, selects the "
     "most important channels, trains extractor, Local NN, quantiser and Remote NN jointly, and "
     "evaluates in float.\n"
-    "DIR receives model.safetensors, train.json, metrics.jsonl, importance.png, training.png and "
+    "DIR receives model.safetensors, reference.safetensors (extractor and reference network as "
+    "pre-training leaves them), train.json, metrics.jsonl, importance.png, training.png and "
     "checkpoint.safetensors. The results of an earlier training in DIR are replaced, each at once "
     "when the new one is whole; the model when training has ended.\n"
     "Ctrl-C saves the checkpoint and ends with exit code 130; --resume continues from it.";
-static const char example[] = "  agilenn train --preset fashion --out out/fashion\n"
-                              "  agilenn train --preset fashion --out out/k8 --set model.local_channels=8\n"
-                              "  agilenn train --preset fashion --out out/fashion --resume";
+static const char example[] =
+    "  agilenn train --preset fashion --out out/fashion\n"
+    "  agilenn train --preset fashion --out out/k8 --set model.local_channels=8 \\\n"
+    "      --reference out/fashion/reference.safetensors\n"
+    "  agilenn train --preset fashion --out out/fashion --resume";
 
 int agn__cmd_train(int argc, char **argv)
 {
@@ -246,6 +248,12 @@ int agn__cmd_train(int argc, char **argv)
          .help = AGN_CLI_HELP_DATA,
          .type = AGN_CLI_STRING,
          .string = &job.data},
+        {.name = "reference",
+         .metavar = "FILE",
+         .help = "a pre-trained reference network (reference.safetensors of another training, or your own): "
+                 "skips pre-training, or with reference.stem set trains the extractor to imitate that stem",
+         .type = AGN_CLI_STRING,
+         .string = &job.reference},
         {.name = "resume",
          .help = "continue an interrupted training from its checkpoint in DIR",
          .type = AGN_CLI_FLAG,

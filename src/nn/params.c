@@ -148,6 +148,17 @@ int agn_params_copy(struct agn_params *dst, const struct agn_params *src)
     return copied;
 }
 
+/* "64x24x3x3" */
+static void describe_shape(const int64_t *dims, int rank, char *text, size_t cap)
+{
+    size_t length = 0;
+    snprintf(text, cap, "a single value");
+    for (int d = 0; d < rank && length < cap; d++) {
+        length +=
+            (size_t)snprintf(text + length, cap - length, "%s%lld", d == 0 ? "" : "x", (long long)dims[d]);
+    }
+}
+
 /* The tensor called PREFIX + parameter name, of the parameter's shape; else NULL and a message. */
 static const struct agn_tensor_view *find_array(const struct agn_param *param,
                                                 const struct agn_tensor_file *file, const char *prefix)
@@ -159,12 +170,23 @@ static const struct agn_tensor_view *find_array(const struct agn_param *param,
         agn_fail(AGN_ERR_FORMAT, "tensor '%s' is missing; is this file of another network?", name);
         return NULL;
     }
-    bool same = view->dtype == AGN_F32 && view->rank == param->rank;
+    bool same = view->rank == param->rank;
     for (int i = 0; same && i < param->rank; i++) {
         same = view->dims[i] == param->dims[i];
     }
     if (!same) {
-        agn_fail(AGN_ERR_FORMAT, "tensor '%s' has another shape or type than this network needs", name);
+        char is[96], should_be[96];
+        describe_shape(view->dims, view->rank, is, sizeof(is));
+        int64_t dims[AGN_COUNT_OF(view->dims)];
+        for (int i = 0; i < param->rank; i++) {
+            dims[i] = param->dims[i];
+        }
+        describe_shape(dims, param->rank, should_be, sizeof(should_be));
+        agn_fail(AGN_ERR_FORMAT, "tensor '%s' is %s; this network needs %s", name, is, should_be);
+        return NULL;
+    }
+    if (view->dtype != AGN_F32) {
+        agn_fail(AGN_ERR_FORMAT, "tensor '%s' is not of type F32", name);
         return NULL;
     }
     return view;

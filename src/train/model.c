@@ -215,7 +215,7 @@ void agn_model_free(struct agn_model *model)
     agn_free(model);
 }
 
-static int check_params(const struct agn_params *params)
+int agn__params_check_finite(const struct agn_params *params)
 {
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
@@ -230,13 +230,13 @@ static int check_params(const struct agn_params *params)
 
 int agn__model_check_finite(const struct agn_model *model)
 {
-    int status = check_params(model->extractor_params);
+    int status = agn__params_check_finite(model->extractor_params);
     if (status == AGN_OK)
-        status = check_params(model->local_params);
+        status = agn__params_check_finite(model->local_params);
     if (status == AGN_OK)
-        status = check_params(model->remote_params);
+        status = agn__params_check_finite(model->remote_params);
     if (status == AGN_OK)
-        status = check_params(model->reference_params);
+        status = agn__params_check_finite(model->reference_params);
     if (status == AGN_OK && !isfinite(model->alpha_weight))
         status = agn_fail(AGN_ERR_NUMERIC, "the weight of alpha is not finite");
     return status;

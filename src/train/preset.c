@@ -75,6 +75,9 @@ static const struct key keys[] = {
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
      "pre-training of extractor + reference"},
     {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
+    {"reference", "stem", TEXT, FIELD(reference.stem), 0, 0, "",
+     "stem of a given reference (train --reference FILE) that the extractor learns to imitate; empty = the "
+     "extractor is the stem"},
     {"joint", "epochs", REAL, FIELD(joint.epochs), 0, 10000, "3", "joint training"},
     {"joint", "rate", REAL, FIELD(joint.rate), 1e-6, 10, "0.1", "learning rate"},
     {"joint", "lambda", REAL, FIELD(joint.lambda), 0, 1, "0.3", "weight of the prediction loss"},

@@ -58,6 +58,34 @@ static int start_model(struct agn__trainer *t)
     return status < 0 ? status : agn__check_resumable(t->model, config);
 }
 
+/* A reference network from a file: with a stem of its own it is imitated, else it replaces pre-training. */
+static int open_reference(struct agn__trainer *t)
+{
+    const struct agn_train_config *config = t->config;
+    if (t->state.phase != AGN_PHASE_REFERENCE) {
+        return AGN_OK;
+    }
+    if (config->preset.reference.stem[0] != '\0') {
+        return agn__stem_open(config->reference, t->model, &t->stem);
+    }
+    t->adopted = config->reference != NULL;
+    return t->adopted ? agn__reference_adopt(config->reference, t->model, &t->state) : AGN_OK;
+}
+
+static int train_reference(struct agn__trainer *t)
+{
+    int status = AGN_OK;
+    if (t->stem.params != NULL) {
+        status = agn__imitate(t);
+    } else if (!t->adopted) {
+        status = agn__pretrain(t);
+    }
+    if (status == AGN_OK && t->config->reference_out != NULL) {
+        status = agn__reference_save(t->model, t->config->reference_out, &t->state);
+    }
+    return status;
+}
+
 static int make_loader(struct agn__trainer *t)
 {
     const struct agn_preset *p = &t->config->preset;
@@ -95,7 +123,7 @@ static int run_phases(struct agn__trainer *t)
 {
     int status = AGN_OK;
     if (t->state.phase == AGN_PHASE_REFERENCE) {
-        status = agn__pretrain(t);
+        status = train_reference(t);
         if (status == AGN_OK)
             status = enter_joint_phase(t);
     }
@@ -116,16 +144,32 @@ static void write_report(const struct agn__trainer *t, struct agn_train_report *
     report->stall_seconds = agn_loader_stall_s(t->loader);
 }
 
+/* Everything that can be refused without training. */
+static int open_model(struct agn__trainer *t)
+{
+    int status = check_data(t->config);
+    if (status == AGN_OK)
+        status = start_model(t);
+    if (status == AGN_OK)
+        status = open_reference(t);
+    return status < 0 ? status : agn__check_channel_order(t->model);
+}
+
+int agn_train_check(const struct agn_train_config *config)
+{
+    struct agn__trainer t = {.config = config};
+    int status = open_model(&t);
+    agn__stem_close(&t.stem);
+    agn_model_free(t.model);
+    return status;
+}
+
 int agn_train_run(const struct agn_train_config *config, struct agn_model **model,
                   struct agn_train_report *report)
 {
     struct agn__trainer t = {.config = config};
     struct agn_train_report made = {0};
-    int status = check_data(config);
-    if (status == AGN_OK)
-        status = start_model(&t);
-    if (status == AGN_OK)
-        status = agn__check_channel_order(t.model);
+    int status = open_model(&t);
     if (status == AGN_OK)
         status = open_metrics(&t);
     if (status == AGN_OK)
@@ -143,6 +187,7 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
     if (status == AGN_OK && config->checkpoint != NULL)
         status = agn_model_save(t.model, config->checkpoint, &t.state);
     agn_loader_free(t.loader);
+    agn__stem_close(&t.stem);
     close_metrics(&t);
     if (status < 0) {
         agn_model_free(t.model);

@@ -14,6 +14,7 @@
 int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, struct agn_model **model);
 
 /* AGN_ERR_NUMERIC: a parameter is infinite or not a number; names it. */
+int agn__params_check_finite(const struct agn_params *params);
 int agn__model_check_finite(const struct agn_model *model);
 
 /* ---- alpha.c ---- */
@@ -106,6 +107,24 @@ int agn__check_resumable(const struct agn_model *saved, const struct agn_train_c
 /* Do levels of the quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
 int agn__check_levels(const float levels[AGN_LEVELS], const char *tensor);
 
+/* ---- reference_file.c: a pre-trained reference network and its stem ------------------------- */
+
+/* Extractor (as the stem), reference, and normalisation; the state's effort, to be counted in later
+ * trainings.
+ */
+int agn__reference_save(const struct agn_model *model, const char *path, const struct agn_train_state *state);
+/* Takes all of it over into a fresh model, in place of pre-training. */
+int agn__reference_adopt(const char *path, struct agn_model *model, struct agn_train_state *state);
+
+/* The given reference's own stem, preset.reference.stem. */
+struct agn__stem {
+    struct agn_graph graph;
+    struct agn_params *params;
+};
+/* Reads it, and reference and normalisation into the model. path NULL: an error that asks for it. */
+int agn__stem_open(const char *path, struct agn_model *model, struct agn__stem *stem);
+void agn__stem_close(struct agn__stem *stem);
+
 /* ---- schedule.c ------------------------------------------------------------------------ */
 
 /* Warm-up, then cosine from 1 to `final`. */
@@ -120,6 +139,8 @@ struct agn__trainer {
     struct agn_loader *loader;
     FILE *metrics;
     struct agn__event_file *events;
+    struct agn__stem stem; /* open while phase 1 imitates it */
+    bool adopted;          /* a pre-trained reference: phase 1 has nothing to do */
     double phase_start_s, phase_start_stall_s, last_report_s, last_checkpoint_s;
     int64_t phase_start_step;
     double joint_seconds;
@@ -148,6 +169,8 @@ struct agn__phase_plan {
 int agn__run_phase(struct agn__trainer *trainer, const struct agn__phase_plan *plan);
 
 int agn__pretrain(struct agn__trainer *trainer);
+/* Phase 1 with reference.stem: the extractor learns to stand in for trainer->stem. */
+int agn__imitate(struct agn__trainer *trainer);
 int agn__train_jointly(struct agn__trainer *trainer);
 
 int agn__argmax(const float *row, int count);

@@ -1,0 +1,161 @@
+/* Phase 1 with a given reference network: the extractor learns to stand in for the reference's own stem.
+ *
+ *   mean (F - S)^2 / mean S^2 + mu CE(reference(F))
+ *
+ * F the extractor's features, S the stem's; the first term is FitNets' hint (Romero et al. 2015), relative to
+ * the stem's energy so that its scale does not matter; the second one is joint training's anchor. Stem and
+ * reference are frozen. */
+#include <string.h>
+
+#include "train/train_internal.h"
+
+struct imitation {
+    struct agn_model *model;
+    const struct agn_train_state *state;
+    struct agn_net *extractor, *stem, *reference;
+    struct agn__preparation preparation;
+    float *prob, *loss;
+    int batch;
+    size_t features; /* of a batch */
+};
+
+/* Sets the gradient at the extractor's output but for the anchor's part; returns the loss. */
+static double hint_loss(const struct imitation *im)
+{
+    const float *ours = agn_net_output(im->extractor), *theirs = agn_net_output(im->stem);
+    float *diff = agn_net_diff_output(im->extractor);
+    double energy = 0.0, error = 0.0;
+#pragma omp parallel for simd schedule(static) reduction(+ : energy, error)
+    for (size_t i = 0; i < im->features; i++) {
+        float d = ours[i] - theirs[i];
+        energy += (double)(theirs[i] * theirs[i]);
+        error += (double)(d * d);
+    }
+    if (energy <= 0.0) {
+        energy = 1.0; /* a stem that says nothing */
+    }
+    float scale = (float)(2.0 / energy);
+#pragma omp parallel for simd schedule(static)
+    for (size_t i = 0; i < im->features; i++) {
+        diff[i] = scale * (ours[i] - theirs[i]);
+    }
+    return error / energy;
+}
+
+/* The reference's opinion of F, and its gradient there. */
+static int anchor(struct imitation *im, const struct agn_batch *batch, double weight)
+{
+    struct agn_model *model = im->model;
+    memcpy(agn_net_input(im->reference), agn_net_output(im->extractor), im->features * sizeof(float));
+    int status = agn_net_forward(im->reference);
+    if (status < 0) {
+        return status;
+    }
+    agn_softmax_ce_forward(agn_net_output(im->reference), batch->labels, im->batch, model->classes, im->prob,
+                           im->loss);
+    if (weight > 0.0) {
+        agn_softmax_ce_backward(im->prob, batch->labels, im->batch, model->classes,
+                                (float)(weight / im->batch), agn_net_diff_output(im->reference));
+        status = agn_net_backward(im->reference);
+        const float *from = agn_net_diff_input(im->reference);
+        float *to = agn_net_diff_output(im->extractor);
+#pragma omp parallel for simd schedule(static)
+        for (size_t i = 0; i < im->features; i++) {
+            to[i] += from[i];
+        }
+    }
+    return status;
+}
+
+static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
+{
+    struct imitation *im = phase;
+    struct agn_model *model = im->model;
+    const struct agn_preset *preset = &model->preset;
+    size_t pixels = (size_t)im->batch * (size_t)preset->data.height * (size_t)preset->data.width *
+                    (size_t)preset->data.channels;
+    agn__prepare_batch(&im->preparation, batch, AGN_PHASE_REFERENCE, im->state->step,
+                       agn_net_input(im->extractor));
+    memcpy(agn_net_input(im->stem), agn_net_input(im->extractor), pixels * sizeof(float));
+    int status = agn_net_forward(im->stem);
+    if (status == AGN_OK)
+        status = agn_net_forward(im->extractor);
+    if (status < 0) {
+        return status;
+    }
+    tally->loss = hint_loss(im);
+    status = anchor(im, batch, preset->joint.anchor);
+    if (status == AGN_OK)
+        status = agn_net_backward(im->extractor);
+    if (status < 0) {
+        return status;
+    }
+    struct agn_sgd sgd = {.rate = (float)rate,
+                          .momentum = (float)preset->train.momentum,
+                          .decay = (float)preset->train.weight_decay,
+                          .nesterov = true};
+    agn_sgd_step(model->extractor_params, &sgd);
+    tally->steps = 1;
+    tally->images = batch->count;
+    for (int i = 0; i < batch->count; i++) {
+        const float *row = im->prob + (size_t)i * (size_t)model->classes;
+        tally->loss += preset->joint.anchor * (double)im->loss[i] / batch->count;
+        tally->correct += agn__argmax(row, model->classes) == batch->labels[i];
+    }
+    return AGN_OK;
+}
+
+static int make_nets(struct imitation *im, const struct agn__stem *stem)
+{
+    struct agn_model *model = im->model;
+    struct agn_net_config config = {.graph = &model->extractor,
+                                    .params = model->extractor_params,
+                                    .batch = im->batch,
+                                    .mode = AGN_NET_TRAIN,
+                                    .passes = AGN_PASS_BACKWARD,
+                                    .bn_momentum = (float)model->preset.train.bn_momentum};
+    int status = agn_net_create(&config, &im->extractor);
+    config.mode = AGN_NET_FROZEN;
+    config.passes = 0;
+    config.graph = &stem->graph;
+    config.params = stem->params;
+    if (status == AGN_OK)
+        status = agn_net_create(&config, &im->stem);
+    config.passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT;
+    config.graph = &model->reference;
+    config.params = model->reference_params;
+    if (status == AGN_OK)
+        status = agn_net_create(&config, &im->reference);
+    return status;
+}
+
+int agn__imitate(struct agn__trainer *trainer)
+{
+    struct agn_model *model = trainer->model;
+    const struct agn_preset *preset = &model->preset;
+    struct imitation im = {.model = model, .batch = preset->train.batch, .state = &trainer->state};
+    im.features =
+        (size_t)im.batch * (size_t)model->map.height * (size_t)model->map.width * (size_t)model->map.channels;
+    int status = make_nets(&im, &trainer->stem);
+    im.prob = agn_alloc((size_t)im.batch * (size_t)model->classes, sizeof(float));
+    im.loss = agn_alloc((size_t)im.batch, sizeof(float));
+    if (status == AGN_OK)
+        status = agn__preparation_create(model, &im.preparation);
+    if (status == AGN_OK && (im.prob == NULL || im.loss == NULL))
+        status = AGN_ERR_MEMORY;
+    struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,
+                                   .name = "imitation",
+                                   .epochs = preset->reference.epochs,
+                                   .rate = preset->reference.rate,
+                                   .step = step,
+                                   .user = &im};
+    if (status == AGN_OK)
+        status = agn__run_phase(trainer, &plan);
+    agn__preparation_release(&im.preparation);
+    agn_free(im.prob);
+    agn_free(im.loss);
+    agn_net_free(im.extractor);
+    agn_net_free(im.stem);
+    agn_net_free(im.reference);
+    return status;
+}
