@@ -1,4 +1,5 @@
 /* Graphs: the block language, shapes, multiply-accumulates counted by hand, limits. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -145,34 +146,183 @@ static void macs_by_hand(void **state)
     assert_int_equal(agn_op_macs(&graph, 0), 0);
 }
 
+/* ---- names and widths ------------------------------------------------------- */
+
+static void expect_expansion(const char *text, double width, const char *blocks)
+{
+    char expanded[1024];
+    int length = agn_graph_expand(text, width, expanded, sizeof(expanded));
+    if (length < 0) {
+        fail_msg("'%s': %s", text, agn_error_message());
+    }
+    assert_string_equal(expanded, blocks);
+    assert_int_equal(length, strlen(blocks));
+}
+
+static void named_networks(void **state)
+{
+    (void)state;
+    expect_expansion("separable", 1, "dw:s3:l1 conv:c4:k1 dw:l1 conv:c24:k1");
+    expect_expansion("separable:s2", 1, "dw:s2:l1 conv:c4:k1 dw:l1 conv:c24:k1");
+    expect_expansion("conv24", 1, "conv:c24:s3 conv:c24");
+    expect_expansion("conv24:s1  pool:g2 ", 1, "conv:c24 conv:c24 pool:g2");
+    expect_expansion("efficientnetv2-s", 1,
+                     "fused:c24:e1:n2 fused:c48:e4:s2:n4 fused:c64:e4:s2:n4 mbse:c128:e4:s2:n6 "
+                     "mbse:c160:e6:n9 mbse:c256:e6:s2:n15 conv:c1280:k1:a1");
+    expect_expansion("mobilenetv2-tiny", 1, "conv:c48:s2 mb:c48:e4 mb:c96:e4:s2 conv:c128:k1");
+    /* What stands for itself stays: letters in one order, usual values left out, expansion always shown. */
+    expect_expansion("mb:s2:c8:k5:e6:n1 conv:c20:k3", 1, "mb:c8:e6:k5:s2 conv:c20");
+    expect_expansion("", 1, "");
+    char small[24] = "unchanged";
+    assert_int_equal(agn_graph_expand("conv:c24", 1, small, 8), AGN_ERR_SPACE);
+    assert_int_equal(agn_graph_expand("conv:c24", 1, small, 9), 8);
+    assert_int_equal(agn_graph_expand("conv24", 1, small, sizeof(small)), 20);
+    assert_true(agn_graph_expand("convolution", 1, small, sizeof(small)) < 0);
+    /* A named network is its blocks, parameters' names included. */
+    struct agn_graph named, blocks;
+    start(&named, 32, 32, 3);
+    start(&blocks, 32, 32, 3);
+    assert_true(agn_graph_parse(&named, 0, "net", "conv:c8 conv24:s2 mb:c8") > 0);
+    assert_true(agn_graph_parse(&blocks, 0, "net", "conv:c8 conv:c24:s2 conv:c24 mb:c8") > 0);
+    assert_int_equal(named.count, blocks.count);
+    assert_memory_equal(named.ops, blocks.ops, (size_t)named.count * sizeof(named.ops[0]));
+}
+
+static void widths(void **state)
+{
+    (void)state;
+    expect_expansion("conv:c32 mb:c16:e1 conv:c64", 0.75, "conv:c24 mb:c16:e1 conv:c48"); /* 12 -> 16 */
+    expect_expansion("mb:c24 mb:c32 mb:c96 conv:c64", 0.35, "mb:c8:e6 mb:c16:e6 mb:c32:e6 conv:c24");
+    expect_expansion("mb:c96 conv:c64", 1.4, "mb:c136:e6 conv:c88"); /* 134.4, 89.6 */
+    expect_expansion("conv:c4 conv:c4", 0.1, "conv:c8 conv:c8");
+    expect_expansion("conv:c20 conv:c21:k1", 1, "conv:c20 conv:c21:k1");
+    /* The classifier's features never get narrower. */
+    expect_expansion("mb:c32 conv:c1280:k1", 0.5, "mb:c16:e6 conv:c1280:k1");
+    expect_expansion("mb:c32 conv:c1280:k1 pool", 0.5, "mb:c16:e6 conv:c1280:k1 pool");
+    expect_expansion("mb:c32 conv:c1280:k1", 1.5, "mb:c48:e6 conv:c1920:k1");
+    expect_expansion("mb:c32 conv:c1280", 0.5, "mb:c16:e6 conv:c640");
+    /* Never below 90 %. */
+    for (int channels = 1; channels < 500; channels++) {
+        char text[32], expanded[64];
+        for (double width = 0.1; width < 2.0; width += 0.13) {
+            int got = 0;
+            snprintf(text, sizeof(text), "conv:c%d", channels);
+            assert_true(agn_graph_expand(text, width, expanded, sizeof(expanded)) > 0);
+            assert_int_equal(sscanf(expanded, "conv:c%d", &got), 1);
+            assert_true(got % 8 == 0 && got >= 0.9 * channels * width &&
+                        (got == 8 || got <= channels * width + 8.0));
+        }
+    }
+    struct agn_graph graph;
+    start(&graph, 8, 8, 3);
+    assert_true(agn_graph_parse_scaled(&graph, 0, "net", "conv:c8 conv:c60000", 2) < 0);
+    expect_message("'conv:c60000': a width of 2 makes it 120000 channels; at most 65535");
+    assert_true(agn_graph_parse_scaled(&graph, 0, "net", "conv:c8", 0) < 0);
+    expect_message("a width of 0");
+    assert_int_equal(graph.count, 1);
+}
+
+/* MobileNetV2 on 224x224 images: multiply-accumulates (millions) and parameters without BN (thousands) as its
+ * authors publish them (tensorflow/models, slim/nets/mobilenet; 1001 classes). */
+static void published_mobilenets(void **state)
+{
+    (void)state;
+    static const struct {
+        double width, macs, parameters;
+    } published[] = {
+        {1.4, 582, 6060}, {1.0, 300, 3470}, {0.75, 209, 2610}, {0.5, 97, 1950}, {0.35, 59, 1660}};
+    for (size_t i = 0; i < AGN_COUNT_OF(published); i++) {
+        struct agn_graph graph;
+        struct agn_params *params = NULL;
+        start(&graph, 224, 224, 3);
+        int op = agn_graph_parse_scaled(&graph, 0, "net",
+                                        "conv:c32:s2 mb:c16:e1 mb:c24:s2:n2 mb:c32:s2:n3 mb:c64:s2:n4 "
+                                        "mb:c96:n3 mb:c160:s2:n3 mb:c320 conv:c1280:k1",
+                                        published[i].width);
+        op = agn_graph_dense(&graph, agn_graph_pool(&graph, op, 1), "fc", 1001);
+        assert_true(op > 0);
+        double macs = (double)total_macs(&graph) / 1e6, parameters = 0.0;
+        assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+        for (int p = 0; p < params->count; p++) {
+            parameters +=
+                strstr(params->list[p].name, ".bn.") == NULL ? (double)params->list[p].count / 1e3 : 0;
+        }
+        agn_params_free(params);
+        if (fabs(macs - published[i].macs) > 1.0 || fabs(parameters - published[i].parameters) > 10.0) {
+            fail_msg("width %g: %.1f M multiply-accumulates, %.0f k parameters", published[i].width, macs,
+                     parameters);
+        }
+    }
+}
+
+/* How deep each residual block is. */
+static void depths(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    start(&graph, 8, 8, 8);
+    assert_true(agn_graph_parse(&graph, 0, "net",
+                                "conv:c8 mb:c8:e1 mb:c8:s2:n2 dw mbse:c8 fused:c16 "
+                                "fused:c16:e1 pool") > 0);
+    static const double expected[] = {1.0 / 6, 3.0 / 6, 4.0 / 6,
+                                      6.0 / 6}; /* blocks 2 and 5 have no shortcut */
+    size_t found = 0;
+    for (int i = 0; i < graph.count; i++) {
+        if (graph.ops[i].type == AGN_OP_ADD) {
+            assert_true(found < AGN_COUNT_OF(expected));
+            assert_true(fabs((double)graph.ops[i].depth - expected[found++]) < 1e-6);
+        } else {
+            assert_true(graph.ops[i].depth == 0.0F);
+        }
+    }
+    assert_int_equal(found, AGN_COUNT_OF(expected));
+}
+
 /* Every bad block: a status, a message that names block and reason, an unchanged graph. */
 static void bad_texts(void **state)
 {
     (void)state;
     static const struct {
         const char *text, *block, *reason;
-    } cases[] = {{"conv:c8 convolution:c8", "convolution:c8", "kind is none of"},
-                 {"convconvconvconvconv:c8", "convconvconvconvconv:c8", "kind is none of"},
-                 {":c8", ":c8", "kind is none of"},
-                 {"conv:c8 conv", "'conv'", "number of channels"},
-                 {"mb:e6:k3", "mb:e6:k3", "number of channels"},
-                 {"conv:c0", "conv:c0", "number of channels"},
-                 {"conv:c8:x3", "conv:c8:x3", "'x3' starts with none"},
-                 {"conv:c8:k", "conv:c8:k", "whole number"},
-                 {"conv:c-8", "conv:c-8", "whole number"},
-                 {"conv:c8:k3x", "conv:c8:k3x", "'3x' is not a whole number"},
-                 {"conv:c1e3", "conv:c1e3", "whole number"},
-                 {"conv:c99999999999999999999", "conv:c999", "whole number"},
-                 {"conv:c8 conv:c8:k0", "conv:c8:k0", "kernel 1..11"},
-                 {"conv:c8:k13", "conv:c8:k13", "kernel 1..11"},
-                 {"dw:k3:s0", "dw:k3:s0", "stride 1..8"},
-                 {"dw:s9", "dw:s9", "stride 1..8"},
-                 {"mb:c8:n0", "mb:c8:n0", "at least 1"},
-                 {"mb:c8:e0", "mb:c8:e0", "at least 1"},
-                 {"conv:c60000 mb:c8:e60000", "mb:c8:e60000", "expansion"},
-                 {"pool:g9", "pool:g9", "cannot be pooled"},
-                 {"conv:c8 pool:g0", "pool:g0", "cannot be pooled"},
-                 {"mb:c8:n600", "mb:c8:n600", "at most 512 operators"}};
+    } cases[] = {
+        {"conv:c8 convolution:c8", "convolution:c8", "kind is none of conv, dw, mb, mbse, fused, pool"},
+        {"convconvconvconvconv:c8", "convconvconvconvconv:c8", "kind is none of"},
+        {"mobilenetv3", "mobilenetv3", "efficientnetv2-s, mobilenetv2"},
+        {":c8", ":c8", "kind is none of"},
+        {":", "':'", "kind is none of"},
+        {"conv:c8 conv", "'conv'", "number of channels"},
+        {"mb:e6:k3", "mb:e6:k3", "number of channels"},
+        {"conv:c0", "conv:c0", "number of channels, 1 to 65535"},
+        {"conv:c65536", "conv:c65536", "'65536' is not a whole number from 0 to 65535"},
+        {"conv:c8:x3", "conv:c8:x3", "'x3' starts with none of the letters that conv takes, cksnla"},
+        {"dw:c8", "dw:c8", "'c8' starts with none of the letters that dw takes"},
+        {"conv:c8:e4", "conv:c8:e4", "'e4' starts with none"},
+        {"pool:g1:s2", "pool:g1:s2", "letters that pool takes, g"},
+        {"conv:c8:s2:s3", "conv:c8:s2:s3", "letter s is given twice"},
+        {"conv:c8:k", "conv:c8:k", "whole number"},
+        {"conv:c-8", "conv:c-8", "whole number"},
+        {"conv:c8:k3x", "conv:c8:k3x", "'3x' is not a whole number"},
+        {"conv:c1e3", "conv:c1e3", "whole number"},
+        {"conv:c99999999999999999999", "conv:c999", "whole number"},
+        {"conv:c8 conv:c8:k0", "conv:c8:k0", "k0: a kernel from 1 to 11 is possible"},
+        {"conv:c8:k13", "conv:c8:k13", "k13: a kernel from 1 to 11"},
+        {"dw:k3:s0", "dw:k3:s0", "s0: a stride from 1 to 8"},
+        {"dw:s9", "dw:s9", "s9: a stride from 1 to 8"},
+        {"mb:c8:n0", "mb:c8:n0", "n0: a number of repeats from 1"},
+        {"mb:c8:e0", "mb:c8:e0", "e0: an expansion from 1"},
+        {"conv:c8:l2", "conv:c8:l2", "l2: l (1: no activation) from 0 to 1"},
+        {"conv:c8:a2", "conv:c8:a2", "a2: a (0: ReLU6, 1: SiLU) from 0 to 1"},
+        {"conv:c60000 mb:c8:e60000", "'mb:c8:e60000' on a 8x8x60000 map", "expansion by 60000"},
+        {"conv:c8:s2 pool:g9", "'pool:g9' on a 4x4x8 map", "a 4x4 map cannot be pooled to a 9x9 grid"},
+        {"conv:c8 pool:g0", "pool:g0", "g0: a grid from 1"},
+        {"mb:c8:n600", "mb:c8:n600", "at most 512 operators"},
+        {"separable:c8", "separable:c8", "nothing but its stride, 1 to 8, such as separable:s3"},
+        {"conv24:s9", "conv24:s9", "nothing but its stride"},
+        {"conv24:s", "conv24:s", "nothing but its stride"},
+        {"conv24:s2:s2", "conv24:s2:s2", "nothing but its stride"},
+        {"efficientnetv2-s:s2", "efficientnetv2-s:s2", "takes no letters"},
+        {"mobilenetv2-small mobilenetv2 mobilenetv2 efficientnetv2-s efficientnetv2-s", "'mbse:c",
+         "at most 512 operators"}};
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
         struct agn_graph graph;
         start(&graph, 8, 8, 3);
@@ -185,6 +335,21 @@ static void bad_texts(void **state)
         expect_message("'net'");
         assert_int_equal(graph.count, 1);
     }
+}
+
+/* A number of tokens beyond what a graph can hold. */
+static void many_blocks(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    char text[2048] = "";
+    for (int i = 0; i < 600; i++) {
+        strcat(text, "dw ");
+    }
+    start(&graph, 8, 8, 3);
+    assert_int_equal(agn_graph_parse(&graph, 0, "net", text), AGN_ERR_RANGE);
+    expect_message("at most 512 operators");
+    assert_int_equal(graph.count, 1);
 }
 
 static void long_texts(void **state)
@@ -330,7 +495,12 @@ int main(void)
                                        cmocka_unit_test(expansion_one_and_empty_text),
                                        cmocka_unit_test(shapes_of_convolutions),
                                        cmocka_unit_test(macs_by_hand),
+                                       cmocka_unit_test(named_networks),
+                                       cmocka_unit_test(widths),
+                                       cmocka_unit_test(published_mobilenets),
+                                       cmocka_unit_test(depths),
                                        cmocka_unit_test(bad_texts),
+                                       cmocka_unit_test(many_blocks),
                                        cmocka_unit_test(long_texts),
                                        cmocka_unit_test(long_names),
                                        cmocka_unit_test(limits),

@@ -46,6 +46,7 @@ struct agn_op_spec {
     bool depthwise, bias;   /* CONV */
     bool relu6;             /* BATCHNORM */
     int grid;               /* POOL: cell i covers rows floor(i*h/grid) .. ceil((i+1)*h/grid) - 1 */
+    float depth;            /* ADD at the end of residual block l of L (agn_graph_parse): l / L; else 0 */
     struct agn_shape shape; /* of the result; filled in by the graph functions */
 };
 
@@ -77,9 +78,18 @@ int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
  *   fused  c48 e4 k3 s2 n4               n Fused-MBConv with SiLU (EfficientNetV2)
  *   pool   g1                            average pooling to a g x g grid
  * Defaults: k3 s1 n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU; a `conv` or `dw` with letter l1 has
- * no activation (linear). Parameters are
+ * no activation (linear). A block may also be the name of a network (graph_names.c), such as
+ * efficientnetv2-s or separable:s3, and stands for its blocks then. Parameters are
  * named PREFIX.0, PREFIX.1, ... by block. Returns the index of the last operator. */
 int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const char *text);
+/* The same with all channels times `width` by MobileNetV2's rule (Sandler et al. 2018): multiples of 8, at
+ * least 8 and 90 % of the product; the last block keeps its channels below width 1 if it is a `conv` with k1.
+ * Width 1 changes nothing. */
+int agn_graph_parse_scaled(struct agn_graph *graph, int src, const char *prefix, const char *text,
+                           double width);
+/* Writes the blocks that agn_graph_parse_scaled makes of `text`: names replaced, channels multiplied. Their
+ * length, or a status. */
+int agn_graph_expand(const char *text, double width, char *blocks, size_t cap);
 
 struct agn_shape agn_graph_input_shape(const struct agn_graph *graph);
 struct agn_shape agn_graph_output_shape(const struct agn_graph *graph);
