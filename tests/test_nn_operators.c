@@ -343,6 +343,43 @@ static const struct {
                   {"batchnorm of a shared convolution", batchnorm_of_a_shared_convolution},
                   {"input in a residual", input_in_a_residual}};
 
+/* Each image skips other branches. */
+static void stochastic_depth(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"conv:c6 mb:c6:e2:n3", "conv:c6 fused:c6:e2:n2 mbse:c6:e2:n2 conv:c4",
+                                        "mb:c6:e1:n2 fused:c6:e1:n2"};
+    for (size_t i = 0; i < AGN_COUNT_OF(texts); i++) {
+        for (size_t b = 1; b < AGN_COUNT_OF(batches); b++) {
+            struct agn_graph graph;
+            int in = agn_graph_init(&graph, (struct agn_shape){6, 5, 6});
+            assert_true(agn_graph_parse(&graph, in, "net", texts[i]) > 0);
+            struct net_check request = {.label = texts[i],
+                                        .graph = &graph,
+                                        .batch = batches[b],
+                                        .seed = 17 + b,
+                                        .tolerance = TOLERANCE,
+                                        .stochastic_depth = 0.6F};
+            net_check_train(&request);
+        }
+    }
+    for (size_t i = 0; i < AGN_COUNT_OF(structures); i++) {
+        struct agn_graph graph;
+        int in = agn_graph_init(&graph, (struct agn_shape){6, 5, 6});
+        assert_true(structures[i].build(&graph, in) > 0);
+        for (int op = 0; op < graph.count; op++) {
+            graph.ops[op].depth = graph.ops[op].type == AGN_OP_ADD ? 1.0F : 0.0F;
+        }
+        struct net_check request = {.label = structures[i].name,
+                                    .graph = &graph,
+                                    .batch = 8,
+                                    .seed = 17,
+                                    .tolerance = TOLERANCE,
+                                    .stochastic_depth = 0.5F};
+        net_check_train(&request);
+    }
+}
+
 static void shared_tensors(void **state)
 {
     (void)state;
@@ -367,7 +404,8 @@ int main(void)
                                        cmocka_unit_test(scales),
                                        cmocka_unit_test(pools),
                                        cmocka_unit_test(dense_layers),
-                                       cmocka_unit_test(shared_tensors)};
+                                       cmocka_unit_test(shared_tensors),
+                                       cmocka_unit_test(stochastic_depth)};
     int failures = cmocka_run_group_tests_name("nn operators", tests, NULL, NULL);
     print_message("largest relative error: %.2g\n", net_check_worst());
     return failures;

@@ -155,9 +155,17 @@ static void random_graphs(void **state)
         agn_rng_seed(&rng, seed);
         int batch = 1 + (int)agn_rng_below(&rng, 4);
         build(&graph, batch, &rng);
+        for (int op = 0; op < graph.count && i % 2 == 1; op++) { /* half of them with stochastic depth */
+            graph.ops[op].depth =
+                graph.ops[op].type == AGN_OP_ADD && op % 3 > 0 ? 0.5F + 0.25F * (float)(op % 3) : 0.0F;
+        }
         snprintf(label, sizeof(label), "random graph, seed %llu", (unsigned long long)seed);
-        struct net_check check = {
-            .label = label, .graph = &graph, .batch = batch, .seed = seed, .tolerance = 2e-4};
+        struct net_check check = {.label = label,
+                                  .graph = &graph,
+                                  .batch = batch,
+                                  .seed = seed,
+                                  .tolerance = 2e-4,
+                                  .stochastic_depth = i % 2 == 1 ? 0.7F : 0.0F};
         net_check_both(&check);
     }
 }

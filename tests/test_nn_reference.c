@@ -52,6 +52,9 @@ static struct problem problem_make(const char *label, const struct agn_graph *gr
     problem.labels[2] = problem.classes > 1 ? 1 : 0;
     problem.prob = calloc(out->count, sizeof(double));
     assert_non_null(problem.prob);
+    for (int i = 0; i < graph->count; i++) { /* as stochastic depth might have it */
+        memcpy(problem.net->nodes[i].branch, (double[BATCH]){1.0, 0.0, 1.25}, BATCH * sizeof(double));
+    }
     uint64_t seed = 100;
     do {
         draw(in->value, in->count, seed++);

@@ -148,6 +148,9 @@ struct agn_net_config {
     const struct agn_graph *graph; /* copied */
     struct agn_params *params;     /* must outlive the net */
     int batch;
+    /* TRAIN: stochastic depth (Huang et al. 2016). An image skips residual branch l of L with l / L times
+     * this chance, below 1; 0 = off. Frozen nets use every branch as it is. */
+    float stochastic_depth;
     enum agn_net_mode mode;
     unsigned passes;
     float bn_momentum; /* weight of the new batch in running statistics; 0 = 0.1 */
@@ -184,6 +187,14 @@ int agn_net_forward(struct agn_net *net);
 int agn_net_backward(struct agn_net *net);
 int agn_net_tangent(struct agn_net *net);
 int agn_net_tangent_backward(struct agn_net *net);
+
+/* Stochastic depth: draws which residual branches each image of the batch skips, in all passes up to the next
+ * draw. Until the first one, and without net_config.stochastic_depth, none. Image i's draws come from `seed`
+ * and first_image + i alone. */
+void agn_net_draw_depth(struct agn_net *net, uint64_t seed, int64_t first_image);
+/* What the ADD number `op` of the graph multiplies each image's second source with: 0, or 1 / survival.
+ * NULL: nothing. */
+const float *agn_net_branch_factors(const struct agn_net *net, int op);
 
 int agn_net_batch(const struct agn_net *net);
 struct agn_shape agn_net_input_shape(const struct agn_net *net);

@@ -61,6 +61,7 @@ static void make_nodes(struct agn_net *net)
         node->gradient = i > 0 || (net->passes & AGN_PASS_INPUT_GRADIENT) != 0;
         *op = (struct agn__op){
             .spec = spec, .cls = agn__op_table[spec->type], .net = net, .index = i, .dst = node};
+        op->skip_chance = net->mode == AGN_NET_TRAIN ? net->stochastic_depth * spec->depth : 0.0F;
         for (int s = 0; s < 2; s++) {
             op->src[s] = spec->src[s] < 0 ? NULL : &net->nodes[spec->src[s]];
             if (op->src[s] != NULL) {
@@ -237,6 +238,9 @@ static bool can_share(const struct agn_net *net, const struct agn__op *add, int 
 {
     const struct agn__node *mine = add->src[s];
     int buffer = add->dst->diff_buffer;
+    if (s == 1 && add->skip_chance > 0.0F) {
+        return false; /* its gradient is another one */
+    }
     if (mine == &net->nodes[0] || add->src[0] == add->src[1] || add->index == net->graph.count - 1 ||
         buffer < 0 || diff_is_read_again(net, mine)) {
         return false;
@@ -325,6 +329,10 @@ static int check_config(const struct agn_net_config *config)
         return agn_fail(AGN_ERR_ARG, "a network needs a batch of 1 to %d and at least one operator",
                         MAX_BATCH);
     }
+    if (!(config->stochastic_depth >= 0.0F && config->stochastic_depth < 1.0F)) {
+        return agn_fail(AGN_ERR_RANGE, "stochastic depth is a chance from 0 to below 1, not %g",
+                        (double)config->stochastic_depth);
+    }
     if (config->mode == AGN_NET_TRAIN && (config->passes & AGN_PASS_TANGENT) != 0) {
         return agn_fail(AGN_ERR_UNSUPPORTED,
                         "tangents are for frozen networks: batch statistics have none here");
@@ -365,6 +373,7 @@ int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
     net->graph = *config->graph;
     net->params = config->params;
     net->batch = config->batch;
+    net->stochastic_depth = config->stochastic_depth;
     net->mode = config->mode;
     net->passes = config->passes;
     net->bn_momentum = config->bn_momentum > 0.0F ? config->bn_momentum : 0.1F;

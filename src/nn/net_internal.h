@@ -43,6 +43,7 @@ struct agn__op {
     enum agn__flow flow[2];
     const struct agn_op_spec *folded_bn; /* a convolution that does the work of the BN after it */
     bool absorbed;                       /* that BN: its convolution writes its node */
+    float skip_chance;                   /* ADD: of its second source, for each image of a training batch */
     void *state;                         /* the operator's own */
 };
 
@@ -79,6 +80,7 @@ struct agn_net {
     struct agn_graph graph;
     struct agn_params *params;
     int batch;
+    float stochastic_depth;
     enum agn_net_mode mode;
     unsigned passes;
     float bn_momentum;
@@ -121,6 +123,9 @@ void *agn__net_address(const struct agn_net *net, int buffer);
 
 /* Places buffers so that those alive at the same time do not overlap; returns bytes needed. */
 size_t agn__memory_plan(struct agn__buffer *buffers, int count);
+
+/* ADD with a chance to be skipped: what its second source is multiplied with, for each image (op_add.c). */
+float *agn__add_factors(const struct agn__op *op);
 
 /* Parameter of `op` called PREFIX.suffix: offset into the store's arrays, or -1. */
 int64_t agn__param_offset(const struct agn_params *params, const struct agn_op_spec *spec,

@@ -1,5 +1,8 @@
 /* Element-wise sum, the end of a residual block. Backward hands the gradient to both sources,
- * sharing memory with them where the planner found that safe. */
+ * sharing memory with them where the planner found that safe.
+ *
+ * With stochastic depth, in training only, y = a + f b with a factor f for each image: 0 where it skips the
+ * branch, else 1 / survival, so that E(y) = a + b, which a frozen net computes. */
 #include <string.h>
 
 #include "nn/net_internal.h"
@@ -21,15 +24,78 @@ int agn_graph_add(struct agn_graph *graph, int src0, int src1)
     return agn__graph_append(graph, &spec);
 }
 
+struct add_state {
+    int factors_buffer;
+    float *factors; /* (batch), of the second source */
+};
+
 static int add_plan(struct agn__op *op)
 {
-    (void)op; /* no state */
+    if (op->skip_chance <= 0.0F) {
+        return AGN_OK; /* no state */
+    }
+    struct add_state *state = agn_alloc(1, sizeof(*state));
+    if (state == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    op->state = state;
+    state->factors_buffer = agn__net_buffer_always(op->net, (size_t)op->net->batch * sizeof(float));
     return AGN_OK;
+}
+
+static int add_bind(struct agn__op *op)
+{
+    struct add_state *state = op->state;
+    if (state != NULL) {
+        state->factors = agn__net_address(op->net, state->factors_buffer);
+        for (int n = 0; n < op->net->batch; n++) {
+            state->factors[n] = 1.0F;
+        }
+    }
+    return AGN_OK;
+}
+
+float *agn__add_factors(const struct agn__op *op)
+{
+    const struct add_state *state = op->state;
+    return state->factors;
+}
+
+/* y = a + f b */
+AGN_SIMD static void add_scaled(const float *restrict a, const float *restrict b, float f, float *restrict y,
+                                size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = a[i] + f * b[i];
+    }
+}
+
+/* b = [b +] f y */
+AGN_SIMD static void scale(const float *restrict y, float f, float *restrict b, size_t count, bool add)
+{
+    for (size_t i = 0; i < count; i++) {
+        b[i] = add ? b[i] + f * y[i] : f * y[i];
+    }
 }
 
 static int add_forward(struct agn__op *op)
 {
-    agn__add(op->dst->value, op->src[0]->value, op->src[1]->value, op->dst->floats);
+    const struct add_state *state = op->state;
+    const float *a = op->src[0]->value, *b = op->src[1]->value;
+    size_t image = op->dst->floats / (size_t)op->net->batch;
+    if (state == NULL) {
+        agn__add(op->dst->value, a, b, op->dst->floats);
+        return AGN_OK;
+    }
+#pragma omp parallel for schedule(static)
+    for (int n = 0; n < op->net->batch; n++) {
+        size_t at = (size_t)n * image;
+        if (state->factors[n] > 0.0F) {
+            add_scaled(a + at, b + at, state->factors[n], op->dst->value + at, image);
+        } else { /* whatever the branch holds, infinities too */
+            memcpy(op->dst->value + at, a + at, image * sizeof(float));
+        }
+    }
     return AGN_OK;
 }
 
@@ -42,10 +108,29 @@ static void hand_on(const struct agn__op *op, int s, const float *from, float *t
     }
 }
 
+/* The same with each image's factor. */
+static void hand_on_scaled(const struct agn__op *op, const struct add_state *state)
+{
+    size_t image = op->dst->floats / (size_t)op->net->batch;
+    if (op->flow[1] == AGN__FLOW_NONE) {
+        return;
+    }
+#pragma omp parallel for schedule(static)
+    for (int n = 0; n < op->net->batch; n++) {
+        size_t at = (size_t)n * image;
+        scale(op->dst->diff + at, state->factors[n], op->src[1]->diff + at, image,
+              op->flow[1] == AGN__FLOW_ADD);
+    }
+}
+
 static int add_backward(struct agn__op *op)
 {
     hand_on(op, 0, op->dst->diff, op->src[0]->diff);
-    hand_on(op, 1, op->dst->diff, op->src[1]->diff);
+    if (op->state != NULL) {
+        hand_on_scaled(op, op->state);
+    } else {
+        hand_on(op, 1, op->dst->diff, op->src[1]->diff);
+    }
     return AGN_OK;
 }
 
@@ -62,12 +147,19 @@ static int add_tangent_backward(struct agn__op *op)
     return AGN_OK;
 }
 
+static void add_release(struct agn__op *op)
+{
+    agn_free(op->state);
+}
+
 const struct agn__op_class agn__op_add = {.name = "add",
                                           .shape = add_shape,
                                           .plan = add_plan,
+                                          .bind = add_bind,
                                           .forward = add_forward,
                                           .backward = add_backward,
                                           .tangent = add_tangent,
                                           .tangent_backward = add_tangent_backward,
+                                          .release = add_release,
                                           .two_sources = true,
                                           .shares_diff = true};

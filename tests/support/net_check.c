@@ -157,10 +157,15 @@ static void succeed(const char *label, const char *what, int status)
 static struct agn_net *make_net(const struct net_check *check, struct agn_params *params,
                                 enum agn_net_mode mode, unsigned passes)
 {
-    struct agn_net_config config = {
-        .graph = check->graph, .params = params, .batch = check->batch, .mode = mode, .passes = passes};
+    struct agn_net_config config = {.graph = check->graph,
+                                    .params = params,
+                                    .batch = check->batch,
+                                    .mode = mode,
+                                    .passes = passes,
+                                    .stochastic_depth = check->stochastic_depth};
     struct agn_net *net = NULL;
     succeed(check->label, "agn_net_create", agn_net_create(&config, &net));
+    agn_net_draw_depth(net, check->seed, 0);
     return net;
 }
 
@@ -201,11 +206,28 @@ static void to_double(double *dst, const float *src, size_t count)
     }
 }
 
+/* The reference skips the branches that the engine will skip. */
+static void take_branches(const struct net_check *check, struct agn_params *params,
+                          struct reference_net *reference)
+{
+    struct agn_net *net = make_net(check, params, AGN_NET_TRAIN, 0);
+    for (int i = 0; i < check->graph->count; i++) {
+        const float *factors = agn_net_branch_factors(net, i);
+        for (int n = 0; factors != NULL && n < check->batch; n++) {
+            reference->nodes[i].branch[n] = (double)factors[n];
+        }
+    }
+    agn_net_free(net);
+}
+
 /* Reference passes on the run's data, after moving the data away from the kinks of ReLU6. */
-static struct reference_net *run_reference(const struct net_check *check, const struct agn_params *params,
+static struct reference_net *run_reference(const struct net_check *check, struct agn_params *params,
                                            bool train, struct run *run)
 {
     struct reference_net *net = reference_create(check->graph, params, check->batch, train);
+    if (train) {
+        take_branches(check, params, net);
+    }
     for (uint64_t attempt = 0;; attempt++) {
         reference_load(net, params); /* a forward in training moves the running statistics */
         to_double(reference_input(net)->value, run->input, run->inputs);

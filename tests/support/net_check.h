@@ -11,6 +11,7 @@ struct net_check {
     int batch;
     uint64_t seed;
     double tolerance; /* of each tensor, relative to its largest magnitude */
+    float stochastic_depth;
 };
 
 /* Random values for every parameter of a store: weights keep their initial values, BN and biases

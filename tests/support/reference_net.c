@@ -62,6 +62,10 @@ struct reference_net *reference_create(const struct agn_graph *graph, const stru
         nodes[i].var = doubles((size_t)spec->shape.channels);
         bool clips = spec->type == AGN_OP_RELU6 || (spec->type == AGN_OP_BATCHNORM && spec->relu6);
         nodes[i].before = clips ? doubles(count) : NULL;
+        nodes[i].branch = doubles((size_t)batch);
+        for (int n = 0; n < batch; n++) {
+            nodes[i].branch[n] = 1.0;
+        }
     }
     return net;
 }
@@ -71,7 +75,7 @@ void reference_free(struct reference_net *net)
     for (int i = 0; i < net->graph.count; i++) {
         struct reference_node *node = &net->nodes[i];
         double *all[] = {node->value,  node->diff, node->tangent, node->tangent_diff,
-                         node->before, node->mean, node->var};
+                         node->before, node->mean, node->var,     node->branch};
         for (size_t k = 0; k < AGN_COUNT_OF(all); k++) {
             free(all[k]);
         }
@@ -362,6 +366,12 @@ static void clear(double *values, size_t count)
     memset(values, 0, count * sizeof(double));
 }
 
+/* Stochastic depth: the factor of element i's image. */
+static double branch(const struct reference_net *net, const struct reference_node *node, size_t i)
+{
+    return net->train ? node->branch[i / (node->count / (size_t)net->batch)] : 1.0;
+}
+
 static void forward_op(struct reference_net *net, const struct agn_op_spec *spec, struct reference_node *node)
 {
     struct reference_node *a = &net->nodes[spec->src[0]];
@@ -383,7 +393,7 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
         break;
     case AGN_OP_ADD:
         for (size_t i = 0; i < node->count; i++) {
-            node->value[i] = a->value[i] + net->nodes[spec->src[1]].value[i];
+            node->value[i] = a->value[i] + branch(net, node, i) * net->nodes[spec->src[1]].value[i];
         }
         break;
     case AGN_OP_POOL:
@@ -442,7 +452,7 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
     case AGN_OP_ADD:
         for (size_t i = 0; i < node->count; i++) {
             a->diff[i] += node->diff[i];
-            net->nodes[spec->src[1]].diff[i] += node->diff[i];
+            net->nodes[spec->src[1]].diff[i] += branch(net, node, i) * node->diff[i];
         }
         break;
     case AGN_OP_POOL:

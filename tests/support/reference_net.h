@@ -14,6 +14,7 @@ struct reference_node {
     double *value, *diff, *tangent, *tangent_diff;
     double *before;     /* what went into the ReLU6, for BATCHNORM with relu6 and RELU6; else NULL */
     double *mean, *var; /* the batch's, per channel (BATCHNORM in training) */
+    double *branch;     /* (batch) 1 unless set: ADD in training takes so much of its second source */
 };
 
 struct reference_net {
