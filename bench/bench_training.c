@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     if (status == AGN_OK)
         status = make_images(&preset, &data, names);
     if (status == AGN_OK)
-        status = agn_bench_peak(&peak);
+        status = agn_bench_peak(AGN_COMPUTE_F32, &peak);
     if (status >= 0) {
         preset.reference.epochs = preset.joint.epochs = 1.0;
         printf("training, preset %s, batch %d, %d threads, %s, gcc %s\n", preset.name, preset.train.batch,

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -56,7 +57,7 @@ void *aligned_alloc(size_t alignment, size_t size)
 static long calls;
 #endif
 
-static long count_calls(double epochs)
+static long count_calls(double epochs, const char *compute)
 {
     struct tiny_dataset train, test;
     struct agn_train_report report;
@@ -72,6 +73,7 @@ static long count_calls(double epochs)
     config.preset.train.cutout = 3;
     config.preset.train.ema = 0.9;
     config.preset.joint.distill = 0.5;
+    snprintf(config.preset.train.compute, sizeof(config.preset.train.compute), "%s", compute);
     long before = calls;
     if (agn_train_run(&config, &model, &report) < 0) {
         fail_msg("%s", agn_error_message());
@@ -90,11 +92,18 @@ static void a_step_allocates_nothing(void **state)
         skip();
     }
     agn_nn_set_threads(1);
-    count_calls(1.0); /* whatever libraries set up once */
-    long few = count_calls(1.0), many = count_calls(2.0);
-    print_message("%ld calls for 20 steps, %ld for 40\n", few, many);
-    assert_true(few > 100);
-    assert_int_equal(few, many);
+    static const char *const computes[] = {"f32", "bf16-emulated"};
+    for (size_t i = 0; i < AGN_COUNT_OF(computes); i++) {
+        if (agn_compute_check((enum agn_compute)agn_compute_from_name(computes[i])) < 0) {
+            print_message("not in %s: %s\n", computes[i], agn_error_message());
+            continue;
+        }
+        count_calls(1.0, computes[i]); /* whatever libraries set up once */
+        long few = count_calls(1.0, computes[i]), many = count_calls(2.0, computes[i]);
+        print_message("%ld calls for 20 steps in %s, %ld for 40\n", few, computes[i], many);
+        assert_true(few > 100);
+        assert_int_equal(few, many);
+    }
 }
 
 int main(void)

@@ -18,14 +18,15 @@ struct agn_bench_step {
     double step_flop; /* floating-point operations of a joint step for one image: four passes of
                          the reference, three of each trained network, 2 a multiply-accumulate */
     double gflops, peak_gflops,
-        peak_share;  /* median step; engine's matrix product in this run; their ratio */
+        peak_share;  /* median step; engine's matrix product in this run, in train.compute; their ratio */
     double peak_mib; /* largest resident memory of the process so far, Linux only (0 elsewhere) */
     struct agn_bench_operator operators[AGN_BENCH_MAX_OPERATORS]; /* by falling share */
     int operator_count;
 };
 
-/* Best GFLOP/s of the engine's matrix product: a 1x1 convolution 512 -> 512 over 128 maps of 14x14. */
-int agn_bench_peak(double *gflops);
+/* Best GFLOP/s of the engine's matrix product in these numbers: a 1x1 convolution 512 -> 512 over 128 maps of
+ * 14x14. AGN_ERR_UNSUPPORTED where the CPU does not have them. */
+int agn_bench_peak(enum agn_compute compute, double *gflops);
 
 /* Times joint training steps of a preset's networks at their initial weights, after one step not counted.
  * `batch` 0 = the preset's. No data set is needed: data.path and limits are ignored. Every sample counts for

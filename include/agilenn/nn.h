@@ -144,6 +144,21 @@ enum {
     AGN_PASS_INPUT_GRADIENT = 4, /* backward reaches the input */
 };
 
+/* In what numbers convolutions and dense layers compute. With bf16 they round their inputs (weights, sources,
+ * gradients) to bfloat16, 8 significant bits, and add up and return floats; all else is float in either case:
+ * stored weights, weight gradients, momenta, BN, activations. */
+enum agn_compute {
+    AGN_COMPUTE_F32,
+    AGN_COMPUTE_BF16,         /* on CPUs with bf16 arithmetic */
+    AGN_COMPUTE_BF16_EMULATED /* where oneDNN has it at all, natively or not: to measure accuracy */
+};
+
+/* "f32", "bf16", "bf16-emulated". */
+const char *agn_compute_name(enum agn_compute compute);
+int agn_compute_from_name(const char *name); /* or AGN_ERR_ARG */
+/* AGN_ERR_UNSUPPORTED: this CPU cannot; the message says what it lacks. */
+int agn_compute_check(enum agn_compute compute);
+
 struct agn_net_config {
     const struct agn_graph *graph; /* copied */
     struct agn_params *params;     /* must outlive the net */
@@ -152,6 +167,7 @@ struct agn_net_config {
      * this chance, below 1; 0 = off. Frozen nets use every branch as it is. */
     float stochastic_depth;
     enum agn_net_mode mode;
+    enum agn_compute compute;
     unsigned passes;
     float bn_momentum; /* weight of the new batch in running statistics; 0 = 0.1 */
 };

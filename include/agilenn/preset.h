@@ -34,9 +34,10 @@ struct agn_preset {
         int seed, batch;
         double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
         double label_smoothing;
-        double mixup; /* a of Beta(a, a); 0 = off */
-        int cutout;   /* side, pixels; 0 = off */
-        double ema;   /* decay of the weights' moving average; 0 = off */
+        double mixup;     /* a of Beta(a, a); 0 = off */
+        int cutout;       /* side, pixels; 0 = off */
+        double ema;       /* decay of the weights' moving average; 0 = off */
+        char compute[16]; /* "f32", "bf16" or "bf16-emulated" */
     } train;
     struct {
         double epochs, rate;

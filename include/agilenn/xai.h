@@ -35,6 +35,7 @@ struct agn_xai_config {
     struct agn_params *params;     /* frozen while in use; must outlive the xai */
     int batch;
     bool differentiable; /* agn_xai_backward will be called */
+    enum agn_compute compute;
 };
 
 struct agn_xai;

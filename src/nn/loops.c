@@ -41,6 +41,20 @@ AGN_SIMD static void mask_part(float *restrict diff, const float *restrict value
     }
 }
 
+/* Round to nearest, ties to even. A NaN stays one: its sign and highest bits, made quiet. */
+AGN_SIMD static void to_bf16_part(uint16_t *restrict dst, const float *restrict src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        union {
+            float value;
+            uint32_t bits;
+        } from = {src[i]};
+        uint32_t high = from.bits >> 16;
+        uint32_t rounded = (from.bits + 0x7FFFU + (high & 1U)) >> 16;
+        dst[i] = (uint16_t)((from.bits & 0x7FFFFFFFU) > 0x7F800000U ? high | 0x40U : rounded);
+    }
+}
+
 enum { GRAIN = 1024 }; /* floats */
 
 void agn__add_to(float *dst, const float *src, size_t count)
@@ -70,5 +84,15 @@ void agn__relu6_mask(float *diff, const float *value, size_t count)
         size_t begin, end;
         agn__split(count, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
         mask_part(diff + begin, value + begin, end - begin);
+    }
+}
+
+void agn__to_bf16(uint16_t *dst, const float *src, size_t count)
+{
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(count, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        to_bf16_part(dst + begin, src + begin, end - begin);
     }
 }

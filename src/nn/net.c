@@ -314,7 +314,7 @@ static int place_memory(struct agn_net *net)
 
 static int allocate_tables(struct agn_net *net)
 {
-    enum { NODE_BUFFERS = 4, OP_BUFFERS = 12 };
+    enum { NODE_BUFFERS = 4, OP_BUFFERS = 16 };
     size_t count = (size_t)net->graph.count;
     net->buffer_capacity = (NODE_BUFFERS + OP_BUFFERS) * net->graph.count;
     net->nodes = agn_alloc(count, sizeof(*net->nodes));
@@ -341,7 +341,8 @@ static int check_config(const struct agn_net_config *config)
         (~config->passes & (AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT)) != 0) {
         return agn_fail(AGN_ERR_ARG, "tangents need backward passes that reach the input");
     }
-    return agn__params_check(config->params, config->graph);
+    int status = agn_compute_check(config->compute);
+    return status == AGN_OK ? agn__params_check(config->params, config->graph) : status;
 }
 
 static int plan(struct agn_net *net)
@@ -376,6 +377,7 @@ int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
     net->stochastic_depth = config->stochastic_depth;
     net->mode = config->mode;
     net->passes = config->passes;
+    net->bf16 = config->compute != AGN_COMPUTE_F32;
     net->bn_momentum = config->bn_momentum > 0.0F ? config->bn_momentum : 0.1F;
     net->threads = agn_nn_threads();
     int callers_threads = omp_get_max_threads();

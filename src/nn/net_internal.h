@@ -83,6 +83,7 @@ struct agn_net {
     float stochastic_depth;
     enum agn_net_mode mode;
     unsigned passes;
+    bool bf16; /* convolutions read bf16 */
     float bn_momentum;
     int threads;           /* of every pass: primitives are made for this number */
     bool moves_statistics; /* forward changes the running statistics in `params` */
@@ -151,6 +152,8 @@ void agn__denormals_restore(uint64_t mode);
 void agn__add_to(float *dst, const float *src, size_t count);
 /* dst = a + b */
 void agn__add(float *dst, const float *a, const float *b, size_t count);
+/* dst = src, rounded to bfloat16 */
+void agn__to_bf16(uint16_t *dst, const float *src, size_t count);
 /* diff = 0 wherever value is outside the open interval (0, 6): ReLU6's derivative, in place */
 void agn__relu6_mask(float *diff, const float *value, size_t count);
 

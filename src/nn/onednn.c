@@ -48,6 +48,32 @@ static int check(dnnl_status_t result, const char *what)
                     "oneDNN: %s failed (status %d)", what, (int)result);
 }
 
+const char *agn__onednn_isa(void)
+{
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } known[] = {{dnnl_cpu_isa_avx512_core_bf16, "AVX-512 with bf16"},
+                 {dnnl_cpu_isa_avx512_core_vnni, "AVX-512 with VNNI"},
+                 {dnnl_cpu_isa_avx512_core, "AVX-512"},
+                 {dnnl_cpu_isa_avx2, "AVX2"},
+                 {dnnl_cpu_isa_avx, "AVX"},
+                 {dnnl_cpu_isa_sse41, "SSE4.1"}};
+    unsigned effective = (unsigned)dnnl_get_effective_cpu_isa();
+    for (size_t i = 0; i < AGN_COUNT_OF(known); i++) {
+        if ((effective & (unsigned)known[i].isa) == (unsigned)known[i].isa) {
+            return known[i].name;
+        }
+    }
+    return "no instructions known to it";
+}
+
+bool agn__onednn_has_bf16(void)
+{
+    unsigned needed = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & needed) == needed;
+}
+
 struct descriptors {
     agn__dnnl_desc src, weights, plain, bias, dst;
 };
@@ -61,9 +87,13 @@ static void destroy_descriptors(struct descriptors *d)
     agn__dnnl_desc_destroy(d->dst);
 }
 
-/* On failure too, destroy_descriptors() cleans up. */
-static int describe(const struct agn__conv_shape *s, struct descriptors *d)
+/* Shapes of a convolution with the types of one pass. On failure too, destroy_descriptors() cleans up. */
+static int describe(const struct agn__conv_shape *s, enum agn__conv_pass pass, struct descriptors *d)
 {
+    dnnl_data_type_t read = s->bf16 ? dnnl_bf16 : dnnl_f32;
+    dnnl_data_type_t src_type = pass == AGN__CONV_BACKWARD_DATA ? dnnl_f32 : read;
+    dnnl_data_type_t weights_type = pass == AGN__CONV_BACKWARD_WEIGHTS ? dnnl_f32 : read;
+    dnnl_data_type_t dst_type = pass == AGN__CONV_FORWARD ? dnnl_f32 : read;
     dnnl_dims_t src = {s->batch, s->ic, s->ih, s->iw};
     dnnl_dims_t dst = {s->batch, s->oc, s->oh, s->ow};
     dnnl_dims_t full = {s->oc, s->ic, s->kernel_h, s->kernel_w};
@@ -71,15 +101,15 @@ static int describe(const struct agn__conv_shape *s, struct descriptors *d)
     dnnl_dims_t bias = {s->oc};
     int rank = s->depthwise ? 5 : 4;
     const dnnl_dim_t *weights = s->depthwise ? grouped : full;
-    dnnl_status_t r = agn__dnnl_desc_create(&d->src, 4, src, dnnl_nhwc);
+    dnnl_status_t r = agn__dnnl_desc_create(&d->src, 4, src, src_type, dnnl_nhwc);
     if (r == dnnl_success)
-        r = agn__dnnl_desc_create(&d->dst, 4, dst, dnnl_nhwc);
+        r = agn__dnnl_desc_create(&d->dst, 4, dst, dst_type, dnnl_nhwc);
     if (r == dnnl_success)
-        r = agn__dnnl_desc_create(&d->weights, rank, weights, dnnl_format_tag_any);
+        r = agn__dnnl_desc_create(&d->weights, rank, weights, weights_type, dnnl_format_tag_any);
     if (r == dnnl_success)
-        r = agn__dnnl_desc_create(&d->plain, rank, weights, s->depthwise ? dnnl_goihw : dnnl_oihw);
+        r = agn__dnnl_desc_create(&d->plain, rank, weights, dnnl_f32, s->depthwise ? dnnl_goihw : dnnl_oihw);
     if (r == dnnl_success)
-        r = agn__dnnl_desc_create(&d->bias, 1, bias, dnnl_a);
+        r = agn__dnnl_desc_create(&d->bias, 1, bias, dnnl_f32, dnnl_a);
     return check(r, "describing a convolution");
 }
 
@@ -100,12 +130,11 @@ static int make_attributes(bool relu6, dnnl_primitive_attr_t *attributes)
     return check(r, "setting attributes");
 }
 
-/* Makes the primitive descriptor of one pass; backward passes need the forward one as a hint. */
-static int make_primitive_desc(const struct agn__conv_shape *s, enum agn__conv_pass pass, bool bias,
-                               const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine,
-                               const struct descriptors *d, dnnl_primitive_desc_t *result)
+static struct agn__dnnl_conv operation(const struct agn__conv_shape *s, const struct descriptors *d,
+                                       bool bias, const_dnnl_primitive_attr_t attributes,
+                                       dnnl_engine_t engine)
 {
-    const struct agn__dnnl_conv conv = {
+    return (struct agn__dnnl_conv){
         .src = d->src,
         .weights = d->weights,
         .bias = bias ? d->bias : NULL,
@@ -117,19 +146,36 @@ static int make_primitive_desc(const struct agn__conv_shape *s, enum agn__conv_p
         .engine = engine,
         .attributes = attributes,
     };
+}
+
+/* Makes the primitive descriptor of one pass; backward passes need the forward one as a hint. */
+static int make_primitive_desc(const struct agn__conv_shape *s, enum agn__conv_pass pass, bool bias,
+                               const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine,
+                               const struct descriptors *d, dnnl_primitive_desc_t *result)
+{
+    struct descriptors hint = {0};
     dnnl_primitive_desc_t forward = NULL;
-    dnnl_status_t r = agn__dnnl_plan_forward(&forward, &conv);
-    if (r == dnnl_success && pass == AGN__CONV_FORWARD) {
-        *result = forward;
-        return AGN_OK;
+    int status = describe(s, AGN__CONV_FORWARD, &hint);
+    if (status == AGN_OK) {
+        struct agn__dnnl_conv first = operation(s, &hint, bias, attributes, engine);
+        struct agn__dnnl_conv wanted = operation(s, d, bias, attributes, engine);
+        dnnl_status_t r = agn__dnnl_plan_forward(&forward, &first);
+        if (r == dnnl_success && pass == AGN__CONV_BACKWARD_DATA)
+            r = agn__dnnl_plan_backward_data(result, &wanted, forward);
+        if (r == dnnl_success && pass == AGN__CONV_BACKWARD_WEIGHTS)
+            r = agn__dnnl_plan_backward_weights(result, &wanted, forward);
+        status = s->bf16 && r == dnnl_unimplemented
+                     ? agn_fail(AGN_ERR_UNSUPPORTED,
+                                "oneDNN has no bf16 convolutions for this CPU (it uses %s); compute in f32",
+                                agn__onednn_isa())
+                     : check(r, "planning a convolution");
     }
-    if (r == dnnl_success && pass == AGN__CONV_BACKWARD_DATA)
-        r = agn__dnnl_plan_backward_data(result, &conv, forward);
-    if (r == dnnl_success && pass == AGN__CONV_BACKWARD_WEIGHTS)
-        r = agn__dnnl_plan_backward_weights(result, &conv, forward);
-    if (forward != NULL)
+    if (status == AGN_OK && pass == AGN__CONV_FORWARD)
+        *result = forward;
+    else if (forward != NULL)
         dnnl_primitive_desc_destroy(forward);
-    return check(r, "planning a convolution");
+    destroy_descriptors(&hint);
+    return status;
 }
 
 static agn__dnnl_const_desc weights_of(const_dnnl_primitive_desc_t desc, enum agn__conv_pass pass)
@@ -197,7 +243,7 @@ int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pa
     struct agn__conv *conv = agn_alloc(1, sizeof(*conv));
     int status = conv == NULL ? AGN_ERR_MEMORY : engine_get(&engine, &stream);
     if (status == AGN_OK)
-        status = describe(shape, &d);
+        status = describe(shape, pass, &d);
     if (status == AGN_OK)
         status = make_attributes(relu6 && pass == AGN__CONV_FORWARD, &attributes);
     if (status == AGN_OK)

@@ -12,6 +12,7 @@
 struct agn__conv_shape {
     int batch, ic, ih, iw, oc, oh, ow, kernel_h, kernel_w, stride, pad_h, pad_w;
     bool depthwise;
+    bool bf16; /* what a pass reads (but a bias) is bf16, what it writes is float */
 };
 
 enum agn__conv_pass {
@@ -22,7 +23,12 @@ enum agn__conv_pass {
 
 struct agn__conv; /* a planned convolution pass */
 
-/* `relu6` clips the forward result to [0, 6]. Status (AGN_ERR_ENGINE with a message). */
+/* What of the CPU oneDNN uses, as a name, and whether that has bf16 arithmetic. */
+const char *agn__onednn_isa(void);
+bool agn__onednn_has_bf16(void);
+
+/* `relu6` clips the forward result to [0, 6]. Status: AGN_ERR_ENGINE with a message; AGN_ERR_UNSUPPORTED
+ * where oneDNN has no bf16 convolutions for this CPU. */
 int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pass, bool bias, bool relu6,
                      struct agn__conv **conv);
 void agn__conv_free(struct agn__conv *conv);
@@ -33,15 +39,14 @@ size_t agn__conv_scratch_bytes(const struct agn__conv *conv);
 /* True when two passes keep weights in one format, so that a copy can serve both. */
 bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b);
 
-/* Sets the memory that runs use; weights and scratch are of the sizes above. */
+/* Sets the memory that runs use; weights and scratch are of the sizes above, bias is float. */
 struct agn__conv_memory {
-    float *src, *weights, *bias, *dst;
-    void *scratch;
+    void *src, *weights, *bias, *dst, *scratch;
 };
 int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory);
 int agn__conv_run(struct agn__conv *conv);
 
-/* plain -> the pass's format, and back (for gradients). */
+/* Plain floats -> the pass's format, and back (for gradients). */
 int agn__conv_load_weights(struct agn__conv *conv, const float *plain);
 int agn__conv_store_weights(struct agn__conv *conv, float *plain);
 

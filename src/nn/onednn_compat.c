@@ -7,10 +7,10 @@
 #if DNNL_VERSION_MAJOR == 2
 
 dnnl_status_t agn__dnnl_desc_create(agn__dnnl_desc *desc, int rank, const dnnl_dim_t *dims,
-                                    dnnl_format_tag_t tag)
+                                    dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t value;
-    dnnl_status_t r = dnnl_memory_desc_init_by_tag(&value, rank, dims, dnnl_f32, tag);
+    dnnl_status_t r = dnnl_memory_desc_init_by_tag(&value, rank, dims, type, tag);
     return r == dnnl_success ? agn__dnnl_desc_clone(desc, &value) : r;
 }
 
@@ -71,9 +71,9 @@ dnnl_status_t agn__dnnl_plan_backward_weights(dnnl_primitive_desc_t *plan, const
 #else /* version 3; NULL stands for kernels without dilation */
 
 dnnl_status_t agn__dnnl_desc_create(agn__dnnl_desc *desc, int rank, const dnnl_dim_t *dims,
-                                    dnnl_format_tag_t tag)
+                                    dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_create_with_tag(desc, rank, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_create_with_tag(desc, rank, dims, type, tag);
 }
 
 dnnl_status_t agn__dnnl_desc_clone(agn__dnnl_desc *desc, agn__dnnl_const_desc existing)

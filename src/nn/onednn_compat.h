@@ -20,9 +20,9 @@ typedef const_dnnl_memory_desc_t agn__dnnl_const_desc;
 #error "oneDNN 2 or 3 is needed: CONTRIBUTING.md says how to choose one"
 #endif
 
-/* New descriptions of float tensors; *desc stays as it is on failure. Destroying NULL does nothing. */
+/* New descriptions of tensors; *desc stays as it is on failure. Destroying NULL does nothing. */
 dnnl_status_t agn__dnnl_desc_create(agn__dnnl_desc *desc, int rank, const dnnl_dim_t *dims,
-                                    dnnl_format_tag_t tag);
+                                    dnnl_data_type_t type, dnnl_format_tag_t tag);
 dnnl_status_t agn__dnnl_desc_clone(agn__dnnl_desc *desc, agn__dnnl_const_desc existing);
 void agn__dnnl_desc_destroy(agn__dnnl_desc desc);
 

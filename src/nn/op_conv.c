@@ -4,7 +4,10 @@
  * In a frozen net, a BN that follows is folded into weights and bias, and its ReLU6 is done by
  * the same primitive: y = clip(conv(x) * scale + shift), scale = gamma / sqrt(var + eps),
  * shift = beta - mean * scale. Convolution is linear, so its tangent is itself without bias,
- * and its tangent-backward is its backward. */
+ * and its tangent-backward is its backward.
+ *
+ * In a bf16 net each pass first rounds what its primitives read to copies that live no longer than the
+ * operator runs, and keeps its weights rounded; what it writes is float. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +20,7 @@ enum { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS, TANGENT, TANGENT_BACKWARD, PRIM
 struct conv_state {
     struct agn__conv *primitive[PRIMITIVES];
     int weights_buffer[PRIMITIVES], bias_buffer, bias_gradient_buffer, folded_buffer;
+    int src_copy[AGN__PASSES], dst_copy[AGN__PASSES]; /* in bf16, of what a pass reads; -1: none */
     int extra_buffer[2]; /* for adding to a source's gradient: backward, tangent-backward */
     bool relu6;          /* of the folded BN */
     size_t weights, oc;
@@ -167,7 +171,8 @@ static struct agn__conv_shape primitive_shape(const struct agn__op *op)
                                     .stride = spec->stride,
                                     .pad_h = spec->pad,
                                     .pad_w = spec->pad,
-                                    .depthwise = spec->depthwise};
+                                    .depthwise = spec->depthwise,
+                                    .bf16 = op->net->bf16};
 }
 
 static bool tangent_planned(const struct agn__op *op)
@@ -191,6 +196,28 @@ static int make_primitives(struct agn__op *op, struct conv_state *state)
     if (status == AGN_OK && tangent_planned(op))
         status = agn__conv_create(&shape, AGN__CONV_BACKWARD_DATA, false, false, &p[TANGENT_BACKWARD]);
     return status;
+}
+
+/* Copies in bf16: sources for a primitive that goes forward, results' gradients for one that goes back, both
+ * for the weights' gradient. */
+static void plan_copies(struct agn__op *op, struct conv_state *state)
+{
+    struct agn_net *net = op->net;
+    struct agn__conv *const *p = state->primitive;
+    const bool reads_src[AGN__PASSES] = {[AGN__FORWARD] = true,
+                                         [AGN__BACKWARD] = p[BACKWARD_WEIGHTS] != NULL,
+                                         [AGN__TANGENT] = p[TANGENT] != NULL};
+    const bool reads_dst[AGN__PASSES] = {[AGN__BACKWARD] =
+                                             p[BACKWARD_DATA] != NULL || p[BACKWARD_WEIGHTS] != NULL,
+                                         [AGN__TANGENT_BACKWARD] = p[TANGENT_BACKWARD] != NULL};
+    for (int pass = 0; pass < AGN__PASSES; pass++) {
+        int now = agn__time(net, (enum agn__pass)pass, op->index);
+        size_t src_bytes = op->src[0]->floats * sizeof(uint16_t),
+               dst_bytes = op->dst->floats * sizeof(uint16_t);
+        bool src = net->bf16 && reads_src[pass], dst = net->bf16 && reads_dst[pass];
+        state->src_copy[pass] = src ? agn__net_buffer(net, src_bytes, now, now) : -1;
+        state->dst_copy[pass] = dst ? agn__net_buffer(net, dst_bytes, now, now) : -1;
+    }
 }
 
 /* Weights in each primitive's format (shared where formats agree), scratch, bias. */
@@ -228,6 +255,13 @@ static void plan_buffers(struct agn__op *op, struct conv_state *state)
         state->extra_buffer[i] =
             adds ? agn__net_buffer(net, op->src[0]->floats * sizeof(float), now, now) : -1;
     }
+    plan_copies(op, state);
+}
+
+/* What a primitive reads: the bf16 copy if there is one. */
+static void *copy_or(const struct agn_net *net, int copy, float *values)
+{
+    return copy >= 0 ? agn__net_address(net, copy) : values;
 }
 
 static int conv_plan(struct agn__op *op)
@@ -270,25 +304,25 @@ static int conv_bind(struct agn__op *op)
                                           .scratch = agn__net_address(net, net->scratch_buffer)};
         switch (i) {
         case FORWARD:
-            memory.src = op->src[0]->value;
+            memory.src = copy_or(net, state->src_copy[AGN__FORWARD], op->src[0]->value);
             memory.dst = op->dst->value;
             break;
         case BACKWARD_DATA:
             memory.src = extra != NULL ? extra : op->src[0]->diff;
-            memory.dst = op->dst->diff;
+            memory.dst = copy_or(net, state->dst_copy[AGN__BACKWARD], op->dst->diff);
             break;
         case BACKWARD_WEIGHTS:
-            memory.src = op->src[0]->value;
-            memory.dst = op->dst->diff;
+            memory.src = copy_or(net, state->src_copy[AGN__BACKWARD], op->src[0]->value);
+            memory.dst = copy_or(net, state->dst_copy[AGN__BACKWARD], op->dst->diff);
             memory.bias = agn__net_address(net, state->bias_gradient_buffer);
             break;
         case TANGENT:
-            memory.src = op->src[0]->tangent;
+            memory.src = copy_or(net, state->src_copy[AGN__TANGENT], op->src[0]->tangent);
             memory.dst = op->dst->tangent;
             break;
         default:
             memory.src = extra != NULL ? extra : op->src[0]->tangent_diff;
-            memory.dst = op->dst->tangent_diff;
+            memory.dst = copy_or(net, state->dst_copy[AGN__TANGENT_BACKWARD], op->dst->tangent_diff);
             break;
         }
         int status = agn__conv_bind(state->primitive[i], &memory);
@@ -350,9 +384,25 @@ static int conv_load(struct agn__op *op)
 
 /* ---- passes ------------------------------------------------------------------------ */
 
+/* Rounds what the primitives of `pass` read to bf16, in a bf16 net. */
+static void round_inputs(const struct agn__op *op, enum agn__pass pass)
+{
+    const struct conv_state *state = op->state;
+    const struct agn__node *src = op->src[0], *dst = op->dst;
+    if (state->src_copy[pass] >= 0) {
+        agn__to_bf16(agn__net_address(op->net, state->src_copy[pass]),
+                     pass == AGN__TANGENT ? src->tangent : src->value, src->floats);
+    }
+    if (state->dst_copy[pass] >= 0) {
+        agn__to_bf16(agn__net_address(op->net, state->dst_copy[pass]),
+                     pass == AGN__TANGENT_BACKWARD ? dst->tangent_diff : dst->diff, dst->floats);
+    }
+}
+
 static int conv_forward(struct agn__op *op)
 {
     struct conv_state *state = op->state;
+    round_inputs(op, AGN__FORWARD);
     return agn__conv_run(state->primitive[FORWARD]);
 }
 
@@ -385,6 +435,7 @@ static int conv_backward(struct agn__op *op)
     if (state->relu6) {
         agn__relu6_mask(op->dst->diff, op->dst->value, op->dst->floats);
     }
+    round_inputs(op, AGN__BACKWARD);
     if (state->primitive[BACKWARD_DATA] != NULL) {
         status = backward_data(op, state->primitive[BACKWARD_DATA], state->extra_buffer[0], op->src[0]->diff);
     }
@@ -401,6 +452,7 @@ static int conv_backward(struct agn__op *op)
 static int conv_tangent(struct agn__op *op)
 {
     struct conv_state *state = op->state;
+    round_inputs(op, AGN__TANGENT);
     int status = agn__conv_run(state->primitive[TANGENT]);
     if (status == AGN_OK && state->relu6) {
         agn__relu6_mask(op->dst->tangent, op->dst->value, op->dst->floats);
@@ -414,6 +466,7 @@ static int conv_tangent_backward(struct agn__op *op)
     if (state->relu6) {
         agn__relu6_mask(op->dst->tangent_diff, op->dst->value, op->dst->floats);
     }
+    round_inputs(op, AGN__TANGENT_BACKWARD);
     return backward_data(op, state->primitive[TANGENT_BACKWARD], state->extra_buffer[1],
                          op->src[0]->tangent_diff);
 }

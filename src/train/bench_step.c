@@ -18,7 +18,7 @@ static int by_share(const void *a, const void *b)
                       &((const struct agn_bench_operator *)b)->share);
 }
 
-int agn_bench_peak(double *gflops)
+int agn_bench_peak(enum agn_compute compute, double *gflops)
 {
     enum { BATCH = 128, RUNS = 12 };
     struct agn_graph *graph = agn_alloc(1, sizeof(*graph));
@@ -30,7 +30,8 @@ int agn_bench_peak(double *gflops)
         status = agn_graph_conv(graph, 0, "peak", 512, 1, 1, false);
     if (status >= 0)
         status = agn_params_create(graph, 1, &params);
-    struct agn_net_config config = {.graph = graph, .params = params, .batch = BATCH, .mode = AGN_NET_FROZEN};
+    struct agn_net_config config = {
+        .graph = graph, .params = params, .batch = BATCH, .mode = AGN_NET_FROZEN, .compute = compute};
     if (status >= 0)
         status = agn_net_create(&config, &net);
     for (int i = 0; i < RUNS && status >= 0; i++) {
@@ -200,7 +201,7 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
     config.preset.joint.correct_only = 0;
     config.preset.train.batch = batch > 0 ? batch : preset->train.batch;
     result.batch = config.preset.train.batch;
-    int status = agn_bench_peak(&result.peak_gflops);
+    int status = agn_bench_peak(agn__compute_of(preset), &result.peak_gflops);
     if (status == AGN_OK)
         status = agn_model_create(&config.preset, NULL, &trainer.model);
     if (status == AGN_OK)

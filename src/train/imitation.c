@@ -112,6 +112,7 @@ static int make_nets(struct imitation *im, const struct agn__stem *stem)
                                     .params = model->extractor_params,
                                     .batch = im->batch,
                                     .mode = AGN_NET_TRAIN,
+                                    .compute = agn__compute_of(&model->preset),
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)model->preset.train.bn_momentum};
     int status = agn_net_create(&config, &im->extractor);

@@ -91,6 +91,7 @@ static int make_nets(struct agn__joint *j)
                                     .params = model->extractor_params,
                                     .batch = j->batch,
                                     .mode = AGN_NET_TRAIN,
+                                    .compute = agn__compute_of(preset),
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)preset->train.bn_momentum};
     int method = agn_xai_method_from_name(preset->joint.method);
@@ -99,7 +100,8 @@ static int make_nets(struct agn__joint *j)
                                  .graph = &model->reference,
                                  .params = model->reference_params,
                                  .batch = j->batch,
-                                 .differentiable = true};
+                                 .differentiable = true,
+                                 .compute = config.compute};
     int status = method < 0 ? method : agn_net_create(&config, &j->extractor);
     config.passes |= AGN_PASS_INPUT_GRADIENT;
     config.graph = &model->local;

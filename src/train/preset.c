@@ -72,6 +72,9 @@ static const struct key keys[] = {
      "side in pixels of a square that is blanked at a random place; 0 = off"},
     {"train", "ema", REAL, FIELD(train.ema), 0, 0.99999, "0",
      "decay of a moving average of the weights in joint training, which then is the model; 0 = off"},
+    {"train", "compute", TEXT, FIELD(train.compute), 0, 0, "f32",
+     "numbers of convolutions and dense layers while training: f32, bf16 (where the CPU has it), or "
+     "bf16-emulated (to measure bf16's accuracy on any AVX-512, slowly)"},
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
      "pre-training of extractor + reference"},
     {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
@@ -477,11 +480,14 @@ static int check_choices(const struct agn_preset *p)
     static const char *const alpha_forms[] = {"sigmoid", "softmax", NULL};
     static const char *const importances[] = {"channel", "element", NULL};
     static const char *const selections[] = {"topk", "importance", "none", NULL};
+    static const char *const computes[] = {"f32", "bf16", "bf16-emulated", NULL};
     int status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
     if (status == AGN_OK)
         status = check_choice("joint.importance", p->joint.importance, importances);
     if (status == AGN_OK)
         status = check_choice("joint.selection", p->joint.selection, selections);
+    if (status == AGN_OK)
+        status = check_choice("train.compute", p->train.compute, computes);
     return status;
 }
 

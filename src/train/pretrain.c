@@ -67,6 +67,7 @@ int agn__pretrain(struct agn__trainer *trainer)
                                     .params = model->extractor_params,
                                     .batch = p.batch,
                                     .mode = AGN_NET_TRAIN,
+                                    .compute = agn__compute_of(preset),
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)preset->train.bn_momentum};
     int status = agn_net_create(&config, &p.extractor);

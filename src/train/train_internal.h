@@ -130,6 +130,12 @@ void agn__stem_close(struct agn__stem *stem);
 /* Warm-up, then cosine from 1 to `final`. */
 double agn__rate_factor(int64_t step, int64_t steps, int64_t warmup, double final);
 
+/* The numbers of train.compute, which agn_preset_check has looked at. */
+static inline enum agn_compute agn__compute_of(const struct agn_preset *preset)
+{
+    return (enum agn_compute)agn_compute_from_name(preset->train.compute);
+}
+
 /* ---- phases ------------------------------------------------------------------------------ */
 
 struct agn__trainer {

@@ -87,7 +87,8 @@ int agn_xai_create(const struct agn_xai_config *config, struct agn_xai **result)
                                  .params = config->params,
                                  .batch = config->batch,
                                  .mode = AGN_NET_FROZEN,
-                                 .passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT};
+                                 .passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT,
+                                 .compute = config->compute};
     net.passes |= config->differentiable ? AGN_PASS_TANGENT : 0U;
     xai->params = config->params;
     xai->batch = config->batch;

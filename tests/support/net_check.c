@@ -56,6 +56,17 @@ void net_check_fill(float *values, size_t count, uint64_t seed)
     }
 }
 
+/* Clears the 16 bits that bf16 does not have. */
+static void to_bf16_values(float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof(bits));
+        bits &= 0xFFFF0000U;
+        memcpy(&values[i], &bits, sizeof(bits));
+    }
+}
+
 static bool ends_with(const char *text, const char *end)
 {
     size_t a = strlen(text), b = strlen(end);
@@ -77,6 +88,24 @@ void net_check_randomise(struct agn_params *params, uint64_t seed)
                 value[i] = (float)(0.6 + uniform);
             } else if (!ends_with(param->name, ".weight")) {
                 value[i] = (float)(0.5 * normal + (ends_with(param->name, ".beta") ? 1.0 : 0.0));
+            }
+        }
+    }
+    params->version++;
+}
+
+/* BN scales become powers of 2, so that folding keeps bf16 weights what they are. */
+static void to_bf16_params(struct agn_params *params)
+{
+    for (int p = 0; p < params->count; p++) {
+        const struct agn_param *param = &params->list[p];
+        float *value = params->value + param->offset;
+        to_bf16_values(value, param->count);
+        for (size_t i = 0; i < param->count; i++) {
+            if (ends_with(param->name, ".gamma")) {
+                value[i] = copysignf(i % 3 == 0 ? 0.5F : i % 3 == 1 ? 1.0F : 2.0F, value[i]);
+            } else if (ends_with(param->name, ".var")) {
+                value[i] = 1.0F - 1e-5F;
             }
         }
     }
@@ -115,11 +144,11 @@ static float *floats(size_t count)
     return memory;
 }
 
-static void run_init(struct run *run, const struct agn_graph *graph, int batch,
-                     const struct agn_params *params, uint64_t seed)
+static void run_init(struct run *run, const struct net_check *check, const struct agn_params *params,
+                     uint64_t seed)
 {
-    run->inputs = net_check_inputs(graph, batch);
-    run->outputs = net_check_outputs(graph, batch);
+    run->inputs = net_check_inputs(check->graph, check->batch);
+    run->outputs = net_check_outputs(check->graph, check->batch);
     run->total = params->total;
     run->input = floats(run->inputs);
     run->diff_output = floats(run->outputs);
@@ -135,6 +164,12 @@ static void run_init(struct run *run, const struct agn_graph *graph, int batch,
     net_check_fill(run->diff_output, run->outputs, seed + 1);
     net_check_fill(run->tangent_input, run->inputs, seed + 2);
     net_check_fill(run->tangent_diff_output, run->outputs, seed + 3);
+    if (check->bf16_data) {
+        to_bf16_values(run->input, run->inputs);
+        to_bf16_values(run->diff_output, run->outputs);
+        to_bf16_values(run->tangent_input, run->inputs);
+        to_bf16_values(run->tangent_diff_output, run->outputs);
+    }
 }
 
 static void run_release(struct run *run)
@@ -162,7 +197,8 @@ static struct agn_net *make_net(const struct net_check *check, struct agn_params
                                     .batch = check->batch,
                                     .mode = mode,
                                     .passes = passes,
-                                    .stochastic_depth = check->stochastic_depth};
+                                    .stochastic_depth = check->stochastic_depth,
+                                    .compute = check->compute};
     struct agn_net *net = NULL;
     succeed(check->label, "agn_net_create", agn_net_create(&config, &net));
     agn_net_draw_depth(net, check->seed, 0);
@@ -239,6 +275,9 @@ static struct reference_net *run_reference(const struct net_check *check, struct
             fail_msg("%s: no input keeps away from the kinks of ReLU6; take another seed", check->label);
         }
         net_check_fill(run->input, run->inputs, check->seed + 100 + attempt);
+        if (check->bf16_data) {
+            to_bf16_values(run->input, run->inputs);
+        }
     }
     to_double(reference_output(net)->diff, run->diff_output, run->outputs);
     reference_backward(net);
@@ -299,9 +338,9 @@ static void check_reuse(const struct net_check *check, struct agn_net *net, stru
                         enum agn_net_mode mode, unsigned passes, const struct run *first)
 {
     struct run other, fresh, again;
-    run_init(&other, check->graph, check->batch, params, check->seed + 1000);
-    run_init(&fresh, check->graph, check->batch, params, check->seed + 1000);
-    run_init(&again, check->graph, check->batch, params, check->seed);
+    run_init(&other, check, params, check->seed + 1000);
+    run_init(&fresh, check, params, check->seed + 1000);
+    run_init(&again, check, params, check->seed);
     memcpy(again.input, first->input, first->inputs * sizeof(float));
     run_engine(check, net, params, passes, &other);
     run_engine(check, net, params, passes, &again);
@@ -321,6 +360,9 @@ static struct agn_params *make_params(const struct net_check *check)
     struct agn_params *params = NULL;
     succeed(check->label, "agn_params_create", agn_params_create(check->graph, check->seed, &params));
     net_check_randomise(params, check->seed + 7);
+    if (check->bf16_data) {
+        to_bf16_params(params);
+    }
     return params;
 }
 
@@ -332,7 +374,7 @@ static void check_fewer_passes(const struct net_check *check, struct agn_params 
     static const unsigned fewer[] = {0, AGN_PASS_BACKWARD};
     for (size_t i = 0; i < AGN_COUNT_OF(fewer); i++) {
         struct run run;
-        run_init(&run, check->graph, check->batch, params, check->seed);
+        run_init(&run, check, params, check->seed);
         memcpy(run.input, full->input, full->inputs * sizeof(float));
         memset(params->grad, 0, params->total * sizeof(float));
         struct agn_net *net = make_net(check, params, mode, fewer[i]);
@@ -351,7 +393,7 @@ void net_check_train(const struct net_check *check)
     unsigned passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT;
     struct agn_params *params = make_params(check);
     struct run run;
-    run_init(&run, check->graph, check->batch, params, check->seed);
+    run_init(&run, check, params, check->seed);
     struct reference_net *reference = run_reference(check, params, true, &run);
     struct agn_net *net = make_net(check, params, AGN_NET_TRAIN, passes);
     run_engine(check, net, params, passes, &run);
@@ -373,7 +415,7 @@ void net_check_frozen(const struct net_check *check)
     unsigned passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT | AGN_PASS_TANGENT;
     struct agn_params *params = make_params(check);
     struct run run;
-    run_init(&run, check->graph, check->batch, params, check->seed);
+    run_init(&run, check, params, check->seed);
     struct reference_net *reference = run_reference(check, params, false, &run);
     struct agn_net *net = make_net(check, params, AGN_NET_FROZEN, passes);
     run_engine(check, net, params, passes, &run);

@@ -12,6 +12,8 @@ struct net_check {
     uint64_t seed;
     double tolerance; /* of each tensor, relative to its largest magnitude */
     float stochastic_depth;
+    enum agn_compute compute;
+    bool bf16_data; /* inputs and parameters that bf16 represents exactly */
 };
 
 /* Random values for every parameter of a store: weights keep their initial values, BN and biases

@@ -1,0 +1,58 @@
+/* Names of the ways to compute, and which of them this CPU has. How they work: op_conv.c. */
+#include <string.h>
+
+#include "nn/net_internal.h"
+
+static const char *const names[] = {"f32", "bf16", "bf16-emulated"};
+
+const char *agn_compute_name(enum agn_compute compute)
+{
+    return names[compute];
+}
+
+int agn_compute_from_name(const char *name)
+{
+    for (size_t i = 0; i < AGN_COUNT_OF(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return (int)i;
+        }
+    }
+    return agn_fail(AGN_ERR_ARG, "'%s': expected f32, bf16 or bf16-emulated", name);
+}
+
+/* Whether oneDNN has bf16 convolutions for a CPU without bf16 arithmetic depends on both. */
+static int try_bf16(void)
+{
+    const struct agn__conv_shape shape = {.batch = 1,
+                                          .ic = 16,
+                                          .ih = 4,
+                                          .iw = 4,
+                                          .oc = 16,
+                                          .oh = 4,
+                                          .ow = 4,
+                                          .kernel_h = 1,
+                                          .kernel_w = 1,
+                                          .stride = 1,
+                                          .bf16 = true};
+    struct agn__conv *conv = NULL;
+    int status = agn__conv_create(&shape, AGN__CONV_FORWARD, true, false, &conv);
+    agn__conv_free(conv);
+    return status;
+}
+
+int agn_compute_check(enum agn_compute compute)
+{
+    if ((unsigned)compute >= AGN_COUNT_OF(names)) {
+        return agn_fail(AGN_ERR_ARG, "there is no way to compute of number %d", (int)compute);
+    }
+    if (compute == AGN_COMPUTE_F32) {
+        return AGN_OK;
+    }
+    if (compute == AGN_COMPUTE_BF16_EMULATED || agn__onednn_has_bf16()) {
+        return try_bf16();
+    }
+    return agn_fail(AGN_ERR_UNSUPPORTED,
+                    "bf16 needs a CPU with AVX512_BF16, but oneDNN finds %s here; compute in f32, or in "
+                    "bf16-emulated to measure bf16's accuracy, slowly",
+                    agn__onednn_isa());
+}
