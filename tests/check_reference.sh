@@ -18,7 +18,7 @@ die() {
 train() {
     dir=$1
     shift
-    "$bin" train --preset tiny --threads 1 --no-plots --json --out "$tmp/$dir" "$@" >"$tmp/$dir.json" 2>"$tmp/err" ||
+    "$bin" train --preset tiny --threads 1 --json --out "$tmp/$dir" "$@" >"$tmp/$dir.json" 2>"$tmp/err" ||
         die "train $*"
 }
 
@@ -74,6 +74,14 @@ train fifth --reference "$given" --set model.extractor=conv:c8:s2 --set "referen
     --set reference.epochs=0
 awk -v chance="$(figure reference_accuracy_before "$tmp/fifth.json")" 'BEGIN { exit !(chance < 0.75) }' ||
     die "a reference is right about an extractor that never imitated it"
+
+# both kinds in one picture
+"$bin" plot "$tmp/first" "given reference=$tmp/second/" "imitation=$tmp/fourth" -o "$tmp/plot.png" >"$tmp/err" 2>&1 ||
+    die "plot"
+[ "$(head -c 4 "$tmp/plot.png" | tail -c 3)" = PNG ] || die "plot.png is no PNG"
+if "$bin" plot "$tmp/nowhere" -o "$tmp/no.png" >"$tmp/err" 2>&1 || ! grep -q "nowhere/metrics.jsonl" "$tmp/err"; then
+    die "plot of a missing training"
+fi
 
 # refused
 refused "reference.stem is set" --set "reference.stem=conv:c4:s2 conv:c8"

@@ -47,6 +47,8 @@ static void write_metrics(const char *text)
 
 #define REFERENCE_LINE(images)                                                                               \
     "{\"phase\": \"reference\", \"images\": " #images ", \"accuracy\": 0.5, \"loss\": 1.5}\n"
+#define IMITATION_LINE(images)                                                                               \
+    "{\"phase\": \"imitation\", \"images\": " #images ", \"accuracy\": 0.5, \"loss\": 1.5}\n"
 #define JOINT_LINE(images)                                                                                   \
     "{\"phase\": \"joint\", \"images\": " #images ", \"accuracy\": 0.5, \"loss\": 1, \"skewness\": 0.5, "    \
     "\"reference_valid\": 0.9, \"disorder_rate\": 0.1}\n"
@@ -106,6 +108,7 @@ static void training_is_drawn(void **state)
         REFERENCE_LINE(1000) JOINT_LINE(2000) JOINT_LINE(3000) JOINT_LINE(2000), /* resumed */
         REFERENCE_LINE(1000) "{\"phase\": \"refer",                              /* killed in a line */
         REFERENCE_LINE(0),
+        IMITATION_LINE(1000) IMITATION_LINE(2000) JOINT_LINE(3000),
     };
     for (size_t i = 0; i < AGN_COUNT_OF(good); i++) {
         write_metrics(good[i]);
@@ -113,6 +116,34 @@ static void training_is_drawn(void **state)
             fail_msg("metrics %zu: %s", i, agn_error_message());
         assert_picture(1000, 640);
     }
+}
+
+static void trainings_are_drawn_side_by_side(void **state)
+{
+    (void)state;
+    struct agn_plot_labelled trainings[AGN_PLOT_MAX_TRAININGS];
+    for (int i = 0; i < AGN_PLOT_MAX_TRAININGS; i++)
+        trainings[i] = (struct agn_plot_labelled){"it's `a` $(label)\n", metrics};
+    static const char *const good[] = {
+        JOINT_LINE(1000),
+        REFERENCE_LINE(1000) JOINT_LINE(2000),
+        IMITATION_LINE(1000) JOINT_LINE(3000) JOINT_LINE(4000),
+    };
+    for (size_t i = 0; i < AGN_COUNT_OF(good); i++)
+        for (int count = 1; count <= AGN_PLOT_MAX_TRAININGS; count += AGN_PLOT_MAX_TRAININGS - 1) {
+            write_metrics(good[i]);
+            if (agn_plot_comparison(picture, trainings, count) < 0)
+                fail_msg("metrics %zu: %s", i, agn_error_message());
+            assert_picture(1100, 720);
+        }
+    assert_int_equal(agn_plot_comparison(picture, trainings, 0), AGN_ERR_ARG);
+    assert_int_equal(agn_plot_comparison(picture, trainings, AGN_PLOT_MAX_TRAININGS + 1), AGN_ERR_ARG);
+    write_metrics(REFERENCE_LINE(1000));
+    assert_int_equal(agn_plot_comparison(picture, trainings, 1), AGN_ERR_FORMAT);
+    assert_non_null(strstr(agn_error_message(), "has not begun"));
+    assert_int_equal(remove(metrics), 0);
+    assert_int_equal(agn_plot_comparison(picture, trainings, 1), AGN_ERR_NOT_FOUND);
+    assert_false(agn_file_exists(picture));
 }
 
 static void damaged_metrics_are_refused(void **state)
@@ -205,6 +236,7 @@ int main(void)
         cmocka_unit_test(same_input_gives_same_picture),
         cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(training_is_drawn),
+        cmocka_unit_test(trainings_are_drawn_side_by_side),
         cmocka_unit_test(damaged_metrics_are_refused),
         cmocka_unit_test(explanations_are_drawn),
         cmocka_unit_test(missing_gnuplot_names_its_package),

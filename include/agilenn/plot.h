@@ -21,6 +21,15 @@ int agn_plot_importance(const char *path, int channels, int k, const float *befo
  * count. AGN_ERR_FORMAT names the line that is not as expected. */
 int agn_plot_training(const char *path, const char *metrics_path);
 
+enum { AGN_PLOT_MAX_TRAININGS = 6 };
+struct agn_plot_labelled {
+    const char *label; /* any bytes */
+    const char *metrics_path;
+};
+/* Joint training of several models in one picture: fused accuracy, skewness, reference validity and disorder
+ * rate. AGN_ERR_FORMAT: a file is damaged, or holds no joint training. */
+int agn_plot_comparison(const char *path, const struct agn_plot_labelled *trainings, int count);
+
 /* One image and where its importance lies. The caller owns what it points to. */
 struct agn_plot_explained {
     const char *title; /* of the row; any bytes */

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"train", "train a split model", agn__cmd_train},
     {"eval", "evaluate a trained model in float", agn__cmd_eval},
     {"explain", "show where in some images importance lies", agn__cmd_explain},
+    {"plot", "draw trainings side by side", agn__cmd_plot},
     {"info", "say what a model file or a preset holds", agn__cmd_info},
     {"export", "quantise a trained model for the device", agn__cmd_export},
     {"serve", "run the edge server", agn__cmd_serve},
