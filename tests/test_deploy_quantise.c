@@ -17,13 +17,15 @@
 enum { IMAGES = 48 };
 
 static const struct tiny_config configs[] = {
-    {"conv:c8:s2 conv:c10", 16, 16, 1, 5, 4, 4},
-    {"conv:c8:s2 conv:c10", 16, 16, 3, 9, 8, 3},
-    {"conv:c6:k5 dw:k3:s2 conv:c12:k1:l1", 15, 13, 3, 4, 3, 5},
-    {"dw:k3 conv:c8:k1 dw:k5:s2 conv:c9:k1", 12, 12, 3, 8, 6, 3},
-    {"conv:c7:k1:s3", 14, 14, 1, 1, 1, 2},
-    {"conv:c7:k3:s4:l1", 20, 20, 1, 6, 5, 2},
-    {"conv:c4 conv:c5:k1 dw conv:c6:k1 dw:s2 conv:c7:k1 dw:k5 conv:c8:k1", 12, 12, 1, 7, 6, 4},
+    {"conv:c8:s2 conv:c10", 16, 16, 1, 5, 4, 4, false},
+    {"conv:c8:s2 conv:c10", 16, 16, 3, 9, 8, 3, false},
+    {"conv:c6:k5 dw:k3:s2 conv:c12:k1:l1", 15, 13, 3, 4, 3, 5, false},
+    {"dw:k3 conv:c8:k1 dw:k5:s2 conv:c9:k1", 12, 12, 3, 8, 6, 3, false},
+    {"conv:c7:k1:s3", 14, 14, 1, 1, 1, 2, false},
+    {"conv:c7:k3:s4:l1", 20, 20, 1, 6, 5, 2, false},
+    {"conv:c4 conv:c5:k1 dw conv:c6:k1 dw:s2 conv:c7:k1 dw:k5 conv:c8:k1", 12, 12, 1, 7, 6, 4, false},
+    {"conv:c8:s2 conv:c10", 16, 16, 1, 5, 4, 4, true},
+    {"dw:k3:s2:l1 conv:c4:k1 dw:k3:l1 conv:c9:k1", 12, 12, 3, 5, 1, 10, true},
 };
 
 /* ---- a model, its export, and both ways of running it ------------------------------------------ */
@@ -189,13 +191,21 @@ static void check_dense(const struct world *w)
     double step = step_of(w, last) / 64.0;
     for (int c = 0; c < m->classes; c++) {
         struct channel channel = read_channel(m->dense_channels, c);
-        double unit = channel.scale / 256.0, offset = 0.0;
+        double unit = channel.scale / 256.0, offset = 0.0, gain = 1.0, real_bias = (double)bias[c];
+        if (w->config.logits_bn) {
+            const struct agn_params *p = w->model->local_params;
+            gain = (double)values(p, "local.dense.bn", "gamma")[c] /
+                   sqrt((double)values(p, "local.dense.bn", "var")[c] + 1e-5);
+            real_bias = (double)values(p, "local.dense.bn", "beta")[c] +
+                        gain * (real_bias - (double)values(p, "local.dense.bn", "mean")[c]);
+        }
         for (int i = 0; i < inputs; i++) {
             int8_t q = m->dense_weights[c * inputs + i];
-            assert_true(fabs(q * unit / step - (double)weights[c * inputs + i]) <= 0.5001 * unit / step);
+            assert_true(fabs(q * unit / step - gain * (double)weights[c * inputs + i]) <=
+                        0.5001 * unit / step);
             offset += 64.0 * q * m->layers[last].out_zero_point;
         }
-        assert_true(fabs(channel.bias - ((double)bias[c] / unit - offset)) <= 0.51);
+        assert_true(fabs(channel.bias - (real_bias / unit - offset)) <= 0.51);
     }
 }
 
@@ -611,7 +621,7 @@ static void extractors_that_do_not_fit(void **state)
         {" ", AGN_ERR_UNSUPPORTED, "no layer"},
     };
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
-        struct tiny_config config = {cases[i].extractor, 16, 16, 3, 2, 2, 3};
+        struct tiny_config config = {cases[i].extractor, 16, 16, 3, 2, 2, 3, false};
         struct agn_dataset *data = tiny_dataset(&config, IMAGES, 1);
         struct agn_preset preset;
         struct agn_model *model = NULL;

@@ -13,7 +13,7 @@
 #include "tiny_model.h"
 
 enum { FRAMES = 12 };
-static const struct tiny_config config = {"conv:c6:s2 conv:c9", 12, 10, 1, 3, 2, 4};
+static const struct tiny_config config = {"conv:c6:s2 conv:c9", 12, 10, 1, 3, 2, 4, true};
 
 static void equals_the_network_in_batches(void **state)
 {

@@ -15,7 +15,7 @@
 #include "tiny_model.h"
 
 enum { IMAGES = 40, CLASSES = 4 };
-static const struct tiny_config config = {"conv:c8:s2 conv:c12", 16, 16, 1, 4, 3, CLASSES};
+static const struct tiny_config config = {"conv:c8:s2 conv:c12", 16, 16, 1, 4, 3, CLASSES, false};
 
 static struct {
     struct agn_dataset *data;

@@ -10,6 +10,7 @@
 
 #include "agilenn/nn.h"
 #include "net_check.h"
+#include "nn/net_internal.h"
 
 static const int batches[] = {1, 3, 8};
 
@@ -195,6 +196,35 @@ static void dense_layers(void **state)
             check(label, &graph, batches[b]);
         }
     }
+}
+
+/* Logits with BN: a frozen net folds it, into weights and bias. */
+static void dense_layers_with_batchnorm(void **state)
+{
+    (void)state;
+    for (size_t b = 1; b < AGN_COUNT_OF(batches); b++) {
+        struct agn_graph graph;
+        int op = agn_graph_init(&graph, (struct agn_shape){2, 3, 5});
+        op = agn_graph_dense(&graph, op, "fc", 7);
+        op = agn_graph_batchnorm(&graph, op, "fc.bn", false);
+        assert_true(op > 0);
+        check("dense with batchnorm", &graph, batches[b]);
+        op = agn_graph_dense(&graph, agn_graph_batchnorm(&graph, op, "again", true), "end", 3);
+        assert_true(op > 0);
+        check("two batchnorms, one folded", &graph, batches[b]);
+    }
+    struct agn_graph graph;
+    struct agn_params *params = NULL;
+    struct agn_net *net = NULL;
+    int bn = agn_graph_batchnorm(
+        &graph, agn_graph_dense(&graph, agn_graph_init(&graph, (struct agn_shape){2, 3, 5}), "fc", 7), "bn",
+        false);
+    assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+    struct agn_net_config config = {.graph = &graph, .params = params, .batch = 8, .mode = AGN_NET_FROZEN};
+    assert_int_equal(agn_net_create(&config, &net), AGN_OK);
+    assert_true(net->ops[bn].absorbed && net->ops[bn - 1].folded_bn == net->ops[bn].spec);
+    agn_net_free(net);
+    agn_params_free(params);
 }
 
 /* ---- structures in which gradients meet or share memory ------------------------------------ */
@@ -404,6 +434,7 @@ int main(void)
                                        cmocka_unit_test(scales),
                                        cmocka_unit_test(pools),
                                        cmocka_unit_test(dense_layers),
+                                       cmocka_unit_test(dense_layers_with_batchnorm),
                                        cmocka_unit_test(shared_tensors),
                                        cmocka_unit_test(stochastic_depth)};
     int failures = cmocka_run_group_tests_name("nn operators", tests, NULL, NULL);

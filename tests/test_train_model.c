@@ -282,7 +282,7 @@ static void hostile_content(void **state)
         int status;
         const char *part;
     } cases[] = {{rename_weight, AGN_ERR_FORMAT, "'extractor.0.weight' is missing"},
-                 {swap_dims, AGN_ERR_FORMAT, "'local.dense.weight' has another shape"},
+                 {swap_dims, AGN_ERR_FORMAT, "'local.dense.weight' is 8x3; this network needs 3x8"},
                  {no_momentum, AGN_ERR_FORMAT, "'momentum.remote.0.weight' is missing"},
                  {nan_weight, AGN_ERR_NUMERIC, "remote.0.weight"},
                  {infinite_variance, AGN_ERR_NUMERIC, "remote.0.bn.var"},
@@ -336,7 +336,7 @@ static void impossible_models(void **state)
 {
     (void)state;
     expect_impossible("model.local_channels=8", AGN_ERR_RANGE, "model.local_channels = 8");
-    expect_impossible("model.local_channels=9", AGN_ERR_RANGE, "makes only 8 channels");
+    expect_impossible("model.local_channels=9", AGN_ERR_RANGE, "makes a 6x6x8 map: of its 8 channels");
     expect_impossible("model.extractor=conv:c256:s2", AGN_ERR_RANGE, "at most 255");
     expect_impossible("model.remote=conv:c60000 conv:c60000", AGN_ERR_RANGE, "weights");
     expect_impossible("model.codec=zip", AGN_ERR_ARG, "model.codec");

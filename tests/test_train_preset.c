@@ -188,7 +188,18 @@ static void ini_texts(void **state)
     expect_unreadable("[joint\n[data]\nheight = 9\n", AGN_ERR_FORMAT, "line 1");
     expect_unreadable("rho = 0.5\n", AGN_ERR_ARG, "there is no setting '.rho'");
     expect_unreadable("[joint]\nroh = 0.5\n", AGN_ERR_ARG, "joint.roh");
-    expect_unreadable("[joint]\nrho = 0.5\nrho = 0.6\n", AGN_ERR_ARG, "joint.rho is given twice");
+    expect_unreadable("[joint]\nrho = 0.5\nrho = 0.6\n", AGN_ERR_ARG,
+                      "joint.rho is given twice, in lines 2 and 3");
+    expect_unreadable("[joint]\nrho = 0.5\n 0.6\n", AGN_ERR_ARG, "joint.rho goes on over a second line");
+    expect_unreadable("[model]\nremote = conv:c8\nremote = conv:c9\n", AGN_ERR_ARG,
+                      "model.remote is given twice, in lines 2 and 3");
+    expect_unreadable("[model]\nremote = conv:c8\ngrid = 2\n\n[joint]\n[model]\n  remote = conv:c9\n",
+                      AGN_ERR_ARG, "model.remote is given twice, in lines 2 and 7");
+    expect_unreadable("[model]\nremote = conv:c8\n[model]\n remote = conv:c9\n", AGN_ERR_ARG,
+                      "model.remote is given twice, in lines 2 and 4");
+    char line[300] = "[joint]\n;";
+    memset(line + 9, 'x', 250);
+    expect_unreadable(line, AGN_ERR_FORMAT, "line 2 has more than 198 characters; break it between words");
     /* The first bad entry is named, whatever follows. */
     expect_unreadable("[joint]\nrho = 5\nlambda = 0.5\nrate = x\n", AGN_ERR_RANGE, "joint.rho = '5'");
 }
@@ -261,9 +272,10 @@ static void checks_what_fits_together(void **state)
                {"joint.importance=pixel", "joint.importance = 'pixel': expected channel or element"},
                {"joint.selection=", "joint.selection = '': expected topk, importance or none"},
                {"model.alpha_form=tanh", "model.alpha_form = 'tanh': expected sigmoid or softmax"},
-               {"model.remote=", "model.remote"},
-               {"model.reference=", "model.reference"},
-               {"model.extractor=", "model.extractor"}};
+               {"model.remote=", "model.remote is missing"},
+               {"model.reference=", "model.reference is missing: a preset describes this network"},
+               {"model.extractor=",
+                "model.extractor is missing: a preset describes this network, such as conv24:s2"}};
     for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
         struct agn_preset preset;
         agn_preset_defaults(&preset);
@@ -274,6 +286,110 @@ static void checks_what_fits_together(void **state)
         assert_true(agn_preset_check(&preset) < 0);
         expect_message(bad[i].message);
     }
+}
+
+/* ---- networks ---------------------------------------------------------------------- */
+
+static void start_preset(struct agn_preset *preset)
+{
+    static const char *const settings[] = {"model.extractor=conv24:s2", "model.reference=mobilenetv2-tiny",
+                                           "model.remote=mobilenetv2-tiny"};
+    agn_preset_defaults(preset);
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+        assert_int_equal(agn_preset_set(preset, settings[i]), AGN_OK);
+    }
+}
+
+/* Shapes that cannot be: a message that names setting, layer, what was found and what would do. */
+static void impossible_networks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *assignment, *messages[4];
+    } bad[] = {
+        {"model.extractor=conv:c24:s2 convolution:c8",
+         {"model.extractor: ", "block 'convolution:c8'", "kind is none of"}},
+        {"model.extractor=conv:c24:s9", {"model.extractor: ", "block 'conv:c24:s9'", "a stride from 1 to 8"}},
+        {"model.extractor=conv:c24:k12",
+         {"model.extractor: ", "block 'conv:c24:k12'", "a kernel from 1 to 11"}},
+        {"model.extractor=conv:c24:s2 conv:c0",
+         {"model.extractor: ", "block 'conv:c0'", "channels, 1 to 65535"}},
+        {"model.extractor=conv:c65536",
+         {"model.extractor: ", "'65536' is not a whole number from 0 to 65535"}},
+        {"model.extractor=conv:c256",
+         {"model.extractor makes a 28x28x256 map of a 28x28 image", "at most 255"}},
+        {"model.extractor=conv:c24:s2 pool:g20",
+         {"'pool:g20' on a 14x14x24 map", "a 14x14 map cannot be pooled to a 20x20 grid"}},
+        {"model.extractor=conv:c5",
+         {"model.local_channels = 5", "makes a 28x28x5 map", "at least one must be left"}},
+        {"model.local_channels=24", {"model.local_channels = 24", "makes a 14x14x24 map"}},
+        {"model.grid=15", {"model.grid = 15", "a 14x14x24 map", "a grid of at most 14"}},
+        {"model.extractor=conv24:s8", {"model.grid = 5", "a 4x4x24 map", "a grid of at most 4"}},
+        {"model.remote=conv:c64 mb:c64:e2000",
+         {"model.remote: ", "'mb:c64:e2000' on a 14x14x64 map", "expansion by 2000"}},
+        {"model.remote=mb:c8:n600", {"model.remote: ", "'mb:c8:n600'", "at most 512 operators"}},
+        {"model.remote=efficientnetv3", {"model.remote: ", "block 'efficientnetv3'", "mobilenetv2-small"}},
+        {"model.remote=conv:c60000 conv:c9000:k1",
+         {"the networks have", "at most 268435456 are possible", "model.remote"}},
+        {"model.reference=conv:c8 pool:g20", {"model.reference: ", "'pool:g20' on a 14x14x8 map"}},
+        {"model.reference=separable:s", {"model.reference: ", "nothing but its stride, 1 to 8"}},
+    };
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
+        struct agn_preset preset;
+        struct agn_model *model = NULL;
+        start_preset(&preset);
+        assert_int_equal(agn_preset_set(&preset, "model.grid=5"), AGN_OK);
+        assert_int_equal(agn_preset_set(&preset, "data.classes=1000"), AGN_OK);
+        assert_int_equal(agn_preset_set(&preset, bad[i].assignment), AGN_OK);
+        if (agn_model_create(&preset, NULL, &model) >= 0) {
+            fail_msg("%s was accepted", bad[i].assignment);
+        }
+        assert_null(model);
+        for (size_t m = 0; m < 4 && bad[i].messages[m] != NULL; m++) {
+            expect_message(bad[i].messages[m]);
+        }
+    }
+}
+
+static int64_t macs_of(const struct agn_graph *graph)
+{
+    int64_t sum = 0;
+    for (int op = 0; op < graph->count; op++) {
+        sum += agn_op_macs(graph, op);
+    }
+    return sum;
+}
+
+static int64_t parameters_of(const struct agn_params *params)
+{
+    int64_t sum = 0;
+    for (int p = 0; p < params->count; p++) {
+        sum += params->list[p].trainable ? (int64_t)params->list[p].count : 0;
+    }
+    return sum;
+}
+
+static void widths_apply(void **state)
+{
+    (void)state;
+    struct agn_preset preset;
+    struct agn_model *plain = NULL, *narrow = NULL;
+    start_preset(&preset);
+    assert_int_equal(agn_model_create(&preset, NULL, &plain), AGN_OK);
+    assert_int_equal(agn_preset_set(&preset, "model.remote_width=0.5"), AGN_OK);
+    assert_int_equal(agn_preset_set(&preset, "model.reference_width=1.5"), AGN_OK);
+    assert_int_equal(agn_model_create(&preset, NULL, &narrow), AGN_OK);
+    const struct agn_param *first = agn_params_find(narrow->remote_params, "remote.0.weight");
+    assert_int_equal(first->dims[0], 24);
+    assert_int_equal(first->dims[1], 19);
+    assert_int_equal(agn_params_find(narrow->remote_params, "remote.3.weight")->dims[0], 128); /* the last */
+    assert_int_equal(agn_params_find(narrow->reference_params, "reference.0.weight")->dims[0], 72);
+    assert_int_equal(agn_params_find(narrow->reference_params, "reference.3.weight")->dims[0], 192);
+    assert_true(macs_of(&narrow->remote) < macs_of(&plain->remote));
+    assert_true(macs_of(&narrow->reference) > macs_of(&plain->reference));
+    assert_int_equal(macs_of(&narrow->extractor), macs_of(&plain->extractor));
+    agn_model_free(plain);
+    agn_model_free(narrow);
 }
 
 static void keys_are_printed(void **state)
@@ -326,6 +442,34 @@ static void shipped_presets_build_models(void **state)
     assert_true(found >= 1);
 }
 
+static int load_shipped(const char *name, struct agn_preset *preset)
+{
+    const char *root = getenv("AGN_SOURCE_DIR");
+    char path[4400];
+    snprintf(path, sizeof(path), "%s/presets/%s.ini", root == NULL ? "." : root, name);
+    return agn_preset_load(path, preset);
+}
+
+/* The paper's networks: figures counted elsewhere for the same layers (in PyTorch). */
+static void macs_of_the_papers_networks(void **state)
+{
+    (void)state;
+    static const char *const presets[] = {"cifar10-paper"};
+    for (size_t i = 0; i < AGN_COUNT_OF(presets); i++) {
+        struct agn_preset preset;
+        struct agn_model *model = NULL;
+        assert_int_equal(load_shipped(presets[i], &preset), AGN_OK);
+        assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+        assert_int_equal(model->map.height * 10000 + model->map.width * 100 + model->map.channels, 323224);
+        assert_int_equal((macs_of(&model->extractor) + 500) / 1000, 175);
+        assert_int_equal((macs_of(&model->remote) + 50000) / 100000, 872);
+        assert_int_equal((macs_of(&model->reference) + 50000) / 100000, 2353);
+        assert_int_equal((parameters_of(model->remote_params) + 5000) / 10000, 224);
+        assert_int_equal((parameters_of(model->reference_params) + 50000) / 100000, 202);
+        agn_model_free(model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +482,9 @@ int main(void)
         cmocka_unit_test(all_bytes),
         cmocka_unit_test(looked_up_by_name),
         cmocka_unit_test(checks_what_fits_together),
+        cmocka_unit_test(impossible_networks),
+        cmocka_unit_test(widths_apply),
+        cmocka_unit_test(macs_of_the_papers_networks),
         cmocka_unit_test(keys_are_printed),
         cmocka_unit_test(shipped_presets_build_models),
     };

@@ -297,6 +297,9 @@ static struct agn_train_config config_with_all_options(void)
                                            "joint.selection=none",
                                            "joint.importance=element",
                                            "joint.distill_temperature=3",
+                                           "reference.stochastic_depth=0.4",
+                                           "model.logits_bn=1",
+                                           "model.remote_width=1.5",
                                            "model.alpha_form=softmax",
                                            "joint.soft_temperature=1"};
     struct agn_train_config config = short_config();
@@ -321,9 +324,14 @@ static void resumed_runs_with_all_options_end_the_same(void **state)
 static void options_matter(void **state)
 {
     (void)state;
-    static const char *const settings[] = {
-        "train.label_smoothing=0.1", "train.mixup=0.3",      "train.cutout=3", "train.ema=0.9",
-        "joint.distill=1",           "joint.method=gradient"};
+    static const char *const settings[] = {"train.label_smoothing=0.1",
+                                           "train.mixup=0.3",
+                                           "train.cutout=3",
+                                           "train.ema=0.9",
+                                           "joint.distill=1",
+                                           "joint.method=gradient",
+                                           "reference.stochastic_depth=0.4",
+                                           "model.logits_bn=1"};
     struct agn_train_config config = short_config();
     struct agn_model *plain = train(&config, NULL);
     for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {

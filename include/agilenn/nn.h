@@ -135,7 +135,7 @@ int agn_params_append(const struct agn_params *params, struct agn_tensor_file *f
 
 enum agn_net_mode {
     AGN_NET_TRAIN, /* BN normalises by the batch and updates its running statistics */
-    AGN_NET_FROZEN /* BN by running statistics, folded into the convolution before it */
+    AGN_NET_FROZEN /* BN by running statistics, folded into the convolution or dense layer before it */
 };
 
 enum {

@@ -24,8 +24,10 @@ struct agn_preset {
     struct {
         char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],
             remote[AGN_PRESET_TEXT_BYTES];
+        double reference_width, remote_width;    /* of their channels (agn_graph_parse_scaled) */
         int local_channels;                      /* k: the first channels, which stay on the device */
         int grid;                                /* g of the Local NN's pooling */
+        int logits_bn;                           /* BN on local and remote logits */
         char alpha_form[16];                     /* "sigmoid" or "softmax" */
         double alpha_initial, alpha_temperature; /* T of alpha = sigmoid(w / T) */
         char codec[16];
@@ -41,6 +43,7 @@ struct agn_preset {
     } train;
     struct {
         double epochs, rate;
+        double stochastic_depth;          /* chance that an image skips the last residual branch; 0 = off */
         char stem[AGN_PRESET_TEXT_BYTES]; /* network that extractors imitate; "": none */
     } reference;
     struct {

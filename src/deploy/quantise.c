@@ -185,12 +185,9 @@ static const float *values_of(const struct agn_params *params, const char *prefi
     return param == NULL ? NULL : params->value + param->offset;
 }
 
-/* Scale of BN folded into the convolution, and the bias it leaves. */
-static void folded_bn(const struct quantiser *q, const struct layer *layer, int channel, double *scale,
-                      double *bias)
+/* Scale of BN `name` folded into the layer before it, and the bias it leaves. */
+static void folded_bn(const struct agn_params *p, const char *name, int channel, double *scale, double *bias)
 {
-    const struct agn_params *p = q->model->extractor_params;
-    const char *name = layer->bn->name;
     double deviation = sqrt((double)values_of(p, name, "var")[channel] + 1e-5);
     *scale = (double)values_of(p, name, "gamma")[channel] / deviation;
     *bias =
@@ -258,7 +255,7 @@ static int quantise_channel(struct quantiser *q, int index, int o, double *row, 
     int zero_point;
     int64_t offset = 0;
     int8_t integers[AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_CHANNELS];
-    folded_bn(q, layer, o, &bn_scale, &bias);
+    folded_bn(q->model->extractor_params, layer->bn->name, o, &bn_scale, &bias);
     for (int i = 0; i < layer->ic; i++) {
         input_quantisation(q, index, depthwise ? o : i, &in_scale, &zero_point);
         for (int a = 0; a < area; a++) {
@@ -303,32 +300,43 @@ static int quantise_layer(struct quantiser *q, int index)
     return status;
 }
 
+/* One output of the Local NN, a BN of the logits (model.logits_bn) folded in. */
+static int quantise_logit(struct quantiser *q, int c, int count, double *row, double *signal, double *noise)
+{
+    const struct agn_params *params = q->model->local_params;
+    const struct layer *last = &q->layers[q->layer_count - 1];
+    const float *weights = values_of(params, "local.dense", "weight") + (size_t)c * (size_t)count;
+    int8_t *integers = q->dense_weights + (size_t)c * (size_t)count;
+    double gain = 1.0, shift = 0.0, steps = (double)(1 << AGN_DEV_POOL_BITS);
+    int64_t sum = 0;
+    if (values_of(params, "local.dense.bn", "gamma") != NULL) {
+        folded_bn(params, "local.dense.bn", c, &gain, &shift);
+    }
+    double bias = gain * (double)values_of(params, "local.dense", "bias")[c] + shift;
+    for (int i = 0; i < count; i++) {
+        row[i] = gain * (double)weights[i] * last->scale / steps;
+    }
+    double unit = weight_step(row, count, bias, 1.0 / 256.0);
+    quantise_row(row, count, unit, integers, signal, noise);
+    for (int i = 0; i < count; i++) {
+        sum += integers[i];
+    }
+    return set_channel(&q->dense_channels[c], bias, sum * last->zero_point * (1 << AGN_DEV_POOL_BITS), unit,
+                       1.0 / 256.0);
+}
+
 static int quantise_dense(struct quantiser *q)
 {
     const struct agn_model *model = q->model;
-    const struct layer *last = &q->layers[q->layer_count - 1];
-    const float *weights = values_of(model->local_params, "local.dense", "weight");
-    const float *bias = values_of(model->local_params, "local.dense", "bias");
     int count = model->preset.model.grid * model->preset.model.grid * model->preset.model.local_channels;
-    double signal = 0.0, noise = 0.0, steps = (double)(1 << AGN_DEV_POOL_BITS);
+    double signal = 0.0, noise = 0.0;
     double *row = agn_alloc((size_t)count, sizeof(*row));
     q->dense_weights = agn_alloc((size_t)count * (size_t)model->classes, 1);
     q->dense_channels = agn_alloc((size_t)model->classes, sizeof(*q->dense_channels));
     int status =
         row == NULL || q->dense_weights == NULL || q->dense_channels == NULL ? AGN_ERR_MEMORY : AGN_OK;
     for (int c = 0; c < model->classes && status == AGN_OK; c++) {
-        int8_t *integers = q->dense_weights + (size_t)c * (size_t)count;
-        int64_t sum = 0;
-        for (int i = 0; i < count; i++) {
-            row[i] = (double)weights[(size_t)c * (size_t)count + (size_t)i] * last->scale / steps;
-        }
-        double unit = weight_step(row, count, (double)bias[c], 1.0 / 256.0);
-        quantise_row(row, count, unit, integers, &signal, &noise);
-        for (int i = 0; i < count; i++) {
-            sum += integers[i];
-        }
-        status = set_channel(&q->dense_channels[c], (double)bias[c],
-                             sum * last->zero_point * (1 << AGN_DEV_POOL_BITS), unit, 1.0 / 256.0);
+        status = quantise_logit(q, c, count, row, &signal, &noise);
     }
     agn_free(row);
     return status;

@@ -72,12 +72,17 @@ static void make_nodes(struct agn_net *net)
     }
 }
 
-/* Frozen: a BN right after the convolution that it alone reads becomes part of it. */
+static bool takes_batchnorm(enum agn_op_type type)
+{
+    return type == AGN_OP_CONV || type == AGN_OP_DENSE;
+}
+
+/* Frozen: a BN right after the convolution or dense layer that it alone reads becomes part of it. */
 static void fold_batchnorms(struct agn_net *net)
 {
     for (int i = 1; net->mode == AGN_NET_FROZEN && i < net->graph.count; i++) {
         struct agn__op *bn = &net->ops[i], *conv = &net->ops[i - 1];
-        if (bn->spec->type == AGN_OP_BATCHNORM && conv->spec->type == AGN_OP_CONV &&
+        if (bn->spec->type == AGN_OP_BATCHNORM && takes_batchnorm(conv->spec->type) &&
             bn->spec->src[0] == i - 1 && conv->dst->consumers == 1) {
             bn->absorbed = true;
             conv->folded_bn = bn->spec;

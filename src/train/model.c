@@ -8,63 +8,107 @@ enum { MOST_WEIGHTS = 1 << 28 };
 
 /* ---- networks -------------------------------------------------------------------- */
 
-/* A described network, global average pooling if it lacks it, and a dense layer. */
-static int build_classifier(struct agn_graph *graph, struct agn_shape input, const char *prefix,
-                            const char *text, int classes)
+/* A dense layer to the logits, with a BN where `bn`: frozen nets and the device fold it into the layer. */
+static int append_logits(struct agn_graph *graph, int op, const char *prefix, int classes, bool bn)
 {
     char name[AGN_NAME_BYTES];
+    snprintf(name, sizeof(name), "%s.dense", prefix);
+    op = op < 0 ? op : agn_graph_dense(graph, op, name, classes);
+    snprintf(name, sizeof(name), "%s.dense.bn", prefix);
+    return op < 0 || !bn ? op : agn_graph_batchnorm(graph, op, name, false);
+}
+
+/* Puts the setting that describes a network into the message of a failure. */
+static int explain(int status, const char *setting)
+{
+    char reason[512];
+    snprintf(reason, sizeof(reason), "%s", agn_error_message());
+    return agn_fail(status, "model.%s: %s", setting, reason);
+}
+
+struct classifier {
+    const char *prefix, *text; /* the prefix is the setting's name, too */
+    double width;
+    bool logits_bn;
+};
+
+/* A described network, global average pooling if it lacks it, and the logits. */
+static int build_classifier(struct agn_graph *graph, struct agn_shape input, const struct classifier *c,
+                            int classes)
+{
     int op = agn_graph_init(graph, input);
     if (op >= 0) {
-        op = agn_graph_parse(graph, op, prefix, text);
+        op = agn_graph_parse_scaled(graph, op, c->prefix, c->text, c->width);
     }
     if (op >= 0 && (graph->ops[op].shape.height > 1 || graph->ops[op].shape.width > 1)) {
         op = agn_graph_pool(graph, op, 1);
     }
-    snprintf(name, sizeof(name), "%s.dense", prefix);
-    return op < 0 ? op : agn_graph_dense(graph, op, name, classes);
+    op = append_logits(graph, op, c->prefix, classes, c->logits_bn);
+    return op < 0 ? explain(op, c->prefix) : AGN_OK;
 }
 
-static int build_graphs(struct agn_model *model)
+static int build_extractor(struct agn_model *model)
 {
     const struct agn_preset *p = &model->preset;
-    int k = p->model.local_channels;
     int op = agn_graph_init(&model->extractor,
                             (struct agn_shape){p->data.height, p->data.width, p->data.channels});
     if (op >= 0) {
         op = agn_graph_parse(&model->extractor, op, "extractor", p->model.extractor);
     }
     if (op < 0) {
-        return op;
+        return explain(op, "extractor");
     }
-    model->map = agn_graph_output_shape(&model->extractor);
-    if (model->map.channels > AGN_MAX_FEATURES || model->map.height > 255 || model->map.width > 255) {
-        return agn_fail(AGN_ERR_RANGE, "the feature map is %dx%dx%d; at most 255 each are possible",
-                        model->map.height, model->map.width, model->map.channels);
+    struct agn_shape map = model->map = agn_graph_output_shape(&model->extractor);
+    if (map.channels > AGN_MAX_FEATURES || map.height > 255 || map.width > 255) {
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "model.extractor makes a %dx%dx%d map of a %dx%d image; at most 255 each are possible",
+            map.height, map.width, map.channels, p->data.height, p->data.width);
     }
-    if (k >= model->map.channels) {
-        return agn_fail(AGN_ERR_RANGE,
-                        "model.local_channels = %d, but the extractor makes only %d channels: at "
-                        "least one must be left to send",
-                        k, model->map.channels);
+    if (p->model.local_channels >= map.channels) {
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "model.local_channels = %d, but model.extractor makes a %dx%dx%d map: of its %d channels "
+            "at least one must be left to send",
+            p->model.local_channels, map.height, map.width, map.channels, map.channels);
     }
-    model->sent_channels = model->map.channels - k;
-    struct agn_shape first = model->map, rest = model->map;
-    first.channels = k;
-    rest.channels = model->sent_channels;
-    op = agn_graph_init(&model->local, first);
-    if (op >= 0) {
-        op = agn_graph_pool(&model->local, op, p->model.grid);
+    return AGN_OK;
+}
+
+static int build_local(struct agn_model *model)
+{
+    const struct agn_preset *p = &model->preset;
+    struct agn_shape first = model->map;
+    first.channels = p->model.local_channels;
+    if (p->model.grid > first.height || p->model.grid > first.width) {
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "model.grid = %d, but model.extractor makes a %dx%dx%d map: choose a grid of at most %d",
+            p->model.grid, model->map.height, model->map.width, model->map.channels,
+            first.height < first.width ? first.height : first.width);
     }
-    if (op >= 0) {
-        op = agn_graph_dense(&model->local, op, "local.dense", model->classes);
-    }
-    if (op >= 0) {
-        op = build_classifier(&model->remote, rest, "remote", p->model.remote, model->classes);
-    }
-    if (op >= 0) {
-        op = build_classifier(&model->reference, model->map, "reference", p->model.reference, model->classes);
-    }
+    int op = agn_graph_init(&model->local, first);
+    op = op < 0 ? op : agn_graph_pool(&model->local, op, p->model.grid);
+    op = append_logits(&model->local, op, "local", model->classes, p->model.logits_bn != 0);
     return op < 0 ? op : AGN_OK;
+}
+
+static int build_graphs(struct agn_model *model)
+{
+    const struct agn_preset *p = &model->preset;
+    struct classifier remote = {"remote", p->model.remote, p->model.remote_width, p->model.logits_bn != 0};
+    struct classifier reference = {"reference", p->model.reference, p->model.reference_width, false};
+    int status = build_extractor(model);
+    if (status == AGN_OK)
+        status = build_local(model);
+    if (status == AGN_OK) {
+        struct agn_shape rest = model->map;
+        rest.channels = model->sent_channels = model->map.channels - p->model.local_channels;
+        status = build_classifier(&model->remote, rest, &remote, model->classes);
+    }
+    if (status == AGN_OK)
+        status = build_classifier(&model->reference, model->map, &reference, model->classes);
+    return status;
 }
 
 /* Values of all convolutions and dense layers. */
@@ -89,8 +133,12 @@ static int check_size(const struct agn_model *model, size_t most_floats)
     double weights = count_weights(&model->extractor) + count_weights(&model->local) +
                      count_weights(&model->remote) + count_weights(&model->reference);
     if (weights > (double)most_floats) {
-        return agn_fail(AGN_ERR_RANGE, "the networks have %.0f weights; at most %zu are possible here",
-                        weights, most_floats);
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "the networks have %.0f weights; at most %zu are possible here (model.extractor %.0f, "
+            "model.remote %.0f, model.reference %.0f)",
+            weights, most_floats, count_weights(&model->extractor), count_weights(&model->remote),
+            count_weights(&model->reference));
     }
     return AGN_OK;
 }

@@ -1,6 +1,7 @@
 /* Presets: one table of keys serves reading, checking, writing and help. */
 #include "agilenn/preset.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <ini.h>
@@ -44,10 +45,16 @@ static const struct key keys[] = {
     {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
      "reference network on the whole feature map"},
     {"model", "remote", TEXT, FIELD(model.remote), 0, 0, "", "server network on the sent channels"},
+    {"model", "reference_width", REAL, FIELD(model.reference_width), 0.05, 4, "1",
+     "multiplies the reference's channels, MobileNetV2's width multiplier"},
+    {"model", "remote_width", REAL, FIELD(model.remote_width), 0.05, 4, "1",
+     "multiplies the Remote NN's channels likewise"},
     {"model", "local_channels", WHOLE, FIELD(model.local_channels), 1, 254, "5",
      "k: channels that stay on the device"},
     {"model", "grid", WHOLE, FIELD(model.grid), 1, 16, "4",
      "g: the Local NN pools to g x g cells; 1 is the paper's"},
+    {"model", "logits_bn", WHOLE, FIELD(model.logits_bn), 0, 1, "0",
+     "BN on local and remote logits, as in the paper's public code"},
     {"model", "alpha_form", TEXT, FIELD(model.alpha_form), 0, 0, "sigmoid",
      "sigmoid(w/T) as in the paper, or softmax of two weights as in its public code"},
     {"model", "alpha_initial", REAL, FIELD(model.alpha_initial), 0.001, 0.999, "0.27",
@@ -78,6 +85,8 @@ static const struct key keys[] = {
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
      "pre-training of extractor + reference"},
     {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
+    {"reference", "stochastic_depth", REAL, FIELD(reference.stochastic_depth), 0, 0.9, "0",
+     "chance that an image skips the last residual branch in pre-training, less for those before; 0 = off"},
     {"reference", "stem", TEXT, FIELD(reference.stem), 0, 0, "",
      "stem of a given reference (train --reference FILE) that the extractor learns to imitate; empty = the "
      "extractor is the stem"},
@@ -215,16 +224,47 @@ int agn_preset_set(struct agn_preset *preset, const char *assignment)
 
 struct reading {
     struct agn_preset *preset;
-    const struct key *last;
-    int status; /* of the first entry that fails: the parser goes on after it */
+    const struct key *last;           /* of this section */
+    const char *at;                   /* what the parser has not seen yet */
+    int line;                         /* number of the one it sees */
+    bool indented;                    /* that line: the value before goes on */
+    int given_in[AGN_COUNT_OF(keys)]; /* line of each key; 0: not yet */
+    int status;                       /* of the first entry that fails: the parser goes on after it */
 };
+
+/* Hands the parser its next line. */
+static char *next_line(char *line, int cap, void *user)
+{
+    struct reading *reading = user;
+    size_t length = strcspn(reading->at, "\n"), whole = length + (reading->at[length] == '\n');
+    if (reading->at[0] == '\0') {
+        return NULL;
+    }
+    reading->line++;
+    if (whole >= (size_t)cap && reading->status == AGN_OK) {
+        reading->status = agn_fail(AGN_ERR_FORMAT,
+                                   "line %d has more than %d characters; break it between words and indent "
+                                   "what follows",
+                                   reading->line, cap - 2);
+    }
+    if (whole >= (size_t)cap) {
+        return NULL;
+    }
+    reading->indented = isspace((unsigned char)reading->at[0]) != 0;
+    reading->last = reading->at[0] == '[' ? NULL : reading->last;
+    memcpy(line, reading->at, whole);
+    line[whole] = '\0';
+    reading->at += whole;
+    return line;
+}
 
 /* The parser hands over each line of a value by itself, those after the first under the same name. */
 static int append_line(struct reading *reading, const struct key *key, const char *line)
 {
     char joined[AGN_PRESET_TEXT_BYTES + 256];
     if (key->type != TEXT) {
-        return agn_fail(AGN_ERR_ARG, "%s.%s is given twice", key->section, key->name);
+        return agn_fail(AGN_ERR_ARG, "%s.%s goes on over a second line: it is a number", key->section,
+                        key->name);
     }
     snprintf(joined, sizeof(joined), "%s %s", (const char *)field(reading->preset, key), line);
     return set_value(reading->preset, key, joined);
@@ -237,11 +277,16 @@ static int on_entry(void *user, const char *section, const char *name, const cha
         return 0;
     }
     const struct key *key = find_key(section, name);
+    int *given_in = key == NULL ? NULL : &reading->given_in[key - keys];
     if (key == NULL) {
         reading->status = AGN_ERR_ARG;
-    } else if (key == reading->last) {
+    } else if (key == reading->last && reading->indented) {
         reading->status = append_line(reading, key, value);
+    } else if (*given_in > 0) {
+        reading->status = agn_fail(AGN_ERR_ARG, "%s.%s is given twice, in lines %d and %d", section, name,
+                                   *given_in, reading->line);
     } else {
+        *given_in = reading->line;
         reading->status = set_value(reading->preset, key, value);
     }
     reading->last = key;
@@ -251,8 +296,8 @@ static int on_entry(void *user, const char *section, const char *name, const cha
 int agn_preset_parse(const char *text, struct agn_preset *preset)
 {
     struct agn_preset copy = *preset;
-    struct reading reading = {&copy, NULL, AGN_OK};
-    int line = ini_parse_string(text, on_entry, &reading);
+    struct reading reading = {.preset = &copy, .at = text};
+    int line = ini_parse_stream(next_line, &reading, on_entry, &reading);
     if (reading.status < 0) {
         return reading.status;
     }
@@ -491,6 +536,22 @@ static int check_choices(const struct agn_preset *p)
     return status;
 }
 
+static int check_networks(const struct agn_preset *p)
+{
+    const struct {
+        const char *key, *text, *example;
+    } networks[] = {{"extractor", p->model.extractor, "conv24:s2"},
+                    {"reference", p->model.reference, "mobilenetv2-small"},
+                    {"remote", p->model.remote, "mobilenetv2-small"}};
+    for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
+        if (networks[i].text[0] == '\0') {
+            return agn_fail(AGN_ERR_ARG, "model.%s is missing: a preset describes this network, such as %s",
+                            networks[i].key, networks[i].example);
+        }
+    }
+    return AGN_OK;
+}
+
 int agn_preset_check(const struct agn_preset *p)
 {
     if (!agn_dataset_format_known(p->data.format)) {
@@ -512,8 +573,6 @@ int agn_preset_check(const struct agn_preset *p)
         return agn_fail(AGN_ERR_RANGE, "joint.points = %d: the trapezoidal rule needs at least 2",
                         p->joint.points);
     }
-    if (p->model.extractor[0] == '\0' || p->model.reference[0] == '\0' || p->model.remote[0] == '\0') {
-        return agn_fail(AGN_ERR_ARG, "a preset needs model.extractor, model.reference and model.remote");
-    }
-    return check_choices(p);
+    int status = check_networks(p);
+    return status == AGN_OK ? check_choices(p) : status;
 }

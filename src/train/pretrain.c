@@ -12,6 +12,15 @@ struct pretraining {
     const struct agn_train_state *state;
 };
 
+/* Of a step's draws of stochastic depth: from seed and step alone, so that a resumed run repeats them. */
+static uint64_t depth_seed(const struct agn_preset *preset, int64_t step)
+{
+    struct agn_rng rng;
+    agn_rng_seed(&rng, (uint64_t)preset->train.seed);
+    agn_rng_seed(&rng, agn_rng_u64(&rng) ^ (uint64_t)step);
+    return agn_rng_u64(&rng);
+}
+
 static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
 {
     struct pretraining *p = phase;
@@ -21,6 +30,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     size_t n = (size_t)p->batch, features = (size_t)map.height * (size_t)map.width * (size_t)map.channels;
     agn__prepare_batch(&p->preparation, batch, AGN_PHASE_REFERENCE, p->state->step,
                        agn_net_input(p->extractor));
+    agn_net_draw_depth(p->reference, depth_seed(preset, p->state->step), 0);
     int status = agn_net_forward(p->extractor);
     if (status == AGN_OK) {
         memcpy(agn_net_input(p->reference), agn_net_output(p->extractor), n * features * sizeof(float));
@@ -74,6 +84,7 @@ int agn__pretrain(struct agn__trainer *trainer)
     config.graph = &model->reference;
     config.params = model->reference_params;
     config.passes |= AGN_PASS_INPUT_GRADIENT;
+    config.stochastic_depth = (float)preset->reference.stochastic_depth;
     if (status == AGN_OK)
         status = agn_net_create(&config, &p.reference);
     p.prob = agn_alloc((size_t)p.batch * (size_t)model->classes, sizeof(float));

@@ -23,6 +23,7 @@ void tiny_preset(const struct tiny_config *config, int seed, struct agn_preset *
     snprintf(preset->model.remote, sizeof preset->model.remote, "conv:c8:s2 mb:c8:e2");
     preset->model.local_channels = config->local_channels;
     preset->model.grid = config->grid;
+    preset->model.logits_bn = config->logits_bn;
     preset->train.seed = seed;
     preset->train.batch = 32;
     preset->reference.epochs = 1;
@@ -110,6 +111,24 @@ static void randomise(struct agn_params *params, const char *suffix, double devi
     params->version++;
 }
 
+/* BN of logits, where there is one: gains of either sign. */
+static void randomise_logits(struct agn_params *params, struct agn_rng *rng)
+{
+    for (int i = 0; i < params->count; i++) {
+        const struct agn_param *param = &params->list[i];
+        bool gamma = strstr(param->name, "dense.bn.gamma") != NULL;
+        bool var = strstr(param->name, "dense.bn.var") != NULL;
+        bool shift =
+            strstr(param->name, "dense.bn.beta") != NULL || strstr(param->name, "dense.bn.mean") != NULL;
+        for (size_t v = 0; v < param->count && (gamma || var || shift); v++) {
+            double sign = gamma && agn_rng_below(rng, 3) == 0 ? -1.0 : 1.0;
+            params->value[param->offset + v] =
+                (float)(shift ? agn_rng_normal(rng) : sign * (0.5 + agn_rng_uniform(rng)));
+        }
+    }
+    params->version++;
+}
+
 struct agn_model *tiny_random_model(const struct tiny_config *config, const struct agn_dataset *data,
                                     int seed)
 {
@@ -130,6 +149,8 @@ struct agn_model *tiny_random_model(const struct tiny_config *config, const stru
     agn_loader_free(loader);
     randomise(model->local_params, "dense.weight", 0.3, &rng);
     randomise(model->local_params, "dense.bias", 0.5, &rng);
+    randomise_logits(model->local_params, &rng);
+    randomise_logits(model->remote_params, &rng);
     randomise(model->remote_params, "dense.weight", 0.3, &rng);
     randomise(model->remote_params, ".beta", 1.0, &rng);
     model->alpha_weight = (float)(4.0 * agn_rng_uniform(&rng) - 4.0);

@@ -8,6 +8,7 @@ struct tiny_config {
     const char *extractor;
     int height, width, channels;
     int local_channels, grid, classes;
+    bool logits_bn;
 };
 
 /* The preset of a configuration, with small reference and Remote NN and `seed`. */
