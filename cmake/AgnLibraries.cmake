@@ -35,6 +35,21 @@ if(BUILD_TESTING)
   agn_find_library(cmocka libcmocka-dev cmocka)
 endif()
 
+# Training in several processes. Without it all builds as well, for one process.
+option(AGN_MPI "Use Open MPI where it is installed" ON)
+if(AGN_MPI)
+  pkg_search_module(AGN_mpi IMPORTED_TARGET ompi-c)
+endif()
+add_library(agn_mpi INTERFACE)
+if(AGN_mpi_FOUND)
+  set(AGN_OTHER_TRANSPORT "no_mpi\\.c")
+  target_link_libraries(agn_mpi INTERFACE PkgConfig::AGN_mpi)
+  message(STATUS "Open MPI ${AGN_mpi_VERSION}")
+else()
+  set(AGN_OTHER_TRANSPORT "mpi\\.c")
+  message(STATUS "No Open MPI (Debian package libopenmpi-dev): training in one process only")
+endif()
+
 # oneDNN's own CMake package asks for OpenCL, which a CPU build never touches. Versions 2 and 3 both serve; CMAKE_PREFIX_PATH,
 # or AGN_DNNL_INCLUDE and AGN_DNNL_LIBRARY, choose one.
 find_path(AGN_DNNL_INCLUDE oneapi/dnnl/dnnl.h)

@@ -14,6 +14,7 @@ add_custom_target(agn_build_info COMMAND ${AGN_WRITE_BUILD_INFO} VERBATIM)
 function(agn_add_room name)
   cmake_parse_arguments(PARSE_ARGV 1 ROOM "FREESTANDING;NUMERIC" "SOURCES" "USES;LIBRARIES")
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ROOM_SOURCES}/*.c)
+  list(FILTER sources EXCLUDE REGEX "/${AGN_OTHER_TRANSPORT}$")
   list(TRANSFORM ROOM_USES PREPEND agn_)
   set(target agn_${name})
   if(NOT sources)
@@ -37,13 +38,13 @@ function(agn_add_room name)
   endif()
 endfunction()
 
-set(AGN_ALL_ROOMS agn_eval agn_client agn_server agn_deploy agn_train agn_xai agn_nn agn_data agn_device
+set(AGN_ALL_ROOMS agn_eval agn_client agn_server agn_deploy agn_train agn_distributed agn_xai agn_nn agn_data agn_device
   agn_base agn_wire)
 
 # `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.
 function(agn_add_command)
   agn_add_room(cli SOURCES src/cli
-    USES eval client server deploy train xai nn data base LIBRARIES agn_jansson)
+    USES eval client server deploy train distributed xai nn data base LIBRARIES agn_jansson)
   get_target_property(kind agn_cli TYPE)
   if(kind STREQUAL "INTERFACE_LIBRARY")
     return()

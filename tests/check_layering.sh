@@ -12,12 +12,13 @@ base:
 data: base
 nn: base
 xai: nn base
-train: xai nn data base
+distributed: base
+train: distributed xai nn data base
 deploy: nn device wire base data train
 server: nn deploy wire base
 client: device wire base data
-eval: client server deploy train xai nn data base device wire
-cli: client server eval deploy train xai nn data base device wire
+eval: client server deploy train distributed xai nn data base device wire
+cli: client server eval deploy train distributed xai nn data base device wire
 '
 
 # The rooms of the public headers include/agilenn/<name>.h.
@@ -27,6 +28,7 @@ data.h data
 fetch.h data
 nn.h nn
 xai.h xai
+distributed.h distributed
 train.h train
 bench.h train
 preset.h train
@@ -86,6 +88,8 @@ check_tree() {
                 complain("only src/nn may use oneDNN")
             } else if (name ~ /coap/ && path !~ /^src\/(server|client)\//) {
                 complain("only src/server and src/client may use libcoap")
+            } else if (name ~ /^mpi/ && path != "src/distributed/mpi.c") {
+                complain("only src/distributed/mpi.c may use MPI")
             }
         }
 
@@ -183,6 +187,10 @@ check_itself() {
     expect bad src/train/joint.c '"agilenn/deploy.h"'
     expect good src/deploy/export.c '"agn_device.h"'
     expect bad src/deploy/export.c '"agilenn/server.h"'
+    expect good src/distributed/mpi.c '<mpi.h>'
+    expect bad src/distributed/group.c '<mpi.h>'
+    expect bad src/train/joint.c '<mpi.h>'
+    expect bad src/nn/conv.c '"agilenn/distributed.h"'
     expect good src/server/serve.c '<coap3/coap.h>'
     expect bad src/server/serve.c '"agilenn/train.h"'
     expect bad src/client/run.c '"agilenn/nn.h"'

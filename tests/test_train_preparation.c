@@ -27,7 +27,7 @@ static int setup(void **state)
     struct agn_preset preset;
     tiny_preset_make(&preset);
     if (agn_model_create(&preset, NULL, &world.model) < 0 ||
-        agn__preparation_create(world.model, &world.preparation) < 0) {
+        agn__preparation_create(world.model, NULL, &world.preparation) < 0) {
         return -1;
     }
     for (int i = 0; i < FLOATS; i++) {

@@ -46,7 +46,7 @@ static void follow(struct agn_model *model, int steps, float top)
     for (int step = 0; step < steps; step++) {
         fill(top, (uint64_t)step + 100);
         agn_quantise(model->centroids, values, COUNT, symbols, NULL);
-        agn__centroids_follow(model, values, symbols, COUNT, 0.05);
+        agn__centroids_follow(model, NULL, values, symbols, COUNT, 0.05);
         expect_ascending(model);
     }
 }
@@ -70,7 +70,7 @@ static void begins_at_quantiles(void **state)
     for (int i = 0; i < COUNT; i++) { /* every second one 0; the others, in odd order, evenly in (0.5, 4) */
         values[i] = i % 2 == 0 ? 0.0F : 0.5F + 3.5F * (float)(i * 1009 % COUNT) / COUNT;
     }
-    assert_int_equal(agn__centroids_initialise(&model, values, COUNT), AGN_OK);
+    assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     for (int level = 1; level < AGN_LEVELS; level++) {
         expect_near("centroid", (double)model.centroids[level], 0.5 + 3.5 * (level - 0.5) / 7.0, 0.01);
         expect_near("usage", (double)model.usage[level], 0.125, 1e-6);
@@ -84,20 +84,20 @@ static void begins_with_odd_features(void **state)
     (void)state;
     struct agn_model model = {0};
     memset(values, 0, sizeof(values));
-    assert_int_equal(agn__centroids_initialise(&model, values, COUNT), AGN_OK);
+    assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     expect_ascending(&model);
     assert_true(model.centroids[7] > model.centroids[1]);
     for (int i = 0; i < COUNT; i++) {
         values[i] = 6.0F;
     }
-    assert_int_equal(agn__centroids_initialise(&model, values, COUNT), AGN_OK);
+    assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     expect_ascending(&model);
     for (int i = 0; i < COUNT; i++) {
         values[i] = (float)i; /* a linear extractor may exceed 6 */
     }
-    assert_int_equal(agn__centroids_initialise(&model, values, COUNT), AGN_OK);
+    assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     expect_ascending(&model);
-    assert_int_equal(agn__centroids_initialise(&model, values, 0), AGN_OK);
+    assert_int_equal(agn__centroids_initialise(&model, NULL, values, 0), AGN_OK);
     expect_ascending(&model);
 }
 
@@ -107,7 +107,7 @@ static void follows_shrinking_features(void **state)
     (void)state;
     struct agn_model model = {0};
     fill(5.0F, 1);
-    assert_int_equal(agn__centroids_initialise(&model, values, COUNT), AGN_OK);
+    assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     for (float top = 5.0F; top > 0.5F; top *= 0.98F) {
         follow(&model, 3, top);
     }
@@ -150,7 +150,7 @@ static void survives_dead_features(void **state)
     (void)state;
     struct agn_model model = {0};
     fill(5.0F, 1);
-    assert_int_equal(agn__centroids_initialise(&model, values, COUNT), AGN_OK);
+    assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     follow(&model, 600, 0.0F);
     for (int level = 0; level < AGN_LEVELS; level++) {
         assert_true(isfinite(model.centroids[level]) && isfinite(model.usage[level]));

@@ -89,7 +89,7 @@ static void the_function_stays(void **state)
         float logits[LOGITS], reordered[LOGITS];
         double expected[LOGITS];
         run_both(model, before, logits);
-        succeed(agn__select_channels(model, &data.set));
+        succeed(agn__select_channels(model, NULL, &data.set));
         run_both(model, after, reordered);
         assert_memory_not_equal(before, after, sizeof(before)); /* something did move */
         for (int i = 0; i < LOGITS; i++) {
@@ -124,7 +124,7 @@ static void important_channels_come_first(void **state)
     model->reference_params->version++;
     model->extractor_params->version++;
     run_both(model, before, logits);
-    succeed(agn__select_channels(model, &data.set));
+    succeed(agn__select_channels(model, NULL, &data.set));
     run_both(model, after, logits);
     bool first_two = true;
     for (int i = 0; i < IMAGES * 36; i++) {
@@ -145,7 +145,7 @@ static void largest_mean_importance_comes_first(void **state)
     bool sorted = true;
     succeed(agn_model_evaluate(model, &data.set, false, &before));
     snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "importance");
-    succeed(agn__select_channels(model, &data.set));
+    succeed(agn__select_channels(model, NULL, &data.set));
     succeed(agn_model_evaluate(model, &data.set, false, &after));
     assert_true(after.reference_valid > 0.0);
     for (int c = 1; c < FEATURES; c++) {
@@ -166,7 +166,7 @@ static void no_selection(void **state)
     memcpy(kept, model->extractor_params->value, bytes);
     snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "none");
     succeed(agn__check_channel_order(model));
-    succeed(agn__select_channels(model, &data.set));
+    succeed(agn__select_channels(model, NULL, &data.set));
     assert_memory_equal(kept, model->extractor_params->value, bytes);
     agn_free(kept);
     agn_model_free(model);
@@ -179,7 +179,7 @@ static void expect_unsupported(const char *extractor, const char *reference, con
     size_t bytes = model->extractor_params->total * sizeof(float);
     float *kept = agn_alloc(bytes, 1);
     memcpy(kept, model->extractor_params->value, bytes);
-    assert_int_equal(agn__select_channels(model, &data.set), AGN_ERR_UNSUPPORTED);
+    assert_int_equal(agn__select_channels(model, NULL, &data.set), AGN_ERR_UNSUPPORTED);
     if (strstr(agn_error_message(), part) == NULL) {
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
     }

@@ -2,6 +2,7 @@
 #ifndef AGILENN_BENCH_H
 #define AGILENN_BENCH_H
 
+#include "agilenn/distributed.h"
 #include "agilenn/nn.h"
 #include "agilenn/preset.h"
 
@@ -13,7 +14,9 @@ struct agn_bench_operator {
 enum { AGN_BENCH_MAX_OPERATORS = 64 };
 
 struct agn_bench_step {
-    int batch, steps, threads;
+    int batch, steps, threads;                                      /* threads: of one process */
+    int ranks;                                                      /* processes */
+    struct agn_group_times sums;                                    /* of the timed steps */
     double images_per_s_min, images_per_s_median, images_per_s_max; /* over single steps */
     double step_flop; /* floating-point operations of a joint step for one image: four passes of
                          the reference, three of each trained network, 2 a multiply-accumulate */
@@ -28,10 +31,11 @@ struct agn_bench_step {
  * 14x14. AGN_ERR_UNSUPPORTED where the CPU does not have them. */
 int agn_bench_peak(enum agn_compute compute, double *gflops);
 
-/* Times joint training steps of a preset's networks at their initial weights, after one step not counted.
- * `batch` 0 = the preset's. No data set is needed: data.path and limits are ignored. Every sample counts for
- * the importance losses, so that the step does all of its work. */
-int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps,
+/* Times joint training steps, in all processes of `group` (or NULL) together, of a preset's networks at their
+ * initial weights, after one step not counted. `batch` 0 = the preset's. No data set is needed: data.path and
+ * limits are ignored. Every sample counts for the importance losses, so that the step does all of its work.
+ */
+int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, struct agn_group *group,
                          struct agn_bench_step *result);
 
 #endif

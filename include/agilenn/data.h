@@ -89,13 +89,20 @@ struct agn_loader_config {
     int crop_pad;   /* pad by so many pixels (value mean), then crop at a random place */
     uint64_t seed;  /* image i of epoch e is the same whatever the number of threads */
     struct agn_normalisation normalisation;
+    /* Of `parts` loaders with one seed, each gives its part of a common batch of batch * parts images:
+     * positions part * batch to part * batch + batch - 1. 0 parts: 1. */
+    int part, parts;
+    bool whole; /* batches carry the images of all parts, too */
 };
 
 struct agn_batch {
     const float *images;    /* batch x height x width x channels; rows past `count` are 0 */
     const int32_t *labels;  /* batch; -1 past `count` */
     const int32_t *indices; /* batch; positions in the data set */
-    int count;
+    int count;              /* with parts, 0 is possible in an epoch's last batch */
+    /* With `whole`, the common batch that `images` is part of; else NULL, and `images` is all there is. */
+    const float *whole_images;
+    const int32_t *whole_labels;
 };
 
 struct agn_loader;

@@ -144,6 +144,20 @@ enum {
     AGN_PASS_INPUT_GRADIENT = 4, /* backward reaches the input */
 };
 
+/* Nets in several processes that train as one, each on as many images of a common batch. BN then normalises
+ * by the whole batch. Gradients of parameters are those of the own images: whoever made the nets sums them.
+ */
+struct agn_net_peers {
+    int count;  /* nets, this one included */
+    void *user; /* passed on */
+    /* Sums in place over all of them; a status. Called by the thread that runs the pass, in TRAIN's forward
+     * and backward, as often by each. */
+    int (*sum)(void *user, double *values, size_t count);
+    /* Or NULL: in backward, after each operator: from now on grad[from] and all beyond it stay as they are
+     * until the next backward. A status. */
+    int (*gradients)(void *user, struct agn_params *params, size_t from);
+};
+
 /* In what numbers convolutions and dense layers compute. With bf16 they round their inputs (weights, sources,
  * gradients) to bfloat16, 8 significant bits, and add up and return floats; all else is float in either case:
  * stored weights, weight gradients, momenta, BN, activations. */
@@ -169,7 +183,8 @@ struct agn_net_config {
     enum agn_net_mode mode;
     enum agn_compute compute;
     unsigned passes;
-    float bn_momentum; /* weight of the new batch in running statistics; 0 = 0.1 */
+    float bn_momentum;                 /* weight of the new batch in running statistics; 0 = 0.1 */
+    const struct agn_net_peers *peers; /* copied; NULL: none */
 };
 
 struct agn_net;

@@ -7,6 +7,7 @@
 #define AGILENN_TRAIN_H
 
 #include "agilenn/data.h"
+#include "agilenn/distributed.h"
 #include "agilenn/nn.h"
 #include "agilenn/preset.h"
 #include "agilenn/xai.h"
@@ -114,6 +115,9 @@ struct agn_train_config {
      * in phase 1; else file and extractor agree and there is no phase 1. */
     const char *reference;
     const char *reference_out; /* path for the reference network as phase 1 leaves it; NULL: none */
+    /* Processes that train together, or NULL. Each calls the functions below with the same settings and data
+     * and gets the same model; rank 0 writes files and reports progress. train.batch is shared out. */
+    struct agn_group *group;
     agn_progress_fn *progress;
     void *progress_user;
 };
@@ -122,7 +126,9 @@ struct agn_train_report {
     double seconds, images_per_s; /* over both phases, evaluation left out */
     double joint_images_per_s;
     double reference_accuracy; /* of extractor + reference after pre-training, on the test images */
-    double stall_seconds;      /* waiting for data */
+    double stall_seconds;      /* waiting for data; of this process */
+    int ranks;                 /* processes */
+    struct agn_group_times sums;
     struct agn_evaluation evaluation;
 };
 

@@ -3,6 +3,7 @@
 
 #include "agilenn/bench.h"
 #include "cli/preset_options.h"
+#include "cli/together.h"
 
 struct bench_options {
     const char *preset;
@@ -30,7 +31,7 @@ static int parse(struct bench_options *o, int argc, char **argv)
          .integer = &o->batch,
          .min = 0,
          .max = 4096,
-         .help = "images a step; 0 = the preset's"},
+         .help = "images a step, in all processes together; 0 = the preset's"},
         {.name = "steps",
          .metavar = "N",
          .type = AGN_CLI_INT,
@@ -52,7 +53,9 @@ static int parse(struct bench_options *o, int argc, char **argv)
         .description =
             "train-step: times joint training steps (extractor, Local NN, Remote NN, integrated gradients "
             "through the reference with their exact gradient) on made-up images, beside the engine's own "
-            "matrix product in the same run, with the time by operator. No data set is needed.",
+            "matrix product in the same run, with the time by operator. No data set is needed. Under mpirun, "
+            "all "
+            "processes train together, and what their sums cost is shown.",
         .example = "  agilenn bench train-step --preset fashion\n"
                    "  agilenn bench train-step --preset cifar10 --batch 32 --json",
         .options = options,
@@ -72,12 +75,19 @@ static int print_json(const struct bench_options *o, const struct agn_bench_step
                               json_pack("{s:s, s:s, s:f}", "network", r->operators[i].network, "operator",
                                         r->operators[i].type, "share", r->operators[i].share));
     }
+    double steps = r->steps;
+    json_t *sums =
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "allreduce_ms", 1e3 * r->sums.sums_seconds / steps,
+                  "allreduce_hidden_ms", 1e3 * r->sums.hidden_seconds / steps, "allreduce_mb",
+                  r->sums.megabytes / steps, "allreduces", (double)r->sums.sums / steps, "synchronisation_ms",
+                  1e3 * r->sums.other_seconds / steps, "synchronisations", (double)r->sums.others / steps);
     json_t *object = json_pack(
-        "{s:o, s:i, s:i, s:i, s:{s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
-        agn__cli_json_string(o->preset), "batch", r->batch, "threads", r->threads, "steps", r->steps,
-        "images_per_s", "min", r->images_per_s_min, "median", r->images_per_s_median, "max",
-        r->images_per_s_max, "mflop_per_image", r->step_flop / 1e6, "gflops", r->gflops, "matmul_peak_gflops",
-        r->peak_gflops, "peak_share", r->peak_share, "peak_mib", r->peak_mib, "operators", operators);
+        "{s:o, s:i, s:i, s:i, s:i, s:o, s:{s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
+        agn__cli_json_string(o->preset), "batch", r->batch, "processes", r->ranks, "threads", r->threads,
+        "steps", r->steps, "sums_per_step", sums, "images_per_s", "min", r->images_per_s_min, "median",
+        r->images_per_s_median, "max", r->images_per_s_max, "mflop_per_image", r->step_flop / 1e6, "gflops",
+        r->gflops, "matmul_peak_gflops", r->peak_gflops, "peak_share", r->peak_share, "peak_mib", r->peak_mib,
+        "operators", operators);
     return agn__cli_print_json("bench", object);
 }
 
@@ -90,6 +100,17 @@ static int print_text(const struct bench_options *o, const struct agn_bench_step
     printf("speed           %.1f GFLOP/s, %.0f %% of the matrix product's %.1f in this run\n", r->gflops,
            100.0 * r->peak_share, r->peak_gflops);
     printf("work            %.1f MFLOP an image\n", r->step_flop / 1e6);
+    if (r->ranks > 1) {
+        double steps = r->steps, gradients = r->sums.sums_seconds / steps;
+        printf("processes       %d; a step sums %.2f MB of gradients in %.1f ms (%.0f MB/s), %.0f %% of it "
+               "while "
+               "computing\n",
+               r->ranks, r->sums.megabytes / steps, 1e3 * gradients,
+               r->sums.megabytes / (r->sums.sums_seconds + 1e-9),
+               100.0 * r->sums.hidden_seconds / (r->sums.sums_seconds + 1e-9));
+        printf("                and takes %.1f ms for %.0f other sums, waiting for each other included\n",
+               1e3 * r->sums.other_seconds / steps, (double)r->sums.others / steps);
+    }
     printf("peak memory     %.0f MiB\n\n%-12s %-12s share of the operators' time\n", r->peak_mib, "network",
            "operator");
     for (int i = 0; i < r->operator_count; i++) {
@@ -102,6 +123,7 @@ static int print_text(const struct bench_options *o, const struct agn_bench_step
 int agn__cmd_bench(int argc, char **argv)
 {
     struct bench_options o = {.preset = "fashion", .steps = 10};
+    struct agn_group *group = NULL;
     struct agn_preset preset;
     struct agn_bench_step result;
     int code = parse(&o, argc, argv);
@@ -111,13 +133,16 @@ int agn__cmd_bench(int argc, char **argv)
     if (strcmp(o.what.items[0], "train-step") != 0) {
         return agn__cli_usage_error("bench", "there is no benchmark '%s', only train-step", o.what.items[0]);
     }
-    agn_nn_set_threads(o.threads);
-    int status = agn__cli_load_preset(o.preset, &o.set, &preset);
-    if (status >= 0) {
-        status = agn_bench_joint_step(&preset, o.batch, o.steps, &result);
-    }
-    if (status < 0) {
-        return agn__cli_fail("bench", status);
+    agn__cli_set_threads(o.threads);
+    int status = agn_group_open(&group);
+    if (status >= 0)
+        status = agn_group_agree(group, agn__cli_load_preset(o.preset, &o.set, &preset));
+    if (status >= 0)
+        status = agn_bench_joint_step(&preset, o.batch, o.steps, group, &result);
+    bool first = agn_group_rank(group) == 0;
+    code = agn__cli_leave_group("bench", group, status);
+    if (code != AGN_CLI_SUCCESS || !first) {
+        return code;
     }
     return o.json ? print_json(&o, &result) : print_text(&o, &result);
 }

@@ -6,6 +6,7 @@
 
 #include "agilenn/plot.h"
 #include "cli/preset_options.h"
+#include "cli/together.h"
 
 enum output { MODEL, REFERENCE, CHECKPOINT, METRICS, REPORT, IMPORTANCE, TRAINING, OUTPUTS };
 static const char *const output_names[OUTPUTS] = {
@@ -18,6 +19,7 @@ struct job {
     int threads, seed;
     bool resume, force, no_plots, json;
 
+    struct agn_group *group; /* of processes that train together, or NULL */
     char paths[OUTPUTS][1024];
     struct agn_preset preset;
     struct agn_dataset *train, *test;
@@ -58,6 +60,7 @@ static struct agn_train_config config_of(const struct job *job)
                                      .resume = job->resume,
                                      .reference = job->reference,
                                      .reference_out = job->paths[REFERENCE],
+                                     .group = job->group,
                                      .progress = agn_progress_print,
                                      .progress_user = stderr};
 }
@@ -96,23 +99,27 @@ static int check_checkpoint(const struct job *job)
 
 static int prepare(struct job *job)
 {
-    agn_nn_set_threads(job->threads);
+    bool first = agn_group_rank(job->group) == 0; /* which writes the files */
+    agn__cli_set_threads(job->threads);
     int status = name_outputs(job);
     if (status >= 0)
         status = read_preset(job);
-    if (status >= 0 && !job->no_plots)
+    if (status >= 0 && first && !job->no_plots)
         status = agn_plot_available();
     if (status >= 0)
         status = agn__cli_open_dataset(&job->preset, "train", -1, &job->train);
     if (status >= 0)
         status = agn__cli_open_dataset(&job->preset, "test", -1, &job->test);
-    if (status >= 0)
+    if (status >= 0 && first)
         status = check_checkpoint(job);
+    status = agn_group_agree(job->group, status);
     if (status >= 0) {
         const struct agn_train_config config = config_of(job);
         status = agn_train_check(&config);
     }
-    return status < 0 ? status : try_outputs(job);
+    if (status >= 0)
+        status = agn_group_agree(job->group, first ? try_outputs(job) : AGN_OK);
+    return status;
 }
 
 /* ---- training and its files ---------------------------------------------------------------- */
@@ -121,7 +128,7 @@ static int train(struct job *job)
 {
     const struct agn_train_config config = config_of(job);
     int status = agn_train_run(&config, &job->model, &job->report);
-    if (status < 0 && isatty(STDERR_FILENO))
+    if (status < 0 && agn_group_rank(job->group) == 0 && isatty(STDERR_FILENO))
         fputc('\n', stderr); /* ends the line that rewrites itself */
     if (status == AGN_ERR_INTERRUPTED && agn_file_exists(job->paths[CHECKPOINT]))
         agn_fail(status, "interrupted; the same command with --resume continues from %s",
@@ -135,13 +142,15 @@ static json_t *json_from(const struct job *job)
     const struct agn_model *model = job->model;
     int channels = model->map.channels;
     json_t *object = json_pack(
-        "{s:o, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "preset",
-        agn__cli_json_string(job->preset.name), "seed", job->preset.train.seed, "threads", agn_nn_threads(),
-        "train_images", job->train->count, "local_channels", job->preset.model.local_channels,
-        "train_seconds", report->seconds, "train_images_per_s", report->images_per_s, "joint_images_per_s",
-        report->joint_images_per_s, "stall_seconds", report->stall_seconds, "reference_accuracy_before",
-        report->reference_accuracy, "skewness_before", model->skewness_before, "importance_before",
-        agn__cli_json_floats(model->importance_before, channels), "importance_after",
+        "{s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}",
+        "preset", agn__cli_json_string(job->preset.name), "seed", job->preset.train.seed, "processes",
+        report->ranks, "threads", agn_nn_threads(), "train_images", job->train->count, "local_channels",
+        job->preset.model.local_channels, "train_seconds", report->seconds, "train_images_per_s",
+        report->images_per_s, "joint_images_per_s", report->joint_images_per_s, "stall_seconds",
+        report->stall_seconds, "allreduce_seconds", report->sums.sums_seconds, "allreduce_hidden_seconds",
+        report->sums.hidden_seconds, "synchronisation_seconds", report->sums.other_seconds,
+        "reference_accuracy_before", report->reference_accuracy, "skewness_before", model->skewness_before,
+        "importance_before", agn__cli_json_floats(model->importance_before, channels), "importance_after",
         agn__cli_json_floats(model->importance_after, channels), "model",
         agn__cli_json_string(job->paths[MODEL]));
     json_t *evaluation = agn__cli_json_evaluation(model, &report->evaluation);
@@ -183,6 +192,14 @@ static void print_text(const struct job *job)
             "data)\n\n",
             job->train->count, job->report.seconds, job->report.images_per_s, job->report.joint_images_per_s,
             job->report.stall_seconds);
+    if (job->report.ranks > 1)
+        fprintf(
+            text,
+            "in %d processes: summed gradients for %.1f s (%.0f %% of it while computing), other sums and "
+            "waiting for each other %.1f s\n\n",
+            job->report.ranks, job->report.sums.sums_seconds,
+            100.0 * job->report.sums.hidden_seconds / (job->report.sums.sums_seconds + 1e-9),
+            job->report.sums.other_seconds);
     agn__cli_print_evaluation(text, job->model, &job->report.evaluation);
     fprintf(text, "before joint training  %8.2f %%   reference valid, skewness %.2f %%\n\n",
             100.0 * job->report.reference_accuracy, 100.0 * job->model->skewness_before);
@@ -190,13 +207,9 @@ static void print_text(const struct job *job)
     fprintf(text, job->no_plots ? "\n" : ", %s, %s\n", output_names[IMPORTANCE], output_names[TRAINING]);
 }
 
-static int run(struct job *job)
+static int write_results(struct job *job)
 {
-    int status = prepare(job);
-    if (status >= 0)
-        status = train(job);
-    if (status >= 0)
-        status = agn_model_save(job->model, job->paths[MODEL], NULL);
+    int status = agn_model_save(job->model, job->paths[MODEL], NULL);
     if (status >= 0)
         status = write_report(job);
     if (status >= 0)
@@ -207,6 +220,18 @@ static int run(struct job *job)
     return job->json ? agn__cli_print_json("train", json_from(job)) : AGN_CLI_SUCCESS;
 }
 
+static int run(struct job *job)
+{
+    int status = agn_group_open(&job->group);
+    if (status >= 0)
+        status = prepare(job);
+    if (status >= 0)
+        status = train(job);
+    bool first = agn_group_rank(job->group) == 0;
+    int code = agn__cli_leave_group("train", job->group, status);
+    return code == AGN_CLI_SUCCESS && first ? write_results(job) : code;
+}
+
 static const char description[] =
     "Trains a split model: pre-trains the reference network on the extractor's features, selects the "
     "most important channels, trains extractor, Local NN, quantiser and Remote NN jointly, and "
@@ -215,7 +240,9 @@ static const char description[] =
     "pre-training leaves them), train.json, metrics.jsonl, importance.png, training.png and "
     "checkpoint.safetensors. The results of an earlier training in DIR are replaced, each at once "
     "when the new one is whole; the model when training has ended.\n"
-    "Ctrl-C saves the checkpoint and ends with exit code 130; --resume continues from it.";
+    "Ctrl-C saves the checkpoint and ends with exit code 130; --resume continues from it.\n"
+    "mpirun -n N agilenn train ... trains in N processes, each on its part of every batch, with the same "
+    "result but for rounding; docs/TRAINING.md says more.";
 static const char example[] =
     "  agilenn train --preset fashion --out out/fashion\n"
     "  agilenn train --preset fashion --out out/k8 --set model.local_channels=8 \\\n"

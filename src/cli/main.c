@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agilenn/base.h"
+#include "agilenn/distributed.h"
 #include "agn_build.h"
 #include "cli/cli.h"
 #include "cli/nearest.h"
@@ -84,6 +85,14 @@ static int help_on(int argc, char **argv)
     return command->run(2, arguments);
 }
 
+static int refuse_company(const struct command *command)
+{
+    if (agn_launch_rank() == 0)
+        fprintf(stderr, "agilenn %s: mpirun is for 'train' and 'bench' only; start this one without it\n",
+                command->name);
+    return AGN_CLI_USAGE;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -99,7 +108,11 @@ static int run(int argc, char **argv)
         return AGN_CLI_SUCCESS;
     }
     const struct command *command = find_command(argv[1]);
-    return command ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+    if (!command)
+        return unknown_command(argv[1]);
+    if (agn_launch_size() > 1 && command->run != agn__cmd_train && command->run != agn__cmd_bench)
+        return refuse_company(command);
+    return command->run(argc - 1, argv + 1);
 }
 
 static void on_signal(int number)
@@ -118,6 +131,8 @@ static void install_signal_handlers(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (agn_launch_size() > 1)
+        sigaction(SIGUSR1, &action, NULL); /* mpirun hands it on; of Ctrl-C it makes a quick death */
 }
 
 /* OpenMP's threads wait for each other by spinning, by default so long that a machine with other work
@@ -133,9 +148,11 @@ static void limit_spinning(char **argv)
 
 int main(int argc, char **argv)
 {
+    agn_launch_unbind();
     limit_spinning(argv);
     install_signal_handlers();
-    agn__cli_log_to_stderr(false);
+    if (agn_launch_rank() == 0)
+        agn__cli_log_to_stderr(false);
     int code = run(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == AGN_CLI_SUCCESS) {
         fprintf(stderr, "agilenn: cannot write to standard output\n");

@@ -11,10 +11,11 @@
 
 enum { RING = 4 }; /* one batch in the caller's hands, three ahead of it */
 
+/* `room` images of a common batch, from position `begin` on. */
 struct slot {
     float *images;
     int32_t *labels, *indices;
-    int count;
+    int count; /* those of the own part */
 };
 
 struct agn_loader {
@@ -22,7 +23,9 @@ struct agn_loader {
     struct agn_loader_config config;
     struct agn__normaliser normaliser;
     int steps;
-    int32_t *order; /* of the epoch; written only while the thread is idle */
+    int common;      /* images of a common batch */
+    int begin, room; /* what is prepared of it */
+    int32_t *order;  /* of the epoch; written only while the thread is idle */
     uint64_t augment_key;
     struct slot slots[RING];
     double stall_s;
@@ -38,15 +41,20 @@ struct agn_loader {
 
 /* ---- the thread ---- */
 
+/* `count` limited to 0 .. most. */
+static int limited(int count, int most)
+{
+    return count < 0 ? 0 : count < most ? count : most;
+}
+
 static void fill_slot(struct agn_loader *loader, struct slot *slot, int step)
 {
     const struct agn_dataset *dataset = loader->dataset;
-    int batch = loader->config.batch;
-    int first = step * batch;
-    int left = dataset->count - first;
-    slot->count = left < batch ? left : batch;
+    int batch = loader->config.batch, first = step * loader->common + loader->begin;
+    int filled = limited(dataset->count - first, loader->room);
     size_t image = (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
-    for (int i = 0; i < slot->count; i++) {
+    slot->count = limited(dataset->count - step * loader->common - loader->config.part * batch, batch);
+    for (int i = 0; i < filled; i++) {
         int32_t index = loader->order[first + i];
         struct agn__augmentation augmentation;
         agn__augment_draw(&loader->config, loader->augment_key, index, &augmentation);
@@ -56,7 +64,7 @@ static void fill_slot(struct agn_loader *loader, struct slot *slot, int step)
         slot->labels[i] = dataset->labels[index];
         slot->indices[i] = index;
     }
-    for (int i = slot->count; i < batch; i++) {
+    for (int i = filled; i < loader->room; i++) {
         memset(slot->images + (size_t)i * image, 0, image * sizeof(float));
         slot->labels[i] = -1;
         slot->indices[i] = -1;
@@ -93,14 +101,18 @@ static int check_config(const struct agn_dataset *dataset, const struct agn_load
 {
     if (config->batch < 1 || config->batch > 65536)
         return agn_fail(AGN_ERR_ARG, "a batch of %d images: expected 1 to 65536", config->batch);
+    int parts = config->parts > 0 ? config->parts : 1;
+    if (config->part < 0 || config->part >= parts || parts > 1 << 20 || config->batch > (1 << 24) / parts)
+        return agn_fail(AGN_ERR_ARG, "part %d of %d of batches of %d images", config->part, parts,
+                        config->batch);
     if (config->crop_pad < 0 || config->crop_pad > 1024)
         return agn_fail(AGN_ERR_ARG, "padding of %d pixels: expected 0 to 1024", config->crop_pad);
     if (dataset->count < 1)
         return agn_fail(AGN_ERR_ARG, "the data set has no images");
-    if (config->drop_last && config->batch > dataset->count)
+    if (config->drop_last && config->batch * parts > dataset->count)
         return agn_fail(AGN_ERR_ARG,
                         "a batch of %d images, but the data set has only %d; choose a smaller batch",
-                        config->batch, dataset->count);
+                        config->batch * parts, dataset->count);
     for (int c = 0; c < dataset->channels; c++) {
         float std = config->normalisation.std[c];
         if (!isfinite(std) || std <= 0.0f)
@@ -113,7 +125,7 @@ static int check_config(const struct agn_dataset *dataset, const struct agn_load
 static int alloc_buffers(struct agn_loader *loader)
 {
     const struct agn_dataset *dataset = loader->dataset;
-    size_t batch = (size_t)loader->config.batch;
+    size_t batch = (size_t)loader->room;
     size_t image = (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
     loader->order = agn_alloc((size_t)dataset->count, sizeof *loader->order);
     if (!loader->order)
@@ -151,8 +163,11 @@ int agn_loader_create(const struct agn_dataset *dataset, const struct agn_loader
         return AGN_ERR_MEMORY;
     made->dataset = dataset;
     made->config = *config;
-    made->steps = config->drop_last ? dataset->count / config->batch
-                                    : dataset->count / config->batch + (dataset->count % config->batch != 0);
+    made->common = config->batch * (config->parts > 0 ? config->parts : 1);
+    made->begin = config->whole ? 0 : config->part * config->batch;
+    made->room = config->whole ? made->common : config->batch;
+    made->steps = config->drop_last ? dataset->count / made->common
+                                    : dataset->count / made->common + (dataset->count % made->common != 0);
     agn__normaliser_init(&made->normaliser, &config->normalisation);
     status = alloc_buffers(made);
     if (status < 0) {
@@ -223,6 +238,19 @@ int agn_loader_start(struct agn_loader *loader, int epoch)
     return AGN_OK;
 }
 
+static void hand_out(const struct agn_loader *loader, const struct slot *slot, struct agn_batch *batch)
+{
+    const struct agn_dataset *dataset = loader->dataset;
+    size_t own = loader->config.whole ? (size_t)loader->config.part * (size_t)loader->config.batch : 0;
+    size_t image = (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
+    *batch = (struct agn_batch){.images = slot->images + own * image,
+                                .labels = slot->labels + own,
+                                .indices = slot->indices + own,
+                                .count = slot->count,
+                                .whole_images = loader->config.whole ? slot->images : NULL,
+                                .whole_labels = loader->config.whole ? slot->labels : NULL};
+}
+
 int agn_loader_next(struct agn_loader *loader, struct agn_batch *batch)
 {
     pthread_mutex_lock(&loader->mutex);
@@ -241,7 +269,7 @@ int agn_loader_next(struct agn_loader *loader, struct agn_batch *batch)
             loader->stall_s += agn_now_s() - began;
         }
         const struct slot *slot = &loader->slots[loader->taken % RING];
-        *batch = (struct agn_batch){slot->images, slot->labels, slot->indices, slot->count};
+        hand_out(loader, slot, batch);
         loader->taken++;
         result = 1;
     }

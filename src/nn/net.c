@@ -350,6 +350,37 @@ static int check_config(const struct agn_net_config *config)
     return status == AGN_OK ? agn__params_check(config->params, config->graph) : status;
 }
 
+/* The end of the parameters that belong to operator `name`. */
+static size_t parameters_end(const struct agn_params *params, const char *name)
+{
+    size_t end = 0, length = strlen(name);
+    for (int p = 0; p < params->count; p++) {
+        const struct agn_param *param = &params->list[p];
+        if (length > 0 && strncmp(param->name, name, length) == 0 && param->name[length] == '.' &&
+            param->offset + param->count > end) {
+            end = param->offset + param->count;
+        }
+    }
+    return end;
+}
+
+/* Backward goes from the last operator to the first: what lies beyond the parameters of all that are yet to
+ * come is settled. */
+static int find_settled(struct agn_net *net)
+{
+    size_t end = 0;
+    net->settled = agn_alloc((size_t)net->graph.count, sizeof(*net->settled));
+    if (net->settled == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    for (int i = 0; i < net->graph.count; i++) {
+        size_t own = parameters_end(net->params, net->graph.ops[i].name);
+        net->settled[i] = end;
+        end = own > end ? own : end;
+    }
+    return AGN_OK;
+}
+
 static int plan(struct agn_net *net)
 {
     int status = allocate_tables(net);
@@ -366,6 +397,8 @@ static int plan(struct agn_net *net)
         share_gradients(net);
         status = plan_operators(net);
     }
+    if (status == AGN_OK && net->peers.gradients != NULL)
+        status = find_settled(net);
     return status == AGN_OK ? place_memory(net) : status;
 }
 
@@ -384,6 +417,9 @@ int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
     net->passes = config->passes;
     net->bf16 = config->compute != AGN_COMPUTE_F32;
     net->bn_momentum = config->bn_momentum > 0.0F ? config->bn_momentum : 0.1F;
+    if (config->peers != NULL && config->peers->count > 1) {
+        net->peers = *config->peers;
+    }
     net->threads = agn_nn_threads();
     int callers_threads = omp_get_max_threads();
     omp_set_num_threads(net->threads);
@@ -411,6 +447,7 @@ void agn_net_free(struct agn_net *net)
     agn_free(net->ops);
     agn_free(net->nodes);
     agn_free(net->buffers);
+    agn_free(net->settled);
     agn_free(net->seconds);
     agn_free(net->arena);
     agn_free(net);
@@ -463,6 +500,9 @@ static int run_pass(struct agn_net *net, enum agn__pass pass)
         status = op->absorbed ? AGN_OK : run_operator(op, pass);
         if (net->seconds != NULL) {
             net->seconds[op->index] += agn_now_s() - begin;
+        }
+        if (status == AGN_OK && pass == AGN__BACKWARD && net->settled != NULL) {
+            status = net->peers.gradients(net->peers.user, net->params, net->settled[op->index]);
         }
     }
     agn__denormals_restore(callers_mode);

@@ -85,6 +85,8 @@ struct agn_net {
     unsigned passes;
     bool bf16; /* convolutions read bf16 */
     float bn_momentum;
+    struct agn_net_peers peers; /* .sum NULL: none */
+    size_t *settled;       /* graph.count, with peers.gradients: after an operator's backward, from here on */
     int threads;           /* of every pass: primitives are made for this number */
     bool moves_statistics; /* forward changes the running statistics in `params` */
     uint64_t loaded_version;

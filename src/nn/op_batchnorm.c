@@ -5,7 +5,9 @@
  * variance; running statistics move towards them (the variance unbiased, as in PyTorch).
  * With A = gamma/sqrt(var+eps), R rows, dy' = masked dy, s1 = sum dy', s2 = sum dy' (x-mean)/sqrt(var+eps):
  *   dgamma = s2, dbeta = s1, dx = A dy' - A s1/R - A s2/R (x - mean)/sqrt(var+eps).
- * Frozen: y = act(scale x + shift); normally folded into the convolution before it (op_conv.c).
+ * With peers (nn.h) R counts the rows of all of them, and mean, variance, s1 and s2 are sums over all; dgamma
+ * and dbeta are the own rows' part. Frozen: y = act(scale x + shift); normally folded into the convolution
+ * before it (op_conv.c).
  *
  * Tensors are rows x channels here, whatever the picture's shape. */
 #include "nn/op_batchnorm.h"
@@ -20,10 +22,12 @@ struct bn_state {
     int channels;
     size_t rows;
     int64_t gamma, beta, mean, var;
-    int table_buffer, partial_buffer, extra_buffer[2];
+    int table_buffer, partial_buffer, peer_buffer, extra_buffer[2];
     /* tables of `channels` floats: forward scale and shift, mean, 1/deviation, backward coefficients */
     float *scale, *shift, *batch_mean, *inverse, *coef_dy, *coef_x, *coef_one;
     double *partial; /* per thread: 2 x channels */
+    double *sums;    /* 2 x channels over all peers; NULL without */
+    int status;      /* of summing over peers */
 };
 
 static int bn_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
@@ -98,6 +102,8 @@ static int bn_plan(struct agn__op *op)
     size_t channels = (size_t)state->channels;
     state->table_buffer = agn__net_buffer_always(net, 7 * channels * sizeof(float));
     state->partial_buffer = agn__net_buffer_always(net, 2 * channels * sizeof(double) * (size_t)net->threads);
+    bool peers = net->mode == AGN_NET_TRAIN && net->peers.sum != NULL;
+    state->peer_buffer = peers ? agn__net_buffer_always(net, 2 * channels * sizeof(double)) : -1;
     static const enum agn__pass passes[2] = {AGN__BACKWARD, AGN__TANGENT_BACKWARD};
     for (int i = 0; i < 2; i++) {
         int now = agn__time(net, passes[i], op->index);
@@ -118,6 +124,7 @@ static int bn_bind(struct agn__op *op)
         *tables[i] = table + i * (size_t)state->channels;
     }
     state->partial = agn__net_address(op->net, state->partial_buffer);
+    state->sums = agn__net_address(op->net, state->peer_buffer);
     return AGN_OK;
 }
 
@@ -233,15 +240,56 @@ static double total(const struct bn_state *state, size_t i, int threads)
 
 /* ---- passes ----------------------------------------------------------------------------- */
 
+/* Rows over which the batch's statistics go. */
+static double all_rows(const struct agn__op *op, const struct bn_state *state)
+{
+    return state->sums == NULL ? (double)state->rows : (double)state->rows * (double)op->net->peers.count;
+}
+
+static int sum_over_peers(struct agn__op *op, struct bn_state *state)
+{
+    return op->net->peers.sum(op->net->peers.user, state->sums, 2 * (size_t)state->channels);
+}
+
+/* The sums about the own origin (see moments) as sums about 0, over all peers: their origins differ. In
+ * double the cancellation that origins avoid does no harm. */
+static void share_statistics(struct agn__op *op, struct bn_state *state, int threads)
+{
+    double rows = (double)state->rows;
+    for (int c = 0; c < state->channels; c++) {
+        double origin = (double)op->src[0]->value[c], sum = total(state, (size_t)c, threads);
+        double square = total(state, (size_t)(state->channels + c), threads);
+        state->sums[c] = sum + rows * origin;
+        state->sums[state->channels + c] = square + 2.0 * origin * sum + rows * origin * origin;
+    }
+    state->status = sum_over_peers(op, state);
+}
+
+static void channel_statistics(const struct agn__op *op, const struct bn_state *state, int c, int threads,
+                               double *mean, double *var)
+{
+    double rows = all_rows(op, state);
+    if (state->sums != NULL) {
+        *mean = state->sums[c] / rows;
+        *var = state->sums[state->channels + c] / rows - *mean * *mean;
+    } else {
+        double from_origin = total(state, (size_t)c, threads) / rows;
+        *var = total(state, (size_t)(state->channels + c), threads) / rows - from_origin * from_origin;
+        *mean = (double)op->src[0]->value[c] + from_origin;
+    }
+}
+
 static void finish_statistics(struct agn__op *op, struct bn_state *state, int threads)
 {
     struct agn_params *params = op->net->params;
     float weight = op->net->bn_momentum;
-    double rows = (double)state->rows, unbiased = rows > 1.0 ? rows / (rows - 1.0) : 1.0;
+    double rows = all_rows(op, state), unbiased = rows > 1.0 ? rows / (rows - 1.0) : 1.0;
+    if (state->sums != NULL) {
+        share_statistics(op, state, threads);
+    }
     for (int c = 0; c < state->channels; c++) {
-        double from_origin = total(state, (size_t)c, threads) / rows;
-        double var = total(state, (size_t)(state->channels + c), threads) / rows - from_origin * from_origin;
-        double mean = (double)op->src[0]->value[c] + from_origin;
+        double mean, var;
+        channel_statistics(op, state, c, threads, &mean, &var);
         var = var > 0.0 ? var : 0.0;
         float inverse = (float)(1.0 / sqrt(var + (double)AGN_BN_EPSILON));
         float *running_mean = &params->value[state->mean + c], *running_var = &params->value[state->var + c];
@@ -278,25 +326,35 @@ static int bn_forward(struct agn__op *op)
             const float *x = op->src[0]->value; /* its first row is the origin */
             moments(x + begin * channels, x, end - begin, channels, block, sums);
 #pragma omp barrier
-#pragma omp single
+#pragma omp master /* only the calling thread may speak to peers */
             finish_statistics(op, state, threads);
+#pragma omp barrier
         }
         affine(op->src[0]->value + begin * channels, op->dst->value + begin * channels, end - begin, channels,
                state->scale, state->shift, low_bound(op), high_bound(op));
     }
-    return AGN_OK;
+    return state->status;
 }
 
 static void finish_gradients(struct agn__op *op, struct bn_state *state, int threads)
 {
     float *grad = op->net->params->grad;
-    float rows = (float)state->rows;
+    float rows = (float)all_rows(op, state);
+    size_t channels = (size_t)state->channels;
+    for (size_t i = 0; state->sums != NULL && i < 2 * channels; i++) {
+        state->sums[i] = total(state, i, threads);
+    }
+    state->status = state->sums == NULL ? AGN_OK : sum_over_peers(op, state);
     for (int c = 0; c < state->channels; c++) {
         float s1 = (float)total(state, (size_t)c, threads);
         float s2 = (float)total(state, (size_t)(state->channels + c), threads) * state->inverse[c];
-        float a = state->scale[c], b = -a * s2 / rows * state->inverse[c];
         grad[state->gamma + c] = s2;
         grad[state->beta + c] = s1;
+        if (state->sums != NULL) {
+            s1 = (float)state->sums[c];
+            s2 = (float)state->sums[state->channels + c] * state->inverse[c];
+        }
+        float a = state->scale[c], b = -a * s2 / rows * state->inverse[c];
         state->coef_dy[c] = a;
         state->coef_x[c] = b;
         state->coef_one[c] = -a * s1 / rows - b * state->batch_mean[c];
@@ -325,8 +383,9 @@ static int bn_backward(struct agn__op *op)
             gradient_moments(x + at, y + at, dy + at, rows, channels, state->batch_mean, low, high, block,
                              sums);
 #pragma omp barrier
-#pragma omp single
+#pragma omp master /* only the calling thread may speak to peers */
             finish_gradients(op, state, threads);
+#pragma omp barrier
             if (reach) {
                 gradient_affine(x + at, y + at, dy + at, dx + at, rows, channels, state->coef_dy,
                                 state->coef_x, state->coef_one, low, high);
@@ -338,7 +397,7 @@ static int bn_backward(struct agn__op *op)
     if (extra != NULL) {
         agn__add_to(op->src[0]->diff, extra, op->src[0]->floats);
     }
-    return AGN_OK;
+    return state->status;
 }
 
 /* Frozen BN is linear but for the mask: tangent and tangent-backward scale and mask. */

@@ -94,6 +94,18 @@ void agn__average_apply(struct agn_model *model)
     model->average = NULL;
 }
 
+int agn__average_visit(struct agn_model *model, int (*visit)(void *user, void *data, size_t size_bytes),
+                       void *user)
+{
+    struct agn_params *stores[STORES];
+    int status = AGN_OK;
+    list_stores(model, stores);
+    for (int s = 0; s < STORES && status == AGN_OK; s++) {
+        status = visit(user, model->average->values[s], stores[s]->total * sizeof(float));
+    }
+    return status < 0 ? status : visit(user, model->average->small, SMALL * sizeof(float));
+}
+
 /* ---- in checkpoints ------------------------------------------------------------------------- */
 
 static void append_view(struct agn_tensor_file *file, const char *name, float *values, size_t count)

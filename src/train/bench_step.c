@@ -132,7 +132,7 @@ static int make_batch(const struct agn_model *model, struct made_batch *made)
 {
     struct agn_shape in = agn_graph_input_shape(&model->extractor);
     size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-    int n = model->preset.train.batch;
+    int n = model->preset.train.batch; /* of all processes: mixup mixes across them */
     struct agn_rng rng;
     made->images = agn_alloc((size_t)n * image, sizeof(float));
     made->labels = agn_alloc((size_t)n, sizeof(int32_t));
@@ -151,8 +151,28 @@ static int make_batch(const struct agn_model *model, struct made_batch *made)
     return AGN_OK;
 }
 
+/* What was summed between two looks. */
+static struct agn_group_times difference(const struct agn_group_times *since,
+                                         const struct agn_group_times *now)
+{
+    return (struct agn_group_times){.sums_seconds = now->sums_seconds - since->sums_seconds,
+                                    .hidden_seconds = now->hidden_seconds - since->hidden_seconds,
+                                    .other_seconds = now->other_seconds - since->other_seconds,
+                                    .megabytes = now->megabytes - since->megabytes,
+                                    .sums = now->sums - since->sums,
+                                    .others = now->others - since->others};
+}
+
+/* Starts the clocks after the first step, which is not counted. */
+static int start_clocks(struct agn__joint *j, struct agn_group_times *sums)
+{
+    agn_group_times(j->group, sums);
+    return start_profiles(j);
+}
+
 static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struct agn_bench_step *result)
 {
+    struct agn_group_times before = {0}, after;
     double *rates = agn_alloc((size_t)result->steps, sizeof(double));
     int status = rates == NULL ? AGN_ERR_MEMORY : AGN_OK;
     for (int i = -1; i < result->steps && status == AGN_OK; i++) {
@@ -161,12 +181,14 @@ static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struc
         status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
                                            : agn__joint_step(j, batch, 1e-3, &tally);
         if (i >= 0) {
-            rates[i] = (double)batch->count / (agn_now_s() - begin);
+            rates[i] = (double)j->whole / (agn_now_s() - begin);
         } else if (status == AGN_OK) {
-            status = start_profiles(j);
+            status = start_clocks(j, &before);
         }
         j->trainer->state.step++;
     }
+    agn_group_times(j->group, &after);
+    result->sums = difference(&before, &after);
     if (status == AGN_OK) {
         qsort(rates, (size_t)result->steps, sizeof(double), ascending);
         result->images_per_s_min = rates[0];
@@ -188,38 +210,69 @@ static void summarise(struct agn__joint *j, struct agn_bench_step *result)
     collect_operators(j, result);
 }
 
-int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, struct agn_bench_step *out)
+/* This process's images of the batch. */
+static struct agn_batch own_part(const struct agn_model *model, const struct made_batch *made,
+                                 const struct agn_group *group)
 {
-    struct agn_bench_step result = {.steps = steps, .threads = agn_nn_threads()};
-    struct agn_train_config config = {.preset = *preset};
-    struct agn__trainer trainer = {.config = &config, .state = {.phase = AGN_PHASE_JOINT}};
+    struct agn_shape in = agn_graph_input_shape(&model->extractor);
+    size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    int count = model->preset.train.batch / agn_group_size(group);
+    size_t first = (size_t)count * (size_t)agn_group_rank(group);
+    return (struct agn_batch){.images = made->images + first * image,
+                              .labels = made->labels + first,
+                              .indices = made->indices + first,
+                              .count = count,
+                              .whole_images = made->images,
+                              .whole_labels = made->labels};
+}
+
+static int run_steps(struct agn__trainer *trainer, struct agn_bench_step *result)
+{
+    const struct agn_train_config *config = trainer->config;
     struct agn__joint j = {0};
     struct made_batch made = {0};
+    int status = agn_model_create(&config->preset, NULL, &trainer->model);
+    if (status == AGN_OK)
+        status = make_batch(trainer->model, &made);
+    if (status == AGN_OK)
+        status = agn__joint_open(trainer, &j);
+    if (status == AGN_OK) {
+        struct agn_batch images = own_part(trainer->model, &made, config->group);
+        status = time_steps(&j, &images, result);
+    }
+    if (status == AGN_OK) {
+        summarise(&j, result);
+    }
+    agn__joint_close(&j);
+    agn_free(made.images);
+    agn_free(made.labels);
+    agn_free(made.indices);
+    return status;
+}
+
+int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, struct agn_group *group,
+                         struct agn_bench_step *out)
+{
+    struct agn_bench_step result = {
+        .steps = steps, .threads = agn_nn_threads(), .ranks = agn_group_size(group)};
+    struct agn_train_config config = {.preset = *preset, .group = group};
+    struct agn__trainer trainer = {.config = &config, .state = {.phase = AGN_PHASE_JOINT}};
     if (steps < 1 || batch < 0) {
         return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one step");
     }
     config.preset.joint.correct_only = 0;
     config.preset.train.batch = batch > 0 ? batch : preset->train.batch;
     result.batch = config.preset.train.batch;
-    int status = agn_bench_peak(agn__compute_of(preset), &result.peak_gflops);
+    int status = agn_group_agree(group, agn__check_parts(&config));
     if (status == AGN_OK)
-        status = agn_model_create(&config.preset, NULL, &trainer.model);
+        status = agn_bench_peak(agn__compute_of(&config.preset), &result.peak_gflops);
     if (status == AGN_OK)
-        status = make_batch(trainer.model, &made);
+        status = agn_group_sum(group, &result.peak_gflops, 1);
     if (status == AGN_OK)
-        status = agn__joint_open(&trainer, &j);
-    struct agn_batch images = {
-        .images = made.images, .labels = made.labels, .indices = made.indices, .count = result.batch};
-    if (status == AGN_OK)
-        status = time_steps(&j, &images, &result);
+        status = run_steps(&trainer, &result);
     if (status == AGN_OK) {
-        summarise(&j, &result);
         *out = result;
     }
-    agn__joint_close(&j);
-    agn_free(made.images);
-    agn_free(made.labels);
-    agn_free(made.indices);
     agn_model_free(trainer.model);
     return status;
 }

@@ -57,8 +57,8 @@ static void count_top(const float *importance, int channels, int k, struct ranke
     }
 }
 
-static int measure(struct agn_model *model, struct agn_net *extractor, struct agn_xai *xai,
-                   struct agn_loader *loader, struct ranked *ranks)
+static int measure(struct agn_model *model, struct agn_group *group, struct agn_net *extractor,
+                   struct agn_xai *xai, struct agn_loader *loader, struct ranked *ranks)
 {
     float importance[BATCH * AGN_MAX_FEATURES];
     size_t image = (size_t)model->preset.data.height * (size_t)model->preset.data.width *
@@ -74,15 +74,31 @@ static int measure(struct agn_model *model, struct agn_net *extractor, struct ag
         if (status == AGN_OK) {
             agn_xai_channel_importance(agn_xai_attributions(xai), BATCH, model->map, importance);
         }
-        for (int i = 0; i < batch.count && status == AGN_OK; i++) {
+        int own = SAMPLES - seen - BATCH * agn_group_rank(group); /* of the samples that are left */
+        for (int i = 0; i < batch.count && i < own && status == AGN_OK; i++) {
             if (agn_xai_correct(xai)[i]) {
                 count_top(importance + (size_t)i * (size_t)model->map.channels, model->map.channels,
                           model->preset.model.local_channels, ranks);
             }
         }
-        seen += batch.count;
+        seen += BATCH * agn_group_size(group);
     }
     return status < 0 ? status : more < 0 ? more : AGN_OK;
+}
+
+static int sum_ranks(struct agn_group *group, struct ranked *ranks, int channels)
+{
+    double sums[2 * AGN_MAX_FEATURES];
+    for (int c = 0; c < channels; c++) {
+        sums[2 * c] = ranks[c].share;
+        sums[2 * c + 1] = ranks[c].importance;
+    }
+    int status = agn_group_sum(group, sums, 2 * (size_t)channels);
+    for (int c = 0; c < channels; c++) {
+        ranks[c].share = sums[2 * c];
+        ranks[c].importance = sums[2 * c + 1];
+    }
+    return status;
 }
 
 /* dst[i] = src[order[i]] for `count` blocks of `block` floats, `outer` times. */
@@ -184,7 +200,8 @@ static int permute_reference(struct agn_model *model, const int *order)
     return status;
 }
 
-static int rank_channels(struct agn_model *model, const struct agn_dataset *data, struct ranked *ranks)
+static int rank_channels(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
+                         struct ranked *ranks)
 {
     struct agn_net *extractor = NULL;
     struct agn_xai *xai = NULL;
@@ -202,6 +219,8 @@ static int rank_channels(struct agn_model *model, const struct agn_dataset *data
     struct agn_loader_config load = {.batch = BATCH,
                                      .shuffle = true,
                                      .seed = (uint64_t)model->preset.train.seed,
+                                     .part = agn_group_rank(group),
+                                     .parts = agn_group_size(group),
                                      .normalisation = model->normalisation};
     int status = method < 0 ? method : agn_net_create(&net, &extractor);
     if (status == AGN_OK)
@@ -209,14 +228,16 @@ static int rank_channels(struct agn_model *model, const struct agn_dataset *data
     if (status == AGN_OK)
         status = agn_loader_create(data, &load, &loader);
     if (status == AGN_OK)
-        status = measure(model, extractor, xai, loader, ranks);
+        status = measure(model, group, extractor, xai, loader, ranks);
+    if (status == AGN_OK)
+        status = sum_ranks(group, ranks, model->map.channels);
     agn_loader_free(loader);
     agn_xai_free(xai);
     agn_net_free(extractor);
     return status;
 }
 
-int agn__select_channels(struct agn_model *model, const struct agn_dataset *data)
+int agn__select_channels(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data)
 {
     struct ranked ranks[AGN_MAX_FEATURES] = {{0}};
     int order[AGN_MAX_FEATURES] = {0}, channels = model->map.channels;
@@ -229,7 +250,7 @@ int agn__select_channels(struct agn_model *model, const struct agn_dataset *data
         return status;
     }
     if (status == AGN_OK) {
-        status = rank_channels(model, data, ranks);
+        status = rank_channels(model, group, data, ranks);
     }
     if (status < 0) {
         return status;

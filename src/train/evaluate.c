@@ -7,6 +7,7 @@ enum { BATCH = 250 };
 
 struct evaluator {
     struct agn_model *model;
+    struct agn_group *group;
     struct agn_net *extractor, *local, *remote;
     struct agn_xai *xai;
     struct agn_loader *loader;
@@ -28,7 +29,10 @@ static int make_net(const struct agn_graph *graph, struct agn_params *params, st
 static int open_evaluator(struct evaluator *e, const struct agn_dataset *data)
 {
     struct agn_model *model = e->model;
-    struct agn_loader_config load = {.batch = BATCH, .normalisation = model->normalisation};
+    struct agn_loader_config load = {.batch = BATCH,
+                                     .normalisation = model->normalisation,
+                                     .part = agn_group_rank(e->group),
+                                     .parts = agn_group_size(e->group)};
     int method = agn_xai_method_from_name(model->preset.joint.method);
     struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
                                  .points = model->preset.joint.points,
@@ -187,10 +191,58 @@ static int check_data(const struct agn_model *model, const struct agn_dataset *d
     return AGN_OK;
 }
 
-int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
-                       struct agn_evaluation *evaluation)
+/* The figures of all processes' parts. */
+static int sum_figures(struct evaluator *e)
 {
-    struct evaluator e = {.model = model};
+    struct agn_model *model = e->model;
+    int64_t *counts[] = {&e->images, &e->fused, &e->local_right, &e->remote_right, &e->valid, &e->disordered};
+    enum { COUNTS = sizeof(counts) / sizeof(counts[0]), NUMBERS = COUNTS + AGN_LEVELS + 1 };
+    double numbers[NUMBERS];
+    if (e->group == NULL) {
+        return AGN_OK;
+    }
+    for (int i = 0; i < COUNTS; i++) {
+        numbers[i] = (double)*counts[i];
+    }
+    for (int i = 0; i < AGN_LEVELS; i++) {
+        numbers[COUNTS + i] = (double)e->levels[i];
+    }
+    numbers[NUMBERS - 1] = e->skewness;
+    int status = agn_group_sum(e->group, numbers, NUMBERS);
+    if (status == AGN_OK)
+        status = agn_group_sum(e->group, e->importance_sum, (size_t)model->map.channels);
+    if (status == AGN_OK)
+        status = agn_group_sum(e->group, e->fill_sum, (size_t)model->sent_channels);
+    for (int i = 0; i < COUNTS; i++) {
+        *counts[i] = (int64_t)numbers[i];
+    }
+    for (int i = 0; i < AGN_LEVELS; i++) {
+        e->levels[i] = (int64_t)numbers[COUNTS + i];
+    }
+    e->skewness = numbers[NUMBERS - 1];
+    return status;
+}
+
+static int run_batch(struct evaluator *e, const struct agn_batch *batch)
+{
+    bool stop = agn_interrupt_requested();
+    int status = agn_group_any(e->group, &stop);
+    if (status == AGN_OK && stop)
+        status = agn_group_agree(e->group, agn_fail(AGN_ERR_INTERRUPTED, "evaluation was interrupted"));
+    if (status == AGN_OK)
+        status = run_networks(e, batch);
+    if (status == AGN_OK) {
+        count_predictions(e, batch);
+        count_importance(e, batch);
+        count_symbols(e, batch);
+    }
+    return status;
+}
+
+int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
+                  bool measure_fill, struct agn_evaluation *evaluation)
+{
+    struct evaluator e = {.model = model, .group = group};
     struct agn_batch batch;
     int more = 0, status = check_data(model, data);
     if (status == AGN_OK)
@@ -198,20 +250,22 @@ int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, 
     if (status == AGN_OK)
         status = agn_loader_start(e.loader, 0);
     while (status == AGN_OK && (more = agn_loader_next(e.loader, &batch)) > 0) {
-        status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "evaluation was interrupted")
-                                           : run_networks(&e, &batch);
-        if (status == AGN_OK) {
-            count_predictions(&e, &batch);
-            count_importance(&e, &batch);
-            count_symbols(&e, &batch);
-        }
+        status = run_batch(&e, &batch);
     }
     if (status == AGN_OK && more < 0) {
         status = more;
     }
+    if (status == AGN_OK)
+        status = sum_figures(&e);
     if (status == AGN_OK) {
         summarise(&e, measure_fill, evaluation);
     }
     close_evaluator(&e);
     return status;
+}
+
+int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
+                       struct agn_evaluation *evaluation)
+{
+    return agn__evaluate(model, NULL, data, measure_fill, evaluation);
 }

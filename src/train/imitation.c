@@ -14,13 +14,15 @@ struct imitation {
     const struct agn_train_state *state;
     struct agn_net *extractor, *stem, *reference;
     struct agn__preparation preparation;
+    struct agn_group *group;
+    struct agn__sharing sharing;
     float *prob, *loss;
-    int batch;
-    size_t features; /* of a batch */
+    int batch;       /* images of this process */
+    size_t features; /* of these */
 };
 
-/* Sets the gradient at the extractor's output but for the anchor's part; returns the loss. */
-static double hint_loss(const struct imitation *im)
+/* Sets the gradient at the extractor's output but for the anchor's part; adds to the loss. */
+static int hint_loss(const struct imitation *im, double *loss)
 {
     const float *ours = agn_net_output(im->extractor), *theirs = agn_net_output(im->stem);
     float *diff = agn_net_diff_output(im->extractor);
@@ -31,6 +33,7 @@ static double hint_loss(const struct imitation *im)
         energy += (double)(theirs[i] * theirs[i]);
         error += (double)(d * d);
     }
+    int status = agn_group_sum(im->group, &energy, 1);
     if (energy <= 0.0) {
         energy = 1.0; /* a stem that says nothing */
     }
@@ -39,7 +42,8 @@ static double hint_loss(const struct imitation *im)
     for (size_t i = 0; i < im->features; i++) {
         diff[i] = scale * (ours[i] - theirs[i]);
     }
-    return error / energy;
+    *loss += error / energy;
+    return status;
 }
 
 /* The reference's opinion of F, and its gradient there. */
@@ -55,7 +59,8 @@ static int anchor(struct imitation *im, const struct agn_batch *batch, double we
                            im->loss);
     if (weight > 0.0) {
         agn_softmax_ce_backward(im->prob, batch->labels, im->batch, model->classes,
-                                (float)(weight / im->batch), agn_net_diff_output(im->reference));
+                                (float)(weight / (im->batch * agn_group_size(im->group))),
+                                agn_net_diff_output(im->reference));
         status = agn_net_backward(im->reference);
         const float *from = agn_net_diff_input(im->reference);
         float *to = agn_net_diff_output(im->extractor);
@@ -83,10 +88,15 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     if (status < 0) {
         return status;
     }
-    tally->loss = hint_loss(im);
-    status = anchor(im, batch, preset->joint.anchor);
+    status = hint_loss(im, &tally->loss);
+    if (status == AGN_OK)
+        status = anchor(im, batch, preset->joint.anchor);
     if (status == AGN_OK)
         status = agn_net_backward(im->extractor);
+    if (status == AGN_OK)
+        status = agn__sum_rest(&im->sharing, model->extractor_params);
+    if (status == AGN_OK)
+        status = agn_group_await(im->group);
     if (status < 0) {
         return status;
     }
@@ -99,7 +109,8 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
         const float *row = im->prob + (size_t)i * (size_t)model->classes;
-        tally->loss += preset->joint.anchor * (double)im->loss[i] / batch->count;
+        tally->loss +=
+            preset->joint.anchor * (double)im->loss[i] / (batch->count * agn_group_size(im->group));
         tally->correct += agn__argmax(row, model->classes) == batch->labels[i];
     }
     return AGN_OK;
@@ -114,7 +125,8 @@ static int make_nets(struct imitation *im, const struct agn__stem *stem)
                                     .mode = AGN_NET_TRAIN,
                                     .compute = agn__compute_of(&model->preset),
                                     .passes = AGN_PASS_BACKWARD,
-                                    .bn_momentum = (float)model->preset.train.bn_momentum};
+                                    .bn_momentum = (float)model->preset.train.bn_momentum,
+                                    .peers = agn__share(&im->sharing, im->group)};
     int status = agn_net_create(&config, &im->extractor);
     config.mode = AGN_NET_FROZEN;
     config.passes = 0;
@@ -134,14 +146,18 @@ int agn__imitate(struct agn__trainer *trainer)
 {
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
-    struct imitation im = {.model = model, .batch = preset->train.batch, .state = &trainer->state};
+    struct agn_group *group = trainer->config->group;
+    struct imitation im = {.model = model,
+                           .group = group,
+                           .batch = preset->train.batch / agn_group_size(group),
+                           .state = &trainer->state};
     im.features =
         (size_t)im.batch * (size_t)model->map.height * (size_t)model->map.width * (size_t)model->map.channels;
     int status = make_nets(&im, &trainer->stem);
     im.prob = agn_alloc((size_t)im.batch * (size_t)model->classes, sizeof(float));
     im.loss = agn_alloc((size_t)im.batch, sizeof(float));
     if (status == AGN_OK)
-        status = agn__preparation_create(model, &im.preparation);
+        status = agn__preparation_create(model, group, &im.preparation);
     if (status == AGN_OK && (im.prob == NULL || im.loss == NULL))
         status = AGN_ERR_MEMORY;
     struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,

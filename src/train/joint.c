@@ -25,7 +25,7 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
     agn__split_channels(agn_net_output(j->extractor), j->positions, model->map.channels,
                         preset->model.local_channels, agn_net_input(j->local), j->rest);
     if (j->trainer->state.step == 0) {
-        status = agn__centroids_initialise(model, j->rest, sent);
+        status = agn__centroids_initialise(model, j->group, j->rest, sent);
     }
     agn_quantise(model->centroids, j->rest, sent, j->symbols, agn_net_input(j->remote));
     if (status == AGN_OK)
@@ -37,7 +37,21 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
 
 /* ---- the step ---------------------------------------------------------------------------- */
 
-static void update(struct agn__joint *j, double rate, float diff_alpha)
+/* The sums of the remote network's gradients, most of all, have been under way since its backward. */
+static int sum_gradients(struct agn__joint *j, float *diff_alpha)
+{
+    double slope = (double)*diff_alpha;
+    if (j->group == NULL) {
+        return AGN_OK;
+    }
+    int status = agn__sum_rest(&j->extractor_sharing, j->model->extractor_params);
+    if (status == AGN_OK)
+        status = agn_group_sum(j->group, &slope, 1);
+    *diff_alpha = (float)slope;
+    return status == AGN_OK ? agn_group_await(j->group) : status;
+}
+
+static int update(struct agn__joint *j, double rate, float diff_alpha)
 {
     struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
@@ -49,11 +63,13 @@ static void update(struct agn__joint *j, double rate, float diff_alpha)
     agn_sgd_step(model->local_params, &sgd);
     agn_sgd_step(model->remote_params, &sgd);
     agn__alpha_step(model, diff_alpha, &sgd);
-    agn__centroids_follow(model, j->rest, j->symbols, j->positions * (size_t)model->sent_channels,
-                          preset->joint.centroid_rate);
-    if (model->average != NULL) {
+    int status =
+        agn__centroids_follow(model, j->group, j->rest, j->symbols,
+                              j->positions * (size_t)model->sent_channels, preset->joint.centroid_rate);
+    if (status == AGN_OK && model->average != NULL) {
         agn__average_follow(model, j->trainer->state.step);
     }
+    return status;
 }
 
 int agn__joint_step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
@@ -75,9 +91,11 @@ int agn__joint_step(void *phase, const struct agn_batch *batch, double rate, str
     if (status == AGN_OK)
         status = agn_net_backward(j->extractor);
     if (status == AGN_OK)
-        update(j, rate, diff_alpha);
+        status = sum_gradients(j, &diff_alpha);
+    if (status == AGN_OK)
+        status = update(j, rate, diff_alpha);
     j->trainer->joint_seconds += agn_now_s() - begin;
-    j->trainer->joint_images += batch->count;
+    j->trainer->joint_images += j->whole;
     return status;
 }
 
@@ -93,7 +111,8 @@ static int make_nets(struct agn__joint *j)
                                     .mode = AGN_NET_TRAIN,
                                     .compute = agn__compute_of(preset),
                                     .passes = AGN_PASS_BACKWARD,
-                                    .bn_momentum = (float)preset->train.bn_momentum};
+                                    .bn_momentum = (float)preset->train.bn_momentum,
+                                    .peers = agn__share(&j->extractor_sharing, j->group)};
     int method = agn_xai_method_from_name(preset->joint.method);
     struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
                                  .points = preset->joint.points,
@@ -104,10 +123,12 @@ static int make_nets(struct agn__joint *j)
                                  .compute = config.compute};
     int status = method < 0 ? method : agn_net_create(&config, &j->extractor);
     config.passes |= AGN_PASS_INPUT_GRADIENT;
+    config.peers = agn__share(&j->local_sharing, j->group);
     config.graph = &model->local;
     config.params = model->local_params;
     if (status == AGN_OK)
         status = agn_net_create(&config, &j->local);
+    config.peers = agn__share(&j->remote_sharing, j->group);
     config.graph = &model->remote;
     config.params = model->remote_params;
     if (status == AGN_OK)
@@ -177,7 +198,11 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
 {
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
-    *j = (struct agn__joint){.model = model, .trainer = trainer, .batch = preset->train.batch};
+    *j = (struct agn__joint){.model = model,
+                             .trainer = trainer,
+                             .group = trainer->config->group,
+                             .batch = preset->train.batch / agn_group_size(trainer->config->group),
+                             .whole = preset->train.batch};
     j->positions = (size_t)j->batch * (size_t)model->map.height * (size_t)model->map.width;
     j->features = j->positions * (size_t)model->map.channels;
     int status = preset->train.ema > 0.0 && model->average == NULL ? agn__average_create(model) : AGN_OK;
@@ -186,7 +211,7 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
     if (status == AGN_OK)
         status = allocate(j);
     if (status == AGN_OK)
-        status = agn__preparation_create(model, &j->preparation);
+        status = agn__preparation_create(model, j->group, &j->preparation);
     return status;
 }
 

@@ -10,7 +10,10 @@ struct agn__joint {
     struct agn_net *extractor, *local, *remote;
     struct agn_xai *xai;
     struct agn__preparation preparation;
-    int batch;
+    struct agn_group *group; /* of processes that each have a part of every batch, or NULL */
+    struct agn__sharing extractor_sharing, local_sharing, remote_sharing;
+    int batch; /* images of this process, of `whole` */
+    int whole;
     size_t positions, features; /* of a batch: n*h*w, n*h*w*C */
     float *rest;                /* sent channels before quantisation */
     uint8_t *symbols;
@@ -27,6 +30,12 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j);
 /* One step, an agn__step_fn: `phase` is a struct agn__joint. */
 int agn__joint_step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally);
 void agn__joint_close(struct agn__joint *j);
+
+/* Images over which losses are means: all processes', when this one's batch has `count`. */
+static inline int agn__loss_images(const struct agn__joint *j, int count)
+{
+    return count * agn_group_size(j->group);
+}
 
 /* ---- joint_prediction.c ---- */
 

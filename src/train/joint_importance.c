@@ -83,6 +83,7 @@ int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch
                                                 .positions = (int)own / model->map.channels,
                                                 .rho = preset->joint.rho + preset->joint.rho_margin,
                                                 .disorder_margin = preset->joint.disorder_margin};
+    int images = agn__loss_images(j, batch->count);
     bool counts[j->batch];
     measure(j);
     for (int i = 0; i < j->batch; i++) {
@@ -92,18 +93,17 @@ int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch
         agn_importance_loss(&config, j->importance + (size_t)i * own, &loss,
                             j->importance_gradient + (size_t)i * own);
         if (i < batch->count) {
-            tally->loss += preset->joint.anchor * (double)agn_xai_loss(j->xai)[i] / batch->count;
+            tally->loss += preset->joint.anchor * (double)agn_xai_loss(j->xai)[i] / images;
         }
         if (counts[i]) {
-            tally->loss +=
-                (1.0 - preset->joint.lambda) * (loss.skewness_loss + loss.disorder_loss) / batch->count;
+            tally->loss += (1.0 - preset->joint.lambda) * (loss.skewness_loss + loss.disorder_loss) / images;
         }
         if (valid) {
             count_sample(j, i, &loss, tally);
         }
     }
-    attribution_gradient(j, (1.0 - preset->joint.lambda) / batch->count, counts);
-    float anchor = (float)(preset->joint.anchor / batch->count);
+    attribution_gradient(j, (1.0 - preset->joint.lambda) / images, counts);
+    float anchor = (float)(preset->joint.anchor / images);
 #pragma omp parallel for simd schedule(static)
     for (size_t i = 0; i < j->features; i++) {
         diff[i] += anchor * gradient[i];

@@ -7,7 +7,7 @@
 static void learn_from_reference(struct agn__joint *j, int count, struct agn__tally *tally)
 {
     const struct agn_preset *preset = &j->model->preset;
-    double weight = preset->joint.distill / count;
+    double weight = preset->joint.distill / agn__loss_images(j, count);
     if (weight > 0.0) {
         tally->loss += weight * agn__distil(j->fused, agn_xai_logits(j->xai), count, j->model->classes,
                                             preset->joint.distill_temperature, weight, j->diff_fused);
@@ -21,7 +21,7 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
     const struct agn_preset *preset = &model->preset;
     const float *local = agn_net_output(j->local), *remote = agn_net_output(j->remote);
     float *diff_local = agn_net_diff_output(j->local), *diff_remote = agn_net_diff_output(j->remote);
-    float alpha = (float)agn_model_alpha(model), n = (float)batch->count, slope = 0.0F;
+    float alpha = (float)agn_model_alpha(model), n = (float)agn__loss_images(j, batch->count), slope = 0.0F;
     float own = (float)preset->joint.local / n;
     const float *targets = j->preparation.targets;
     size_t logits = (size_t)j->batch * (size_t)model->classes;
@@ -44,7 +44,7 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
     for (int i = 0; i < batch->count; i++) {
         tally->loss +=
             (preset->joint.lambda * (double)j->loss[i] + preset->joint.local * (double)j->scratch_loss[i]) /
-            batch->count;
+            agn__loss_images(j, batch->count);
         tally->correct += agn__argmax(j->fused_prob + (size_t)i * (size_t)model->classes, model->classes) ==
                           batch->labels[i];
     }
@@ -57,7 +57,11 @@ int agn__prediction_backward(struct agn__joint *j)
     size_t sent = j->positions * (size_t)model->sent_channels;
     int status = agn_net_backward(j->local);
     if (status == AGN_OK)
+        status = agn__sum_rest(&j->local_sharing, model->local_params);
+    if (status == AGN_OK)
         status = agn_net_backward(j->remote);
+    if (status == AGN_OK)
+        status = agn__sum_rest(&j->remote_sharing, model->remote_params);
     if (status < 0) {
         return status;
     }

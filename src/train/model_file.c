@@ -316,23 +316,58 @@ static int model_from_file(const struct agn_tensor_file *file, struct agn_model 
     return AGN_OK;
 }
 
-int agn_model_load(const char *path, struct agn_model **model, struct agn_train_state *state)
+/* Rank 0's bytes of a file, for all. */
+static int read_shared(const char *path, struct agn_group *group, struct agn_tensor_file *file)
 {
-    struct agn_tensor_file file = {0};
-    struct agn_train_state ignored;
-    int status = agn_tensor_file_read(path, &file);
+    const size_t most = (size_t)1 << 33;
+    uint8_t *data = NULL;
+    size_t size = 0;
+    if (group == NULL) {
+        return agn_tensor_file_read(path, file);
+    }
+    bool first = agn_group_rank(group) == 0;
+    int status = agn_group_agree(group, first ? agn_file_read(path, most, &data, &size) : AGN_OK);
     if (status < 0) {
         return status;
     }
-    status = model_from_file(&file, model, state == NULL ? &ignored : state);
+    status = agn_group_broadcast(group, &size, sizeof(size));
+    if (status >= 0 && !first) {
+        data = agn_alloc(size + 1, 1);
+    }
+    if (status >= 0)
+        status = agn_group_agree(group, data == NULL ? AGN_ERR_MEMORY : AGN_OK);
+    if (status >= 0)
+        status = agn_group_broadcast(group, data, size);
+    if (status >= 0)
+        status = agn_tensor_file_parse(data, size, file);
+    agn_free(data);
+    return status < 0 ? agn_fail(status, "%s: %s", path, agn_error_message()) : status;
+}
+
+int agn__model_load_shared(const char *path, struct agn_group *group, struct agn_model **model,
+                           struct agn_train_state *state)
+{
+    struct agn_tensor_file file = {0};
+    int status = read_shared(path, group, &file);
+    if (status < 0) {
+        return status;
+    }
+    status = model_from_file(&file, model, state);
     agn_tensor_file_free(&file);
     if (status != AGN_OK) {
         char reason[768];
         snprintf(reason, sizeof(reason), "%s", agn_error_message());
         return agn_fail(status, "%s: %s", path, reason);
     }
-    if (state == NULL && (*model)->average != NULL) {
+    return AGN_OK;
+}
+
+int agn_model_load(const char *path, struct agn_model **model, struct agn_train_state *state)
+{
+    struct agn_train_state ignored;
+    int status = agn__model_load_shared(path, NULL, model, state == NULL ? &ignored : state);
+    if (status == AGN_OK && state == NULL && (*model)->average != NULL) {
         agn__average_apply(*model);
     }
-    return AGN_OK;
+    return status;
 }

@@ -30,6 +30,7 @@ struct loop {
     const struct agn__phase_plan *plan;
     int64_t steps, steps_per_epoch, warmup;
     struct agn__tally epoch, recent; /* since the epoch's begin; since the last metrics line */
+    bool stop, save;                 /* wanted by any process */
 };
 
 static void report(struct loop *loop, bool epoch_end)
@@ -37,7 +38,8 @@ static void report(struct loop *loop, bool epoch_end)
     struct agn__trainer *t = loop->trainer;
     const struct agn_train_config *config = t->config;
     double now = agn_now_s();
-    if (config->progress == NULL || (!epoch_end && now - t->last_report_s < report_every_s)) {
+    if (config->progress == NULL || agn_group_rank(config->group) > 0 ||
+        (!epoch_end && now - t->last_report_s < report_every_s)) {
         return;
     }
     t->last_report_s = now;
@@ -152,23 +154,40 @@ static int diverged(const struct loop *loop, const char *how)
 }
 
 /* A network that has diverged may have a finite loss: ReLU6 turns what is not a number into 0. */
+static int check_finite(const struct loop *loop)
+{
+    char how[256];
+    if (agn__model_check_finite(loop->trainer->model) == AGN_OK) {
+        return AGN_OK;
+    }
+    snprintf(how, sizeof(how), "%s", agn_error_message());
+    return diverged(loop, how);
+}
+
+static int write_checkpoint(const struct agn__trainer *t)
+{
+    const char *path = t->config->checkpoint;
+    char how[768];
+    if (path == NULL || agn_group_rank(t->config->group) > 0) {
+        return AGN_OK;
+    }
+    int status = agn_model_save(t->model, path, &t->state);
+    if (status != AGN_ERR_IO || !agn_file_exists(path)) {
+        return status;
+    }
+    snprintf(how, sizeof(how), "%s", agn_error_message());
+    return agn_fail(status, "%s; the checkpoint before is still whole: --resume continues from it", how);
+}
+
 static int save_checkpoint(struct loop *loop)
 {
     struct agn__trainer *t = loop->trainer;
+    struct agn_group *group = t->config->group;
     t->last_checkpoint_s = agn_now_s();
-    if (agn__model_check_finite(t->model) < 0) {
-        char how[256];
-        snprintf(how, sizeof(how), "%s", agn_error_message());
-        return diverged(loop, how);
-    }
-    int status =
-        t->config->checkpoint == NULL ? AGN_OK : agn_model_save(t->model, t->config->checkpoint, &t->state);
-    if (status == AGN_ERR_IO && agn_file_exists(t->config->checkpoint)) {
-        char how[768];
-        snprintf(how, sizeof(how), "%s", agn_error_message());
-        return agn_fail(status, "%s; the checkpoint before is still whole: --resume continues from it", how);
-    }
-    return status;
+    int status = agn_group_agree(group, check_finite(loop));
+    if (status == AGN_OK)
+        status = agn__keep_together(group, t->model);
+    return status < 0 ? status : agn_group_agree(group, write_checkpoint(t));
 }
 
 /* Starts the loader at the phase's current step. */
@@ -191,9 +210,10 @@ static int interrupted(struct loop *loop)
     if (status < 0) {
         return status;
     }
-    return agn_fail(AGN_ERR_INTERRUPTED, "training was interrupted%s%s",
-                    t->config->checkpoint == NULL ? "" : "; --resume continues from ",
-                    t->config->checkpoint == NULL ? "" : t->config->checkpoint);
+    status = agn_fail(AGN_ERR_INTERRUPTED, "training was interrupted%s%s",
+                      t->config->checkpoint == NULL ? "" : "; --resume continues from ",
+                      t->config->checkpoint == NULL ? "" : t->config->checkpoint);
+    return agn_group_agree(t->config->group, status);
 }
 
 static int one_step(struct loop *loop)
@@ -213,11 +233,15 @@ static int one_step(struct loop *loop)
     if (status < 0) {
         return status;
     }
+    status = agn__sum_tally(t->config->group, &tally);
+    if (status < 0) {
+        return status;
+    }
     if (!isfinite(tally.loss)) {
-        return diverged(loop, "the loss is not finite");
+        return agn_group_agree(t->config->group, diverged(loop, "the loss is not finite"));
     }
     t->state.step++;
-    t->state.images += batch.count;
+    t->state.images += tally.images;
     t->state.seconds += agn_now_s() - begin;
     add_tally(&loop->epoch, &tally);
     add_tally(&loop->recent, &tally);
@@ -238,6 +262,30 @@ static int end_epoch(struct loop *loop)
     return status;
 }
 
+/* A process that stops stops all, and the first one's clock says when to save. */
+static int ask_all(struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
+    bool due =
+        agn_group_rank(t->config->group) == 0 && agn_now_s() - t->last_checkpoint_s > checkpoint_every_s;
+    double wishes[2] = {agn_interrupt_requested() ? 1.0 : 0.0, due ? 1.0 : 0.0};
+    int status = agn_group_largest(t->config->group, wishes, AGN_COUNT_OF(wishes));
+    loop->stop = wishes[0] > 0.0;
+    loop->save = wishes[1] > 0.0;
+    return status;
+}
+
+/* Before the first step. */
+static int begin_phase(struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
+    int status = t->state.step < loop->steps ? start_loader(loop) : AGN_OK;
+    /* A process that dies ends all before they can save, so there is something to go on from at once. */
+    if (status == AGN_OK && agn_group_size(t->config->group) > 1)
+        status = save_checkpoint(loop);
+    return status == AGN_OK ? ask_all(loop) : status;
+}
+
 int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
 {
     int64_t per_epoch = agn_loader_steps(t->loader);
@@ -251,15 +299,17 @@ int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
     t->phase_start_s = t->last_checkpoint_s = agn_now_s();
     t->phase_start_step = t->state.step;
     t->phase_start_stall_s = agn_loader_stall_s(t->loader);
-    int status = t->state.step < loop.steps ? start_loader(&loop) : AGN_OK;
+    int status = begin_phase(&loop);
     while (status == AGN_OK && t->state.step < loop.steps) {
-        if (agn_interrupt_requested()) {
+        if (loop.stop) {
             return interrupted(&loop);
         }
         status = one_step(&loop);
+        if (status == AGN_OK)
+            status = ask_all(&loop);
         if (status == AGN_OK && (t->state.step % per_epoch == 0 || t->state.step == loop.steps)) {
             status = end_epoch(&loop);
-        } else if (status == AGN_OK && agn_now_s() - t->last_checkpoint_s > checkpoint_every_s) {
+        } else if (status == AGN_OK && loop.save) {
             status = save_checkpoint(&loop);
         }
         report(&loop, false);

@@ -9,16 +9,19 @@
 
 #include "train/train_internal.h"
 
-int agn__preparation_create(const struct agn_model *model, struct agn__preparation *preparation)
+int agn__preparation_create(const struct agn_model *model, const struct agn_group *group,
+                            struct agn__preparation *preparation)
 {
-    size_t batch = (size_t)model->preset.train.batch;
+    int whole = model->preset.train.batch, batch = whole / agn_group_size(group);
     *preparation =
         (struct agn__preparation){.preset = &model->preset,
-                                  .batch = model->preset.train.batch,
+                                  .batch = batch,
+                                  .whole = whole,
+                                  .first = batch * agn_group_rank(group),
                                   .classes = model->classes,
                                   .image = agn_graph_input_shape(&model->extractor),
-                                  .targets = agn_alloc(batch * (size_t)model->classes, sizeof(float)),
-                                  .partner = agn_alloc(batch, sizeof(int))};
+                                  .targets = agn_alloc((size_t)batch * (size_t)model->classes, sizeof(float)),
+                                  .partner = agn_alloc((size_t)whole, sizeof(int))};
     return preparation->targets == NULL || preparation->partner == NULL ? AGN_ERR_MEMORY : AGN_OK;
 }
 
@@ -47,39 +50,55 @@ double agn__draw_main_share(struct agn_rng *rng, double a)
     return fmax(share, 1.0 - share);
 }
 
-static void mix_images(struct agn__preparation *p, const struct agn_batch *batch, struct agn_rng *rng,
-                       float share, float *input)
+/* Partners are drawn for the whole batch, so that each process knows the same ones. */
+static void draw_partners(struct agn__preparation *p, int count, struct agn_rng *rng)
 {
-    size_t image = (size_t)p->image.height * (size_t)p->image.width * (size_t)p->image.channels;
-    for (int i = 0; i < batch->count; i++) {
+    for (int i = 0; i < count; i++) {
         p->partner[i] = i;
     }
-    for (int i = batch->count - 1; i > 0; i--) {
+    for (int i = count - 1; i > 0; i--) {
         int other = (int)agn_rng_below(rng, (uint32_t)i + 1), kept = p->partner[i];
         p->partner[i] = p->partner[other];
         p->partner[other] = kept;
     }
+}
+
+static void mix_images(const struct agn__preparation *p, const struct agn_batch *batch, float share,
+                       float *input)
+{
+    size_t image = (size_t)p->image.height * (size_t)p->image.width * (size_t)p->image.channels;
+    const float *whole = batch->whole_images != NULL ? batch->whole_images : batch->images;
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < batch->count; i++) {
         const float *own = batch->images + (size_t)i * image;
-        const float *other = batch->images + (size_t)p->partner[i] * image;
+        const float *other = whole + (size_t)p->partner[p->first + i] * image;
         for (size_t v = 0; v < image; v++) {
             input[(size_t)i * image + v] = share * own[v] + (1.0F - share) * other[v];
         }
     }
 }
 
+static void cut_out_one(const struct agn__preparation *p, int top, int left, float *image)
+{
+    int side = p->preset->train.cutout, height = p->image.height, width = p->image.width;
+    int right = left + side < width ? left + side : width, first = left > 0 ? left : 0;
+    size_t pixel = (size_t)p->image.channels;
+    for (int y = top > 0 ? top : 0; y < height && y < top + side; y++) {
+        size_t at = (size_t)y * (size_t)width + (size_t)first;
+        memset(image + at * pixel, 0, (size_t)(right - first) * pixel * sizeof(float));
+    }
+}
+
+/* Places, too, are drawn for all `count` images of the whole batch. */
 static void cut_out(const struct agn__preparation *p, int count, struct agn_rng *rng, float *input)
 {
     int side = p->preset->train.cutout, height = p->image.height, width = p->image.width;
-    size_t pixel = (size_t)p->image.channels;
+    size_t image = (size_t)height * (size_t)width * (size_t)p->image.channels;
     for (int i = 0; i < count; i++) {
         int top = (int)agn_rng_below(rng, (uint32_t)height) - side / 2;
         int left = (int)agn_rng_below(rng, (uint32_t)width) - side / 2;
-        int right = left + side < width ? left + side : width, first = left > 0 ? left : 0;
-        for (int y = top > 0 ? top : 0; y < height && y < top + side; y++) {
-            size_t row = ((size_t)i * (size_t)height + (size_t)y) * (size_t)width + (size_t)first;
-            memset(input + row * pixel, 0, (size_t)(right - first) * pixel * sizeof(float));
+        if (i >= p->first && i < p->first + p->batch) {
+            cut_out_one(p, top, left, input + (size_t)(i - p->first) * image);
         }
     }
 }
@@ -88,14 +107,17 @@ static void cut_out(const struct agn__preparation *p, int count, struct agn_rng 
 static void set_targets(struct agn__preparation *p, const struct agn_batch *batch, float share)
 {
     float smoothing = (float)p->preset->train.label_smoothing, even = smoothing / (float)p->classes;
+    const int32_t *whole = batch->whole_labels != NULL ? batch->whole_labels : batch->labels;
+    bool mixed = p->preset->train.mixup > 0.0;
     for (int i = 0; i < p->batch; i++) {
         float *target = p->targets + (size_t)i * (size_t)p->classes;
         for (int c = 0; c < p->classes; c++) {
             target[c] = even;
         }
         if (i < batch->count) {
+            int32_t other = mixed ? whole[p->partner[p->first + i]] : batch->labels[i];
             target[batch->labels[i]] += (1.0F - smoothing) * share;
-            target[batch->labels[p->partner[i]]] += (1.0F - smoothing) * (1.0F - share);
+            target[other] += (1.0F - smoothing) * (1.0F - share);
         }
     }
 }
@@ -110,13 +132,15 @@ void agn__prepare_batch(struct agn__preparation *p, const struct agn_batch *batc
     uint64_t seed = (uint64_t)p->preset->train.seed * spread;
     agn_rng_seed(&rng, seed ^ ((uint64_t)phase << 56) ^ (uint64_t)step);
     memcpy(input, batch->images, (size_t)p->batch * image * sizeof(float));
-    memset(p->partner, 0, (size_t)p->batch * sizeof(int));
+    /* A batch that is not whole is no part of a common one: training leaves an epoch's rest out. */
+    int count = p->whole > p->batch ? p->whole : batch->count;
     if (p->preset->train.mixup > 0.0) {
         share = (float)agn__draw_main_share(&rng, p->preset->train.mixup);
-        mix_images(p, batch, &rng, share, input);
+        draw_partners(p, count, &rng);
+        mix_images(p, batch, share, input);
     }
     if (p->preset->train.cutout > 0) {
-        cut_out(p, batch->count, &rng, input);
+        cut_out(p, count, &rng, input);
     }
     set_targets(p, batch, share);
 }

@@ -7,8 +7,10 @@ struct pretraining {
     struct agn_model *model;
     struct agn_net *extractor, *reference;
     struct agn__preparation preparation;
+    struct agn_group *group;
+    struct agn__sharing extractor_sharing, reference_sharing;
     float *prob, *loss;
-    int batch;
+    int batch; /* images of this process */
     const struct agn_train_state *state;
 };
 
@@ -27,10 +29,11 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     struct agn_model *model = p->model;
     const struct agn_preset *preset = &model->preset;
     struct agn_shape map = model->map;
+    int images = p->batch * agn_group_size(p->group); /* over which losses are means */
     size_t n = (size_t)p->batch, features = (size_t)map.height * (size_t)map.width * (size_t)map.channels;
     agn__prepare_batch(&p->preparation, batch, AGN_PHASE_REFERENCE, p->state->step,
                        agn_net_input(p->extractor));
-    agn_net_draw_depth(p->reference, depth_seed(preset, p->state->step), 0);
+    agn_net_draw_depth(p->reference, depth_seed(preset, p->state->step), p->preparation.first);
     int status = agn_net_forward(p->extractor);
     if (status == AGN_OK) {
         memcpy(agn_net_input(p->reference), agn_net_output(p->extractor), n * features * sizeof(float));
@@ -40,15 +43,21 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         const float *targets = p->preparation.targets;
         agn__soft_ce_forward(agn_net_output(p->reference), batch->labels, targets, p->batch, model->classes,
                              p->prob, p->loss);
-        agn__soft_ce_backward(p->prob, batch->labels, targets, p->batch, model->classes,
-                              1.0F / (float)p->batch, agn_net_diff_output(p->reference));
+        agn__soft_ce_backward(p->prob, batch->labels, targets, p->batch, model->classes, 1.0F / (float)images,
+                              agn_net_diff_output(p->reference));
         status = agn_net_backward(p->reference);
     }
+    if (status == AGN_OK)
+        status = agn__sum_rest(&p->reference_sharing, model->reference_params);
     if (status == AGN_OK) {
         memcpy(agn_net_diff_output(p->extractor), agn_net_diff_input(p->reference),
                n * features * sizeof(float));
         status = agn_net_backward(p->extractor);
     }
+    if (status == AGN_OK)
+        status = agn__sum_rest(&p->extractor_sharing, model->extractor_params);
+    if (status == AGN_OK)
+        status = agn_group_await(p->group);
     if (status < 0) {
         return status;
     }
@@ -62,7 +71,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
         const float *row = p->prob + (size_t)i * (size_t)model->classes;
-        tally->loss += (double)p->loss[i] / batch->count;
+        tally->loss += (double)p->loss[i] / images;
         tally->correct += agn__argmax(row, model->classes) == batch->labels[i];
     }
     return AGN_OK;
@@ -72,15 +81,21 @@ int agn__pretrain(struct agn__trainer *trainer)
 {
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
-    struct pretraining p = {.model = model, .batch = preset->train.batch, .state = &trainer->state};
+    struct agn_group *group = trainer->config->group;
+    struct pretraining p = {.model = model,
+                            .group = group,
+                            .batch = preset->train.batch / agn_group_size(group),
+                            .state = &trainer->state};
     struct agn_net_config config = {.graph = &model->extractor,
                                     .params = model->extractor_params,
                                     .batch = p.batch,
                                     .mode = AGN_NET_TRAIN,
                                     .compute = agn__compute_of(preset),
                                     .passes = AGN_PASS_BACKWARD,
-                                    .bn_momentum = (float)preset->train.bn_momentum};
+                                    .bn_momentum = (float)preset->train.bn_momentum,
+                                    .peers = agn__share(&p.extractor_sharing, group)};
     int status = agn_net_create(&config, &p.extractor);
+    config.peers = agn__share(&p.reference_sharing, group);
     config.graph = &model->reference;
     config.params = model->reference_params;
     config.passes |= AGN_PASS_INPUT_GRADIENT;
@@ -90,7 +105,7 @@ int agn__pretrain(struct agn__trainer *trainer)
     p.prob = agn_alloc((size_t)p.batch * (size_t)model->classes, sizeof(float));
     p.loss = agn_alloc((size_t)p.batch, sizeof(float));
     if (status == AGN_OK)
-        status = agn__preparation_create(model, &p.preparation);
+        status = agn__preparation_create(model, group, &p.preparation);
     if (status == AGN_OK && (p.prob == NULL || p.loss == NULL))
         status = AGN_ERR_MEMORY;
     struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,

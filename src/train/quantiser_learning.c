@@ -34,20 +34,38 @@ static void sort_levels(struct agn_model *model)
     model->centroids[0] = 0.0F;
 }
 
-int agn__centroids_initialise(struct agn_model *model, const float *values, size_t count)
+enum { MOST_SAMPLED = 100000 };
+
+/* Every so many-th of the group's values, those above 0 only; returns how many, or a status. This process's
+ * are the `rank`-th stretch of all. */
+static int sample_values(struct agn_group *group, const float *values, size_t count, float *sample)
 {
-    enum { MOST = 100000 };
-    float *sample = agn_alloc(MOST, sizeof(float));
-    size_t taken = 0, stride = count / MOST + 1;
-    if (sample == NULL) {
-        return AGN_ERR_MEMORY;
+    size_t all = count * (size_t)agn_group_size(group), begin = count * (size_t)agn_group_rank(group);
+    size_t stride = all / MOST_SAMPLED + 1, drawn = 0;
+    int taken = 0;
+    for (size_t i = 0; i < all && drawn < MOST_SAMPLED; i += stride, drawn++) {
+        bool own = i >= begin && i < begin + count;
+        sample[drawn] = own ? values[i - begin] : 0.0F;
     }
-    for (size_t i = 0; i < count && taken < MOST; i += stride) {
-        if (values[i] > least_positive) {
-            sample[taken++] = values[i];
+    int status = agn_group_sum_floats(group, sample, drawn);
+    for (size_t i = 0; i < drawn; i++) {
+        if (sample[i] > least_positive) {
+            sample[taken++] = sample[i];
         }
     }
-    qsort(sample, taken, sizeof(float), ascending);
+    return status < 0 ? status : taken;
+}
+
+int agn__centroids_initialise(struct agn_model *model, struct agn_group *group, const float *values,
+                              size_t count)
+{
+    float *sample = agn_alloc(MOST_SAMPLED, sizeof(float));
+    int taken = sample == NULL ? AGN_ERR_MEMORY : sample_values(group, values, count, sample);
+    if (taken < 0) {
+        agn_free(sample);
+        return taken;
+    }
+    qsort(sample, (size_t)taken, sizeof(float), ascending);
     model->centroids[0] = 0.0F;
     for (int level = 1; level < AGN_LEVELS; level++) {
         double share = ((double)level - 0.5) / (AGN_LEVELS - 1);
@@ -80,6 +98,29 @@ static void gather(const float *values, const uint8_t *symbols, size_t count,
     }
 }
 
+static int gather_all(struct agn_group *group, struct level_moments m[AGN_LEVELS])
+{
+    double sums[3 * AGN_LEVELS], tops[AGN_LEVELS];
+    if (group == NULL) {
+        return AGN_OK;
+    }
+    for (int level = 0; level < AGN_LEVELS; level++) {
+        double *sum = sums + 3 * level;
+        sum[0] = m[level].count;
+        sum[1] = m[level].sum;
+        sum[2] = m[level].square;
+        tops[level] = m[level].top;
+    }
+    int status = agn_group_sum(group, sums, AGN_COUNT_OF(sums));
+    if (status == AGN_OK)
+        status = agn_group_largest(group, tops, AGN_LEVELS);
+    for (int level = 0; level < AGN_LEVELS; level++) {
+        const double *sum = sums + 3 * level;
+        m[level] = (struct level_moments){sum[0], sum[1], sum[2], tops[level]};
+    }
+    return status;
+}
+
 /* Splits the level with the largest squared error between itself and the dead one. */
 static void give_work(struct agn_model *model, int dead, const struct level_moments m[AGN_LEVELS])
 {
@@ -107,13 +148,18 @@ static void give_work(struct agn_model *model, int dead, const struct level_mome
     model->usage[dead] = model->usage[worst] = 0.5F * model->usage[worst] + dead_share;
 }
 
-void agn__centroids_follow(struct agn_model *model, const float *values, const uint8_t *symbols, size_t count,
-                           double rate)
+int agn__centroids_follow(struct agn_model *model, struct agn_group *group, const float *values,
+                          const uint8_t *symbols, size_t count, double rate)
 {
     struct level_moments m[AGN_LEVELS];
+    double all = (double)(count * (size_t)agn_group_size(group));
     gather(values, symbols, count, m);
+    int status = gather_all(group, m);
+    if (status < 0) {
+        return status;
+    }
     for (int level = 0; level < AGN_LEVELS; level++) {
-        model->usage[level] = 0.98F * model->usage[level] + 0.02F * (float)(m[level].count / (double)count);
+        model->usage[level] = 0.98F * model->usage[level] + 0.02F * (float)(m[level].count / all);
         if (level > 0 && m[level].count > 0.0) {
             double mean = m[level].sum / m[level].count;
             model->centroids[level] += (float)(rate * (mean - (double)model->centroids[level]));
@@ -126,6 +172,7 @@ void agn__centroids_follow(struct agn_model *model, const float *values, const u
         }
     }
     sort_levels(model);
+    return AGN_OK;
 }
 
 /* s(x) = sum_l p_l c_l, p = softmax(-(x - c)^2 / tau), so ds/dx = 2/tau Var_p(c); tau is the

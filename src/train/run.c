@@ -23,9 +23,17 @@ static int check_data(const struct agn_train_config *config)
     return AGN_OK;
 }
 
+static bool is_first(const struct agn__trainer *t)
+{
+    return agn_group_rank(t->config->group) == 0;
+}
+
 static int open_metrics(struct agn__trainer *t)
 {
     const char *path = t->config->metrics, *folder = t->config->tensorboard;
+    if (!is_first(t)) {
+        return AGN_OK;
+    }
     if (path != NULL) {
         t->metrics = fopen(path, t->config->resume ? "ae" : "we");
         if (t->metrics == NULL) {
@@ -50,11 +58,17 @@ static int start_model(struct agn__trainer *t)
     if (!config->resume) {
         return agn_model_create(&config->preset, config->train, &t->model);
     }
-    if (config->checkpoint == NULL || !agn_file_exists(config->checkpoint)) {
-        return agn_fail(AGN_ERR_NOT_FOUND, "there is no checkpoint %s to resume from; start without --resume",
-                        config->checkpoint == NULL ? "" : config->checkpoint);
+    int status = AGN_OK;
+    if (config->checkpoint == NULL || (is_first(t) && !agn_file_exists(config->checkpoint))) {
+        status =
+            agn_fail(AGN_ERR_NOT_FOUND, "there is no checkpoint %s to resume from; start without --resume",
+                     config->checkpoint == NULL ? "" : config->checkpoint);
     }
-    int status = agn_model_load(config->checkpoint, &t->model, &t->state);
+    status = agn_group_agree(config->group, status);
+    if (status < 0) {
+        return status;
+    }
+    status = agn__model_load_shared(config->checkpoint, config->group, &t->model, &t->state);
     return status < 0 ? status : agn__check_resumable(t->model, config);
 }
 
@@ -80,16 +94,20 @@ static int train_reference(struct agn__trainer *t)
     } else if (!t->adopted) {
         status = agn__pretrain(t);
     }
-    if (status == AGN_OK && t->config->reference_out != NULL) {
+    if (status == AGN_OK && t->config->reference_out != NULL && is_first(t)) {
         status = agn__reference_save(t->model, t->config->reference_out, &t->state);
     }
-    return status;
+    return agn_group_agree(t->config->group, status);
 }
 
 static int make_loader(struct agn__trainer *t)
 {
     const struct agn_preset *p = &t->config->preset;
-    struct agn_loader_config config = {.batch = p->train.batch,
+    struct agn_group *group = t->config->group;
+    struct agn_loader_config config = {.batch = p->train.batch / agn_group_size(group),
+                                       .part = agn_group_rank(group),
+                                       .parts = agn_group_size(group),
+                                       .whole = group != NULL && p->train.mixup > 0.0,
                                        .shuffle = true,
                                        .drop_last = true,
                                        .flip = p->data.flip != 0,
@@ -104,9 +122,9 @@ static int enter_joint_phase(struct agn__trainer *t)
 {
     struct agn_model *model = t->model;
     struct agn_evaluation before = {0};
-    int status = agn__select_channels(model, t->config->train);
+    int status = agn__select_channels(model, t->config->group, t->config->train);
     if (status == AGN_OK) {
-        status = agn_model_evaluate(model, t->config->test, false, &before);
+        status = agn__evaluate(model, t->config->group, t->config->test, false, &before);
     }
     if (status < 0) {
         return status;
@@ -142,17 +160,33 @@ static void write_report(const struct agn__trainer *t, struct agn_train_report *
     report->images_per_s = (double)t->state.images / seconds;
     report->joint_images_per_s = t->joint_seconds > 0.0 ? (double)t->joint_images / t->joint_seconds : 0.0;
     report->stall_seconds = agn_loader_stall_s(t->loader);
+    report->ranks = agn_group_size(t->config->group);
+    agn_group_times(t->config->group, &report->sums);
+}
+
+static int save_end(const struct agn__trainer *t)
+{
+    const char *path = t->config->checkpoint;
+    return path != NULL && is_first(t) ? agn_model_save(t->model, path, &t->state) : AGN_OK;
 }
 
 /* Everything that can be refused without training. */
 static int open_model(struct agn__trainer *t)
 {
+    struct agn_group *group = t->config->group;
     int status = check_data(t->config);
+    if (status == AGN_OK)
+        status = agn__check_parts(t->config);
+    status = agn_group_agree(group, status);
+    if (status == AGN_OK)
+        status = agn__check_same_start(t->config);
     if (status == AGN_OK)
         status = start_model(t);
     if (status == AGN_OK)
         status = open_reference(t);
-    return status < 0 ? status : agn__check_channel_order(t->model);
+    if (status == AGN_OK)
+        status = agn__check_channel_order(t->model);
+    return agn_group_agree(group, status);
 }
 
 int agn_train_check(const struct agn_train_config *config)
@@ -174,18 +208,19 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
         status = open_metrics(&t);
     if (status == AGN_OK)
         status = make_loader(&t);
+    status = agn_group_agree(config->group, status);
     if (status == AGN_OK)
         status = run_phases(&t);
     if (status == AGN_OK)
-        status = agn_model_evaluate(t.model, config->test, true, &made.evaluation);
+        status = agn__evaluate(t.model, config->group, config->test, true, &made.evaluation);
     if (status == AGN_OK) {
         memcpy(t.model->importance_after, made.evaluation.channel_importance,
                sizeof(t.model->importance_after));
         write_report(&t, &made);
         made.reference_accuracy = t.model->reference_accuracy;
     }
-    if (status == AGN_OK && config->checkpoint != NULL)
-        status = agn_model_save(t.model, config->checkpoint, &t.state);
+    if (status == AGN_OK)
+        status = agn_group_agree(config->group, save_end(&t));
     agn_loader_free(t.loader);
     agn__stem_close(&t.stem);
     close_metrics(&t);

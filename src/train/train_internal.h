@@ -23,13 +23,15 @@ void agn__alpha_initialise(struct agn_model *model);
 /* One SGD step from the loss's derivative with respect to alpha. */
 void agn__alpha_step(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
 
-/* ---- quantiser_learning.c: centroids that follow the features ------------------- */
+/* ---- quantiser_learning.c: centroids that follow the features -------------------
+ * `values`, as many in each process of the group: the sent features of its images. */
 
 /* Sets centroids to quantiles of the positive values. */
-int agn__centroids_initialise(struct agn_model *model, const float *values, size_t count);
+int agn__centroids_initialise(struct agn_model *model, struct agn_group *group, const float *values,
+                              size_t count);
 /* Moves each centroid towards the mean of its values; gives unused levels work. */
-void agn__centroids_follow(struct agn_model *model, const float *values, const uint8_t *symbols, size_t count,
-                           double rate);
+int agn__centroids_follow(struct agn_model *model, struct agn_group *group, const float *values,
+                          const uint8_t *symbols, size_t count, double rate);
 /* diff *= derivative of the soft assignment at `values`; temperature > 0. */
 void agn__soft_quantiser_gradient(const struct agn_model *model, const float *values, double temperature,
                                   float *diff, size_t count);
@@ -40,7 +42,7 @@ void agn__soft_quantiser_gradient(const struct agn_model *model, const float *va
  * change. */
 int agn__check_channel_order(const struct agn_model *model);
 /* Reorders the extractor's channels by joint.selection. */
-int agn__select_channels(struct agn_model *model, const struct agn_dataset *data);
+int agn__select_channels(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data);
 
 /* ---- warm_start.c ---- */
 
@@ -70,12 +72,14 @@ double agn__distil(const float *student, const float *teacher, int n, int classe
 struct agn__preparation {
     const struct agn_preset *preset;
     int batch, classes;
+    int whole, first; /* images of the whole batch; where this process's begin in it */
     struct agn_shape image;
     float *targets; /* (batch, classes): what a prediction should be */
-    int *partner;   /* of each image, in mixup */
+    int *partner;   /* of each image of the whole batch, in mixup */
 };
 /* On failure, too, agn__preparation_release frees what there is. */
-int agn__preparation_create(const struct agn_model *model, struct agn__preparation *preparation);
+int agn__preparation_create(const struct agn_model *model, const struct agn_group *group,
+                            struct agn__preparation *preparation);
 void agn__preparation_release(struct agn__preparation *preparation);
 /* Writes the batch's images, as the network is to see them, to `input`, and sets the targets. */
 void agn__prepare_batch(struct agn__preparation *preparation, const struct agn_batch *batch,
@@ -92,6 +96,9 @@ void agn__average_free(struct agn__average *average);
 void agn__average_follow(struct agn_model *model, int64_t step);
 /* The average becomes the model and is freed. */
 void agn__average_apply(struct agn_model *model);
+/* Calls `visit` for its memory, piece by piece, until an error. */
+int agn__average_visit(struct agn_model *model, int (*visit)(void *user, void *data, size_t size_bytes),
+                       void *user);
 /* To and from a checkpoint. */
 int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file);
 int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file);
@@ -106,6 +113,16 @@ int agn__check_resumable(const struct agn_model *saved, const struct agn_train_c
 
 /* Do levels of the quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
 int agn__check_levels(const float levels[AGN_LEVELS], const char *tensor);
+
+/* agn_model_load, of which rank 0 reads the file for all. */
+int agn__model_load_shared(const char *path, struct agn_group *group, struct agn_model **model,
+                           struct agn_train_state *state);
+
+/* ---- evaluate.c ---- */
+
+/* agn_model_evaluate, of which each process does a part. */
+int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
+                  bool measure_fill, struct agn_evaluation *evaluation);
 
 /* ---- reference_file.c: a pre-trained reference network and its stem ------------------------- */
 
@@ -159,7 +176,8 @@ struct agn__tally {
     double loss, skewness, skewness_loss, disorder_loss;
 };
 
-/* Runs one step of a phase on a batch; adds its figures to `tally`. */
+/* Runs one step of a phase on a batch, or on this process's part of one; adds its figures to `tally`: losses
+ * are means over the whole batch, so that the parts' figures add up. */
 typedef int agn__step_fn(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally);
 
 struct agn__phase_plan {
@@ -178,6 +196,28 @@ int agn__pretrain(struct agn__trainer *trainer);
 /* Phase 1 with reference.stem: the extractor learns to stand in for trainer->stem. */
 int agn__imitate(struct agn__trainer *trainer);
 int agn__train_jointly(struct agn__trainer *trainer);
+
+/* ---- ranks.c: several processes that train as one ------------------------------------- */
+
+/* AGN_ERR_ARG: the batch cannot be shared out evenly. */
+int agn__check_parts(const struct agn_train_config *config);
+/* AGN_ERR_MISMATCH everywhere: a process has other settings or images. */
+int agn__check_same_start(const struct agn_train_config *config);
+int agn__sum_tally(struct agn_group *group, struct agn__tally *tally);
+/* Sees to it that all have the same weights: machines may round differently. */
+int agn__keep_together(struct agn_group *group, struct agn_model *model);
+
+/* What a net that trains needs to be one of several; it must outlive the net. */
+struct agn__sharing {
+    struct agn_group *group;
+    struct agn_net_peers peers;
+    bool begun;  /* in this backward */
+    size_t rest; /* gradients before it are not being summed yet */
+};
+/* For agn_net_config.peers. The net's backward then starts to sum settled gradients. */
+const struct agn_net_peers *agn__share(struct agn__sharing *sharing, struct agn_group *group);
+/* After the net's backward: starts to sum the others. All are done after agn_group_await. */
+int agn__sum_rest(struct agn__sharing *sharing, struct agn_params *params);
 
 int agn__argmax(const float *row, int count);
 
