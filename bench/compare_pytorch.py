@@ -3,7 +3,7 @@
 
 usage: bench/compare_pytorch.py [--preset cifar10] [--batch 32] [--threads 2] [--steps 5] [--agilenn build/agilenn]
 
-Builds the networks of a preset in PyTorch from the preset's own text, times joint steps (integrated gradients
+Builds the networks of a preset in PyTorch from the blocks that `agilenn info` lists, times joint steps (integrated gradients
 by the 2-point rule through the frozen reference, double backward) and `agilenn bench train-step` in turn, and
 prints both rates and their ratio. Needs python3 with torch (Debian: python3-torch) and a built agilenn.
 """
@@ -88,17 +88,20 @@ def network(text, channels, classes=None):
 
 
 class Joint:
-    def __init__(self, preset, batch):
+    def __init__(self, preset, blocks, batch):
         data, model = preset["data"], preset["model"]
         joint = preset["joint"] if preset.has_section("joint") else {}
         classes = int(data["classes"])
         self.k, self.rho = int(model.get("local_channels", 5)), float(joint.get("rho", 0.8))
         self.grid = int(model.get("grid", 4))
-        self.extractor, c = network(model["extractor"], int(data["channels"]))
-        self.remote, _ = network(model["remote"], c - self.k, classes)
-        self.reference, _ = network(model["reference"], c, classes)
+        self.extractor, c = network(blocks["extractor"], int(data["channels"]))
+        self.remote, _ = network(blocks["remote"], c - self.k, classes)
+        self.reference, _ = network(blocks["reference"], c, classes)
         self.reference.eval().requires_grad_(False)
         self.local = nn.Linear(self.k * self.grid * self.grid, classes)
+        if model.get("logits_bn", "0") == "1":
+            self.local = nn.Sequential(self.local, nn.BatchNorm1d(classes))
+            self.remote.add_module("bn", nn.BatchNorm1d(classes))
         self.w = nn.Parameter(torch.tensor(-6.0))
         self.x = torch.randn(batch, int(data["channels"]), int(data["height"]), int(data["width"]))
         self.y = torch.arange(batch) % classes
@@ -154,9 +157,11 @@ def main():
     preset = configparser.ConfigParser(comment_prefixes=(";", "#"))
     if not preset.read(path):
         sys.exit(f"compare_pytorch: no preset {path}; run from the repository's root")
+    info = subprocess.run([args.agilenn, "info", "--preset", args.preset, "--json"], check=True, stdout=subprocess.PIPE)
+    blocks = {network["name"]: network["blocks"] for network in json.loads(info.stdout)["networks"]}
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    joint, rates = Joint(preset, args.batch), []
+    joint, rates = Joint(preset, blocks, args.batch), []
     for i in range(args.steps + 1):
         begin = time.perf_counter()
         joint.step()

@@ -66,6 +66,11 @@ run 0 info --preset tiny --set model.local_channels=4 --json
 out_has '"local_channels": 4,'
 # conv 6x6x4: 36*4*9 = 1296; conv 6x6x8: 36*8*36 = 10368
 out_has '"macs": 11664,'
+run 0 info --preset tiny --set model.remote=mobilenetv2-tiny --set model.remote_width=0.5
+out_has "remote (server): conv:c24:s2 mb:c24:e4 mb:c48:e4:s2 conv:c128:k1"
+run 0 info --preset tiny --set model.extractor=separable:s2 --json
+out_has '"blocks": "dw:s2:l1 conv:c4:k1 dw:l1 conv:c24:k1"'
+refused 1 "'mobilenetv4': its kind is none of" info --preset tiny --set model.remote=mobilenetv4
 run 0 info --preset-keys
 out_has "local_channels"
 refused 2 "give one of" info
@@ -80,7 +85,7 @@ for rho in 0 1 -0.5 1.5 nan x; do
     refused 1 "joint.rho" train --preset tiny --out "$tmp/no" --set joint.rho=$rho
 done
 for k in 8 9 254; do
-    refused 1 "the extractor makes only 8 channels" train --preset tiny --out "$tmp/no" --set model.local_channels=$k
+    refused 1 "model.extractor makes a 6x6x8 map: of its 8 channels" train --preset tiny --out "$tmp/no" --set model.local_channels=$k
 done
 refused 1 "model.local_channels" train --preset tiny --out "$tmp/no" --set model.local_channels=0
 refused 1 "joint.method" train --preset tiny --out "$tmp/no" --set joint.method=magic

@@ -371,6 +371,10 @@ static void resuming_needs_the_same_settings(void **state)
     expect_refused(&config, AGN_ERR_MISMATCH, "other settings");
     expect_message("[joint] rho = 0.8 there, but rho = 0.7 here");
     config.preset.joint.rho = 0.8;
+    strcpy(config.preset.model.remote, "conv:k3:c12 conv:s2:c16"); /* the same, spelled otherwise */
+    interrupter = (struct interrupter){"joint", 32, false};
+    expect_refused(&config, AGN_ERR_INTERRUPTED, "--resume");
+    agn_interrupt_clear();
     strcpy(config.preset.model.remote, "conv:c12 conv:c20:s2");
     expect_refused(&config, AGN_ERR_MISMATCH,
                    "tensor 'remote.1.weight' is 16x12x3x3 there, but 20x12x3x3 here");

@@ -8,9 +8,11 @@ struct network {
     const char *name, *place;
     const struct agn_graph *graph;
     const struct agn_params *params;
+    const char *text; /* as the preset has it; NULL: no preset describes it */
+    double width;
 };
 
-enum { NETWORKS = 4 };
+enum { NETWORKS = 4, BLOCKS_BYTES = 4096 };
 
 struct totals {
     int64_t macs, parameters;
@@ -18,10 +20,23 @@ struct totals {
 
 static void list_networks(const struct agn_model *model, struct network networks[NETWORKS])
 {
-    networks[0] = (struct network){"extractor", "device", &model->extractor, model->extractor_params};
-    networks[1] = (struct network){"local", "device", &model->local, model->local_params};
-    networks[2] = (struct network){"remote", "server", &model->remote, model->remote_params};
-    networks[3] = (struct network){"reference", "training only", &model->reference, model->reference_params};
+    const struct agn_preset *p = &model->preset;
+    networks[0] = (struct network){"extractor",        "device", &model->extractor, model->extractor_params,
+                                   p->model.extractor, 1.0};
+    networks[1] = (struct network){"local", "device", &model->local, model->local_params, NULL, 1.0};
+    networks[2] = (struct network){
+        "remote", "server", &model->remote, model->remote_params, p->model.remote, p->model.remote_width};
+    networks[3] = (struct network){"reference",        "training only",
+                                   &model->reference,  model->reference_params,
+                                   p->model.reference, p->model.reference_width};
+}
+
+/* Its description with names and widths worked out; empty without one. */
+static void list_blocks(const struct network *network, char blocks[BLOCKS_BYTES])
+{
+    blocks[0] = '\0';
+    if (network->text != NULL && agn_graph_expand(network->text, network->width, blocks, BLOCKS_BYTES) < 0)
+        blocks[0] = '\0';
 }
 
 /* Trainable values that carry the operator's name as their prefix. */
@@ -74,7 +89,9 @@ static const char *type_name(const struct agn_op_spec *op)
 static void print_network(const struct network *network)
 {
     struct totals totals = totals_of(network);
-    printf("\n%s (%s)\n", network->name, network->place);
+    char blocks[BLOCKS_BYTES];
+    list_blocks(network, blocks);
+    printf("\n%s (%s)%s%s\n", network->name, network->place, blocks[0] ? ": " : "", blocks);
     printf("  %-30s %-10s %-8s %-12s %12s %11s\n", "layer", "type", "kernel", "output", "MACs", "parameters");
     for (int i = 0; i < network->graph->count; i++) {
         const struct agn_op_spec *op = &network->graph->ops[i];
@@ -133,7 +150,9 @@ static void print_text(const struct agn_model *model, const struct network *netw
 static json_t *json_from_network(const struct network *network)
 {
     struct totals totals = totals_of(network);
+    char blocks[BLOCKS_BYTES];
     json_t *layers = json_array();
+    list_blocks(network, blocks);
     for (int i = 0; i < network->graph->count; i++) {
         const struct agn_op_spec *op = &network->graph->ops[i];
         json_t *layer = json_pack("{s:s, s:s, s:[i,i,i], s:i, s:i, s:I, s:I}", "name", op->name, "type",
@@ -147,8 +166,9 @@ static json_t *json_from_network(const struct network *network)
             return NULL;
         }
     }
-    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "name", network->name, "place", network->place, "macs",
-                     (json_int_t)totals.macs, "parameters", (json_int_t)totals.parameters, "layers", layers);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "name", network->name, "place", network->place,
+                     "blocks", blocks, "macs", (json_int_t)totals.macs, "parameters",
+                     (json_int_t)totals.parameters, "layers", layers);
 }
 
 static json_t *json_from_learned(const struct agn_model *model)

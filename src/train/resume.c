@@ -5,6 +5,20 @@
 
 enum { PRESET_BYTES = 8192 };
 
+/* The preset as text, its networks as blocks: a name and what it stands for are the same. */
+static int format_expanded(const struct agn_preset *preset, char *text, size_t cap)
+{
+    struct agn_preset plain = *preset;
+    char blocks[AGN_PRESET_TEXT_BYTES];
+    char *const networks[] = {plain.model.extractor, plain.model.reference, plain.model.remote};
+    for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
+        if (agn_graph_expand(networks[i], 1.0, blocks, sizeof(blocks)) >= 0) {
+            memcpy(networks[i], blocks, strlen(blocks) + 1);
+        }
+    }
+    return agn_preset_format(&plain, text, cap);
+}
+
 static void describe_shape(const struct agn_param *param, char text[64])
 {
     size_t length = 0;
@@ -91,9 +105,9 @@ int agn__check_resumable(const struct agn_model *saved, const struct agn_train_c
 {
     char have[PRESET_BYTES] = "", want[PRESET_BYTES] = "", text[768];
     struct agn_model *wanted = NULL;
-    int status = agn_preset_format(&saved->preset, have, sizeof(have));
+    int status = format_expanded(&saved->preset, have, sizeof(have));
     if (status >= 0)
-        status = agn_preset_format(&config->preset, want, sizeof(want));
+        status = format_expanded(&config->preset, want, sizeof(want));
     if (status < 0 || strcmp(have, want) == 0) {
         return status < 0 ? status : AGN_OK;
     }
