@@ -89,9 +89,21 @@ for k in 8 9 254; do
 done
 refused 1 "model.local_channels" train --preset tiny --out "$tmp/no" --set model.local_channels=0
 refused 1 "joint.method" train --preset tiny --out "$tmp/no" --set joint.method=magic
+for points in 0 129 -1 2.5 x; do
+    refused 1 "joint.points = '$points': expected a whole number from 1 to 128" \
+        train --preset tiny --out "$tmp/no" --set joint.points=$points
+done
+refused 1 "ig-gauss-legendre take 1" train --preset tiny --out "$tmp/no" --set joint.points=1
 refused 1 "block 'cnv:c8'" train --preset tiny --out "$tmp/no" --set model.remote=cnv:c8
 refused 1 "has 4 classes, but the model only 3" train --preset tiny --out "$tmp/no" --set data.classes=3
 refused 1 "$tmp/nowhere" train --preset tiny --out "$tmp/no" --data "$tmp/nowhere"
+cp -r "$tmp/set" "$tmp/one"
+labels=train-labels-idx1-ubyte
+{ head -c 8 "$tmp/set/$labels" && head -c 256 /dev/zero; } >"$tmp/one/$labels"
+refused 1 "all 256 training images in $tmp/one are of one class" train --preset tiny --out "$tmp/no" --data "$tmp/one"
+{ head -c 25 "$tmp/set/$labels" && printf '\310' && tail -c +27 "$tmp/set/$labels"; } >"$tmp/one/$labels"
+refused 1 "train image 17 has label 200" train --preset tiny --out "$tmp/no" --data "$tmp/one"
+refused 1 "only 256 training images" train --preset tiny --out "$tmp/no" --set train.batch=257
 refused 1 "12x12" train --preset tiny --out "$tmp/no" --set data.width=16
 refused 2 "--preset NAME is missing" train --out "$tmp/no"
 refused 2 "exclude each other" train --preset tiny --out "$tmp/no" --resume --force
@@ -151,6 +163,7 @@ out_has "wrote $tmp/b.png"
 refused 1 "there is no image 64" explain "$dir/model.safetensors" --images 64 -o "$tmp/no"
 refused 1 "trapezoidal rule" explain "$dir/model.safetensors" --points 1 -o "$tmp/no"
 refused 1 "cannot write" explain "$dir/model.safetensors" -o "$tmp/nowhere/a.png"
+refused 2 "--points 0: expected a whole number from 1 to 128" explain "$dir/model.safetensors" --points 0
 for images in "," "1," "1,,2" x -1 1x " 1" 99999999999999999999; do
     refused 2 "expected numbers with commas" explain "$dir/model.safetensors" --images "$images" -o "$tmp/no"
 done
@@ -200,6 +213,17 @@ err_has "the same command with --resume continues from $tmp/stopped/checkpoint.s
 no_leftovers "$tmp/stopped"
 refused 1 "--resume continues it, --force starts afresh" "$@" --out "$tmp/stopped"
 refused 1 "other settings" "$@" --out "$tmp/stopped" --resume --seed 5
+mv "$tmp/set" "$tmp/kept"
+mkdir "$tmp/set"
+make_idx "$tmp/set" train 240
+make_idx "$tmp/set" t10k 64
+refused 1 "made with 256 training images, but here are 240" "$@" --out "$tmp/stopped" --resume
+rm -r "$tmp/set"
+mv "$tmp/kept" "$tmp/set"
+cp "$tmp/stopped/checkpoint.safetensors" "$tmp/whole.checkpoint"
+head -c -4 "$tmp/whole.checkpoint" >"$tmp/stopped/checkpoint.safetensors"
+refused 1 "start afresh, without --resume" "$@" --out "$tmp/stopped" --resume
+cp "$tmp/whole.checkpoint" "$tmp/stopped/checkpoint.safetensors"
 run 0 "$@" --out "$tmp/stopped" --resume
 cmp "$tmp/whole/model.safetensors" "$tmp/stopped/model.safetensors" || die "the resumed training made another model"
 refused 1 "there is no checkpoint $tmp/no/" "$@" --out "$tmp/no" --resume

@@ -144,6 +144,7 @@ static void first_damaged_file_is_named(void **state)
     }
     for (int round = 0; round < 10; round++)
         assert_refused("train", AGN_ERR_FORMAT, "set/train/a/007.png: truncated PNG");
+    assert_non_null(strstr(agn_error_message(), "data check"));
 }
 
 static void what_users_get_wrong(void **state)
@@ -158,6 +159,30 @@ static void what_users_get_wrong(void **state)
     assert_refused("train", AGN_ERR_FORMAT, "empty.jpg: neither a JPEG nor a PNG image (0 bytes)");
     assert_int_equal(mkdir(temp_path("set/train/a/b.jpg"), 0777), 0);
     assert_refused("train", AGN_ERR_IO, "b.jpg: it is a folder");
+}
+
+/* A class without images: refused where it is to be learned, and written down by an inspection. */
+static void empty_classes(void **state)
+{
+    (void)state;
+    add_image("set/train/a/1.png", TEST_PNG, 3, 0);
+    add_image("set/train/c/1.png", TEST_PNG, 3, 1);
+    add_image("set/test/a/1.png", TEST_PNG, 3, 0);
+    (void)temp_file("set/train/b/1.gif", "GIF89a", 6);
+    (void)temp_file("set/test/b/1.gif", "GIF89a", 6);
+    assert_refused("train", AGN_ERR_FORMAT, "set/train/b has no .jpg, .jpeg or .png image");
+    struct agn_dataset *dataset;
+    assert_int_equal(open_set("test", SIDE, 3, 0, &dataset), AGN_OK);
+    assert_int_equal(dataset->count, 1);
+    assert_int_equal(dataset->classes, 3);
+    agn_dataset_free(dataset);
+    const struct agn_dataset_source source = {.format = "folder", .path = temp_path("set"), .split = "train"};
+    struct agn_dataset_report report;
+    assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
+    assert_int_equal(report.count, 2);
+    assert_int_equal(report.bad_count, 1);
+    assert_non_null(strstr(report.bad[0], "set/train/b has no"));
+    agn_dataset_report_free(&report);
 }
 
 static void interruption_stops_reading(void **state)
@@ -177,9 +202,13 @@ static void interruption_stops_reading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FILE_TEST(classes_and_files_in_byte_order),  FILE_TEST(test_split_uses_the_classes_of_train),
-        FILE_TEST(sizes_and_channels_are_converted), FILE_TEST(limit_spreads_over_classes),
-        FILE_TEST(first_damaged_file_is_named),      FILE_TEST(what_users_get_wrong),
+        FILE_TEST(classes_and_files_in_byte_order),
+        FILE_TEST(test_split_uses_the_classes_of_train),
+        FILE_TEST(sizes_and_channels_are_converted),
+        FILE_TEST(limit_spreads_over_classes),
+        FILE_TEST(first_damaged_file_is_named),
+        FILE_TEST(what_users_get_wrong),
+        FILE_TEST(empty_classes),
         FILE_TEST(interruption_stops_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

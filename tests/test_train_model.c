@@ -36,6 +36,9 @@ static void fill_params(struct agn_params *params, struct agn_rng *rng)
         const struct agn_param *param = &params->list[p];
         if (!param->trainable) {
             memset(params->momentum + param->offset, 0, param->count * sizeof(float));
+            for (size_t i = 0; i < param->count; i++) { /* and variances are not negative */
+                params->value[param->offset + i] = fabsf(params->value[param->offset + i]);
+            }
         }
     }
 }
@@ -119,7 +122,7 @@ static void round_trips(void **state)
 {
     (void)state;
     struct agn_model *model = make_model(), *loaded = NULL;
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096}, reached;
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30}, reached;
     const char *path = temp_path("model.safetensors");
     succeed(agn_model_save(model, path, NULL));
     succeed(agn_model_load(path, &loaded, &reached));
@@ -130,7 +133,8 @@ static void round_trips(void **state)
     succeed(agn_model_load(path, &loaded, &reached));
     expect_same_model(model, loaded, true);
     assert_true(reached.phase == saved.phase && reached.step == saved.step &&
-                reached.images == saved.images && reached.seconds == saved.seconds);
+                reached.images == saved.images && reached.seconds == saved.seconds &&
+                reached.train_images == saved.train_images);
     agn_model_free(loaded);
     succeed(agn_model_load(path, &loaded, NULL));
     agn_model_free(loaded);
@@ -159,7 +163,7 @@ static void cut_and_bent_files(void **state)
     (void)state;
     struct agn_model *model = make_model();
     const char *path = temp_path("whole.safetensors"), *bent = temp_path("bent.safetensors");
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096};
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30};
     uint8_t *data = NULL;
     size_t size = 0;
     succeed(agn_model_save(model, path, &saved));
@@ -193,7 +197,7 @@ typedef void change_fn(struct agn_tensor_file *file);
 static void expect_changed(change_fn *change, int status, const char *part)
 {
     struct agn_model *model = make_model();
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096};
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30};
     const char *path = temp_path("whole.safetensors"), *changed = temp_path("changed.safetensors");
     struct agn_tensor_file file;
     succeed(agn_model_save(model, path, &saved));
@@ -244,6 +248,8 @@ CHANGE(swap_dims, tensor(f, "local.dense.weight")->dims[0] = tensor(f, "local.de
        tensor(f, "local.dense.weight")->dims[1] = TINY_CLASSES)
 CHANGE(no_momentum, strcpy(tensor(f, "momentum.remote.0.weight")->name, "momentum.lost"))
 CHANGE(nan_weight, set_float(f, "remote.0.weight", 3, NAN))
+CHANGE(nan_momentum, set_float(f, "momentum.extractor.0.weight", 1, NAN))
+CHANGE(negative_variance, set_float(f, "reference.0.bn.var", 2, -0.5F))
 CHANGE(infinite_variance, set_float(f, "remote.0.bn.var", 0, INFINITY))
 CHANGE(nan_mean, set_float(f, "normalisation", 0, NAN))
 CHANGE(big_mean, set_float(f, "normalisation", 0, 256.0F))
@@ -271,6 +277,9 @@ CHANGE(state_of_no_phase,
        set_metadata(f, "training_state", "{\"phase\": 3, \"step\": 1, \"seconds\": 1, \"images\": 1}"))
 CHANGE(negative_step,
        set_metadata(f, "training_state", "{\"phase\": 1, \"step\": -1, \"seconds\": 1, \"images\": 1}"))
+CHANGE(negative_images, set_metadata(f, "training_state",
+                                     "{\"phase\": 1, \"step\": 1, \"seconds\": 1, \"images\": 1, "
+                                     "\"train_images\": -1}"))
 CHANGE(negative_seconds,
        set_metadata(f, "training_state", "{\"phase\": 1, \"step\": 1, \"seconds\": -1, \"images\": 1}"))
 
@@ -285,6 +294,8 @@ static void hostile_content(void **state)
                  {swap_dims, AGN_ERR_FORMAT, "'local.dense.weight' is 8x3; this network needs 3x8"},
                  {no_momentum, AGN_ERR_FORMAT, "'momentum.remote.0.weight' is missing"},
                  {nan_weight, AGN_ERR_NUMERIC, "remote.0.weight"},
+                 {nan_momentum, AGN_ERR_NUMERIC, "the momentum of 'extractor.0.weight'"},
+                 {negative_variance, AGN_ERR_NUMERIC, "'reference.0.bn.var' holds a negative variance"},
                  {infinite_variance, AGN_ERR_NUMERIC, "remote.0.bn.var"},
                  {nan_mean, AGN_ERR_FORMAT, "normalisation"},
                  {big_mean, AGN_ERR_FORMAT, "normalisation"},
@@ -308,6 +319,7 @@ static void hostile_content(void **state)
                  {state_not_json, AGN_ERR_FORMAT, "training_state"},
                  {state_of_no_phase, AGN_ERR_FORMAT, "training_state"},
                  {negative_step, AGN_ERR_FORMAT, "training_state"},
+                 {negative_images, AGN_ERR_FORMAT, "training_state"},
                  {negative_seconds, AGN_ERR_FORMAT, "training_state"}};
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
         expect_changed(cases[i].change, cases[i].status, cases[i].part);

@@ -50,9 +50,10 @@ double agn_model_alpha(const struct agn_model *model);
 enum agn_phase { AGN_PHASE_REFERENCE, AGN_PHASE_JOINT, AGN_PHASE_DONE };
 struct agn_train_state {
     enum agn_phase phase;
-    int64_t step;   /* steps done in the phase */
-    double seconds; /* training time so far */
-    int64_t images; /* images trained on so far */
+    int64_t step;         /* steps done in the phase */
+    double seconds;       /* training time so far */
+    int64_t images;       /* images trained on so far */
+    int64_t train_images; /* in the training set; 0: not known */
 };
 
 /* model.safetensors. With `state`, a checkpoint: momenta and counters too. Atomic. */
@@ -75,9 +76,14 @@ struct agn_evaluation {
     float channel_importance[AGN_MAX_FEATURES];
 };
 
+/* Is this a data set for this model? AGN_ERR_MISMATCH: images of another size, more classes than the model
+ * has, or classes of other names (where both have names); AGN_ERR_RANGE: a label outside the set's classes.
+ */
+int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data);
+
 /* Runs extractor, quantiser, both networks and the reference over a data set. Importance by the preset's
- * method. Also measures model->fill when `measure_fill`. AGN_ERR_MISMATCH: images of another size, or more
- * classes than the model has. */
+ * method. Also measures model->fill when `measure_fill`. Errors of agn_model_check_data; AGN_ERR_NUMERIC:
+ * importance is not a number. */
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
                        struct agn_evaluation *evaluation);
 

@@ -44,12 +44,13 @@ void agn__cli_print_wrapped(FILE *stream, const char *text, int column, int inde
 /* What follows the help of an option: that it is required, its default, or that it may be repeated. */
 static void describe_default(char *text, size_t size, const struct agn_cli_option *option)
 {
+    bool any = option->min == 0.0 && option->max == 0.0;
     text[0] = '\0';
     if (option->required)
         snprintf(text, size, " (required)");
     else if (option->type == AGN_CLI_STRING && *option->string)
         snprintf(text, size, " (default: %s)", *option->string);
-    else if (option->type == AGN_CLI_INT)
+    else if (option->type == AGN_CLI_INT && (any || *option->integer >= option->min)) /* else: none */
         snprintf(text, size, " (default: %d)", *option->integer);
     else if (option->type == AGN_CLI_DOUBLE)
         snprintf(text, size, " (default: %g)", *option->real);

@@ -21,6 +21,24 @@ int agn__cli_replace_data(struct agn_preset *preset, const char *folder)
     return AGN_OK;
 }
 
+/* A few wrong labels look like a data set of more classes: the first image beyond the model's is named. */
+static int refuse_classes(const struct agn_dataset_source *source, const struct agn_dataset *data,
+                          int classes)
+{
+    int first = 0;
+    while (first < data->count && data->labels[first] < classes)
+        first++;
+    char where[64] = "";
+    if (first < data->count)
+        snprintf(where, sizeof where, " (%s image %d has label %d)", source->split, first,
+                 data->labels[first]);
+    return agn_fail(
+        AGN_ERR_RANGE,
+        "the data set in %s has %d classes, but the model only %d%s: set data.classes=%d and train, "
+        "or choose another data set",
+        source->path, data->classes, classes, where, data->classes);
+}
+
 int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
                           struct agn_dataset **dataset)
 {
@@ -42,10 +60,7 @@ int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, in
     if (status < 0)
         return status;
     if (opened->classes > preset->data.classes) {
-        status = agn_fail(AGN_ERR_RANGE,
-                          "the data set in %s has %d classes, but the model only %d: set data.classes=%d and "
-                          "train, or choose another data set",
-                          source.path, opened->classes, preset->data.classes, opened->classes);
+        status = refuse_classes(&source, opened, preset->data.classes);
         agn_dataset_free(opened);
         return status;
     }

@@ -32,25 +32,46 @@ static int list_known_classes(struct listing *listing, const char *train_folder,
     return status;
 }
 
-static int list_images(struct listing *listing, const struct agn__names *present)
+/* Of a class that is never shown nothing can be learned; in the test split it is only not asked for. */
+static int refuse_empty_classes(struct agn__sink *sink, const char *folder, const struct agn__names *empty)
 {
-    const char *folder = listing->images.folder;
-    for (int i = 0; i < present->count; i++) {
-        int label = agn__names_find(&listing->classes, present->names[i]);
-        int count = agn__image_files_add_folder(&listing->images, present->names[i], label);
-        if (count < 0)
-            return count;
-        if (count == 0)
-            agn_log(AGN_LOG_WARN, "%s/%s has no .jpg, .jpeg or .png image", folder, present->names[i]);
+    bool train = strcmp(sink->source->split, "train") == 0;
+    int status = AGN_OK;
+    for (int i = 0; i < empty->count && status == AGN_OK; i++) {
+        if (train)
+            status = agn__sink_bad(sink,
+                                   agn_fail(AGN_ERR_FORMAT,
+                                            "%s/%s has no .jpg, .jpeg or .png image: put images of the class "
+                                            "there, or remove the folder (in test, too)",
+                                            folder, empty->names[i]));
+        else
+            agn_log(AGN_LOG_WARN, "%s/%s has no .jpg, .jpeg or .png image", folder, empty->names[i]);
     }
-    if (listing->images.files.count == 0)
-        return agn_fail(AGN_ERR_FORMAT, "%s has no images: expected %s/CLASS/*.jpg (or .jpeg, .png)", folder,
-                        folder);
-    return AGN_OK;
+    return status;
 }
 
-static int list_split(const struct agn_dataset_source *source, struct listing *listing)
+static int list_images(struct agn__sink *sink, struct listing *listing, const struct agn__names *present)
 {
+    const char *folder = listing->images.folder;
+    struct agn__names empty = {0};
+    int status = AGN_OK;
+    for (int i = 0; i < present->count && status == AGN_OK; i++) {
+        int label = agn__names_find(&listing->classes, present->names[i]);
+        int count = agn__image_files_add_folder(&listing->images, present->names[i], label);
+        status = count == 0 ? agn__names_add(&empty, present->names[i]) : count < 0 ? count : AGN_OK;
+    }
+    if (status == AGN_OK && listing->images.files.count == 0)
+        status = agn_fail(AGN_ERR_FORMAT, "%s has no images: expected %s/CLASS/*.jpg (or .jpeg, .png)",
+                          folder, folder);
+    if (status == AGN_OK)
+        status = refuse_empty_classes(sink, folder, &empty);
+    agn__names_free(&empty);
+    return status;
+}
+
+static int list_split(struct agn__sink *sink, struct listing *listing)
+{
+    const struct agn_dataset_source *source = sink->source;
     char train_folder[AGN__PATH_BYTES];
     const char *folder = listing->images.folder;
     struct agn__names present = {0};
@@ -74,7 +95,7 @@ static int list_split(const struct agn_dataset_source *source, struct listing *l
     if (status == AGN_OK && listing->classes.count > AGN__MAX_CLASSES)
         status = agn_fail(AGN_ERR_RANGE, "%s: more than %d classes", folder, AGN__MAX_CLASSES);
     if (status == AGN_OK)
-        status = list_images(listing, &present);
+        status = list_images(sink, listing, &present);
     agn__names_free(&present);
     return status;
 }
@@ -82,7 +103,7 @@ static int list_split(const struct agn_dataset_source *source, struct listing *l
 int agn__folder_read(struct agn__sink *sink)
 {
     struct listing listing = {0};
-    int status = list_split(sink->source, &listing);
+    int status = list_split(sink, &listing);
     if (status == AGN_OK)
         status = agn__sink_begin(sink, listing.images.files.count, listing.classes.count,
                                  (const char *const *)listing.classes.names, listing.classes.count);

@@ -169,7 +169,11 @@ static int load_image(void *user, int kept)
         status = agn__sink_put(sink, kept, loading->list->labels[file], &image);
     agn_free(image.pixels);
     agn_free(data);
-    return status < 0 ? agn__sink_bad(sink, status) : AGN_OK;
+    if (status == AGN_OK || sink->report)
+        return status < 0 ? agn__sink_bad(sink, status) : AGN_OK;
+    char why[768];
+    snprintf(why, sizeof why, "%s", agn_error_message());
+    return agn_fail(status, "%s; 'agilenn data check %s' names every bad file", why, sink->source->path);
 }
 
 int agn__image_files_load(const struct agn__image_files *list, struct agn__sink *sink)

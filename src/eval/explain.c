@@ -32,22 +32,15 @@ static size_t positions_of(const struct agn_model *model)
 static int check(const struct agn_explain_config *config)
 {
     const struct agn_dataset *data = config->data;
-    struct agn_shape in = agn_graph_input_shape(&config->model->extractor);
     if (config->count < 1 || config->count > AGN_PLOT_MAX_ROWS)
         return agn_fail(AGN_ERR_RANGE, "%d images: expected 1 to %d", config->count, AGN_PLOT_MAX_ROWS);
-    if (data->height != in.height || data->width != in.width || data->channels != in.channels)
-        return agn_fail(AGN_ERR_MISMATCH, "the images are %dx%dx%d, but the model takes %dx%dx%d",
-                        data->height, data->width, data->channels, in.height, in.width, in.channels);
-    if (data->classes > config->model->classes)
-        return agn_fail(AGN_ERR_MISMATCH, "the data set has %d classes, but the model only %d", data->classes,
-                        config->model->classes);
     for (int i = 0; i < config->count; i++) {
         int image = config->images ? config->images[i] : i;
         if (image < 0 || image >= data->count)
             return agn_fail(AGN_ERR_RANGE, "there is no image %d: the data set has images 0 to %d", image,
                             data->count - 1);
     }
-    return AGN_OK;
+    return agn_model_check_data(config->model, data);
 }
 
 static int open_explainer(struct explainer *e)

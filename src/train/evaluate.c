@@ -1,4 +1,5 @@
 /* Evaluation in float: accuracy of all parts, reference validity, skewness, disorder, use of levels. */
+#include <math.h>
 #include <string.h>
 
 #include "train/train_internal.h"
@@ -177,20 +178,6 @@ static void summarise(const struct evaluator *e, bool measure_fill, struct agn_e
     }
 }
 
-static int check_data(const struct agn_model *model, const struct agn_dataset *data)
-{
-    struct agn_shape in = agn_graph_input_shape(&model->extractor);
-    if (data->height != in.height || data->width != in.width || data->channels != in.channels) {
-        return agn_fail(AGN_ERR_MISMATCH, "the images are %dx%dx%d, but the model takes %dx%dx%d",
-                        data->height, data->width, data->channels, in.height, in.width, in.channels);
-    }
-    if (data->classes > model->classes) {
-        return agn_fail(AGN_ERR_MISMATCH, "the data set has %d classes, but the model only %d", data->classes,
-                        model->classes);
-    }
-    return AGN_OK;
-}
-
 /* The figures of all processes' parts. */
 static int sum_figures(struct evaluator *e)
 {
@@ -244,7 +231,7 @@ int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct
 {
     struct evaluator e = {.model = model, .group = group};
     struct agn_batch batch;
-    int more = 0, status = check_data(model, data);
+    int more = 0, status = agn_model_check_data(model, data);
     if (status == AGN_OK)
         status = open_evaluator(&e, data);
     if (status == AGN_OK)
@@ -257,6 +244,10 @@ int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct
     }
     if (status == AGN_OK)
         status = sum_figures(&e);
+    if (status == AGN_OK && !isfinite(e.skewness))
+        status = agn_fail(AGN_ERR_NUMERIC,
+                          "the importance of the features is not a number: the model's weights are "
+                          "damaged, or too large to compute with");
     if (status == AGN_OK) {
         summarise(&e, measure_fill, evaluation);
     }

@@ -199,25 +199,29 @@ static int set_class_name(struct agn_model *model, int index, const char *name)
     return AGN_OK;
 }
 
-static int take_from_data(struct agn_model *model, const struct agn_dataset *data)
+void agn__normalisation_of(const struct agn_dataset *data, struct agn_normalisation *normalisation)
 {
     double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS];
+    agn_dataset_statistics(data, mean, std);
+    for (int c = 0; c < data->channels; c++) {
+        normalisation->mean[c] = (uint8_t)lround(fmin(fmax(mean[c], 0.0), 255.0));
+        normalisation->std[c] = (float)fmax(std[c], 1.0);
+    }
+}
+
+static int take_from_data(struct agn_model *model, const struct agn_dataset *data)
+{
     char number[16];
     int named = data == NULL ? 0 : data->classes;
     if (named > model->classes) {
         return agn_fail(AGN_ERR_RANGE, "the data set has %d classes, but data.classes = %d", named,
                         model->classes);
     }
-    for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
-        mean[c] = 0.0;
-        std[c] = 255.0;
+    for (int c = 0; c < model->preset.data.channels; c++) {
+        model->normalisation.std[c] = 255.0F;
     }
     if (data != NULL) {
-        agn_dataset_statistics(data, mean, std);
-    }
-    for (int c = 0; c < model->preset.data.channels; c++) {
-        model->normalisation.mean[c] = (uint8_t)lround(fmin(fmax(mean[c], 0.0), 255.0));
-        model->normalisation.std[c] = (float)fmax(std[c], 1.0);
+        agn__normalisation_of(data, &model->normalisation);
     }
     for (int i = 0; i < model->classes; i++) {
         snprintf(number, sizeof(number), "%d", i);
@@ -267,9 +271,16 @@ int agn__params_check_finite(const struct agn_params *params)
 {
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
+        const char *dot = strrchr(param->name, '.');
+        bool variance = !param->trainable && dot != NULL && strcmp(dot, ".var") == 0;
         for (size_t i = 0; i < param->count; i++) {
-            if (!isfinite(params->value[param->offset + i])) {
-                return agn_fail(AGN_ERR_NUMERIC, "'%s' holds a value that is not finite", param->name);
+            float value = params->value[param->offset + i], momentum = params->momentum[param->offset + i];
+            if (!isfinite(value) || !isfinite(momentum)) {
+                return agn_fail(AGN_ERR_NUMERIC, "%s'%s' holds a value that is not finite",
+                                isfinite(value) ? "the momentum of " : "", param->name);
+            }
+            if (variance && value < 0.0F) {
+                return agn_fail(AGN_ERR_NUMERIC, "'%s' holds a negative variance", param->name);
             }
         }
     }

@@ -158,8 +158,10 @@ int agn_model_save(const struct agn_model *model, const char *path, const struct
                                 {k_state, progress}};
         if (state != NULL) {
             snprintf(progress, sizeof(progress),
-                     "{\"phase\": %d, \"step\": %lld, \"seconds\": %.3f, \"images\": %lld}",
-                     (int)state->phase, (long long)state->step, state->seconds, (long long)state->images);
+                     "{\"phase\": %d, \"step\": %lld, \"seconds\": %.3f, \"images\": %lld, "
+                     "\"train_images\": %lld}",
+                     (int)state->phase, (long long)state->step, state->seconds, (long long)state->images,
+                     (long long)state->train_images);
         }
         file.metadata = metadata;
         file.metadata_count = state != NULL ? 5 : 4;
@@ -220,19 +222,21 @@ static int read_state(const struct agn_tensor_file *file, struct agn_train_state
         return AGN_OK;
     }
     int phase = 0;
-    json_int_t step = 0, images = 0;
+    json_int_t step = 0, images = 0, train_images = 0;
     json_t *json = json_loads(text, 0, NULL);
-    int bad = json == NULL ? -1
-                           : json_unpack(json, "{s:i, s:I, s:F, s:I}", "phase", &phase, "step", &step,
-                                         "seconds", &state->seconds, "images", &images);
+    int bad = json == NULL
+                  ? -1
+                  : json_unpack(json, "{s:i, s:I, s:F, s:I, s?I}", "phase", &phase, "step", &step, "seconds",
+                                &state->seconds, "images", &images, "train_images", &train_images);
     json_decref(json);
-    if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0 ||
+    if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0 || train_images < 0 ||
         !(state->seconds >= 0.0)) {
         return agn_fail(AGN_ERR_FORMAT, "metadata 'training_state' is damaged: %.100s", text);
     }
     state->phase = (enum agn_phase)phase;
     state->step = step;
     state->images = images;
+    state->train_images = train_images;
     return AGN_OK;
 }
 

@@ -570,8 +570,11 @@ int agn_preset_check(const struct agn_preset *p)
                         p->joint.method);
     }
     if (method == AGN_XAI_IG_TRAPEZOID && p->joint.points < 2) {
-        return agn_fail(AGN_ERR_RANGE, "joint.points = %d: the trapezoidal rule needs at least 2",
-                        p->joint.points);
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "joint.points = %d: the trapezoidal rule (joint.method = ig-trapezoid) needs at least 2; "
+            "ig-midpoint and ig-gauss-legendre take 1",
+            p->joint.points);
     }
     int status = check_networks(p);
     return status == AGN_OK ? check_choices(p) : status;

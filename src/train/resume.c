@@ -101,7 +101,52 @@ static void describe_setting(const char *saved, const char *wanted, char *text, 
     snprintf(text, cap, "%s%.200s there, but %.200s here", section, have, want);
 }
 
-int agn__check_resumable(const struct agn_model *saved, const struct agn_train_config *config)
+/* The same settings may still find other images: files come and go, folders change their content. */
+static int check_images(const struct agn_model *saved, const struct agn_train_state *state,
+                        const struct agn_train_config *config)
+{
+    static const char advice[] = "resume with the images that training began with, or start afresh";
+    const struct agn_dataset *data = config->train;
+    struct agn_normalisation now = {0};
+    if (state->train_images > 0 && state->train_images != data->count) {
+        return agn_fail(AGN_ERR_MISMATCH,
+                        "checkpoint %s was made with %lld training images, but here are %d; %s",
+                        config->checkpoint, (long long)state->train_images, data->count, advice);
+    }
+    int other = agn__first_other_class(saved->class_names, data);
+    if (other >= 0) {
+        return agn_fail(
+            AGN_ERR_MISMATCH,
+            "checkpoint %s was made with other classes: class %d is '%s' there, but '%s' here; %s",
+            config->checkpoint, other, saved->class_names[other], data->class_names[other], advice);
+    }
+    agn__normalisation_of(data, &now);
+    for (int c = 0; c < data->channels; c++) {
+        const struct agn_normalisation *then = &saved->normalisation;
+        if (now.mean[c] != then->mean[c] || now.std[c] != then->std[c]) {
+            return agn_fail(
+                AGN_ERR_MISMATCH,
+                "checkpoint %s was made with other training images: channel %d has mean %d and deviation "
+                "%.3f there, but %d and %.3f here; %s",
+                config->checkpoint, c, then->mean[c], (double)then->std[c], now.mean[c], (double)now.std[c],
+                advice);
+        }
+    }
+    return AGN_OK;
+}
+
+int agn__explain_unusable(int status)
+{
+    char why[768];
+    snprintf(why, sizeof(why), "%s", agn_error_message());
+    if (status != AGN_ERR_FORMAT && status != AGN_ERR_NUMERIC && status != AGN_ERR_RANGE) {
+        return status;
+    }
+    return agn_fail(status, "%s; training cannot go on from this file: start afresh, without --resume", why);
+}
+
+int agn__check_resumable(const struct agn_model *saved, const struct agn_train_state *state,
+                         const struct agn_train_config *config)
 {
     char have[PRESET_BYTES] = "", want[PRESET_BYTES] = "", text[768];
     struct agn_model *wanted = NULL;
@@ -109,7 +154,7 @@ int agn__check_resumable(const struct agn_model *saved, const struct agn_train_c
     if (status >= 0)
         status = format_expanded(&config->preset, want, sizeof(want));
     if (status < 0 || strcmp(have, want) == 0) {
-        return status < 0 ? status : AGN_OK;
+        return status < 0 ? status : check_images(saved, state, config);
     }
     status = agn_model_create(&config->preset, config->train, &wanted);
     if (status < 0) {

@@ -1,31 +1,35 @@
 /* The whole of training: reference, channel selection, joint training, evaluation. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "train/train_internal.h"
 
-static int check_data(const struct agn_train_config *config)
-{
-    const struct agn_preset *p = &config->preset;
-    const struct agn_dataset *sets[] = {config->train, config->test};
-    for (size_t i = 0; i < AGN_COUNT_OF(sets); i++) {
-        const struct agn_dataset *d = sets[i];
-        if (d->height != p->data.height || d->width != p->data.width || d->channels != p->data.channels) {
-            return agn_fail(AGN_ERR_ARG, "the %s images are %dx%dx%d, but the preset says %dx%dx%d",
-                            i == 0 ? "training" : "test", d->height, d->width, d->channels, p->data.height,
-                            p->data.width, p->data.channels);
-        }
-        if (d->classes > p->data.classes) {
-            return agn_fail(AGN_ERR_RANGE, "the %s set has %d classes, but data.classes = %d",
-                            i == 0 ? "training" : "test", d->classes, p->data.classes);
-        }
-    }
-    return AGN_OK;
-}
+enum { MOST_METRICS_BYTES = 1 << 30 };
 
 static bool is_first(const struct agn__trainer *t)
 {
     return agn_group_rank(t->config->group) == 0;
+}
+
+/* A full disk or a kill may have cut the last line, and the next one must not be glued to it. */
+static int drop_cut_line(const char *path)
+{
+    uint8_t *text = NULL;
+    size_t size = 0;
+    if (!agn_file_exists(path)) {
+        return AGN_OK;
+    }
+    int status = agn_file_read(path, MOST_METRICS_BYTES, &text, &size);
+    size_t whole = size;
+    while (status == AGN_OK && whole > 0 && text[whole - 1] != '\n') {
+        whole--;
+    }
+    if (status == AGN_OK && whole < size && truncate(path, (off_t)whole) != 0) {
+        status = agn_fail(AGN_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    }
+    agn_free(text);
+    return status;
 }
 
 static int open_metrics(struct agn__trainer *t)
@@ -35,6 +39,10 @@ static int open_metrics(struct agn__trainer *t)
         return AGN_OK;
     }
     if (path != NULL) {
+        int status = t->config->resume ? drop_cut_line(path) : AGN_OK;
+        if (status < 0) {
+            return status;
+        }
         t->metrics = fopen(path, t->config->resume ? "ae" : "we");
         if (t->metrics == NULL) {
             return agn_fail(AGN_ERR_IO, "cannot write %s: %s", path, strerror(errno));
@@ -56,6 +64,7 @@ static int start_model(struct agn__trainer *t)
 {
     const struct agn_train_config *config = t->config;
     if (!config->resume) {
+        t->state.train_images = config->train->count;
         return agn_model_create(&config->preset, config->train, &t->model);
     }
     int status = AGN_OK;
@@ -69,7 +78,7 @@ static int start_model(struct agn__trainer *t)
         return status;
     }
     status = agn__model_load_shared(config->checkpoint, config->group, &t->model, &t->state);
-    return status < 0 ? status : agn__check_resumable(t->model, config);
+    return status < 0 ? agn__explain_unusable(status) : agn__check_resumable(t->model, &t->state, config);
 }
 
 /* A reference network from a file: with a stem of its own it is imitated, else it replaces pre-training. */
@@ -174,7 +183,7 @@ static int save_end(const struct agn__trainer *t)
 static int open_model(struct agn__trainer *t)
 {
     struct agn_group *group = t->config->group;
-    int status = check_data(t->config);
+    int status = agn__check_training_data(t->config);
     if (status == AGN_OK)
         status = agn__check_parts(t->config);
     status = agn_group_agree(group, status);

@@ -13,7 +13,11 @@
  * weights have more than `most_floats` values. */
 int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, struct agn_model **model);
 
-/* AGN_ERR_NUMERIC: a parameter is infinite or not a number; names it. */
+/* Mean (rounded) and deviation (at least 1) of each channel. */
+void agn__normalisation_of(const struct agn_dataset *data, struct agn_normalisation *normalisation);
+
+/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or not a number, or a variance negative; names it.
+ */
 int agn__params_check_finite(const struct agn_params *params);
 int agn__model_check_finite(const struct agn_model *model);
 
@@ -105,9 +109,20 @@ int agn__average_load(struct agn_model *model, const struct agn_tensor_file *fil
 
 /* ---- resume.c ---- */
 
-/* AGN_ERR_MISMATCH: the checkpoint's model was made with other settings; names classes, the first tensor, or
- * the first setting that differs. */
-int agn__check_resumable(const struct agn_model *saved, const struct agn_train_config *config);
+/* AGN_ERR_MISMATCH: the checkpoint's model was made with other settings or on other images; names classes,
+ * the first tensor, the first setting, or what else differs. */
+int agn__check_resumable(const struct agn_model *saved, const struct agn_train_state *state,
+                         const struct agn_train_config *config);
+/* The message of a checkpoint that could not be loaded, and what to do about it. Returns `status`. */
+int agn__explain_unusable(int status);
+
+/* ---- check_data.c ---- */
+
+/* Can these sets be trained on with this preset? */
+int agn__check_training_data(const struct agn_train_config *config);
+/* The first class that both sides name, and name differently; -1: none. data->classes must be among the
+ * model's. */
+int agn__first_other_class(char *const *in_model, const struct agn_dataset *data);
 
 /* ---- model_file.c ---- */
 

@@ -6,8 +6,9 @@
 static int check_points(const char *rule, int points, int least)
 {
     if (points < least || points > AGN_XAI_MAX_POINTS) {
-        return agn_fail(AGN_ERR_RANGE, "the %s rule takes %d to %d points, not %d", rule, least,
-                        AGN_XAI_MAX_POINTS, points);
+        return agn_fail(AGN_ERR_RANGE, "the %s rule takes %d to %d points, not %d%s", rule, least,
+                        AGN_XAI_MAX_POINTS, points,
+                        points == 1 ? "; ig-midpoint and ig-gauss-legendre take 1" : "");
     }
     return AGN_OK;
 }

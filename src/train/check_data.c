@@ -1,0 +1,115 @@
+/* Whether a data set can be trained on, and whether it is one for a given model. That files are whole and
+ * images of one size is the readers' business (src/data). */
+#include <string.h>
+
+#include "train/train_internal.h"
+
+/* ---- one data set ----------------------------------------------------------------- */
+
+static int check_labels(const char *what, const struct agn_dataset *data)
+{
+    for (int i = 0; i < data->count; i++) {
+        if (data->labels[i] >= data->classes) {
+            return agn_fail(AGN_ERR_RANGE, "%s image %d has label %d, but the set has the classes 0 to %d",
+                            what, i, data->labels[i], data->classes - 1);
+        }
+    }
+    return AGN_OK;
+}
+
+/* A model file holds '?' where a name's bytes are no UTF-8. */
+static bool same_name(const char *in_model, const char *in_data)
+{
+    for (; *in_model != '\0' && *in_data != '\0'; in_model++, in_data++) {
+        bool replaced = *in_model == '?' && (unsigned char)*in_data > 0x7F;
+        if (*in_model != *in_data && !replaced) {
+            return false;
+        }
+    }
+    return *in_model == *in_data;
+}
+
+/* Sets without names number their classes. */
+static bool is_number(const char *name, int number)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", number);
+    return strcmp(name, text) == 0;
+}
+
+int agn__first_other_class(char *const *in_model, const struct agn_dataset *data)
+{
+    for (int i = 0; i < data->classes; i++) {
+        bool named = !is_number(in_model[i], i) && !is_number(data->class_names[i], i);
+        if (named && !same_name(in_model[i], data->class_names[i])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data)
+{
+    struct agn_shape in = agn_graph_input_shape(&model->extractor);
+    if (data->height != in.height || data->width != in.width || data->channels != in.channels) {
+        return agn_fail(AGN_ERR_MISMATCH, "the images are %dx%dx%d, but the model takes %dx%dx%d",
+                        data->height, data->width, data->channels, in.height, in.width, in.channels);
+    }
+    if (data->classes > model->classes) {
+        return agn_fail(AGN_ERR_MISMATCH, "the data set has %d classes, but the model only %d", data->classes,
+                        model->classes);
+    }
+    int other = agn__first_other_class(model->class_names, data);
+    if (other >= 0) {
+        return agn_fail(AGN_ERR_MISMATCH,
+                        "class %d of the data set is '%s', but '%s' in the model: its labels mean something "
+                        "else; give it the classes of the set that the model was trained on, in their order",
+                        other, data->class_names[other], model->class_names[other]);
+    }
+    return check_labels("the data set's", data);
+}
+
+/* ---- training ------------------------------------------------------------------------ */
+
+static int check_set(const struct agn_preset *p, const char *what, const struct agn_dataset *data)
+{
+    if (data->height != p->data.height || data->width != p->data.width ||
+        data->channels != p->data.channels) {
+        return agn_fail(AGN_ERR_ARG, "the %s images are %dx%dx%d, but the preset says %dx%dx%d", what,
+                        data->height, data->width, data->channels, p->data.height, p->data.width,
+                        p->data.channels);
+    }
+    if (data->classes > p->data.classes) {
+        return agn_fail(AGN_ERR_RANGE, "the %s set has %d classes, but data.classes = %d", what,
+                        data->classes, p->data.classes);
+    }
+    return check_labels(what, data);
+}
+
+/* With one class every answer is right, and skewness and accuracy look perfect. */
+static int check_variety(const struct agn_preset *p, const struct agn_dataset *data)
+{
+    for (int i = 1; i < data->count; i++) {
+        if (data->labels[i] != data->labels[0]) {
+            return AGN_OK;
+        }
+    }
+    bool folder = strcmp(p->data.format, "folder") == 0;
+    return agn_fail(
+        AGN_ERR_MISMATCH, "all %d training images in %s are of one class, '%s': training needs two or more%s",
+        data->count, p->data.path, data->class_names[data->labels[0]],
+        folder ? "; each class has a folder of its own, train/CLASS" : "; check the labels, or the limit");
+}
+
+int agn__check_training_data(const struct agn_train_config *config)
+{
+    const struct agn_preset *p = &config->preset;
+    int status = check_set(p, "training", config->train);
+    if (status == AGN_OK)
+        status = check_set(p, "test", config->test);
+    if (status == AGN_OK && config->train->count < p->train.batch)
+        status = agn_fail(AGN_ERR_ARG,
+                          "train.batch = %d, but there are only %d training images: choose a smaller batch",
+                          p->train.batch, config->train->count);
+    return status < 0 ? status : check_variety(p, config->train);
+}
