@@ -75,6 +75,12 @@ train fifth --reference "$given" --set model.extractor=conv:c8:s2 --set "referen
 awk -v chance="$(figure reference_accuracy_before "$tmp/fifth.json")" 'BEGIN { exit !(chance < 0.75) }' ||
     die "a reference is right about an extractor that never imitated it"
 
+# channel dropout: pre-training itself makes the first channels important
+train ordered --set reference.channel_dropout=0.3 --set joint.epochs=0 --set joint.selection=none
+train unordered --set joint.epochs=0 --set joint.selection=none
+awk -v a="$(figure skewness_before "$tmp/ordered.json")" -v b="$(figure skewness_before "$tmp/unordered.json")" \
+    'BEGIN { exit !(a > b + 0.05) }' || die "channel dropout does not raise skewness"
+
 # both kinds in one picture
 "$bin" plot "$tmp/first" "given reference=$tmp/second/" "imitation=$tmp/fourth" -o "$tmp/plot.png" >"$tmp/err" 2>&1 ||
     die "plot"

@@ -43,6 +43,7 @@ struct agn_preset {
     } train;
     struct {
         double epochs, rate;
+        double channel_dropout;           /* share of images without the channels from k on; 0 = off */
         double stochastic_depth;          /* chance that an image skips the last residual branch; 0 = off */
         char stem[AGN_PRESET_TEXT_BYTES]; /* network that extractors imitate; "": none */
     } reference;

@@ -85,6 +85,9 @@ static const struct key keys[] = {
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
      "pre-training of extractor + reference"},
     {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
+    {"reference", "channel_dropout", REAL, FIELD(reference.channel_dropout), 0, 0.9, "0",
+     "share of images from which pre-training sees the first k channels only, so that these become the "
+     "important ones; 0 = off"},
     {"reference", "stochastic_depth", REAL, FIELD(reference.stochastic_depth), 0, 0.9, "0",
      "chance that an image skips the last residual branch in pre-training, less for those before; 0 = off"},
     {"reference", "stem", TEXT, FIELD(reference.stem), 0, 0, "",

@@ -37,6 +37,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     int status = agn_net_forward(p->extractor);
     if (status == AGN_OK) {
         memcpy(agn_net_input(p->reference), agn_net_output(p->extractor), n * features * sizeof(float));
+        agn__drop_channels(&p->preparation, p->state->step, map, agn_net_input(p->reference));
         status = agn_net_forward(p->reference);
     }
     if (status == AGN_OK) {
@@ -52,6 +53,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     if (status == AGN_OK) {
         memcpy(agn_net_diff_output(p->extractor), agn_net_diff_input(p->reference),
                n * features * sizeof(float));
+        agn__drop_channels(&p->preparation, p->state->step, map, agn_net_diff_output(p->extractor));
         status = agn_net_backward(p->extractor);
     }
     if (status == AGN_OK)

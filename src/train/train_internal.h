@@ -88,6 +88,10 @@ void agn__preparation_release(struct agn__preparation *preparation);
 /* Writes the batch's images, as the network is to see them, to `input`, and sets the targets. */
 void agn__prepare_batch(struct agn__preparation *preparation, const struct agn_batch *batch,
                         enum agn_phase phase, int64_t step, float *input);
+/* Zeroes the channels from k on in the samples that reference.channel_dropout draws at this step: of features
+ * (batch, map), and again of their gradient. */
+void agn__drop_channels(const struct agn__preparation *preparation, int64_t step, struct agn_shape map,
+                        float *features);
 /* The larger one of s and 1 - s, s from Beta(a, a); a > 0. */
 double agn__draw_main_share(struct agn_rng *rng, double a);
 
