@@ -298,6 +298,8 @@ static void bad_texts(void **state)
         {"dw:c8", "dw:c8", "'c8' starts with none of the letters that dw takes"},
         {"conv:c8:e4", "conv:c8:e4", "'e4' starts with none"},
         {"pool:g1:s2", "pool:g1:s2", "letters that pool takes, g"},
+        {"conv::c8", "conv::c8", "a colon is followed by no letter"},
+        {"conv:c8:", "conv:c8:", "a colon is followed by no letter"},
         {"conv:c8:s2:s3", "conv:c8:s2:s3", "letter s is given twice"},
         {"conv:c8:k", "conv:c8:k", "whole number"},
         {"conv:c-8", "conv:c-8", "whole number"},

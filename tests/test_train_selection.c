@@ -191,10 +191,15 @@ static void expect_unsupported(const char *extractor, const char *reference, con
 static void networks_that_cannot_be_reordered(void **state)
 {
     (void)state;
-    expect_unsupported("conv:c8:s2 dw", "conv:c12", "model.extractor must end with a full convolution");
+    expect_unsupported("conv:c8:s2 dw", "conv:c12",
+                       "model.extractor must end with a full convolution (conv, without a1), so that its "
+                       "channels can be reordered; it ends with depthwise");
     expect_unsupported("conv:c8:s2 pool:g2", "conv:c12", "model.extractor");
     expect_unsupported("conv:c8:s2 mb:c8", "conv:c12", "model.extractor"); /* ends in a sum */
-    expect_unsupported("conv:c8:s2", "dw conv:c12", "model.reference must start with a full convolution");
+    expect_unsupported(
+        "conv:c8:s2", "dw conv:c12",
+        "model.reference must start with a full convolution (conv, fused, or mb with an expansion), so that "
+        "the extractor's channels can be reordered; it starts with depthwise");
     expect_unsupported("conv:c8:s2", "mb:c8 conv:c12",
                        "model.reference"); /* the sum reads the features, too */
     expect_unsupported("conv:c8:s2", "mb:c12:e1 conv:c12", "model.reference");

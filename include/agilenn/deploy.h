@@ -12,6 +12,9 @@ uint32_t agn_model_id(const struct agn_model *model);
 
 /* ---- int8 device model ---------------------------------------------------------- */
 
+/* Can the device run this extractor? AGN_ERR_UNSUPPORTED names the layer that does not fit, and the limit. */
+int agn_deploy_check(const struct agn_graph *extractor);
+
 struct agn_quantisation_report {
     int layer_count;
     struct {

@@ -117,6 +117,9 @@ static int prepare(struct job *job)
         const struct agn_train_config config = config_of(job);
         status = agn_train_check(&config);
     }
+    const char *undeployable = status >= 0 && first ? agn__cli_undeployable(&job->preset) : NULL;
+    if (undeployable)
+        agn_log(AGN_LOG_WARN, "this model can be trained and evaluated, but not exported: %s", undeployable);
     if (status >= 0)
         status = agn_group_agree(job->group, first ? try_outputs(job) : AGN_OK);
     return status;

@@ -139,6 +139,9 @@ static void print_text(const struct agn_model *model, const struct network *netw
     printf("feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
            model->map.height, model->map.width, model->map.channels, preset->model.local_channels,
            model->sent_channels, preset->model.codec);
+    const char *undeployable = agn__cli_undeployable(preset);
+    if (undeployable)
+        printf("device         none can run this: %s\n", undeployable);
     if (trained)
         print_learned(model);
     for (int i = 0; i < NETWORKS; i++)

@@ -1,6 +1,8 @@
 /* Presets, their data sets and evaluations, for the commands that work on them. */
 #include "cli/preset_options.h"
 
+#include "agilenn/deploy.h"
+
 #include <string.h>
 
 int agn__cli_load_preset(const char *name, const struct agn_cli_list *assignments, struct agn_preset *preset)
@@ -66,6 +68,16 @@ int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, in
     }
     *dataset = opened;
     return AGN_OK;
+}
+
+const char *agn__cli_undeployable(const struct agn_preset *preset)
+{
+    struct agn_graph graph;
+    struct agn_shape image = {preset->data.height, preset->data.width, preset->data.channels};
+    int op = agn_graph_init(&graph, image);
+    if (op >= 0)
+        op = agn_graph_parse(&graph, op, "extractor", preset->model.extractor);
+    return op >= 0 && agn_deploy_check(&graph) < 0 ? agn_error_message() : NULL;
 }
 
 json_t *agn__cli_json_floats(const float *values, int count)

@@ -48,32 +48,19 @@ uint32_t agn_model_id(const struct agn_model *model)
 
 /* ---- structure -------------------------------------------------------------------- */
 
-static int find_layers(struct quantiser *q)
+/* After agn_deploy_check: a chain of convolutions, each with its BN. */
+static void find_layers(struct quantiser *q)
 {
     const struct agn_graph *graph = &q->model->extractor;
     for (int i = 1; i < graph->count; i += 2) {
-        const struct agn_op_spec *conv = &graph->ops[i],
-                                 *bn = i + 1 < graph->count ? &graph->ops[i + 1] : NULL;
-        if (conv->type != AGN_OP_CONV || conv->src[0] != i - 1 || bn == NULL ||
-            bn->type != AGN_OP_BATCHNORM || bn->src[0] != i || conv->bias) {
-            return agn_fail(AGN_ERR_UNSUPPORTED,
-                            "the device runs a chain of convolutions with BN; operator %d (%s) of "
-                            "the extractor does not fit",
-                            i, agn_op_type_name(conv->type));
-        }
-        if (q->layer_count == AGN_DEV_MAX_LAYERS) {
-            return agn_fail(AGN_ERR_UNSUPPORTED, "the device runs at most %d extractor layers",
-                            AGN_DEV_MAX_LAYERS);
-        }
+        const struct agn_op_spec *conv = &graph->ops[i];
         q->layers[q->layer_count++] =
             (struct layer){.conv = conv,
-                           .bn = bn,
+                           .bn = conv + 1,
                            .kernel = conv->kernel,
                            .ic = conv->depthwise ? 1 : graph->ops[i - 1].shape.channels,
                            .oc = conv->shape.channels};
     }
-    return q->layer_count > 0 ? AGN_OK
-                              : agn_fail(AGN_ERR_UNSUPPORTED, "the extractor has no layer for the device");
 }
 
 /* A file may hold anything: beyond this no value is infinite or not a number. */
@@ -277,12 +264,6 @@ static int quantise_layer(struct quantiser *q, int index)
     struct layer *layer = &q->layers[index];
     size_t count = (size_t)(layer->kernel * layer->kernel * layer->ic);
     double signal = 1e-30, noise = 1e-30;
-    if (layer->kernel > AGN_DEV_MAX_KERNEL || layer->oc > AGN_DEV_MAX_CHANNELS ||
-        layer->ic > AGN_DEV_MAX_CHANNELS) {
-        return agn_fail(AGN_ERR_UNSUPPORTED,
-                        "extractor layer %d: the device takes kernels up to %d and %d channels", index + 1,
-                        AGN_DEV_MAX_KERNEL, AGN_DEV_MAX_CHANNELS);
-    }
     double *row = agn_alloc(count, sizeof(*row));
     layer->weights = agn_alloc(count * (size_t)layer->oc, 1);
     layer->channels = agn_alloc((size_t)layer->oc, sizeof(*layer->channels));
@@ -425,9 +406,11 @@ int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *c
 {
     struct quantiser q = {.model = model, .images = images > 0 ? images : STANDARD_IMAGES};
     q.images = q.images > calibration->count ? calibration->count : q.images;
-    int status = find_layers(&q);
-    if (status == AGN_OK)
+    int status = agn_deploy_check(&model->extractor);
+    if (status == AGN_OK) {
+        find_layers(&q);
         status = check_values(model);
+    }
     if (status == AGN_OK)
         status = calibrate(&q, calibration);
     for (int i = 0; i < q.layer_count && status == AGN_OK; i++)

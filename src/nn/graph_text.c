@@ -110,6 +110,9 @@ static int parse_block(const char *token, struct agn__text_block *block)
     }
     block->kind = (enum agn__block_kind)kind;
     const char *letters = kinds[kind].letters;
+    if (strstr(token, "::") != NULL || token[strlen(token) - 1] == ':') {
+        return agn_fail(AGN_ERR_ARG, "a colon is followed by no letter");
+    }
     for (char *part = strtok_r(NULL, ":", &save); part != NULL; part = strtok_r(NULL, ":", &save)) {
         if (strchr(letters, part[0]) == NULL) {
             return agn_fail(AGN_ERR_ARG, "'%s' starts with none of the letters that %s takes, %s", part,

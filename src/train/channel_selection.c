@@ -150,6 +150,11 @@ static bool reads_features(const struct agn_op_spec *op)
     return op->src[0] == 0 || op->src[1] == 0;
 }
 
+static const char *describe(const struct agn_op_spec *op)
+{
+    return op->type == AGN_OP_CONV && op->depthwise ? "depthwise" : agn_op_type_name(op->type);
+}
+
 int agn__check_channel_order(const struct agn_model *model)
 {
     const struct agn_op_spec *bn = last_batchnorm(model);
@@ -159,16 +164,21 @@ int agn__check_channel_order(const struct agn_model *model)
     bool ends_well = bn->type == AGN_OP_BATCHNORM && last_convolution(model)->type == AGN_OP_CONV &&
                      !last_convolution(model)->depthwise;
     if (!ends_well) {
-        return agn_fail(AGN_ERR_UNSUPPORTED,
-                        "model.extractor must end with a full convolution, so that its channels "
-                        "can be reordered");
+        return agn_fail(
+            AGN_ERR_UNSUPPORTED,
+            "model.extractor must end with a full convolution (conv, without a1), so that its channels "
+            "can be reordered; it ends with %s",
+            describe(bn->type == AGN_OP_BATCHNORM ? last_convolution(model) : bn));
     }
     for (int i = 1; i < model->reference.count; i++) {
         const struct agn_op_spec *op = &model->reference.ops[i];
         if (reads_features(op) && (op->type != AGN_OP_CONV || op->depthwise)) {
-            return agn_fail(AGN_ERR_UNSUPPORTED,
-                            "model.reference must start with a full convolution, so that the "
-                            "extractor's channels can be reordered");
+            return agn_fail(
+                AGN_ERR_UNSUPPORTED,
+                "model.reference must start with a full convolution (conv, fused, or mb with "
+                "an expansion), so that the extractor's channels can be reordered; it starts with "
+                "%s",
+                describe(op));
         }
     }
     return AGN_OK;

@@ -23,7 +23,8 @@ static int explain(int status, const char *setting)
 {
     char reason[512];
     snprintf(reason, sizeof(reason), "%s", agn_error_message());
-    return agn_fail(status, "model.%s: %s", setting, reason);
+    const char *block = strstr(reason, "block '"); /* what stands before is the setting's name, too */
+    return agn_fail(status, "model.%s, %s", setting, block == NULL ? reason : block);
 }
 
 struct classifier {
