@@ -152,14 +152,25 @@ static void dense_initialise(const struct agn_op_spec *spec, struct agn_params *
 
 /* ---- planning ------------------------------------------------------------------ */
 
+/* Maps of fewer positions are put together, see below: larger ones gain nothing. */
+enum { FULL_MAP = 64 };
+
+/* Where positions do not see each other, the batch is one map of one row: so small maps make full blocks of a
+ * matrix product, where one block an image is mostly empty. */
 static struct agn__conv_shape primitive_shape(const struct agn__op *op)
 {
     const struct agn_op_spec *spec = op->spec;
     struct agn_shape in = op->src[0]->shape, out = spec->shape;
+    int batch = op->net->batch;
     if (spec->type == AGN_OP_DENSE) {
         in = (struct agn_shape){1, 1, flat_size(in)};
     }
-    return (struct agn__conv_shape){.batch = op->net->batch,
+    if (!spec->depthwise && spec->kernel == 1 && spec->stride == 1 && in.height * in.width < FULL_MAP) {
+        in.width = out.width = batch * in.height * in.width;
+        in.height = out.height = 1;
+        batch = 1;
+    }
+    return (struct agn__conv_shape){.batch = batch,
                                     .ic = in.channels,
                                     .ih = in.height,
                                     .iw = in.width,
