@@ -45,7 +45,7 @@ enum {
  * All fields little-endian, all offsets from the file's first byte and multiples of 4.
  * Kept in one place for reader and writer; docs/MODEL_FORMAT.md explains each. */
 enum {
-    AGN_MODEL_VERSION = 1,
+    AGN_MODEL_VERSION = 2,
     AGN_MODEL_HEADER_BYTES = 128,
     AGN_MODEL_LAYER_BYTES = 48,
     AGN_MODEL_CHANNEL_BYTES = 12, /* int32 bias, int32 multiplier, uint8 shift, 3 zero bytes */
@@ -74,8 +74,8 @@ static inline int32_t agn_requantise(int32_t acc, int32_t multiplier, unsigned s
 
 enum agn_layer_kind { AGN_LAYER_CONV = 0, AGN_LAYER_DWCONV = 1, AGN_LAYER_KIND_COUNT };
 
-/* A layer as read from its record. Weights: CONV (out_c, kernel_h, kernel_w, in_c),
- * DWCONV (kernel_h, kernel_w, in_c), in_c = out_c. Rows in memory are (width, channels). */
+/* A layer as read from its record. Weights: CONV (out_c, kernel_h, kernel_w, in_c), the last two together
+ * filled up to groups of four in the order 0, 2, 1, 3; DWCONV (kernel_h, kernel_w, in_c), in_c = out_c. */
 struct agn_dev_layer {
     const int8_t *weights;
     const uint8_t *channels; /* out_c records of AGN_MODEL_CHANNEL_BYTES */
@@ -84,6 +84,7 @@ struct agn_dev_layer {
     uint8_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     int8_t in_zero_point; /* 0 for the first layer, see input_zero_point */
     int8_t out_zero_point, clamp_min, clamp_max;
+    uint8_t folds; /* the zero point fits into the rounding constant, and clamping is saturation */
 };
 
 /* A checked model. Points into the file, which must stay where it is. */
@@ -118,22 +119,26 @@ int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len
 /* Arena that a model needs, in bytes. */
 size_t agn_dev_arena_bytes(const struct agn_dev_model *model);
 
-/* For static sizing. Line buffer of a layer; symbols of the sent channels; pooled sums; logits. */
+/* For static sizing. Line buffer of a layer; symbols of the sent channels; a row of the map on its way;
+ * pooled sums; logits. */
 #define AGN_DEV_ALIGN4(bytes) (((size_t)(bytes) + 3u) & ~(size_t)3u)
 #define AGN_DEV_LINE_BYTES(kernel_h, in_w, pad_w, in_c)                                                      \
-    AGN_DEV_ALIGN4((size_t)(kernel_h) * ((size_t)(in_w) + 2u * (size_t)(pad_w)) * (size_t)(in_c))
+    AGN_DEV_ALIGN4(2u * (size_t)(kernel_h) * ((size_t)(in_w) + 2u * (size_t)(pad_w)) * (size_t)(in_c))
 #define AGN_DEV_SYMBOL_ROW_BYTES(map_w) (((size_t)(map_w)*3u + 7u) / 8u)
 #define AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w)                                                           \
     AGN_DEV_ALIGN4((size_t)(sent_c) * (size_t)(map_h)*AGN_DEV_SYMBOL_ROW_BYTES(map_w))
+#define AGN_DEV_MAP_ROW_BYTES(map_w, local_c, sent_c)                                                        \
+    (AGN_DEV_ALIGN4(2u * (size_t)(map_w) * (size_t)(local_c)) +                                              \
+     AGN_DEV_ALIGN4((size_t)(map_w) * (size_t)(sent_c)))
 #define AGN_DEV_POOL_BYTES(grid, local_c) ((size_t)(grid) * (size_t)(grid) * (size_t)(local_c)*4u)
 #define AGN_DEV_LOGIT_BYTES(classes)      (2u * AGN_DEV_ALIGN4((size_t)(classes)*2u))
-/* The arena: line buffers (sum over layers, plus the finished map row) and the encoder's state share
- * memory, as the encoder starts when the last row is done. */
-#define AGN_DEV_ARENA_BYTES(line_bytes_sum, map_w, map_c, sent_c, map_h, grid, local_c, classes)             \
+/* The arena: line buffers (sum over layers, plus the map's row) and the encoder's state share memory, as the
+ * encoder starts when the last row is done. */
+#define AGN_DEV_ARENA_BYTES(line_bytes_sum, map_w, sent_c, map_h, grid, local_c, classes)                    \
     (AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w) + AGN_DEV_POOL_BYTES(grid, local_c) +                        \
      AGN_DEV_LOGIT_BYTES(classes) +                                                                          \
-     ((line_bytes_sum) + AGN_DEV_ALIGN4((map_w) * (map_c)) > (size_t)AGN_LZW_STATE_BYTES                     \
-          ? (line_bytes_sum) + AGN_DEV_ALIGN4((map_w) * (map_c))                                             \
+     ((line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c, sent_c) > (size_t)AGN_LZW_STATE_BYTES         \
+          ? (line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c, sent_c)                                 \
           : (size_t)AGN_LZW_STATE_BYTES))
 
 /* Figures of one layer, for `info` and export. */
@@ -152,7 +157,7 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
 /* Figures of the whole device. */
 struct agn_dev_memory {
     uint32_t line_bytes;    /* line buffers of all layers */
-    uint32_t map_row_bytes; /* one finished row of the map */
+    uint32_t map_row_bytes; /* one row of the map on its way to sums and symbols */
     uint32_t encoder_bytes; /* shares memory with the two above */
     uint32_t symbol_bytes;  /* 3-bit symbols of the sent channels */
     uint32_t pool_bytes;    /* pooled sums */
@@ -171,7 +176,7 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
 
 /* Where a layer stands in a frame. Private. */
 struct agn_dev_line {
-    int8_t *ring;      /* kernel_h rows of (in_w + 2 pad_w) x in_c */
+    int16_t *ring;     /* kernel_h rows of (in_w + 2 pad_w) x in_c values */
     uint8_t slot;      /* ring row to fill next; the oldest one once the ring is full */
     uint8_t countdown; /* rows until the next output row */
 };
@@ -180,8 +185,9 @@ struct agn_dev_line {
 struct agn_dev {
     struct agn_dev_model model;
     struct agn_dev_line lines[AGN_DEV_MAX_LAYERS];
-    int8_t *map_row;
-    uint8_t *scratch; /* line buffers while rows come, then the encoder's state */
+    int16_t *local_row;  /* local_c x map_w values of the row on its way */
+    uint8_t *symbol_row; /* its sent channels' symbols, a byte each */
+    uint8_t *scratch;    /* line buffers while rows come, then the encoder's state */
     uint8_t *symbols;
     uint32_t *pool;
     int16_t *local, *answer;

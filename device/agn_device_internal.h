@@ -1,6 +1,6 @@
 /* Seams between the files of device/ (and the writer of model.agn, which shares the checks).
  *
- * agn_model.c reads and checks models, agn_kernel.c computes rows, agn_extract.c streams
+ * agn_model.c reads and checks models, agn_kernel_*.c computes rows, agn_extract.c streams
  * rows through the layers, agn_send.c makes packets, agn_device.c keeps a frame's life. */
 #ifndef AGN_DEVICE_INTERNAL_H
 #define AGN_DEVICE_INTERNAL_H
@@ -70,12 +70,27 @@ int agn__layer_check(const struct agn_dev_layer *layer);
 /* Output side of a layer; 0 if the kernel does not fit. */
 unsigned agn__layer_out_side(unsigned in, unsigned kernel, unsigned stride, unsigned pad);
 size_t agn__layer_weight_count(const struct agn_dev_layer *layer);
+/* Bytes of the weights as they are stored. CONV: each row of a window, kernel_w * in_c weights, is filled up
+ * with zeros to groups of four, in which the order is 0, 2, 1, 3: sign extension of even and of odd bytes
+ * then gives the pairs that neighbouring values meet. */
+size_t agn__layer_weight_bytes(const struct agn_dev_layer *layer);
+static inline size_t agn__layer_groups(const struct agn_dev_layer *layer)
+{
+    return ((size_t)layer->kernel_w * layer->in_c + 3u) / 4u;
+}
+/* Place of weight `i` of a window's row. */
+static inline size_t agn__weight_place(size_t i)
+{
+    return (i & 1) != (i >> 1 & 1) ? i ^ 3u : i;
+}
 
 /* One output channel: `count` weights, `step` apart, times inputs of magnitude <= input_max, plus the
  * bias must stay within int32; multiplier and shift within the rule's bounds. AGN_ERR_RANGE. */
 int agn__channel_check(struct agn__channel channel, const int8_t *weights, size_t count, size_t step,
                        uint32_t input_max);
 enum {
+    /* Up to here zero_point << (shift - 32) stays below 2^30, and so does each other part of the sum. */
+    AGN__FOLD_MAX_SHIFT = 32 + 22,
     AGN__INPUT_MAX = 128,                      /* |int8| */
     AGN__POOLED_MAX = 128 << AGN_DEV_POOL_BITS /* |average| */
 };
@@ -87,13 +102,47 @@ int agn__model_check(const struct agn_dev_model *model);
 /* agn_dev_model_open, but `model` holds rubbish on failure. */
 int agn__model_read(struct agn_dev_model *model, const void *data, size_t len);
 
-/* ---- rows ------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------
+ * A layer's input rows hold int16, so that two values are one operand of the DSP instructions, and have
+ * their borders, so that no kernel tests for them: (in_w + 2 pad_w) x in_c for CONV, in_c x (in_w + 2 pad_w)
+ * for DWCONV, where neighbours in x meet neighbouring weights. */
 
-/* One output row. rows[0..kernel_h) are input rows with their borders, (in_w + 2 pad_w) x in_c;
- * dst is out_w x out_c and overlaps none of them. Variants for other processors replace agn_kernel.c
- * and must give the same bits. */
-void agn__conv_row_s8(const struct agn_dev_layer *layer, const int8_t *const *rows, int8_t *dst);
-void agn__dwconv_row_s8(const struct agn_dev_layer *layer, const int8_t *const *rows, int8_t *dst);
+/* Values of one x, or of one channel, apart in a row of the layer's input. */
+static inline size_t agn__step_x(const struct agn_dev_layer *layer)
+{
+    return layer->kind == AGN_LAYER_CONV ? layer->in_c : 1;
+}
+static inline size_t agn__step_c(const struct agn_dev_layer *layer)
+{
+    return layer->kind == AGN_LAYER_CONV ? 1 : (size_t)layer->in_w + 2u * layer->pad_w;
+}
+static inline size_t agn__row_values(const struct agn_dev_layer *layer)
+{
+    return ((size_t)layer->in_w + 2u * layer->pad_w) * layer->in_c;
+}
+
+/* Where a kernel's outputs go: the values as they are, or, with a table, their symbols. Channel c of place x
+ * goes to x * step_x + (c - first) * step_c. */
+struct agn__sink {
+    int16_t *values;
+    uint8_t *symbols;
+    const uint8_t *table; /* 256: symbol of value v at [v + 128]; NULL: values */
+    size_t step_x, step_c;
+};
+
+/* Output channels [first, end) of one output row. rows[0..kernel_h) are input rows. CONV kernels may read 3
+ * values beyond a row's end, which weights of 0 meet. Each file of kernels, agn_kernel_*.c, has all of these
+ * functions and gives the same bits; the compiler's target chooses one (agn_kernel.h). */
+void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                   unsigned end, const struct agn__sink *sink);
+void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                     unsigned end, const struct agn__sink *sink);
+/* A row of pixels, less 128, to the first layer's input row; `to` is that of x = 0, c = 0. */
+void agn__pixel_row(const struct agn_dev_layer *layer, const uint8_t *pixels, int16_t *to);
+/* Sum of `count` values; at most 1024 of them. */
+int32_t agn__sum_row(const int16_t *values, unsigned count);
+/* Packs `count` symbols, 3 bits each, the first in the lowest bits. */
+void agn__pack_row(const uint8_t *symbols, unsigned count, uint8_t *packed);
 
 /* Streaming (agn_extract.c). */
 size_t agn__line_bytes(const struct agn_dev_layer *layer);

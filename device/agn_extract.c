@@ -11,49 +11,44 @@
 
 /* ---- rings ------------------------------------------------------------------------- */
 
-static size_t ring_row_bytes(const struct agn_dev_layer *layer)
-{
-    return ((size_t)layer->in_w + 2u * layer->pad_w) * layer->in_c;
-}
-
 /* Fills a ring row with what stands for "outside the image". */
-static void fill_outside(const struct agn_dev *dev, unsigned index, int8_t *row)
+static void fill_outside(const struct agn_dev *dev, unsigned index, int16_t *row)
 {
     const struct agn_dev_layer *layer = &dev->model.layers[index];
-    size_t bytes = ring_row_bytes(layer);
-    if (index > 0) {
-        memset(row, layer->in_zero_point, bytes);
-        return;
+    size_t step_x = agn__step_x(layer), step_c = agn__step_c(layer);
+    unsigned width = layer->in_w + 2u * layer->pad_w;
+    for (unsigned c = 0; c < layer->in_c; c++) {
+        int16_t value = index > 0 ? layer->in_zero_point : dev->model.input_zero_point[c];
+        for (unsigned x = 0; x < width; x++)
+            row[x * step_x + c * step_c] = value;
     }
-    for (size_t i = 0; i < bytes; i += layer->in_c)
-        for (unsigned c = 0; c < layer->in_c; c++)
-            row[i + c] = dev->model.input_zero_point[c];
 }
 
 /* Where the next row of a layer's input goes, borders left out. */
-static int8_t *next_input_row(const struct agn_dev *dev, unsigned index)
+static int16_t *next_input_row(const struct agn_dev *dev, unsigned index)
 {
     const struct agn_dev_layer *layer = &dev->model.layers[index];
     const struct agn_dev_line *line = &dev->lines[index];
-    return line->ring + line->slot * ring_row_bytes(layer) + (size_t)layer->pad_w * layer->in_c;
+    return line->ring + line->slot * agn__row_values(layer) + layer->pad_w * agn__step_x(layer);
 }
 
 void agn__extract_begin(struct agn_dev *dev)
 {
-    int8_t *at = (int8_t *)dev->scratch;
+    uint8_t *at = dev->scratch;
     for (unsigned i = 0; i < dev->model.layer_count; i++) {
         const struct agn_dev_layer *layer = &dev->model.layers[i];
         struct agn_dev_line *line = &dev->lines[i];
-        line->ring = at;
+        line->ring = (int16_t *)(void *)at;
         /* All rows, not just the padding: the encoder of the last frame has used this memory. */
         for (unsigned row = 0; row < layer->kernel_h; row++)
-            fill_outside(dev, i, at + row * ring_row_bytes(layer));
+            fill_outside(dev, i, line->ring + row * agn__row_values(layer));
         /* The rows above the image count as already there (pad_h < kernel_h). */
         line->slot = layer->pad_h;
         line->countdown = (uint8_t)(layer->kernel_h - layer->pad_h);
         at += agn__line_bytes(layer);
     }
-    dev->map_row = at;
+    dev->local_row = (int16_t *)(void *)at;
+    dev->symbol_row = at + AGN_DEV_ALIGN4(2u * (size_t)dev->model.map_w * dev->model.local_c);
     dev->map_rows = 0;
     memset(dev->pool, 0, AGN_DEV_POOL_BYTES(dev->model.grid, dev->model.local_c));
 }
@@ -81,11 +76,11 @@ static void pool_row(struct agn_dev *dev, unsigned y)
             continue;
         for (unsigned j = 0; j < grid; j++) {
             uint32_t *cell = dev->pool + ((size_t)i * grid + j) * k;
-            unsigned end = cell_end(j, model->map_w, grid);
-            for (unsigned x = cell_first(j, model->map_w, grid); x < end; x++) {
-                const int8_t *values = dev->map_row + (size_t)x * model->map_c;
-                for (unsigned c = 0; c < k; c++)
-                    cell[c] += (uint32_t)(values[c] + 128);
+            unsigned start = cell_first(j, model->map_w, grid);
+            unsigned count = cell_end(j, model->map_w, grid) - start;
+            for (unsigned c = 0; c < k; c++) {
+                int32_t sum = agn__sum_row(dev->local_row + (size_t)c * model->map_w + start, count);
+                cell[c] += (uint32_t)(sum + 128 * (int32_t)count);
             }
         }
     }
@@ -94,44 +89,51 @@ static void pool_row(struct agn_dev *dev, unsigned y)
 /* Packs the row's sent channels, 3 bits a symbol; each row starts at a byte of its own. */
 static void store_symbols(struct agn_dev *dev, unsigned y)
 {
-    const struct agn_dev_model *model = &dev->model;
-    for (unsigned c = model->local_c; c < model->map_c; c++) {
-        const int8_t *value = dev->map_row + c;
-        uint8_t *to = agn__symbol_row(dev, c - model->local_c, y);
-        uint32_t bits = 0;
-        unsigned count = 0;
-        for (unsigned x = 0; x < model->map_w; x++, value += model->map_c) {
-            bits |= (uint32_t)model->symbols[*value + 128] << count;
-            count += AGN_WIRE_SYMBOL_BITS;
-            if (count >= 8) {
-                *to++ = (uint8_t)bits;
-                bits >>= 8;
-                count -= 8;
-            }
-        }
-        if (count > 0)
-            *to = (uint8_t)bits;
-    }
+    unsigned sent = (unsigned)(dev->model.map_c - dev->model.local_c), width = dev->model.map_w;
+    for (unsigned c = 0; c < sent; c++)
+        agn__pack_row(dev->symbol_row + (size_t)c * width, width, agn__symbol_row(dev, c, y));
 }
 
 /* ---- the flow ------------------------------------------------------------------------------ */
 
-/* A layer whose window is complete makes one row, into the next layer's ring or the map row. */
+/* The last layer's row: channels that stay as values, channels that go as symbols. */
+static void run_last(const struct agn_dev *dev, const struct agn_dev_layer *layer, const int16_t *const *rows)
+{
+    const struct agn_dev_model *model = &dev->model;
+    size_t width = model->map_w;
+    const struct agn__sink local = {dev->local_row, NULL, NULL, 1, width};
+    const struct agn__sink sent = {NULL, dev->symbol_row, model->symbols, 1, width};
+    if (layer->kind == AGN_LAYER_CONV) {
+        agn__conv_row(layer, rows, 0, model->local_c, &local);
+        agn__conv_row(layer, rows, model->local_c, model->map_c, &sent);
+    } else {
+        agn__dwconv_row(layer, rows, 0, model->local_c, &local);
+        agn__dwconv_row(layer, rows, model->local_c, model->map_c, &sent);
+    }
+}
+
+/* A layer whose window is complete makes one row, into the next layer's ring or of the map. */
 static void run_layer(struct agn_dev *dev, unsigned index)
 {
     const struct agn_dev_layer *layer = &dev->model.layers[index];
     const struct agn_dev_line *line = &dev->lines[index];
-    const int8_t *rows[AGN_DEV_MAX_KERNEL];
+    const int16_t *rows[AGN_DEV_MAX_KERNEL];
     unsigned slot = line->slot; /* the oldest row */
     for (unsigned i = 0; i < layer->kernel_h; i++) {
-        rows[i] = line->ring + slot * ring_row_bytes(layer);
+        rows[i] = line->ring + slot * agn__row_values(layer);
         slot = slot + 1u == layer->kernel_h ? 0 : slot + 1u;
     }
-    int8_t *dst = index + 1u < dev->model.layer_count ? next_input_row(dev, index + 1) : dev->map_row;
+    if (index + 1u == dev->model.layer_count) {
+        run_last(dev, layer, rows);
+        return;
+    }
+    const struct agn_dev_layer *next = &dev->model.layers[index + 1];
+    const struct agn__sink sink = {next_input_row(dev, index + 1), NULL, NULL, agn__step_x(next),
+                                   agn__step_c(next)};
     if (layer->kind == AGN_LAYER_CONV)
-        agn__conv_row_s8(layer, rows, dst);
+        agn__conv_row(layer, rows, 0, layer->out_c, &sink);
     else
-        agn__dwconv_row_s8(layer, rows, dst);
+        agn__dwconv_row(layer, rows, 0, layer->out_c, &sink);
 }
 
 /* The next row of layer `index`'s input is in its ring: lets it flow as far as it goes. One row in
@@ -154,10 +156,7 @@ static void row_arrived(struct agn_dev *dev, unsigned index)
 
 void agn__extract_row(struct agn_dev *dev, const uint8_t *pixels)
 {
-    int8_t *to = next_input_row(dev, 0);
-    size_t count = (size_t)dev->model.input_w * dev->model.input_c;
-    for (size_t i = 0; i < count; i++)
-        to[i] = (int8_t)(pixels[i] - 128);
+    agn__pixel_row(&dev->model.layers[0], pixels, next_input_row(dev, 0));
     row_arrived(dev, 0);
 }
 
@@ -192,7 +191,7 @@ void agn__extract_end(struct agn_dev *dev)
     for (unsigned i = 0; i < dev->model.layer_count; i++)
         for (unsigned row = 0; row < dev->model.layers[i].pad_h; row++) {
             const struct agn_dev_line *line = &dev->lines[i];
-            fill_outside(dev, i, line->ring + line->slot * ring_row_bytes(&dev->model.layers[i]));
+            fill_outside(dev, i, line->ring + line->slot * agn__row_values(&dev->model.layers[i]));
             row_arrived(dev, i);
         }
     compute_local(dev);

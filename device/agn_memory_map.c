@@ -17,7 +17,7 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
     info->shape = *layer;
     /* Every weight is used once at every output place, in both kinds of layer. */
     info->macs = (uint64_t)layer->out_h * layer->out_w * weights;
-    info->weight_bytes = (uint32_t)weights;
+    info->weight_bytes = (uint32_t)agn__layer_weight_bytes(layer);
     info->channel_bytes = (uint32_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES;
     info->line_bytes = (uint32_t)agn__line_bytes(layer);
     info->in_scale_bits = agn__load_u32(record + AGN__LAYER_IN_SCALE);
@@ -32,7 +32,7 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
     memset(memory, 0, sizeof *memory);
     for (unsigned i = 0; i < model->layer_count; i++)
         memory->line_bytes += (uint32_t)agn__line_bytes(&model->layers[i]);
-    memory->map_row_bytes = (uint32_t)AGN_DEV_ALIGN4((size_t)model->map_w * model->map_c);
+    memory->map_row_bytes = (uint32_t)AGN_DEV_MAP_ROW_BYTES(model->map_w, model->local_c, sent);
     memory->encoder_bytes = (uint32_t)agn_codec_state_bytes(model->codec);
     memory->symbol_bytes = (uint32_t)AGN_DEV_SYMBOL_BYTES(sent, model->map_h, model->map_w);
     memory->pool_bytes = (uint32_t)AGN_DEV_POOL_BYTES(model->grid, model->local_c);

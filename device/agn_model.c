@@ -16,6 +16,13 @@ size_t agn__layer_weight_count(const struct agn_dev_layer *layer)
     return layer->kind == AGN_LAYER_CONV ? window * layer->out_c : window;
 }
 
+size_t agn__layer_weight_bytes(const struct agn_dev_layer *layer)
+{
+    if (layer->kind != AGN_LAYER_CONV)
+        return agn__layer_weight_count(layer);
+    return 4 * agn__layer_groups(layer) * layer->kernel_h * layer->out_c;
+}
+
 static int axis_is_valid(unsigned in, unsigned out, unsigned kernel, unsigned stride, unsigned pad)
 {
     if (in < 1 || in > AGN_DEV_MAX_SIDE || out > AGN_DEV_MAX_SIDE)
@@ -172,25 +179,41 @@ static void read_layer(struct agn_dev_layer *layer, const uint8_t *record)
     layer->out_c = agn__load_u16(record + AGN__LAYER_SHAPE + 10);
 }
 
+/* The places that fill a window's row up to a group of four meet whatever lies there: they must hold 0. */
+static int filling_is_zero(const struct agn_dev_layer *layer)
+{
+    size_t run = (size_t)layer->kernel_w * layer->in_c, stored = 4 * agn__layer_groups(layer);
+    const int8_t *row = layer->weights;
+    for (size_t n = (size_t)layer->kernel_h * layer->out_c; n > 0; n--, row += stored)
+        for (size_t i = run; i < stored; i++)
+            if (row[agn__weight_place(i)] != 0)
+                return 0;
+    return 1;
+}
+
 /* Weights and channel records of a layer that agn__layer_check has passed. */
 static int bind_layer(struct agn_dev_layer *layer, const uint8_t *data, size_t body, const uint8_t *record)
 {
-    const uint8_t *weights = section(data, body, record + AGN__LAYER_WEIGHTS, agn__layer_weight_count(layer));
+    const uint8_t *weights = section(data, body, record + AGN__LAYER_WEIGHTS, agn__layer_weight_bytes(layer));
     const uint8_t *channels =
         section(data, body, record + AGN__LAYER_CHANNELS, (size_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES);
     if (!weights || !channels)
         return AGN_ERR_RANGE;
     layer->weights = (const int8_t *)weights;
     layer->channels = channels;
-    size_t window = (size_t)layer->kernel_h * layer->kernel_w;
+    int is_full = layer->kind == AGN_LAYER_CONV;
+    size_t count = (size_t)layer->kernel_h * (is_full ? 4 * agn__layer_groups(layer) : layer->kernel_w);
+    if (is_full && !filling_is_zero(layer))
+        return AGN_ERR_RANGE;
+    layer->folds = layer->clamp_min == INT8_MIN && layer->clamp_max == INT8_MAX;
     for (unsigned oc = 0; oc < layer->out_c; oc++) {
-        int is_full = layer->kind == AGN_LAYER_CONV;
-        size_t count = is_full ? window * layer->in_c : window;
+        struct agn__channel channel = agn__channel_read(channels, oc);
         const int8_t *first = layer->weights + (is_full ? oc * count : oc);
-        int status = agn__channel_check(agn__channel_read(channels, oc), first, count,
-                                        is_full ? 1 : layer->in_c, AGN__INPUT_MAX);
+        int status = agn__channel_check(channel, first, count, is_full ? 1 : layer->in_c, AGN__INPUT_MAX);
         if (status < 0)
             return status;
+        if (channel.shift > AGN__FOLD_MAX_SHIFT)
+            layer->folds = 0;
     }
     return 0;
 }

@@ -179,7 +179,7 @@ run 0 info "$dir/model.safetensors" --json
 out_has '"kind": "model",'
 run 0 export "$dir/model.safetensors" --output "$tmp/device.safetensors"
 run 0 info "$tmp/device.safetensors"
-out_has "device model, version 1"
+out_has "device model, version 2"
 out_has "6x6x8"
 run 0 info "$tmp/device.safetensors" --json
 out_has '"kind": "device",'

@@ -150,6 +150,14 @@ static double step_of(const struct world *w, int layer)
     return (double)scale;
 }
 
+/* Weight of a full convolution: a window's row is filled up to groups of four, each stored as 0, 2, 1, 3. */
+static int8_t stored_weight(const struct agn_dev_layer *d, int o, int y, int x, int i)
+{
+    static const int places[] = {0, 2, 1, 3};
+    int run = d->kernel_w * d->in_c, stored = (run + 3) / 4 * 4, at = x * d->in_c + i;
+    return d->weights[(o * d->kernel_h + y) * stored + at / 4 * 4 + places[at % 4]];
+}
+
 /* Weights and bias of output `o` of a layer, against the float convolution and BN. */
 static void check_output(const struct world *w, int layer, int o)
 {
@@ -167,8 +175,8 @@ static void check_output(const struct world *w, int layer, int o)
         for (int y = 0; y < k; y++)
             for (int x = 0; x < k; x++) {
                 int c = conv->depthwise ? o : i;
-                int8_t q = conv->depthwise ? d->weights[(y * k + x) * d->out_c + o]
-                                           : d->weights[((o * k + y) * k + x) * ic + i];
+                int8_t q =
+                    conv->depthwise ? d->weights[(y * k + x) * d->out_c + o] : stored_weight(d, o, y, x, i);
                 double in_step =
                     layer > 0 ? step_of(w, layer - 1) : 1.0 / (double)w->model->normalisation.std[c];
                 int zero = layer > 0 ? w->dev.model.layers[layer - 1].out_zero_point

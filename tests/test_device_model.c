@@ -89,7 +89,7 @@ static void reads_back_what_was_written(void **state)
     assert_int_equal(agn_dev_layer_info(&model, 0, &info), 0);
     assert_int_equal(info.macs, 4 * 4 * 9);
     assert_int_equal(info.weight_bytes, 9);
-    assert_int_equal(info.line_bytes, 32); /* 3 rows of 8 + 2, rounded up */
+    assert_int_equal(info.line_bytes, 60); /* 3 rows of 8 + 2 values */
     assert_int_equal(agn_dev_layer_info(&model, 1, &info), 0);
     assert_int_equal(info.macs, 4 * 4 * 6);
     assert_int_equal(info.channel_bytes, 72);
@@ -104,7 +104,7 @@ static void reads_back_what_was_written(void **state)
     assert_int_equal(memory.raw_bytes, 4 * 4 * 4 * 3 / 8);
     assert_int_equal(memory.flash_bytes, file_bytes);
     size_t lines = AGN_DEV_LINE_BYTES(3, 8, 1, 1) + AGN_DEV_LINE_BYTES(1, 4, 0, 1);
-    assert_int_equal(AGN_DEV_ARENA_BYTES(lines, 4, 6, 4, 4, 2, 2, 3), memory.arena_bytes);
+    assert_int_equal(AGN_DEV_ARENA_BYTES(lines, 4, 4, 4, 2, 2, 3), memory.arena_bytes);
 }
 
 static void every_truncation_fails(void **state)
@@ -167,7 +167,8 @@ static void bad_fields(void **state)
         int bytes, status;
     } cases[] = {
         {AGN__AT_MAGIC, 'X', 1, AGN_ERR_FORMAT},
-        {AGN__AT_VERSION, 2, 2, AGN_ERR_VERSION},
+        {AGN__AT_VERSION, AGN_MODEL_VERSION - 1, 2, AGN_ERR_VERSION},
+        {AGN__AT_VERSION, AGN_MODEL_VERSION + 1, 2, AGN_ERR_VERSION},
         {AGN__AT_HEADER_BYTES, 132, 2, AGN_ERR_FORMAT},
         {AGN__AT_SIZE, size + 4, 4, AGN_ERR_FORMAT},
         {AGN__AT_INPUT, 0, 2, AGN_ERR_RANGE},

@@ -200,6 +200,21 @@ static uint32_t put_section(struct writer *writer, const void *from, size_t coun
     return offset;
 }
 
+/* Weights in the order in which the device reads them, see agn__layer_weight_bytes. */
+static uint32_t put_weights(struct writer *writer, const struct agn_dev_layer *layer)
+{
+    if (layer->kind != AGN_LAYER_CONV)
+        return put_section(writer, layer->weights, agn__layer_weight_bytes(layer));
+    uint32_t offset = (uint32_t)writer->size;
+    uint8_t *to = reserve(writer, agn__layer_weight_bytes(layer));
+    size_t run = (size_t)layer->kernel_w * layer->in_c, stored = 4 * agn__layer_groups(layer);
+    const int8_t *from = layer->weights;
+    for (size_t row = (size_t)layer->kernel_h * layer->out_c; to && row > 0; row--, from += run, to += stored)
+        for (size_t i = 0; i < run; i++)
+            to[agn__weight_place(i)] = (uint8_t)from[i];
+    return offset;
+}
+
 static uint32_t put_channels(struct writer *writer, const struct agn_model_channel *channels, unsigned count)
 {
     uint32_t offset = (uint32_t)writer->size;
@@ -215,7 +230,7 @@ static uint32_t put_channels(struct writer *writer, const struct agn_model_chann
 static void put_layer(struct writer *writer, uint8_t *record, const struct agn_model_layer *from,
                       const struct agn_dev_layer *layer, float in_scale)
 {
-    uint32_t weights = put_section(writer, from->weights, agn__layer_weight_count(layer));
+    uint32_t weights = put_weights(writer, layer);
     uint32_t channels = put_channels(writer, from->channels, layer->out_c);
     if (!record)
         return;

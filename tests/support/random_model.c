@@ -89,6 +89,8 @@ static void random_layer(struct random_model *random, struct agn_rng *rng, enum 
     layer->clamp_max = (int8_t)between(rng, layer->clamp_min, 127);
     if (between(rng, 0, 1))
         layer->clamp_max = 127;
+    if (between(rng, 0, 3) == 0) /* a linear layer: saturation clamps */
+        layer->clamp_min = -128;
     layer->out_scale = 6.0f / 255.0f;
 }
 
