@@ -160,6 +160,14 @@ run 0 explain "$dir/model.safetensors" --images 0,5,63 --points 4 -o "$tmp/it's 
 is_png "$tmp/it's \$(x) a.png"
 out_has '"image": 63,'
 [ "$(grep -c '"label":' "$tmp/out")" -eq 3 ] || die "explain: not three images"
+out_has '"reference_valid": true,'
+run 0 explain "$dir/model.safetensors" --count 3 --completeness --json --threads 1 -o "$tmp/b.png"
+off=$(grep -A3 '"points": 128' "$tmp/out" | sed -n 's/.*"ig-gauss-legendre": \([0-9.e-]*\).*/\1/p')
+awk -v off="$off" 'BEGIN { exit !(off != "" && off < 0.05) }' || die "128 points are off by '$off'"
+run 0 explain "$dir/model.safetensors" --count 3 --completeness --threads 1 -o "$tmp/b.png"
+out_has "l(F) - l(0)"
+out_has "the reference is right about"
+out_has "points        ig-trapezoid"
 run 0 explain "$dir/model.safetensors" --count 2 --method gradient-x-input -o "$tmp/b.png"
 out_has "wrote $tmp/b.png"
 refused 1 "there is no image 64" explain "$dir/model.safetensors" --images 64 -o "$tmp/no"

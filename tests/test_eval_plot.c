@@ -53,6 +53,17 @@ static void write_metrics(const char *text)
     "{\"phase\": \"joint\", \"images\": " #images ", \"accuracy\": 0.5, \"loss\": 1, \"skewness\": 0.5, "    \
     "\"reference_valid\": 0.9, \"disorder_rate\": 0.1}\n"
 
+static int plot_importance_to(const char *path, int channels, int k, const float *before, const float *after)
+{
+    const struct agn_plot_channels shares = {channels, k, before, after, 0.875, 0.75};
+    return agn_plot_importance(path, &shares);
+}
+
+static int plot_importance(int channels, int k, const float *before, const float *after)
+{
+    return plot_importance_to(picture, channels, k, before, after);
+}
+
 static void importance_is_drawn(void **state)
 {
     (void)state;
@@ -63,11 +74,11 @@ static void importance_is_drawn(void **state)
     }
     static const int channels[] = {1, 2, 24, 60, 255};
     for (size_t i = 0; i < AGN_COUNT_OF(channels); i++) {
-        assert_int_equal(agn_plot_importance(picture, channels[i], 1, before, after), AGN_OK);
+        assert_int_equal(plot_importance(channels[i], 1, before, after), AGN_OK);
         assert_picture(1000, 480);
     }
     memset(after, 0, sizeof after);
-    assert_int_equal(agn_plot_importance(picture, 24, 24, after, after), AGN_OK);
+    assert_int_equal(plot_importance(24, 24, after, after), AGN_OK);
     assert_picture(1000, 480);
 }
 
@@ -78,7 +89,7 @@ static void same_input_gives_same_picture(void **state)
     uint8_t *bytes[2] = {NULL, NULL};
     size_t size[2] = {0, 0};
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(agn_plot_importance(picture, 4, 1, before, after), AGN_OK);
+        assert_int_equal(plot_importance(4, 1, before, after), AGN_OK);
         assert_int_equal(agn_file_read(picture, 1 << 24, &bytes[i], &size[i]), AGN_OK);
     }
     assert_int_equal(size[0], size[1]);
@@ -92,9 +103,11 @@ static void what_is_no_number_is_refused(void **state)
 {
     (void)state;
     const float good[2] = {0.5F, 0.5F}, bad[2] = {0.5F, NAN};
-    assert_int_equal(agn_plot_importance(picture, 2, 1, good, bad), AGN_ERR_NUMERIC);
-    assert_int_equal(agn_plot_importance(picture, 2, 3, good, good), AGN_ERR_ARG);
-    assert_int_equal(agn_plot_importance(picture, 0, 0, good, good), AGN_ERR_ARG);
+    assert_int_equal(plot_importance(2, 1, good, bad), AGN_ERR_NUMERIC);
+    assert_int_equal(plot_importance(2, 3, good, good), AGN_ERR_ARG);
+    assert_int_equal(plot_importance(0, 0, good, good), AGN_ERR_ARG);
+    const struct agn_plot_channels unknown = {2, 1, good, good, 0.5, NAN};
+    assert_int_equal(agn_plot_importance(picture, &unknown), AGN_ERR_NUMERIC);
     assert_false(agn_file_exists(picture));
 }
 
@@ -104,6 +117,9 @@ static void training_is_drawn(void **state)
     static const char *const good[] = {
         REFERENCE_LINE(1000), /* one point */
         JOINT_LINE(1000) JOINT_LINE(2000),
+        JOINT_LINE(1000) "{\"phase\": \"joint\", \"images\": 2000, \"accuracy\": 0.5, \"loss\": 1, "
+                         "\"skewness\": null, "
+                         "\"reference_valid\": 0, \"disorder_rate\": null}\n",
         REFERENCE_LINE(1000) REFERENCE_LINE(2000) JOINT_LINE(3000) JOINT_LINE(4000),
         REFERENCE_LINE(1000) JOINT_LINE(2000) JOINT_LINE(3000) JOINT_LINE(2000), /* resumed */
         REFERENCE_LINE(1000) "{\"phase\": \"refer",                              /* killed in a line */
@@ -191,9 +207,10 @@ static void explanations_are_drawn(void **state)
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)i;
     const struct agn_plot_explained images[3] = {
-        {"it's `id` $(x) \\ @a\n\x01", pixels, 40, 20, 3, heat, 2, 3, importance, 0.8},
-        {"\xff\xc3(\xe2\x82 half a character \xe2\x82\xac", pixels, 10, 30, 1, heat, 6, 1, importance, 0.8},
-        {"", pixels, 8, 8, 1, nothing, 1, 1, importance, 0.8},
+        {"it's `id` $(x) \\ @a\n\x01", pixels, 40, 20, 3, heat, 2, 3, importance, 0.8, false},
+        {"\xff\xc3(\xe2\x82 half a character \xe2\x82\xac", pixels, 10, 30, 1, heat, 6, 1, importance, 0.8,
+         true},
+        {"", pixels, 8, 8, 1, nothing, 1, 1, importance, 0.8, false},
     };
     assert_int_equal(agn_plot_explanation(picture, images, 3, 3, 1), AGN_OK);
     assert_picture(1040, 34 + 3 * 216 + 56);
@@ -211,7 +228,7 @@ static void missing_gnuplot_names_its_package(void **state)
     char path[4096];
     (void)snprintf(path, sizeof path, "%s", getenv("PATH"));
     assert_int_equal(setenv("PATH", folder, 1), 0);
-    int available = agn_plot_available(), drawn = agn_plot_importance(picture, 2, 1, shares, shares);
+    int available = agn_plot_available(), drawn = plot_importance(2, 1, shares, shares);
     assert_int_equal(setenv("PATH", path, 1), 0);
     assert_int_equal(available, AGN_ERR_NOT_FOUND);
     assert_int_equal(drawn, AGN_ERR_NOT_FOUND);
@@ -225,7 +242,7 @@ static void unwritable_path_is_an_error(void **state)
     const float shares[2] = {0.5F, 0.5F};
     char path[600];
     (void)snprintf(path, sizeof path, "%s/nowhere/a.png", folder);
-    assert_int_equal(agn_plot_importance(path, 2, 1, shares, shares), AGN_ERR_IO);
+    assert_int_equal(plot_importance_to(path, 2, 1, shares, shares), AGN_ERR_IO);
     assert_non_null(strstr(agn_error_message(), path));
 }
 

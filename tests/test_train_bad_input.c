@@ -208,28 +208,34 @@ static void weights_too_large_to_compute_with(void **state)
 
 /* ---- checkpoints ------------------------------------------------------------------------- */
 
+/* At the first report of a phase. */
 static void interrupt(void *user, const struct agn_progress *progress)
 {
-    (void)user;
-    if (progress->done > 0) {
+    if (progress->done > 0 && strcmp(progress->phase, user) == 0) {
         agn_interrupt_request();
     }
 }
 
-/* A training that was interrupted after its first step; the configuration to resume it. */
-static struct agn_train_config interrupted(const char *checkpoint, const char *metrics)
+/* A training that was interrupted after the first step of a phase; the configuration to resume it. */
+static struct agn_train_config interrupted_in(struct agn_train_config config, const char *phase,
+                                              const char *checkpoint, const char *metrics)
 {
-    struct agn_train_config config = tiny_config();
     struct agn_model *model = NULL;
     struct agn_train_report report;
     config.checkpoint = checkpoint;
     config.metrics = metrics;
     config.progress = interrupt;
+    config.progress_user = (void *)(uintptr_t)phase;
     expect_failure(agn_train_run(&config, &model, &report), AGN_ERR_INTERRUPTED, "--resume");
     agn_interrupt_clear();
     config.progress = NULL;
     config.resume = true;
     return config;
+}
+
+static struct agn_train_config interrupted(const char *checkpoint, const char *metrics)
+{
+    return interrupted_in(tiny_config(), "reference", checkpoint, metrics);
 }
 
 static void checkpoints_made_on_other_images(void **state)
@@ -300,7 +306,7 @@ static void damaged_checkpoints(void **state)
 
 /* ---- metrics -------------------------------------------------------------------------------- */
 
-static void expect_whole_lines(const char *path)
+static void expect_whole_lines(const char *path, int at_least)
 {
     char line[2048];
     int lines = 0;
@@ -315,7 +321,7 @@ static void expect_whole_lines(const char *path)
         lines++;
     }
     fclose(file);
-    assert_true(lines >= 3);
+    assert_true(lines >= at_least);
 }
 
 /* A full disk or a kill may end the file within a line; a resumed training goes on with a line of its own. */
@@ -332,7 +338,43 @@ static void a_cut_line_of_metrics(void **state)
     struct agn_train_report report;
     succeed(agn_train_run(&config, &model, &report));
     agn_model_free(model);
-    expect_whole_lines(metrics);
+    expect_whole_lines(metrics, 3);
+}
+
+/* Where the reference is right about no image, importance is not measured: no figure, instead of 0. */
+static void a_reference_that_is_always_wrong(void **state)
+{
+    (void)state;
+    char path[4096], metrics[4096], *text = NULL;
+    snprintf(path, sizeof(path), "%s", temp_path("wrong.safetensors"));
+    snprintf(metrics, sizeof(metrics), "%s", temp_path("wrong.jsonl"));
+    struct agn_train_config config = tiny_config();
+    config.preset.data.classes = TINY_CLASSES + 1; /* one that no image has */
+    config.preset.joint.epochs = 2;
+    config = interrupted_in(config, "joint", path, metrics);
+    struct agn_model *model = NULL;
+    struct agn_train_state reached;
+    struct agn_train_report report;
+    succeed(agn_model_load(path, &model, &reached));
+    agn_params_values(model->reference_params, "reference.dense.bias")[TINY_CLASSES] = 1000.0F;
+    succeed(agn_model_save(model, path, &reached));
+    agn_model_free(model);
+    succeed(agn_train_run(&config, &model, &report));
+    agn_model_free(model);
+    assert_true(report.evaluation.reference_valid == 0.0);
+    expect_whole_lines(metrics, 2);
+    size_t size = 0;
+    succeed(agn_file_read(metrics, 1 << 20, (uint8_t **)&text, &size));
+    char line[2048] = "";
+    const char *at = text + size - 1; /* the last line */
+    while (at > text && at[-1] != '\n') {
+        at--;
+    }
+    snprintf(line, sizeof(line), "%.*s", (int)(text + size - at), at);
+    assert_non_null(strstr(line, "\"skewness\": null"));
+    assert_non_null(strstr(line, "\"disorder_rate\": null"));
+    assert_non_null(strstr(line, "\"reference_valid\": 0,"));
+    agn_free(text);
 }
 
 int main(void)
@@ -347,6 +389,7 @@ int main(void)
         cmocka_unit_test(checkpoints_made_on_other_images),
         cmocka_unit_test(damaged_checkpoints),
         cmocka_unit_test(a_cut_line_of_metrics),
+        cmocka_unit_test(a_reference_that_is_always_wrong),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -20,10 +20,13 @@ struct agn_explain_config {
 struct agn_explanation {
     int image, label;
     int reference_class, local_class, remote_class, fused_class;
-    double fused_probability;           /* softmax of the fused logits, of fused_class */
-    double skewness;                    /* share of importance of the first k channels */
-    bool disordered;                    /* some later channel outweighs one of the first k */
-    float importance[AGN_MAX_FEATURES]; /* share of each channel; sums to 1 (to 0 where A is 0) */
+    double fused_probability; /* softmax of the fused logits, of fused_class */
+    double skewness;          /* share of importance of the first k channels */
+    bool disordered;          /* some later channel outweighs one of the first k */
+    bool reference_valid;     /* the reference sees the true class; else importance says little */
+    /* Integrated gradients are complete: with enough points the sum is loss - loss_at_zero. */
+    double attribution_sum, loss, loss_at_zero; /* of A; l(F); l(0), the reference's */
+    float importance[AGN_MAX_FEATURES];         /* share of each channel; sums to 1 (to 0 where A is 0) */
 };
 
 /* Attributes the reference's loss at each image's true label to the feature map, fills
@@ -31,5 +34,22 @@ struct agn_explanation {
  * AGN_ERR_MISMATCH: images of another size or more classes than the model's; errors of agn_xai_create
  * and of plots. */
 int agn_explain(const struct agn_explain_config *config, struct agn_explanation *explanations);
+
+/* ---- completeness of integrated gradients ---------------------------------------------- */
+
+enum { AGN_COMPLETENESS_ROWS = 8, AGN_COMPLETENESS_RULES = 3 };
+
+struct agn_completeness {
+    int images;
+    double difference;                 /* mean |l(F) - l(0)| over the images */
+    int points[AGN_COMPLETENESS_ROWS]; /* 1, 2, 4 ... 128 */
+    /* Mean |sum of A - (l(F) - l(0))| as a share of `difference`, by trapezoid, midpoint and Gauss-Legendre;
+     * NAN: the rule takes no such number of points, or there is no difference. */
+    double gap[AGN_COMPLETENESS_ROWS][AGN_COMPLETENESS_RULES];
+};
+
+/* Measures it on the configuration's images; method, points and path are not looked at. Errors as of
+ * agn_explain. */
+int agn_explain_completeness(const struct agn_explain_config *config, struct agn_completeness *completeness);
 
 #endif

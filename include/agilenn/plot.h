@@ -11,10 +11,16 @@
 /* Can plots be drawn here? For asking before long work. */
 int agn_plot_available(void);
 
-/* Share of importance of each channel before and after joint training, as bars; the first k, which
- * stay on the device, are marked, and their sums (the skewness) stand in the legend. `before` and
- * `after` hold `channels` shares >= 0 that sum to 1 (struct agn_model's importance_before and _after). */
-int agn_plot_importance(const char *path, int channels, int k, const float *before, const float *after);
+/* `before` and `after` joint training hold `channels` shares >= 0 that sum to 1 (struct agn_model's
+ * importance_before and _after), means over the share of images that the reference gets right. */
+struct agn_plot_channels {
+    int channels, k; /* the first k stay on the device */
+    const float *before, *after;
+    double valid_before, valid_after; /* 0 to 1 */
+};
+/* Share of importance of each channel before and after joint training, as bars; the first k are marked, and
+ * their sums (the skewness) stand in the legend beside the reference validity that they are worth. */
+int agn_plot_importance(const char *path, const struct agn_plot_channels *shares);
 
 /* Accuracy, skewness, reference validity, disorder rate, and the loss over the images trained on, from
  * a metrics.jsonl as agn_train_run writes it. Where a resumed training repeats steps, the later lines
@@ -39,6 +45,7 @@ struct agn_plot_explained {
     int heat_height, heat_width;
     const float *importance; /* share of each feature channel */
     double skewness;
+    bool reference_wrong; /* the reference does not see the true class: importance says little */
 };
 
 enum { AGN_PLOT_MAX_ROWS = 24 };

@@ -1,5 +1,6 @@
 /* `agilenn explain`: a PNG of some images with their importance. The work is agn_explain's. */
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "agilenn/eval.h"
@@ -9,13 +10,17 @@ struct job {
     struct agn_cli_list files; /* the model */
     const char *data, *split, *images, *method, *path;
     int count, points, threads;
-    bool json;
+    bool json, measure_completeness;
 
     struct agn_model *model;
     struct agn_dataset *dataset;
     int positions[AGN_PLOT_MAX_ROWS];
     struct agn_explanation explanations[AGN_PLOT_MAX_ROWS];
+    struct agn_completeness completeness;
 };
+
+static const char *const rule_names[AGN_COMPLETENESS_RULES] = {"ig-trapezoid", "ig-midpoint",
+                                                               "ig-gauss-legendre"};
 
 /* "0,5,9" into positions; their number is `count`. */
 static int parse_images(struct job *job)
@@ -37,6 +42,21 @@ static int parse_images(struct job *job)
     }
 }
 
+static json_t *json_from_completeness(const struct agn_completeness *completeness)
+{
+    json_t *rows = json_array();
+    for (int i = 0; i < AGN_COMPLETENESS_ROWS; i++) {
+        json_t *row = json_pack("{s:i}", "points", completeness->points[i]);
+        for (int rule = 0; rule < AGN_COMPLETENESS_RULES; rule++) {
+            double gap = completeness->gap[i][rule];
+            json_object_set_new(row, rule_names[rule], isfinite(gap) ? json_real(gap) : json_null());
+        }
+        json_array_append_new(rows, row);
+    }
+    return json_pack("{s:i, s:f, s:o}", "images", completeness->images, "loss_difference_mean",
+                     completeness->difference, "gaps", rows);
+}
+
 static json_t *json_from(const struct job *job)
 {
     const struct agn_model *model = job->model;
@@ -45,30 +65,64 @@ static json_t *json_from(const struct job *job)
         const struct agn_explanation *e = &job->explanations[i];
         char *const *names = model->class_names;
         json_t *row = json_pack(
-            "{s:i, s:i, s:o, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o}", "image", e->image, "label", e->label,
-            "class", agn__cli_json_string(names[e->label]), "reference_class", e->reference_class,
-            "local_class", e->local_class, "remote_class", e->remote_class, "fused_class", e->fused_class,
-            "fused_probability", e->fused_probability, "skewness", e->skewness, "disordered", e->disordered,
-            "channel_importance", agn__cli_json_floats(e->importance, model->map.channels));
+            "{s:i, s:i, s:o, s:i, s:b, s:i, s:i, s:i, s:f, s:f, s:b, s:f, s:f, s:f, s:o}", "image", e->image,
+            "label", e->label, "class", agn__cli_json_string(names[e->label]), "reference_class",
+            e->reference_class, "reference_valid", e->reference_valid, "local_class", e->local_class,
+            "remote_class", e->remote_class, "fused_class", e->fused_class, "fused_probability",
+            e->fused_probability, "skewness", e->skewness, "disordered", e->disordered, "attribution_sum",
+            e->attribution_sum, "loss", e->loss, "loss_at_zero", e->loss_at_zero, "channel_importance",
+            agn__cli_json_floats(e->importance, model->map.channels));
         if (json_array_append_new(rows, row)) {
             json_decref(rows);
             return NULL;
         }
     }
-    return json_pack("{s:o, s:i, s:o}", "png", agn__cli_json_string(job->path), "local_channels",
-                     model->preset.model.local_channels, "images", rows);
+    json_t *object = json_pack("{s:o, s:i, s:o}", "png", agn__cli_json_string(job->path), "local_channels",
+                               model->preset.model.local_channels, "images", rows);
+    if (object && job->measure_completeness)
+        json_object_set_new(object, "completeness", json_from_completeness(&job->completeness));
+    return object;
+}
+
+static void print_completeness(const struct agn_completeness *completeness)
+{
+    printf("\ndistance of the sum of A from l(F) - l(0), as a share of its mean size %.3g, over %d image%s\n",
+           completeness->difference, completeness->images, completeness->images == 1 ? "" : "s");
+    printf("%7s", "points");
+    for (int rule = 0; rule < AGN_COMPLETENESS_RULES; rule++)
+        printf("  %18s", rule_names[rule]);
+    for (int i = 0; i < AGN_COMPLETENESS_ROWS; i++) {
+        printf("\n%7d", completeness->points[i]);
+        for (int rule = 0; rule < AGN_COMPLETENESS_RULES; rule++) {
+            double gap = completeness->gap[i][rule];
+            if (isfinite(gap))
+                printf("  %16.3f %%", 100.0 * gap);
+            else
+                printf("  %18s", "-");
+        }
+    }
+    printf("\n\n");
 }
 
 static void print_text(const struct job *job)
 {
     char *const *names = job->model->class_names;
-    printf("%7s  %-14s %-14s %-14s %7s %9s\n", "image", "true", "reference", "fused", "prob", "skewness");
+    int valid = 0;
+    printf("%7s  %-14s %-14s %-14s %7s %9s %9s %11s\n", "image", "true", "reference", "fused", "prob",
+           "skewness", "sum of A", "l(F) - l(0)");
     for (int i = 0; i < job->count; i++) {
         const struct agn_explanation *e = &job->explanations[i];
-        printf("%7d  %-14.14s %-14.14s %-14.14s %5.1f %% %7.1f %%%s\n", e->image, names[e->label],
-               names[e->reference_class], names[e->fused_class], 100.0 * e->fused_probability,
-               100.0 * e->skewness, e->disordered ? "  disordered" : "");
+        printf("%7d  %-14.14s %-14.14s %-14.14s %5.1f %% %7.1f %% %9.3f %11.3f%s%s\n", e->image,
+               names[e->label], names[e->reference_class], names[e->fused_class],
+               100.0 * e->fused_probability, 100.0 * e->skewness, e->attribution_sum,
+               e->loss - e->loss_at_zero, e->disordered ? "  disordered" : "",
+               e->reference_valid ? "" : "  reference wrong");
+        valid += e->reference_valid;
     }
+    printf("the reference is right about %d of %d; skewness means little for the others\n", valid,
+           job->count);
+    if (job->measure_completeness)
+        print_completeness(&job->completeness);
     printf("wrote %s\n", job->path);
 }
 
@@ -89,6 +143,8 @@ static int run(struct job *job)
                                               .path = job->path};
     if (status >= 0)
         status = agn_explain(&config, job->explanations);
+    if (status >= 0 && job->measure_completeness)
+        status = agn_explain_completeness(&config, &job->completeness);
     if (status < 0)
         return agn__cli_fail("explain", status);
     if (job->json)
@@ -101,7 +157,9 @@ static const char description[] =
     "Draws some images with the heat map of their importance (by position, summed over the "
     "feature channels) and bars of the importance of each channel, of which the first k "
     "stay on the device. Importance is measured through the reference network at the true "
-    "class; where the reference is wrong it says little.";
+    "class; where the reference is wrong it says little. Integrated gradients (A) should add up to l(F) - "
+    "l(0), "
+    "the difference of the reference's losses at the features and at zero.";
 static const char example[] =
     "  agilenn explain out/fashion/model.safetensors --count 4 -o explain.png\n"
     "  agilenn explain out/fashion/model.safetensors --images 0,5,9 --points 16 --json";
@@ -156,6 +214,12 @@ int agn__cmd_explain(int argc, char **argv)
          .integer = &job.points,
          .min = 1,
          .max = AGN_XAI_MAX_POINTS},
+        {.name = "completeness",
+         .help = "also show, for 1 to 128 points of each rule, how far integrated gradients are from adding "
+                 "up to "
+                 "l(F) - l(0)",
+         .type = AGN_CLI_FLAG,
+         .flag = &job.measure_completeness},
         {.name = "threads",
          .metavar = "N",
          .help = AGN_CLI_HELP_THREADS,

@@ -181,9 +181,13 @@ static int draw_plots(const struct job *job)
     const struct agn_model *model = job->model;
     if (job->no_plots)
         return AGN_OK;
-    int status =
-        agn_plot_importance(job->paths[IMPORTANCE], model->map.channels, model->preset.model.local_channels,
-                            model->importance_before, model->importance_after);
+    const struct agn_plot_channels shares = {.channels = model->map.channels,
+                                             .k = model->preset.model.local_channels,
+                                             .before = model->importance_before,
+                                             .after = model->importance_after,
+                                             .valid_before = job->report.reference_accuracy,
+                                             .valid_after = job->report.evaluation.reference_valid};
+    int status = agn_plot_importance(job->paths[IMPORTANCE], &shares);
     return status < 0 ? status : agn_plot_training(job->paths[TRAINING], job->paths[METRICS]);
 }
 

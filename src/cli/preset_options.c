@@ -102,9 +102,15 @@ void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
     fprintf(stream, "accuracy, remote only  %8.2f %%\n", 100.0 * evaluation->remote_accuracy);
     fprintf(stream, "reference valid        %8.2f %%   of the images; the next two rows are over these\n",
             100.0 * evaluation->reference_valid);
-    fprintf(stream, "skewness               %8.2f %%   importance of the first %d of %d channels; rho = %g\n",
-            100.0 * evaluation->skewness, k, channels, model->preset.joint.rho);
-    fprintf(stream, "disorder rate          %8.2f %%\n", 100.0 * evaluation->disorder_rate);
+    if (evaluation->reference_valid == 0.0) {
+        fprintf(stream,
+                "skewness, disorder            -     not measured: the reference gets no image right\n");
+    } else {
+        fprintf(stream,
+                "skewness               %8.2f %%   importance of the first %d of %d channels; rho = %g\n",
+                100.0 * evaluation->skewness, k, channels, model->preset.joint.rho);
+        fprintf(stream, "disorder rate          %8.2f %%\n", 100.0 * evaluation->disorder_rate);
+    }
     fprintf(stream, "quantiser levels used  %8d     of %d; share of symbols:", evaluation->levels_used,
             AGN_LEVELS);
     for (int level = 0; level < AGN_LEVELS; level++)
@@ -112,16 +118,23 @@ void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
     fprintf(stream, " %%\n");
 }
 
+static json_t *number_or_null(bool known, double value)
+{
+    return known ? json_real(value) : json_null();
+}
+
 json_t *agn__cli_json_evaluation(const struct agn_model *model, const struct agn_evaluation *evaluation)
 {
     float shares[AGN_LEVELS];
     for (int level = 0; level < AGN_LEVELS; level++)
         shares[level] = (float)evaluation->level_share[level];
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:o, s:o}", "test_images",
+    bool measured = evaluation->reference_valid > 0.0;
+    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:f, s:f, s:i, s:o, s:o}", "test_images",
                      evaluation->images, "float_accuracy", evaluation->fused_accuracy, "local_only_accuracy",
                      evaluation->local_accuracy, "remote_only_accuracy", evaluation->remote_accuracy,
-                     "reference_valid", evaluation->reference_valid, "skewness_mean", evaluation->skewness,
-                     "disorder_rate", evaluation->disorder_rate, "alpha", evaluation->alpha, "rho",
+                     "reference_valid", evaluation->reference_valid, "skewness_mean",
+                     number_or_null(measured, evaluation->skewness), "disorder_rate",
+                     number_or_null(measured, evaluation->disorder_rate), "alpha", evaluation->alpha, "rho",
                      model->preset.joint.rho, "centroids_used", evaluation->levels_used, "level_share",
                      agn__cli_json_floats(shares, AGN_LEVELS), "channel_importance",
                      agn__cli_json_floats(evaluation->channel_importance, model->map.channels));

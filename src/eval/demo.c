@@ -164,8 +164,13 @@ static int draw(struct agn__demo *d)
     agn__demo_path(d, "importance.png", importance);
     agn__demo_path(d, "training.png", training);
     agn__demo_path(d, "metrics.jsonl", metrics);
-    int status = agn_plot_importance(importance, m->map.channels, m->preset.model.local_channels,
-                                     m->importance_before, m->importance_after);
+    const struct agn_plot_channels shares = {.channels = m->map.channels,
+                                             .k = m->preset.model.local_channels,
+                                             .before = m->importance_before,
+                                             .after = m->importance_after,
+                                             .valid_before = d->training.reference_accuracy,
+                                             .valid_after = d->training.evaluation.reference_valid};
+    int status = agn_plot_importance(importance, &shares);
     if (status == AGN_OK)
         status = agn_plot_training(training, metrics);
     return status < 0 ? status : explain_some(d);

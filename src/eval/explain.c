@@ -1,10 +1,10 @@
 /* Why a model decides: importance of single images by position and by channel. The drawing is
  * plot_explanation.c's, the attribution src/xai's. */
-#include "agilenn/eval.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "eval/explain_internal.h"
 
 enum { TITLE_BYTES = 256 };
 
@@ -12,30 +12,81 @@ struct explainer {
     const struct agn_explain_config *config;
     struct agn_net *extractor, *local, *remote;
     struct agn_xai *xai;
-    float *heat; /* count x positions */
+    float *heat;           /* count x positions */
+    float *losses_at_zero; /* of each class */
     char (*titles)[TITLE_BYTES];
     struct agn_plot_explained *rows;
 };
 
-static int make_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
+/* ---- for both looks ------------------------------------------------------------------ */
+
+int agn__explain_net(const struct agn_graph *graph, struct agn_params *params, int batch,
+                     struct agn_net **net)
 {
     const struct agn_net_config config = {
-        .graph = graph, .params = params, .batch = 1, .mode = AGN_NET_FROZEN};
+        .graph = graph, .params = params, .batch = batch, .mode = AGN_NET_FROZEN};
     return agn_net_create(&config, net);
 }
+
+int agn__explain_image(const struct agn_explain_config *config, int i)
+{
+    return config->images ? config->images[i] : i;
+}
+
+static const uint8_t *pixels_of(const struct agn_dataset *data, int image)
+{
+    return data->pixels + (size_t)image * (size_t)data->height * (size_t)data->width * (size_t)data->channels;
+}
+
+void agn__explain_input(const struct agn_explain_config *config, int image, float *input)
+{
+    const struct agn_dataset *data = config->data;
+    const struct agn_normalisation *norm = &config->model->normalisation;
+    const uint8_t *pixels = pixels_of(data, image);
+    size_t values = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
+    for (size_t i = 0; i < values; i++) {
+        size_t c = i % (size_t)data->channels;
+        input[i] = ((float)pixels[i] - (float)norm->mean[c]) / norm->std[c];
+    }
+}
+
+int agn__explain_losses_at_zero(const struct agn_model *model, float **losses)
+{
+    struct agn_net *reference = NULL;
+    size_t features = (size_t)model->map.height * (size_t)model->map.width * (size_t)model->map.channels;
+    float *made = agn_alloc((size_t)model->classes, sizeof *made);
+    float *prob = agn_alloc((size_t)model->classes, sizeof *prob);
+    int status = made && prob ? agn__explain_net(&model->reference, model->reference_params, 1, &reference)
+                              : AGN_ERR_MEMORY;
+    if (status >= 0) {
+        memset(agn_net_input(reference), 0, features * sizeof(float));
+        status = agn_net_forward(reference);
+    }
+    for (int32_t label = 0; label < model->classes && status >= 0; label++)
+        agn_softmax_ce_forward(agn_net_output(reference), &label, 1, model->classes, prob, &made[label]);
+    agn_net_free(reference);
+    agn_free(prob);
+    if (status < 0)
+        agn_free(made);
+    else
+        *losses = made;
+    return status;
+}
+
+/* ---- set-up ---------------------------------------------------------------------------- */
 
 static size_t positions_of(const struct agn_model *model)
 {
     return (size_t)model->map.height * (size_t)model->map.width;
 }
 
-static int check(const struct agn_explain_config *config)
+int agn__explain_check(const struct agn_explain_config *config)
 {
     const struct agn_dataset *data = config->data;
     if (config->count < 1 || config->count > AGN_PLOT_MAX_ROWS)
         return agn_fail(AGN_ERR_RANGE, "%d images: expected 1 to %d", config->count, AGN_PLOT_MAX_ROWS);
     for (int i = 0; i < config->count; i++) {
-        int image = config->images ? config->images[i] : i;
+        int image = agn__explain_image(config, i);
         if (image < 0 || image >= data->count)
             return agn_fail(AGN_ERR_RANGE, "there is no image %d: the data set has images 0 to %d", image,
                             data->count - 1);
@@ -62,13 +113,15 @@ static int open_explainer(struct explainer *e)
     e->rows = agn_alloc(count, sizeof *e->rows);
     if (!e->heat || !e->titles || !e->rows)
         return AGN_ERR_MEMORY;
-    int status = agn_xai_create(&xai, &e->xai);
+    int status = agn__explain_losses_at_zero(model, &e->losses_at_zero);
     if (status >= 0)
-        status = make_net(&model->extractor, model->extractor_params, &e->extractor);
+        status = agn_xai_create(&xai, &e->xai);
     if (status >= 0)
-        status = make_net(&model->local, model->local_params, &e->local);
+        status = agn__explain_net(&model->extractor, model->extractor_params, 1, &e->extractor);
     if (status >= 0)
-        status = make_net(&model->remote, model->remote_params, &e->remote);
+        status = agn__explain_net(&model->local, model->local_params, 1, &e->local);
+    if (status >= 0)
+        status = agn__explain_net(&model->remote, model->remote_params, 1, &e->remote);
     return status;
 }
 
@@ -79,13 +132,9 @@ static void close_explainer(struct explainer *e)
     agn_net_free(e->local);
     agn_net_free(e->remote);
     agn_free(e->heat);
+    agn_free(e->losses_at_zero);
     agn_free(e->titles);
     agn_free(e->rows);
-}
-
-static const uint8_t *pixels_of(const struct agn_dataset *data, int image)
-{
-    return data->pixels + (size_t)image * (size_t)data->height * (size_t)data->width * (size_t)data->channels;
 }
 
 /* The networks on one image: their outputs stay in the nets, the attribution in the xai. */
@@ -93,15 +142,8 @@ static int run_networks(struct explainer *e, int image)
 {
     const struct agn_model *model = e->config->model;
     const struct agn_dataset *data = e->config->data;
-    const struct agn_normalisation *norm = &model->normalisation;
-    const uint8_t *pixels = pixels_of(data, image);
     size_t k = (size_t)model->preset.model.local_channels, sent = (size_t)model->sent_channels;
-    size_t values = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
-    float *input = agn_net_input(e->extractor);
-    for (size_t i = 0; i < values; i++) {
-        size_t c = i % (size_t)data->channels;
-        input[i] = ((float)pixels[i] - (float)norm->mean[c]) / norm->std[c];
-    }
+    agn__explain_input(e->config, image, agn_net_input(e->extractor));
     int status = agn_net_forward(e->extractor);
     if (status < 0)
         return status;
@@ -158,10 +200,15 @@ static void note_importance(const struct explainer *e, float *heat, struct agn_e
     double sum = 0.0;
     for (size_t p = 0; p < positions_of(model); p++) {
         double here = 0.0;
-        for (int c = 0; c < channels; c++)
+        for (int c = 0; c < channels; c++) {
+            explanation->attribution_sum += (double)*attributions;
             here += fabs((double)*attributions++);
+        }
         heat[p] = (float)here;
     }
+    explanation->loss = (double)agn_xai_loss(e->xai)[0];
+    explanation->loss_at_zero = (double)e->losses_at_zero[explanation->label];
+    explanation->reference_valid = agn_xai_correct(e->xai)[0];
     agn_xai_channel_importance(agn_xai_attributions(e->xai), 1, model->map, explanation->importance);
     agn_importance_loss(&config, explanation->importance, &loss, NULL);
     explanation->skewness = loss.skewness;
@@ -198,19 +245,20 @@ static void note_row(struct explainer *e, int i, const struct agn_explanation *e
                                              .heat_height = model->map.height,
                                              .heat_width = model->map.width,
                                              .importance = explanation->importance,
-                                             .skewness = explanation->skewness};
+                                             .skewness = explanation->skewness,
+                                             .reference_wrong = !explanation->reference_valid};
 }
 
 int agn_explain(const struct agn_explain_config *config, struct agn_explanation *explanations)
 {
     struct explainer e = {.config = config};
     const struct agn_model *model = config->model;
-    int status = check(config);
+    int status = agn__explain_check(config);
     if (status >= 0)
         status = open_explainer(&e);
     for (int i = 0; i < config->count && status >= 0; i++) {
         struct agn_explanation *explanation = &explanations[i];
-        *explanation = (struct agn_explanation){.image = config->images ? config->images[i] : i};
+        *explanation = (struct agn_explanation){.image = agn__explain_image(config, i)};
         explanation->label = config->data->labels[explanation->image];
         status = run_networks(&e, explanation->image);
         if (status < 0)

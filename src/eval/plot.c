@@ -17,9 +17,10 @@ static double sum_of_first(const float *shares, int count)
     return sum;
 }
 
-static void write_importance_script(FILE *script, int channels, int k, const float *before,
-                                    const float *after)
+static void write_importance_script(FILE *script, const struct agn_plot_channels *shares)
 {
+    int channels = shares->channels, k = shares->k;
+    const float *before = shares->before, *after = shares->after;
     float top = 0.0F;
     fprintf(script, "$shares << EOD\n");
     for (int c = 0; c < channels; c++) {
@@ -32,7 +33,7 @@ static void write_importance_script(FILE *script, int channels, int k, const flo
             "font 'DejaVu Sans,14'\n"
             "set xlabel 'feature channel; the selected %d come first'\n"
             "set ylabel 'share of importance (%%)'\n"
-            "set key top right reverse Left samplen 2 spacing 1.3 width 2\n"
+            "set key top right reverse Left samplen 2 spacing 1.3 width -10\n"
             "set boxwidth 0.42\n",
             k);
     int step = channels <= 40 ? 1 : channels <= 100 ? 5 : 20;
@@ -48,25 +49,28 @@ static void write_importance_script(FILE *script, int channels, int k, const flo
             k, k, 0.5 * (k + 1));
     fprintf(script,
             "plot $shares using ($1-0.21):2 with boxes linecolor rgb '" AGN__COLOUR_GREY
-            "' title 'before joint training: skewness %.1f %%', "
+            "' title 'before joint training: skewness %.1f %%, reference valid %.1f %%', "
             "'' using ($1+0.21):3 with boxes linecolor rgb '" AGN__COLOUR_BLUE
-            "' title 'after joint training: skewness %.1f %%'\n",
-            100.0 * sum_of_first(before, k), 100.0 * sum_of_first(after, k));
+            "' title 'after joint training: skewness %.1f %%, reference valid %.1f %%'\n",
+            100.0 * sum_of_first(before, k), 100.0 * shares->valid_before, 100.0 * sum_of_first(after, k),
+            100.0 * shares->valid_after);
 }
 
-int agn_plot_importance(const char *path, int channels, int k, const float *before, const float *after)
+int agn_plot_importance(const char *path, const struct agn_plot_channels *shares)
 {
     struct agn__gnuplot plot;
-    if (channels < 1 || k < 1 || k > channels)
-        return agn_fail(AGN_ERR_ARG, "cannot draw %s: %d of %d channels", path, k, channels);
-    for (int c = 0; c < channels; c++)
-        if (!isfinite(before[c]) || !isfinite(after[c]))
+    if (shares->channels < 1 || shares->k < 1 || shares->k > shares->channels)
+        return agn_fail(AGN_ERR_ARG, "cannot draw %s: %d of %d channels", path, shares->k, shares->channels);
+    if (!isfinite(shares->valid_before) || !isfinite(shares->valid_after))
+        return agn_fail(AGN_ERR_NUMERIC, "cannot draw %s: the reference validity is no number", path);
+    for (int c = 0; c < shares->channels; c++)
+        if (!isfinite(shares->before[c]) || !isfinite(shares->after[c]))
             return agn_fail(AGN_ERR_NUMERIC, "cannot draw %s: the importance of channel %d is no number",
                             path, c);
     int status = agn__gnuplot_open(&plot, 1000, 480);
     if (status < 0)
         return status;
-    write_importance_script(plot.script, channels, k, before, after);
+    write_importance_script(plot.script, shares);
     return agn__gnuplot_draw(&plot, path);
 }
 

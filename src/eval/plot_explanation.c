@@ -132,8 +132,8 @@ static void write_bars(FILE *script, const struct agn_plot_explained *image, int
             "'" AGN__COLOUR_SHADE "' fillstyle solid noborder\n",
             channels <= 40 ? 1 : 20, k);
     fprintf(script,
-            "set label 3 'skewness %.1f %%' at graph 0.985, graph 0.92 right textcolor rgb '#333333'\n",
-            100.0 * image->skewness);
+            "set label 3 'skewness %.1f %%%s' at graph 0.985, graph 0.92 right textcolor rgb '#333333'\n",
+            100.0 * image->skewness, image->reference_wrong ? " (the reference is wrong)" : "");
     fprintf(script,
             "plot $bars using 1:($1 <= %d ? $2 : NaN) with boxes linecolor rgb '" AGN__COLOUR_VERMILLION
             "' notitle, '' using 1:($1 > %d ? $2 : NaN) with boxes linecolor rgb '" AGN__COLOUR_BLUE

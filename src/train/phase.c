@@ -72,15 +72,24 @@ struct figures {
 static struct figures figures_of(const struct loop *loop)
 {
     const struct agn__tally *m = &loop->recent;
-    double valid = m->valid > 0 ? (double)m->valid : 1.0;
     return (struct figures){.loss = share(m->loss, m->steps),
                             .accuracy = share((double)m->correct, m->images),
-                            .skewness = m->skewness / valid,
-                            .skewness_loss = m->skewness_loss / valid,
-                            .disorder_loss = m->disorder_loss / valid,
-                            .disorder_rate = (double)m->disordered / valid,
+                            .skewness = share(m->skewness, m->valid),
+                            .skewness_loss = share(m->skewness_loss, m->valid),
+                            .disorder_loss = share(m->disorder_loss, m->valid),
+                            .disorder_rate = share((double)m->disordered, m->valid),
                             .reference_valid = share((double)m->valid, m->images),
                             .alpha = agn_model_alpha(loop->trainer->model)};
+}
+
+/* Where the reference is right about no image, importance is not measured: null. */
+static void write_number(FILE *file, const char *name, double value)
+{
+    if (isfinite(value)) {
+        fprintf(file, ", \"%s\": %.5g", name, value);
+    } else {
+        fprintf(file, ", \"%s\": null", name);
+    }
 }
 
 static void write_json(const struct loop *loop, const struct figures *f, double rate)
@@ -92,12 +101,12 @@ static void write_json(const struct loop *loop, const struct figures *f, double 
             loop->plan->name, (long long)t->state.step, (long long)loop->steps, (long long)t->state.images,
             rate, f->loss, f->accuracy);
     if (loop->plan->phase == AGN_PHASE_JOINT) {
-        fprintf(t->metrics,
-                ", \"skewness\": %.5f, \"skewness_loss\": %.6g, \"disorder_loss\": %.6g, "
-                "\"disorder_rate\": %.5f, "
-                "\"reference_valid\": %.5f, \"alpha\": %.5f",
-                f->skewness, f->skewness_loss, f->disorder_loss, f->disorder_rate, f->reference_valid,
-                f->alpha);
+        write_number(t->metrics, "skewness", f->skewness);
+        write_number(t->metrics, "skewness_loss", f->skewness_loss);
+        write_number(t->metrics, "disorder_loss", f->disorder_loss);
+        write_number(t->metrics, "disorder_rate", f->disorder_rate);
+        write_number(t->metrics, "reference_valid", f->reference_valid);
+        write_number(t->metrics, "alpha", f->alpha);
     }
     fprintf(t->metrics, ", \"stall_seconds\": %.3f, \"seconds\": %.2f}\n", agn_loader_stall_s(t->loader),
             t->state.seconds);
@@ -125,7 +134,8 @@ static void write_events(const struct loop *loop, const struct figures *f, doubl
     for (size_t i = 0; i < AGN_COUNT_OF(scalars); i++) {
         char tag[64];
         snprintf(tag, sizeof(tag), "%s/%s", loop->plan->name, scalars[i].name);
-        if (!scalars[i].joint_only || loop->plan->phase == AGN_PHASE_JOINT) {
+        bool known = !scalars[i].joint_only || loop->plan->phase == AGN_PHASE_JOINT;
+        if (known && isfinite(scalars[i].value)) {
             agn__event_file_scalar(t->events, tag, t->state.images / t->config->preset.train.batch,
                                    scalars[i].value);
         }
