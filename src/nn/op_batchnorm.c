@@ -166,12 +166,25 @@ AGN_SIMD static void affine(const float *restrict x, float *restrict y, size_t r
     }
 }
 
-/* sums[c] += dy', sums[channels + c] += dy' * (x - mean); dy' = dy where low < y < high. */
-AGN_SIMD static void gradient_moments(const float *restrict x, const float *restrict y,
-                                      const float *restrict dy, size_t rows, size_t channels,
-                                      const float *restrict mean, float low, float high,
-                                      float *restrict block, double *restrict sums)
+/* The loops of backward are inlined with a constant `clips` (is a ReLU6 there?), each case a straight loop.
+ * They find out anew what ReLU6 has clipped: the forward loop's expression gives the same bits, and a product
+ * and a sum cost less than another tensor from memory. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* dy', which is dy where ReLU6 is open, for one value of a channel. */
+INLINE float open_gradient(float x, float scale, float shift, float dy, bool clips)
 {
+    float v = x * scale + shift;
+    return !clips || (v > 0.0F && v < 6.0F) ? dy : 0.0F;
+}
+
+INLINE void gradient_moments_loop(const struct bn_state *state, const float *restrict x,
+                                  const float *restrict dy, size_t rows, bool clips, float *restrict block,
+                                  double *restrict sums)
+{
+    size_t channels = (size_t)state->channels;
+    const float *restrict scale = state->scale, *restrict shift = state->shift;
+    const float *restrict mean = state->batch_mean;
     float *restrict sum = block, *restrict product = block + channels;
     for (size_t begin = 0; begin < rows; begin += ROW_BLOCK) {
         size_t end = begin + ROW_BLOCK < rows ? begin + ROW_BLOCK : rows;
@@ -179,7 +192,7 @@ AGN_SIMD static void gradient_moments(const float *restrict x, const float *rest
         for (size_t r = begin; r < end; r++) {
             size_t at = r * channels;
             for (size_t c = 0; c < channels; c++) {
-                float g = y[at + c] > low && y[at + c] < high ? dy[at + c] : 0.0F;
+                float g = open_gradient(x[at + c], scale[c], shift[c], dy[at + c], clips);
                 sum[c] += g;
                 product[c] += g * (x[at + c] - mean[c]);
             }
@@ -190,18 +203,40 @@ AGN_SIMD static void gradient_moments(const float *restrict x, const float *rest
     }
 }
 
-/* dx = a dy' + b x + k */
-AGN_SIMD static void gradient_affine(const float *restrict x, const float *restrict y,
-                                     const float *restrict dy, float *restrict dx, size_t rows,
-                                     size_t channels, const float *restrict a, const float *restrict b,
-                                     const float *restrict k, float low, float high)
+/* sums[c] += dy', sums[channels + c] += dy' * (x - mean) */
+AGN_SIMD static void gradient_moments(const struct bn_state *state, const float *x, const float *dy,
+                                      size_t rows, bool clips, float *block, double *sums)
 {
+    if (clips) {
+        gradient_moments_loop(state, x, dy, rows, true, block, sums);
+    } else {
+        gradient_moments_loop(state, x, dy, rows, false, block, sums);
+    }
+}
+
+INLINE void gradient_affine_loop(const struct bn_state *state, const float *restrict x,
+                                 const float *restrict dy, float *restrict dx, size_t rows, bool clips)
+{
+    size_t channels = (size_t)state->channels;
+    const float *restrict scale = state->scale, *restrict shift = state->shift;
+    const float *restrict a = state->coef_dy, *restrict b = state->coef_x, *restrict k = state->coef_one;
     for (size_t r = 0; r < rows; r++) {
         size_t at = r * channels;
         for (size_t c = 0; c < channels; c++) {
-            float g = y[at + c] > low && y[at + c] < high ? dy[at + c] : 0.0F;
+            float g = open_gradient(x[at + c], scale[c], shift[c], dy[at + c], clips);
             dx[at + c] = a[c] * g + b[c] * x[at + c] + k[c];
         }
+    }
+}
+
+/* dx = a dy' + b x + k */
+AGN_SIMD static void gradient_affine(const struct bn_state *state, const float *x, const float *dy, float *dx,
+                                     size_t rows, bool clips)
+{
+    if (clips) {
+        gradient_affine_loop(state, x, dy, dx, rows, true);
+    } else {
+        gradient_affine_loop(state, x, dy, dx, rows, false);
     }
 }
 
@@ -368,8 +403,7 @@ static int bn_backward(struct agn__op *op)
     bool train = op->net->mode == AGN_NET_TRAIN, reach = op->flow[0] != AGN__FLOW_NONE;
     float *extra = agn__net_address(op->net, state->extra_buffer[0]);
     float *dx = extra != NULL ? extra : op->src[0]->diff;
-    const float *x = op->src[0]->value, *y = op->dst->value, *dy = op->dst->diff;
-    float low = low_bound(op), high = high_bound(op);
+    const float *x = op->src[0]->value, *dy = op->dst->diff;
 #pragma omp parallel
     {
         size_t begin, end;
@@ -380,18 +414,17 @@ static int bn_backward(struct agn__op *op)
             float block[2 * channels];
             double *sums = state->partial + (size_t)thread * 2 * channels;
             memset(sums, 0, 2 * channels * sizeof(double));
-            gradient_moments(x + at, y + at, dy + at, rows, channels, state->batch_mean, low, high, block,
-                             sums);
+            gradient_moments(state, x + at, dy + at, rows, op->spec->relu6, block, sums);
 #pragma omp barrier
 #pragma omp master /* only the calling thread may speak to peers */
             finish_gradients(op, state, threads);
 #pragma omp barrier
             if (reach) {
-                gradient_affine(x + at, y + at, dy + at, dx + at, rows, channels, state->coef_dy,
-                                state->coef_x, state->coef_one, low, high);
+                gradient_affine(state, x + at, dy + at, dx + at, rows, op->spec->relu6);
             }
         } else if (reach) {
-            gradient_scale(y + at, dy + at, dx + at, rows, channels, state->scale, low, high);
+            gradient_scale(op->dst->value + at, dy + at, dx + at, rows, channels, state->scale, low_bound(op),
+                           high_bound(op));
         }
     }
     if (extra != NULL) {
