@@ -119,26 +119,24 @@ int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len
 /* Arena that a model needs, in bytes. */
 size_t agn_dev_arena_bytes(const struct agn_dev_model *model);
 
-/* For static sizing. Line buffer of a layer; symbols of the sent channels; a row of the map on its way;
- * pooled sums; logits. */
+/* For static sizing. Line buffer of a layer; symbols of the sent channels; a row of the local channels, and
+ * what a kernel may read beyond the line buffers; pooled sums; logits. */
 #define AGN_DEV_ALIGN4(bytes) (((size_t)(bytes) + 3u) & ~(size_t)3u)
 #define AGN_DEV_LINE_BYTES(kernel_h, in_w, pad_w, in_c)                                                      \
     AGN_DEV_ALIGN4(2u * (size_t)(kernel_h) * ((size_t)(in_w) + 2u * (size_t)(pad_w)) * (size_t)(in_c))
 #define AGN_DEV_SYMBOL_ROW_BYTES(map_w) (((size_t)(map_w)*3u + 7u) / 8u)
 #define AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w)                                                           \
     AGN_DEV_ALIGN4((size_t)(sent_c) * (size_t)(map_h)*AGN_DEV_SYMBOL_ROW_BYTES(map_w))
-#define AGN_DEV_MAP_ROW_BYTES(map_w, local_c, sent_c)                                                        \
-    (AGN_DEV_ALIGN4(2u * (size_t)(map_w) * (size_t)(local_c)) +                                              \
-     AGN_DEV_ALIGN4((size_t)(map_w) * (size_t)(sent_c)))
-#define AGN_DEV_POOL_BYTES(grid, local_c) ((size_t)(grid) * (size_t)(grid) * (size_t)(local_c)*4u)
-#define AGN_DEV_LOGIT_BYTES(classes)      (2u * AGN_DEV_ALIGN4((size_t)(classes)*2u))
+#define AGN_DEV_MAP_ROW_BYTES(map_w, local_c) AGN_DEV_ALIGN4(2u * (size_t)(map_w) * (size_t)(local_c) + 6u)
+#define AGN_DEV_POOL_BYTES(grid, local_c)     ((size_t)(grid) * (size_t)(grid) * (size_t)(local_c)*4u)
+#define AGN_DEV_LOGIT_BYTES(classes)          (2u * AGN_DEV_ALIGN4((size_t)(classes)*2u))
 /* The arena: line buffers (sum over layers, plus the map's row) and the encoder's state share memory, as the
  * encoder starts when the last row is done. */
 #define AGN_DEV_ARENA_BYTES(line_bytes_sum, map_w, sent_c, map_h, grid, local_c, classes)                    \
     (AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w) + AGN_DEV_POOL_BYTES(grid, local_c) +                        \
      AGN_DEV_LOGIT_BYTES(classes) +                                                                          \
-     ((line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c, sent_c) > (size_t)AGN_LZW_STATE_BYTES         \
-          ? (line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c, sent_c)                                 \
+     ((line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c) > (size_t)AGN_LZW_STATE_BYTES                 \
+          ? (line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c)                                         \
           : (size_t)AGN_LZW_STATE_BYTES))
 
 /* Figures of one layer, for `info` and export. */
@@ -157,7 +155,7 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
 /* Figures of the whole device. */
 struct agn_dev_memory {
     uint32_t line_bytes;    /* line buffers of all layers */
-    uint32_t map_row_bytes; /* one row of the map on its way to sums and symbols */
+    uint32_t map_row_bytes; /* one row of the local channels */
     uint32_t encoder_bytes; /* shares memory with the two above */
     uint32_t symbol_bytes;  /* 3-bit symbols of the sent channels */
     uint32_t pool_bytes;    /* pooled sums */
@@ -185,9 +183,8 @@ struct agn_dev_line {
 struct agn_dev {
     struct agn_dev_model model;
     struct agn_dev_line lines[AGN_DEV_MAX_LAYERS];
-    int16_t *local_row;  /* local_c x map_w values of the row on its way */
-    uint8_t *symbol_row; /* its sent channels' symbols, a byte each */
-    uint8_t *scratch;    /* line buffers while rows come, then the encoder's state */
+    int16_t *local_row; /* local_c x map_w values, on their way to the sums */
+    uint8_t *scratch;   /* line buffers while rows come, then the encoder's state */
     uint8_t *symbols;
     uint32_t *pool;
     int16_t *local, *answer;

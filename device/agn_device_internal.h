@@ -121,28 +121,54 @@ static inline size_t agn__row_values(const struct agn_dev_layer *layer)
     return ((size_t)layer->in_w + 2u * layer->pad_w) * layer->in_c;
 }
 
-/* Where a kernel's outputs go: the values as they are, or, with a table, their symbols. Channel c of place x
- * goes to x * step_x + (c - first) * step_c. */
+/* Where a kernel's outputs go: as values, place x of channel c to values[x * step_x + (c - first) * step_c];
+ * or, with a table, as symbols, 3 bits each, channel c's row from packed[(c - first) * step_c] on, the first
+ * symbol in the lowest bits. */
 struct agn__sink {
     int16_t *values;
-    uint8_t *symbols;
-    const uint8_t *table; /* 256: symbol of value v at [v + 128]; NULL: values */
     size_t step_x, step_c;
+    uint8_t *packed;
+    const uint8_t *table; /* 256: symbol of value v at [v + 128]; NULL: values */
 };
 
+/* Writes symbols one after another. */
+struct agn__packer {
+    uint8_t *to;
+    uint32_t bits;
+    unsigned have; /* bits, below 8 between calls */
+};
+static inline void agn__packer_put(struct agn__packer *packer, uint32_t symbol)
+{
+    packer->bits |= symbol << packer->have;
+    packer->have += AGN_WIRE_SYMBOL_BITS;
+    if (packer->have >= 8) {
+        *packer->to++ = (uint8_t)packer->bits;
+        packer->bits >>= 8;
+        packer->have -= 8;
+    }
+}
+static inline void agn__packer_end(const struct agn__packer *packer)
+{
+    if (packer->have > 0)
+        *packer->to = (uint8_t)packer->bits;
+}
+
 /* Output channels [first, end) of one output row. rows[0..kernel_h) are input rows. CONV kernels may read 3
- * values beyond a row's end, which weights of 0 meet. Each file of kernels, agn_kernel_*.c, has all of these
- * functions and gives the same bits; the compiler's target chooses one (agn_kernel.h). */
+ * values beyond a row's end, which weights of 0 meet. agn_kernel.h says which file of kernels,
+ * agn_kernel_*.c, these functions come from; all give the same bits. */
 void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                    unsigned end, const struct agn__sink *sink);
 void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                      unsigned end, const struct agn__sink *sink);
+/* The reference, and for layers that faster kernels leave out. */
+void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                         unsigned end, const struct agn__sink *sink);
+void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                           unsigned end, const struct agn__sink *sink);
 /* A row of pixels, less 128, to the first layer's input row; `to` is that of x = 0, c = 0. */
 void agn__pixel_row(const struct agn_dev_layer *layer, const uint8_t *pixels, int16_t *to);
 /* Sum of `count` values; at most 1024 of them. */
 int32_t agn__sum_row(const int16_t *values, unsigned count);
-/* Packs `count` symbols, 3 bits each, the first in the lowest bits. */
-void agn__pack_row(const uint8_t *symbols, unsigned count, uint8_t *packed);
 
 /* Streaming (agn_extract.c). */
 size_t agn__line_bytes(const struct agn_dev_layer *layer);

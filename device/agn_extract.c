@@ -48,7 +48,6 @@ void agn__extract_begin(struct agn_dev *dev)
         at += agn__line_bytes(layer);
     }
     dev->local_row = (int16_t *)(void *)at;
-    dev->symbol_row = at + AGN_DEV_ALIGN4(2u * (size_t)dev->model.map_w * dev->model.local_c);
     dev->map_rows = 0;
     memset(dev->pool, 0, AGN_DEV_POOL_BYTES(dev->model.grid, dev->model.local_c));
 }
@@ -86,23 +85,15 @@ static void pool_row(struct agn_dev *dev, unsigned y)
     }
 }
 
-/* Packs the row's sent channels, 3 bits a symbol; each row starts at a byte of its own. */
-static void store_symbols(struct agn_dev *dev, unsigned y)
-{
-    unsigned sent = (unsigned)(dev->model.map_c - dev->model.local_c), width = dev->model.map_w;
-    for (unsigned c = 0; c < sent; c++)
-        agn__pack_row(dev->symbol_row + (size_t)c * width, width, agn__symbol_row(dev, c, y));
-}
-
 /* ---- the flow ------------------------------------------------------------------------------ */
 
 /* The last layer's row: channels that stay as values, channels that go as symbols. */
 static void run_last(const struct agn_dev *dev, const struct agn_dev_layer *layer, const int16_t *const *rows)
 {
     const struct agn_dev_model *model = &dev->model;
-    size_t width = model->map_w;
-    const struct agn__sink local = {dev->local_row, NULL, NULL, 1, width};
-    const struct agn__sink sent = {NULL, dev->symbol_row, model->symbols, 1, width};
+    const struct agn__sink local = {dev->local_row, 1, model->map_w, NULL, NULL};
+    const struct agn__sink sent = {NULL, 0, (size_t)model->map_h * AGN_DEV_SYMBOL_ROW_BYTES(model->map_w),
+                                   agn__symbol_row(dev, 0, dev->map_rows), model->symbols};
     if (layer->kind == AGN_LAYER_CONV) {
         agn__conv_row(layer, rows, 0, model->local_c, &local);
         agn__conv_row(layer, rows, model->local_c, model->map_c, &sent);
@@ -128,8 +119,8 @@ static void run_layer(struct agn_dev *dev, unsigned index)
         return;
     }
     const struct agn_dev_layer *next = &dev->model.layers[index + 1];
-    const struct agn__sink sink = {next_input_row(dev, index + 1), NULL, NULL, agn__step_x(next),
-                                   agn__step_c(next)};
+    const struct agn__sink sink = {next_input_row(dev, index + 1), agn__step_x(next), agn__step_c(next), NULL,
+                                   NULL};
     if (layer->kind == AGN_LAYER_CONV)
         agn__conv_row(layer, rows, 0, layer->out_c, &sink);
     else
@@ -150,7 +141,6 @@ static void row_arrived(struct agn_dev *dev, unsigned index)
         run_layer(dev, index);
     }
     pool_row(dev, dev->map_rows);
-    store_symbols(dev, dev->map_rows);
     dev->map_rows++;
 }
 

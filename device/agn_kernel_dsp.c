@@ -4,103 +4,180 @@
  * Rows hold int16, weights come as int8 in an order that two sign extensions turn into pairs
  * (agn__layer_groups). The zero point is folded into the rounding constant: with s = shift - 32,
  *     ((high + 2^(s-1)) >> s) + zero_point = (high + 2^(s-1) + (zero_point << s)) >> s
- * exactly, and a clamp to all of int8 is the saturation. agn_dev_layer.folds says where both hold; elsewhere
- * outputs take the long way, with the same bits. */
+ * exactly, and a clamp to all of int8 is the saturation. agn_dev_layer.folds says where both hold; other
+ * layers take the plain kernels. */
 #include "agn_device_internal.h"
 #include "agn_kernel.h"
 #include "agn_simd.h"
 
 #if AGN_KERNEL_DSP
 
-/* Every function that takes a constant flag is to be compiled for its value, and the inner loops into their
- * callers. */
+/* A function that takes a flag is to be compiled for each of its values. */
 #define AGN__INLINE static inline __attribute__((always_inline))
+/* A loop that needs all registers is to be a function by itself. */
+#define AGN__ALONE static __attribute__((noinline))
 
 /* ---- outputs --------------------------------------------------------------------- */
 
-/* What turns one channel's accumulators into outputs. */
-struct finish {
+/* One output channel: what turns its accumulators into outputs, and where these go. */
+struct output {
     int32_t bias, multiplier, addend;
     unsigned shift; /* less 32 */
+    unsigned count; /* places */
+    int16_t *value;
+    size_t step;
+    struct agn__packer packer;
+    const uint8_t *table; /* of value 0; NULL: values */
 };
 
-static struct finish finish_of(const struct agn_dev_layer *layer, unsigned channel)
+static struct output output_of(const struct agn_dev_layer *layer, const struct agn__sink *sink,
+                               unsigned first, unsigned channel)
 {
     struct agn__channel c = agn__channel_read(layer->channels, channel);
-    struct finish f = {c.bias, c.multiplier, 0, c.shift - 32u};
-    uint32_t rounding = UINT32_C(1) << (f.shift - 1);
-    uint32_t zero_point = layer->folds ? (uint32_t)(int32_t)layer->out_zero_point << f.shift : 0;
-    f.addend = (int32_t)(rounding + zero_point);
-    return f;
+    struct output out;
+    out.bias = c.bias;
+    out.multiplier = c.multiplier;
+    out.shift = c.shift - 32u;
+    out.count = layer->out_w;
+    out.step = sink->step_x;
+    out.value = NULL;
+    out.packer.to = NULL;
+    out.packer.bits = 0;
+    out.packer.have = 0;
+    out.table = NULL;
+    uint32_t zero_point = (uint32_t)(int32_t)layer->out_zero_point;
+    out.addend = (int32_t)((UINT32_C(1) << (out.shift - 1)) + (zero_point << out.shift));
+    if (sink->table) {
+        out.packer.to = sink->packed + (channel - first) * sink->step_c;
+        out.table = sink->table + 128;
+    } else {
+        out.value = sink->values + (channel - first) * sink->step_c;
+    }
+    return out;
 }
 
-AGN__INLINE int32_t finish(const struct agn_dev_layer *layer, const struct finish *f, int32_t acc, int folds)
+AGN__INLINE int32_t finish(const struct output *out, int32_t acc)
 {
-    int32_t q = agn__smmla(acc, f->multiplier, f->addend) >> f->shift;
-    if (folds)
-        return agn__ssat8(q);
-    q += layer->out_zero_point;
-    q = q < layer->clamp_min ? layer->clamp_min : q;
-    return q > layer->clamp_max ? layer->clamp_max : q;
+    return agn__ssat8(agn__smmla(acc, out->multiplier, out->addend) >> out->shift);
 }
 
-/* A channel's outputs, one after another. */
-struct cursor {
-    int16_t *value;
-    uint8_t *symbol;
-    const uint8_t *table; /* of value 0 */
-    size_t step;
+AGN__INLINE void put(struct output *out, int32_t acc, int symbols)
+{
+    int32_t q = finish(out, acc);
+    if (symbols) {
+        agn__packer_put(&out->packer, out->table[q]);
+    } else {
+        *out->value = (int16_t)q;
+        out->value += out->step;
+    }
+}
+
+/* ---- 1x1 on up to four channels --------------------------------------------------------- */
+
+/* The next four values, from a word address. */
+AGN__INLINE int32_t of_four(const int16_t **src, uint32_t even, uint32_t odd, int32_t acc)
+{
+    struct agn__two_words v = agn__next_two_words(src);
+    return agn__smlad(v.second, odd, agn__smlad(v.first, even, acc));
+}
+
+/* Eight places' symbols make three bytes. */
+AGN__INLINE void eight_symbols(struct output *out, const int16_t **src, uint32_t even, uint32_t odd)
+{
+    uint32_t bits = 0;
+#define AGN__NEXT(i)                                                                                         \
+    bits |= (uint32_t)out->table[finish(out, of_four(src, even, odd, out->bias))] << (3 * (i))
+    AGN__NEXT(0);
+    AGN__NEXT(1);
+    AGN__NEXT(2);
+    AGN__NEXT(3);
+    AGN__NEXT(4);
+    AGN__NEXT(5);
+    AGN__NEXT(6);
+    AGN__NEXT(7);
+#undef AGN__NEXT
+    out->packer.to[0] = (uint8_t)bits;
+    out->packer.to[1] = (uint8_t)(bits >> 8);
+    out->packer.to[2] = (uint8_t)(bits >> 16);
+    out->packer.to += 3;
+}
+
+/* `aligned`: places are 4 values apart and at word addresses. */
+AGN__INLINE void pointwise(const int16_t *src, size_t step, uint32_t weights, const struct output *output,
+                           int aligned, int symbols)
+{
+    struct output out = *output; /* in registers, whatever the stores below may touch */
+    uint32_t even = agn__sxtb16(weights), odd = agn__sxtb16_odd(weights);
+    unsigned left = out.count;
+    if (aligned && symbols) {
+        for (; left >= 8; left -= 8)
+            eight_symbols(&out, &src, even, odd);
+    } else if (aligned) {
+        for (; left >= 2; left -= 2) {
+            put(&out, of_four(&src, even, odd, out.bias), 0);
+            put(&out, of_four(&src, even, odd, out.bias), 0);
+        }
+    }
+    for (; left > 0; left--, src += step)
+        put(&out, agn__smlad(agn__word(src + 2), odd, agn__smlad(agn__word(src), even, out.bias)), symbols);
+    if (symbols)
+        agn__packer_end(&out.packer);
+}
+
+AGN__ALONE void pointwise_values(const int16_t *src, size_t step, uint32_t weights, const struct output *out)
+{
+    pointwise(src, step, weights, out, 0, 0);
+}
+
+AGN__ALONE void pointwise_symbols(const int16_t *src, size_t step, uint32_t weights, const struct output *out)
+{
+    pointwise(src, step, weights, out, 0, 1);
+}
+
+AGN__ALONE void pointwise_values_4(const int16_t *src, size_t step, uint32_t weights,
+                                   const struct output *out)
+{
+    pointwise(src, step, weights, out, 1, 0);
+}
+
+AGN__ALONE void pointwise_symbols_4(const int16_t *src, size_t step, uint32_t weights,
+                                    const struct output *out)
+{
+    pointwise(src, step, weights, out, 1, 1);
+}
+
+static void pointwise_row(const struct agn_dev_layer *layer, const int16_t *src, unsigned first, unsigned end,
+                          const struct agn__sink *sink)
+{
+    int aligned = layer->in_c == 4 && layer->stride_w == 1;
+    void (*run)(const int16_t *, size_t, uint32_t, const struct output *) =
+        aligned ? (sink->table ? pointwise_symbols_4 : pointwise_values_4)
+                : (sink->table ? pointwise_symbols : pointwise_values);
+    for (unsigned channel = first; channel < end; channel++) {
+        const struct output out = output_of(layer, sink, first, channel);
+        run(src, (size_t)layer->stride_w * layer->in_c, agn__word(layer->weights + (size_t)channel * 4u),
+            &out);
+    }
+}
+
+/* ---- full convolutions with any window -------------------------------------------------- */
+
+struct window {
+    const int16_t *const *rows;
+    const int8_t *weights;   /* of the first output channel */
+    size_t groups, kernel_h; /* of four weights in a row; rows */
+    size_t step;             /* from place to place */
 };
 
-AGN__INLINE struct cursor cursor_of(const struct agn__sink *sink, size_t channel, int symbols)
+/* Accumulates `xs` (1 or 2) places of `ocs` (1 or 2) output channels over the window; acc[oc][x]. */
+AGN__INLINE void accumulate(const struct window *w, size_t at, int ocs, int xs, int32_t acc[2][2])
 {
-    struct cursor cursor = {NULL, NULL, NULL, sink->step_x};
-    if (symbols) {
-        cursor.symbol = sink->symbols + channel * sink->step_c;
-        cursor.table = sink->table + 128;
-    } else {
-        cursor.value = sink->values + channel * sink->step_c;
-    }
-    return cursor;
-}
-
-AGN__INLINE void emit(struct cursor *cursor, int32_t q, int symbols)
-{
-    if (symbols) {
-        *cursor->symbol = cursor->table[q];
-        cursor->symbol += cursor->step;
-    } else {
-        *cursor->value = (int16_t)q;
-        cursor->value += cursor->step;
-    }
-}
-
-/* ---- full convolutions --------------------------------------------------------------- */
-
-/* 1x1 on up to four channels: all weights of an output channel stay in registers. */
-AGN__INLINE void pointwise_channel(const struct agn_dev_layer *layer, const int16_t *src, unsigned channel,
-                                   struct cursor to, int folds, int symbols)
-{
-    uint32_t weights = agn__word(layer->weights + (size_t)channel * 4u);
-    uint32_t even = agn__sxtb16(weights), odd = agn__sxtb16_odd(weights);
-    size_t step = (size_t)layer->stride_w * layer->in_c;
-    const struct finish f = finish_of(layer, channel);
-    for (unsigned x = 0; x < layer->out_w; x++, src += step) {
-        int32_t acc = agn__smlad(agn__word(src), even, f.bias);
-        acc = agn__smlad(agn__word(src + 2), odd, acc);
-        emit(&to, finish(layer, &f, acc, folds), symbols);
-    }
-}
-
-/* Accumulates `xs` (1 or 2) places of `ocs` (1 or 2) output channels over the whole window; acc[oc][x]. */
-AGN__INLINE void accumulate(const struct agn_dev_layer *layer, const int16_t *const *rows, size_t at,
-                            const int8_t *weights, int ocs, int xs, int32_t acc[2][2])
-{
-    size_t groups = agn__layer_groups(layer), next_x = (size_t)layer->stride_w * layer->in_c;
-    size_t next_oc = 4u * groups * layer->kernel_h;
-    for (unsigned ky = 0; ky < layer->kernel_h; ky++) {
-        const int16_t *src = rows[ky] + at;
-        for (const int8_t *row_end = weights + 4u * groups; weights != row_end; weights += 4, src += 4) {
+    size_t next_x = w->step, next_oc = 4u * w->groups * w->kernel_h, row_bytes = 4u * w->groups;
+    const int8_t *weights = w->weights;
+    const int16_t *const *rows = w->rows, *const *rows_end = rows + w->kernel_h;
+    for (; rows != rows_end; rows++) {
+        const int16_t *src = *rows + at;
+        for (const int8_t *row_end = weights + row_bytes; weights != row_end; weights += 4, src += 4) {
             uint32_t first = agn__word(weights), even = agn__sxtb16(first), odd = agn__sxtb16_odd(first);
             uint32_t a0 = agn__word(src), b0 = agn__word(src + 2), a1 = 0, b1 = 0;
             acc[0][0] = agn__smlad(b0, odd, agn__smlad(a0, even, acc[0][0]));
@@ -121,158 +198,167 @@ AGN__INLINE void accumulate(const struct agn_dev_layer *layer, const int16_t *co
     }
 }
 
-AGN__INLINE void window_channels(const struct agn_dev_layer *layer, const int16_t *const *rows,
-                                 unsigned channel, const struct agn__sink *sink, unsigned first, int ocs,
-                                 int folds, int symbols)
+AGN__INLINE void put_any(struct output *out, int32_t acc)
 {
-    const int8_t *weights = layer->weights + 4u * agn__layer_groups(layer) * layer->kernel_h * channel;
-    size_t step = (size_t)layer->stride_w * layer->in_c;
-    const struct finish f0 = finish_of(layer, channel), f1 = finish_of(layer, channel + (unsigned)ocs - 1u);
-    struct cursor to0 = cursor_of(sink, channel - first, symbols);
-    struct cursor to1 = cursor_of(sink, channel - first + (unsigned)ocs - 1u, symbols);
-    unsigned x = 0;
-    for (; x < layer->out_w; x += 2) {
-        int32_t acc[2][2] = {{f0.bias, f0.bias}, {f1.bias, f1.bias}};
-        if (x + 1u == layer->out_w) {
-            accumulate(layer, rows, x * step, weights, ocs, 1, acc);
-        } else {
-            accumulate(layer, rows, x * step, weights, ocs, 2, acc);
-        }
-        emit(&to0, finish(layer, &f0, acc[0][0], folds), symbols);
-        if (ocs == 2)
-            emit(&to1, finish(layer, &f1, acc[1][0], folds), symbols);
-        if (x + 1u == layer->out_w)
-            return;
-        emit(&to0, finish(layer, &f0, acc[0][1], folds), symbols);
-        if (ocs == 2)
-            emit(&to1, finish(layer, &f1, acc[1][1], folds), symbols);
-    }
+    put(out, acc, out->table != NULL);
 }
 
-AGN__INLINE void conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                          unsigned end, const struct agn__sink *sink, int folds, int symbols)
+AGN__ALONE void window_pair(const struct window *w, struct output *out0, struct output *out1)
 {
-    unsigned channel = first;
-    if (layer->kernel_h == 1 && layer->kernel_w == 1 && layer->in_c <= 4) {
-        for (; channel < end; channel++)
-            pointwise_channel(layer, rows[0], channel, cursor_of(sink, channel - first, symbols), folds,
-                              symbols);
-        return;
+    size_t at = 0;
+    unsigned left = out0->count;
+    for (; left > 0; left = left < 2 ? 0 : left - 2, at += 2 * w->step) {
+        int32_t acc[2][2] = {{out0->bias, out0->bias}, {out1->bias, out1->bias}};
+        if (left >= 2)
+            accumulate(w, at, 2, 2, acc);
+        else
+            accumulate(w, at, 2, 1, acc);
+        put_any(out0, acc[0][0]);
+        put_any(out1, acc[1][0]);
+        if (left >= 2) {
+            put_any(out0, acc[0][1]);
+            put_any(out1, acc[1][1]);
+        }
     }
-    for (; channel + 1u < end; channel += 2)
-        window_channels(layer, rows, channel, sink, first, 2, folds, symbols);
-    if (channel < end)
-        window_channels(layer, rows, channel, sink, first, 1, folds, symbols);
+    agn__packer_end(&out0->packer);
+    agn__packer_end(&out1->packer);
+}
+
+AGN__ALONE void window_single(const struct window *w, struct output *out)
+{
+    size_t at = 0;
+    unsigned left = out->count;
+    for (; left > 0; left = left < 2 ? 0 : left - 2, at += 2 * w->step) {
+        int32_t acc[2][2] = {{out->bias, out->bias}, {0, 0}};
+        if (left >= 2)
+            accumulate(w, at, 1, 2, acc);
+        else
+            accumulate(w, at, 1, 1, acc);
+        put_any(out, acc[0][0]);
+        if (left >= 2)
+            put_any(out, acc[0][1]);
+    }
+    agn__packer_end(&out->packer);
+}
+
+static void window_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                       unsigned end, const struct agn__sink *sink)
+{
+    size_t groups = agn__layer_groups(layer), channel_bytes = 4u * groups * layer->kernel_h;
+    struct window w = {rows, layer->weights + channel_bytes * first, groups, layer->kernel_h,
+                       (size_t)layer->stride_w * layer->in_c};
+    unsigned channel = first;
+    for (; channel + 1u < end; channel += 2, w.weights += 2 * channel_bytes) {
+        struct output out0 = output_of(layer, sink, first, channel);
+        struct output out1 = output_of(layer, sink, first, channel + 1u);
+        window_pair(&w, &out0, &out1);
+    }
+    if (channel < end) {
+        struct output out = output_of(layer, sink, first, channel);
+        window_single(&w, &out);
+    }
 }
 
 void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                    unsigned end, const struct agn__sink *sink)
 {
     if (!layer->folds)
-        conv_row(layer, rows, first, end, sink, 0, sink->table != NULL);
-    else if (sink->table)
-        conv_row(layer, rows, first, end, sink, 1, 1);
+        agn__conv_row_plain(layer, rows, first, end, sink);
+    else if (layer->kernel_h == 1 && layer->kernel_w == 1 && layer->in_c <= 4)
+        pointwise_row(layer, rows[0], first, end, sink);
     else
-        conv_row(layer, rows, first, end, sink, 1, 0);
+        window_row(layer, rows, first, end, sink);
 }
 
-/* ---- depthwise convolutions ------------------------------------------------------------ */
+/* ---- depthwise convolutions, 3x3 --------------------------------------------------------- */
 
-/* Weights of a 3x3 window's row: w0 and w1 as one pair, w1 and w2 as another. */
-struct taps {
-    uint32_t w01, w12;
+/* Of each row of the window, w0 and w1 as one pair, w1 and w2 as another; and where the rows start. */
+struct depthwise {
+    const int16_t *rows[3];
+    uint32_t w01[3], w12[3];
+    size_t stride;
 };
 
-AGN__INLINE int16_t tap(const struct agn_dev_layer *layer, unsigned channel, unsigned ky, unsigned kx)
+static struct depthwise depthwise_of(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                                     unsigned channel)
 {
-    return layer->weights[(size_t)(ky * layer->kernel_w + kx) * layer->in_c + channel];
+    struct depthwise d;
+    const int8_t *weight = layer->weights + channel;
+    size_t step = layer->in_c, offset = channel * agn__step_c(layer);
+    for (unsigned ky = 0; ky < 3; ky++, weight += 3 * step) {
+        uint32_t middle = (uint32_t)(uint16_t)weight[step];
+        d.rows[ky] = rows[ky] + offset;
+        d.w01[ky] = (uint32_t)(uint16_t)weight[0] | middle << 16;
+        d.w12[ky] = middle | (uint32_t)(uint16_t)weight[2 * step] << 16;
+    }
+    d.stride = layer->stride_w;
+    return d;
 }
 
-/* 3x3: two outputs at a time where they share values, which is at stride 1. */
-AGN__INLINE void depthwise3_channel(const struct agn_dev_layer *layer, const int16_t *const *rows,
-                                    unsigned channel, struct cursor to, int folds, int symbols)
+/* Two outputs side by side at stride 1: of four values, three each. */
+AGN__INLINE void two_windows(const int16_t *row, uint32_t w01, uint32_t w12, int32_t acc[2])
 {
-    size_t at = channel * agn__step_c(layer), stride = layer->stride_w;
-    const int16_t *r0 = rows[0] + at, *r1 = rows[1] + at, *r2 = rows[2] + at;
-    const struct finish f = finish_of(layer, channel);
-    struct taps taps[3];
-    for (unsigned ky = 0; ky < 3; ky++) {
-        uint32_t w0 = (uint16_t)tap(layer, channel, ky, 0), w1 = (uint16_t)tap(layer, channel, ky, 1);
-        taps[ky].w01 = w0 | w1 << 16;
-        taps[ky].w12 = w1 | (uint32_t)(uint16_t)tap(layer, channel, ky, 2) << 16;
-    }
-    unsigned left = layer->out_w;
-    for (; stride == 1 && left >= 2; left -= 2) {
-        int32_t acc0 = f.bias, acc1 = f.bias;
-        uint32_t v01 = agn__word(r0), v23 = agn__word(r0 + 2);
-        acc0 = agn__smlabt(v23, taps[0].w12, agn__smlad(v01, taps[0].w01, acc0));
-        acc1 = agn__smlad(v23, taps[0].w12, agn__smlatb(v01, taps[0].w01, acc1));
-        v01 = agn__word(r1);
-        v23 = agn__word(r1 + 2);
-        acc0 = agn__smlabt(v23, taps[1].w12, agn__smlad(v01, taps[1].w01, acc0));
-        acc1 = agn__smlad(v23, taps[1].w12, agn__smlatb(v01, taps[1].w01, acc1));
-        v01 = agn__word(r2);
-        v23 = agn__word(r2 + 2);
-        acc0 = agn__smlabt(v23, taps[2].w12, agn__smlad(v01, taps[2].w01, acc0));
-        acc1 = agn__smlad(v23, taps[2].w12, agn__smlatb(v01, taps[2].w01, acc1));
-        emit(&to, finish(layer, &f, acc0, folds), symbols);
-        emit(&to, finish(layer, &f, acc1, folds), symbols);
-        r0 += 2;
-        r1 += 2;
-        r2 += 2;
-    }
-    for (; left > 0; left--) {
-        int32_t acc = agn__smlad(agn__word(r0), taps[0].w01, f.bias);
-        acc = agn__smlabt((uint16_t)r0[2], taps[0].w12, acc);
-        acc = agn__smlad(agn__word(r1), taps[1].w01, acc);
-        acc = agn__smlabt((uint16_t)r1[2], taps[1].w12, acc);
-        acc = agn__smlad(agn__word(r2), taps[2].w01, acc);
-        acc = agn__smlabt((uint16_t)r2[2], taps[2].w12, acc);
-        emit(&to, finish(layer, &f, acc, folds), symbols);
-        r0 += stride;
-        r1 += stride;
-        r2 += stride;
-    }
+    uint32_t v01 = agn__word(row), v23 = agn__word(row + 2);
+    acc[0] = agn__smlabt(v23, w12, agn__smlad(v01, w01, acc[0]));
+    acc[1] = agn__smlad(v23, w12, agn__smlatb(v01, w01, acc[1]));
 }
 
-/* Any other window, one value at a time. */
-AGN__INLINE void depthwise_channel(const struct agn_dev_layer *layer, const int16_t *const *rows,
-                                   unsigned channel, struct cursor to, int folds, int symbols)
+AGN__INLINE int32_t one_window(const int16_t *row, uint32_t w01, uint32_t w12, int32_t acc)
 {
-    size_t at = channel * agn__step_c(layer);
-    const struct finish f = finish_of(layer, channel);
-    for (unsigned x = 0; x < layer->out_w; x++, at += layer->stride_w) {
-        int32_t acc = f.bias;
-        for (unsigned ky = 0; ky < layer->kernel_h; ky++)
-            for (unsigned kx = 0; kx < layer->kernel_w; kx++)
-                acc += tap(layer, channel, ky, kx) * rows[ky][at + kx];
-        emit(&to, finish(layer, &f, acc, folds), symbols);
-    }
+    return agn__smlabt((uint16_t)row[2], w12, agn__smlad(agn__word(row), w01, acc));
 }
 
-AGN__INLINE void dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                            unsigned end, const struct agn__sink *sink, int folds, int symbols)
+AGN__INLINE void depthwise_channel(const struct depthwise *d, const struct output *output, int symbols)
 {
-    int is_3x3 = layer->kernel_h == 3 && layer->kernel_w == 3;
-    for (unsigned channel = first; channel < end; channel++) {
-        struct cursor to = cursor_of(sink, channel - first, symbols);
-        if (is_3x3)
-            depthwise3_channel(layer, rows, channel, to, folds, symbols);
-        else
-            depthwise_channel(layer, rows, channel, to, folds, symbols);
+    struct output out = *output;
+    const int16_t *r0 = d->rows[0], *r1 = d->rows[1], *r2 = d->rows[2];
+    unsigned left = out.count;
+    for (; d->stride == 1 && left >= 2; left -= 2, r0 += 2, r1 += 2, r2 += 2) {
+        int32_t acc[2] = {out.bias, out.bias};
+        two_windows(r0, d->w01[0], d->w12[0], acc);
+        two_windows(r1, d->w01[1], d->w12[1], acc);
+        two_windows(r2, d->w01[2], d->w12[2], acc);
+        put(&out, acc[0], symbols);
+        put(&out, acc[1], symbols);
     }
+    for (size_t stride = d->stride; left > 0; left--, r0 += stride, r1 += stride, r2 += stride) {
+        int32_t acc = one_window(r0, d->w01[0], d->w12[0], out.bias);
+        acc = one_window(r1, d->w01[1], d->w12[1], acc);
+        acc = one_window(r2, d->w01[2], d->w12[2], acc);
+        put(&out, acc, symbols);
+    }
+    if (symbols)
+        agn__packer_end(&out.packer);
+}
+
+AGN__ALONE void depthwise_values(const struct depthwise *d, const struct output *out)
+{
+    depthwise_channel(d, out, 0);
+}
+
+AGN__ALONE void depthwise_symbols(const struct depthwise *d, const struct output *out)
+{
+    depthwise_channel(d, out, 1);
 }
 
 void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                      unsigned end, const struct agn__sink *sink)
 {
-    if (!layer->folds || sink->table)
-        dwconv_row(layer, rows, first, end, sink, layer->folds, sink->table != NULL);
-    else
-        dwconv_row(layer, rows, first, end, sink, 1, 0);
+    if (!layer->folds || layer->kernel_h != 3 || layer->kernel_w != 3) {
+        agn__dwconv_row_plain(layer, rows, first, end, sink);
+        return;
+    }
+    for (unsigned channel = first; channel < end; channel++) {
+        const struct output out = output_of(layer, sink, first, channel);
+        const struct depthwise d = depthwise_of(layer, rows, channel);
+        if (sink->table)
+            depthwise_symbols(&d, &out);
+        else
+            depthwise_values(&d, &out);
+    }
 }
 
-/* ---- pixels, sums, symbols ----------------------------------------------------------------- */
+/* ---- pixels and sums ------------------------------------------------------------------------- */
 
 /* Four RGB pixels, twelve bytes, to four values of each plane. */
 static void four_rgb(const uint8_t *pixels, int16_t *r, int16_t *g, int16_t *b)
@@ -326,28 +412,6 @@ int32_t agn__sum_row(const int16_t *values, unsigned count)
     for (; count >= 2; count -= 2, values += 2)
         sum = agn__smlad(agn__word(values), 0x00010001U, sum);
     return count > 0 ? sum + *values : sum;
-}
-
-/* Four symbols, a byte each, to 12 bits. */
-AGN__INLINE uint32_t pack_four(uint32_t symbols)
-{
-    uint32_t pairs = symbols | symbols >> 5; /* bits 0-5 and 16-21 */
-    return (pairs & 0x3FU) | (pairs >> 10 & 0xFC0U);
-}
-
-void agn__pack_row(const uint8_t *symbols, unsigned count, uint8_t *packed)
-{
-    for (; count >= 8; count -= 8, symbols += 8, packed += 3) {
-        uint32_t bits = pack_four(agn__word(symbols)) | pack_four(agn__word(symbols + 4)) << 12;
-        packed[0] = (uint8_t)bits;
-        packed[1] = (uint8_t)(bits >> 8);
-        packed[2] = (uint8_t)(bits >> 16);
-    }
-    uint32_t bits = 0;
-    for (unsigned i = 0; i < count; i++)
-        bits |= (uint32_t)symbols[i] << (AGN_WIRE_SYMBOL_BITS * i);
-    for (unsigned have = count * AGN_WIRE_SYMBOL_BITS; have > 0; have -= have < 8 ? have : 8, bits >>= 8)
-        *packed++ = (uint8_t)bits;
 }
 
 #endif

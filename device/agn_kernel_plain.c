@@ -5,28 +5,46 @@
 #include "agn_device_internal.h"
 #include "agn_kernel.h"
 
-#if !AGN_KERNEL_DSP
-
-static void put(const struct agn_dev_layer *layer, struct agn__channel channel, int32_t acc,
-                const struct agn__sink *sink, size_t at)
+static int32_t to_output(const struct agn_dev_layer *layer, struct agn__channel channel, int32_t acc)
 {
     int32_t q = agn_requantise(acc, channel.multiplier, channel.shift) + layer->out_zero_point;
-    if (q < layer->clamp_min)
-        q = layer->clamp_min;
-    if (q > layer->clamp_max)
-        q = layer->clamp_max;
-    if (sink->table)
-        sink->symbols[at] = sink->table[q + 128];
-    else
-        sink->values[at] = (int16_t)q;
+    q = q < layer->clamp_min ? layer->clamp_min : q;
+    return q > layer->clamp_max ? layer->clamp_max : q;
 }
 
-void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                   unsigned end, const struct agn__sink *sink)
+/* The outputs of one channel, place after place. */
+struct output {
+    int16_t *value;
+    struct agn__packer packer;
+};
+
+static struct output output_of(const struct agn__sink *sink, size_t channel)
+{
+    struct output out = {NULL, {NULL, 0, 0}};
+    if (sink->table)
+        out.packer.to = sink->packed + channel * sink->step_c;
+    else
+        out.value = sink->values + channel * sink->step_c;
+    return out;
+}
+
+static void put(struct output *out, const struct agn__sink *sink, int32_t q)
+{
+    if (sink->table) {
+        agn__packer_put(&out->packer, sink->table[q + 128]);
+    } else {
+        *out->value = (int16_t)q;
+        out->value += sink->step_x;
+    }
+}
+
+void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                         unsigned end, const struct agn__sink *sink)
 {
     size_t stored = 4 * agn__layer_groups(layer), step = (size_t)layer->stride_w * layer->in_c;
     for (unsigned oc = first; oc < end; oc++) {
         struct agn__channel channel = agn__channel_read(layer->channels, oc);
+        struct output out = output_of(sink, oc - first);
         for (unsigned x = 0; x < layer->out_w; x++) {
             int32_t acc = channel.bias;
             const int8_t *weight = layer->weights + oc * stored * layer->kernel_h;
@@ -35,17 +53,19 @@ void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows
                 for (const int8_t *row_end = weight + stored; weight != row_end; weight += 4, src += 4)
                     acc += weight[0] * src[0] + weight[2] * src[1] + weight[1] * src[2] + weight[3] * src[3];
             }
-            put(layer, channel, acc, sink, x * sink->step_x + (oc - first) * sink->step_c);
+            put(&out, sink, to_output(layer, channel, acc));
         }
+        agn__packer_end(&out.packer);
     }
 }
 
-void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                     unsigned end, const struct agn__sink *sink)
+void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                           unsigned end, const struct agn__sink *sink)
 {
     size_t plane = agn__step_c(layer);
     for (unsigned c = first; c < end; c++) {
         struct agn__channel channel = agn__channel_read(layer->channels, c);
+        struct output out = output_of(sink, c - first);
         for (unsigned x = 0; x < layer->out_w; x++) {
             int32_t acc = channel.bias;
             const int8_t *weight = layer->weights + c;
@@ -54,9 +74,24 @@ void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *ro
                 for (unsigned kx = 0; kx < layer->kernel_w; kx++, weight += layer->in_c)
                     acc += *weight * src[kx];
             }
-            put(layer, channel, acc, sink, x * sink->step_x + (c - first) * sink->step_c);
+            put(&out, sink, to_output(layer, channel, acc));
         }
+        agn__packer_end(&out.packer);
     }
+}
+
+#if !AGN_KERNEL_DSP
+
+void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                   unsigned end, const struct agn__sink *sink)
+{
+    agn__conv_row_plain(layer, rows, first, end, sink);
+}
+
+void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                     unsigned end, const struct agn__sink *sink)
+{
+    agn__dwconv_row_plain(layer, rows, first, end, sink);
 }
 
 void agn__pixel_row(const struct agn_dev_layer *layer, const uint8_t *pixels, int16_t *to)
@@ -75,23 +110,4 @@ int32_t agn__sum_row(const int16_t *values, unsigned count)
     return sum;
 }
 
-void agn__pack_row(const uint8_t *symbols, unsigned count, uint8_t *packed)
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-    for (unsigned i = 0; i < count; i++) {
-        bits |= (uint32_t)symbols[i] << have;
-        have += AGN_WIRE_SYMBOL_BITS;
-        if (have >= 8) {
-            *packed++ = (uint8_t)bits;
-            bits >>= 8;
-            have -= 8;
-        }
-    }
-    if (have > 0)
-        *packed = (uint8_t)bits;
-}
-
 #endif
-
-typedef int agn__kernel_plain_is_not_empty; /* whichever kernels are chosen */

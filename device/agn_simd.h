@@ -18,6 +18,10 @@ static inline uint32_t agn__word(const void *from)
     return word;
 }
 
+struct agn__two_words {
+    uint32_t first, second;
+};
+
 static inline void agn__put_word(void *to, uint32_t word)
 {
     memcpy(to, &word, sizeof word);
@@ -26,6 +30,19 @@ static inline void agn__put_word(void *to, uint32_t word)
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 
 #include <arm_acle.h>
+
+/* Four values from a word address, in one load; `from` moves on. */
+static inline struct agn__two_words agn__next_two_words(const int16_t **from)
+{
+    struct agn__two_words words;
+    const int16_t *at = *from;
+    typedef int16_t four_values[4];
+    __asm__("ldrd %0, %1, [%2], #8"
+            : "=&r"(words.first), "=&r"(words.second), "+r"(at)
+            : "m"(*(const four_values *)at));
+    *from = at;
+    return words;
+}
 
 /* acc + a.low * b.low + a.high * b.high */
 static inline int32_t agn__smlad(uint32_t a, uint32_t b, int32_t acc)
@@ -108,6 +125,13 @@ static inline int32_t agn__ssat8(int32_t value)
 }
 
 #else
+
+static inline struct agn__two_words agn__next_two_words(const int16_t **from)
+{
+    struct agn__two_words words = {agn__word(*from), agn__word(*from + 2)};
+    *from += 4;
+    return words;
+}
 
 static inline int32_t agn__low(uint32_t lanes)
 {
