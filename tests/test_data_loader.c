@@ -151,6 +151,51 @@ static void shuffle_is_even(void **state)
     agn_loader_free(loader);
 }
 
+/* Loaders of three parts, with and without the whole batch, beside one loader of batches three times as
+ * large. */
+static void parts_make_the_whole(void **state)
+{
+    (void)state;
+    enum { PARTS = 3, OWN = 7, ALL = PARTS * OWN };
+    struct agn_loader_config config = plain;
+    config.shuffle = config.flip = true;
+    config.crop_pad = 1;
+    config.batch = ALL;
+    struct agn_loader *whole = make_loader(&config), *parts[PARTS];
+    config.batch = OWN;
+    config.parts = PARTS;
+    for (int p = 0; p < PARTS; p++) {
+        config.part = p;
+        config.whole = p == 1;
+        parts[p] = make_loader(&config);
+        assert_int_equal(agn_loader_steps(parts[p]), agn_loader_steps(whole));
+        assert_int_equal(agn_loader_start(parts[p], 5), AGN_OK);
+    }
+    assert_int_equal(agn_loader_start(whole, 5), AGN_OK);
+    struct agn_batch all, own;
+    for (int step = 0; agn_loader_next(whole, &all) == 1; step++) {
+        int counted = 0;
+        for (int p = 0; p < PARTS; p++) {
+            assert_int_equal(agn_loader_next(parts[p], &own), 1);
+            assert_memory_equal(own.images, all.images + p * OWN * IMAGE, OWN * IMAGE * sizeof(float));
+            assert_memory_equal(own.labels, all.labels + p * OWN, OWN * sizeof(int32_t));
+            assert_memory_equal(own.indices, all.indices + p * OWN, OWN * sizeof(int32_t));
+            assert_true((own.whole_images != NULL) == (p == 1) && (own.whole_labels != NULL) == (p == 1));
+            counted += own.count;
+        }
+        assert_int_equal(agn_loader_next(parts[1], &own), step + 1 < agn_loader_steps(whole) ? 1 : 0);
+        assert_int_equal(agn_loader_start(parts[1], 5), AGN_OK);
+        for (int i = 0; i <= step; i++)
+            assert_int_equal(agn_loader_next(parts[1], &own), 1);
+        assert_memory_equal(own.whole_images, all.images, ALL * IMAGE * sizeof(float));
+        assert_memory_equal(own.whole_labels, all.labels, ALL * sizeof(int32_t));
+        assert_int_equal(counted, all.count); /* the last batch has 19 images: 7, 7 and 5 */
+    }
+    for (int p = 0; p < PARTS; p++)
+        agn_loader_free(parts[p]);
+    agn_loader_free(whole);
+}
+
 static void drop_last_and_bad_configurations(void **state)
 {
     (void)state;
@@ -169,6 +214,15 @@ static void drop_last_and_bad_configurations(void **state)
     config = plain;
     config.batch = 0;
     assert_int_equal(agn_loader_create(&dataset, &config, &loader), AGN_ERR_ARG);
+    config = plain;
+    config.parts = 2;
+    config.part = 2;
+    assert_int_equal(agn_loader_create(&dataset, &config, &loader), AGN_ERR_ARG);
+    config.part = 0;
+    config.batch = COUNT / 2 + 1;
+    config.drop_last = true;
+    assert_int_equal(agn_loader_create(&dataset, &config, &loader), AGN_ERR_ARG);
+    assert_non_null(strstr(agn_error_message(), "a batch of 104 images"));
     config = plain;
     config.crop_pad = -1;
     assert_int_equal(agn_loader_create(&dataset, &config, &loader), AGN_ERR_ARG);
@@ -329,6 +383,7 @@ int main(void)
         cmocka_unit_test(plain_order_and_values),
         cmocka_unit_test(each_epoch_covers_each_image_once),
         cmocka_unit_test(shuffle_is_even),
+        cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(drop_last_and_bad_configurations),
         cmocka_unit_test(results_depend_on_seed_and_epoch_only),
         cmocka_unit_test(batches_stay_valid_until_the_next),

@@ -186,6 +186,34 @@ static void shares_follow_the_beta_distribution(void **state)
     }
 }
 
+/* Each half of the batch by itself, as two processes would prepare it. */
+static void halves_make_the_whole(void **state)
+{
+    (void)state;
+    enum { HALF = BATCH / 2 };
+    static float whole[FLOATS], targets[BATCH * TINY_CLASSES];
+    struct agn__preparation *p = &world.preparation;
+    struct agn_batch batch = world.batch;
+    prepare(0.1, 0.4, 3, 9);
+    memcpy(whole, world.input, sizeof(whole));
+    memcpy(targets, p->targets, sizeof(targets));
+    for (int half = 0; half < 2; half++) {
+        p->batch = HALF;
+        p->first = half * HALF;
+        batch.images = world.images + half * HALF * PIXELS;
+        batch.labels = world.labels + half * HALF;
+        batch.count = HALF;
+        batch.whole_images = world.images;
+        batch.whole_labels = world.labels;
+        agn__prepare_batch(p, &batch, AGN_PHASE_JOINT, 9, world.input);
+        assert_memory_equal(world.input, whole + half * HALF * PIXELS, HALF * PIXELS * sizeof(float));
+        assert_memory_equal(p->targets, targets + half * HALF * TINY_CLASSES,
+                            HALF * TINY_CLASSES * sizeof(float));
+    }
+    p->batch = BATCH;
+    p->first = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +222,7 @@ int main(void)
         cmocka_unit_test(mixed_images_and_targets),
         cmocka_unit_test(blanked_squares),
         cmocka_unit_test(draws_depend_on_the_step_alone),
+        cmocka_unit_test(halves_make_the_whole),
         cmocka_unit_test(shares_follow_the_beta_distribution),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

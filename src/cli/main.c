@@ -115,9 +115,15 @@ static int run(int argc, char **argv)
     return command->run(argc - 1, argv + 1);
 }
 
+static bool is_first_of_several; /* processes; set before the handler is */
+
+/* When a process dies, mpirun ends the others, with little time between SIGTERM and SIGKILL. */
 static void on_signal(int number)
 {
-    (void)number;
+    static const char text[] = "agilenn: told to end (by the user, or because another process died); if no "
+                               "more follows, --resume continues from the last checkpoint\n";
+    if (number == SIGTERM && is_first_of_several)
+        (void)!write(STDERR_FILENO, text, sizeof text - 1);
     agn_interrupt_request();
 }
 
@@ -125,6 +131,7 @@ static void on_signal(int number)
 static void install_signal_handlers(void)
 {
     struct sigaction action;
+    is_first_of_several = agn_launch_size() > 1 && agn_launch_rank() == 0;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART | (int)SA_RESETHAND;

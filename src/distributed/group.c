@@ -227,6 +227,7 @@ int agn_group_open(struct agn_group **result)
                           "%d processes were launched, but only %d of them find each other: start them with "
                           "the mpirun of the MPI that agilenn was built with (Open MPI)",
                           agn_launch_size(), group->size);
+        group->failed = group->size == 1; /* nobody else is to be told */
     } else if (any_thread) {
         status = start_thread(group);
     }
