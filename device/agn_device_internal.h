@@ -1,7 +1,8 @@
 /* Seams between the files of device/ (and the writer of model.agn, which shares the checks).
  *
  * agn_model.c reads and checks models, agn_kernel_*.c computes rows, agn_extract.c streams
- * rows through the layers, agn_send.c makes packets, agn_device.c keeps a frame's life. */
+ * rows through the layers, agn_local.c is the Local NN, agn_send.c makes packets, agn_device.c keeps a
+ * frame's life. */
 #ifndef AGN_DEVICE_INTERNAL_H
 #define AGN_DEVICE_INTERNAL_H
 
@@ -177,6 +178,11 @@ void agn__extract_begin(struct agn_dev *dev);
 void agn__extract_row(struct agn_dev *dev, const uint8_t *pixels);
 /* After the last row: bottom padding, then the Local NN. */
 void agn__extract_end(struct agn_dev *dev);
+
+/* The Local NN (agn_local.c): a frame begins; row y of the map is in local_row; all rows were there. */
+void agn__local_begin(struct agn_dev *dev);
+void agn__local_row(struct agn_dev *dev, unsigned y);
+void agn__local_end(struct agn_dev *dev);
 
 enum agn__phase {
     AGN__PHASE_IDLE,

@@ -2,14 +2,14 @@
 # Installs the Debian packages that are missing; says nothing and needs no network when none is.
 # usage: scripts/install-deps.sh [build|test|ci]
 #   build  compile and run the demo (the default)
-#   test   the same, and a compiler for the microcontroller
+#   test   the same, and a compiler and an emulator for the microcontroller
 #   ci     the same, and linters, formatter, clang
 set -eu
 
 build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libcoap3-dev libjpeg62-turbo-dev libpng-dev
   zlib1g-dev libjansson-dev libinih-dev libmatio-dev libcurl4-gnutls-dev libarchive-dev nettle-dev
   libopenmpi-dev openmpi-bin libcmocka-dev gnuplot-nox dataset-fashion-mnist"
-test_packages="gcc-arm-none-eabi libnewlib-arm-none-eabi"
+test_packages="gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 ci_packages="git clang clang-format clang-tidy cppcheck libomp-dev libclang-rt-14-dev shellcheck"
 
 case ${1:-build} in

@@ -1,0 +1,49 @@
+/* Arm MPS2+ AN500 under QEMU: console and exit by semihosting, counting by a timer.
+ *
+ * Run with -icount shift=10, each instruction takes 1024 ns of the emulated time, which is 25.6 ticks of the
+ * 25 MHz timer: exact counts of instructions, not of cycles. */
+#include "board.h"
+#include "start.h"
+
+const char board_count_unit[] = "instructions";
+
+enum semihosting { SYS_WRITE0 = 0x04, SYS_EXIT_EXTENDED = 0x20, ADP_STOPPED_APPLICATION_EXIT = 0x20026 };
+
+static uint32_t semihosting(uint32_t call, const void *argument)
+{
+    register uint32_t r0 __asm__("r0") = call;
+    register const void *r1 __asm__("r1") = argument;
+    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
+struct cmsdk_timer {
+    volatile uint32_t ctrl, value, reload;
+};
+#define TIMER0 ((struct cmsdk_timer *)0x40000000U)
+
+void board_start(void)
+{
+    TIMER0->reload = UINT32_MAX;
+    TIMER0->value = UINT32_MAX;
+    TIMER0->ctrl = 1;
+}
+
+uint32_t board_count(void)
+{
+    uint64_t ticks = UINT32_MAX - TIMER0->value;
+    return (uint32_t)((ticks * 10U + 128U) / 256U);
+}
+
+void board_print(const char *text)
+{
+    semihosting(SYS_WRITE0, text);
+}
+
+void board_exit(int code)
+{
+    uint32_t block[2] = {ADP_STOPPED_APPLICATION_EXIT, (uint32_t)code};
+    semihosting(SYS_EXIT_EXTENDED, block);
+    for (;;) {
+    }
+}

@@ -1,0 +1,16 @@
+/* Between start.c and a board's own file. */
+#ifndef AGN_FIRMWARE_START_H
+#define AGN_FIRMWARE_START_H
+
+#include <stdint.h>
+
+enum { EXIT_EXCEPTION = 125 };
+
+/* In start.c. */
+void board_reset(void);
+
+/* In the board's file: clocks and devices; the end, if the board has one. */
+void board_start(void);
+__attribute__((noreturn)) void board_exit(int code);
+
+#endif
