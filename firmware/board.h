@@ -1,4 +1,5 @@
-/* What an application may ask of a board. boards/<board>/board.c has it, with start-up code and linker script.
+/* What an application may ask of a board. boards/<board>/board.c has it, with start-up code and linker
+ * script.
  *
  * Nothing here allocates; nothing waits without a bound. */
 #ifndef AGN_FIRMWARE_BOARD_H

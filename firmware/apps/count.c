@@ -1,5 +1,5 @@
-/* What a frame costs on this board, in board_count's unit, with the stack's high-water mark. The mean over the
- * frames linked in. */
+/* What a frame costs on this board, in board_count's unit, with the stack's high-water mark. The mean over
+ * the frames linked in. */
 #include "frame.h"
 
 int app_main(void)

@@ -1,4 +1,5 @@
-/* What the counting programs share: a frame through the device library, and figures as "name,number" lines. */
+/* What the counting programs share: a frame through the device library, and figures as "name,number" lines.
+ */
 #ifndef AGN_FIRMWARE_FRAME_H
 #define AGN_FIRMWARE_FRAME_H
 
@@ -18,8 +19,8 @@ extern struct agn_dev frame_dev;
 
 /* Opens the model; 0, or an AGN_ERR code. */
 int frame_open(void);
-/* Runs frame number `index`, if it is there; 1, 0 when there are no more, or an AGN_ERR code. Each packet goes
- * to `packet` unless that is NULL. */
+/* Runs frame number `index`, if it is there; 1, 0 when there are no more, or an AGN_ERR code. Each packet
+ * goes to `packet` unless that is NULL. */
 int frame_run(unsigned index, struct frame_counts *counts, void (*packet)(const uint8_t *bytes, size_t len));
 
 void print_number(const char *name, uint32_t number);
