@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_ARGS ?=
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build help deps demo test bench clean
+.PHONY: build help deps demo test bench bench-mcu clean
 
 build: deps
 	@mkdir -p $(BUILD)
@@ -16,6 +16,7 @@ help:
 	@echo "make demo    train, export, serve and run the whole system on Fashion-MNIST; results in out/demo"
 	@echo "make test    build and run every test"
 	@echo "make bench   build and run the benchmarks"
+	@echo "make bench-mcu  count instructions and bytes on an emulated Cortex-M7; tables in out/bench"
 	@echo "make deps    install the Debian packages that are missing (the targets above do so by themselves)"
 	@echo "make clean   delete $(BUILD)/"
 	@echo "Settings: BUILD=folder JOBS=n CMAKE_ARGS='-DAGN_SANITIZE=address,undefined'"
@@ -33,6 +34,11 @@ test:
 
 bench: build
 	@scripts/run-benchmarks.sh $(BUILD)
+
+bench-mcu:
+	@scripts/install-deps.sh test
+	@$(MAKE) build
+	@AGILENN_PRESETS=presets scripts/bench-mcu.sh $(BUILD)
 
 clean:
 	cmake -E rm -rf $(BUILD)

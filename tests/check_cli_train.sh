@@ -155,6 +155,18 @@ refused 1 "$tmp/nowhere" eval "$tmp/nowhere"
 refused 1 "$tmp/nowhere" eval "$dir/model.safetensors" --data "$tmp/nowhere"
 refused 1 "labels-idx1" eval "$tmp/set/t10k-labels-idx1-ubyte"
 
+# -- export without a training
+run 0 export --preset tiny --output "$tmp/untrained.agn"
+out_has "1060 bytes of flash"
+run 0 info "$tmp/untrained.agn"
+out_has "6x6x8: the first 3 channels stay"
+run 0 export --preset tiny --set model.grid=1 --codec raw3 --output "$tmp/untrained.agn" --json
+out_has '"calibration_images": 16,'
+refused 2 "give either" export
+refused 2 "give either" export --preset tiny "$dir/model.safetensors"
+refused 2 "--set goes with --preset" export "$dir/model.safetensors" --set model.grid=1
+refused 1 "there are: tiny" export --preset tinny --output "$tmp/no"
+
 # -- explain
 run 0 explain "$dir/model.safetensors" --images 0,5,63 --points 4 -o "$tmp/it's \$(x) a.png" --json
 is_png "$tmp/it's \$(x) a.png"

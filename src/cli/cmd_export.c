@@ -7,7 +7,8 @@
 #include "cli/preset_options.h"
 
 struct export_options {
-    const char *output, *data, *codec;
+    const char *output, *data, *codec, *preset;
+    struct agn_cli_list assignments;
     int images;
     bool json;
     struct agn_cli_list model;
@@ -34,6 +35,18 @@ static int parse(struct export_options *o, int argc, char **argv)
          .min = 1,
          .max = 1000000,
          .help = "training images to calibrate on"},
+        {.name = "preset",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->preset,
+         .help = "instead of a trained model: this preset's extractor and Local NN with random weights, "
+                 "calibrated on "
+                 "random images, to learn RAM, flash and time before training"},
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .type = AGN_CLI_LIST,
+         .list = &o->assignments,
+         .help = "with --preset, " AGN_CLI_HELP_SET},
         {.name = "codec",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
@@ -46,15 +59,16 @@ static int parse(struct export_options *o, int argc, char **argv)
          .help = "print the figures as one JSON object"}};
     const struct agn_cli_command command = {
         .name = "export",
-        .usage = "[options] MODEL.safetensors",
+        .usage = "[options] MODEL.safetensors | --preset NAME [options]",
         .description =
             "Quantises extractor and Local NN of a trained model to int8 and writes model.agn, which the "
             "device runs from flash. `agilenn info model.agn` shows RAM and flash by layer.",
-        .example = "agilenn export out/fashion/model.safetensors --output out/fashion/model.agn",
+        .example = "  agilenn export out/fashion/model.safetensors --output out/fashion/model.agn\n"
+                   "  agilenn export --preset cifar10-paper --output untrained.agn",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
         .operands = &o->model,
-        .min_operands = 1,
+        .min_operands = 0,
         .max_operands = 1,
         .operand_name = "MODEL.safetensors"};
     return agn__cli_parse(&command, argc, argv);
@@ -125,24 +139,81 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     return code;
 }
 
+/* Random images of soft blobs, as smooth as photographs are on average. */
+static int random_images(const struct agn_preset *preset, int count, struct agn_dataset *data)
+{
+    int height = preset->data.height, width = preset->data.width, channels = preset->data.channels;
+    size_t pixels = (size_t)height * (size_t)width * (size_t)channels;
+    struct agn_rng rng;
+    *data = (struct agn_dataset){.count = count,
+                                 .height = height,
+                                 .width = width,
+                                 .channels = channels,
+                                 .classes = preset->data.classes,
+                                 .pixels = agn_alloc((size_t)count * pixels, 1),
+                                 .labels = agn_alloc((size_t)count, sizeof(*data->labels))};
+    if (data->pixels == NULL || data->labels == NULL)
+        return AGN_ERR_MEMORY;
+    agn_rng_seed(&rng, 1);
+    for (size_t i = 0; i < (size_t)count; i++) {
+        double level = 255.0 * agn_rng_uniform(&rng);
+        for (size_t p = 0; p < pixels; p++) {
+            level += 12.0 * agn_rng_normal(&rng);
+            level = level < 0.0 ? 0.0 : level > 255.0 ? 255.0 : level;
+            data->pixels[i * pixels + p] = (uint8_t)level;
+        }
+    }
+    return AGN_OK;
+}
+
+static int export_untrained(const struct export_options *o)
+{
+    enum { IMAGES = 16 };
+    struct agn_preset preset;
+    struct agn_model *model = NULL;
+    struct agn_dataset data = {0};
+    int status = agn__cli_load_preset(o->preset, &o->assignments, &preset);
+    if (status >= 0 && o->codec != NULL)
+        snprintf(preset.model.codec, sizeof(preset.model.codec), "%s", o->codec);
+    if (status >= 0)
+        status = agn_model_create(&preset, NULL, &model);
+    if (status >= 0)
+        status = random_images(&preset, IMAGES, &data);
+    if (status >= 0)
+        data.class_names = model->class_names;
+    int code = status < 0 ? agn__cli_fail("export", status) : export_model(o, model, &data);
+    agn_free(data.pixels);
+    agn_free(data.labels);
+    agn_model_free(model);
+    return code;
+}
+
+static int export_trained(const struct export_options *o)
+{
+    struct agn_model *model = NULL;
+    struct agn_dataset *data = NULL;
+    int status = agn_model_load(o->model.items[0], &model, NULL);
+    if (status == AGN_OK && o->codec != NULL)
+        snprintf(model->preset.model.codec, sizeof(model->preset.model.codec), "%s", o->codec);
+    if (status == AGN_OK)
+        status = agn__cli_replace_data(&model->preset, o->data);
+    if (status == AGN_OK)
+        status = agn__cli_open_dataset(&model->preset, "train", o->images, &data);
+    int code = status < 0 ? agn__cli_fail("export", status) : export_model(o, model, data);
+    agn_dataset_free(data);
+    agn_model_free(model);
+    return code;
+}
+
 int agn__cmd_export(int argc, char **argv)
 {
     struct export_options o = {.output = "model.agn", .images = 1024};
     int code = parse(&o, argc, argv);
-    if (code != AGN_CLI_GO_ON) {
+    if (code != AGN_CLI_GO_ON)
         return code;
-    }
-    struct agn_model *model = NULL;
-    struct agn_dataset *data = NULL;
-    int status = agn_model_load(o.model.items[0], &model, NULL);
-    if (status == AGN_OK && o.codec != NULL)
-        snprintf(model->preset.model.codec, sizeof(model->preset.model.codec), "%s", o.codec);
-    if (status == AGN_OK)
-        status = agn__cli_replace_data(&model->preset, o.data);
-    if (status == AGN_OK)
-        status = agn__cli_open_dataset(&model->preset, "train", o.images, &data);
-    code = status < 0 ? agn__cli_fail("export", status) : export_model(&o, model, data);
-    agn_dataset_free(data);
-    agn_model_free(model);
-    return code;
+    if ((o.preset != NULL) == (o.model.count > 0))
+        return agn__cli_usage_error("export", "give either MODEL.safetensors or --preset NAME");
+    if (o.preset == NULL && o.assignments.count > 0)
+        return agn__cli_usage_error("export", "--set goes with --preset");
+    return o.preset != NULL ? export_untrained(&o) : export_trained(&o);
 }
