@@ -162,100 +162,94 @@ static void pointwise_row(const struct agn_dev_layer *layer, const int16_t *src,
 
 /* ---- full convolutions with any window -------------------------------------------------- */
 
+enum { PLACES = 4 }; /* side by side, that share the work of unpacking a channel's weights */
+
+/* What stays the same along an output row. */
 struct window {
-    const int16_t *const *rows;
-    const int8_t *weights;   /* of the first output channel */
-    size_t groups, kernel_h; /* of four weights in a row; rows */
-    size_t step;             /* from place to place */
+    const int16_t *const *rows, *const *rows_end;
+    const int8_t *weights;
+    size_t row_bytes; /* of the weights of a window's row */
 };
 
-/* Accumulates `xs` (1 or 2) places of `ocs` (1 or 2) output channels over the window; acc[oc][x]. */
-AGN__INLINE void accumulate(const struct window *w, size_t at, int ocs, int xs, int32_t acc[2][2])
+/* The whole window for PLACES places, offset[i] values from `at` in their rows. The values of an `aligned`
+ * layer lie at word addresses. Fourteen registers do for the inner loop: more places, or two channels, would
+ * spill. */
+AGN__INLINE void window_block(const struct window *w, size_t at, const size_t offset[PLACES],
+                              int32_t acc[PLACES], int aligned)
 {
-    size_t next_x = w->step, next_oc = 4u * w->groups * w->kernel_h, row_bytes = 4u * w->groups;
+    int32_t acc0 = acc[0], acc1 = acc[1], acc2 = acc[2], acc3 = acc[3];
     const int8_t *weights = w->weights;
-    const int16_t *const *rows = w->rows, *const *rows_end = rows + w->kernel_h;
-    for (; rows != rows_end; rows++) {
-        const int16_t *src = *rows + at;
-        for (const int8_t *row_end = weights + row_bytes; weights != row_end; weights += 4, src += 4) {
-            uint32_t first = agn__word(weights), even = agn__sxtb16(first), odd = agn__sxtb16_odd(first);
-            uint32_t a0 = agn__word(src), b0 = agn__word(src + 2), a1 = 0, b1 = 0;
-            acc[0][0] = agn__smlad(b0, odd, agn__smlad(a0, even, acc[0][0]));
-            if (xs == 2) {
-                a1 = agn__word(src + next_x);
-                b1 = agn__word(src + next_x + 2);
-                acc[0][1] = agn__smlad(b1, odd, agn__smlad(a1, even, acc[0][1]));
-            }
-            if (ocs == 2) {
-                uint32_t second = agn__word(weights + next_oc);
-                even = agn__sxtb16(second);
-                odd = agn__sxtb16_odd(second);
-                acc[1][0] = agn__smlad(b0, odd, agn__smlad(a0, even, acc[1][0]));
-                if (xs == 2)
-                    acc[1][1] = agn__smlad(b1, odd, agn__smlad(a1, even, acc[1][1]));
-            }
-        }
+    for (const int16_t *const *row = w->rows; row != w->rows_end; row++) {
+        const int16_t *src0 = *row + at;
+        const int16_t *src1 = src0 + offset[1], *src2 = src0 + offset[2], *src3 = src0 + offset[3];
+        const int8_t *end = weights + w->row_bytes;
+        do {
+            uint32_t bytes = agn__word(weights), even = agn__sxtb16(bytes), odd = agn__sxtb16_odd(bytes);
+            weights += 4;
+            struct agn__two_words v = aligned ? agn__next_two_words(&src0) : agn__next_two_any(&src0);
+            acc0 = agn__smlad(v.second, odd, agn__smlad(v.first, even, acc0));
+            v = aligned ? agn__next_two_words(&src1) : agn__next_two_any(&src1);
+            acc1 = agn__smlad(v.second, odd, agn__smlad(v.first, even, acc1));
+            v = aligned ? agn__next_two_words(&src2) : agn__next_two_any(&src2);
+            acc2 = agn__smlad(v.second, odd, agn__smlad(v.first, even, acc2));
+            v = aligned ? agn__next_two_words(&src3) : agn__next_two_any(&src3);
+            acc3 = agn__smlad(v.second, odd, agn__smlad(v.first, even, acc3));
+        } while (weights != end);
     }
+    acc[0] = acc0;
+    acc[1] = acc1;
+    acc[2] = acc2;
+    acc[3] = acc3;
 }
 
-AGN__INLINE void put_any(struct output *out, int32_t acc)
+AGN__ALONE void window_block_aligned(const struct window *w, size_t at, const size_t offset[PLACES],
+                                     int32_t acc[PLACES])
 {
-    put(out, acc, out->table != NULL);
+    window_block(w, at, offset, acc, 1);
 }
 
-AGN__ALONE void window_pair(const struct window *w, struct output *out0, struct output *out1)
+AGN__ALONE void window_block_any(const struct window *w, size_t at, const size_t offset[PLACES],
+                                 int32_t acc[PLACES])
 {
-    size_t at = 0;
-    unsigned left = out0->count;
-    for (; left > 0; left = left < 2 ? 0 : left - 2, at += 2 * w->step) {
-        int32_t acc[2][2] = {{out0->bias, out0->bias}, {out1->bias, out1->bias}};
-        if (left >= 2)
-            accumulate(w, at, 2, 2, acc);
-        else
-            accumulate(w, at, 2, 1, acc);
-        put_any(out0, acc[0][0]);
-        put_any(out1, acc[1][0]);
-        if (left >= 2) {
-            put_any(out0, acc[0][1]);
-            put_any(out1, acc[1][1]);
-        }
-    }
-    agn__packer_end(&out0->packer);
-    agn__packer_end(&out1->packer);
+    window_block(w, at, offset, acc, 0);
 }
 
-AGN__ALONE void window_single(const struct window *w, struct output *out)
+/* One output channel's row. */
+AGN__INLINE void window_channel(const struct window *w, size_t step, int aligned, struct output *out,
+                                int symbols)
 {
     size_t at = 0;
-    unsigned left = out->count;
-    for (; left > 0; left = left < 2 ? 0 : left - 2, at += 2 * w->step) {
-        int32_t acc[2][2] = {{out->bias, out->bias}, {0, 0}};
-        if (left >= 2)
-            accumulate(w, at, 1, 2, acc);
+    for (unsigned left = out->count; left > 0; at += PLACES * step) {
+        /* Places beyond the row's end are its last one once more. */
+        unsigned last = left < PLACES ? left - 1u : PLACES - 1u;
+        const size_t offset[PLACES] = {0, (last < 1 ? last : 1u) * step, (last < 2 ? last : 2u) * step,
+                                       last * step};
+        int32_t acc[PLACES] = {out->bias, out->bias, out->bias, out->bias};
+        if (aligned)
+            window_block_aligned(w, at, offset, acc);
         else
-            accumulate(w, at, 1, 1, acc);
-        put_any(out, acc[0][0]);
-        if (left >= 2)
-            put_any(out, acc[0][1]);
+            window_block_any(w, at, offset, acc);
+        for (unsigned i = 0; i <= last; i++)
+            put(out, acc[i], symbols);
+        left -= last + 1u;
     }
-    agn__packer_end(&out->packer);
+    if (symbols)
+        agn__packer_end(&out->packer);
 }
 
 static void window_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                        unsigned end, const struct agn__sink *sink)
 {
-    size_t groups = agn__layer_groups(layer), channel_bytes = 4u * groups * layer->kernel_h;
-    struct window w = {rows, layer->weights + channel_bytes * first, groups, layer->kernel_h,
-                       (size_t)layer->stride_w * layer->in_c};
-    unsigned channel = first;
-    for (; channel + 1u < end; channel += 2, w.weights += 2 * channel_bytes) {
-        struct output out0 = output_of(layer, sink, first, channel);
-        struct output out1 = output_of(layer, sink, first, channel + 1u);
-        window_pair(&w, &out0, &out1);
-    }
-    if (channel < end) {
+    size_t row_bytes = 4u * agn__layer_groups(layer), step = (size_t)layer->stride_w * layer->in_c;
+    int aligned = layer->in_c % 2 == 0;
+    struct window w = {rows, rows + layer->kernel_h, layer->weights + row_bytes * layer->kernel_h * first,
+                       row_bytes};
+    for (unsigned channel = first; channel < end; channel++, w.weights += row_bytes * layer->kernel_h) {
         struct output out = output_of(layer, sink, first, channel);
-        window_single(&w, &out);
+        if (sink->table)
+            window_channel(&w, step, aligned, &out, 1);
+        else
+            window_channel(&w, step, aligned, &out, 0);
     }
 }
 

@@ -44,6 +44,20 @@ static inline struct agn__two_words agn__next_two_words(const int16_t **from)
     return words;
 }
 
+/* The same from any address, in two loads. (As one piece, since compilers would move the loads apart and run
+ * out of registers.) */
+static inline struct agn__two_words agn__next_two_any(const int16_t **from)
+{
+    struct agn__two_words words;
+    const int16_t *at = *from;
+    typedef int16_t four_values[4];
+    __asm__("ldr %0, [%2], #4\n\tldr %1, [%2], #4"
+            : "=&r"(words.first), "=&r"(words.second), "+r"(at)
+            : "m"(*(const four_values *)at));
+    *from = at;
+    return words;
+}
+
 /* acc + a.low * b.low + a.high * b.high */
 static inline int32_t agn__smlad(uint32_t a, uint32_t b, int32_t acc)
 {
@@ -126,11 +140,16 @@ static inline int32_t agn__ssat8(int32_t value)
 
 #else
 
-static inline struct agn__two_words agn__next_two_words(const int16_t **from)
+static inline struct agn__two_words agn__next_two_any(const int16_t **from)
 {
     struct agn__two_words words = {agn__word(*from), agn__word(*from + 2)};
     *from += 4;
     return words;
+}
+
+static inline struct agn__two_words agn__next_two_words(const int16_t **from)
+{
+    return agn__next_two_any(from);
 }
 
 static inline int32_t agn__low(uint32_t lanes)
