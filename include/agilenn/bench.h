@@ -14,9 +14,9 @@ struct agn_bench_operator {
 enum { AGN_BENCH_MAX_OPERATORS = 64 };
 
 struct agn_bench_step {
-    int batch, steps, threads;                                      /* threads: of one process */
-    int ranks;                                                      /* processes */
-    struct agn_group_times sums;                                    /* of the timed steps */
+    int batch, steps, threads;   /* threads: of one process */
+    int ranks;                   /* processes */
+    struct agn_group_times sums; /* of a step; each figure the median over the timed ones */
     double images_per_s_min, images_per_s_median, images_per_s_max; /* over single steps */
     double step_flop; /* floating-point operations of a joint step for one image: four passes of
                          the reference, three of each trained network, 2 a multiply-accumulate */

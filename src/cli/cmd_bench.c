@@ -75,12 +75,10 @@ static int print_json(const struct bench_options *o, const struct agn_bench_step
                               json_pack("{s:s, s:s, s:f}", "network", r->operators[i].network, "operator",
                                         r->operators[i].type, "share", r->operators[i].share));
     }
-    double steps = r->steps;
-    json_t *sums =
-        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "allreduce_ms", 1e3 * r->sums.sums_seconds / steps,
-                  "allreduce_hidden_ms", 1e3 * r->sums.hidden_seconds / steps, "allreduce_mb",
-                  r->sums.megabytes / steps, "allreduces", (double)r->sums.sums / steps, "synchronisation_ms",
-                  1e3 * r->sums.other_seconds / steps, "synchronisations", (double)r->sums.others / steps);
+    json_t *sums = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "allreduce_ms", 1e3 * r->sums.sums_seconds,
+                             "allreduce_hidden_ms", 1e3 * r->sums.hidden_seconds, "allreduce_mb",
+                             r->sums.megabytes, "allreduces", (double)r->sums.sums, "synchronisation_ms",
+                             1e3 * r->sums.other_seconds, "synchronisations", (double)r->sums.others);
     json_t *object = json_pack(
         "{s:o, s:i, s:i, s:i, s:i, s:o, s:{s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
         agn__cli_json_string(o->preset), "batch", r->batch, "processes", r->ranks, "threads", r->threads,
@@ -101,15 +99,13 @@ static int print_text(const struct bench_options *o, const struct agn_bench_step
            100.0 * r->peak_share, r->peak_gflops);
     printf("work            %.1f MFLOP an image\n", r->step_flop / 1e6);
     if (r->ranks > 1) {
-        double steps = r->steps, gradients = r->sums.sums_seconds / steps;
         printf("processes       %d; a step sums %.2f MB of gradients in %.1f ms (%.0f MB/s), %.0f %% of it "
-               "while "
-               "computing\n",
-               r->ranks, r->sums.megabytes / steps, 1e3 * gradients,
+               "while computing\n",
+               r->ranks, r->sums.megabytes, 1e3 * r->sums.sums_seconds,
                r->sums.megabytes / (r->sums.sums_seconds + 1e-9),
                100.0 * r->sums.hidden_seconds / (r->sums.sums_seconds + 1e-9));
         printf("                and takes %.1f ms for %.0f other sums, waiting for each other included\n",
-               1e3 * r->sums.other_seconds / steps, (double)r->sums.others / steps);
+               1e3 * r->sums.other_seconds, (double)r->sums.others);
     }
     printf("peak memory     %.0f MiB\n\n%-12s %-12s share of the operators' time\n", r->peak_mib, "network",
            "operator");

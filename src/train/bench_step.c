@@ -151,51 +151,56 @@ static int make_batch(const struct agn_model *model, struct made_batch *made)
     return AGN_OK;
 }
 
-/* What was summed between two looks. */
-static struct agn_group_times difference(const struct agn_group_times *since,
-                                         const struct agn_group_times *now)
-{
-    return (struct agn_group_times){.sums_seconds = now->sums_seconds - since->sums_seconds,
-                                    .hidden_seconds = now->hidden_seconds - since->hidden_seconds,
-                                    .other_seconds = now->other_seconds - since->other_seconds,
-                                    .megabytes = now->megabytes - since->megabytes,
-                                    .sums = now->sums - since->sums,
-                                    .others = now->others - since->others};
-}
+/* Figures of the timed steps, one array each. */
+enum figure { RATE, SUMS_SECONDS, HIDDEN_SECONDS, OTHER_SECONDS, FIGURES };
 
-/* Starts the clocks after the first step, which is not counted. */
-static int start_clocks(struct agn__joint *j, struct agn_group_times *sums)
+/* One step, timed. */
+static int time_step(struct agn__joint *j, const struct agn_batch *batch, double figures[FIGURES],
+                     struct agn_group_times *sums)
 {
-    agn_group_times(j->group, sums);
-    return start_profiles(j);
+    struct agn__tally tally = {0};
+    struct agn_group_times before, after;
+    agn_group_times(j->group, &before);
+    double begin = agn_now_s();
+    int status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
+                                           : agn__joint_step(j, batch, 1e-3, &tally);
+    figures[RATE] = (double)j->whole / (agn_now_s() - begin);
+    agn_group_times(j->group, &after);
+    figures[SUMS_SECONDS] = after.sums_seconds - before.sums_seconds;
+    figures[HIDDEN_SECONDS] = after.hidden_seconds - before.hidden_seconds;
+    figures[OTHER_SECONDS] = after.other_seconds - before.other_seconds;
+    *sums = (struct agn_group_times){.megabytes = after.megabytes - before.megabytes,
+                                     .sums = after.sums - before.sums,
+                                     .others = after.others - before.others};
+    j->trainer->state.step++;
+    return status;
 }
 
 static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struct agn_bench_step *result)
 {
-    struct agn_group_times before = {0}, after;
-    double *rates = agn_alloc((size_t)result->steps, sizeof(double));
-    int status = rates == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int i = -1; i < result->steps && status == AGN_OK; i++) {
-        struct agn__tally tally = {0};
-        double begin = agn_now_s();
-        status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
-                                           : agn__joint_step(j, batch, 1e-3, &tally);
-        if (i >= 0) {
-            rates[i] = (double)j->whole / (agn_now_s() - begin);
-        } else if (status == AGN_OK) {
-            status = start_clocks(j, &before);
+    size_t steps = (size_t)result->steps;
+    double *table = agn_alloc(FIGURES * steps, sizeof(double)), figures[FIGURES];
+    int status = table == NULL ? AGN_ERR_MEMORY : time_step(j, batch, figures, &result->sums);
+    if (status == AGN_OK)
+        status = start_profiles(j); /* the first step is not counted */
+    for (size_t i = 0; i < steps && status == AGN_OK; i++) {
+        status = time_step(j, batch, figures, &result->sums);
+        for (size_t f = 0; f < FIGURES; f++) {
+            table[f * steps + i] = figures[f];
         }
-        j->trainer->state.step++;
     }
-    agn_group_times(j->group, &after);
-    result->sums = difference(&before, &after);
+    for (size_t f = 0; f < FIGURES && status == AGN_OK; f++) {
+        qsort(table + f * steps, steps, sizeof(double), ascending);
+    }
     if (status == AGN_OK) {
-        qsort(rates, (size_t)result->steps, sizeof(double), ascending);
-        result->images_per_s_min = rates[0];
-        result->images_per_s_median = rates[result->steps / 2];
-        result->images_per_s_max = rates[result->steps - 1];
+        result->images_per_s_min = table[0];
+        result->images_per_s_median = table[steps / 2];
+        result->images_per_s_max = table[steps - 1];
+        result->sums.sums_seconds = table[SUMS_SECONDS * steps + steps / 2];
+        result->sums.hidden_seconds = table[HIDDEN_SECONDS * steps + steps / 2];
+        result->sums.other_seconds = table[OTHER_SECONDS * steps + steps / 2];
     }
-    agn_free(rates);
+    agn_free(table);
     return status;
 }
 

@@ -7,7 +7,7 @@
 /* ---- gradients --------------------------------------------------------------------- */
 
 /* Gradients are summed in pieces of at least so many floats, as soon as backward has settled them. */
-enum { PIECE = 1 << 20 };
+enum { PIECE = 1 << 18 };
 
 static int sum_batchnorm(void *user, double *values, size_t count)
 {
