@@ -121,7 +121,7 @@ int agn__cmd_bench(int argc, char **argv)
     struct bench_options o = {.preset = "fashion", .steps = 10};
     struct agn_group *group = NULL;
     struct agn_preset preset;
-    struct agn_bench_step result;
+    struct agn_bench_step result = {0};
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON) {
         return code;

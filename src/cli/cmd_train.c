@@ -256,73 +256,72 @@ static const char example[] =
     "      --reference out/fashion/reference.safetensors\n"
     "  agilenn train --preset fashion --out out/fashion --resume";
 
-int agn__cmd_train(int argc, char **argv)
+static int parse(struct job *job, int argc, char **argv)
 {
-    struct job job = {.seed = -1};
     const struct agn_cli_option options[] = {
         {.name = "preset",
          .metavar = "NAME",
          .help = AGN_CLI_HELP_PRESET,
          .type = AGN_CLI_STRING,
-         .string = &job.preset_name,
+         .string = &job->preset_name,
          .required = true},
         {.name = "out",
          .metavar = "DIR",
          .help = "folder for the results; made if it is not there",
          .type = AGN_CLI_STRING,
-         .string = &job.out,
+         .string = &job->out,
          .required = true},
         {.name = "set",
          .metavar = "SECTION.KEY=VALUE",
          .help = AGN_CLI_HELP_SET,
          .type = AGN_CLI_LIST,
-         .list = &job.assignments},
+         .list = &job->assignments},
         {.name = "data",
          .metavar = "DIR",
          .help = AGN_CLI_HELP_DATA,
          .type = AGN_CLI_STRING,
-         .string = &job.data},
+         .string = &job->data},
         {.name = "reference",
          .metavar = "FILE",
          .help = "a pre-trained reference network (reference.safetensors of another training, or your own): "
                  "skips pre-training, or with reference.stem set trains the extractor to imitate that stem",
          .type = AGN_CLI_STRING,
-         .string = &job.reference},
+         .string = &job->reference},
         {.name = "resume",
          .help = "continue an interrupted training from its checkpoint in DIR",
          .type = AGN_CLI_FLAG,
-         .flag = &job.resume},
+         .flag = &job->resume},
         {.name = "force",
          .help = "start afresh even if DIR holds an interrupted training",
          .type = AGN_CLI_FLAG,
-         .flag = &job.force},
+         .flag = &job->force},
         {.name = "no-plots",
          .help = "draw no PNG plots, so that gnuplot is not needed",
          .type = AGN_CLI_FLAG,
-         .flag = &job.no_plots},
+         .flag = &job->no_plots},
         {.name = "tensorboard",
          .metavar = "DIR",
          .help = "also write the figures of metrics.jsonl as a TensorBoard event file into this folder",
          .type = AGN_CLI_STRING,
-         .string = &job.tensorboard},
+         .string = &job->tensorboard},
         {.name = "seed",
          .metavar = "N",
          .help = "of weights, order and augmentation; -1 = the preset's",
          .type = AGN_CLI_INT,
-         .integer = &job.seed,
+         .integer = &job->seed,
          .min = -1,
          .max = 2147483647},
         {.name = "threads",
          .metavar = "N",
          .help = AGN_CLI_HELP_THREADS,
          .type = AGN_CLI_INT,
-         .integer = &job.threads,
+         .integer = &job->threads,
          .min = 0,
          .max = 1024},
         {.name = "json",
          .help = "print the figures as one JSON object",
          .type = AGN_CLI_FLAG,
-         .flag = &job.json},
+         .flag = &job->json},
     };
     const struct agn_cli_command command = {
         .name = "train",
@@ -332,7 +331,13 @@ int agn__cmd_train(int argc, char **argv)
         .options = options,
         .option_count = AGN_COUNT_OF(options),
     };
-    int code = agn__cli_parse(&command, argc, argv);
+    return agn__cli_parse(&command, argc, argv);
+}
+
+int agn__cmd_train(int argc, char **argv)
+{
+    struct job job = {.seed = -1};
+    int code = parse(&job, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
     if (job.resume && job.force)

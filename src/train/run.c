@@ -1,4 +1,5 @@
 /* The whole of training: reference, channel selection, joint training, evaluation. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -195,7 +196,9 @@ static int open_model(struct agn__trainer *t)
         status = open_reference(t);
     if (status == AGN_OK)
         status = agn__check_channel_order(t->model);
-    return agn_group_agree(group, status);
+    status = agn_group_agree(group, status);
+    assert(status < 0 || t->model != NULL);
+    return status;
 }
 
 int agn_train_check(const struct agn_train_config *config)
