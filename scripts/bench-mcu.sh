@@ -1,5 +1,5 @@
 #!/bin/sh
-# Instructions by stage, code size, RAM and stack of the device library on an emulated Cortex-M7, for presets with
+# Instructions by stage, code size, RAM and stack of the device library on emulated Cortex-M processors, for presets with
 # random weights (the work does not depend on their values) and both variants of the kernels.
 # usage: [AGN_MCU_PRESETS="..."] scripts/bench-mcu.sh [build folder] [output folder]
 set -eu
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 build=${1:-build}
 out=${2:-out/bench}
 presets=${AGN_MCU_PRESETS:-fashion cifar10-lean cifar10-paper cifar10 imagenet200-lean}
-target=cortex-m7
+targets="cortex-m7:mps2-an500 cortex-m4:netduinoplus2"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -35,32 +35,36 @@ for preset in $presets; do
     bytes=$(($(tr -d ' \n' <"$work/info.json" | sed 's/.*"image":\[\([0-9]*\),\([0-9]*\),\([0-9]*\)\].*/\1 * \2 * \3/')))
     # A frame whose pixels differ from row to row and repeat within: neither noise nor nothing, for the encoder's sake.
     awk -v n="$bytes" 'BEGIN { for (i = 0; i < n; i++) printf "%c", 48 + int(i / 97) * 7 % 70 }' >"$work/frame.raw"
-    for variant in dsp plain; do
-        for app in count stages; do
-            make -s -C firmware run APP=$app KERNEL=$variant OUT="$work/firmware" MODEL="$work/model.agn" \
-                FRAMES="$work/frame.raw" >"$work/log" 2>"$work/$app.txt" || {
-                cat "$work/log" "$work/$app.txt" >&2
-                exit 1
-            }
+    for entry in $targets; do
+        target=${entry%:*}
+        board=${entry#*:}
+        for variant in dsp plain; do
+            for app in count stages; do
+                make -s -C firmware run BOARD="$board" APP=$app KERNEL=$variant OUT="$work/$board" MODEL="$work/model.agn" \
+                    FRAMES="$work/frame.raw" >"$work/log" 2>"$work/$app.txt" || {
+                    cat "$work/log" "$work/$app.txt" >&2
+                    exit 1
+                }
+            done
+            rows=$(field rows "$work/count.txt")
+            packets=$(field packets "$work/count.txt")
+            local=$(field local "$work/stages.txt")
+            packet=$(field packet "$work/stages.txt")
+            for line in extractor,$((rows - local)) local,"$local" quantise,0 lzw,$((packets - packet)) packet,"$packet" \
+                total_without_lzw,$((rows + packet)) total,$((rows + packets)); do
+                echo "$preset,$target,$variant,$line" >>"$csv"
+            done
+            # The library's own code: what the link takes from wire/ and device/.
+            code=$(arm-none-eabi-nm --print-size --size-sort "$work/$board/count-$variant.elf" |
+                awk '$3 ~ /[tTrR]/ && $4 !~ /^(app_|board_|frame_|print_|unexpected|vectors|digits)/ { print $2 }' |
+                while read -r hex; do echo $((0x$hex)); done | awk '{ s += $1 } END { print s }')
+            echo "$preset,$target,$variant,$code,$(json flash_bytes "$work/export.json"),$(json ram_bytes "$work/export.json"),$(field stack "$work/count.txt")" >>"$memory"
         done
-        rows=$(field rows "$work/count.txt")
-        packets=$(field packets "$work/count.txt")
-        local=$(field local "$work/stages.txt")
-        packet=$(field packet "$work/stages.txt")
-        for line in extractor,$((rows - local)) local,"$local" quantise,0 lzw,$((packets - packet)) packet,"$packet" \
-            total_without_lzw,$((rows + packet)) total,$((rows + packets)); do
-            echo "$preset,$target,$variant,$line" >>"$csv"
-        done
-        # The library's own code: what the link takes from wire/ and device/.
-        code=$(arm-none-eabi-nm --print-size --size-sort "$work/firmware/count-$variant.elf" |
-            awk '$3 ~ /[tTrR]/ && $4 !~ /^(app_|board_|frame_|print_|unexpected|vectors|digits)/ { print $2 }' |
-            while read -r hex; do echo $((0x$hex)); done | awk '{ s += $1 } END { print s }')
-        echo "$preset,$target,$variant,$code,$(json flash_bytes "$work/export.json"),$(json ram_bytes "$work/export.json"),$(field stack "$work/count.txt")" >>"$memory"
     done
 done
 mv "$csv" "$out/mcu.csv"
 mv "$memory" "$out/mcu_memory.csv"
-echo "instructions on $target under QEMU (not cycles), $(arm-none-eabi-gcc -dumpversion), -O2:"
+echo "instructions under QEMU (not cycles), $(arm-none-eabi-gcc -dumpversion), -O2:"
 cat "$out/mcu.csv"
 echo
 cat "$out/mcu_memory.csv"

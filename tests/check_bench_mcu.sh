@@ -1,5 +1,5 @@
 #!/bin/sh
-# Instruction counts and sizes on the emulated Cortex-M7 against bench/golden/, made with gcc 12.2: a row may be 2 %
+# Instruction counts and sizes on emulated Cortex-M processors against bench/golden/, made with gcc 12.2: a row may be 2 %
 # worse, not more. Exit code 77: no or another cross-compiler, or no QEMU (skipped).
 set -eu
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A trained model on an emulated Cortex-M7 gives the packets and logits that it gives on this machine, byte for
+# A trained model on emulated Cortex-M7 and M4 gives the packets and logits that it gives on this machine, byte for
 # byte, with each variant of the kernels. Exit code 77: no cross-compiler or no QEMU (skipped).
 set -eu
 
@@ -21,7 +21,7 @@ die() {
     echo "FAILED: $*" >&2
     exit 1
 }
-firmware() { make -s -C "$root/firmware" OUT="$tmp/firmware" MODEL="$tmp/model.agn" FRAMES="$tmp/frames.raw" "$@"; }
+firmware() { make -s -C "$root/firmware" MODEL="$tmp/model.agn" FRAMES="$tmp/frames.raw" "$@"; }
 
 # shellcheck source=tests/support/tiny_set.sh
 . "$root/tests/support/tiny_set.sh"
@@ -39,22 +39,24 @@ cc -std=gnu11 -O1 -I"$root/firmware" -I"$root/wire" -I"$root/device" -DAPP_MODEL
 [ "$(grep -c '^logits,' "$tmp/host.txt")" -eq 40 ] || die "the host ran $(grep -c '^logits,' "$tmp/host.txt") frames"
 grep -q '^packet,' "$tmp/host.txt" || die "the host made no packets"
 
-for kernel in dsp plain; do
-    firmware run APP=frames KERNEL=$kernel >"$tmp/out" 2>"$tmp/$kernel.txt" || {
-        tail -n 5 "$tmp/out" "$tmp/$kernel.txt" >&2
-        die "kernel $kernel under QEMU"
-    }
-    cmp "$tmp/host.txt" "$tmp/$kernel.txt" || die "kernel $kernel differs from the host"
+for board in mps2-an500 netduinoplus2; do
+    for kernel in dsp plain; do
+        result=$tmp/$board-$kernel
+        firmware run BOARD=$board APP=frames KERNEL=$kernel OUT="$tmp/$board" >"$tmp/out" 2>"$result.txt" || {
+            tail -n 5 "$tmp/out" "$result.txt" >&2
+            die "$board, kernel $kernel"
+        }
+        cmp "$tmp/host.txt" "$result.txt" || die "$board, kernel $kernel differs from the host"
+        # counting is exact: it repeats
+        for count in count again; do
+            firmware run BOARD=$board APP=count KERNEL=$kernel OUT="$tmp/$board" 2>"$result.$count" >"$tmp/out" ||
+                die "$board, kernel $kernel: count"
+        done
+        cmp "$result.count" "$result.again" || die "$board: two counts of one program differ"
+        stack=$(sed -n 's/^stack,//p' "$result.count")
+        [ "$stack" -gt 100 ] && [ "$stack" -le 2048 ] || die "$board: the stack took $stack bytes; at most 2048 are promised"
+    done
 done
-
-# counting is exact: it repeats, and the DSP kernels need fewer instructions
-for kernel in dsp plain; do
-    firmware run APP=count KERNEL=$kernel 2>"$tmp/$kernel.count" >"$tmp/out" || die "count, kernel $kernel"
-    firmware run APP=count KERNEL=$kernel 2>"$tmp/again.count" >"$tmp/out" || die "count again, kernel $kernel"
-    cmp "$tmp/$kernel.count" "$tmp/again.count" || die "two counts of one program differ"
-done
-rows() { sed -n 's/^rows,//p' "$tmp/$1.count"; }
+rows() { sed -n 's/^rows,//p' "$tmp/mps2-an500-$1.count"; }
 [ "$(rows dsp)" -lt "$(rows plain)" ] || die "DSP kernels: $(rows dsp) instructions, plain ones: $(rows plain)"
-stack=$(sed -n 's/^stack,//p' "$tmp/dsp.count")
-[ "$stack" -gt 100 ] && [ "$stack" -le 2048 ] || die "the stack took $stack bytes; at most 2048 are promised"
-echo "the same bytes on host and Cortex-M7; rows of a frame: $(rows dsp) instructions (dsp), $(rows plain) (plain)"
+echo "the same bytes on the host, a Cortex-M7 and a Cortex-M4; rows of a frame: $(rows dsp) instructions (dsp), $(rows plain) (plain)"

@@ -1,7 +1,7 @@
 /* A frame through the device library. See frame.h. */
 #include "frame.h"
 
-enum { ARENA_BYTES = 160 * 1024 };
+enum { ARENA_BYTES = 64 * 1024 };
 static uint32_t arena[ARENA_BYTES / 4];
 static uint8_t packet_bytes[AGN_WIRE_MAX_PACKET];
 struct agn_dev frame_dev;

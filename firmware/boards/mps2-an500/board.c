@@ -3,19 +3,10 @@
  * Run with -icount shift=10, each instruction takes 1024 ns of the emulated time, which is 25.6 ticks of the
  * 25 MHz timer: exact counts of instructions, not of cycles. */
 #include "board.h"
+#include "semihosting.h"
 #include "start.h"
 
 const char board_count_unit[] = "instructions";
-
-enum semihosting { SYS_WRITE0 = 0x04, SYS_EXIT_EXTENDED = 0x20, ADP_STOPPED_APPLICATION_EXIT = 0x20026 };
-
-static uint32_t semihosting(uint32_t call, const void *argument)
-{
-    register uint32_t r0 __asm__("r0") = call;
-    register const void *r1 __asm__("r1") = argument;
-    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
-    return r0;
-}
 
 struct cmsdk_timer {
     volatile uint32_t ctrl, value, reload;
@@ -42,8 +33,5 @@ void board_print(const char *text)
 
 void board_exit(int code)
 {
-    uint32_t block[2] = {ADP_STOPPED_APPLICATION_EXIT, (uint32_t)code};
-    semihosting(SYS_EXIT_EXTENDED, block);
-    for (;;) {
-    }
+    semihosting_exit(code);
 }
