@@ -38,6 +38,27 @@ function(agn_add_room name)
   endif()
 endfunction()
 
+# The device runtime's sources, and what firmware/export/ has around them, into a room: for `agilenn export --c-source`.
+function(agn_embed_runtime room)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/device/*.[ch] ${PROJECT_SOURCE_DIR}/wire/*.[ch])
+  file(GLOB templates CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/firmware/export/*)
+  set(listed "")
+  foreach(file IN LISTS sources)
+    get_filename_component(name ${file} NAME)
+    list(APPEND listed "runtime/${name}=${file}")
+  endforeach()
+  foreach(file IN LISTS templates)
+    get_filename_component(name ${file} NAME)
+    list(APPEND listed "${name}=${file}")
+  endforeach()
+  set(output ${AGN_GENERATED_DIR}/agn_runtime_files.c)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/EmbedRuntime.cmake)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} "-DLISTED=${listed}" -DOUTPUT=${output} -P ${script}
+    DEPENDS ${sources} ${templates} ${script} VERBATIM)
+  target_sources(agn_${room} PRIVATE ${output})
+endfunction()
+
 set(AGN_ALL_ROOMS agn_eval agn_client agn_server agn_deploy agn_train agn_distributed agn_xai agn_nn agn_data agn_device
   agn_base agn_wire)
 

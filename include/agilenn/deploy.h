@@ -33,6 +33,10 @@ struct agn_quantisation_report {
 int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *calibration, int images,
                       uint8_t **bytes, size_t *size_bytes, struct agn_quantisation_report *report);
 
+/* Writes a checked model.agn as C sources into `folder` (made if it is not there): runtime, model, sizes,
+ * example and build files. Files of an earlier export are replaced. */
+int agn_deploy_c_source(const char *folder, const uint8_t *bytes, size_t size_bytes);
+
 /* ---- Remote NN -------------------------------------------------------------------- */
 
 struct agn_remote;

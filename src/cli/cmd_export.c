@@ -7,7 +7,7 @@
 #include "cli/preset_options.h"
 
 struct export_options {
-    const char *output, *data, *codec, *preset;
+    const char *output, *data, *codec, *preset, *c_source;
     struct agn_cli_list assignments;
     int images;
     bool json;
@@ -23,6 +23,12 @@ static int parse(struct export_options *o, int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &o->output,
          .help = "the device model to write"},
+        {.name = "c-source",
+         .metavar = "DIR",
+         .type = AGN_CLI_STRING,
+         .string = &o->c_source,
+         .help = "also write model and runtime as C sources, with an example and build files, for a firmware "
+                 "project"},
         {.name = "data",
          .metavar = "DIR",
          .type = AGN_CLI_STRING,
@@ -128,6 +134,8 @@ static int export_model(const struct export_options *o, struct agn_model *model,
         status = agn_dev_model_open(&opened, bytes, size);
     if (status >= 0)
         status = agn_file_write(o->output, bytes, size);
+    if (status >= 0 && o->c_source != NULL)
+        status = agn_deploy_c_source(o->c_source, bytes, size);
     int code = AGN_CLI_FAILURE;
     if (status < 0) {
         code = agn__cli_fail("export", status);
