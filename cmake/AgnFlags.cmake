@@ -7,7 +7,7 @@ if(AGN_WERROR)
 endif()
 target_include_directories(agn_flags INTERFACE
   ${PROJECT_SOURCE_DIR}/wire ${PROJECT_SOURCE_DIR}/device
-  ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/firmware)
 
 if(AGN_SANITIZE)
   add_compile_options(-fsanitize=${AGN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O2)
@@ -20,7 +20,7 @@ if(AGN_LIBFUZZER)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# wire/ and device/ run without a C library or an operating system.
+# wire/, device/ and firmware/drivers/ run without a C library or an operating system.
 add_library(agn_freestanding INTERFACE)
 target_compile_options(agn_freestanding INTERFACE -ffreestanding -Wpedantic)
 

@@ -8,6 +8,7 @@ set -eu
 allowed_rooms='
 wire:
 device: wire
+drivers:
 base:
 data: base
 nn: base
@@ -17,8 +18,9 @@ train: distributed xai nn data base
 deploy: nn device wire base data train
 server: nn deploy wire base
 client: device wire base data
+modem: base
 eval: client server deploy train distributed xai nn data base device wire
-cli: client server eval deploy train distributed xai nn data base device wire
+cli: modem client server eval deploy train distributed xai nn data base device wire
 '
 
 # The rooms of the public headers include/agilenn/<name>.h.
@@ -37,6 +39,7 @@ model_agn.h deploy
 server.h server
 client.h client
 eval.h eval
+modem.h modem
 run.h eval
 plot.h eval
 '
@@ -44,7 +47,7 @@ plot.h eval
 # Checks the tree $1; prints violations and returns 1 if there are any.
 check_tree() {
     tree=$1
-    (cd "$tree" && find wire device include src -name '*.[ch]' 2>/dev/null | sort) >"$work/files"
+    (cd "$tree" && find wire device firmware/drivers include src -name '*.[ch]' 2>/dev/null | sort) >"$work/files"
     awk -v tree="$tree" -v allowed_rooms="$allowed_rooms" -v public_headers="$public_headers" '
         function complain(why) {
             print path ":" line_number ": #include " target ": " why
@@ -55,7 +58,7 @@ check_tree() {
         function room_of_file(file, parts) {
             split(file, parts, "/")
             if (parts[1] == "wire" || parts[1] == "device") return parts[1]
-            if (parts[1] == "src") return parts[2]
+            if (parts[1] == "src" || parts[1] == "firmware") return parts[2]
             return parts[3] in public_room ? public_room[parts[3]] : ""
         }
 
@@ -80,8 +83,12 @@ check_tree() {
             return ""
         }
 
+        function is_freestanding(room) {
+            return room == "wire" || room == "device" || room == "drivers"
+        }
+
         function check_system(name) {
-            if (room == "wire" || room == "device") {
+            if (is_freestanding(room)) {
                 if (name !~ /^(stddef|stdint|stdbool|string|arm_acle)\.h$/)
                     complain(room "/ is freestanding: only stddef.h, stdint.h, stdbool.h, string.h, arm_acle.h")
             } else if (name ~ /dnnl/ && path !~ /^src\/nn\//) {
@@ -99,7 +106,7 @@ check_tree() {
                 complain("belongs to no known room")
             else if (path ~ /^include\// && internal)
                 complain("a public header may include public headers only")
-            else if (other == "build" && (room == "wire" || room == "device"))
+            else if (other == "build" && is_freestanding(room))
                 complain(room "/ may not use what the host build generates")
             else if (room == "cli" && internal && other != "cli")
                 complain("src/cli uses public headers only")
@@ -171,6 +178,10 @@ check_itself() {
     expect good device/run.c '"agn_wire.h"'
     expect bad device/run.c '<stdlib.h>'
     expect bad device/run.c '"agilenn/base.h"'
+    expect good firmware/drivers/uart.c '"agn_status.h"'
+    expect bad firmware/drivers/uart.c '<stdio.h>'
+    expect bad firmware/drivers/uart.c '"agn_device.h"'
+    expect bad src/modem/esp.c '"drivers/uart.h"'
     expect good src/base/file.c '"agn_status.h"'
     expect good src/base/file.c '"agilenn/base.h"'
     expect bad src/base/file.c '"agn_wire.h"'

@@ -1,0 +1,710 @@
+/* The states of an ESP-AT modem's driver; see esp_at.h. What the modem's bytes mean is esp_at_lines.c's
+ * matter; what the datagrams mean is the application's. */
+#include "drivers/esp_at.h"
+
+#include <string.h>
+
+enum {
+    MAX_FAILED_STEPS = 10, /* of setting up, before a reset */
+    MAX_QUICK_STEPS = 3,   /* of these, said again at once: the serial line may have damaged the command */
+    MAX_BUSY = 50,
+    MAX_FILLER = 2048, /* the longest datagram that a modem waits for */
+    FIRST_FILLER = 16,
+    MAX_PROBES = 30,
+    REOPEN_LOSSES = 8,
+    RESET_LOSSES = 24,
+};
+
+const struct esp_at_times esp_at_default_times = {
+    .command_ms = 300,
+    .join_ms = 20000,
+    .open_ms = 6000,
+    .prompt_ms = 40,
+    .taken_ms = 40,
+    .sent_ms = 300,
+    .probe_ms = 40,
+    .gap_ms = 30,
+    .busy_ms = 10,
+    .pause_ms = 1000,
+    .boot_ms = 2000,
+    .hold_ms = 20,
+};
+
+const char *esp_at_state_text(enum esp_at_state state)
+{
+    static const char *const texts[ESP_AT_STATE_COUNT] = {
+        "hold",   "boot", "resync", "echo",  "store", "mode",      "join",      "close",
+        "single", "open", "pause",  "ready", "ask",   "hand over", "await sent"};
+    return (unsigned)state < ESP_AT_STATE_COUNT ? texts[state] : "?";
+}
+
+/* ---- commands --------------------------------------------------------------------------------------- */
+
+static void put_byte(struct esp_at *modem, char character)
+{
+    if (modem->command_bytes < ESP_AT_COMMAND_BYTES)
+        modem->command[modem->command_bytes++] = (uint8_t)character;
+}
+
+static void put(struct esp_at *modem, const char *text)
+{
+    while (*text)
+        put_byte(modem, *text++);
+}
+
+/* In quotes; the modem wants a backslash before these three. */
+static void put_quoted(struct esp_at *modem, const char *text)
+{
+    put_byte(modem, '"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == ',' || *text == '\\')
+            put_byte(modem, '\\');
+        put_byte(modem, *text);
+    }
+    put_byte(modem, '"');
+}
+
+static void put_number(struct esp_at *modem, uint32_t number)
+{
+    char digits[11], *at = digits + sizeof digits - 1;
+    *at = '\0';
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    put(modem, at);
+}
+
+static void begin_command(struct esp_at *modem, const char *text)
+{
+    modem->command_bytes = modem->command_done = 0;
+    modem->filler_left = 0;
+    put(modem, text);
+}
+
+static void put_join(struct esp_at *modem)
+{
+    begin_command(modem, "AT+CWJAP=");
+    put_quoted(modem, modem->config.ssid);
+    put_byte(modem, ',');
+    put_quoted(modem, modem->config.password ? modem->config.password : "");
+    put(modem, "\r\n");
+}
+
+static void put_open(struct esp_at *modem)
+{
+    begin_command(modem, "AT+CIPSTART=\"UDP\",");
+    put_quoted(modem, modem->config.host);
+    put_byte(modem, ',');
+    put_number(modem, modem->config.port);
+    put_byte(modem, ',');
+    put_number(modem, modem->config.local_port);
+    put(modem, ",0\r\n");
+}
+
+/* ---- states ----------------------------------------------------------------------------------------- */
+
+/* How long the UART takes for so many bytes. */
+static uint32_t leaving_ms(const struct esp_at *modem, uint32_t bytes)
+{
+    return modem->config.uart_bps > 0 ? bytes * 10000U / modem->config.uart_bps + 1 : 0;
+}
+
+static void enter(struct esp_at *modem, enum esp_at_state state, uint32_t limit_ms, uint32_t now_ms)
+{
+    modem->state = state;
+    modem->since_ms = now_ms;
+    modem->limit_ms = limit_ms;
+}
+
+static void enter_command(struct esp_at *modem, enum esp_at_state state, uint32_t limit_ms, uint32_t now_ms)
+{
+    enter(modem, state, limit_ms + leaving_ms(modem, modem->command_bytes), now_ms);
+}
+
+static void pause_before(struct esp_at *modem, enum esp_at_state next, uint32_t pause_ms, uint32_t now_ms)
+{
+    modem->paused = next;
+    enter(modem, ESP_AT_STATE_PAUSE, pause_ms, now_ms);
+}
+
+/* The datagram's end. Where no answer ever comes, the modem may have understood another address. */
+static void conclude(struct esp_at *modem, enum esp_at_outcome outcome)
+{
+    if (modem->outcome != ESP_AT_PENDING)
+        return;
+    modem->outcome = outcome;
+    modem->is_handed_over = 0;
+    if (outcome == ESP_AT_FAILED) {
+        modem->counts.failed++;
+        return;
+    }
+    if (modem->config.reopen_after > 0 && ++modem->unanswered >= modem->config.reopen_after) {
+        modem->unanswered = 0;
+        modem->is_open = 0;
+    }
+    if (outcome == ESP_AT_SENT) {
+        modem->counts.sent++;
+        modem->losses_in_row = 0;
+        modem->resets = 0;
+    } else {
+        modem->counts.unsure++;
+    }
+}
+
+static void count_loss(struct esp_at *modem)
+{
+    if (++modem->losses_in_row % REOPEN_LOSSES == 0)
+        modem->is_open = 0;
+}
+
+static void lose(struct esp_at *modem, enum esp_at_outcome outcome)
+{
+    conclude(modem, outcome);
+    count_loss(modem);
+}
+
+static void probe(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
+{
+    begin_command(modem, "\r\nAT\r\n");
+    modem->filler = modem->filler_left = (uint16_t)filler;
+    modem->counts.filler_bytes += filler;
+    modem->probes++;
+    modem->is_speaking = 0;
+    enter_command(modem, ESP_AT_STATE_RESYNC, modem->config.times->probe_ms + leaving_ms(modem, filler),
+                  now_ms);
+}
+
+/* Looks for the command mode. The modem may wait for the rest of a datagram, which filler then ends. */
+static void resync(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
+{
+    modem->counts.resyncs++;
+    modem->probes = 0;
+    modem->is_settling = 0;
+    probe(modem, filler, now_ms);
+}
+
+/* Begins with a modem that does not even answer AT, or never does what it should: by command first, then by
+ * pin. */
+static void reset(struct esp_at *modem, uint32_t now_ms)
+{
+    int by_pin = modem->resets > 0 && modem->config.reset;
+    if (modem->resets < UINT8_MAX)
+        modem->resets++;
+    modem->is_set_up = modem->is_open = 0;
+    modem->failed_steps = modem->losses_in_row = modem->busy_in_row = 0;
+    esp_at_lines_restart(&modem->lines);
+    if (by_pin) {
+        modem->counts.pin_resets++;
+        begin_command(modem, "");
+        modem->config.reset(modem->config.user, 1);
+        enter(modem, ESP_AT_STATE_HOLD, modem->config.times->hold_ms, now_ms);
+        return;
+    }
+    modem->counts.restarts++;
+    begin_command(modem, "\r\nAT+RST\r\n");
+    enter_command(modem, ESP_AT_STATE_BOOT, modem->config.times->boot_ms, now_ms);
+}
+
+/* Says the command of a step of setting up. */
+static void begin_step(struct esp_at *modem, enum esp_at_state step, uint32_t now_ms)
+{
+    modem->was_nudged = 0;
+    switch (step) {
+    case ESP_AT_STATE_ECHO:
+        begin_command(modem, "ATE0\r\n");
+        break;
+    case ESP_AT_STATE_STORE:
+        begin_command(modem, "AT+SYSSTORE=0\r\n");
+        break;
+    case ESP_AT_STATE_MODE:
+        begin_command(modem, "AT+CWMODE=1\r\n");
+        break;
+    case ESP_AT_STATE_JOIN:
+        put_join(modem);
+        break;
+    case ESP_AT_STATE_CLOSE:
+        begin_command(modem, "AT+CIPCLOSE\r\n");
+        break;
+    case ESP_AT_STATE_SINGLE:
+        begin_command(modem, "AT+CIPMUX=0\r\n");
+        break;
+    default:
+        put_open(modem);
+        step = ESP_AT_STATE_OPEN;
+        break;
+    }
+    enter_command(modem, step, modem->config.times->command_ms, now_ms);
+}
+
+static void begin_asking(struct esp_at *modem, uint32_t now_ms)
+{
+    begin_command(modem, "AT+CIPSEND=");
+    put_number(modem, modem->datagram_bytes);
+    put(modem, "\r\n");
+    modem->datagram_done = 0;
+    modem->was_accepted = modem->was_nudged = 0;
+    modem->was_taken = modem->was_sent = modem->is_doubtful = 0;
+    enter_command(modem, ESP_AT_STATE_ASK, modem->config.times->prompt_ms, now_ms);
+}
+
+/* In command mode: does what is to be done next. */
+static void go_on(struct esp_at *modem, uint32_t now_ms)
+{
+    if (modem->losses_in_row >= RESET_LOSSES) {
+        reset(modem, now_ms);
+    } else if (!modem->is_set_up) {
+        begin_step(modem, ESP_AT_STATE_ECHO, now_ms);
+    } else if (!modem->is_open) {
+        begin_step(modem, ESP_AT_STATE_CLOSE, now_ms);
+    } else if (modem->outcome == ESP_AT_PENDING) {
+        begin_asking(modem, now_ms);
+    } else {
+        enter(modem, ESP_AT_STATE_READY, 0, now_ms);
+    }
+}
+
+static void finish_step(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->busy_in_row = 0;
+    switch (modem->state) {
+    case ESP_AT_STATE_ECHO:
+        begin_step(modem, ESP_AT_STATE_STORE, now_ms);
+        return;
+    case ESP_AT_STATE_STORE:
+        if (modem->config.ssid) {
+            begin_step(modem, ESP_AT_STATE_MODE, now_ms);
+            return;
+        }
+        modem->is_set_up = 1;
+        break;
+    case ESP_AT_STATE_MODE:
+        begin_step(modem, ESP_AT_STATE_JOIN, now_ms);
+        return;
+    case ESP_AT_STATE_JOIN:
+        modem->is_set_up = 1;
+        break;
+    case ESP_AT_STATE_CLOSE:
+        begin_step(modem, ESP_AT_STATE_SINGLE, now_ms);
+        return;
+    case ESP_AT_STATE_SINGLE:
+        begin_step(modem, ESP_AT_STATE_OPEN, now_ms);
+        return;
+    default:
+        modem->is_open = 1;
+        modem->failed_steps = 0;
+        modem->refusals = 0;
+        modem->counts.opened++;
+        break;
+    }
+    go_on(modem, now_ms);
+}
+
+static void refuse_step(struct esp_at *modem, uint32_t now_ms)
+{
+    enum esp_at_state again = modem->state;
+    if (again == ESP_AT_STATE_STORE || again == ESP_AT_STATE_CLOSE) { /* an old modem; nothing to close */
+        finish_step(modem, now_ms);
+        return;
+    }
+    if (again == ESP_AT_STATE_OPEN || again == ESP_AT_STATE_SINGLE) /* perhaps there is a socket already */
+        again = ESP_AT_STATE_CLOSE;
+    if (++modem->failed_steps >= MAX_FAILED_STEPS)
+        reset(modem, now_ms);
+    else
+        pause_before(modem, again,
+                     modem->failed_steps <= MAX_QUICK_STEPS ? modem->config.times->busy_ms
+                                                            : modem->config.times->pause_ms,
+                     now_ms);
+}
+
+/* ---- what the modem says ---------------------------------------------------------------------------- */
+
+static void begin_hand_over(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->busy_in_row = 0;
+    modem->is_handed_over = 1;
+    enter(modem, ESP_AT_STATE_HAND_OVER,
+          modem->config.times->sent_ms + 2 * leaving_ms(modem, modem->datagram_bytes), now_ms);
+}
+
+static void hear_busy(struct esp_at *modem, enum esp_at_state again, uint32_t now_ms)
+{
+    if (++modem->busy_in_row >= MAX_BUSY)
+        reset(modem, now_ms);
+    else
+        pause_before(modem, again, modem->config.times->busy_ms, now_ms);
+}
+
+static void hear_while_asking(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
+{
+    if (word == ESP_AT_OK) {
+        modem->was_accepted = 1;
+    } else if (word == ESP_AT_BUSY) {
+        hear_busy(modem, ESP_AT_STATE_READY, now_ms);
+    } else if (word == ESP_AT_ERROR || word == ESP_AT_FAIL) {
+        if (++modem->refusals >=
+            2) { /* the first may be a command damaged on the line; here the socket is gone */
+            modem->refusals = 0;
+            modem->is_open = 0;
+        }
+        go_on(modem, now_ms);
+    }
+}
+
+static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size_t number, uint32_t now_ms)
+{
+    int all_gone = modem->state == ESP_AT_STATE_AWAIT_SENT;
+    if (word == ESP_AT_RECEIVED) {
+        modem->was_taken = 1;
+        modem->is_doubtful |= number != modem->datagram_bytes || !all_gone;
+        if (all_gone)
+            enter(modem, ESP_AT_STATE_AWAIT_SENT, modem->config.times->sent_ms, now_ms);
+    } else if (word == ESP_AT_SEND_OK) {
+        modem->refusals = 0;
+        modem->was_sent = 1;
+        if (all_gone) {
+            conclude(modem, modem->is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
+            go_on(modem, now_ms);
+        } else {
+            modem->is_doubtful = 1;
+        }
+    } else if (word == ESP_AT_SEND_FAIL && all_gone) {
+        lose(modem, ESP_AT_FAILED);
+        go_on(modem, now_ms);
+    } else if (word == ESP_AT_ERROR && all_gone) { /* it took the datagram for commands */
+        lose(modem, ESP_AT_UNSURE);
+        resync(modem, 0, now_ms);
+    }
+}
+
+static void hear_while_lost(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
+{
+    uint32_t moment_ms = modem->config.times->busy_ms;
+    if (modem->is_settling)
+        return;
+    if (word == ESP_AT_OK && modem->probes == 1) {
+        go_on(modem, now_ms);
+        return;
+    }
+    if (word == ESP_AT_SEND_OK || word == ESP_AT_RECEIVED)
+        modem->losses_in_row = 0; /* it does send, if not what it should */
+    if (word ==
+        ESP_AT_OK) /* answers to the probes before may still come; they answer nothing that is said next */
+        modem->is_settling = 1;
+    else /* it speaks, so it waits for no datagram; the filler was in AT's way, if there was any */
+        modem->is_speaking = 1;
+    enter(modem, ESP_AT_STATE_RESYNC, moment_ms, now_ms);
+}
+
+/* "ready": the modem has forgotten all. Elsewhere than after a reset nobody asked for it. */
+static void hear_ready(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->counts.ready_seen++;
+    modem->is_set_up = modem->is_open = 0;
+    modem->failed_steps = modem->busy_in_row = 0;
+    if (modem->is_handed_over)
+        conclude(modem, ESP_AT_UNSURE);
+    go_on(modem, now_ms);
+}
+
+/* The network or the socket is gone. While a datagram is under way its own time-outs lead on. */
+static void hear_loss(struct esp_at *modem, uint32_t now_ms)
+{
+    if (!modem->is_open)
+        return;
+    modem->counts.disconnects++;
+    modem->is_open = 0;
+    if (modem->state == ESP_AT_STATE_READY)
+        pause_before(modem, ESP_AT_STATE_CLOSE, modem->config.times->busy_ms, now_ms);
+}
+
+/* Words that mean the same in every state. Returns whether it was one. */
+static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
+{
+    switch (word) {
+    case ESP_AT_READY:
+        hear_ready(modem, now_ms);
+        return 1;
+    case ESP_AT_CLOSED:
+    case ESP_AT_WIFI_DISCONNECT:
+        hear_loss(modem, now_ms);
+        return 1;
+    case ESP_AT_WIFI_GOT_IP:
+        if (modem->state == ESP_AT_STATE_PAUSE) /* what failed may work now */
+            modem->limit_ms = 0;
+        return 1;
+    case ESP_AT_OTHER:
+        modem->counts.unknown_lines++;
+        return 1;
+    case ESP_AT_ERROR:
+    case ESP_AT_FAIL:
+        modem->counts.errors++;
+        return 0;
+    case ESP_AT_BUSY:
+        modem->counts.busy++;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void hear(struct esp_at *modem, uint32_t now_ms)
+{
+    size_t number = 0;
+    enum esp_at_word word = esp_at_lines_word(&modem->lines, &number);
+    if (hear_always(modem, word, now_ms))
+        return;
+    switch (modem->state) {
+    case ESP_AT_STATE_RESYNC:
+        hear_while_lost(modem, word, now_ms);
+        break;
+    case ESP_AT_STATE_ASK:
+        hear_while_asking(modem, word, now_ms);
+        break;
+    case ESP_AT_STATE_HAND_OVER:
+    case ESP_AT_STATE_AWAIT_SENT:
+        hear_while_sending(modem, word, number, now_ms);
+        break;
+    case ESP_AT_STATE_HOLD:
+    case ESP_AT_STATE_BOOT:
+    case ESP_AT_STATE_PAUSE:
+    case ESP_AT_STATE_READY:
+        break;
+    default:
+        if (word == ESP_AT_OK)
+            finish_step(modem, now_ms);
+        else if (word == ESP_AT_BUSY && !modem->was_nudged)
+            hear_busy(modem, modem->state, now_ms);
+        else if (word == ESP_AT_ERROR || word == ESP_AT_FAIL)
+            refuse_step(modem, now_ms);
+        break;
+    }
+}
+
+void esp_at_input(struct esp_at *modem, const uint8_t *bytes, size_t len, uint32_t now_ms)
+{
+    for (size_t i = 0; i < len && modem->state != ESP_AT_STATE_HOLD; i++) {
+        switch (esp_at_lines_take(&modem->lines, bytes[i], modem->state == ESP_AT_STATE_ASK, now_ms)) {
+        case ESP_AT_LINE:
+            hear(modem, now_ms);
+            break;
+        case ESP_AT_PROMPT:
+            begin_hand_over(modem, now_ms);
+            break;
+        case ESP_AT_DATAGRAM:
+            modem->counts.received++;
+            modem->unanswered = 0;
+            modem->config.received(modem->config.user, modem->lines.datagram, modem->lines.got);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* ---- the clock -------------------------------------------------------------------------------------- */
+
+static void expire_probe(struct esp_at *modem, uint32_t now_ms)
+{
+    if (modem->is_settling)
+        go_on(modem, now_ms);
+    else if (modem->filler >= MAX_FILLER || modem->probes >= MAX_PROBES)
+        reset(modem, now_ms);
+    else if (modem->is_speaking)
+        probe(modem, 0, now_ms);
+    else if (modem->filler < FIRST_FILLER)
+        probe(modem, FIRST_FILLER, now_ms);
+    else
+        probe(modem, 2U * modem->filler < MAX_FILLER ? 2U * modem->filler : MAX_FILLER, now_ms);
+}
+
+/* The line's end of these two commands may have been lost, or they take their time: a second line's end is
+ * answered with "busy p..." then. */
+static int needs_nudge(const struct esp_at *modem)
+{
+    return !modem->was_nudged && (modem->state == ESP_AT_STATE_JOIN || modem->state == ESP_AT_STATE_OPEN);
+}
+
+static void nudge(struct esp_at *modem, uint32_t limit_ms, uint32_t now_ms)
+{
+    begin_command(modem, "\r\n");
+    modem->was_nudged = 1;
+    enter_command(modem, modem->state, limit_ms, now_ms);
+}
+
+/* '>' did not come. OK alone says that the modem waits for the datagram; no word at all, that the command's
+ * end may have been lost; then, that the modem is to be looked for. */
+static void expire_asking(struct esp_at *modem, uint32_t now_ms)
+{
+    if (modem->was_accepted) {
+        begin_hand_over(modem, now_ms);
+    } else if (!modem->was_nudged) {
+        nudge(modem, modem->config.times->prompt_ms, now_ms);
+    } else {
+        count_loss(modem);
+        resync(modem, 0, now_ms);
+    }
+}
+
+/* The state has lasted too long. */
+static void expire(struct esp_at *modem, uint32_t now_ms)
+{
+    enum esp_at_state state = modem->state;
+    if (state == ESP_AT_STATE_PAUSE) {
+        if (modem->paused == ESP_AT_STATE_READY)
+            go_on(modem, now_ms);
+        else
+            begin_step(modem, modem->paused, now_ms);
+        return;
+    }
+    if (state == ESP_AT_STATE_HOLD) {
+        modem->config.reset(modem->config.user, 0);
+        enter(modem, ESP_AT_STATE_BOOT, modem->config.times->boot_ms, now_ms);
+        return;
+    }
+    if (needs_nudge(modem)) {
+        nudge(modem, state == ESP_AT_STATE_JOIN ? modem->config.times->join_ms : modem->config.times->open_ms,
+              now_ms);
+        return;
+    }
+    if (state != ESP_AT_STATE_RESYNC || !(modem->is_settling || modem->is_speaking))
+        modem->counts.timeouts++;
+    if (state == ESP_AT_STATE_RESYNC) {
+        expire_probe(modem, now_ms);
+    } else if (state == ESP_AT_STATE_ASK) {
+        expire_asking(modem, now_ms);
+    } else if (state == ESP_AT_STATE_HAND_OVER || state == ESP_AT_STATE_AWAIT_SENT) {
+        lose(modem, ESP_AT_UNSURE);
+        resync(modem, modem->was_taken ? 0 : modem->datagram_bytes / 32U, now_ms);
+    } else {
+        if (state != ESP_AT_STATE_BOOT)
+            modem->failed_steps++;
+        if (modem->failed_steps >= MAX_FAILED_STEPS)
+            reset(modem, now_ms);
+        else
+            resync(modem, 0, now_ms);
+    }
+}
+
+/* A datagram that waited too long. Where the modem may already wait for it, it gets filler instead. */
+static void check_patience(struct esp_at *modem, uint32_t now_ms)
+{
+    if (modem->outcome != ESP_AT_PENDING || modem->is_handed_over ||
+        now_ms - modem->asked_ms < modem->patience_ms)
+        return;
+    conclude(modem, ESP_AT_FAILED);
+    if (modem->state == ESP_AT_STATE_ASK)
+        resync(modem, modem->datagram_bytes, now_ms);
+}
+
+/* ---- output ----------------------------------------------------------------------------------------- */
+
+/* Writes bytes[*done..count). Returns whether all have gone. */
+static int write_out(struct esp_at *modem, const uint8_t *bytes, uint16_t count, uint16_t *done)
+{
+    if (*done < count) {
+        size_t written = modem->config.write(modem->config.user, bytes + *done, (size_t)(count - *done));
+        *done = (uint16_t)(written < (size_t)(count - *done) ? *done + written : count);
+    }
+    return *done == count;
+}
+
+/* Filler: lines that are no commands, each cheap to refuse. */
+static int write_filler(struct esp_at *modem)
+{
+    static const uint8_t lines[] = "\r\n??????????????????????????????";
+    enum { LINE_BYTES = sizeof lines - 1 };
+    while (modem->filler_left > 0) {
+        uint16_t count = modem->filler_left < LINE_BYTES ? modem->filler_left : (uint16_t)LINE_BYTES,
+                 done = 0;
+        int all_gone = write_out(modem, lines, count, &done);
+        modem->filler_left = (uint16_t)(modem->filler_left - done);
+        if (!all_gone)
+            return 0;
+    }
+    return 1;
+}
+
+static void write_all(struct esp_at *modem, uint32_t now_ms)
+{
+    if (!write_filler(modem) ||
+        !write_out(modem, modem->command, modem->command_bytes, &modem->command_done) ||
+        modem->state != ESP_AT_STATE_HAND_OVER ||
+        !write_out(modem, modem->datagram, modem->datagram_bytes, &modem->datagram_done))
+        return;
+    if (modem->was_sent) { /* too early: the modem understood another length */
+        conclude(modem, ESP_AT_UNSURE);
+        go_on(modem, now_ms);
+        return;
+    }
+    enter(modem, ESP_AT_STATE_AWAIT_SENT,
+          modem->config.times->taken_ms + leaving_ms(modem, modem->datagram_bytes), now_ms);
+}
+
+void esp_at_poll(struct esp_at *modem, uint32_t now_ms)
+{
+    esp_at_lines_expire(&modem->lines, modem->config.times->gap_ms, now_ms);
+    write_all(modem, now_ms);
+    check_patience(modem, now_ms);
+    if (modem->state != ESP_AT_STATE_READY && now_ms - modem->since_ms >= modem->limit_ms)
+        expire(modem, now_ms);
+    else if (modem->state == ESP_AT_STATE_READY && (modem->outcome == ESP_AT_PENDING || !modem->is_open))
+        go_on(modem, now_ms);
+    write_all(modem, now_ms);
+}
+
+/* ---- the caller's side ------------------------------------------------------------------------------ */
+
+static int is_text(const char *text, size_t max_length)
+{
+    size_t length = 0;
+    while (text[length] != '\0') {
+        if ((unsigned char)text[length] < ' ' || length == max_length)
+            return 0;
+        length++;
+    }
+    return 1;
+}
+
+int esp_at_init(struct esp_at *modem, const struct esp_at_config *config, uint32_t now_ms)
+{
+    enum { MAX_HOST = 64, MAX_SSID = 32, MAX_PASSWORD = 64 }; /* all escaped, they fit a command */
+    if (!config->host || !config->host[0] || !is_text(config->host, MAX_HOST) || config->port == 0 ||
+        !config->datagram || config->datagram_cap == 0 || !config->write || !config->received ||
+        (config->ssid && !is_text(config->ssid, MAX_SSID)) ||
+        (config->password && !is_text(config->password, MAX_PASSWORD)))
+        return AGN_ERR_ARG;
+    memset(modem, 0, sizeof *modem);
+    modem->config = *config;
+    if (!config->times)
+        modem->config.times = &esp_at_default_times;
+    esp_at_lines_init(&modem->lines, config->datagram, config->datagram_cap);
+    resync(modem, 0, now_ms);
+    return 0;
+}
+
+int esp_at_is_open(const struct esp_at *modem)
+{
+    return modem->is_open;
+}
+
+int esp_at_send(struct esp_at *modem, const uint8_t *bytes, size_t len, uint32_t now_ms, uint32_t patience_ms)
+{
+    if (!bytes || len == 0 || len > ESP_AT_MAX_DATAGRAM)
+        return AGN_ERR_ARG;
+    if (modem->outcome == ESP_AT_PENDING)
+        return AGN_ERR_BUSY;
+    modem->datagram = bytes;
+    modem->datagram_bytes = (uint16_t)len;
+    modem->asked_ms = now_ms;
+    modem->patience_ms = patience_ms;
+    modem->is_handed_over = 0;
+    modem->outcome = ESP_AT_PENDING;
+    return 0;
+}
+
+enum esp_at_outcome esp_at_outcome(const struct esp_at *modem)
+{
+    return modem->outcome;
+}
