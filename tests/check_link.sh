@@ -209,7 +209,12 @@ holds "$(figure accuracy "$tmp/out") >= $local_accuracy - 0.1"
 # -- Ctrl-C ends a device
 "$bin" run "$tmp/a.agn" --preset tiny --port 9 --images 100000000 >"$tmp/out" 2>"$tmp/err" &
 runner=$!
-sleep 0.5
+for _ in $(seq 300); do # until it has its handler: a busy machine may take a while
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$runner/status")
+    [ $((0x$caught & 0x4000)) -eq 0 ] || break
+    sleep 0.1
+done
+sleep 0.2
 kill -TERM "$runner"
 code=0
 wait "$runner" || code=$?
