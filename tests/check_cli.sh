@@ -140,6 +140,43 @@ out_empty
 one_line
 err_has "train-images-idx3-ubyte"
 
+# -- modem: which line, to whom; figures at the end
+run 2 modem
+out_empty
+one_line
+err_has "give one of --connect, --listen and --pty"
+run 2 modem --listen "$tmp/line" --pty "$tmp/tty"
+one_line
+run 2 modem --pty "$tmp/tty" --server localhost
+one_line
+err_has "expected HOST:PORT"
+run 2 modem --pty "$tmp/tty" --loss 101
+one_line
+run 1 modem --connect "$tmp/nobody" --patience 0
+out_empty
+one_line
+err_has "nobody listens at"
+"$bin" modem --pty "$tmp/tty" --boot 1 >"$tmp/out" 2>"$tmp/err" &
+modem=$!
+trap 'kill $modem 2>/dev/null || true' EXIT
+waited=0
+while [ ! -L "$tmp/tty" ] && [ $waited -lt 100 ]; do
+    sleep 0.1
+    waited=$((waited + 1))
+done
+timeout 20 grep -a -m 1 -q '^ready' <"$tmp/tty" || die "modem: no 'ready'"
+printf 'AT\r\n' >"$tmp/tty"
+timeout 20 grep -a -m 1 -q '^OK' <"$tmp/tty" || die "modem: no answer to AT"
+kill -INT $modem
+code=0
+wait $modem || code=$?
+trap - EXIT
+[ "$code" -eq 0 ] || die "modem: exit code $code at its end, expected 0"
+err_has "the serial line is"
+out_has '"uart_up": 4,'
+out_has '"resets": 0,'
+[ ! -L "$tmp/tty" ] || die "modem leaves its link behind"
+
 # -- output that cannot be written is a failure
 if [ -w /dev/full ]; then
     code=0
