@@ -286,7 +286,8 @@ static void radio_loses_and_reorders(void **state)
         double at_s = 0.01 * i;
         const uint8_t *bytes;
         agn__radio_put(&radio, (const uint8_t *)&i, sizeof i, at_s);
-        for (double due_s = agn__radio_due(&radio); due_s < at_s + 0.01; due_s = agn__radio_due(&radio)) {
+        while (agn__radio_due(&radio) < at_s + 0.01) {
+            double due_s = agn__radio_due(&radio);
             uint32_t number;
             assert_int_equal(agn__radio_take(&radio, due_s, &bytes), sizeof number);
             memcpy(&number, bytes, sizeof number);

@@ -92,7 +92,7 @@ enum esp_at_word esp_at_lines_word(const struct esp_at_lines *lines, size_t *num
         uint8_t length;
         const char *text;
     } words[] = {
-#define ESP_AT_WORD_ROW(name, text) {name, sizeof text - 1, text},
+#define ESP_AT_WORD_ROW(name, text) {(name), sizeof(text) - 1, (text)},
         ESP_AT_WORD_TABLE(ESP_AT_WORD_ROW)
 #undef ESP_AT_WORD_ROW
     };

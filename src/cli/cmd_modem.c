@@ -16,26 +16,32 @@ struct modem_options {
     double loss, reorder, uart_loss, uart_corrupt, reset, busy, error; /* percent */
 };
 
+static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
+                                  const char *help)
+{
+    return (struct agn_cli_option){
+        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
+}
+
+static struct agn_cli_option number(const char *name, const char *metavar, double *variable, double max,
+                                    const char *help)
+{
+    return (struct agn_cli_option){
+        .name = name, .metavar = metavar, .type = AGN_CLI_DOUBLE, .real = variable, .max = max, .help = help};
+}
+
 static int parse(struct modem_options *o, int argc, char **argv)
 {
-#define TEXT(option, meta, variable, text)                                                                   \
-    {                                                                                                        \
-        .name = option, .metavar = meta, .type = AGN_CLI_STRING, .string = &o->variable, .help = text        \
-    }
-#define NUMBER(option, meta, variable, most, text)                                                           \
-    {                                                                                                        \
-        .name = option, .metavar = meta, .type = AGN_CLI_DOUBLE, .real = &o->variable, .min = 0,             \
-        .max = most, .help = text                                                                            \
-    }
     const struct agn_cli_option options[] = {
-        TEXT("connect", "PATH", connect,
+        text("connect", "PATH", &o->connect,
              "the serial line is a unix socket on which QEMU listens (-serial unix:PATH,server=on,wait=on)"),
-        TEXT("listen", "PATH", listen,
+        text("listen", "PATH", &o->listen,
              "the serial line is a unix socket that this program makes, for one device"),
-        TEXT("pty", "LINK", pty, "the serial line is a pseudo-terminal; LINK becomes a symbolic link to it"),
-        TEXT("server", "HOST:PORT", server,
+        text("pty", "LINK", &o->pty,
+             "the serial line is a pseudo-terminal; LINK becomes a symbolic link to it"),
+        text("server", "HOST:PORT", &o->server,
              "send all datagrams there, whatever address the device asks for; else to that address"),
-        NUMBER("patience", "S", patience_s, 86400, "seconds to wait for the other end of the line"),
+        number("patience", "S", &o->patience_s, 86400, "seconds to wait for the other end of the line"),
         {.name = "seed",
          .metavar = "N",
          .type = AGN_CLI_INT,
@@ -43,35 +49,31 @@ static int parse(struct modem_options *o, int argc, char **argv)
          .min = 0,
          .max = 2147483647,
          .help = "chooses what is lost, delayed and damaged"},
-        NUMBER("bandwidth", "KBPS", bandwidth_kbps, 1e6,
+        number("bandwidth", "KBPS", &o->bandwidth_kbps, 1e6,
                "of the radio each way, kilobits a second, headers of IP and UDP included; 0 = no limit"),
-        NUMBER("delay", "MS", delay_ms, 60000, "of each datagram, each way"),
-        NUMBER("jitter", "MS", jitter_ms, 60000, "added to it at random, evenly from 0"),
-        NUMBER("loss", "PERCENT", loss, 100, "of datagrams, each way"),
-        NUMBER("reorder", "PERCENT", reorder, 100, "of datagrams are overtaken by later ones, each way"),
-        NUMBER("uart-loss", "PERCENT", uart_loss, 100, "of bytes on the serial line, each way"),
-        NUMBER("uart-corrupt", "PERCENT", uart_corrupt, 100, "of bytes on the serial line, each way"),
-        NUMBER("reset", "PERCENT", reset, 100,
+        number("delay", "MS", &o->delay_ms, 60000, "of each datagram, each way"),
+        number("jitter", "MS", &o->jitter_ms, 60000, "added to it at random, evenly from 0"),
+        number("loss", "PERCENT", &o->loss, 100, "of datagrams, each way"),
+        number("reorder", "PERCENT", &o->reorder, 100, "of datagrams are overtaken by later ones, each way"),
+        number("uart-loss", "PERCENT", &o->uart_loss, 100, "of bytes on the serial line, each way"),
+        number("uart-corrupt", "PERCENT", &o->uart_corrupt, 100, "of bytes on the serial line, each way"),
+        number("reset", "PERCENT", &o->reset, 100,
                "of datagrams from the device make the modem restart, before, within or after their bytes"),
-        NUMBER("boot", "MS", boot_ms, 60000, "from a restart to \"ready\""),
-        NUMBER("busy", "PERCENT", busy, 100, "of commands are answered \"busy p...\" and ignored"),
-        NUMBER("error", "PERCENT", error, 100, "of commands are answered ERROR and ignored"),
-        TEXT("ssid", "NAME", ssid,
+        number("boot", "MS", &o->boot_ms, 60000, "from a restart to \"ready\""),
+        number("busy", "PERCENT", &o->busy, 100, "of commands are answered \"busy p...\" and ignored"),
+        number("error", "PERCENT", &o->error, 100, "of commands are answered ERROR and ignored"),
+        text("ssid", "NAME", &o->ssid,
              "the only network there is, to be joined with AT+CWJAP; else the modem is joined already"),
-        TEXT("password", "TEXT", password, "of that network")};
-#undef TEXT
-#undef NUMBER
+        text("password", "TEXT", &o->password, "of that network")};
     const struct agn_cli_command command = {
         .name = "modem",
         .usage = "(--connect PATH | --listen PATH | --pty LINK) [options]",
-        .description = "Plays the WiFi modem of a microcontroller: speaks ESP-AT on a serial line, forwards "
-                       "UDP to the real "
-                       "server, and loses, delays and damages what passes as it is told, from a seed. Works "
-                       "until the device "
-                       "hangs up or Ctrl-C; prints what happened as one JSON object at the end.\n"
-                       "Firmware that keeps working behind a bad modem here will do so behind a real one; "
-                       "docs/MODEM.md says "
-                       "what is modelled and what is not.",
+        .description =
+            "Plays the WiFi modem of a microcontroller: speaks ESP-AT on a serial line, forwards UDP to "
+            "the real server, and loses, delays and damages what passes as it is told, from a seed. Works "
+            "until the device hangs up or Ctrl-C; prints what happened as one JSON object at the end.\n"
+            "Firmware that keeps working behind a bad modem here will do so behind a real one; "
+            "docs/MODEM.md says what is modelled and what is not.",
         .example = "agilenn serve out/fashion/model.safetensors --port 5683 &\n"
                    "qemu-system-arm -M mps2-an500 -nographic -kernel firmware.elf \\\n"
                    "    -serial unix:/tmp/uart,server=on,wait=on &\n"
