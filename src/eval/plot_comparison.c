@@ -46,7 +46,7 @@ static void write_panel(FILE *script, const char *title, enum agn__series series
                         const struct agn_plot_labelled *trainings, int count, bool legend)
 {
     fprintf(script, "set title '%s'\nset key %s\n", title,
-            legend ? "at screen 0.5, 0.045 center horizontal samplen 2 width 2" : "off");
+            legend ? "at screen 0.5, 0.045 center horizontal maxrows 1 samplen 2 width 2" : "off");
     for (int i = 0; i < count; i++) {
         fprintf(script, "%s$training%d using 1:%d with lines linewidth 1.8 linecolor rgb '%s' title ",
                 i == 0 ? "plot " : ", ", i, 2 + (int)series, colours[i]);
