@@ -20,6 +20,13 @@ void board_print(const char *text);
 uint32_t board_count(void);
 extern const char board_count_unit[];
 
+/* Milliseconds since start-up; wraps. */
+uint32_t board_now_ms(void);
+
+/* The serial line to the modem: takes as many bytes as it can without waiting, gives as many as have come. */
+size_t board_uart_write(const uint8_t *bytes, size_t len);
+size_t board_uart_read(uint8_t *bytes, size_t cap);
+
 /* Bytes of stack used at most since start-up. */
 uint32_t board_stack_used(void);
 

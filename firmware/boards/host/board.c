@@ -15,6 +15,24 @@ uint32_t board_stack_used(void)
     return 0;
 }
 
+uint32_t board_now_ms(void)
+{
+    return 0;
+}
+
+size_t board_uart_write(const uint8_t *bytes, size_t len)
+{
+    (void)bytes;
+    return len;
+}
+
+size_t board_uart_read(uint8_t *bytes, size_t cap)
+{
+    (void)bytes;
+    (void)cap;
+    return 0;
+}
+
 void board_print(const char *text)
 {
     fputs(text, stderr);
