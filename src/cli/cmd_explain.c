@@ -164,54 +164,53 @@ static const char example[] =
     "  agilenn explain out/fashion/model.safetensors --count 4 -o explain.png\n"
     "  agilenn explain out/fashion/model.safetensors --images 0,5,9 --points 16 --json";
 
-int agn__cmd_explain(int argc, char **argv)
+static int parse(struct job *job, int argc, char **argv)
 {
     static const char *const splits[] = {"train", "test", NULL};
     static const char *const methods[] = {"ig-trapezoid",     "ig-midpoint", "ig-gauss-legendre",
                                           "gradient-x-input", "gradient",    NULL};
-    struct job job = {.split = "test", .count = 4, .path = "explain.png"};
     const struct agn_cli_option options[] = {
         {.name = "output",
          .letter = 'o',
          .metavar = "FILE",
          .help = "the PNG to write, whole or not at all",
          .type = AGN_CLI_STRING,
-         .string = &job.path},
+         .string = &job->path},
         {.name = "images",
          .metavar = "N,N,...",
          .help = "positions of images in the split, from 0",
          .type = AGN_CLI_STRING,
-         .string = &job.images},
+         .string = &job->images},
         {.name = "count",
          .metavar = "N",
          .help = "without --images: the first N of the split",
          .type = AGN_CLI_INT,
-         .integer = &job.count,
+         .integer = &job->count,
          .min = 1,
          .max = AGN_PLOT_MAX_ROWS},
         {.name = "split",
          .metavar = "NAME",
          .help = "train or test",
          .type = AGN_CLI_STRING,
-         .string = &job.split,
+         .string = &job->split,
          .choices = splits},
         {.name = "data",
          .metavar = "DIR",
          .help = "folder of the data set, instead of the one that the model was trained on",
          .type = AGN_CLI_STRING,
-         .string = &job.data},
+         .string = &job->data},
         {.name = "method",
          .metavar = "NAME",
          .help = "of attribution, instead of the preset's: ig-trapezoid, ig-midpoint (Riemann sum), "
                  "ig-gauss-legendre, gradient-x-input or gradient (saliency)",
          .type = AGN_CLI_STRING,
-         .string = &job.method,
+         .string = &job->method,
          .choices = methods},
         {.name = "points",
          .metavar = "M",
          .help = "gradients of integrated gradients, instead of the preset's",
          .type = AGN_CLI_INT,
-         .integer = &job.points,
+         .integer = &job->points,
          .min = 1,
          .max = AGN_XAI_MAX_POINTS},
         {.name = "completeness",
@@ -219,15 +218,15 @@ int agn__cmd_explain(int argc, char **argv)
                  "up to "
                  "l(F) - l(0)",
          .type = AGN_CLI_FLAG,
-         .flag = &job.measure_completeness},
+         .flag = &job->measure_completeness},
         {.name = "threads",
          .metavar = "N",
          .help = AGN_CLI_HELP_THREADS,
          .type = AGN_CLI_INT,
-         .integer = &job.threads,
+         .integer = &job->threads,
          .min = 0,
          .max = 1024},
-        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job.json},
+        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job->json},
     };
     const struct agn_cli_command command = {
         .name = "explain",
@@ -236,14 +235,19 @@ int agn__cmd_explain(int argc, char **argv)
         .example = example,
         .options = options,
         .option_count = AGN_COUNT_OF(options),
-        .operands = &job.files,
+        .operands = &job->files,
         .min_operands = 1,
         .max_operands = 1,
         .operand_name = "MODEL.safetensors",
     };
     int code = agn__cli_parse(&command, argc, argv);
-    if (code == AGN_CLI_GO_ON && job.images)
-        code = parse_images(&job);
+    return code == AGN_CLI_GO_ON && job->images ? parse_images(job) : code;
+}
+
+int agn__cmd_explain(int argc, char **argv)
+{
+    struct job job = {.split = "test", .count = 4, .path = "explain.png"};
+    int code = parse(&job, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
     code = run(&job);

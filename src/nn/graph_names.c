@@ -14,6 +14,7 @@
 #include "nn/graph_text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct network {
@@ -42,13 +43,24 @@ static const struct network networks[] = {
 const char agn__network_names[] =
     "separable, conv24, efficientnetv2-s, mobilenetv2, mobilenetv2-small, mobilenetv2-tiny, resnet-small";
 
+/* ":s3", 1 to AGN__MAX_STRIDE */
+static bool read_stride(const char *letters, int *stride)
+{
+    if (strncmp(letters, ":s", 2) != 0 || letters[2] < '0' || letters[2] > '9') {
+        return false;
+    }
+    char *end = NULL;
+    long value = strtol(letters + 2, &end, 10);
+    *stride = value > AGN__MAX_STRIDE ? AGN__MAX_STRIDE + 1 : (int)value;
+    return *end == '\0' && *stride >= 1 && *stride <= AGN__MAX_STRIDE;
+}
+
 int agn__network_blocks(const char *token, char *blocks, size_t cap)
 {
     size_t length = strcspn(token, ":");
     for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
         const struct network *network = &networks[i];
         int stride = network->stride;
-        char trailing;
         if (strlen(network->name) != length || strncmp(network->name, token, length) != 0) {
             continue;
         }
@@ -56,8 +68,7 @@ int agn__network_blocks(const char *token, char *blocks, size_t cap)
             return agn_fail(AGN_ERR_ARG, "'%s' takes no letters; write its blocks to change them",
                             network->name);
         }
-        if (token[length] != '\0' && (sscanf(token + length, ":s%2d%c", &stride, &trailing) != 1 ||
-                                      stride < 1 || stride > AGN__MAX_STRIDE)) {
+        if (token[length] != '\0' && !read_stride(token + length, &stride)) {
             return agn_fail(AGN_ERR_ARG, "'%s' takes nothing but its stride, 1 to %d, such as %s:s%d",
                             network->name, AGN__MAX_STRIDE, network->name, network->stride);
         }

@@ -1,6 +1,7 @@
 /* The block language as text. What blocks are made of: graph_parse.c, graph_blocks.c. */
 #include "nn/graph_text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,7 +174,7 @@ static int add_blocks(char *text, const char *network, struct agn__text_blocks *
 /* MobileNetV2's rule: multiples of 8, at least 8, and never below 90 % of what was asked for. */
 static double multiplied(int channels, double width)
 {
-    double exact = channels * width, rounded = 8.0 * (double)((int64_t)(exact + 4.0) / 8);
+    double exact = channels * width, rounded = 8.0 * floor((exact + 4.0) / 8.0);
     rounded = rounded < 8.0 ? 8.0 : rounded;
     return rounded < 0.9 * exact ? rounded + 8.0 : rounded;
 }
