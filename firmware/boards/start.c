@@ -13,9 +13,11 @@ enum { PAINT_WORD = 0x5AFE57AC };
 /* Coprocessors 10 and 11 on: the FPU, before the first floating-point instruction. */
 static void enable_fpu(void)
 {
+#ifdef __ARM_FP /* a Cortex-M0 has no such register */
     volatile uint32_t *cpacr = (volatile uint32_t *)0xE000ED88U;
     *cpacr |= 0xFU << 20;
     __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
 }
 
 /* Below the current frame, which is all that is in use so early. */

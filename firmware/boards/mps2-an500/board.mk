@@ -1,5 +1,6 @@
 CPU = -mcpu=cortex-m7 -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard
-# One instruction takes 1024 ns of emulated time: see board.c.
+BOARD_SOURCES = boards/mps.c
+# One instruction takes 1024 ns of emulated time: see mps.c.
 RUN = timeout 300 qemu-system-arm -M mps2-an500 -nographic -monitor none -serial null -icount shift=10 \
   -semihosting-config enable=on,target=native
 RUN_MODEM = timeout 300 qemu-system-arm -M mps2-an500 -nographic -monitor none -serial unix:$(MODEM),server=on,wait=on \
