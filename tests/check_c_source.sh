@@ -48,7 +48,10 @@ compiles "this machine" cc -O2
 
 make -s -C "$tmp/c" >/dev/null || die "the Makefile"
 "$tmp/c/example" <"$tmp/frames.raw" >"$tmp/made" || die "the example"
-cmake -S "$tmp/c" -B "$tmp/cmake" >/dev/null || die "CMakeLists.txt"
+make -s -C "$tmp/c" clean
+make -s -C "$tmp/c" OPTIMISE=-Os >/dev/null || die "the Makefile with OPTIMISE=-Os"
+"$tmp/c/example" <"$tmp/frames.raw" | cmp - "$tmp/made" || die "-Os and -O2 predict differently"
+cmake -DAGILENN_OPTIMISE=-Os -S "$tmp/c" -B "$tmp/cmake" >/dev/null || die "CMakeLists.txt"
 cmake --build "$tmp/cmake" >/dev/null || die "the CMake build"
 "$tmp/cmake/example" <"$tmp/frames.raw" | cmp - "$tmp/made" || die "CMake and make build different programs"
 [ "$(wc -l <"$tmp/made")" -eq 64 ] || die "$(wc -l <"$tmp/made") predictions instead of 64"

@@ -160,8 +160,20 @@ run 0 export --preset tiny --output "$tmp/untrained.agn"
 out_has "1060 bytes of flash"
 run 0 info "$tmp/untrained.agn"
 out_has "6x6x8: the first 3 channels stay"
+out_has "bytes on a device (compiled with -O2)"
 run 0 export --preset tiny --set model.grid=1 --codec raw3 --output "$tmp/untrained.agn" --json
 out_has '"calibration_images": 16,'
+[ "$(grep -c '"target": ' "$tmp/out")" -eq 8 ] || die "export --json: not eight targets"
+run 0 export --preset tiny --output "$tmp/untrained.agn" --target cortex-m0plus --ram 16K --flash 1M --json
+[ "$(grep -c '"target": ' "$tmp/out")" -eq 1 ] || die "export --target: not one target"
+out_has '"target": "cortex-m0plus",'
+run 0 export --preset tiny --output "$tmp/untrained.agn" --optimise size
+out_has "compiled with -Os"
+refused 1 "does not fit on a cortex-m7: it takes" export --preset tiny --ram 1K --output "$tmp/no" --c-source "$tmp/no.c"
+refused 1 "1060), " export --preset tiny --flash 2K --target riscv32 --output "$tmp/no"
+[ ! -e "$tmp/no" ] && [ ! -e "$tmp/no.c" ] || die "a refused export wrote files"
+refused 2 "--ram 1Q: expected bytes" export --preset tiny --ram 1Q --output "$tmp/no"
+refused 2 "there are: cortex-m0plus" export --preset tiny --target z80 --output "$tmp/no"
 refused 2 "give either" export
 refused 2 "give either" export --preset tiny "$dir/model.safetensors"
 refused 2 "--set goes with --preset" export "$dir/model.safetensors" --set model.grid=1

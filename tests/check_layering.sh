@@ -35,6 +35,7 @@ train.h train
 bench.h train
 preset.h train
 deploy.h deploy
+targets.h deploy
 model_agn.h deploy
 server.h server
 client.h client

@@ -1,22 +1,31 @@
-/* `agilenn export`: the int8 device model. Quantising is src/deploy's work. */
+/* `agilenn export`: the int8 device model, and whether it fits. Quantising is src/deploy's work, and so are
+ * the figures of each processor. */
 #include <string.h>
 
 #include "agilenn/deploy.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
+#include "cli/target_table.h"
 
 struct export_options {
     const char *output, *data, *codec, *preset, *c_source;
+    const char *target_name, *optimise_name, *ram, *flash;
+    const struct agn_target *target; /* NULL: all are shown, the limits are the default's */
+    enum agn_optimise optimise;
+    uint32_t ram_bytes, flash_bytes; /* 0: no limit */
     struct agn_cli_list assignments;
     int images;
     bool json;
     struct agn_cli_list model;
 };
 
+#define DEFAULT_TARGET "cortex-m7"
+
 static int parse(struct export_options *o, int argc, char **argv)
 {
     static const char *const codecs[] = {"lzw", "raw3", NULL};
+    static const char *const optimisations[] = {"speed", "size", NULL};
     const struct agn_cli_option options[] = {
         {.name = "output",
          .metavar = "FILE",
@@ -59,6 +68,28 @@ static int parse(struct export_options *o, int argc, char **argv)
          .string = &o->codec,
          .choices = codecs,
          .help = "preferred codec of the packets; the model's own if not given"},
+        {.name = "target",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->target_name,
+         .help = "processor whose RAM, stack and flash are shown and held to --ram and --flash; all are "
+                 "shown, and a " DEFAULT_TARGET " is held to them, if not given"},
+        {.name = "ram",
+         .metavar = "BYTES",
+         .type = AGN_CLI_STRING,
+         .string = &o->ram,
+         .help = "refuse a model that takes more RAM, packet buffer and stack included: 24576 or 24K"},
+        {.name = "flash",
+         .metavar = "BYTES",
+         .type = AGN_CLI_STRING,
+         .string = &o->flash,
+         .help = "refuse a model that takes more flash together with the runtime's code"},
+        {.name = "optimise",
+         .metavar = "FOR",
+         .type = AGN_CLI_STRING,
+         .string = &o->optimise_name,
+         .choices = optimisations,
+         .help = "how the firmware is compiled: speed is -O2, size is -Os"},
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
@@ -68,9 +99,11 @@ static int parse(struct export_options *o, int argc, char **argv)
         .usage = "[options] MODEL.safetensors | --preset NAME [options]",
         .description =
             "Quantises extractor and Local NN of a trained model to int8 and writes model.agn, which the "
-            "device runs from flash. `agilenn info model.agn` shows RAM and flash by layer.",
+            "device runs from flash, with RAM, stack and flash for each processor. `agilenn info model.agn` "
+            "shows "
+            "RAM and flash by layer.",
         .example = "  agilenn export out/fashion/model.safetensors --output out/fashion/model.agn\n"
-                   "  agilenn export --preset cifar10-paper --output untrained.agn",
+                   "  agilenn export --preset cifar10-paper --target cortex-m0plus --ram 16K --flash 32K",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
         .operands = &o->model,
@@ -78,6 +111,19 @@ static int parse(struct export_options *o, int argc, char **argv)
         .max_operands = 1,
         .operand_name = "MODEL.safetensors"};
     return agn__cli_parse(&command, argc, argv);
+}
+
+static const struct agn_target *checked_target(const struct export_options *o)
+{
+    return o->target != NULL ? o->target : agn_target_find(DEFAULT_TARGET);
+}
+
+/* Arena and struct agn_dev, as they are on the device. */
+static uint32_t library_ram(const struct export_options *o, const struct agn_dev_model *model)
+{
+    struct agn_target_needs needs;
+    agn_target_needs(checked_target(o), o->optimise, model, &needs);
+    return needs.arena_bytes + needs.state_bytes;
 }
 
 static int print_json(const struct export_options *o, const struct agn_dev_model *model,
@@ -91,18 +137,20 @@ static int print_json(const struct export_options *o, const struct agn_dev_model
                                                 report->layers[i].high, "scale", report->layers[i].scale,
                                                 "weight_sqnr_db", report->layers[i].weight_sqnr_db));
     }
-    json_t *object = json_pack("{s:o, s:s, s:i, s:i, s:i, s:i, s:o}", "file", agn__cli_json_string(o->output),
-                               "model_id", id, "flash_bytes", (int)memory->flash_bytes, "ram_bytes",
-                               (int)memory->ram_bytes, "raw_bytes", (int)memory->raw_bytes,
-                               "calibration_images", report->calibration_images, "layers", layers);
+    json_t *object = json_pack(
+        "{s:o, s:s, s:i, s:i, s:i, s:i, s:o, s:o}", "file", agn__cli_json_string(o->output), "model_id", id,
+        "flash_bytes", (int)memory->flash_bytes, "ram_bytes", (int)library_ram(o, model), "raw_bytes",
+        (int)memory->raw_bytes, "calibration_images", report->calibration_images, "layers", layers, "targets",
+        agn__cli_json_targets(model, o->target, o->optimise));
     return agn__cli_print_json("export", object);
 }
 
 static int print_text(const struct export_options *o, const struct agn_dev_model *model,
                       const struct agn_dev_memory *memory, const struct agn_quantisation_report *report)
 {
-    printf("%s: model %08x, %u bytes of flash, %u bytes of RAM (packet buffer not counted)\n\n", o->output,
-           (unsigned)model->model_id, (unsigned)memory->flash_bytes, (unsigned)memory->ram_bytes);
+    printf("%s: model %08x, %u bytes of flash, %u bytes of RAM (packet buffer and stack not counted)\n\n",
+           o->output, (unsigned)model->model_id, (unsigned)memory->flash_bytes,
+           (unsigned)library_ram(o, model));
     printf("%-6s %-8s %-14s %-14s %9s %9s %8s %10s %9s\n", "layer", "kind", "input", "output", "MACs",
            "flash B", "RAM B", "step", "SQNR dB");
     for (int i = 0; i < report->layer_count; i++) {
@@ -119,6 +167,7 @@ static int print_text(const struct export_options *o, const struct agn_dev_model
     printf("%-6s %-8s %-14s %-14d %9u %9u %8u\n", "local", "dense", "pooled", model->classes,
            (unsigned)memory->dense_macs, (unsigned)(memory->dense_weight_bytes + memory->dense_channel_bytes),
            (unsigned)memory->pool_bytes);
+    agn__cli_print_targets(model, o->target, o->optimise);
     return AGN_CLI_SUCCESS;
 }
 
@@ -132,6 +181,8 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     int status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
     if (status >= 0)
         status = agn_dev_model_open(&opened, bytes, size);
+    if (status >= 0)
+        status = agn_target_check(checked_target(o), o->optimise, &opened, o->ram_bytes, o->flash_bytes);
     if (status >= 0)
         status = agn_file_write(o->output, bytes, size);
     if (status >= 0 && o->c_source != NULL)
@@ -213,10 +264,39 @@ static int export_trained(const struct export_options *o)
     return code;
 }
 
+/* What of the options is about targets, from their words; an exit code, or AGN_CLI_GO_ON. */
+static int read_target_options(struct export_options *o)
+{
+    const struct {
+        const char *name, *text;
+        uint32_t *bytes;
+    } limits[] = {{"ram", o->ram, &o->ram_bytes}, {"flash", o->flash, &o->flash_bytes}};
+    for (size_t i = 0; i < AGN_COUNT_OF(limits); i++)
+        if (limits[i].text != NULL && !agn__cli_parse_bytes(limits[i].text, limits[i].bytes))
+            return agn__cli_usage_error("export", "--%s %s: expected bytes, such as 24576, 24K or 1M",
+                                        limits[i].name, limits[i].text);
+    o->optimise = strcmp(o->optimise_name, "size") == 0 ? AGN_OPTIMISE_SIZE : AGN_OPTIMISE_SPEED;
+    if (o->target_name == NULL)
+        return AGN_CLI_GO_ON;
+    o->target = agn_target_find(o->target_name);
+    if (o->target != NULL)
+        return AGN_CLI_GO_ON;
+    char names[256] = "";
+    int count = 0;
+    const struct agn_target *targets = agn_targets(&count);
+    for (int i = 0; i < count; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", targets[i].name);
+    }
+    return agn__cli_usage_error("export", "--target %s: there are: %s", o->target_name, names);
+}
+
 int agn__cmd_export(int argc, char **argv)
 {
-    struct export_options o = {.output = "model.agn", .images = 1024};
+    struct export_options o = {.output = "model.agn", .images = 1024, .optimise_name = "speed"};
     int code = parse(&o, argc, argv);
+    if (code == AGN_CLI_GO_ON)
+        code = read_target_options(&o);
     if (code != AGN_CLI_GO_ON)
         return code;
     if ((o.preset != NULL) == (o.model.count > 0))

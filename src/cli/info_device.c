@@ -3,6 +3,7 @@
 
 #include "agn_device.h"
 #include "cli/info.h"
+#include "cli/target_table.h"
 
 /* Where MODEL_FORMAT.md puts what is there for people only. */
 enum { INPUT_SCALES_AT = 60, CENTROIDS_AT = 76, CENTROIDS = 8 };
@@ -137,7 +138,7 @@ static json_t *json_from(const struct agn_dev_model *model, const struct agn_dev
     json_t *layers = json_from_layers(model);
     return json_pack(
         "{s:s, s:o, s:s, s:[i,i,i], s:[i,i,i], s:i, s:i, s:i, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:o}",
+        "s:o, s:o}",
         "kind", "device", "name", agn__cli_json_string(name), "model_id", id, "image", model->input_h,
         model->input_w, model->input_c, "map", model->map_h, model->map_w, model->map_c, "local_channels",
         model->local_c, "grid", model->grid, "classes", model->classes, "codec", codec_name(model->codec),
@@ -145,7 +146,8 @@ static json_t *json_from(const struct agn_dev_model *model, const struct agn_dev
         "device_ram_bytes", (json_int_t)memory->ram_bytes, "arena_bytes", (json_int_t)memory->arena_bytes,
         "bytes_raw", (json_int_t)memory->raw_bytes, "dense_macs", (json_int_t)memory->dense_macs,
         "dense_flash_bytes", (json_int_t)memory->dense_weight_bytes + (json_int_t)memory->dense_channel_bytes,
-        "symbol_bytes", (json_int_t)memory->symbol_bytes, "layers", layers);
+        "symbol_bytes", (json_int_t)memory->symbol_bytes, "layers", layers, "targets",
+        agn__cli_json_targets(model, NULL, AGN_OPTIMISE_SPEED));
 }
 
 int agn__info_device(const uint8_t *bytes, size_t size_bytes, const char *name, bool json)
@@ -164,5 +166,6 @@ int agn__info_device(const uint8_t *bytes, size_t size_bytes, const char *name, 
     print_head(&model, name);
     print_layers(&model, &memory);
     print_memory(&memory);
+    agn__cli_print_targets(&model, NULL, AGN_OPTIMISE_SPEED);
     return AGN_CLI_SUCCESS;
 }
