@@ -1,7 +1,8 @@
 /* What an application may ask of a board. boards/<board>/board.c has it, with start-up code and linker
  * script.
  *
- * Nothing here allocates; nothing waits without a bound. */
+ * Nothing here allocates; nothing waits without a bound. A real board has a watchdog, which each of these
+ * functions but the last keeps quiet: a program that calls none of them for 5 seconds is restarted. */
 #ifndef AGN_FIRMWARE_BOARD_H
 #define AGN_FIRMWARE_BOARD_H
 

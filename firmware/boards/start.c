@@ -48,10 +48,19 @@ void board_reset(void)
     board_exit(app_main());
 }
 
-static void unexpected(void)
+const uint32_t *board_fault_frame;
+
+void board_exception(const uint32_t *frame)
 {
+    board_fault_frame = frame;
     board_print("unexpected exception\n");
     board_exit(EXIT_EXCEPTION);
+}
+
+/* Hands over the stack pointer, at which the hardware has put the registers. */
+__attribute__((naked)) static void unexpected(void)
+{
+    __asm__ volatile("mov r0, sp\n\tldr r1, =board_exception\n\tbx r1");
 }
 
 __attribute__((section(".vectors"), used)) static const struct {
