@@ -1,0 +1,57 @@
+/* What each layer of the extractor costs, in board_count's unit: the kernels are wrapped by the linker
+ * (--wrap), which leaves the library itself as it is. What is not in a layer's figure is the streaming around
+ * the kernels. The mean over the frames linked in. */
+#include "frame.h"
+
+#include "agn_device_internal.h"
+
+static uint32_t layers[AGN_DEV_MAX_LAYERS], cost;
+
+static void charge(const struct agn_dev_layer *layer, uint32_t begin)
+{
+    layers[layer - frame_dev.model.layers] += board_count() - begin - cost;
+}
+
+void __real_agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                          unsigned end, const struct agn__sink *sink);
+void __wrap_agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                          unsigned end, const struct agn__sink *sink);
+void __wrap_agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                          unsigned end, const struct agn__sink *sink)
+{
+    uint32_t begin = board_count();
+    __real_agn__conv_row(layer, rows, first, end, sink);
+    charge(layer, begin);
+}
+
+void __real_agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                            unsigned end, const struct agn__sink *sink);
+void __wrap_agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                            unsigned end, const struct agn__sink *sink);
+void __wrap_agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                            unsigned end, const struct agn__sink *sink)
+{
+    uint32_t begin = board_count();
+    __real_agn__dwconv_row(layer, rows, first, end, sink);
+    charge(layer, begin);
+}
+
+int app_main(void)
+{
+    struct frame_counts counts;
+    char name[] = "layer 1";
+    int status = frame_open();
+    uint32_t frames = 0, begin = board_count();
+    cost = board_count() - begin;
+    while (status >= 0 && (status = frame_run(frames, &counts, NULL)) > 0)
+        frames++;
+    if (status < 0 || frames == 0) {
+        print_number("error", (uint32_t)-status);
+        return 1;
+    }
+    for (unsigned i = 0; i < frame_dev.model.layer_count; i++) {
+        name[6] = (char)('1' + i);
+        print_number(name, layers[i] / frames);
+    }
+    return 0;
+}
