@@ -47,4 +47,36 @@ compare() {
 }
 compare mcu.csv 5
 compare mcu_memory.csv 4
+
+# A model of one's own on frames of one's own; the extractor's work is the preset's.
+"$build/agilenn" export --preset fashion --codec raw3 --output "$tmp/own.agn" >/dev/null
+head -c 1568 /dev/zero >"$tmp/frames.raw"
+"$root/scripts/bench-mcu.sh" --frames "$tmp/frames.raw" --model "$tmp/own.agn" "$build" "$tmp" >"$tmp/out" 2>&1 || {
+    tail -n 20 "$tmp/out" >&2
+    exit 1
+}
+extractor() { sed -n "s/^$1,cortex-m7,dsp,extractor,//p" "$2"; }
+[ "$(extractor own "$tmp/mcu_models.csv")" = "$(extractor fashion "$tmp/mcu.csv")" ] || {
+    echo "FAILED: the extractor's count differs between preset and model" >&2
+    exit 1
+}
+awk -F, '$2 == "cortex-m4" && $4 == "raw3" && $5 == 3724 && $8 > 5 && $8 < 100 && $8 * $5 - $7 < $5 { n++ } END { exit n != 2 }' \
+    "$tmp/mcu_models_codec.csv" || {
+    echo "FAILED: mcu_models_codec.csv:" >&2
+    cat "$tmp/mcu_models_codec.csv" >&2
+    exit 1
+}
+for wrong in "--model $tmp/own.agn" "--frames $tmp/frames.raw" "--model $tmp/none.agn --frames $tmp/frames.raw" "--what"; do
+    code=0
+    # shellcheck disable=SC2086 # words on purpose
+    "$root/scripts/bench-mcu.sh" $wrong >"$tmp/out" 2>&1 || code=$?
+    [ "$code" -eq 2 ] || {
+        echo "FAILED: bench-mcu.sh $wrong: exit code $code" >&2
+        exit 1
+    }
+done
+"$root/scripts/estimate-times.sh" "$tmp/mcu.csv" | grep -q 'fashion. | total | ' || {
+    echo "FAILED: estimate-times.sh" >&2
+    exit 1
+}
 echo "instructions, code, RAM and stack are within 2 % of bench/golden"
