@@ -22,11 +22,41 @@ struct export_options {
 
 #define DEFAULT_TARGET "cortex-m7"
 
+enum { TARGET_OPTIONS = 4 };
+
+static void fill_target_options(struct export_options *o, struct agn_cli_option *to)
+{
+    static const char *const optimisations[] = {"speed", "size", NULL};
+    const struct agn_cli_option options[TARGET_OPTIONS] = {
+        {.name = "target",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->target_name,
+         .help = "processor whose RAM, stack and flash are shown and held to --ram and --flash; all are "
+                 "shown, and a " DEFAULT_TARGET " is held to them, if not given"},
+        {.name = "ram",
+         .metavar = "BYTES",
+         .type = AGN_CLI_STRING,
+         .string = &o->ram,
+         .help = "refuse a model that takes more RAM, packet buffer and stack included: 24576 or 24K"},
+        {.name = "flash",
+         .metavar = "BYTES",
+         .type = AGN_CLI_STRING,
+         .string = &o->flash,
+         .help = "refuse a model that takes more flash together with the runtime's code"},
+        {.name = "optimise",
+         .metavar = "FOR",
+         .type = AGN_CLI_STRING,
+         .string = &o->optimise_name,
+         .choices = optimisations,
+         .help = "how the firmware is compiled: speed is -O2, size is -Os"}};
+    memcpy(to, options, sizeof options);
+}
+
 static int parse(struct export_options *o, int argc, char **argv)
 {
     static const char *const codecs[] = {"lzw", "raw3", NULL};
-    static const char *const optimisations[] = {"speed", "size", NULL};
-    const struct agn_cli_option options[] = {
+    const struct agn_cli_option own[] = {
         {.name = "output",
          .metavar = "FILE",
          .type = AGN_CLI_STRING,
@@ -55,8 +85,7 @@ static int parse(struct export_options *o, int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &o->preset,
          .help = "instead of a trained model: this preset's extractor and Local NN with random weights, "
-                 "calibrated on "
-                 "random images, to learn RAM, flash and time before training"},
+                 "calibrated on random images, to learn RAM, flash and time before training"},
         {.name = "set",
          .metavar = "SECTION.KEY=VALUE",
          .type = AGN_CLI_LIST,
@@ -68,40 +97,20 @@ static int parse(struct export_options *o, int argc, char **argv)
          .string = &o->codec,
          .choices = codecs,
          .help = "preferred codec of the packets; the model's own if not given"},
-        {.name = "target",
-         .metavar = "NAME",
-         .type = AGN_CLI_STRING,
-         .string = &o->target_name,
-         .help = "processor whose RAM, stack and flash are shown and held to --ram and --flash; all are "
-                 "shown, and a " DEFAULT_TARGET " is held to them, if not given"},
-        {.name = "ram",
-         .metavar = "BYTES",
-         .type = AGN_CLI_STRING,
-         .string = &o->ram,
-         .help = "refuse a model that takes more RAM, packet buffer and stack included: 24576 or 24K"},
-        {.name = "flash",
-         .metavar = "BYTES",
-         .type = AGN_CLI_STRING,
-         .string = &o->flash,
-         .help = "refuse a model that takes more flash together with the runtime's code"},
-        {.name = "optimise",
-         .metavar = "FOR",
-         .type = AGN_CLI_STRING,
-         .string = &o->optimise_name,
-         .choices = optimisations,
-         .help = "how the firmware is compiled: speed is -O2, size is -Os"},
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
          .help = "print the figures as one JSON object"}};
+    struct agn_cli_option options[AGN_COUNT_OF(own) + TARGET_OPTIONS];
+    memcpy(options, own, sizeof own);
+    fill_target_options(o, options + AGN_COUNT_OF(own));
     const struct agn_cli_command command = {
         .name = "export",
         .usage = "[options] MODEL.safetensors | --preset NAME [options]",
         .description =
             "Quantises extractor and Local NN of a trained model to int8 and writes model.agn, which the "
-            "device runs from flash, with RAM, stack and flash for each processor. `agilenn info model.agn` "
-            "shows "
-            "RAM and flash by layer.",
+            "device runs from flash. Lists RAM, stack and flash for each processor, and refuses a model "
+            "that takes more than there is. `agilenn info model.agn` shows RAM and flash by layer.",
         .example = "  agilenn export out/fashion/model.safetensors --output out/fashion/model.agn\n"
                    "  agilenn export --preset cifar10-paper --target cortex-m0plus --ram 16K --flash 32K",
         .options = options,
