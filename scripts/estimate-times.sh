@@ -26,7 +26,8 @@ awk -F, -v mhz="$mhz" '
         next
     }
     $2 == "cortex-m7" && $3 == "dsp" && $5 > 0 {
-        printf "| `%s` | %s | %s | %.2f to %.2f |\n", $1, $4, thousands($5), 0.8 * $5 / mhz / 1000, $5 / mhz / 1000
+        digits = $5 / mhz < 100 ? 3 : 2
+        printf "| `%s` | %s | %s | %.*f to %.*f |\n", $1, $4, thousands($5), digits, 0.8 * $5 / mhz / 1000, digits, $5 / mhz / 1000
         rows++
     }
     END { if (!rows) exit 1 }' "$csv"
