@@ -359,7 +359,7 @@ static void test_line_in(void **state)
 /* `come` bytes in one go, `later` ms after the last look: given up, and the line goes on from there. */
 static void check_lapped(uint32_t come, uint32_t later)
 {
-    uint8_t bytes[16];
+    uint8_t bytes[16] = {0};
     uint32_t before = modem_uart_counts.lapped;
     now_ms += later;
     line_gives(come);
@@ -383,7 +383,7 @@ static void test_line_in_lapped(void **state)
     check_lapped(2 * IN_BYTES + 300, 270);
     check_lapped(7 * IN_BYTES - 300, 10000);
     /* What was left before and what came since, together. */
-    uint8_t bytes[16];
+    uint8_t bytes[16] = {0};
     line_gives(7000);
     assert_int_equal(read_some(bytes, sizeof bytes), 16);
     check_lapped(6000, 66);
@@ -393,7 +393,7 @@ static void test_line_in_lapped(void **state)
 static void test_line_in_after_silence(void **state)
 {
     (void)state;
-    uint8_t bytes[16];
+    uint8_t bytes[16] = {0};
     now_ms += 60000;
     line_gives(16);
     assert_int_equal(read_some(bytes, sizeof bytes), 16);
@@ -403,7 +403,7 @@ static void test_line_in_after_silence(void **state)
 static void test_line_errors(void **state)
 {
     (void)state;
-    uint8_t bytes[16];
+    uint8_t bytes[16] = {0};
     USART6->isr = USART_ISR_ORE | USART_ISR_FE;
     USART6->icr = 0;
     line_gives(3);
