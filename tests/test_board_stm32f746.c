@@ -136,7 +136,8 @@ static void test_clock_from_the_crystal(void **state)
 {
     (void)state;
     struct clock clock = clock_start();
-    assert_full_speed(&clock, CLOCK_HSE_PLL, 0x09406C19); /* Q 9, crystal, P 2, N 432, M 25 */
+    assert_full_speed(&clock, CLOCK_HSE_PLL,
+                      0x29406C19); /* reserved bits kept, Q 9, crystal, P 2, N 432, M 25 */
     assert_true(RCC->cr & RCC_CR_CSSON);
 }
 
@@ -146,7 +147,7 @@ static void test_clock_from_full_speed(void **state)
     (void)state;
     clock_start();
     struct clock clock = clock_start();
-    assert_full_speed(&clock, CLOCK_HSE_PLL, 0x09406C19);
+    assert_full_speed(&clock, CLOCK_HSE_PLL, 0x29406C19);
 }
 
 static void test_clock_without_crystal(void **state)
@@ -154,7 +155,7 @@ static void test_clock_without_crystal(void **state)
     (void)state;
     hardware.no_crystal = 1;
     struct clock clock = clock_start();
-    assert_full_speed(&clock, CLOCK_HSI_PLL, 0x09006C10); /* M 16 */
+    assert_full_speed(&clock, CLOCK_HSI_PLL, 0x29006C10); /* M 16 */
     assert_false(RCC->cr & (RCC_CR_HSEON | RCC_CR_CSSON));
     assert_in_range(polls, 400000, 500000); /* 0.1 s at 4 cycles a look */
 }
@@ -164,7 +165,7 @@ static void test_clock_with_a_bad_crystal(void **state)
     (void)state;
     hardware.crystal_does_not_lock = 1;
     struct clock clock = clock_start();
-    assert_full_speed(&clock, CLOCK_HSI_PLL, 0x09006C10);
+    assert_full_speed(&clock, CLOCK_HSI_PLL, 0x29006C10);
     assert_false(RCC->cr & (RCC_CR_HSEON | RCC_CR_CSSON));
 }
 
@@ -212,7 +213,7 @@ static uint32_t attributes_of(uint32_t address)
 static void test_memory_protection(void **state)
 {
     (void)state;
-    const uint32_t stack_limit = 0x2004A000, code = RASR_READ_ONLY | RASR_WRITE_THROUGH,
+    const uint32_t stack_limit = 0x2004A000, code = RASR_READ_ONLY | RASR_WRITE_BACK,
                    data = RASR_READ_WRITE | RASR_XN | RASR_WRITE_BACK,
                    dma = RASR_READ_WRITE | RASR_XN | RASR_NOT_CACHED,
                    device = RASR_READ_WRITE | RASR_XN | RASR_DEVICE, nobody = RASR_XN;

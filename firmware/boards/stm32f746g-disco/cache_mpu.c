@@ -12,7 +12,6 @@ enum {
     RASR_NO_ACCESS = 0 << 24, /* AP */
     RASR_READ_WRITE = 3 << 24,
     RASR_READ_ONLY = 6 << 24,
-    RASR_WRITE_THROUGH = 1 << 17,            /* TEX 0, C 1, B 0: normal memory */
     RASR_WRITE_BACK = 1 << 19 | 3 << 16,     /* TEX 1, C 1, B 1: normal memory, allocated on writes too */
     RASR_NOT_CACHED = 1 << 19,               /* TEX 1, C 0, B 0: normal memory */
     RASR_DEVICE = 1 << 16,                   /* TEX 0, C 0, B 1: in order, once, not cached */
@@ -25,7 +24,7 @@ struct region {
 
 /* Where two cover an address the later one counts. RM0385 section 2.2.2 has the memory map. */
 static const struct region regions[] = {
-    {0x08000000U, 20, RASR_READ_ONLY | RASR_WRITE_THROUGH}, /* flash */
+    {0x08000000U, 20, RASR_READ_ONLY | RASR_WRITE_BACK}, /* flash */
     {0x20000000U, 19,
      RASR_READ_WRITE | RASR_XN | RASR_WRITE_BACK | RASR_WITHOUT_LAST_3_EIGHTHS}, /* 320 KB RAM */
     {0x2004C000U, 14, RASR_READ_WRITE | RASR_XN | RASR_NOT_CACHED},              /* SRAM2: DMA's buffers */

@@ -65,7 +65,8 @@ static int slow_flash(void)
 static int run_from_pll(unsigned mhz, uint32_t source)
 {
     PWR->cr1 |= PWR_CR1_VOS_SCALE1; /* with the PLL off: section 4.1.3 */
-    RCC->pllcfgr = RCC_PLLCFGR_M(mhz) | RCC_PLLCFGR_N(PLL_N) | RCC_PLLCFGR_P2 | source | RCC_PLLCFGR_Q(PLL_Q);
+    RCC->pllcfgr = (RCC->pllcfgr & RCC_PLLCFGR_RESERVED) | RCC_PLLCFGR_M(mhz) | RCC_PLLCFGR_N(PLL_N) |
+                   RCC_PLLCFGR_P2 | source | RCC_PLLCFGR_Q(PLL_Q);
     RCC->cr |= RCC_CR_PLLON;
     if (!start_over_drive() || !slow_flash() || !wait_for(&RCC->cr, RCC_CR_PLLRDY, RCC_CR_PLLRDY, POLLS_FLAG))
         return 0;

@@ -20,44 +20,45 @@ struct stm32_rcc {
     volatile uint32_t bdcr, csr, reserved_78[2], sscgr, plli2scfgr, pllsaicfgr, dckcfgr1, dckcfgr2;
 };
 
-#define RCC_CR_HSION        (1U << 0)
-#define RCC_CR_HSIRDY       (1U << 1)
-#define RCC_CR_HSEON        (1U << 16)
-#define RCC_CR_HSERDY       (1U << 17)
-#define RCC_CR_CSSON        (1U << 19)
-#define RCC_CR_PLLON        (1U << 24)
-#define RCC_CR_PLLRDY       (1U << 25)
-#define RCC_PLLCFGR_M(m)    ((uint32_t)(m) << 0)
-#define RCC_PLLCFGR_N(n)    ((uint32_t)(n) << 6)
-#define RCC_PLLCFGR_P2      (0U << 16)
-#define RCC_PLLCFGR_HSE     (1U << 22)
-#define RCC_PLLCFGR_Q(q)    ((uint32_t)(q) << 24)
-#define RCC_CFGR_SW_MASK    (3U << 0)
-#define RCC_CFGR_SW_HSI     (0U << 0)
-#define RCC_CFGR_SW_PLL     (2U << 0)
-#define RCC_CFGR_SWS_MASK   (3U << 2)
-#define RCC_CFGR_SWS_HSI    (0U << 2)
-#define RCC_CFGR_SWS_PLL    (2U << 2)
-#define RCC_CFGR_DIV_MASK   (0xFU << 4 | 7U << 10 | 7U << 13) /* HPRE, PPRE1, PPRE2 */
-#define RCC_CFGR_PPRE1_4    (5U << 10)
-#define RCC_CFGR_PPRE2_2    (4U << 13)
-#define RCC_CIR_CSSF        (1U << 7)
-#define RCC_CSR_RMVF        (1U << 24)
-#define RCC_CSR_SFTRSTF     (1U << 28)
-#define RCC_CSR_IWDGRSTF    (1U << 29)
-#define RCC_AHB1_GPIO(p)    (1U << (p)) /* 0 for port A */
-#define RCC_AHB1_DMA1       (1U << 21)
-#define RCC_AHB1_DMA2       (1U << 22)
-#define RCC_APB1_TIM2       (1U << 0)
-#define RCC_APB1_PWR        (1U << 28)
-#define RCC_APB1_UART7      (1U << 30)
-#define RCC_APB2_USART1     (1U << 4)
-#define RCC_APB2_USART6     (1U << 5)
-#define RCC_DCKCFGR2_SYSCLK 1U /* the clock of a UART, two bits each */
-#define RCC_DCKCFGR2_HSI    2U
-#define RCC_DCKCFGR2_USART1 0 /* and where they stand */
-#define RCC_DCKCFGR2_USART6 10
-#define RCC_DCKCFGR2_UART7  12
+#define RCC_CR_HSION         (1U << 0)
+#define RCC_CR_HSIRDY        (1U << 1)
+#define RCC_CR_HSEON         (1U << 16)
+#define RCC_CR_HSERDY        (1U << 17)
+#define RCC_CR_CSSON         (1U << 19)
+#define RCC_CR_PLLON         (1U << 24)
+#define RCC_CR_PLLRDY        (1U << 25)
+#define RCC_PLLCFGR_M(m)     ((uint32_t)(m) << 0)
+#define RCC_PLLCFGR_N(n)     ((uint32_t)(n) << 6)
+#define RCC_PLLCFGR_P2       (0U << 16)
+#define RCC_PLLCFGR_HSE      (1U << 22)
+#define RCC_PLLCFGR_Q(q)     ((uint32_t)(q) << 24)
+#define RCC_PLLCFGR_RESERVED 0xF0000000U /* to be kept as they are */
+#define RCC_CFGR_SW_MASK     (3U << 0)
+#define RCC_CFGR_SW_HSI      (0U << 0)
+#define RCC_CFGR_SW_PLL      (2U << 0)
+#define RCC_CFGR_SWS_MASK    (3U << 2)
+#define RCC_CFGR_SWS_HSI     (0U << 2)
+#define RCC_CFGR_SWS_PLL     (2U << 2)
+#define RCC_CFGR_DIV_MASK    (0xFU << 4 | 7U << 10 | 7U << 13) /* HPRE, PPRE1, PPRE2 */
+#define RCC_CFGR_PPRE1_4     (5U << 10)
+#define RCC_CFGR_PPRE2_2     (4U << 13)
+#define RCC_CIR_CSSF         (1U << 7)
+#define RCC_CSR_RMVF         (1U << 24)
+#define RCC_CSR_SFTRSTF      (1U << 28)
+#define RCC_CSR_IWDGRSTF     (1U << 29)
+#define RCC_AHB1_GPIO(p)     (1U << (p)) /* 0 for port A */
+#define RCC_AHB1_DMA1        (1U << 21)
+#define RCC_AHB1_DMA2        (1U << 22)
+#define RCC_APB1_TIM2        (1U << 0)
+#define RCC_APB1_PWR         (1U << 28)
+#define RCC_APB1_UART7       (1U << 30)
+#define RCC_APB2_USART1      (1U << 4)
+#define RCC_APB2_USART6      (1U << 5)
+#define RCC_DCKCFGR2_SYSCLK  1U /* the clock of a UART, two bits each */
+#define RCC_DCKCFGR2_HSI     2U
+#define RCC_DCKCFGR2_USART1  0 /* and where they stand */
+#define RCC_DCKCFGR2_USART6  10
+#define RCC_DCKCFGR2_UART7   12
 
 /* RM0385 section 4.4: power control. */
 struct stm32_pwr {
