@@ -80,7 +80,7 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
     }
 }
 
-#if !AGN_KERNEL_DSP
+#if !AGN_KERNEL_DSP && !AGN_KERNEL_MVE
 
 void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                    unsigned end, const struct agn__sink *sink)

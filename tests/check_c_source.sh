@@ -43,6 +43,14 @@ arm="arm-none-eabi-gcc -mthumb -ffreestanding -O2"
 for cpu in cortex-m0plus cortex-m4 cortex-m7 cortex-m33 cortex-m55; do
     compiles $cpu $arm -mcpu=$cpu
 done
+# With floating-point registers, which Helium shares, a Cortex-M55 takes the kernels for it by itself.
+# shellcheck disable=SC2086
+compiles "cortex-m55 with Helium" $arm -mcpu=cortex-m55 -mfloat-abi=hard
+if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
+    # shellcheck disable=SC2086
+    $arm -mcpu=cortex-m55 -mfloat-abi=hard -I"$tmp/c/runtime" -c "$tmp/c/runtime/agn_kernel_mve.c" -o "$tmp/object.o"
+    arm-none-eabi-nm "$tmp/object.o" | grep -q ' T agn__conv_row$' || die "the Helium kernels are not taken on a Cortex-M55"
+fi
 compiles RISC-V riscv64-unknown-elf-gcc -ffreestanding -O2 -march=rv32imac -mabi=ilp32
 compiles "this machine" cc -O2
 
