@@ -1,5 +1,5 @@
 #!/bin/sh
-# Instructions by stage, code size, RAM and stack of the device library on emulated Cortex-M processors, for both variants of
+# Instructions by stage, code size, RAM and stack of the device library on emulated Cortex-M processors, for each variant of
 # the kernels: of presets with random weights (all but the encoder's work does not depend on their values), or of trained
 # models on frames of their own.
 # usage: [AGN_MCU_PRESETS="..."] scripts/bench-mcu.sh [build folder] [output folder]
@@ -35,7 +35,7 @@ cd "$(dirname "$0")/.."
 build=${1:-build}
 out=${2:-out/bench}
 presets=${AGN_MCU_PRESETS:-fashion cifar10-lean cifar10-paper cifar10 imagenet200-lean}
-targets="cortex-m7:mps2-an500 cortex-m4:netduinoplus2"
+targets="cortex-m7:mps2-an500 cortex-m4:netduinoplus2 cortex-m33:mps2-an505 cortex-m55:mps3-an547 cortex-m3:mps2-an385 cortex-m0plus:microbit"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -62,6 +62,15 @@ echo preset,target,variant,stage,instructions >"$csv"
 echo preset,target,variant,code_bytes,model_bytes,ram_bytes,stack_bytes >"$memory"
 echo preset,target,variant,codec,symbols,bytes,instructions,instructions_a_symbol >"$codecs"
 
+# variants TARGET: the kernels that suit it.
+variants() {
+    case $1 in
+    cortex-m55) echo mve dsp plain ;;
+    cortex-m3 | cortex-m0plus) echo plain ;;
+    *) echo dsp plain ;;
+    esac
+}
+
 # run BOARD VARIANT APP MODEL FRAMES: what the program prints, in $work/APP.txt.
 run() {
     make -s -C firmware run BOARD="$1" APP="$3" KERNEL="$2" OUT="$work/$1" MODEL="$4" FRAMES="$5" >"$work/log" 2>"$work/$3.txt" || {
@@ -83,7 +92,7 @@ measure() {
     for entry in $targets; do
         target=${entry%:*}
         board=${entry#*:}
-        for variant in dsp plain; do
+        for variant in $(variants "$target"); do
             run "$board" "$variant" count "$1" "$2"
             run "$board" "$variant" stages "$1" "$2"
             rows=$(field rows "$work/count.txt")
@@ -97,7 +106,7 @@ measure() {
             done
             # The library's own code: what the link takes from wire/ and device/.
             code=$(arm-none-eabi-nm --print-size --size-sort "$work/$board/count-$variant.elf" |
-                awk '$3 ~ /[tTrR]/ && $4 !~ /^(app_|board_|frame_|print_|unexpected|vectors|digits)/ { print $2 }' |
+                awk '$3 ~ /[tTrR]/ && $4 !~ /^(app_|board_|mps_|frame_|print_|unexpected|vectors|digits)/ { print $2 }' |
                 while read -r hex; do echo $((0x$hex)); done | awk '{ s += $1 } END { print s }')
             ram=$(($(json arena_bytes "$work/info.json") + $(state "$target" "$work/info.json")))
             echo "$name,$target,$variant,$code,$(json device_flash_bytes "$work/info.json"),$ram,$(field stack "$work/count.txt")" >>"$memory"

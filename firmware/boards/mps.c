@@ -26,7 +26,7 @@ void board_start(void)
     }
 }
 
-static uint32_t ticks_now(void)
+static uint32_t board_ticks(void)
 {
     return mps_board.timer ? UINT32_MAX - mps_board.timer->value : mps_board.counter->low;
 }
@@ -34,7 +34,7 @@ static uint32_t ticks_now(void)
 uint32_t board_count(void)
 {
     uint64_t half = UINT64_C(1) << (mps_board.count_shift - 1);
-    return (uint32_t)(((uint64_t)ticks_now() * mps_board.count_factor + half) >> mps_board.count_shift);
+    return (uint32_t)(((uint64_t)board_ticks() * mps_board.count_factor + half) >> mps_board.count_shift);
 }
 
 uint32_t board_now_ms(void)
@@ -42,7 +42,7 @@ uint32_t board_now_ms(void)
     /* Counted on beyond the 32 bits, 134 seconds or more, as long as somebody asks in between. */
     static uint32_t last;
     static uint64_t ticks;
-    uint32_t now = ticks_now();
+    uint32_t now = board_ticks();
     ticks += now - last;
     last = now;
     return (uint32_t)(ticks / mps_board.clock_khz);

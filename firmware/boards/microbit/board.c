@@ -38,7 +38,7 @@ void board_start(void)
     TIMER0_START = 1;
 }
 
-static uint32_t ticks_now(void)
+static uint32_t board_ticks(void)
 {
     TIMER0_CAPTURE = 1;
     return TIMER0_CAPTURED;
@@ -46,7 +46,7 @@ static uint32_t ticks_now(void)
 
 uint32_t board_count(void)
 {
-    return (uint32_t)(((uint64_t)ticks_now() * 125U + 1024U) >> 11);
+    return (uint32_t)(((uint64_t)board_ticks() * 125U + 1024U) >> 11);
 }
 
 uint32_t board_now_ms(void)
@@ -54,7 +54,7 @@ uint32_t board_now_ms(void)
     /* Counted on beyond the 32 bits, 268 seconds, as long as somebody asks in between. */
     static uint32_t last;
     static uint64_t ticks;
-    uint32_t now = ticks_now();
+    uint32_t now = board_ticks();
     ticks += now - last;
     last = now;
     return (uint32_t)(ticks / 16000U);
