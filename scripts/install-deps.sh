@@ -10,7 +10,8 @@ build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libcoap3-dev lib
   zlib1g-dev libjansson-dev libinih-dev libmatio-dev libcurl4-gnutls-dev libarchive-dev nettle-dev
   libopenmpi-dev openmpi-bin libcmocka-dev gnuplot-nox dataset-fashion-mnist"
 test_packages="gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
-ci_packages="git clang clang-format clang-tidy cppcheck libomp-dev libclang-rt-14-dev shellcheck gcc-riscv64-unknown-elf"
+ci_packages="git clang clang-format clang-tidy cppcheck libomp-dev libclang-rt-14-dev shellcheck gcc-riscv64-unknown-elf
+  python3-unicorn"
 
 case ${1:-build} in
 build) packages=$build_packages ;;
