@@ -54,6 +54,9 @@ function(agn_add_tests)
     get_filename_component(name ${script} NAME_WE)
     agn_add_test(${name} ${script})
   endforeach()
+  if(TEST check_firmware_edge) # a hundred frames in the host's time, some of which wait out their deadline
+    set_tests_properties(check_firmware_edge PROPERTIES TIMEOUT 300)
+  endif()
   if(TEST check_mpi) # several programs at a time, many of them: slow where the cores are busy
     set_tests_properties(check_mpi PROPERTIES TIMEOUT 600 PROCESSORS 2)
   endif()

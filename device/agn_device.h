@@ -224,6 +224,10 @@ int agn_dev_symbol(const struct agn_dev *dev, unsigned channel, unsigned row, un
  * AGN_ERR_SPACE: cap does not hold one row of symbols, or 256 packets are not enough. */
 int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap);
 
+/* Begins with the frame's first packet again. With the same caps agn_dev_next_packet makes the same bytes, which
+ * the server knows as repeated: for packets or an answer that were lost. AGN_ERR_STATE: as there. */
+int agn_dev_packets_again(struct agn_dev *dev);
+
 /* Takes a reply; 0 when it is accepted. Otherwise it has no effect and the code says why: malformed
  * (errors of agn_reply_unpack); AGN_ERR_MISMATCH: another model, or the server has none such;
  * AGN_ERR_TIMEOUT: of another frame, or after agn_dev_predict; AGN_ERR_STATE: a duplicate, or no

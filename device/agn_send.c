@@ -167,6 +167,15 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
     return length;
 }
 
+int agn_dev_packets_again(struct agn_dev *dev)
+{
+    if (dev->phase != AGN__PHASE_READY)
+        return AGN_ERR_STATE;
+    dev->packet_count = 0;
+    dev->next_channel = dev->next_row = 0;
+    return 0;
+}
+
 int agn_dev_symbol(const struct agn_dev *dev, unsigned channel, unsigned row, unsigned column)
 {
     const struct agn_dev_model *model = &dev->model;

@@ -244,6 +244,33 @@ static void datagrams_too_small(void **state)
     expect_local(it);
 }
 
+/* What was sent once can be sent again, byte for byte, until the frame has its prediction. */
+static void packets_come_again(void **state)
+{
+    struct fixture *it = *state;
+    enum { CAP = AGN_FEATURE_OVERHEAD_BYTES + 4, MOST = 64 };
+    uint8_t first[MOST][CAP], second[CAP];
+    int lengths[MOST], count = 0;
+    assert_int_equal(agn_dev_packets_again(&it->dev), AGN_ERR_STATE);
+    assert_int_equal(agn_dev_frame_begin(&it->dev, 7, 0), 0);
+    assert_int_equal(agn_dev_packets_again(&it->dev), AGN_ERR_STATE);
+    assert_int_equal(agn_dev_push_rows(&it->dev, it->image, SMALL_SIDE), 0);
+    while ((lengths[count] = agn_dev_next_packet(&it->dev, first[count], CAP)) > 0)
+        assert_true(++count < MOST);
+    assert_true(count >= 2);
+    for (int stop = 1; stop <= count; stop++) { /* also from the midst */
+        assert_int_equal(agn_dev_packets_again(&it->dev), 0);
+        for (int i = 0; i < stop; i++) {
+            assert_int_equal(agn_dev_next_packet(&it->dev, second, CAP), lengths[i]);
+            assert_memory_equal(second, first[i], (size_t)lengths[i]);
+        }
+    }
+    assert_int_equal(agn_dev_next_packet(&it->dev, second, CAP), 0);
+    assert_int_equal(reply(it, SMALL_MODEL_ID, 7, AGN_REPLY_OK, SMALL_CLASSES), 0);
+    expect_fused(it);
+    assert_int_equal(agn_dev_packets_again(&it->dev), AGN_ERR_STATE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_duplicate_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_frame_drops_the_old_one, setup, teardown),
         cmocka_unit_test_setup_teardown(datagrams_too_small, setup, teardown),
+        cmocka_unit_test_setup_teardown(packets_come_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

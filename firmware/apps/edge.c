@@ -1,139 +1,84 @@
 /* The whole device: frame in, packets over the modem to the server, answer or deadline, prediction out. The
  * frames are those linked in; a camera's would come row by row into agn_dev_push_rows.
  *
- * A line for each frame: "frame,CLASS,fused|local". At the end, what went wrong. No wait is without a bound:
- * a frame takes at most FRAME_MS after its rows, whatever modem and server do. */
-#include <string.h>
-
-#include "client/coap_message.h"
-#include "drivers/esp_at.h"
+ * A line for each frame: "fused,CLASS", "partial,CLASS" where the server lacked channels, or "local,CLASS".
+ * At the end, figures (edge_stats.h). A frame takes at most FRAME_MS after its rows, whatever modem and
+ * server do. */
+#include "edge_link.h"
+#include "edge_stats.h"
 #include "frame.h"
 
-enum { ARENA_BYTES = 64 * 1024, FRAME_MS = 1000, OPEN_MS = 15000 };
+#ifndef EDGE_FRAME_MS
+#define EDGE_FRAME_MS 1000
+#endif
+
+enum { ARENA_BYTES = 64 * 1024, FRAME_MS = EDGE_FRAME_MS, OPEN_MS = 15000 };
 
 static uint32_t arena[ARENA_BYTES / 4];
 static struct agn_dev dev;
-static struct esp_at modem;
-static uint8_t received[ESP_AT_MAX_DATAGRAM];
-/* A request: what goes before the packet, and the packet. */
-static uint8_t request[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
-static uint16_t message_id;
-static int answered;
-static struct {
-    uint32_t frames, fused, unsent, damaged, foreign;
-} counts;
+static struct edge_link edge;
+static struct edge_stats stats;
 
-static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
+/* The server answers with what it has after half of the time that it is told. The device would rather wait
+ * for the rest, repeated by then, until four fifths of its time are over. */
+enum { TOLD_MS = FRAME_MS * 8 / 5 };
+
+/* An answer that lacks more than half of the channels is worse than the local one; docs/MODEM.md has figures.
+ */
+static int is_poor(const struct agn_dev_prediction *prediction)
 {
-    (void)user;
-    return board_uart_write(bytes, len);
+    return 2U * prediction->channels_missing > (unsigned)(dev.model.map_c - dev.model.local_c);
 }
 
-/* A datagram of the modem: a CoAP answer with a reply to this frame, or nothing of ours. */
-static void take_datagram(void *user, const uint8_t *bytes, size_t len)
+/* Prints the prediction and counts its kind. */
+static void tell(const struct agn_dev_prediction *prediction)
 {
-    struct agn__coap_answer_view answer;
-    (void)user;
-    if (agn__coap_read_answer(bytes, len, &answer) < 0) {
-        counts.damaged++;
-        return;
-    }
-    int status = agn_dev_accept_reply(&dev, answer.payload, answer.payload_bytes);
-    if (status == 0)
-        answered = 1;
-    else if (status == AGN_ERR_FORMAT || status == AGN_ERR_CHECKSUM)
-        counts.damaged++;
-    else
-        counts.foreign++;
-}
-
-static void turn(void)
-{
-    uint8_t bytes[64];
-    size_t len;
-    while ((len = board_uart_read(bytes, sizeof bytes)) > 0)
-        esp_at_input(&modem, bytes, len, board_now_ms());
-    esp_at_poll(&modem, board_now_ms());
-}
-
-/* Sends all packets, or as many as there is time for. */
-static void send_packets(uint32_t begin)
-{
-    uint8_t *packet = request + AGN__COAP_REQUEST_OVERHEAD;
-    int len;
-    while (!answered && (len = agn_dev_next_packet(&dev, packet, AGN_WIRE_MAX_PACKET)) > 0) {
-        uint8_t token[AGN__COAP_TOKEN_BYTES] = {0};
-        token[0] = (uint8_t)++message_id;
-        token[1] = (uint8_t)(message_id >> 8);
-        size_t total = agn__coap_request(request, message_id, token, packet, (size_t)len);
-        uint32_t spent = board_now_ms() - begin;
-        if (spent >= FRAME_MS || esp_at_send(&modem, request, total, board_now_ms(), FRAME_MS - spent) < 0) {
-            counts.unsent++;
-            return;
-        }
-        while (esp_at_outcome(&modem) == ESP_AT_PENDING && board_now_ms() - begin < FRAME_MS)
-            turn();
-        if (esp_at_outcome(&modem) != ESP_AT_SENT)
-            counts.unsent++;
-        if (esp_at_outcome(&modem) == ESP_AT_PENDING)
-            return;
+    if (prediction->fused && !is_poor(prediction)) {
+        stats.fused++;
+        stats.partial += prediction->channels_missing > 0;
+        print_number(prediction->channels_missing > 0 ? "partial" : "fused", prediction->class_index);
+    } else {
+        stats.local++;
+        stats.poor += prediction->fused;
+        print_number("local", agn_argmax_s16(agn_dev_local(&dev), dev.model.classes));
     }
 }
 
 static void run_frame(const uint8_t *pixels, uint16_t number)
 {
     struct agn_dev_prediction prediction;
-    /* The request's bytes belong to the driver until it is done with them: see that it is. */
-    for (uint32_t begin = board_now_ms();
-         esp_at_outcome(&modem) == ESP_AT_PENDING && board_now_ms() - begin < FRAME_MS;)
-        turn();
-    answered = 0;
-    agn_dev_frame_begin(&dev, number, FRAME_MS);
+    uint32_t begin_ms = board_now_ms(), begin = board_count();
+    agn_dev_frame_begin(&dev, number, TOLD_MS);
     agn_dev_push_rows(&dev, pixels, dev.model.input_h);
-    uint32_t begin = board_now_ms();
-    if (esp_at_outcome(&modem) != ESP_AT_PENDING)
-        send_packets(begin);
-    while (!answered && board_now_ms() - begin < FRAME_MS)
-        turn();
+    uint32_t has_rows = board_count();
+    edge_link_exchange(&edge);
+    uint32_t has_answer = board_count();
     agn_dev_predict(&dev, &prediction);
-    counts.frames++;
-    counts.fused += prediction.fused;
-    print_number(prediction.fused ? "fused" : "local", prediction.class_index);
+    uint32_t end = board_count();
+    edge_spread_add(&stats.stages[EDGE_ROWS], has_rows - begin);
+    edge_spread_add(&stats.stages[EDGE_PACKETS], edge.making);
+    edge_spread_add(&stats.stages[EDGE_RADIO], has_answer - has_rows - edge.making);
+    edge_spread_add(&stats.stages[EDGE_FUSE], end - has_answer);
+    edge_spread_add(&stats.frame_ms, board_now_ms() - begin_ms);
+    tell(&prediction);
 }
 
 int app_main(void)
 {
-    const struct esp_at_config config = {.host =
-                                             "192.0.2.1", /* the modem program sends where it is told to */
-                                         .port = 5683,
-                                         .local_port = 5683,
-                                         .uart_bps = 921600,
-                                         .reopen_after = 20,
-                                         .datagram = received,
-                                         .datagram_cap = sizeof received,
-                                         .write = write_uart,
-                                         .received = take_datagram};
     int status = agn_dev_init(&dev, app_model, (size_t)(app_model_end - app_model), arena, sizeof arena);
-    message_id = (uint16_t)board_count(); /* differs from one start to the next on a board */
     if (status >= 0)
-        status = esp_at_init(&modem, &config, board_now_ms());
+        status = edge_link_init(&edge, &dev, FRAME_MS);
     if (status < 0) {
         print_number("error", (uint32_t)-status);
         return 1;
     }
-    while (!esp_at_is_open(&modem) && board_now_ms() < OPEN_MS)
-        turn();
+    uint32_t begin_ms = board_now_ms();
+    while (!esp_at_is_open(&edge.modem) && board_now_ms() - begin_ms < OPEN_MS)
+        edge_link_turn(&edge);
     size_t frame_bytes = (size_t)dev.model.input_h * dev.model.input_w * dev.model.input_c;
     size_t frames = (size_t)(app_frames_end - app_frames) / frame_bytes;
     for (size_t i = 0; i < frames; i++)
         run_frame(app_frames + i * frame_bytes, (uint16_t)i);
-    print_number("frames", counts.frames);
-    print_number("answers", counts.fused);
-    print_number("packets_unsent", counts.unsent);
-    print_number("replies_damaged", counts.damaged);
-    print_number("replies_foreign", counts.foreign);
-    print_number("modem_resyncs", modem.counts.resyncs);
-    print_number("modem_restarts", modem.counts.restarts);
-    print_number("stack", board_stack_used());
+    edge_stats_print(&stats, &edge, sizeof arena);
     return 0;
 }

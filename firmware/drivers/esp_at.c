@@ -12,6 +12,9 @@ enum {
     FIRST_FILLER = 16,
     MAX_PROBES = 30,
     REOPEN_LOSSES = 8,
+    MAX_REFUSALS = 3,    /* of AT+CIPSEND in a row: a command may be damaged on the line */
+    CAUTIOUS_LOSSES = 4, /* after so many in a row the modem is given all the time it may take */
+    MIN_PATIENCE_MS = 4,
     RESET_LOSSES = 24,
 };
 
@@ -110,6 +113,25 @@ static uint32_t leaving_ms(const struct esp_at *modem, uint32_t bytes)
     return modem->config.uart_bps > 0 ? bytes * 10000U / modem->config.uart_bps + 1 : 0;
 }
 
+/* How long to wait for a word that a modem says at once: what this one has taken of late, with a reserve, but
+ * at most limit_ms. Being wrong costs a datagram sent twice. */
+static uint32_t quick_ms(const struct esp_at *modem, uint32_t limit_ms)
+{
+    uint32_t expected_ms = MIN_PATIENCE_MS + 3U * modem->reaction_ms;
+    return modem->losses_in_row < CAUTIOUS_LOSSES && expected_ms < limit_ms ? expected_ms : limit_ms;
+}
+
+/* The modem has said such a word in time, to so many bytes. */
+static void learn_reaction(struct esp_at *modem, uint32_t bytes, uint32_t now_ms)
+{
+    uint32_t took_ms = now_ms - modem->since_ms, leaving = leaving_ms(modem, bytes);
+    took_ms -= took_ms < leaving ? took_ms : leaving;
+    if (took_ms >= modem->reaction_ms)
+        modem->reaction_ms = (uint16_t)(took_ms < UINT16_MAX ? took_ms : UINT16_MAX);
+    else
+        modem->reaction_ms = (uint16_t)(modem->reaction_ms - (modem->reaction_ms - took_ms + 7U) / 8U);
+}
+
 static void enter(struct esp_at *modem, enum esp_at_state state, uint32_t limit_ms, uint32_t now_ms)
 {
     modem->state = state;
@@ -170,9 +192,9 @@ static void probe(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
     modem->filler = modem->filler_left = (uint16_t)filler;
     modem->counts.filler_bytes += filler;
     modem->probes++;
-    modem->is_speaking = 0;
-    enter_command(modem, ESP_AT_STATE_RESYNC, modem->config.times->probe_ms + leaving_ms(modem, filler),
-                  now_ms);
+    modem->is_speaking = modem->is_topping_up = 0;
+    enter_command(modem, ESP_AT_STATE_RESYNC,
+                  quick_ms(modem, modem->config.times->probe_ms) + leaving_ms(modem, filler), now_ms);
 }
 
 /* Looks for the command mode. The modem may wait for the rest of a datagram, which filler then ends. */
@@ -182,6 +204,19 @@ static void resync(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
     modem->probes = 0;
     modem->is_settling = 0;
     probe(modem, filler, now_ms);
+}
+
+/* The modem most likely waits for a byte or two of the datagram that were lost. Empty lines end it and ask
+ * for nothing else, so that with "SEND OK" the command mode is found. */
+static void top_up(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->counts.resyncs++;
+    modem->probes = 0;
+    modem->is_settling = modem->is_speaking = 0;
+    modem->is_topping_up = 1;
+    begin_command(modem, "\r\n\r\n\r\n\r\n");
+    modem->counts.filler_bytes += modem->command_bytes;
+    enter_command(modem, ESP_AT_STATE_RESYNC, quick_ms(modem, modem->config.times->probe_ms), now_ms);
 }
 
 /* Begins with a modem that does not even answer AT, or never does what it should: by command first, then by
@@ -245,7 +280,7 @@ static void begin_asking(struct esp_at *modem, uint32_t now_ms)
     modem->datagram_done = 0;
     modem->was_accepted = modem->was_nudged = 0;
     modem->was_taken = modem->was_sent = modem->is_doubtful = 0;
-    enter_command(modem, ESP_AT_STATE_ASK, modem->config.times->prompt_ms, now_ms);
+    enter_command(modem, ESP_AT_STATE_ASK, quick_ms(modem, modem->config.times->prompt_ms), now_ms);
 }
 
 /* In command mode: does what is to be done next. */
@@ -322,8 +357,9 @@ static void refuse_step(struct esp_at *modem, uint32_t now_ms)
 
 static void begin_hand_over(struct esp_at *modem, uint32_t now_ms)
 {
-    modem->busy_in_row = 0;
+    modem->busy_in_row = modem->refusals = 0;
     modem->is_handed_over = 1;
+    modem->is_doubtful = modem->was_nudged; /* the second line's end may have become part of the datagram */
     enter(modem, ESP_AT_STATE_HAND_OVER,
           modem->config.times->sent_ms + 2 * leaving_ms(modem, modem->datagram_bytes), now_ms);
 }
@@ -340,11 +376,12 @@ static void hear_while_asking(struct esp_at *modem, enum esp_at_word word, uint3
 {
     if (word == ESP_AT_OK) {
         modem->was_accepted = 1;
+    } else if (word == ESP_AT_NOT_OPEN) { /* ERROR follows */
+        modem->is_open = 0;
     } else if (word == ESP_AT_BUSY) {
         hear_busy(modem, ESP_AT_STATE_READY, now_ms);
     } else if (word == ESP_AT_ERROR || word == ESP_AT_FAIL) {
-        if (++modem->refusals >=
-            2) { /* the first may be a command damaged on the line; here the socket is gone */
+        if (++modem->refusals >= MAX_REFUSALS) { /* the socket is gone */
             modem->refusals = 0;
             modem->is_open = 0;
         }
@@ -356,6 +393,8 @@ static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size
 {
     int all_gone = modem->state == ESP_AT_STATE_AWAIT_SENT;
     if (word == ESP_AT_RECEIVED) {
+        if (all_gone)
+            learn_reaction(modem, modem->datagram_bytes, now_ms);
         modem->was_taken = 1;
         modem->is_doubtful |= number != modem->datagram_bytes || !all_gone;
         if (all_gone)
@@ -389,6 +428,14 @@ static void hear_while_lost(struct esp_at *modem, enum esp_at_word word, uint32_
     }
     if (word == ESP_AT_SEND_OK || word == ESP_AT_RECEIVED)
         modem->losses_in_row = 0; /* it does send, if not what it should */
+    if (modem->is_topping_up && word == ESP_AT_RECEIVED)
+        return;
+    if (modem->is_topping_up && word == ESP_AT_SEND_OK) {
+        modem->is_settling = 1; /* some modems answer empty lines */
+        uint32_t settle_ms = 2U + modem->reaction_ms;
+        enter(modem, ESP_AT_STATE_RESYNC, settle_ms < moment_ms ? settle_ms : moment_ms, now_ms);
+        return;
+    }
     if (word ==
         ESP_AT_OK) /* answers to the probes before may still come; they answer nothing that is said next */
         modem->is_settling = 1;
@@ -490,6 +537,8 @@ void esp_at_input(struct esp_at *modem, const uint8_t *bytes, size_t len, uint32
             hear(modem, now_ms);
             break;
         case ESP_AT_PROMPT:
+            if (!modem->was_nudged)
+                learn_reaction(modem, modem->command_bytes, now_ms);
             begin_hand_over(modem, now_ms);
             break;
         case ESP_AT_DATAGRAM:
@@ -509,6 +558,8 @@ static void expire_probe(struct esp_at *modem, uint32_t now_ms)
 {
     if (modem->is_settling)
         go_on(modem, now_ms);
+    else if (modem->is_topping_up)
+        probe(modem, modem->is_speaking ? 0 : modem->datagram_bytes / 32U, now_ms);
     else if (modem->filler >= MAX_FILLER || modem->probes >= MAX_PROBES)
         reset(modem, now_ms);
     else if (modem->is_speaking)
@@ -540,7 +591,7 @@ static void expire_asking(struct esp_at *modem, uint32_t now_ms)
     if (modem->was_accepted) {
         begin_hand_over(modem, now_ms);
     } else if (!modem->was_nudged) {
-        nudge(modem, modem->config.times->prompt_ms, now_ms);
+        nudge(modem, quick_ms(modem, modem->config.times->prompt_ms), now_ms);
     } else {
         count_loss(modem);
         resync(modem, 0, now_ms);
@@ -576,7 +627,10 @@ static void expire(struct esp_at *modem, uint32_t now_ms)
         expire_asking(modem, now_ms);
     } else if (state == ESP_AT_STATE_HAND_OVER || state == ESP_AT_STATE_AWAIT_SENT) {
         lose(modem, ESP_AT_UNSURE);
-        resync(modem, modem->was_taken ? 0 : modem->datagram_bytes / 32U, now_ms);
+        if (state == ESP_AT_STATE_AWAIT_SENT && !modem->was_taken)
+            top_up(modem, now_ms);
+        else
+            resync(modem, modem->was_taken ? 0 : modem->datagram_bytes / 32U, now_ms);
     } else {
         if (state != ESP_AT_STATE_BOOT)
             modem->failed_steps++;
@@ -639,7 +693,7 @@ static void write_all(struct esp_at *modem, uint32_t now_ms)
         return;
     }
     enter(modem, ESP_AT_STATE_AWAIT_SENT,
-          modem->config.times->taken_ms + leaving_ms(modem, modem->datagram_bytes), now_ms);
+          quick_ms(modem, modem->config.times->taken_ms) + leaving_ms(modem, modem->datagram_bytes), now_ms);
 }
 
 void esp_at_poll(struct esp_at *modem, uint32_t now_ms)
@@ -679,6 +733,7 @@ int esp_at_init(struct esp_at *modem, const struct esp_at_config *config, uint32
     modem->config = *config;
     if (!config->times)
         modem->config.times = &esp_at_default_times;
+    modem->reaction_ms = modem->config.times->taken_ms;
     esp_at_lines_init(&modem->lines, config->datagram, config->datagram_cap);
     resync(modem, 0, now_ms);
     return 0;

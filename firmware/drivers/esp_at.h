@@ -30,7 +30,9 @@ enum {
     ESP_AT_COMMAND_BYTES = 256,
 };
 
-/* How long to wait for what, in milliseconds. */
+/* How long to wait for what, in milliseconds: at most, where the modem is asked for a word that it says at
+ * once (prompt, taken, probe, and busy after a datagram cut short). There the driver learns how quick this
+ * modem is and waits less. */
 struct esp_at_times {
     uint16_t command_ms; /* for the answer to a short command */
     uint16_t join_ms;    /* to join a network */
@@ -137,6 +139,8 @@ struct esp_at {
     uint8_t was_accepted, refusals;           /* of AT+CIPSEND */
     uint8_t was_taken, was_sent, is_doubtful; /* of its bytes */
     uint8_t losses_in_row;                    /* datagrams that nothing is known to have become of */
+    uint8_t is_topping_up;                    /* the modem is given what it may lack of a datagram */
+    uint16_t reaction_ms;                     /* of the modem: the slowest of late, decaying */
     uint16_t unanswered;                      /* datagrams sent since one came */
 };
 

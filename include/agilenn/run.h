@@ -30,6 +30,9 @@ struct agn_run_config {
     int event_at;
     void (*event)(void *user);
     void *event_user;
+    /* Called with each frame's result, image by image. */
+    void (*frame)(void *user, int index, int label, const struct agn_client_result *result);
+    void *frame_user;
     agn_progress_fn *progress;
     void *progress_user;
 };

@@ -10,7 +10,7 @@
 enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct run_options {
-    const char *host, *preset, *data, *split;
+    const char *host, *preset, *data, *split, *predictions;
     int port, images, deadline_ms, drop;
     bool json;
     struct agn_cli_list model, set;
@@ -70,6 +70,11 @@ static int parse(struct run_options *o, int argc, char **argv)
          .min = 0,
          .max = 1000,
          .help = "lose so many of 1000 packets on purpose"},
+        {.name = "predictions",
+         .metavar = "FILE",
+         .type = AGN_CLI_STRING,
+         .string = &o->predictions,
+         .help = "write a CSV line for each image: prediction, local prediction, how it came about"},
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
@@ -110,6 +115,34 @@ static int read_model(const char *path, uint8_t **model, size_t *model_bytes)
     }
     status = agn_dev_model_open(&opened, *model, *model_bytes);
     return status == AGN_OK ? AGN_OK : agn_fail(status, "%s: %s", path, agn_model_agn_problem(status));
+}
+
+static void write_prediction(void *user, int index, int label, const struct agn_client_result *result)
+{
+    fprintf(user, "%d,%d,%d,%d,%d,%d\n", index, label, result->class_index, result->local_class,
+            result->fused, result->channels_missing);
+}
+
+/* As one whole file or not at all. */
+static int run_images(struct agn_run_config *config, const char *predictions, struct agn_run_report *report)
+{
+    struct agn_file_out out;
+    if (predictions == NULL) {
+        return agn_run_images(config, report);
+    }
+    int status = agn_file_out_open(&out, predictions);
+    if (status < 0) {
+        return status;
+    }
+    fprintf(out.stream, "image,label,prediction,local_prediction,fused,channels_missing\n");
+    config->frame = write_prediction;
+    config->frame_user = out.stream;
+    status = agn_run_images(config, report);
+    if (status < 0) {
+        agn_file_out_abort(&out);
+        return status;
+    }
+    return agn_file_out_commit(&out);
 }
 
 static json_t *spread_json(double min, double median, double p99, double max)
@@ -201,7 +234,7 @@ int agn__cmd_run(int argc, char **argv)
                                         .require_server = true,
                                         .progress = agn_progress_print,
                                         .progress_user = stderr};
-        status = agn_run_images(&config, &report);
+        status = run_images(&config, o.predictions, &report);
     }
     code = status < 0 ? agn__cli_fail("run", status) : o.json ? print_json(&report) : print_text(&report);
     agn_dataset_free(data);

@@ -140,6 +140,9 @@ static int classify_all(struct tally *t, struct agn_client *client)
                             config->client.port, (unsigned)agn_client_model(client)->model_id);
         }
         add_frame(t, i, d->labels[at], &frame);
+        if (config->frame != NULL) {
+            config->frame(config->frame_user, i, d->labels[at], &frame);
+        }
         show_progress(t, i + 1, t->report->images);
     }
     return AGN_OK;

@@ -1,0 +1,199 @@
+/* Packets, repetitions and the answer; see edge_link.h. Commands to the modem are its driver's matter. */
+#include "edge_link.h"
+
+#include <string.h>
+
+#include "board.h"
+
+static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
+{
+    (void)user;
+    return board_uart_write(bytes, len);
+}
+
+/* A datagram of the modem: a CoAP answer with a reply to this frame, or nothing of ours. */
+static void take_datagram(void *user, const uint8_t *bytes, size_t len)
+{
+    struct edge_link *link = user;
+    struct agn__coap_answer_view answer;
+    if (agn__coap_read_answer(bytes, len, &answer) < 0) {
+        link->counts.replies_damaged++;
+        return;
+    }
+    if (answer.code_class != 2) { /* a packet that came damaged, or a server in trouble */
+        link->counts.refusals++;
+        return;
+    }
+    int status = agn_dev_accept_reply(link->dev, answer.payload, answer.payload_bytes);
+    if (status == 0)
+        link->is_answered = 1;
+    else if (status == AGN_ERR_FORMAT || status == AGN_ERR_CHECKSUM)
+        link->counts.replies_damaged++;
+    else if (status == AGN_ERR_TIMEOUT)
+        link->counts.replies_late++;
+    else
+        link->counts.replies_other++;
+}
+
+int edge_link_init(struct edge_link *link, struct agn_dev *dev, uint32_t deadline_ms)
+{
+    memset(link, 0, sizeof *link);
+    link->dev = dev;
+    link->deadline_ms = deadline_ms;
+    link->cap = AGN_WIRE_MAX_PACKET;
+    link->message_id = (uint16_t)board_count(); /* differs from one start to the next on a board */
+    const struct esp_at_config config = {.host =
+                                             "192.0.2.1", /* the modem program sends where it is told to */
+                                         .port = 5683,
+                                         .local_port = 5683,
+                                         .uart_bps = 921600,
+                                         .reopen_after = 60,
+                                         .datagram = link->received,
+                                         .datagram_cap = sizeof link->received,
+                                         .user = link,
+                                         .write = write_uart,
+                                         .received = take_datagram};
+    return esp_at_init(&link->modem, &config, board_now_ms());
+}
+
+void edge_link_turn(struct edge_link *link)
+{
+    uint8_t bytes[64];
+    size_t len;
+    while ((len = board_uart_read(bytes, sizeof bytes)) > 0)
+        esp_at_input(&link->modem, bytes, len, board_now_ms());
+    esp_at_poll(&link->modem, board_now_ms());
+}
+
+/* ---- how long packets may be ------------------------------------------------------------------------ */
+
+/* Long packets are cheap and rarely come whole; short ones come and are mostly headers. A packet lost costs
+ * about as much time as three that go: the length settles where one in three goes at the first try, if the
+ * line is so bad. A packet much shorter than the cap says little about it. */
+static void adapt_cap(struct edge_link *link, enum esp_at_outcome outcome)
+{
+    uint16_t cap = link->cap;
+    int is_long = 2U * link->packet_bytes >= cap;
+    if (outcome == ESP_AT_SENT && is_long) {
+        cap = (uint16_t)(cap + cap / 4);
+        link->cap = cap < AGN_WIRE_MAX_PACKET ? cap : (uint16_t)AGN_WIRE_MAX_PACKET;
+    } else if (outcome == ESP_AT_UNSURE) {
+        if (is_long && cap > link->packet_bytes)
+            cap = link->packet_bytes;
+        cap = (uint16_t)(cap - cap / 10);
+        link->cap = cap > EDGE_MIN_PACKET ? cap : (uint16_t)EDGE_MIN_PACKET;
+    }
+}
+
+/* A row of a wide map may not fit: then longer packets are the only ones. */
+static void widen(struct edge_link *link)
+{
+    if (link->frame_cap >= AGN_WIRE_MAX_PACKET)
+        link->is_stuck = 1;
+    else
+        link->frame_cap =
+            (uint16_t)(2U * link->frame_cap < AGN_WIRE_MAX_PACKET ? 2U * link->frame_cap
+                                                                  : (unsigned)AGN_WIRE_MAX_PACKET);
+}
+
+/* ---- packets ---------------------------------------------------------------------------------------- */
+
+/* From the frame's first packet, in shorter ones if the line has become worse and none has gone yet: the
+ * server takes packets of other sizes for another frame. */
+static void begin_round(struct edge_link *link)
+{
+    if (link->packets_gone == 0 || link->frame_cap == 0)
+        link->frame_cap = link->cap;
+    link->packet_bytes = 0;
+    link->is_complete = 0;
+    (void)agn_dev_packets_again(link->dev);
+}
+
+static void make_packet(struct edge_link *link)
+{
+    uint32_t begin = board_count();
+    int len = agn_dev_next_packet(link->dev, link->request + AGN__COAP_REQUEST_OVERHEAD, link->frame_cap);
+    link->making += board_count() - begin;
+    if (len == AGN_ERR_SPACE) {
+        widen(link);
+        link->packets_gone = 0;
+        (void)agn_dev_packets_again(link->dev);
+    } else if (len < 0) {
+        link->is_stuck = 1;
+    } else if (len == 0) {
+        link->is_complete = 1;
+    } else {
+        link->packet_bytes = (uint16_t)len;
+    }
+}
+
+static void give_packet(struct edge_link *link, uint32_t left_ms)
+{
+    uint8_t token[AGN__COAP_TOKEN_BYTES] = {0};
+    token[0] = (uint8_t)++link->message_id;
+    token[1] = (uint8_t)(link->message_id >> 8);
+    size_t total = agn__coap_request(link->request, link->message_id, token,
+                                     link->request + AGN__COAP_REQUEST_OVERHEAD, link->packet_bytes);
+    if (esp_at_send(&link->modem, link->request, total, board_now_ms(), left_ms) < 0)
+        return;
+    link->is_under_way = 1;
+    link->counts.packets++;
+    link->counts.bytes += (uint32_t)total;
+}
+
+/* What became of the packet. One that went makes room for the next. */
+static void take_outcome(struct edge_link *link)
+{
+    enum esp_at_outcome outcome = esp_at_outcome(&link->modem);
+    link->is_under_way = 0;
+    if (link->packet_bytes == 0) /* of the frame before */
+        return;
+    adapt_cap(link, outcome);
+    if (outcome == ESP_AT_SENT) {
+        link->counts.packets_sent++;
+        link->packets_gone++;
+        link->last_gone_ms = board_now_ms();
+        link->packet_bytes = 0;
+        return;
+    }
+    link->counts.again++;
+    if (link->packets_gone == 0 && 2U * link->cap < link->frame_cap)
+        begin_round(link);
+}
+
+/* The next thing to do with a modem that has nothing under way. */
+static void go_on(struct edge_link *link, uint32_t left_ms)
+{
+    if (link->is_stuck)
+        return;
+    if (link->is_complete && board_now_ms() - link->last_gone_ms < EDGE_ANSWER_MS)
+        return;
+    if (link->is_complete) {
+        link->counts.rounds++;
+        begin_round(link);
+    }
+    if (link->packet_bytes == 0)
+        make_packet(link);
+    if (link->packet_bytes > 0)
+        give_packet(link, left_ms);
+}
+
+int edge_link_exchange(struct edge_link *link)
+{
+    uint32_t begin_ms = board_now_ms(), spent_ms;
+    link->is_answered = link->is_stuck = 0;
+    link->packets_gone = link->making = 0;
+    link->frame_cap = 0;
+    begin_round(link);
+    while (!link->is_answered && (spent_ms = board_now_ms() - begin_ms) < link->deadline_ms) {
+        edge_link_turn(link);
+        if (link->is_answered || esp_at_outcome(&link->modem) == ESP_AT_PENDING)
+            continue;
+        if (link->is_under_way)
+            take_outcome(link);
+        go_on(link, link->deadline_ms - spent_ms);
+    }
+    if (link->packets_gone == 0 && !link->is_answered)
+        link->counts.frames_unsent++;
+    return link->is_answered;
+}
