@@ -154,8 +154,8 @@ static inline void agn__packer_end(const struct agn__packer *packer)
         *packer->to = (uint8_t)packer->bits;
 }
 
-/* Output channels [first, end) of one output row. rows[0..kernel_h) are input rows. CONV kernels may read 3
- * values beyond a row's end, which weights of 0 meet. agn_kernel.h says which file of kernels,
+/* Output channels [first, end) of one output row. rows[0..kernel_h) are input rows. Kernels may read 3 values
+ * beyond a row's end, which meet no weight or weights of 0. agn_kernel.h says which file of kernels,
  * agn_kernel_*.c, these functions come from; all give the same bits. */
 void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                    unsigned end, const struct agn__sink *sink);

@@ -18,8 +18,15 @@ static inline uint32_t agn__word(const void *from)
     return word;
 }
 
+/* ssat8_shifted shifts by this much, a constant since the instruction wants one. */
+enum { AGN__SSAT_SHIFT = 11 };
+
 struct agn__two_words {
     uint32_t first, second;
+};
+
+struct agn__four_words {
+    uint32_t first, second, third, fourth;
 };
 
 static inline void agn__put_word(void *to, uint32_t word)
@@ -27,9 +34,29 @@ static inline void agn__put_word(void *to, uint32_t word)
     memcpy(to, &word, sizeof word);
 }
 
+static inline void agn__put_half(void *to, uint32_t low)
+{
+    uint16_t half = (uint16_t)low;
+    memcpy(to, &half, sizeof half);
+}
+
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 
 #include <arm_acle.h>
+
+/* Four weights, bytes 0 and 2 of a word as one pair, bytes 1 and 3 as another; `from` moves on. (Volatile, as
+ * the loads above and below, so that compilers keep the order and with it the number of registers.) */
+static inline struct agn__two_words agn__next_weights(const int8_t **from)
+{
+    struct agn__two_words weights;
+    const int8_t *at = *from;
+    typedef int8_t four_weights[4];
+    __asm__ volatile("ldr %1, [%2], #4\n\tsxtb16 %0, %1\n\tsxtb16 %1, %1, ror #8"
+                     : "=&r"(weights.first), "=&r"(weights.second), "+r"(at)
+                     : "m"(*(const four_weights *)at));
+    *from = at;
+    return weights;
+}
 
 /* Four values from a word address, in one load; `from` moves on. */
 static inline struct agn__two_words agn__next_two_words(const int16_t **from)
@@ -37,15 +64,57 @@ static inline struct agn__two_words agn__next_two_words(const int16_t **from)
     struct agn__two_words words;
     const int16_t *at = *from;
     typedef int16_t four_values[4];
-    __asm__("ldrd %0, %1, [%2], #8"
-            : "=&r"(words.first), "=&r"(words.second), "+r"(at)
-            : "m"(*(const four_values *)at));
+    __asm__ volatile("ldrd %0, %1, [%2], #8"
+                     : "=&r"(words.first), "=&r"(words.second), "+r"(at)
+                     : "m"(*(const four_values *)at));
     *from = at;
     return words;
 }
 
-/* The same from any address, in two loads. (As one piece, since compilers would move the loads apart and run
- * out of registers.) */
+/* Two words that are rather loaded again in each round of a loop than kept. */
+static inline struct agn__two_words agn__two_again(const struct agn__two_words *from)
+{
+    struct agn__two_words words;
+    __asm__ volatile("ldrd %0, %1, %2" : "=r"(words.first), "=r"(words.second) : "m"(*from));
+    return words;
+}
+
+/* Two values, `step` apart; `to` moves on by two steps. */
+static inline void agn__put_next_two(int16_t **to, size_t step, int32_t first, int32_t second)
+{
+    int16_t *at = *to;
+    __asm__ volatile("strh %1, [%0]\n\tstrh %2, [%0, %3, lsl #1]\n\tadd %0, %0, %3, lsl #2"
+                     : "+&r"(at)
+                     : "r"(first), "r"(second), "r"(step)
+                     : "memory");
+    *to = at;
+}
+
+/* Four values side by side, at any address; `to` moves on. */
+static inline void agn__put_next_words(int16_t **to, uint32_t first, uint32_t second)
+{
+    int16_t *at = *to;
+    __asm__ volatile("str %1, [%0], #4\n\tstr %2, [%0], #4" : "+&r"(at) : "r"(first), "r"(second) : "memory");
+    *to = at;
+}
+
+/* Eight values from a word address, in one load; `from` moves on. */
+static inline struct agn__four_words agn__next_four_words(const int16_t **from)
+{
+    /* The instruction's list of registers has to rise. */
+    register uint32_t first __asm__("r2"), second __asm__("r3"), third __asm__("r4"), fourth __asm__("r5");
+    const int16_t *at = *from;
+    typedef int16_t eight_values[8];
+    __asm__("ldm %4!, {%0, %1, %2, %3}"
+            : "=r"(first), "=r"(second), "=r"(third), "=r"(fourth), "+r"(at)
+            : "m"(*(const eight_values *)at));
+    *from = at;
+    struct agn__four_words words = {first, second, third, fourth};
+    return words;
+}
+
+/* Four values from any address, in two loads. (As one piece, since compilers would move the loads apart and
+ * run out of registers.) */
 static inline struct agn__two_words agn__next_two_any(const int16_t **from)
 {
     struct agn__two_words words;
@@ -81,6 +150,20 @@ static inline int32_t agn__smlatb(uint32_t a, uint32_t b, int32_t acc)
 {
     return __smlatb((int32_t)a, (int32_t)b, acc);
 }
+
+/* The sums of a.low and one byte, a.high and another, as the name says; bytes are unsigned. */
+#define AGN__ADD_BYTES(name, i)                                                                              \
+    static inline uint32_t name(uint32_t a, uint32_t bytes)                                                  \
+    {                                                                                                        \
+        uint32_t lanes;                                                                                      \
+        __asm__("uxtab16 %0, %1, %2, ror #8*" #i : "=r"(lanes) : "r"(a), "r"(bytes));                        \
+        return lanes;                                                                                        \
+    }
+AGN__ADD_BYTES(agn__add_bytes_0_2, 0)
+AGN__ADD_BYTES(agn__add_bytes_1_3, 1)
+AGN__ADD_BYTES(agn__add_bytes_2_0, 2)
+AGN__ADD_BYTES(agn__add_bytes_3_1, 3)
+#undef AGN__ADD_BYTES
 
 /* Bytes 0 and 2, sign extended. */
 static inline uint32_t agn__sxtb16(uint32_t bytes)
@@ -138,6 +221,14 @@ static inline int32_t agn__ssat8(int32_t value)
     return saturated;
 }
 
+/* Shifted right by AGN__SSAT_SHIFT, then saturated to int8. */
+static inline int32_t agn__ssat8_shifted(int32_t value)
+{
+    int32_t saturated;
+    __asm__("ssat %0, #8, %1, asr %2" : "=r"(saturated) : "r"(value), "i"(AGN__SSAT_SHIFT));
+    return saturated;
+}
+
 #else
 
 static inline struct agn__two_words agn__next_two_any(const int16_t **from)
@@ -150,6 +241,32 @@ static inline struct agn__two_words agn__next_two_any(const int16_t **from)
 static inline struct agn__two_words agn__next_two_words(const int16_t **from)
 {
     return agn__next_two_any(from);
+}
+
+static inline struct agn__two_words agn__two_again(const struct agn__two_words *from)
+{
+    return *from;
+}
+
+static inline void agn__put_next_words(int16_t **to, uint32_t first, uint32_t second)
+{
+    agn__put_word(*to, first);
+    agn__put_word(*to + 2, second);
+    *to += 4;
+}
+
+static inline void agn__put_next_two(int16_t **to, size_t step, int32_t first, int32_t second)
+{
+    (*to)[0] = (int16_t)first;
+    (*to)[step] = (int16_t)second;
+    *to += 2 * step;
+}
+
+static inline struct agn__four_words agn__next_four_words(const int16_t **from)
+{
+    struct agn__two_words a = agn__next_two_any(from), b = agn__next_two_any(from);
+    struct agn__four_words words = {a.first, a.second, b.first, b.second};
+    return words;
 }
 
 static inline int32_t agn__low(uint32_t lanes)
@@ -182,6 +299,27 @@ static inline int32_t agn__smlatb(uint32_t a, uint32_t b, int32_t acc)
     return acc + agn__high(a) * agn__low(b);
 }
 
+static inline uint32_t agn__add_bytes_0_2(uint32_t a, uint32_t bytes)
+{
+    uint32_t low = a + (bytes & 0xFFU), high = (a >> 16) + (bytes >> 16 & 0xFFU);
+    return (low & 0xFFFFU) | high << 16;
+}
+
+static inline uint32_t agn__add_bytes_1_3(uint32_t a, uint32_t bytes)
+{
+    return agn__add_bytes_0_2(a, bytes >> 8);
+}
+
+static inline uint32_t agn__add_bytes_2_0(uint32_t a, uint32_t bytes)
+{
+    return agn__add_bytes_0_2(a, bytes >> 16 | bytes << 16);
+}
+
+static inline uint32_t agn__add_bytes_3_1(uint32_t a, uint32_t bytes)
+{
+    return agn__add_bytes_0_2(a, bytes >> 24 | bytes << 8);
+}
+
 static inline uint32_t agn__sxtb16(uint32_t bytes)
 {
     uint32_t low = bytes & 0xFFU, high = bytes >> 16 & 0xFFU;
@@ -191,6 +329,14 @@ static inline uint32_t agn__sxtb16(uint32_t bytes)
 static inline uint32_t agn__sxtb16_odd(uint32_t bytes)
 {
     return agn__sxtb16(bytes >> 8);
+}
+
+static inline struct agn__two_words agn__next_weights(const int8_t **from)
+{
+    uint32_t bytes = agn__word(*from);
+    struct agn__two_words weights = {agn__sxtb16(bytes), agn__sxtb16_odd(bytes)};
+    *from += 4;
+    return weights;
 }
 
 static inline uint32_t agn__low_high(uint32_t a, uint32_t b)
@@ -216,6 +362,11 @@ static inline int32_t agn__smmla(int32_t a, int32_t b, int32_t addend)
 static inline int32_t agn__ssat8(int32_t value)
 {
     return value < -128 ? -128 : value > 127 ? 127 : value;
+}
+
+static inline int32_t agn__ssat8_shifted(int32_t value)
+{
+    return agn__ssat8(value >> AGN__SSAT_SHIFT);
 }
 
 #endif

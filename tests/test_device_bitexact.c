@@ -201,6 +201,12 @@ static void larger_models(void **state)
     run_models(13, 20, RANDOM_USUAL, 72, 24);
 }
 
+static void separable_models(void **state)
+{
+    (void)state;
+    run_models(15, 300, RANDOM_SEPARABLE, 48, 12);
+}
+
 static void requantisation_is_the_64_bit_rule(void **state)
 {
     (void)state;
@@ -230,6 +236,7 @@ int main(void)
         cmocka_unit_test(usual_models),
         cmocka_unit_test(extreme_models),
         cmocka_unit_test(larger_models),
+        cmocka_unit_test(separable_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

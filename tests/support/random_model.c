@@ -44,6 +44,10 @@ static struct agn_model_channel *random_channels(struct agn_rng *rng, enum rando
             channel->shift = (uint8_t)between(rng, 33, 62);
             bias = (agn_rng_uniform(rng) - 0.5) * 2 * (2147483647.0 - limit);
         }
+        if (style == RANDOM_SEPARABLE && between(rng, 0, 7) == 0) {
+            channel->shift = (uint8_t)between(rng, 33, 54);
+            bias = (agn_rng_uniform(rng) - 0.5) * (1 << between(rng, 10, 23));
+        }
         channel->bias = (int32_t)bias;
     }
     return channels;
@@ -68,16 +72,35 @@ static int random_axis(struct agn_rng *rng, int in, int *kernel, int *stride, in
     return out;
 }
 
+/* Turns a random layer into one of RANDOM_SEPARABLE. */
+static void make_separable(struct random_model *random, struct agn_rng *rng, struct agn_model_layer *layer,
+                           int is_last, int in_h, int in_w)
+{
+    int side = layer->kind == AGN_LAYER_DWCONV ? 3 : 1;
+    layer->kernel_h = layer->kernel_w = side;
+    layer->pad_h = layer->pad_w = side / 2;
+    layer->stride_h = 1;
+    layer->stride_w = side == 3 ? between(rng, 1, 3) : 1;
+    if (layer->kind == AGN_LAYER_CONV && !is_last)
+        layer->out_c = between(rng, 2, 4);
+    random->map_h = out_side(in_h, side, 1, layer->pad_h);
+    random->map_w = out_side(in_w, side, layer->stride_w, layer->pad_w);
+}
+
 static void random_layer(struct random_model *random, struct agn_rng *rng, enum random_style style,
                          int is_last, int max_channels)
 {
     struct agn_model_layer *layer = &random->layers[random->model.layer_count++];
-    int c = random->map_c;
+    int c = random->map_c, in_h = random->map_h, in_w = random->map_w;
     memset(layer, 0, sizeof *layer);
     layer->kind = between(rng, 0, 1) && !(is_last && c < 2) ? AGN_LAYER_DWCONV : AGN_LAYER_CONV;
+    if (style == RANDOM_SEPARABLE && !(is_last && c < 2))
+        layer->kind = random->model.layer_count % 2 ? AGN_LAYER_DWCONV : AGN_LAYER_CONV;
     layer->out_c = layer->kind == AGN_LAYER_DWCONV ? c : between(rng, is_last ? 2 : 1, max_channels);
     random->map_h = random_axis(rng, random->map_h, &layer->kernel_h, &layer->stride_h, &layer->pad_h);
     random->map_w = random_axis(rng, random->map_w, &layer->kernel_w, &layer->stride_w, &layer->pad_w);
+    if (style == RANDOM_SEPARABLE)
+        make_separable(random, rng, layer, is_last, in_h, in_w);
     random->map_c = layer->out_c;
     int terms = layer->kernel_h * layer->kernel_w * (layer->kind == AGN_LAYER_CONV ? c : 1);
     size_t outputs = layer->kind == AGN_LAYER_CONV ? (size_t)layer->out_c : (size_t)c;
@@ -91,6 +114,10 @@ static void random_layer(struct random_model *random, struct agn_rng *rng, enum 
         layer->clamp_max = 127;
     if (between(rng, 0, 3) == 0) /* a linear layer: saturation clamps */
         layer->clamp_min = -128;
+    if (style == RANDOM_SEPARABLE) {
+        layer->clamp_min = -128;
+        layer->clamp_max = 127;
+    }
     layer->out_scale = 6.0f / 255.0f;
 }
 
@@ -129,6 +156,8 @@ void random_model_make(struct random_model *random, struct agn_rng *rng, enum ra
     model->input_h = random->map_h = between(rng, min_side, max_side);
     model->input_w = random->map_w = between(rng, min_side, max_side);
     model->input_c = random->map_c = between(rng, 1, AGN_DEV_MAX_INPUT_CHANNELS);
+    if (style == RANDOM_SEPARABLE && between(rng, 0, 3) > 0)
+        model->input_w = random->map_w = (random->map_w + 1) / 2 * 2;
     for (int c = 0; c < model->input_c; c++) {
         model->input_zero_point[c] = any_s8(rng, style);
         model->input_scale[c] = 1.0f / 64.0f;

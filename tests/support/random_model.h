@@ -15,6 +15,9 @@ struct random_model {
 enum random_style {
     RANDOM_USUAL,   /* weights, scales and inputs as trained models have them */
     RANDOM_EXTREME, /* -128 and 127 everywhere, any multiplier and shift, large biases */
+    /* Depthwise 3x3 and 1x1 in turn, few channels, clamps that are saturation, mostly even widths: what
+     * faster kernels are made for; some channels that they leave out. */
+    RANDOM_SEPARABLE,
 };
 
 /* Sides up to max_side, channels up to max_channels (>= 2). */
