@@ -30,7 +30,8 @@ struct work {
     int32_t bias;
     const int8_t *weights; /* of a channel's window; row_bytes for each row */
     size_t row_bytes;
-    int32_t taps[9]; /* weights of the small windows */
+    int32x4_t weight; /* of 1x1 on up to four channels */
+    int32_t taps[9];  /* of depthwise 3x3 */
 };
 
 /* What turns a channel's accumulators into outputs, and where these go. */
@@ -48,7 +49,8 @@ struct output {
  */
 typedef int32x4_t four_places(const struct work *work, unsigned x, uint32x4_t at);
 
-static struct work work_of(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned channel)
+AGN__INLINE struct work work_of(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                                unsigned channel)
 {
     struct work work;
     work.rows = rows;
@@ -57,11 +59,12 @@ static struct work work_of(const struct agn_dev_layer *layer, const int16_t *con
     work.bias = agn__channel_read(layer->channels, channel).bias;
     work.weights = layer->weights;
     work.row_bytes = 0;
+    work.weight = vdupq_n_s32(0);
     return work;
 }
 
-static struct output output_of(const struct agn_dev_layer *layer, const struct agn__sink *sink,
-                               unsigned first, unsigned channel)
+AGN__INLINE struct output output_of(const struct agn_dev_layer *layer, const struct agn__sink *sink,
+                                    unsigned first, unsigned channel)
 {
     struct agn__channel c = agn__channel_read(layer->channels, channel);
     struct output out;
@@ -82,6 +85,15 @@ static struct output output_of(const struct agn_dev_layer *layer, const struct a
         out.value = sink->values + (channel - first) * sink->step_c;
     }
     return out;
+}
+
+AGN__INLINE int32x4_t four_of(int32_t a, int32_t b, int32_t c, int32_t d)
+{
+    int32x4_t four;
+    __asm__("vmov %q0[2], %q0[0], %1, %3\n\tvmov %q0[3], %q0[1], %2, %4"
+            : "=&w"(four)
+            : "r"(a), "r"(b), "r"(c), "r"(d));
+    return four;
 }
 
 AGN__INLINE int32x4_t finish(const struct output *out, int32x4_t acc)
@@ -159,40 +171,64 @@ AGN__INLINE void put_symbols(const struct work *work, const struct output *outpu
 
 /* ---- 1x1 on up to four channels --------------------------------------------------------- */
 
+/* Four channels at stride 1: a place's values are one vector. */
+AGN__INLINE int32x4_t four_pointwise_near(const struct work *w, unsigned x, uint32x4_t at)
+{
+    (void)at;
+    int32_t acc0, acc1, acc2, acc3;
+    int32x4_t values;
+    typedef int16_t sixteen_values[16];
+    const sixteen_values *src = (const sixteen_values *)(const void *)(w->rows[0] + (size_t)x * 4u);
+    __asm__("vldrh.s32 %q[values], [%[src]]\n\t"
+            "vmladav.s32 %[acc0], %q[values], %q[weight]\n\t"
+            "vldrh.s32 %q[values], [%[src], #8]\n\t"
+            "vmladav.s32 %[acc1], %q[values], %q[weight]\n\t"
+            "vldrh.s32 %q[values], [%[src], #16]\n\t"
+            "vmladav.s32 %[acc2], %q[values], %q[weight]\n\t"
+            "vldrh.s32 %q[values], [%[src], #24]\n\t"
+            "vmladav.s32 %[acc3], %q[values], %q[weight]"
+            : [acc0] "=&Te"(acc0), [acc1] "=&Te"(acc1), [acc2] "=&Te"(acc2), [acc3] "=&Te"(acc3),
+              [values] "=&w"(values)
+            : [src] "l"(src), [weight] "w"(w->weight), "m"(*src));
+    return vaddq_n_s32(four_of(acc0, acc1, acc2, acc3), w->bias);
+}
+
 AGN__INLINE int32x4_t four_pointwise(const struct work *w, unsigned x, uint32x4_t at)
 {
     (void)x;
     const int16_t *src = w->rows[0];
     int32x4_t acc = vdupq_n_s32(w->bias);
-    acc = vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src, at), w->taps[0]);
-    acc = vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src + 1, at), w->taps[1]);
-    acc = vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src + 2, at), w->taps[2]);
-    return vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src + 3, at), w->taps[3]);
+    acc = vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src, at), vgetq_lane_s32(w->weight, 0));
+    acc = vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src + 1, at), vgetq_lane_s32(w->weight, 1));
+    acc = vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src + 2, at), vgetq_lane_s32(w->weight, 2));
+    return vmlaq_n_s32(acc, vldrhq_gather_shifted_offset_s32(src + 3, at), vgetq_lane_s32(w->weight, 3));
 }
 
-AGN__INLINE void pointwise_values(const struct work *work, const struct output *out)
+AGN__INLINE void pointwise(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                           unsigned end, const struct agn__sink *sink, four_places *four)
 {
-    put_values(work, out, four_pointwise, four_pointwise);
-}
-
-AGN__INLINE void pointwise_symbols(const struct work *work, const struct output *out)
-{
-    put_symbols(work, out, four_pointwise, four_pointwise);
-}
-
-static void pointwise_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                          unsigned end, const struct agn__sink *sink)
-{
+    const uint32x4_t place_4 = {0, 2, 1, 3}; /* stored order to natural order: agn__weight_place */
     for (unsigned channel = first; channel < end; channel++) {
         struct work work = work_of(layer, rows, channel);
         const struct output out = output_of(layer, sink, first, channel);
-        for (unsigned i = 0; i < 4; i++)
-            work.taps[i] = layer->weights[(size_t)channel * 4u + agn__weight_place(i)];
+        work.weight = vldrbq_gather_offset_s32(layer->weights + (size_t)channel * 4u, place_4);
         if (sink->table)
-            pointwise_symbols(&work, &out);
+            put_symbols(&work, &out, four, four_pointwise);
         else
-            pointwise_values(&work, &out);
+            put_values(&work, &out, four, four_pointwise);
     }
+}
+
+AGN__ALONE void pointwise_near(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                               unsigned end, const struct agn__sink *sink)
+{
+    pointwise(layer, rows, first, end, sink, four_pointwise_near);
+}
+
+AGN__ALONE void pointwise_apart(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                                unsigned end, const struct agn__sink *sink)
+{
+    pointwise(layer, rows, first, end, sink, four_pointwise);
 }
 
 /* ---- full convolutions with any window -------------------------------------------------- */
@@ -249,18 +285,7 @@ AGN__ALONE int32x4_t four_windows(const struct work *w, unsigned x, uint32x4_t a
             weights += 4;
         }
     }
-    const int32x4_t sums = {acc[0], acc[1], acc[2], acc[3]};
-    return sums;
-}
-
-AGN__INLINE void window_values(const struct work *work, const struct output *out)
-{
-    put_values(work, out, four_windows, four_windows);
-}
-
-AGN__INLINE void window_symbols(const struct work *work, const struct output *out)
-{
-    put_symbols(work, out, four_windows, four_windows);
+    return four_of(acc[0], acc[1], acc[2], acc[3]);
 }
 
 static void window_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
@@ -273,17 +298,20 @@ static void window_row(const struct agn_dev_layer *layer, const int16_t *const *
         work.row_bytes = row_bytes;
         work.weights = layer->weights + row_bytes * layer->kernel_h * channel;
         if (sink->table)
-            window_symbols(&work, &out);
+            put_symbols(&work, &out, four_windows, four_windows);
         else
-            window_values(&work, &out);
+            put_values(&work, &out, four_windows, four_windows);
     }
 }
 
 void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                    unsigned end, const struct agn__sink *sink)
 {
-    if (layer->kernel_h == 1 && layer->kernel_w == 1 && layer->in_c <= 4)
-        pointwise_row(layer, rows, first, end, sink);
+    int is_pointwise = layer->kernel_h == 1 && layer->kernel_w == 1;
+    if (is_pointwise && layer->in_c == 4 && layer->stride_w == 1)
+        pointwise_near(layer, rows, first, end, sink);
+    else if (is_pointwise && layer->in_c <= 4)
+        pointwise_apart(layer, rows, first, end, sink);
     else
         window_row(layer, rows, first, end, sink);
 }
@@ -323,34 +351,9 @@ AGN__INLINE int32x4_t four_apart(const struct work *w, unsigned x, uint32x4_t at
     return three_apart(w->rows[2], at, w->taps + 6, acc);
 }
 
-AGN__INLINE void near_values(const struct work *work, const struct output *out)
+AGN__INLINE void depthwise(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                           unsigned end, const struct agn__sink *sink, four_places *four)
 {
-    put_values(work, out, four_near, four_apart);
-}
-
-AGN__INLINE void near_symbols(const struct work *work, const struct output *out)
-{
-    put_symbols(work, out, four_near, four_apart);
-}
-
-AGN__INLINE void apart_values(const struct work *work, const struct output *out)
-{
-    put_values(work, out, four_apart, four_apart);
-}
-
-AGN__INLINE void apart_symbols(const struct work *work, const struct output *out)
-{
-    put_symbols(work, out, four_apart, four_apart);
-}
-
-void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                     unsigned end, const struct agn__sink *sink)
-{
-    if (layer->kernel_h != 3 || layer->kernel_w != 3) {
-        agn__dwconv_row_plain(layer, rows, first, end, sink);
-        return;
-    }
-    int near = layer->stride_w == 1;
     for (unsigned channel = first; channel < end; channel++) {
         size_t plane = channel * agn__step_c(layer);
         const int16_t *const planes[3] = {rows[0] + plane, rows[1] + plane, rows[2] + plane};
@@ -358,15 +361,34 @@ void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *ro
         const struct output out = output_of(layer, sink, first, channel);
         for (unsigned i = 0; i < 9; i++)
             work.taps[i] = layer->weights[channel + (size_t)i * layer->in_c];
-        if (near && sink->table)
-            near_symbols(&work, &out);
-        else if (near)
-            near_values(&work, &out);
-        else if (sink->table)
-            apart_symbols(&work, &out);
+        if (sink->table)
+            put_symbols(&work, &out, four, four_apart);
         else
-            apart_values(&work, &out);
+            put_values(&work, &out, four, four_apart);
     }
+}
+
+AGN__ALONE void depthwise_near(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                               unsigned end, const struct agn__sink *sink)
+{
+    depthwise(layer, rows, first, end, sink, four_near);
+}
+
+AGN__ALONE void depthwise_apart(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                                unsigned end, const struct agn__sink *sink)
+{
+    depthwise(layer, rows, first, end, sink, four_apart);
+}
+
+void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                     unsigned end, const struct agn__sink *sink)
+{
+    if (layer->kernel_h != 3 || layer->kernel_w != 3)
+        agn__dwconv_row_plain(layer, rows, first, end, sink);
+    else if (layer->stride_w == 1)
+        depthwise_near(layer, rows, first, end, sink);
+    else
+        depthwise_apart(layer, rows, first, end, sink);
 }
 
 /* ---- pixels and sums ------------------------------------------------------------------------- */
