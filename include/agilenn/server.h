@@ -15,13 +15,19 @@
 #ifndef AGILENN_SERVER_H
 #define AGILENN_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agn_wire.h"
 
 struct agn_server;
 
-enum { AGN_SERVER_MAX_FRAMES = 1024, AGN_SERVER_MAX_PEERS = 65536 };
+enum {
+    AGN_SERVER_MAX_FRAMES = 1024,
+    AGN_SERVER_MAX_PEERS = 65536,
+    AGN_SERVER_MAX_MODELS = 16,
+    AGN_SERVER_NAME_BYTES = 64,
+};
 
 /* What is served. Copied by agn_server_create; what `user` points to must outlive the server. */
 struct agn_server_model {
@@ -64,22 +70,65 @@ int agn_server_run(struct agn_server *server);
 /* Makes agn_server_run return soon, also if it has not begun yet. Async-signal-safe. */
 void agn_server_stop(struct agn_server *server);
 
-/* Counts since creation. */
+/* ---- statistics ------------------------------------------------------------------------- */
+
+/* Buckets on a logarithmic scale: bucket i counts values up to agn_server_bucket_bound_s(i) that are above
+ * the bound before; the last one has no bound (INFINITY). Bounds are 50 us x 2^(i/2). */
+enum { AGN_SERVER_LATENCY_BUCKETS = 40 };
+struct agn_server_histogram {
+    uint64_t count;
+    double sum_s, max_s;
+    uint64_t buckets[AGN_SERVER_LATENCY_BUCKETS];
+};
+double agn_server_bucket_bound_s(int bucket);
+/* The value below which a share `quantile` (0..1) lies, interpolated within its bucket; 0 when empty. */
+double agn_server_quantile_s(const struct agn_server_histogram *histogram, double quantile);
+
+/* Batches by size: bucket i counts those of up to 2^i frames: 1, 2, 3-4, 5-8, ... 129-256. */
+enum { AGN_SERVER_BATCH_BUCKETS = 9 };
+
+struct agn_server_model_stats {
+    uint32_t model_id;
+    char name[AGN_SERVER_NAME_BYTES];
+    uint64_t packets, frames, replies, replies_failed;
+    int in_hand; /* frames begun, not yet answered */
+};
+
+/* Counts since creation, but for those marked "now". */
 struct agn_server_stats {
     uint64_t packets;             /* requests to /v1/infer, good or bad */
     uint64_t bytes_in, bytes_out; /* CoAP payloads of these and of the answers */
     uint64_t frames;              /* begun */
-    uint64_t frames_complete;     /* answered with all packets in */
-    uint64_t frames_partial;      /* answered with what came when the wait was over */
+    uint64_t frames_complete;     /* given to the Remote NN with all packets in */
+    uint64_t frames_partial;      /* given to it with what came when the wait was over */
     uint64_t frames_evicted;      /* dropped unanswered: too many at once */
     uint64_t frames_restarted;    /* a packet contradicted those before it: the frame began anew */
     uint64_t replies;             /* sent with status ok */
     uint64_t replies_again;       /* of these, stored replies to repeated or late packets */
     uint64_t replies_failed;      /* told that inference failed, also again */
-    uint64_t duplicates;          /* packets that had come before */
+    uint64_t refused_busy;    /* frames refused with 5.03: queue full, no chance to be in time, draining */
+    uint64_t dropped_expired; /* frames dropped before inference: their device waits no more */
+    uint64_t duplicates;      /* packets that had come before */
     uint64_t bad_malformed, bad_checksum, bad_version, bad_codec, bad_range, bad_model;
-    uint64_t inferences;
-    double infer_min_s, infer_mean_s, infer_max_s; /* seconds a call of the callback; 0 before the first */
+    uint64_t inferences;                           /* frames that went through a Remote NN */
+    uint64_t batches;                              /* calls of the callback */
+    double infer_min_s, infer_mean_s, infer_max_s; /* seconds a call; 0 before the first */
+    uint64_t batch_sizes[AGN_SERVER_BATCH_BUCKETS];
+    struct agn_server_histogram latency;    /* from a frame's first packet to its reply */
+    struct agn_server_histogram queue_wait; /* from ready for inference to its begin */
+    struct agn_server_histogram inference;  /* a call of the callback */
+
+    int queue_depth;  /* now: frames waiting for a worker */
+    int queue_limit;  /* config.max_queue */
+    int queue_peak;   /* largest depth so far */
+    int peers;        /* now: peers the CoAP library remembers */
+    int workers;      /* threads that infer */
+    bool draining;    /* now */
+    double uptime_s;  /* since creation */
+    uint64_t reloads; /* replacements of models that took effect */
+    uint64_t reload_failures;
+    int model_count; /* now */
+    struct agn_server_model_stats models[AGN_SERVER_MAX_MODELS];
 };
 
 /* As of the last turn of the server's loop. */

@@ -16,6 +16,7 @@
 #include "server/assembly.h"
 #include "server/coap_server.h"
 #include "server/features.h"
+#include "server/histogram.h"
 
 enum {
     DEFAULT_FRAME_WAIT_MS = 200,
@@ -179,6 +180,9 @@ static int infer(struct agn_server *server)
     stats->infer_min_s = stats->inferences == 0 || took_s < stats->infer_min_s ? took_s : stats->infer_min_s;
     stats->infer_max_s = took_s > stats->infer_max_s ? took_s : stats->infer_max_s;
     stats->inferences++;
+    stats->batches++;
+    stats->batch_sizes[0]++;
+    agn__histogram_add(&stats->inference, took_s);
     server->infer_total_s += took_s;
     stats->infer_mean_s = server->infer_total_s / (double)stats->inferences;
     if (status < 0) {
