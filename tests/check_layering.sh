@@ -90,8 +90,8 @@ check_tree() {
 
         function check_system(name) {
             if (is_freestanding(room)) {
-                if (name !~ /^(stddef|stdint|stdbool|string|arm_acle)\.h$/)
-                    complain(room "/ is freestanding: only stddef.h, stdint.h, stdbool.h, string.h, arm_acle.h")
+                if (name !~ /^(stddef|stdint|stdbool|string|arm_acle|arm_mve)\.h$/)
+                    complain(room "/ is freestanding: only stddef.h, stdint.h, stdbool.h, string.h, arm_acle.h, arm_mve.h")
             } else if (name ~ /dnnl/ && path !~ /^src\/nn\//) {
                 complain("only src/nn may use oneDNN")
             } else if (name ~ /coap/ && path !~ /^src\/(server|client)\//) {
