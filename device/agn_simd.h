@@ -10,11 +10,18 @@
 
 #include "agn_memory.h"
 
+/* As -ffreestanding, compilers would call a function by the name of memcpy for each word. */
+#ifdef __GNUC__
+#define AGN__COPY __builtin_memcpy
+#else
+#define AGN__COPY memcpy
+#endif
+
 /* Words from any address: these processors load unaligned words in one instruction. */
 static inline uint32_t agn__word(const void *from)
 {
     uint32_t word;
-    memcpy(&word, from, sizeof word);
+    AGN__COPY(&word, from, sizeof word);
     return word;
 }
 
@@ -31,13 +38,13 @@ struct agn__four_words {
 
 static inline void agn__put_word(void *to, uint32_t word)
 {
-    memcpy(to, &word, sizeof word);
+    AGN__COPY(to, &word, sizeof word);
 }
 
 static inline void agn__put_half(void *to, uint32_t low)
 {
     uint16_t half = (uint16_t)low;
-    memcpy(to, &half, sizeof half);
+    AGN__COPY(to, &half, sizeof half);
 }
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
