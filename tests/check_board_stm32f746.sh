@@ -84,11 +84,15 @@ make_image APP=edge OPENOCD="echo openocd" flash >"$tmp/flash.txt"
 grep -q "openocd -f board/stm32f7discovery.cfg -c program .*edge.elf verify reset exit" "$tmp/flash.txt" ||
     die "make flash: $(cat "$tmp/flash.txt")"
 
-# Of the whole device: code and model in flash, beside the frame that is linked in only here.
+# Of the whole device: code and model in flash, beside the frame that is linked in only here; RAM with the arena that
+# this model needs, and 2 KB of stack, of which less than 1 KB is used (tests/check_firmware_edge.sh measures it).
+arena=$("$bin" info "$tmp/model.agn" --json | sed -n 's/^.*"arena_bytes": *\([0-9]*\).*$/\1/p' | head -n 1)
+make_image APP=edge OUT="$tmp/fit" "DEFINES=-DAPP_ARENA_BYTES=$arena"
 total=$(arm-none-eabi-size "$tmp/out/edge.elf" | awk 'NR == 2 { print $1 + $2 }')
 model=$(wc -c <"$tmp/model.agn")
 flash=$((total - frame_bytes))
-ram=$(arm-none-eabi-size "$tmp/out/edge.elf" | awk 'NR == 2 { print $2 + $3 }')
+ram=$(arm-none-eabi-size "$tmp/fit/edge.elf" | awk 'NR == 2 { print $2 + $3 }')
 [ "$flash" -le 40960 ] || die "code and model take $flash bytes of flash; at most 40960 are promised"
+[ $((ram + 2048)) -le 40960 ] || die "edge takes $ram bytes of RAM and up to 2048 of stack; at most 40960 are promised"
 echo "edge: $((flash - model)) bytes of code, $model of model, together $flash of 40960;" \
-    "RAM $ram bytes (arena for any model 65536, the modem's rings 16384), 8192 of stack"
+    "RAM $ram bytes (arena $arena, the modem's rings 16384) and up to 2048 of stack, together $((ram + 2048)) of 40960"

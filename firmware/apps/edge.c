@@ -12,9 +12,9 @@
 #define EDGE_FRAME_MS 1000
 #endif
 
-enum { ARENA_BYTES = 64 * 1024, FRAME_MS = EDGE_FRAME_MS, OPEN_MS = 15000 };
+enum { FRAME_MS = EDGE_FRAME_MS, OPEN_MS = 15000 };
 
-static uint32_t arena[ARENA_BYTES / 4];
+static uint32_t arena[APP_ARENA_BYTES / 4];
 static struct agn_dev dev;
 static struct edge_link edge;
 static struct edge_stats stats;

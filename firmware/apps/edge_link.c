@@ -5,6 +5,14 @@
 
 #include "board.h"
 
+/* The server. `agilenn modem` does not look at it: it sends where it is told to. */
+#ifndef EDGE_HOST
+#define EDGE_HOST "192.0.2.1"
+#endif
+#ifndef EDGE_PORT
+#define EDGE_PORT 5683
+#endif
+
 static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
 {
     (void)user;
@@ -42,9 +50,8 @@ int edge_link_init(struct edge_link *link, struct agn_dev *dev, uint32_t deadlin
     link->deadline_ms = deadline_ms;
     link->cap = AGN_WIRE_MAX_PACKET;
     link->message_id = (uint16_t)board_count(); /* differs from one start to the next on a board */
-    const struct esp_at_config config = {.host =
-                                             "192.0.2.1", /* the modem program sends where it is told to */
-                                         .port = 5683,
+    const struct esp_at_config config = {.host = EDGE_HOST,
+                                         .port = EDGE_PORT,
                                          .local_port = 5683,
                                          .uart_bps = 921600,
                                          .reopen_after = 60,

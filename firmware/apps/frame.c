@@ -1,9 +1,6 @@
 /* A frame through the device library. See frame.h. */
 #include "frame.h"
 
-#ifndef APP_ARENA_BYTES /* set by boards with less RAM */
-#define APP_ARENA_BYTES (64 * 1024)
-#endif
 static uint32_t arena[APP_ARENA_BYTES / 4];
 static uint8_t packet_bytes[AGN_WIRE_MAX_PACKET];
 struct agn_dev frame_dev;

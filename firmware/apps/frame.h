@@ -6,6 +6,12 @@
 #include "agn_device.h"
 #include "board.h"
 
+/* The device library's arena: enough for any model unless set, by a board with less RAM or by DEFINES. What a
+ * model needs, `agilenn info model.agn` tells. */
+#ifndef APP_ARENA_BYTES
+#define APP_ARENA_BYTES (64 * 1024)
+#endif
+
 /* Linked in by the Makefile: a model.agn and the pixels of frames. */
 extern const uint8_t app_model[], app_model_end[], app_frames[], app_frames_end[];
 
