@@ -19,8 +19,9 @@ deploy: nn device wire base data train
 server: nn deploy wire base
 client: device wire base data
 modem: base
+swarm: client device data base wire
 eval: client server deploy train distributed xai nn data base device wire
-cli: modem client server eval deploy train distributed xai nn data base device wire
+cli: swarm modem client server eval deploy train distributed xai nn data base device wire
 '
 
 # The rooms of the public headers include/agilenn/<name>.h.
@@ -41,6 +42,7 @@ server.h server
 client.h client
 eval.h eval
 modem.h modem
+swarm.h swarm
 run.h eval
 plot.h eval
 '

@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"export", "quantise a trained model for the device", agn__cmd_export},
     {"serve", "run the edge server", agn__cmd_serve},
     {"run", "classify a data set on an emulated device", agn__cmd_run},
+    {"swarm", "load a server with many emulated devices", agn__cmd_swarm},
     {"modem", "play a microcontroller's WiFi modem, with a bad radio link", agn__cmd_modem},
     {"bench", "time training on this machine", agn__cmd_bench},
     {"demo", "all of it on Fashion-MNIST, from training to a dead server", agn__cmd_demo},

@@ -1,0 +1,380 @@
+/* `agilenn swarm`: many emulated devices load a server. The work is src/swarm's. */
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/deploy.h"
+#include "agilenn/swarm.h"
+#include "agn_device.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/preset_options.h"
+
+enum { MAX_MODEL_BYTES = 64 << 20 };
+
+struct swarm_options {
+    const char *host, *preset, *data, *split, *arrivals, *csv;
+    int port, images, devices, deadline_ms, seed;
+    double rate_fps, duration_s, delay_ms, jitter_ms, loss, bandwidth_kbps, limit;
+    bool ramp, json;
+    struct agn_cli_list model, set;
+};
+
+static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
+                                  const char *help)
+{
+    return (struct agn_cli_option){
+        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
+}
+
+static struct agn_cli_option whole(const char *name, const char *metavar, int *variable, int min, int max,
+                                   const char *help)
+{
+    return (struct agn_cli_option){.name = name,
+                                   .metavar = metavar,
+                                   .type = AGN_CLI_INT,
+                                   .integer = variable,
+                                   .min = min,
+                                   .max = max,
+                                   .help = help};
+}
+
+static struct agn_cli_option real(const char *name, const char *metavar, double *variable, double min,
+                                  double max, const char *help)
+{
+    return (struct agn_cli_option){.name = name,
+                                   .metavar = metavar,
+                                   .type = AGN_CLI_DOUBLE,
+                                   .real = variable,
+                                   .min = min,
+                                   .max = max,
+                                   .help = help};
+}
+
+static struct agn_cli_option flag(const char *name, bool *variable, const char *help)
+{
+    return (struct agn_cli_option){.name = name, .type = AGN_CLI_FLAG, .flag = variable, .help = help};
+}
+
+static int parse(struct swarm_options *o, int argc, char **argv)
+{
+    static const char *const splits[] = {"test", "train", NULL};
+    static const char *const arrivals[] = {"poisson", "fixed", NULL};
+    struct agn_cli_option options[] = {
+        text("host", "HOST", &o->host, "the server"),
+        whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
+        whole("devices", "N", &o->devices, 1, AGN_SWARM_MAX_DEVICES,
+              "devices, each with a socket of its own"),
+        real("rate", "FPS", &o->rate_fps, 0.001, 1e7, "frames a second, of all devices together"),
+        real("duration", "S", &o->duration_s, 0.001, 604800, "seconds of the run; of each step with --ramp"),
+        text("arrivals", "KIND", &o->arrivals,
+             "poisson: every device sends at random, by itself; fixed: evenly spaced, devices in turn"),
+        whole("deadline", "MS", &o->deadline_ms, 1, AGN_SWARM_MAX_DEADLINE_MS,
+              "a frame without an answer so long after it was due takes its local prediction"),
+        flag("ramp", &o->ramp, "search the highest rate that the server sustains, from --rate on"),
+        real("limit", "PERCENT", &o->limit, 0.001, 99,
+             "a rate is sustained when no more frames than these fall back to the local prediction"),
+        real("delay", "MS", &o->delay_ms, 0, 60000, "of each datagram on the radio, each way"),
+        real("jitter", "MS", &o->jitter_ms, 0, 60000, "added to it at random, evenly from 0"),
+        real("loss", "PERCENT", &o->loss, 0, 100, "of datagrams, each way"),
+        real("bandwidth", "KBPS", &o->bandwidth_kbps, 0, 1e6,
+             "of each device's radio, kilobits a second with headers of IP and UDP; 0 = no limit"),
+        text("preset", "NAME", &o->preset, "preset that names the data set"),
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .type = AGN_CLI_LIST,
+         .list = &o->set,
+         .help = AGN_CLI_HELP_SET},
+        text("data", "DIR", &o->data, AGN_CLI_HELP_DATA),
+        text("split", "NAME", &o->split, "test or train"),
+        whole("images", "N", &o->images, 1, 1000000,
+              "images of it that devices see, spread evenly over the split"),
+        whole("seed", "N", &o->seed, 0, 2147483647, "chooses arrivals, images and losses"),
+        text("csv", "FILE", &o->csv, "write a line for each second: load, answers, fallbacks, latency"),
+        flag("json", &o->json, "print the figures as one JSON object")};
+    for (size_t i = 0; i < AGN_COUNT_OF(options); i++) {
+        if (strcmp(options[i].name, "arrivals") == 0)
+            options[i].choices = arrivals;
+        if (strcmp(options[i].name, "split") == 0)
+            options[i].choices = splits;
+    }
+    const struct agn_cli_command command = {
+        .name = "swarm",
+        .usage = "[options] MODEL.agn",
+        .description =
+            "Loads a server with the traffic of many devices and says what it makes of it. The load is "
+            "open-loop: "
+            "when a frame is sent is decided beforehand, not by the answers, and latency counts from that "
+            "moment, "
+            "so that a server that stalls cannot hide it. Each frame is what the device runtime makes of a "
+            "real "
+            "image; it ends with a fused prediction, or with the local one at its deadline or when the "
+            "server "
+            "refuses it.\n"
+            "With --ramp, runs of --duration seconds look for the highest rate at which no more than --limit "
+            "of "
+            "the frames fall back, and a last one measures latency at half of that.\n"
+            "What to read: fallback_rate (the server's limit shows there first), p99_ms (to the prediction, "
+            "fallbacks included), lost_predictions (always 0), and send_lag: when that is not far below the "
+            "latency, the generator is at its own limit and another machine should take part of the load. "
+            "docs/SCALING.md has measured figures.",
+        .example = "agilenn serve out/fashion/model.safetensors --port 5683 &\n"
+                   "agilenn swarm out/fashion/model.agn --preset fashion --devices 100 --rate 500\n"
+                   "agilenn swarm out/fashion/model.agn --preset fashion --devices 100 --ramp --duration 5\n"
+                   "agilenn swarm out/fashion/model.agn --preset fashion --rate 200 --duration 600 \\\n"
+                   "    --delay 10 --jitter 5 --loss 5 --bandwidth 270 --csv seconds.csv --json",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+        .operands = &o->model,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "MODEL.agn"};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+/* ---- what goes in ------------------------------------------------------------------------- */
+
+static int open_data(const struct swarm_options *o, struct agn_dataset **data)
+{
+    struct agn_preset preset;
+    int status = agn__cli_load_preset(o->preset, &o->set, &preset);
+    if (status == AGN_OK)
+        status = agn__cli_replace_data(&preset, o->data);
+    return status == AGN_OK ? agn__cli_open_dataset(&preset, o->split, o->images, data) : status;
+}
+
+/* Checked here rather than by the swarm, which does not know the file's name. */
+static int read_model(const char *path, uint8_t **model, size_t *model_bytes)
+{
+    struct agn_dev_model opened;
+    int status = agn_file_read(path, MAX_MODEL_BYTES, model, model_bytes);
+    if (status < 0)
+        return status;
+    status = agn_dev_model_open(&opened, *model, *model_bytes);
+    return status == AGN_OK ? AGN_OK : agn_fail(status, "%s: %s", path, agn_model_agn_problem(status));
+}
+
+static int create(const struct swarm_options *o, struct agn_swarm **swarm)
+{
+    uint8_t *model = NULL;
+    struct agn_dataset *data = NULL;
+    struct agn_swarm_config config = {.host = o->host,
+                                      .port = (uint16_t)o->port,
+                                      .images = o->images,
+                                      .devices = o->devices,
+                                      .deadline_ms = (uint32_t)o->deadline_ms,
+                                      .link = {.bandwidth_bps = 1e3 * o->bandwidth_kbps,
+                                               .delay_s = 1e-3 * o->delay_ms,
+                                               .jitter_s = 1e-3 * o->jitter_ms,
+                                               .loss = o->loss / 100},
+                                      .seed = (uint64_t)o->seed};
+    int status = read_model(o->model.items[0], &model, &config.model_bytes);
+    if (status == AGN_OK)
+        status = open_data(o, &data);
+    config.model = model;
+    config.data = data;
+    if (status == AGN_OK)
+        status = agn_swarm_create(swarm, &config);
+    agn_dataset_free(data);
+    agn_free(model);
+    return status;
+}
+
+/* ---- what comes out ------------------------------------------------------------------------- */
+
+static void write_second(void *user, const struct agn_swarm_second *s)
+{
+    fprintf(user, "%d,%llu,%llu,%llu,%llu,%llu,%.4g,%.4g,%.4g\n", s->second, (unsigned long long)s->offered,
+            (unsigned long long)s->answered, (unsigned long long)s->fallbacks, (unsigned long long)s->late,
+            (unsigned long long)s->busy, s->p50_ms, s->p99_ms, s->max_ms);
+}
+
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *latency_json(const struct agn_swarm_latency *l)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "p50", real_or_null(l->p50_ms), "p90",
+                     real_or_null(l->p90_ms), "p99", real_or_null(l->p99_ms), "p999",
+                     real_or_null(l->p999_ms), "max", real_or_null(l->max_ms));
+}
+
+static json_t *report_json(const struct agn_swarm_report *r)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } counts[] = {{"offered", r->offered},     {"answered", r->answered},
+                  {"fallbacks", r->fallbacks}, {"lost_predictions", r->lost_predictions},
+                  {"timed_out", r->timed_out}, {"busy", r->busy},
+                  {"rejected", r->rejected},   {"overslept", r->overslept},
+                  {"late", r->late},           {"strangers", r->strangers},
+                  {"packets", r->packets},     {"packets_lost", r->packets_lost},
+                  {"bytes", r->bytes}};
+    const struct {
+        const char *name;
+        double value;
+    } figures[] = {{"duration_s", r->seconds},
+                   {"offered_fps", r->offered_fps},
+                   {"achieved_fps", r->achieved_fps},
+                   {"p50_ms", r->prediction.p50_ms},
+                   {"p90_ms", r->prediction.p90_ms},
+                   {"p99_ms", r->prediction.p99_ms},
+                   {"p999_ms", r->prediction.p999_ms},
+                   {"max_ms", r->prediction.max_ms},
+                   {"fallback_rate", r->fallback_rate},
+                   {"accuracy", r->accuracy},
+                   {"local_accuracy", r->local_accuracy},
+                   {"bytes_mean", r->bytes_mean}};
+    json_t *object = json_pack("{s:i}", "devices", r->devices);
+    int failed = object == NULL;
+    for (size_t i = 0; !failed && i < AGN_COUNT_OF(figures); i++)
+        failed = json_object_set_new(object, figures[i].name, real_or_null(figures[i].value));
+    for (size_t i = 0; !failed && i < AGN_COUNT_OF(counts); i++)
+        failed = json_object_set_new(object, counts[i].name, json_integer((json_int_t)counts[i].count));
+    if (!failed)
+        failed = json_object_set_new(object, "answer_ms", latency_json(&r->answer)) != 0 ||
+                 json_object_set_new(object, "send_lag_ms", latency_json(&r->send_lag)) != 0;
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static void print_latency(FILE *stream, const char *name, const struct agn_swarm_latency *l)
+{
+    fprintf(stream, "%-12s %.2f/%.2f/%.2f/%.2f/%.2f ms p50/p90/p99/p99.9/max\n", name, l->p50_ms, l->p90_ms,
+            l->p99_ms, l->p999_ms, l->max_ms);
+}
+
+static void print_report(FILE *stream, const struct agn_swarm_report *r)
+{
+    fprintf(stream, "load         %.1f frames/s from %d devices for %.1f s; %.1f answers/s\n", r->offered_fps,
+            r->devices, r->seconds, r->achieved_fps);
+    fprintf(
+        stream,
+        "frames       %llu: %llu answered, %llu fell back (%.2f %%: %llu at the deadline, %llu busy, %llu "
+        "rejected, %llu overslept); %llu without a prediction\n",
+        (unsigned long long)r->offered, (unsigned long long)r->answered, (unsigned long long)r->fallbacks,
+        100 * r->fallback_rate, (unsigned long long)r->timed_out, (unsigned long long)r->busy,
+        (unsigned long long)r->rejected, (unsigned long long)r->overslept,
+        (unsigned long long)r->lost_predictions);
+    print_latency(stream, "prediction", &r->prediction);
+    print_latency(stream, "answer", &r->answer);
+    print_latency(stream, "send lag", &r->send_lag);
+    fprintf(stream, "accuracy     %.2f %% (the Local NN alone: %.2f %%)\n", 100 * r->accuracy,
+            100 * r->local_accuracy);
+    fprintf(stream,
+            "bytes        %.0f a frame in UDP, %llu packets, %llu lost; %llu late answers, %llu strangers\n",
+            r->bytes_mean, (unsigned long long)r->packets, (unsigned long long)r->packets_lost,
+            (unsigned long long)r->late, (unsigned long long)r->strangers);
+    if (r->overslept > 0 || (r->send_lag.p99_ms > 2 && r->send_lag.p99_ms > 0.25 * r->answer.p99_ms))
+        fprintf(stream, "note         the generator was late itself: part of the latency is its own\n");
+    if (r->answered == 0)
+        fprintf(stream, "note         no answer came: is a server listening there?\n");
+}
+
+static void print_step(void *user, const struct agn_swarm_report *r, bool sustained)
+{
+    fprintf(user, "%8.1f frames/s: %6.2f %% fall back, p50 %.2f ms, p99 %.2f ms%s\n", r->offered_fps,
+            100 * r->fallback_rate, r->prediction.p50_ms, r->prediction.p99_ms,
+            sustained ? "" : "  - too much");
+}
+
+/* ---- the two kinds of run ---------------------------------------------------------------------- */
+
+static int run_once(const struct swarm_options *o, struct agn_swarm *swarm, struct agn_swarm_load *load)
+{
+    struct agn_swarm_report report;
+    load->progress = agn_progress_print;
+    load->progress_user = stderr;
+    int status = agn_swarm_run(swarm, load, &report);
+    if (status < 0)
+        return agn__cli_fail("swarm", status);
+    if (o->json)
+        return agn__cli_print_json("swarm", report_json(&report));
+    print_report(stdout, &report);
+    return AGN_CLI_SUCCESS;
+}
+
+static int run_ramp(const struct swarm_options *o, struct agn_swarm *swarm, const struct agn_swarm_load *load)
+{
+    const struct agn_swarm_ramp ramp = {
+        .load = *load, .fallback_limit = o->limit / 100, .step = print_step, .step_user = stderr};
+    struct agn_swarm_ramp_report report;
+    int status = agn_swarm_ramp(swarm, &ramp, &report);
+    if (status == AGN_OK && report.interrupted)
+        return AGN_CLI_INTERRUPTED;
+    if (status == AGN_OK && !report.found)
+        status =
+            agn_fail(AGN_ERR_TIMEOUT,
+                     "no rate is sustained: %.1f %% of %.1f frames/s fell back, expected at most %g %%; is a "
+                     "server listening there, and is --deadline long enough for its link?",
+                     100 * report.highest.fallback_rate, report.highest.offered_fps, o->limit);
+    if (status < 0)
+        return agn__cli_fail("swarm", status);
+    if (o->json) {
+        json_t *object = report_json(&report.highest);
+        if (object)
+            json_object_set_new(object, "half", report_json(&report.half));
+        return agn__cli_print_json("swarm", object);
+    }
+    printf("-- the highest rate sustained\n");
+    print_report(stdout, &report.highest);
+    printf("-- at half of it\n");
+    print_report(stdout, &report.half);
+    return AGN_CLI_SUCCESS;
+}
+
+static int run(const struct swarm_options *o, struct agn_swarm *swarm)
+{
+    struct agn_swarm_load load = {
+        .rate_fps = o->rate_fps, .seconds = o->duration_s, .fixed = strcmp(o->arrivals, "fixed") == 0};
+    struct agn_file_out out;
+    if (o->csv) {
+        int status = agn_file_out_open(&out, o->csv);
+        if (status < 0)
+            return agn__cli_fail("swarm", status);
+        fprintf(out.stream, "second,offered,answered,fallbacks,late,busy,p50_ms,p99_ms,max_ms\n");
+        load.second = write_second;
+        load.second_user = out.stream;
+    }
+    int code = o->ramp ? run_ramp(o, swarm, &load) : run_once(o, swarm, &load);
+    if (!o->csv)
+        return code;
+    if (code != AGN_CLI_SUCCESS) {
+        agn_file_out_abort(&out);
+        return code;
+    }
+    int status = agn_file_out_commit(&out);
+    return status < 0 ? agn__cli_fail("swarm", status) : code;
+}
+
+int agn__cmd_swarm(int argc, char **argv)
+{
+    struct swarm_options o = {.host = "127.0.0.1",
+                              .port = 5683,
+                              .preset = "fashion",
+                              .split = "test",
+                              .arrivals = "poisson",
+                              .images = AGN_SWARM_DEFAULT_IMAGES,
+                              .devices = 100,
+                              .deadline_ms = 200,
+                              .rate_fps = 100,
+                              .duration_s = 10,
+                              .limit = 1};
+    int code = parse(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    if (o.ramp && o.csv)
+        return agn__cli_usage_error("swarm",
+                                    "--csv is for one run: leave out --ramp, and give the --rate it found");
+    struct agn_swarm *swarm = NULL;
+    int status = create(&o, &swarm);
+    if (status < 0)
+        return agn__cli_fail("swarm", status);
+    code = run(&o, swarm);
+    agn_swarm_free(swarm);
+    return code;
+}
