@@ -45,7 +45,7 @@ enum {
  * All fields little-endian, all offsets from the file's first byte and multiples of 4.
  * Kept in one place for reader and writer; docs/MODEL_FORMAT.md explains each. */
 enum {
-    AGN_MODEL_VERSION = 2,
+    AGN_MODEL_VERSION = 3,
     AGN_MODEL_HEADER_BYTES = 128,
     AGN_MODEL_LAYER_BYTES = 48,
     AGN_MODEL_CHANNEL_BYTES = 12, /* int32 bias, int32 multiplier, uint8 shift, 3 zero bytes */
@@ -101,6 +101,7 @@ struct agn_dev_model {
     uint8_t codec;      /* preferred enum agn_codec */
     uint8_t layer_count;
     int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS];
+    struct agn_context_model contexts; /* of range and huffman; other codecs have none: 0 channels */
     const uint8_t *symbols;        /* 256: symbol of the int8 value v at [v + 128] */
     const int8_t *dense_weights;   /* (classes, grid, grid, local_c) */
     const uint8_t *dense_channels; /* classes records of AGN_MODEL_CHANNEL_BYTES */

@@ -272,6 +272,25 @@ static int read_tables(struct agn_dev_model *model, const uint8_t *data, size_t 
     return 0;
 }
 
+/* A codec with contexts has its tables in the file, any other none. */
+static int read_contexts(struct agn_dev_model *model, const uint8_t *data, size_t body)
+{
+    struct agn_context_model *contexts = &model->contexts;
+    unsigned sent = (unsigned)(model->map_c - model->local_c), distributions = data[AGN__AT_DISTRIBUTIONS];
+    size_t map = (size_t)sent * AGN_CONTEXTS, table = (size_t)distributions * AGN_DISTRIBUTION_BYTES;
+    if (!agn_codec_needs_contexts(model->codec))
+        return agn__load_u32(data + AGN__AT_CONTEXTS) == 0 && distributions == 0 ? 0 : AGN_ERR_RANGE;
+    int has_codes = model->codec == AGN_CODEC_HUFFMAN;
+    contexts->map = section(data, body, data + AGN__AT_CONTEXTS, map + table + (has_codes ? table : 0));
+    if (!contexts->map)
+        return AGN_ERR_RANGE;
+    contexts->cumulative = contexts->map + map;
+    contexts->codes = has_codes ? contexts->cumulative + table : NULL;
+    contexts->distributions = (uint8_t)distributions;
+    contexts->channels = (uint8_t)sent;
+    return agn_context_model_check(contexts);
+}
+
 int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
 {
     const uint8_t *data = (const uint8_t *)file;
@@ -288,7 +307,10 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
     status = read_layers(model, data, len - 4);
     if (status < 0)
         return status;
-    return read_tables(model, data, len - 4);
+    status = read_tables(model, data, len - 4);
+    if (status < 0)
+        return status;
+    return read_contexts(model, data, len - 4);
 }
 
 int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len)

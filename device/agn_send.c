@@ -29,22 +29,7 @@ static unsigned legal_rows(const struct span *span, unsigned rows)
     return rows < span->height ? rows : rows - rows % span->height;
 }
 
-static void put_row(struct agn_encoder *encoder, const uint8_t *packed, unsigned width)
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-    for (unsigned x = 0; x < width; x++) {
-        if (have < AGN_WIRE_SYMBOL_BITS) {
-            bits |= (uint32_t)*packed++ << have;
-            have += 8;
-        }
-        agn_encoder_put(encoder, bits & (AGN_WIRE_LEVELS - 1));
-        bits >>= AGN_WIRE_SYMBOL_BITS;
-        have -= AGN_WIRE_SYMBOL_BITS;
-    }
-}
-
-/* Row number `index` of the span; rows of all channels follow one another in memory. */
+/* Row number `index` of the span; rows of all channels follow one another in memory, AGN_ROW_BYTES each. */
 static const uint8_t *span_row(const struct agn_dev *dev, const struct span *span, unsigned index)
 {
     return agn__symbol_row(dev, span->channel, span->row + index);
@@ -59,30 +44,43 @@ static struct agn_tile tile_of(const struct agn_dev *dev, const struct span *spa
     tile.row_first = (uint8_t)span->row;
     tile.row_count = (uint8_t)(whole ? span->height : rows);
     tile.width = (uint8_t)dev->model.map_w;
+    tile.contexts = &dev->model.contexts;
     return tile;
 }
 
-/* Encodes with the preferred codec until it overflows; `best` is the encoder at the last border that
- * fits. Returns the rows up to there, 0 if there is none. */
+/* Encodes with the preferred codec, `step` rows at a time, at most `limit` of them, until it overflows;
+ * `best` is the encoder at the last step that fits. Returns the rows up to there, 0 if there is none. */
+static unsigned try_steps(struct agn_dev *dev, const struct span *span, unsigned step, unsigned limit,
+                          struct agn_encoder *encoder, struct agn_encoder *best)
+{
+    unsigned rows = 0;
+    while (rows < limit) {
+        agn_encoder_put_rows(encoder, span_row(dev, span, rows), step);
+        if (agn_encoder_size(encoder) < 0)
+            break;
+        rows += step;
+        *best = *encoder;
+    }
+    return rows;
+}
+
+/* Whole channels, or where not even one fits, rows of it. */
 static unsigned try_preferred(struct agn_dev *dev, const struct span *span, uint8_t *payload, size_t cap,
                               struct agn_encoder *best)
 {
     struct agn_encoder encoder;
-    unsigned rows_best = 0, limit = legal_rows(span, span->rows_left);
+    unsigned limit = legal_rows(span, span->rows_left), codec = dev->model.codec, rows = 0;
+    size_t state_bytes = (size_t)agn_codec_state_bytes((int)codec);
     struct agn_tile tile = tile_of(dev, span, limit);
-    if (agn_encoder_begin(&encoder, dev->model.codec, &tile, dev->scratch,
-                          (size_t)agn_codec_state_bytes(dev->model.codec), payload, cap) < 0)
+    if (agn_encoder_begin(&encoder, (int)codec, &tile, dev->scratch, state_bytes, payload, cap) < 0)
         return 0;
-    for (unsigned rows = 1; rows <= limit; rows++) {
-        put_row(&encoder, span_row(dev, span, rows - 1), dev->model.map_w);
-        if (agn_encoder_size(&encoder) < 0)
-            break;
-        if (legal_rows(span, rows) == rows) {
-            *best = encoder;
-            rows_best = rows;
-        }
-    }
-    return rows_best;
+    if (span->row == 0)
+        rows = try_steps(dev, span, span->height, limit, &encoder, best);
+    if (rows > 0 || span->height == 1)
+        return rows;
+    if (agn_encoder_begin(&encoder, (int)codec, &tile, dev->scratch, state_bytes, payload, cap) < 0)
+        return 0;
+    return try_steps(dev, span, 1, span->row == 0 ? span->height - 1 : limit, &encoder, best);
 }
 
 static int encode_raw(struct agn_dev *dev, const struct span *span, unsigned rows, uint8_t *payload,
@@ -93,8 +91,7 @@ static int encode_raw(struct agn_dev *dev, const struct span *span, unsigned row
     int status = agn_encoder_begin(&encoder, AGN_CODEC_RAW3, &tile, NULL, 0, payload, cap);
     if (status < 0)
         return status;
-    for (unsigned i = 0; i < rows; i++)
-        put_row(&encoder, span_row(dev, span, i), dev->model.map_w);
+    agn_encoder_put_rows(&encoder, span_row(dev, span, 0), rows);
     return agn_encoder_finish(&encoder);
 }
 

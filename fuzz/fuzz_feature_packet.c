@@ -17,7 +17,7 @@ static void decode(const uint8_t *data, size_t size)
     if (!map)
         abort();
     memset(map, 0, 5 * 9 * 7);
-    agn_feature_decode(&packet, &shape, map);
+    agn_feature_decode(&packet, &shape, &contexts, map);
     for (size_t i = 0; i < 5 * 9 * 7; i++)
         if (map[i] >= AGN_WIRE_LEVELS)
             abort();

@@ -14,7 +14,7 @@ data: base
 nn: base
 xai: nn base
 distributed: base
-train: distributed xai nn data base
+train: distributed xai nn data base wire
 deploy: nn device wire base data train
 server: nn deploy wire base
 client: device wire base data
@@ -34,6 +34,7 @@ xai.h xai
 distributed.h distributed
 train.h train
 bench.h train
+bench_codec.h eval
 preset.h train
 deploy.h deploy
 targets.h deploy

@@ -88,7 +88,7 @@ static void check_decoding(const struct naive_result *expected, const struct nai
     for (int i = 0; i < count; i++) {
         struct agn_feature_packet packet;
         assert_int_equal(agn_feature_unpack(packets[i].bytes, packets[i].length, &packet), 0);
-        assert_int_equal(agn_feature_decode(&packet, &shape, map), 0);
+        assert_int_equal(agn_feature_decode(&packet, &shape, &dev.model.contexts, map), 0);
         assert_int_equal(packet.last, i == count - 1);
     }
     assert_memory_equal(map, expected->symbols, symbols);

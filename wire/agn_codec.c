@@ -5,10 +5,9 @@
 
 /* ---- raw: 3 bits a symbol ---------------------------------------------------- */
 
-static void raw_begin(struct agn_encoder *encoder, const struct agn_tile *tile)
+static void raw_begin(struct agn_encoder *encoder)
 {
     (void)encoder;
-    (void)tile;
 }
 
 static void raw_put(struct agn_encoder *encoder, unsigned symbol)
@@ -40,7 +39,7 @@ static int raw_decode(const struct agn_tile *tile, const uint8_t *src, size_t le
 }
 
 static const struct agn__codec agn__codec_raw3 = {
-    "raw3", 0, raw_begin, raw_put, raw_tail_bits, raw_finish, raw_decode,
+    "raw3", 0, 0, raw_begin, raw_put, NULL, raw_tail_bits, raw_finish, raw_decode,
 };
 
 /* ---- the table ---------------------------------------------------------------- */
@@ -52,6 +51,10 @@ static const struct agn__codec *codec_of(int codec)
         return &agn__codec_raw3;
     case AGN_CODEC_LZW:
         return &agn__codec_lzw;
+    case AGN_CODEC_RANGE:
+        return &agn__codec_range;
+    case AGN_CODEC_HUFFMAN:
+        return &agn__codec_huffman;
     default:
         return NULL;
     }
@@ -83,7 +86,29 @@ int agn_codec_state_bytes(int codec)
     return row ? row->state_bytes : AGN_ERR_UNSUPPORTED;
 }
 
+int agn_codec_needs_contexts(int codec)
+{
+    const struct agn__codec *row = codec_of(codec);
+    return row && row->contexts;
+}
+
+void agn_row_pack(const uint8_t *symbols, unsigned width, uint8_t *packed)
+{
+    memset(packed, 0, AGN_ROW_BYTES(width));
+    for (unsigned x = 0, bit = 0; x < width; x++, bit += AGN_WIRE_SYMBOL_BITS) {
+        unsigned word = (symbols[x] & (AGN_WIRE_LEVELS - 1u)) << bit % 8;
+        packed[bit / 8] = (uint8_t)(packed[bit / 8] | word);
+        if (word >> 8)
+            packed[bit / 8 + 1] = (uint8_t)(word >> 8);
+    }
+}
+
 /* ---- entry points --------------------------------------------------------------- */
+
+static int has_contexts(const struct agn_tile *tile)
+{
+    return tile->contexts && tile->channel_first + tile->channel_count <= tile->contexts->channels;
+}
 
 int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_tile *tile, void *state,
                       size_t state_bytes, uint8_t *dst, size_t cap)
@@ -95,18 +120,44 @@ int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_t
         return AGN_ERR_SPACE;
     if (row->state_bytes > 0 && (!state || ((uintptr_t)state & 1)))
         return AGN_ERR_ARG;
+    if (row->contexts && (!has_contexts(tile) || (codec == AGN_CODEC_HUFFMAN && !tile->contexts->codes)))
+        return AGN_ERR_ARG;
     memset(encoder, 0, sizeof *encoder);
     encoder->dst = dst;
     encoder->cap = cap;
     encoder->codec = (uint8_t)codec;
     encoder->state = (uint16_t *)state;
-    row->begin(encoder, tile);
+    encoder->tile = *tile;
+    encoder->channel = tile->channel_first;
+    row->begin(encoder);
     return 0;
 }
 
-void agn_encoder_put(struct agn_encoder *encoder, unsigned symbol)
+static void put_symbols(struct agn_encoder *encoder, const uint8_t *packed)
 {
-    codec_of(encoder->codec)->put(encoder, symbol & (AGN_WIRE_LEVELS - 1));
+    const struct agn__codec *codec = codec_of(encoder->codec);
+    uint32_t bits = 0;
+    unsigned have = 0;
+    for (unsigned x = 0; x < encoder->tile.width; x++) {
+        if (have < AGN_WIRE_SYMBOL_BITS) {
+            bits |= (uint32_t)*packed++ << have;
+            have += 8;
+        }
+        codec->put(encoder, bits & (AGN_WIRE_LEVELS - 1));
+        bits >>= AGN_WIRE_SYMBOL_BITS;
+        have -= AGN_WIRE_SYMBOL_BITS;
+    }
+}
+
+void agn_encoder_put_rows(struct agn_encoder *encoder, const uint8_t *rows, unsigned count)
+{
+    const struct agn__codec *codec = codec_of(encoder->codec);
+    size_t bytes = AGN_ROW_BYTES(encoder->tile.width);
+    if (codec->put_rows)
+        codec->put_rows(encoder, rows, count);
+    else
+        for (; count > 0; count--, rows += bytes)
+            put_symbols(encoder, rows);
 }
 
 int agn_encoder_size(const struct agn_encoder *encoder)
@@ -128,5 +179,10 @@ int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_
                size_t count)
 {
     const struct agn__codec *row = codec_of(codec);
-    return row ? row->decode(tile, src, len, symbols, count) : AGN_ERR_UNSUPPORTED;
+    if (!row)
+        return AGN_ERR_UNSUPPORTED;
+    if (row->contexts &&
+        (!has_contexts(tile) || count != (size_t)tile->channel_count * tile->row_count * tile->width))
+        return AGN_ERR_ARG;
+    return row->decode(tile, src, len, symbols, count);
 }

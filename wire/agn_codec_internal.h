@@ -11,16 +11,19 @@
 struct agn__codec {
     const char *name;
     uint16_t state_bytes;
-    void (*begin)(struct agn_encoder *encoder, const struct agn_tile *tile);
+    uint8_t contexts; /* needs a context model */
+    void (*begin)(struct agn_encoder *encoder);
+    /* One of the two: a symbol, or packed rows. */
     void (*put)(struct agn_encoder *encoder, unsigned symbol);
-    /* Bits that `finish` would still add to those already in ->bits. */
+    void (*put_rows)(struct agn_encoder *encoder, const uint8_t *rows, unsigned count);
+    /* Bits that `finish` would still add to those already in ->bits, or a few more. */
     unsigned (*tail_bits)(const struct agn_encoder *encoder);
     void (*finish)(struct agn_encoder *encoder);
     int (*decode)(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
                   size_t count);
 };
 
-extern const struct agn__codec agn__codec_lzw;
+extern const struct agn__codec agn__codec_lzw, agn__codec_range, agn__codec_huffman;
 
 /* Appends `count` (at most 16) bits, least significant first; remembers an overflow. */
 static inline void agn__put_bits(struct agn_encoder *encoder, uint32_t bits, unsigned count)

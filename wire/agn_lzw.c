@@ -18,9 +18,8 @@ enum { NO_CODE = AGN_LZW_MAX_CODES, LINK_MASK = AGN_LZW_MAX_CODES - 1, LINK_SYMB
  * memory needs no clearing but for the 8 roots. A node has at most 8 children: the
  * work for a symbol is bounded. */
 
-static void lzw_begin(struct agn_encoder *encoder, const struct agn_tile *tile)
+static void lzw_begin(struct agn_encoder *encoder)
 {
-    (void)tile;
     for (unsigned code = 0; code < AGN_WIRE_LEVELS; code++)
         encoder->state[code] = 0;
     encoder->code = NO_CODE;
@@ -137,5 +136,5 @@ static int lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t le
 }
 
 const struct agn__codec agn__codec_lzw = {
-    "lzw", AGN_LZW_STATE_BYTES, lzw_begin, lzw_put, lzw_tail_bits, lzw_finish, lzw_decode,
+    "lzw", AGN_LZW_STATE_BYTES, 0, lzw_begin, lzw_put, NULL, lzw_tail_bits, lzw_finish, lzw_decode,
 };

@@ -104,14 +104,16 @@ int agn_feature_unpack(const uint8_t *src, size_t len, struct agn_feature_packet
 }
 
 int agn_feature_decode(const struct agn_feature_packet *packet, const struct agn_map_shape *shape,
-                       uint8_t *map)
+                       const struct agn_context_model *contexts, uint8_t *map)
 {
     int is_band = packet->row_first != 0 || packet->row_count != shape->height;
     if (packet->channel_first + packet->channel_count > shape->channels ||
         packet->row_first + packet->row_count > shape->height || (is_band && packet->channel_count != 1))
         return AGN_ERR_RANGE;
+    if (agn_codec_needs_contexts(packet->codec) && (!contexts || contexts->channels != shape->channels))
+        return AGN_ERR_UNSUPPORTED;
     struct agn_tile tile = {packet->channel_first, packet->channel_count, packet->row_first,
-                            packet->row_count, shape->width};
+                            packet->row_count,     shape->width,          contexts};
     size_t first_row = (size_t)packet->channel_first * shape->height + packet->row_first;
     size_t count = (size_t)packet->channel_count * packet->row_count * shape->width;
     return agn_decode(packet->codec, &tile, packet->payload, packet->payload_bytes,

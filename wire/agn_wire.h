@@ -42,37 +42,78 @@ enum {
 /* ---- codecs -------------------------------------------------------------- */
 
 enum agn_codec {
-    AGN_CODEC_RAW3 = 0, /* 3 bits a symbol, least significant bit first */
-    AGN_CODEC_LZW = 1,  /* LZW over 8 symbols, codes of 3 to 10 bits, frozen when full */
+    AGN_CODEC_RAW3 = 0,    /* 3 bits a symbol, least significant bit first */
+    AGN_CODEC_LZW = 1,     /* LZW over 8 symbols, codes of 3 to 10 bits, frozen when full */
+    AGN_CODEC_RANGE = 2,   /* range coder with learned static context models */
+    AGN_CODEC_HUFFMAN = 3, /* Huffman codes of the same distributions */
     AGN_CODEC_COUNT
 };
+
+/* The learned tables of a context model: which of a few distributions a symbol has, by its channel and its
+ * neighbours (agn_context.h). Both ends must hold the same. On a device they lie in model.agn. */
+enum {
+    AGN_CONTEXTS = 128, /* a channel */
+    AGN_DISTRIBUTIONS_MAX = 255,
+    AGN_DISTRIBUTION_BYTES = 2 * AGN_WIRE_LEVELS,
+    AGN_PROBABILITY_BITS = 15,
+};
+struct agn_context_model {
+    const uint8_t *map; /* (channels, AGN_CONTEXTS): number of a distribution */
+    /* (distributions, 8): u16, little-endian: probability of the symbols up to and including this one, in
+     * 2^-15. Strictly ascending in each distribution, the last is 2^15: every symbol can occur. */
+    const uint8_t *cumulative;
+    const uint8_t *codes;  /* (distributions, 16): agn_huffman_codes, for a Huffman encoder; otherwise NULL */
+    uint8_t distributions; /* >= 1 */
+    uint8_t channels;
+};
+
+/* Huffman codes of one of the distributions: 8 lengths (1..7), then 8 codes, their first bit the least
+ * significant. */
+void agn_huffman_codes(const struct agn_context_model *model, unsigned number,
+                       uint8_t codes[AGN_DISTRIBUTION_BYTES]);
+
+/* Are all entries in range? AGN_ERR_RANGE. A context model from outside must pass before it is used. */
+int agn_context_model_check(const struct agn_context_model *model);
+
+/* Context of the symbol at `column`: `row` and `above` hold one symbol a byte, `above` may be NULL. */
+unsigned agn_context_at(const uint8_t *row, const uint8_t *above, unsigned column, unsigned width);
 
 /* LZW: codes 0..7 are the symbols, 8..1023 are learned, then the dictionary freezes.
  * (A packet of AGN_WIRE_MAX_PACKET bytes ends before it is full.) */
 enum { AGN_LZW_MAX_CODES = 1024, AGN_LZW_STATE_BYTES = AGN_LZW_MAX_CODES * 4 };
 
-/* Name for people ("raw3", "lzw"), NULL for an unknown codec; and the way back (AGN_ERR_UNSUPPORTED). */
+/* Name for people ("raw3", "lzw", "range", "huffman"), NULL for an unknown codec; and the way back
+ * (AGN_ERR_UNSUPPORTED). */
 const char *agn_codec_name(int codec);
 int agn_codec_from_name(const char *name);
 
 /* Bytes of working memory that the encoder of a codec needs (0 for raw), or AGN_ERR_UNSUPPORTED. */
 int agn_codec_state_bytes(int codec);
 
-/* What is coded: coders with context models look at it, raw and LZW do not. */
+/* What is coded. */
 struct agn_tile {
     uint8_t channel_first, channel_count;
     uint8_t row_first, row_count;
-    uint8_t width; /* symbols a row */
+    uint8_t width;                            /* symbols a row */
+    const struct agn_context_model *contexts; /* for range and huffman; others do without (NULL) */
 };
 
-/* An encoder at work. A plain copy taken between two agn_encoder_put calls can be
+/* Whether a codec needs a context model. */
+int agn_codec_needs_contexts(int codec);
+
+/* Bytes of a row of symbols, 3 bits each; and the packing of a row, one symbol a byte (its low 3 bits), into
+ * them: least significant bit first, spare bits 0. */
+#define AGN_ROW_BYTES(width) (((size_t)(width)*3u + 7u) / 8u)
+void agn_row_pack(const uint8_t *symbols, unsigned width, uint8_t *packed);
+
+/* An encoder at work. A plain copy taken between two agn_encoder_put_rows calls can be
  * finished in place of the original, even after the original has gone on: a caller
  * tries how much fits and ends at the last good border. The fields are private. */
 struct agn_encoder {
     uint8_t *dst;
     size_t cap;
     size_t length;     /* whole bytes written */
-    uint32_t bits;     /* bits not yet written, least significant first */
+    uint32_t bits;     /* bits not yet written, least significant first; range: the interval's low end */
     uint8_t bit_count; /* how many of them, 0..7 between calls */
     uint8_t codec;
     uint8_t overflow;   /* something did not fit */
@@ -80,23 +121,33 @@ struct agn_encoder {
     uint16_t code;      /* LZW: the string matched so far; AGN_LZW_MAX_CODES = none yet */
     uint16_t next_code; /* LZW: first free code */
     uint16_t *state;    /* LZW: first child and next sibling of each code */
+    struct agn_tile tile;
+    uint8_t channel, row; /* contexts: of the next row */
+    uint8_t last;         /* range: the byte written last */
+    uint32_t range;
 };
 
-/* Starts a stream into dst[0..cap). `state` is 2-byte aligned memory of at least
- * agn_codec_state_bytes (NULL for raw) that must stay until the stream's end.
- * AGN_ERR_UNSUPPORTED: unknown codec. AGN_ERR_SPACE: state too small. AGN_ERR_ARG: state misaligned. */
+/* Starts a stream into dst[0..cap). `tile` is copied, its contexts must stay. `state` is 2-byte aligned
+ * memory of at least agn_codec_state_bytes (NULL where that is 0) that must stay until the stream's end.
+ * AGN_ERR_UNSUPPORTED: unknown codec. AGN_ERR_SPACE: state too small. AGN_ERR_ARG: state misaligned, or a
+ * context model is needed that is missing, has not all channels of the tile, or (huffman) has no codes. */
 int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_tile *tile, void *state,
                       size_t state_bytes, uint8_t *dst, size_t cap);
-/* Adds one symbol (its low 3 bits). Never writes beyond cap: an overflow is remembered. */
-void agn_encoder_put(struct agn_encoder *encoder, unsigned symbol);
-/* Bytes that agn_encoder_finish would give now, or AGN_ERR_SPACE if they do not fit. */
+/* Adds the tile's next `count` rows, packed as by agn_row_pack, one behind the other, AGN_ROW_BYTES(width)
+ * each. Codecs with contexts look back at the row before in memory, but for a channel's first one. Never
+ * writes beyond cap: an overflow is remembered. */
+void agn_encoder_put_rows(struct agn_encoder *encoder, const uint8_t *rows, unsigned count);
+/* Bytes that agn_encoder_finish would give now, or AGN_ERR_SPACE if they do not fit. With range it is an upper
+ * bound, bytes written and one more: finish leaves out zeros at the end. */
 int agn_encoder_size(const struct agn_encoder *encoder);
 /* Ends the stream; its length in bytes, or AGN_ERR_SPACE. No symbols give 0 bytes. */
 int agn_encoder_finish(struct agn_encoder *encoder);
 
-/* Decodes exactly `count` symbols (one a byte, 0..7) from exactly `len` bytes.
- * Returns 0. AGN_ERR_FORMAT: truncated, trailing bytes or bits, an impossible code; `symbols` is
- * then untouched. AGN_ERR_UNSUPPORTED: unknown codec. Uses about 8 KB of stack for LZW. */
+/* Decodes the tile's symbols, `count` of them (one a byte, 0..7), from exactly `len` bytes. For codecs with
+ * contexts count is channel_count x row_count x width; others take any.
+ * Returns 0. AGN_ERR_FORMAT: truncated, trailing bytes or bits, an impossible code; `symbols` may then be
+ * half written. AGN_ERR_UNSUPPORTED: unknown codec. AGN_ERR_ARG: contexts missing, or a count that is not the
+ * tile's. Uses about 8 KB of stack for LZW. */
 int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
                size_t count);
 
@@ -131,10 +182,11 @@ struct agn_map_shape {
 };
 
 /* Decodes a packet's symbols to their place in `map` (channels x height x width, planar, one symbol a
- * byte). AGN_ERR_RANGE: the tile is not inside the map, or is a band of several channels.
- * AGN_ERR_FORMAT: the payload is malformed. `map` is untouched on failure. */
+ * byte). `contexts`: the model's, NULL if it has none. AGN_ERR_RANGE: the tile is not inside the map, or is a
+ * band of several channels. AGN_ERR_FORMAT: the payload is malformed; the tile's part of the map may then be
+ * half written. AGN_ERR_UNSUPPORTED: a codec with contexts for a model without. */
 int agn_feature_decode(const struct agn_feature_packet *packet, const struct agn_map_shape *shape,
-                       uint8_t *map);
+                       const struct agn_context_model *contexts, uint8_t *map);
 
 /* ---- packets: server to device --------------------------------------------- */
 

@@ -33,6 +33,8 @@ enum {
 struct agn_server_model {
     uint32_t model_id; /* shared with the devices' model.agn */
     struct agn_map_shape shape;
+    const struct agn_context_model
+        *contexts;                    /* for packets coded with them, NULL: none are taken; must stay */
     int classes;                      /* 1..AGN_WIRE_MAX_CLASSES */
     float centroids[AGN_WIRE_LEVELS]; /* value of each symbol */
     const float *fill;                /* shape.channels values for symbols that never came, NULL: 0 */

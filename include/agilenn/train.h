@@ -11,8 +11,9 @@
 #include "agilenn/nn.h"
 #include "agilenn/preset.h"
 #include "agilenn/xai.h"
+#include "agn_wire.h"
 
-enum { AGN_MAX_FEATURES = 255 };
+enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64 };
 
 /* ---- the model ------------------------------------------------------------- */
 
@@ -30,6 +31,10 @@ struct agn_model {
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
     float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
     struct agn__average *average;       /* of the weights, with train.ema in joint training; else NULL */
+    /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and the distributions.
+     */
+    uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
+    int distributions;
     float *fill; /* sent_channels: mean quantised value, stands in for a channel that never came */
     /* Mean normalised importance of each channel on the test images, before joint training (after
      * selection) and after it. */
@@ -86,6 +91,16 @@ int agn_model_check_data(const struct agn_model *model, const struct agn_dataset
  * importance is not a number. */
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
                        struct agn_evaluation *evaluation);
+
+/* ---- the codecs' context model ------------------------------------------------------ */
+
+/* As wire/ sees it; valid as long as the model is, and until its contexts are learned anew. */
+void agn_model_contexts(const struct agn_model *model, struct agn_context_model *contexts);
+
+/* Learns the tables from the symbols of (at most 4000 of) the images, which should be those trained on. A
+ * fresh model has one distribution for all. Changes the model's id: devices need a new model.agn. Errors of
+ * agn_model_check_data. */
+int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data);
 
 /* ---- importance losses ----------------------------------------------------------- */
 

@@ -24,7 +24,8 @@ static float float_at(const struct agn_dev_model *model, size_t offset)
 
 static const char *codec_name(int codec)
 {
-    return codec == AGN_CODEC_LZW ? "lzw" : codec == AGN_CODEC_RAW3 ? "raw3" : "unknown";
+    const char *name = agn_codec_name(codec);
+    return name ? name : "unknown";
 }
 
 static const char *kind_name(int kind)

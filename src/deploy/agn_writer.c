@@ -149,6 +149,13 @@ static int check_numbers(const struct agn_model_agn *from)
                         from->local_c);
     if (from->alpha_q15 > 32768)
         return agn_fail(AGN_ERR_RANGE, "model.agn: alpha is %u/32768; expected 0 to 1", from->alpha_q15);
+    struct agn_context_model contexts = from->contexts;
+    contexts.codes = NULL;
+    if (agn_codec_needs_contexts((int)from->codec) && agn_context_model_check(&contexts) < 0)
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.agn: the codec %s needs a context model; expected one for each "
+                        "sent channel, with probabilities that ascend to 1",
+                        agn_codec_name((int)from->codec));
     for (int i = 0; i < 256; i++)
         if (from->symbols[i] >= AGN_WIRE_LEVELS)
             return agn_fail(AGN_ERR_RANGE, "model.agn: symbol table entry %d is %u; expected 0 to 7", i,
@@ -175,6 +182,10 @@ static int device_model(const struct agn_model_agn *from, struct agn_dev_model *
     status = device_layers(from, model);
     if (status < 0)
         return status;
+    int sent = model->map_c - model->local_c;
+    if (agn_codec_needs_contexts(model->codec) && from->contexts.channels != sent)
+        return agn_fail(AGN_ERR_RANGE, "model.agn: a context model of %d channels for %d sent ones",
+                        from->contexts.channels, sent);
     status = agn__model_check(model);
     if (status < 0)
         return agn_fail(
@@ -223,6 +234,21 @@ static uint32_t put_channels(struct writer *writer, const struct agn_model_chann
         agn__store_u32(to, (uint32_t)channels[i].bias);
         agn__store_u32(to + 4, (uint32_t)channels[i].multiplier);
         to[8] = channels[i].shift;
+    }
+    return offset;
+}
+
+/* Map, distributions and, for a Huffman encoder, their codes. */
+static uint32_t put_contexts(struct writer *writer, const struct agn_model_agn *from)
+{
+    const struct agn_context_model *contexts = &from->contexts;
+    size_t distributions = (size_t)contexts->distributions * AGN_DISTRIBUTION_BYTES;
+    uint32_t offset = put_section(writer, contexts->map, (size_t)contexts->channels * AGN_CONTEXTS);
+    put_section(writer, contexts->cumulative, distributions);
+    if (from->codec == AGN_CODEC_HUFFMAN) {
+        uint8_t *codes = reserve(writer, distributions);
+        for (unsigned d = 0; codes && d < contexts->distributions; d++)
+            agn_huffman_codes(contexts, d, codes + (size_t)d * AGN_DISTRIBUTION_BYTES);
     }
     return offset;
 }
@@ -294,6 +320,7 @@ static void put_file(struct writer *writer, const struct agn_model_agn *from,
     uint32_t symbols = put_section(writer, from->symbols, sizeof from->symbols);
     uint32_t weights = put_section(writer, from->dense_weights, inputs * model->classes);
     uint32_t channels = put_channels(writer, from->dense_channels, model->classes);
+    uint32_t contexts = agn_codec_needs_contexts(model->codec) ? put_contexts(writer, from) : 0;
     uint8_t *crc = reserve(writer, 4);
     if (!header)
         return;
@@ -303,6 +330,8 @@ static void put_file(struct writer *writer, const struct agn_model_agn *from,
     agn__store_u32(header + AGN__AT_SYMBOLS, symbols);
     agn__store_u32(header + AGN__AT_DENSE_WEIGHTS, weights);
     agn__store_u32(header + AGN__AT_DENSE_CHANNELS, channels);
+    agn__store_u32(header + AGN__AT_CONTEXTS, contexts);
+    header[AGN__AT_DISTRIBUTIONS] = contexts ? from->contexts.distributions : 0;
     agn__store_u32(crc, agn_crc32(0, writer->bytes, writer->size - 4));
 }
 

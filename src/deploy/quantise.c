@@ -40,7 +40,10 @@ uint32_t agn_model_id(const struct agn_model *model)
                        model->preset.model.local_channels, model->classes};
     const struct agn_params *extractor = model->extractor_params, *remote = model->remote_params;
     uint32_t crc = agn_crc32(0, shape, sizeof(shape));
+    size_t cumulative = (size_t)model->distributions * AGN_DISTRIBUTION_BYTES;
     crc = agn_crc32(crc, model->centroids, sizeof(model->centroids));
+    crc = agn_crc32(crc, model->context_map, (size_t)model->sent_channels * AGN_CONTEXTS);
+    crc = agn_crc32(crc, model->context_cumulative, cumulative);
     crc = agn_crc32(crc, &model->alpha_weight, sizeof(model->alpha_weight));
     crc = agn_crc32(crc, extractor->value, extractor->total * sizeof(float));
     return agn_crc32(crc, remote->value, remote->total * sizeof(float));
@@ -377,6 +380,7 @@ static int write_model(const struct quantiser *q, uint8_t **bytes, size_t *size_
         return agn_fail(codec, "model.codec = '%s' is no codec", preset->model.codec);
     }
     out.codec = (enum agn_codec)codec;
+    agn_model_contexts(model, &out.contexts);
     for (int c = 0; c < preset->data.channels; c++) {
         out.input_zero_point[c] = (int8_t)((int)model->normalisation.mean[c] - 128);
         out.input_scale[c] = 1.0F / model->normalisation.std[c];

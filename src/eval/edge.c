@@ -7,6 +7,7 @@ struct agn_edge {
     struct agn_model *model;
     struct agn_remote *remote;
     struct agn_server *server;
+    struct agn_context_model contexts;
     uint32_t model_id;
 };
 
@@ -18,10 +19,12 @@ int agn_edge_open(const char *model_path, const struct agn_server_config *config
         status = agn_remote_create(edge->model, &edge->remote);
     if (status == AGN_OK) {
         const struct agn_model *model = edge->model;
+        agn_model_contexts(model, &edge->contexts);
         struct agn_server_model served = {.model_id = agn_model_id(model),
                                           .shape = {.channels = (uint8_t)model->sent_channels,
                                                     .height = (uint8_t)model->map.height,
                                                     .width = (uint8_t)model->map.width},
+                                          .contexts = &edge->contexts,
                                           .classes = model->classes,
                                           .fill = model->fill,
                                           .infer = agn_remote_infer,

@@ -28,6 +28,7 @@ struct slot {
 struct agn__assembly {
     struct agn__assembly_limits limits;
     struct agn_map_shape shape;
+    const struct agn_context_model *contexts;
     size_t map_bytes, reply_bytes;
     int frames_per_peer;
     uint64_t next_serial;
@@ -37,7 +38,8 @@ struct agn__assembly {
 };
 
 struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *limits,
-                                           const struct agn_map_shape *shape, size_t reply_bytes)
+                                           const struct agn_map_shape *shape,
+                                           const struct agn_context_model *contexts, size_t reply_bytes)
 {
     struct agn__assembly *assembly = agn_alloc(1, sizeof *assembly);
     if (!assembly)
@@ -45,6 +47,7 @@ struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *li
     size_t slots = (size_t)limits->frames;
     assembly->limits = *limits;
     assembly->shape = *shape;
+    assembly->contexts = contexts;
     assembly->map_bytes = (size_t)shape->channels * shape->height * shape->width;
     assembly->reply_bytes = reply_bytes;
     int share = limits->frames / 8;
@@ -237,7 +240,7 @@ static enum agn__offer_kind offer_answered(struct slot *slot)
 int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *peer,
                         const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer)
 {
-    int status = agn_feature_decode(packet, &assembly->shape, assembly->scratch);
+    int status = agn_feature_decode(packet, &assembly->shape, assembly->contexts, assembly->scratch);
     if (status < 0)
         return status;
     struct run run = run_of(assembly, packet);

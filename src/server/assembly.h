@@ -33,9 +33,11 @@ struct agn__assembly_limits {
 
 struct agn__assembly;
 
-/* NULL with agn_fail when memory is short. `reply_bytes`: the longest reply that will be stored. */
+/* NULL with agn_fail when memory is short. `contexts`: the model's, which must stay; NULL: none. `reply_bytes`:
+ * the longest reply that will be stored. */
 struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *limits,
-                                           const struct agn_map_shape *shape, size_t reply_bytes);
+                                           const struct agn_map_shape *shape,
+                                           const struct agn_context_model *contexts, size_t reply_bytes);
 void agn__assembly_free(struct agn__assembly *assembly);
 
 enum agn__offer_kind {

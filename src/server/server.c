@@ -361,7 +361,8 @@ static int set_up(struct agn_server *server, const struct agn_server_config *con
     uint32_t wait_ms = config->frame_wait_ms > 0 ? config->frame_wait_ms : DEFAULT_FRAME_WAIT_MS;
     server->slots = config->max_frames > 0 ? config->max_frames : DEFAULT_FRAMES;
     struct agn__assembly_limits limits = {server->slots, wait_ms / 1000.0, KEEP_REPLY_S};
-    server->assembly = agn__assembly_create(&limits, &server->model.shape, server->reply_cap);
+    server->assembly =
+        agn__assembly_create(&limits, &server->model.shape, server->model.contexts, server->reply_cap);
     server->exchanges = agn_alloc((size_t)server->slots, sizeof *server->exchanges);
     if (!server->assembly || !server->exchanges)
         return AGN_ERR_MEMORY;

@@ -175,8 +175,11 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
         status = make_params(model);
     if (status == AGN_OK) {
         model->fill = agn_alloc((size_t)model->sent_channels, sizeof(float));
+        model->context_map = agn_alloc((size_t)model->sent_channels, AGN_CONTEXTS);
         model->class_names = agn_alloc((size_t)model->classes, sizeof(char *));
-        status = model->fill == NULL || model->class_names == NULL ? AGN_ERR_MEMORY : AGN_OK;
+        status = model->fill == NULL || model->context_map == NULL || model->class_names == NULL
+                     ? AGN_ERR_MEMORY
+                     : AGN_OK;
     }
     for (int level = 0; level < AGN_LEVELS; level++) {
         model->centroids[level] = 6.0F * (float)level / AGN_LEVELS;
@@ -185,6 +188,7 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
         agn_model_free(model);
         return status;
     }
+    agn__contexts_initialise(model);
     *result = model;
     return AGN_OK;
 }
@@ -265,6 +269,7 @@ void agn_model_free(struct agn_model *model)
     agn_params_free(model->reference_params);
     agn__average_free(model->average);
     agn_free(model->fill);
+    agn_free(model->context_map);
     agn_free(model);
 }
 

@@ -20,7 +20,7 @@ struct extra {
     int count;
 };
 
-enum { EXTRAS = 7 };
+enum { EXTRAS = 7, CONTEXT_TENSORS = 2 };
 
 static void list_extras(const struct agn_model *model, float scalars[SCALARS],
                         float norm[2 * AGN_MAX_CHANNELS], struct extra extras[EXTRAS])
@@ -35,16 +35,16 @@ static void list_extras(const struct agn_model *model, float scalars[SCALARS],
     extras[6] = (struct extra){"normalisation", norm, 2 * AGN_MAX_CHANNELS};
 }
 
-static int append_extras(struct agn_tensor_file *file, const struct extra extras[EXTRAS])
+static int append_extras(struct agn_tensor_file *file, const struct extra *extras, int count)
 {
-    struct agn_tensor_view *tensors = agn_alloc((size_t)file->count + EXTRAS, sizeof(*tensors));
+    struct agn_tensor_view *tensors = agn_alloc((size_t)(file->count + count), sizeof(*tensors));
     if (tensors == NULL) {
         return AGN_ERR_MEMORY;
     }
     memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
     agn_free(file->tensors);
     file->tensors = tensors;
-    for (int i = 0; i < EXTRAS; i++) {
+    for (int i = 0; i < count; i++) {
         struct agn_tensor_view *view = &tensors[file->count++];
         snprintf(view->name, sizeof(view->name), "%s", extras[i].name);
         view->dtype = AGN_F32;
@@ -72,6 +72,59 @@ static int load_extras(const struct agn_tensor_file *file, const struct extra ex
                                 extras[i].name);
             }
         }
+    }
+    return AGN_OK;
+}
+
+/* ---- the context model: whole numbers as floats ------------------------------------------ */
+
+static const char map_name[] = "codec.contexts", cumulative_name[] = "codec.distributions";
+
+/* Owned by the caller: the map's values, then the distributions'. */
+static float *context_values(const struct agn_model *model)
+{
+    size_t map = (size_t)model->sent_channels * AGN_CONTEXTS, all = (size_t)model->distributions * AGN_LEVELS;
+    float *values = agn_alloc(map + all, sizeof(*values));
+    for (size_t i = 0; values != NULL && i < map; i++) {
+        values[i] = (float)model->context_map[i];
+    }
+    for (size_t i = 0; values != NULL && i < all; i++) {
+        const uint8_t *at = model->context_cumulative + 2 * i;
+        values[map + i] = (float)(at[0] | at[1] << 8);
+    }
+    return values;
+}
+
+/* Files of before there were context models have none: the fresh model's stands then. */
+static int load_contexts(struct agn_model *model, const struct agn_tensor_file *file)
+{
+    const struct agn_tensor_view *map = agn_tensor_file_find(file, map_name),
+                                 *cumulative = agn_tensor_file_find(file, cumulative_name);
+    size_t contexts = (size_t)model->sent_channels * AGN_CONTEXTS, row = AGN_LEVELS * sizeof(float);
+    if (map == NULL && cumulative == NULL) {
+        return AGN_OK;
+    }
+    bool fits = map != NULL && cumulative != NULL && map->dtype == AGN_F32 && cumulative->dtype == AGN_F32 &&
+                map->size_bytes == contexts * sizeof(float) && cumulative->size_bytes % row == 0 &&
+                cumulative->size_bytes / row <= AGN_MODEL_DISTRIBUTIONS;
+    for (size_t i = 0; fits && i < contexts; i++) {
+        float value = map->data != NULL ? ((const float *)map->data)[i] : -1.0F;
+        fits = value >= 0.0F && value < AGN_MODEL_DISTRIBUTIONS;
+        model->context_map[i] = fits ? (uint8_t)value : 0;
+    }
+    model->distributions = fits ? (int)(cumulative->size_bytes / row) : 0;
+    for (size_t i = 0; fits && i < (size_t)model->distributions * AGN_LEVELS; i++) {
+        float value = ((const float *)cumulative->data)[i];
+        fits = value >= 1.0F && value <= 32768.0F;
+        unsigned whole = fits ? (unsigned)value : 0;
+        model->context_cumulative[2 * i] = (uint8_t)whole;
+        model->context_cumulative[2 * i + 1] = (uint8_t)(whole >> 8);
+    }
+    struct agn_context_model contexts_of = {0};
+    agn_model_contexts(model, &contexts_of);
+    if (!fits || agn_context_model_check(&contexts_of) < 0) {
+        return agn_fail(AGN_ERR_FORMAT, "tensors '%s' and '%s' are no context model: train again", map_name,
+                        cumulative_name);
     }
     return AGN_OK;
 }
@@ -109,8 +162,8 @@ static char *class_names_json(const struct agn_model *model)
     return text;
 }
 
-static int append_all(const struct agn_model *model, bool momentum, const struct extra extras[EXTRAS],
-                      struct agn_tensor_file *file)
+static int append_all(const struct agn_model *model, bool momentum,
+                      const struct extra extras[EXTRAS + CONTEXT_TENSORS], struct agn_tensor_file *file)
 {
     int status = agn_params_append(model->extractor_params, file, momentum);
     if (status == AGN_OK)
@@ -120,7 +173,7 @@ static int append_all(const struct agn_model *model, bool momentum, const struct
     if (status == AGN_OK)
         status = agn_params_append(model->reference_params, file, momentum);
     if (status == AGN_OK)
-        status = append_extras(file, extras);
+        status = append_extras(file, extras, EXTRAS + CONTEXT_TENSORS);
     if (status == AGN_OK && momentum && model->average != NULL)
         status = agn__average_append(model, file);
     return status;
@@ -132,15 +185,21 @@ int agn_model_save(const struct agn_model *model, const char *path, const struct
     float scalars[SCALARS] = {model->alpha_weight, model->alpha_momentum, (float)model->skewness_before,
                               (float)model->reference_accuracy};
     float norm[2 * AGN_MAX_CHANNELS];
-    struct extra extras[EXTRAS];
+    struct extra extras[EXTRAS + CONTEXT_TENSORS];
     struct agn_tensor_file file = {0};
+    float *contexts = context_values(model);
     char *names = class_names_json(model);
-    int status = names == NULL ? AGN_ERR_MEMORY : agn_preset_format(&model->preset, preset, sizeof(preset));
+    int status = names == NULL || contexts == NULL
+                     ? AGN_ERR_MEMORY
+                     : agn_preset_format(&model->preset, preset, sizeof(preset));
     for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
         norm[c] = (float)model->normalisation.mean[c];
         norm[AGN_MAX_CHANNELS + c] = model->normalisation.std[c];
     }
     list_extras(model, scalars, norm, extras);
+    int map = model->sent_channels * AGN_CONTEXTS;
+    extras[EXTRAS] = (struct extra){map_name, contexts, map};
+    extras[EXTRAS + 1] = (struct extra){cumulative_name, contexts + map, model->distributions * AGN_LEVELS};
     if (status >= 0) {
         status = append_all(model, state != NULL, extras, &file);
     }
@@ -168,6 +227,7 @@ int agn_model_save(const struct agn_model *model, const char *path, const struct
         status = agn_tensor_file_write(path, &file);
     }
     agn_free(file.tensors);
+    agn_free(contexts);
     free(names);
     return status;
 }
@@ -285,7 +345,8 @@ static int load_values(struct agn_model *model, const struct agn_tensor_file *fi
         model->normalisation.mean[c] = (uint8_t)norm[c];
         model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
     }
-    return agn__check_levels(model->centroids, "quantiser.centroids");
+    status = agn__check_levels(model->centroids, "quantiser.centroids");
+    return status < 0 ? status : load_contexts(model, file);
 }
 
 static int model_from_file(const struct agn_tensor_file *file, struct agn_model **result,

@@ -223,6 +223,8 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
     status = agn_group_agree(config->group, status);
     if (status == AGN_OK)
         status = run_phases(&t);
+    if (status == AGN_OK) /* in each process the same, as weights and images are */
+        status = agn_group_agree(config->group, agn_model_learn_contexts(t.model, config->train));
     if (status == AGN_OK)
         status = agn__evaluate(t.model, config->group, config->test, true, &made.evaluation);
     if (status == AGN_OK) {

@@ -137,6 +137,11 @@ int agn__check_levels(const float levels[AGN_LEVELS], const char *tensor);
 int agn__model_load_shared(const char *path, struct agn_group *group, struct agn_model **model,
                            struct agn_train_state *state);
 
+/* ---- contexts.c ---- */
+
+/* One distribution for all contexts. */
+void agn__contexts_initialise(struct agn_model *model);
+
 /* ---- evaluate.c ---- */
 
 /* agn_model_evaluate, of which each process does a part. */

@@ -165,7 +165,7 @@ static void put_bits(uint8_t *dst, size_t *bit, unsigned value, unsigned count)
     }
 }
 
-size_t naive_encode_raw(const uint8_t *symbols, size_t count, uint8_t *dst)
+static size_t encode_raw(const uint8_t *symbols, size_t count, uint8_t *dst)
 {
     size_t bit = 0;
     for (size_t i = 0; i < count; i++)
@@ -173,7 +173,7 @@ size_t naive_encode_raw(const uint8_t *symbols, size_t count, uint8_t *dst)
     return (bit + 7) / 8;
 }
 
-size_t naive_encode_lzw(const uint8_t *symbols, size_t count, uint8_t *dst)
+static size_t encode_lzw(const uint8_t *symbols, size_t count, uint8_t *dst)
 {
     /* Every string but the 8 symbols is a piece of the input: where, and how long. */
     size_t start[1024], length[1024], bit = 0;
@@ -200,6 +200,129 @@ size_t naive_encode_lzw(const uint8_t *symbols, size_t count, uint8_t *dst)
     return (bit + 7) / 8;
 }
 
+/* ---- codecs with contexts -------------------------------------------------------------------- */
+
+/* A symbol of a channel's part of the tile; 0 beyond its border. */
+static unsigned neighbour(const struct agn_tile *tile, const uint8_t *channel, int y, int x)
+{
+    return y < 0 || x < 0 || x >= tile->width ? 0 : channel[y * tile->width + x];
+}
+
+unsigned naive_distribution(const struct agn_tile *tile, const uint8_t *symbols, size_t at)
+{
+    size_t plane = (size_t)tile->row_count * tile->width;
+    const uint8_t *channel = symbols + at / plane * plane;
+    int y = (int)(at % plane / tile->width), x = (int)(at % tile->width);
+    unsigned up = neighbour(tile, channel, y - 1, x), context = neighbour(tile, channel, y, x - 1) * 16;
+    context += (up > 3 ? 3 : up) * 4;
+    context += neighbour(tile, channel, y - 1, x - 1) != 0 ? 2 : 0;
+    context += neighbour(tile, channel, y - 1, x + 1) != 0 ? 1 : 0;
+    return tile->contexts->map[(tile->channel_first + at / plane) * 128 + context];
+}
+
+unsigned naive_below(const struct agn_context_model *model, unsigned distribution, unsigned symbol)
+{
+    const uint8_t *entry = model->cumulative + (size_t)distribution * 16;
+    return symbol == 0 ? 0 : entry[2 * symbol - 2] + 256u * entry[2 * symbol - 1];
+}
+
+/* Adds to a number whose last byte is number[last]. */
+static void add_at(uint8_t *number, size_t last, uint64_t value)
+{
+    for (size_t at = last + 1; value > 0; value >>= 8) {
+        assert(at > 0);
+        value += number[--at];
+        number[at] = (uint8_t)value;
+    }
+}
+
+/* The interval's low end is one long number, of which the last four bytes are as long as the range. */
+static size_t encode_range(const struct agn_tile *tile, const uint8_t *symbols, size_t count, uint8_t *dst,
+                           size_t *bound)
+{
+    uint64_t range = 0xFFFFFFFFu;
+    size_t last = 3;
+    memset(dst, 0, NAIVE_ROOM(count));
+    for (size_t i = 0; i < count; i++) {
+        unsigned d = naive_distribution(tile, symbols, i);
+        uint64_t below = naive_below(tile->contexts, d, symbols[i]);
+        uint64_t up_to = naive_below(tile->contexts, d, symbols[i] + 1u), unit = range / 32768;
+        add_at(dst, last, unit * below);
+        range = unit * (up_to - below);
+        for (; range < 1u << 24; range *= 256)
+            last++;
+    }
+    uint64_t tail = 0;
+    for (size_t at = last - 3; at <= last; at++)
+        tail = tail * 256 + dst[at];
+    uint64_t to_whole = tail == 0 ? 0 : ((uint64_t)1 << 32) - tail; /* up to a multiple of 2^32 */
+    uint64_t to_byte = (((uint64_t)1 << 32) - tail) % (1u << 24);
+    add_at(dst, last, to_whole < range ? to_whole : to_byte);
+    *bound = last - 3 + 1;
+    size_t size = last + 1;
+    while (size > 0 && dst[size - 1] == 0)
+        size--;
+    return size;
+}
+
+struct tree {
+    unsigned weight, first, members; /* first: the lowest symbol; members: one bit a symbol */
+};
+
+static int by_weight(const void *a, const void *b)
+{
+    const struct tree *x = a, *y = b;
+    if (x->weight != y->weight)
+        return x->weight < y->weight ? -1 : 1;
+    return x->first < y->first ? -1 : 1;
+}
+
+static void huffman_lengths(const struct agn_context_model *model, unsigned distribution, unsigned *length)
+{
+    struct tree trees[8];
+    for (unsigned s = 0; s < 8; s++) {
+        unsigned below = naive_below(model, distribution, s);
+        trees[s] = (struct tree){naive_below(model, distribution, s + 1) - below, s, 1u << s};
+        length[s] = 0;
+    }
+    for (struct tree *lightest = trees; lightest < trees + 7; lightest++) {
+        qsort(lightest, (size_t)(trees + 8 - lightest), sizeof *lightest, by_weight);
+        lightest[1].weight += lightest[0].weight;
+        lightest[1].members |= lightest[0].members;
+        if (lightest[0].first < lightest[1].first)
+            lightest[1].first = lightest[0].first;
+        for (unsigned s = 0; s < 8; s++)
+            length[s] += lightest[1].members >> s & 1;
+    }
+}
+
+static size_t encode_huffman(const struct agn_tile *tile, const uint8_t *symbols, size_t count, uint8_t *dst)
+{
+    size_t bit = 0;
+    for (size_t i = 0; i < count; i++) {
+        unsigned length[8], wanted = symbols[i], code = 0;
+        huffman_lengths(tile->contexts, naive_distribution(tile, symbols, i), length);
+        /* Each code before it in the order (length, symbol) takes 2^-its length of all. */
+        for (unsigned s = 0; s < 8; s++)
+            if (length[s] < length[wanted] || (length[s] == length[wanted] && s < wanted))
+                code += 128u >> length[s];
+        for (unsigned place = 0; place < length[wanted]; place++)
+            put_bits(dst, &bit, code >> (6 - place) & 1, 1);
+    }
+    return (bit + 7) / 8;
+}
+
+size_t naive_encode(int codec, const struct agn_tile *tile, const uint8_t *symbols, size_t count,
+                    uint8_t *dst, size_t *bound)
+{
+    if (codec == AGN_CODEC_RANGE)
+        return encode_range(tile, symbols, count, dst, bound);
+    *bound = codec == AGN_CODEC_RAW3   ? encode_raw(symbols, count, dst)
+             : codec == AGN_CODEC_LZW ? encode_lzw(symbols, count, dst)
+                                      : encode_huffman(tile, symbols, count, dst);
+    return *bound;
+}
+
 /* ---- packets ------------------------------------------------------------------------------- */
 
 static uint32_t crc_bitwise(const uint8_t *bytes, size_t count)
@@ -220,22 +343,32 @@ static int is_legal(const struct naive_result *result, int row, int rows, int ro
     return rows <= rows_left && (rows < result->map_h || rows % result->map_h == 0);
 }
 
-typedef size_t encode_fn(const uint8_t *symbols, size_t count, uint8_t *dst);
+/* What one codec would put into the next packet. */
+struct attempt {
+    uint8_t *payload;
+    size_t size, bound;
+    int rows;
+};
 
-/* The most rows from `first` on that fit `space` bytes, and their bytes in dst. */
-static int most_rows(const struct naive_result *result, int row, const uint8_t *first, int rows_left,
-                     size_t space, encode_fn *encode, uint8_t *dst, size_t *size)
+/* The most rows from `first` on that fit `space` bytes. */
+static void most_rows(const struct naive_result *result, int codec, struct agn_tile tile, const uint8_t *first,
+                      int rows_left, size_t space, struct attempt *attempt)
 {
-    int best = 0;
+    int row = tile.row_first, best = 0;
+    if (row > 0)
+        tile.row_count = (uint8_t)(result->map_h - row);
     for (int rows = 1; rows <= rows_left; rows++) {
         if (!is_legal(result, row, rows, rows_left))
             continue;
-        if (encode(first, (size_t)rows * (size_t)result->map_w, dst) > space)
+        naive_encode(codec, &tile, first, (size_t)rows * (size_t)result->map_w, attempt->payload,
+                     &attempt->bound);
+        if (attempt->bound > space)
             break;
         best = rows;
     }
-    *size = encode(first, (size_t)best * (size_t)result->map_w, dst);
-    return best;
+    attempt->rows = best;
+    attempt->size = naive_encode(codec, &tile, first, (size_t)best * (size_t)result->map_w, attempt->payload,
+                                 &attempt->bound);
 }
 
 static void put_number(uint8_t *to, uint32_t value, int bytes)
@@ -248,33 +381,35 @@ int naive_packets(const struct agn_model_agn *model, const struct naive_result *
                   uint16_t deadline_ms, size_t cap, struct naive_packet *packets, int *made)
 {
     int total = result->sent_c * result->map_h, done = 0;
-    size_t symbols = (size_t)total * (size_t)result->map_w;
-    uint8_t *raw = take(2 * symbols + 2, 1), *lzw = take(2 * symbols + 2, 1);
+    size_t room = NAIVE_ROOM((size_t)total * (size_t)result->map_w);
+    struct attempt raw = {.payload = take(room, 1)}, coded = {.payload = take(room, 1)};
     cap = cap > AGN_WIRE_MAX_PACKET ? AGN_WIRE_MAX_PACKET : cap;
     *made = 0;
     while (done < total && *made < 256 && cap > 20) {
         int channel = done / result->map_h, row = done % result->map_h;
         const uint8_t *first = result->symbols + (size_t)done * (size_t)result->map_w;
-        size_t raw_size = 0, lzw_size = 0;
-        int rows = most_rows(result, row, first, total - done, cap - 20, naive_encode_raw, raw, &raw_size);
-        const uint8_t *payload = raw;
-        size_t size = raw_size;
-        int lzw_rows = 0;
-        if (model->codec == AGN_CODEC_LZW)
-            lzw_rows =
-                most_rows(result, row, first, total - done, cap - 20, naive_encode_lzw, lzw, &lzw_size);
-        if (lzw_rows > rows || (lzw_rows > 0 && lzw_rows == rows && lzw_size <= raw_size)) {
-            rows = lzw_rows;
-            payload = lzw;
-            size = lzw_size;
-        }
+        struct agn_tile tile = {.channel_first = (uint8_t)channel,
+                                .channel_count = 1,
+                                .row_first = (uint8_t)row,
+                                .row_count = (uint8_t)result->map_h,
+                                .width = (uint8_t)result->map_w,
+                                .contexts = &model->contexts};
+        most_rows(result, AGN_CODEC_RAW3, tile, first, total - done, cap - 20, &raw);
+        coded.rows = 0;
+        if (model->codec != AGN_CODEC_RAW3)
+            most_rows(result, (int)model->codec, tile, first, total - done, cap - 20, &coded);
+        int is_coded = coded.rows > raw.rows ||
+                       (coded.rows > 0 && coded.rows == raw.rows && coded.bound <= raw.size);
+        int rows = is_coded ? coded.rows : raw.rows;
+        const uint8_t *payload = is_coded ? coded.payload : raw.payload;
+        size_t size = is_coded ? coded.size : raw.size;
         if (rows == 0)
             break;
         struct naive_packet *packet = &packets[*made];
         uint8_t *to = packet->bytes;
         int whole = row == 0 && rows >= result->map_h;
         to[0] = 1;
-        to[1] = payload == lzw;
+        to[1] = is_coded ? (uint8_t)model->codec : 0;
         put_number(to + 2, model->model_id, 4);
         put_number(to + 6, frame, 2);
         to[8] = (uint8_t)*made;
@@ -290,7 +425,7 @@ int naive_packets(const struct agn_model_agn *model, const struct naive_result *
         done += rows;
         (*made)++;
     }
-    free(raw);
-    free(lzw);
+    free(raw.payload);
+    free(coded.payload);
     return done == total ? *made : -1;
 }

@@ -1,0 +1,7 @@
+/* What `agilenn bench` measures, a function each; they get all of its arguments. */
+#ifndef AGN_CLI_BENCH_H
+#define AGN_CLI_BENCH_H
+
+int agn__cmd_bench_codec(int argc, char **argv);
+
+#endif

@@ -1,0 +1,291 @@
+/* The context model of the range and Huffman coders, learned from the symbols of training images.
+ *
+ * Each context of each channel (agn_wire.h) has counts of the symbols that followed it. Contexts with alike
+ * counts share a distribution: k-means with the bits of coding as the distance, so that a centre is the mean
+ * of its members' counts and every round shortens the code of the training symbols. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/train_internal.h"
+
+enum {
+    MOST_IMAGES = 4000,
+    LEARN_BATCH = 50,
+    DISTRIBUTIONS = AGN_MODEL_DISTRIBUTIONS,
+    ROUNDS = 40,
+    WHOLE = 1 << AGN_PROBABILITY_BITS,
+};
+/* Counts that were not seen are taken for this share of one. */
+static const double unseen = 0.3;
+
+/* ---- tables ------------------------------------------------------------------------------- */
+
+void agn__contexts_initialise(struct agn_model *model)
+{
+    model->distributions = 1; /* half of the symbols are 0, the larger ones ever rarer */
+    memset(model->context_map, 0, (size_t)model->sent_channels * AGN_CONTEXTS);
+    for (int symbol = 0; symbol < AGN_LEVELS; symbol++) {
+        int up_to = symbol + 1 < AGN_LEVELS ? WHOLE - (WHOLE >> (symbol + 1)) : WHOLE;
+        model->context_cumulative[2 * symbol] = (uint8_t)up_to;
+        model->context_cumulative[2 * symbol + 1] = (uint8_t)(up_to >> 8);
+    }
+}
+
+void agn_model_contexts(const struct agn_model *model, struct agn_context_model *contexts)
+{
+    *contexts = (struct agn_context_model){.map = model->context_map,
+                                           .cumulative = model->context_cumulative,
+                                           .distributions = (uint8_t)model->distributions,
+                                           .channels = (uint8_t)model->sent_channels};
+}
+
+/* Probabilities in 2^-15, each symbol at least one unit. */
+static void store_distribution(const double *share, uint8_t *entry)
+{
+    double sum = 0.0;
+    int below = 0;
+    for (int symbol = 0; symbol < AGN_LEVELS; symbol++) {
+        int most = WHOLE - (AGN_LEVELS - 1 - symbol);
+        sum += share[symbol];
+        int up_to = symbol + 1 < AGN_LEVELS ? (int)lround(sum * WHOLE) : WHOLE;
+        up_to = up_to <= below ? below + 1 : up_to;
+        up_to = up_to > most ? most : up_to;
+        entry[2 * symbol] = (uint8_t)up_to;
+        entry[2 * symbol + 1] = (uint8_t)(up_to >> 8);
+        below = up_to;
+    }
+}
+
+/* ---- clusters ------------------------------------------------------------------------------ */
+
+struct clusters {
+    const double *counts; /* (contexts, AGN_LEVELS) */
+    int contexts, size;
+    uint8_t *member_of; /* contexts */
+    double share[DISTRIBUTIONS][AGN_LEVELS];
+};
+
+static double total(const double *counts)
+{
+    double sum = 0.0;
+    for (int s = 0; s < AGN_LEVELS; s++) {
+        sum += counts[s];
+    }
+    return sum;
+}
+
+struct ranked {
+    double zeros, weight;
+    int context;
+};
+
+static int by_zeros(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    int order = (x->zeros > y->zeros) - (x->zeros < y->zeros);
+    return order != 0 ? order : x->context - y->context;
+}
+
+/* First memberships: contexts in the order of their share of zeros, cut into pieces of equal weight. */
+static int cut_by_zeros(struct clusters *c)
+{
+    struct ranked *list = agn_alloc((size_t)c->contexts, sizeof(*list));
+    double all = 0.0, passed = 0.0;
+    if (list == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    for (int i = 0; i < c->contexts; i++) {
+        const double *counts = c->counts + (size_t)i * AGN_LEVELS;
+        double weight = total(counts);
+        list[i] = (struct ranked){weight > 0.0 ? counts[0] / weight : 0.0, weight, i};
+        all += weight;
+    }
+    qsort(list, (size_t)c->contexts, sizeof(*list), by_zeros);
+    for (int i = 0; i < c->contexts; i++) {
+        int piece = all > 0.0 ? (int)(passed / all * c->size) : 0;
+        c->member_of[list[i].context] = (uint8_t)(piece < c->size ? piece : c->size - 1);
+        passed += list[i].weight;
+    }
+    agn_free(list);
+    return AGN_OK;
+}
+
+static void take_means(struct clusters *c)
+{
+    for (int k = 0; k < c->size; k++) {
+        for (int s = 0; s < AGN_LEVELS; s++) {
+            c->share[k][s] = unseen;
+        }
+    }
+    for (int i = 0; i < c->contexts; i++) {
+        for (int s = 0; s < AGN_LEVELS; s++) {
+            c->share[c->member_of[i]][s] += c->counts[(size_t)i * AGN_LEVELS + (size_t)s];
+        }
+    }
+    for (int k = 0; k < c->size; k++) {
+        double sum = total(c->share[k]);
+        for (int s = 0; s < AGN_LEVELS; s++) {
+            c->share[k][s] /= sum;
+        }
+    }
+}
+
+/* Every context to the distribution that codes its symbols in the fewest bits; whether any moved. */
+static bool reassign(struct clusters *c)
+{
+    double bits[DISTRIBUTIONS][AGN_LEVELS];
+    bool moved = false;
+    for (int k = 0; k < c->size; k++) {
+        for (int s = 0; s < AGN_LEVELS; s++) {
+            bits[k][s] = -log2(c->share[k][s]);
+        }
+    }
+    for (int i = 0; i < c->contexts; i++) {
+        const double *counts = c->counts + (size_t)i * AGN_LEVELS;
+        int best = c->member_of[i];
+        double least = INFINITY;
+        for (int k = 0; k < c->size; k++) {
+            double cost = 0.0;
+            for (int s = 0; s < AGN_LEVELS; s++) {
+                cost += counts[s] * bits[k][s];
+            }
+            if (cost < least) {
+                least = cost;
+                best = k;
+            }
+        }
+        moved = moved || best != c->member_of[i];
+        c->member_of[i] = (uint8_t)best;
+    }
+    return moved;
+}
+
+static int cluster(struct agn_model *model, const double *counts)
+{
+    struct clusters c = {.counts = counts,
+                         .contexts = model->sent_channels * AGN_CONTEXTS,
+                         .size = DISTRIBUTIONS,
+                         .member_of = model->context_map};
+    int status = cut_by_zeros(&c);
+    if (status < 0) {
+        return status;
+    }
+    take_means(&c);
+    for (int round = 0; round < ROUNDS && reassign(&c); round++) {
+        take_means(&c);
+    }
+    model->distributions = c.size;
+    for (int k = 0; k < c.size; k++) {
+        store_distribution(c.share[k], model->context_cumulative + (size_t)k * AGN_DISTRIBUTION_BYTES);
+    }
+    return AGN_OK;
+}
+
+/* ---- symbols ------------------------------------------------------------------------------- */
+
+/* Counts one image's symbols, (height, width, channels). */
+static void count_symbols(const struct agn_model *model, const uint8_t *symbols, double *counts)
+{
+    unsigned channels = (unsigned)model->sent_channels, width = (unsigned)model->map.width;
+    for (unsigned channel = 0; channel < channels; channel++) {
+        uint8_t rows[2][AGN_MAX_FEATURES + 1];
+        for (unsigned y = 0; y < (unsigned)model->map.height; y++) {
+            uint8_t *row = rows[y & 1];
+            const uint8_t *above = y > 0 ? rows[1 - (y & 1)] : NULL;
+            for (unsigned x = 0; x < width; x++) {
+                row[x] = symbols[((size_t)y * width + x) * channels + channel];
+                unsigned context = agn_context_at(row, above, x, width);
+                counts[((size_t)channel * AGN_CONTEXTS + context) * AGN_LEVELS + row[x]] += 1.0;
+            }
+        }
+    }
+}
+
+struct source {
+    struct agn_net *extractor;
+    struct agn_loader *loader;
+    float *first, *rest, *values;
+    uint8_t *symbols;
+    size_t positions, sent; /* of an image */
+};
+
+static int open_source(struct source *s, const struct agn_model *model, const struct agn_dataset *data)
+{
+    struct agn_loader_config load = {.batch = LEARN_BATCH,
+                                     .shuffle = true, /* data sets may stand class by class */
+                                     .seed = (uint64_t)model->preset.train.seed,
+                                     .normalisation = model->normalisation};
+    s->positions = (size_t)model->map.height * (size_t)model->map.width;
+    s->sent = s->positions * (size_t)model->sent_channels;
+    s->first =
+        agn_alloc(LEARN_BATCH * s->positions * (size_t)model->preset.model.local_channels, sizeof(float));
+    s->rest = agn_alloc(LEARN_BATCH * s->sent, sizeof(float));
+    s->values = agn_alloc(LEARN_BATCH * s->sent, sizeof(float));
+    s->symbols = agn_alloc(LEARN_BATCH * s->sent, 1);
+    if (s->first == NULL || s->rest == NULL || s->values == NULL || s->symbols == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    struct agn_net_config config = {.graph = &model->extractor,
+                                    .params = model->extractor_params,
+                                    .batch = LEARN_BATCH,
+                                    .mode = AGN_NET_FROZEN};
+    int status = agn_net_create(&config, &s->extractor);
+    return status < 0 ? status : agn_loader_create(data, &load, &s->loader);
+}
+
+static void close_source(struct source *s)
+{
+    agn_loader_free(s->loader);
+    agn_net_free(s->extractor);
+    agn_free(s->first);
+    agn_free(s->rest);
+    agn_free(s->values);
+    agn_free(s->symbols);
+}
+
+static int count_batch(struct source *s, const struct agn_model *model, const struct agn_batch *batch,
+                       double *counts)
+{
+    struct agn_shape in = agn_net_input_shape(s->extractor);
+    size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    memcpy(agn_net_input(s->extractor), batch->images, LEARN_BATCH * image * sizeof(float));
+    int status = agn_net_forward(s->extractor);
+    if (status < 0) {
+        return status;
+    }
+    agn__split_channels(agn_net_output(s->extractor), LEARN_BATCH * s->positions, model->map.channels,
+                        model->preset.model.local_channels, s->first, s->rest);
+    agn_quantise(model->centroids, s->rest, LEARN_BATCH * s->sent, s->symbols, s->values);
+    for (int i = 0; i < batch->count; i++) {
+        count_symbols(model, s->symbols + (size_t)i * s->sent, counts);
+    }
+    return AGN_OK;
+}
+
+int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data)
+{
+    size_t contexts = (size_t)model->sent_channels * AGN_CONTEXTS;
+    double *counts = agn_alloc(contexts * AGN_LEVELS, sizeof(*counts));
+    struct source source = {0};
+    struct agn_batch batch;
+    int more = 0, seen = 0, status = counts == NULL ? AGN_ERR_MEMORY : agn_model_check_data(model, data);
+    if (status == AGN_OK)
+        status = open_source(&source, model, data);
+    if (status == AGN_OK)
+        status = agn_loader_start(source.loader, 0);
+    while (status == AGN_OK && seen < MOST_IMAGES && (more = agn_loader_next(source.loader, &batch)) > 0) {
+        status = agn_interrupt_requested()
+                     ? agn_fail(AGN_ERR_INTERRUPTED, "learning contexts was interrupted")
+                     : count_batch(&source, model, &batch, counts);
+        seen += batch.count;
+    }
+    if (status == AGN_OK && more < 0) {
+        status = more;
+    }
+    if (status == AGN_OK)
+        status = cluster(model, counts);
+    close_source(&source);
+    agn_free(counts);
+    return status;
+}
