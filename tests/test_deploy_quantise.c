@@ -256,7 +256,7 @@ static void check_numbers(const struct world *w)
     assert_int_equal(m->local_c, w->config.local_channels);
     assert_int_equal(m->grid, w->config.grid);
     assert_int_equal(m->classes, w->config.classes);
-    assert_int_equal(m->codec, AGN_CODEC_LZW);
+    assert_int_equal(m->codec, AGN_CODEC_RANGE);
     assert_true(fabs(m->alpha_q15 / 32768.0 - agn_model_alpha(w->model)) <= 0.5001 / 32768.0);
     for (int c = 0; c < w->config.channels; c++)
         assert_int_equal(m->input_zero_point[c], w->model->normalisation.mean[c] - 128);

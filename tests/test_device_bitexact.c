@@ -77,8 +77,9 @@ static void check_logits_and_symbols(struct bench *bench)
 }
 
 /* The receiver's view: all packets together give back all symbols. */
-static void check_decoding(const struct naive_result *expected, const struct naive_packet *packets, int count)
+static void check_decoding(const struct bench *bench, const struct naive_packet *packets, int count)
 {
+    const struct naive_result *expected = &bench->expected;
     size_t symbols = (size_t)(expected->sent_c * expected->map_h * expected->map_w);
     uint8_t *map = malloc(symbols);
     assert_non_null(map);
@@ -88,7 +89,7 @@ static void check_decoding(const struct naive_result *expected, const struct nai
     for (int i = 0; i < count; i++) {
         struct agn_feature_packet packet;
         assert_int_equal(agn_feature_unpack(packets[i].bytes, packets[i].length, &packet), 0);
-        assert_int_equal(agn_feature_decode(&packet, &shape, &dev.model.contexts, map), 0);
+        assert_int_equal(agn_feature_decode(&packet, &shape, &bench->dev.model.contexts, map), 0);
         assert_int_equal(packet.last, i == count - 1);
     }
     assert_memory_equal(map, expected->symbols, symbols);
@@ -112,7 +113,7 @@ static int check_packets(struct bench *bench, uint16_t frame, size_t cap)
     assert_int_equal(agn_dev_next_packet(&bench->dev, packet, cap), count < 0 ? AGN_ERR_SPACE : 0);
     free(packet);
     if (count >= 0)
-        check_decoding(&bench->expected, expected, count);
+        check_decoding(bench, expected, count);
     return count;
 }
 
@@ -154,10 +155,11 @@ static void run_models(uint64_t seed, int models, enum random_style style, int m
 {
     struct agn_rng rng;
     agn_rng_seed(&rng, seed);
-    int bands = 0, several = 0;
+    int bands = 0, several = 0, coded[AGN_CODEC_COUNT] = {0};
     for (int i = 0; i < models; i++) {
         struct bench bench;
         bench_open(&bench, &rng, style, max_side, max_channels);
+        coded[bench.random.model.codec]++;
         for (int frame = 0; frame < 2; frame++) {
             bench.image = random_image(&bench.random.model, &rng);
             naive_run(&bench.random.model, bench.image, &bench.expected);
@@ -181,6 +183,8 @@ static void run_models(uint64_t seed, int models, enum random_style style, int m
     print_message("%d models: %d frames of several packets, %d with bands\n", models, several, bands);
     assert_true(several > models / 10);
     assert_true(bands > models / 50);
+    for (int codec = 0; codec < AGN_CODEC_COUNT; codec++)
+        assert_true(coded[codec] > models / 20);
 }
 
 static void usual_models(void **state)

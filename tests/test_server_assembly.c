@@ -36,14 +36,18 @@ static void make_packet(struct made *made, unsigned frame, unsigned index, int l
 {
     struct agn_encoder encoder;
     uint8_t payload[AGN_FEATURE_MAX_PAYLOAD];
-    struct agn_tile coded = {(uint8_t)tile.channel, (uint8_t)tile.channels, (uint8_t)tile.row,
-                             (uint8_t)tile.rows, WIDTH};
+    struct agn_tile coded = {
+        (uint8_t)tile.channel, (uint8_t)tile.channels, (uint8_t)tile.row, (uint8_t)tile.rows, WIDTH, NULL};
     assert_int_equal(agn_encoder_begin(&encoder, AGN_CODEC_RAW3, &coded, NULL, 0, payload, sizeof payload),
                      0);
     size_t start = (size_t)tile.channel * PLANE + (size_t)tile.row * WIDTH;
-    size_t count = (size_t)tile.channels * tile.rows * WIDTH;
-    for (size_t i = 0; i < count; i++)
-        agn_encoder_put(&encoder, symbol_at(start + i, flavour));
+    for (size_t row = 0; row < (size_t)tile.channels * tile.rows; row++) {
+        uint8_t symbols[WIDTH], packed[AGN_ROW_BYTES(WIDTH)];
+        for (size_t x = 0; x < WIDTH; x++)
+            symbols[x] = symbol_at(start + row * WIDTH + x, flavour);
+        agn_row_pack(symbols, WIDTH, packed);
+        agn_encoder_put_rows(&encoder, packed, 1);
+    }
     int coded_bytes = agn_encoder_finish(&encoder);
     assert_true(coded_bytes > 0);
     struct agn_feature_packet packet = {.model_id = model_id,
@@ -80,7 +84,7 @@ static struct agn__peer peer_number(unsigned number)
 static struct agn__assembly *new_assembly(int frames)
 {
     struct agn__assembly_limits limits = {frames, 0.2, 2.0};
-    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, 64);
+    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, NULL, 64);
     assert_non_null(assembly);
     return assembly;
 }

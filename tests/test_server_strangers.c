@@ -269,13 +269,18 @@ static size_t make_channel_request(uint8_t *datagram, const struct agn_server_mo
 {
     const struct agn_map_shape *shape = &model->shape;
     struct agn_encoder encoder;
-    struct agn_tile tile = {channel, 1, 0, shape->height, shape->width};
+    struct agn_tile tile = {channel, 1, 0, shape->height, shape->width, NULL};
     uint8_t *packet_bytes = datagram + AGN__COAP_REQUEST_OVERHEAD;
     uint8_t *payload = packet_bytes + AGN_FEATURE_HEADER_BYTES;
     assert_int_equal(
         agn_encoder_begin(&encoder, AGN_CODEC_RAW3, &tile, NULL, 0, payload, AGN_FEATURE_MAX_PAYLOAD), 0);
-    for (unsigned i = 0; i < (unsigned)shape->height * shape->width; i++)
-        agn_encoder_put(&encoder, i);
+    for (unsigned y = 0; y < shape->height; y++) {
+        uint8_t symbols[UINT8_MAX], packed[AGN_ROW_BYTES(UINT8_MAX)];
+        for (unsigned x = 0; x < shape->width; x++)
+            symbols[x] = (uint8_t)((y * shape->width + x) % AGN_WIRE_LEVELS);
+        agn_row_pack(symbols, shape->width, packed);
+        agn_encoder_put_rows(&encoder, packed, 1);
+    }
     struct agn_feature_packet packet = {.model_id = model->model_id,
                                         .frame = frame,
                                         .index = channel,

@@ -266,7 +266,7 @@ static void checks_what_fits_together(void **state)
     static const struct {
         const char *assignment, *message;
     } bad[] = {{"data.format=csv", "data.format = 'csv': expected idx, folder, cifar10"},
-               {"model.codec=zip", "model.codec = 'zip': expected lzw or raw3"},
+               {"model.codec=zip", "model.codec = 'zip': expected range, huffman, lzw or raw3"},
                {"joint.method=magic", "joint.method = 'magic'"},
                {"joint.points=1", "joint.points = 1"},
                {"joint.importance=pixel", "joint.importance = 'pixel': expected channel or element"},

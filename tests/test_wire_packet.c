@@ -55,7 +55,7 @@ static void feature_vectors(void **state)
     assert_int_equal(packet.channel_count, 2);
     assert_int_equal(packet.row_count, 4);
     assert_int_equal(packet.deadline_ms, 50);
-    assert_int_equal(agn_feature_decode(&packet, &shape, map), 0);
+    assert_int_equal(agn_feature_decode(&packet, &shape, NULL, map), 0);
     assert_int_equal(agn_feature_pack(&packet, bytes, sizeof bytes), sizeof VECTOR_RAW);
     assert_memory_equal(bytes, VECTOR_RAW, sizeof VECTOR_RAW);
 
@@ -63,7 +63,7 @@ static void feature_vectors(void **state)
     assert_int_equal(packet.index, 1);
     assert_int_equal(packet.last, 1);
     assert_int_equal(packet.channel_first, 2);
-    assert_int_equal(agn_feature_decode(&packet, &shape, map), 0);
+    assert_int_equal(agn_feature_decode(&packet, &shape, NULL, map), 0);
     assert_memory_equal(map, expected, sizeof map);
     assert_int_equal(agn_feature_pack(&packet, bytes, sizeof VECTOR_LZW), sizeof VECTOR_LZW);
     assert_memory_equal(bytes, VECTOR_LZW, sizeof VECTOR_LZW);
@@ -263,7 +263,7 @@ static void tiles_outside_the_map(void **state)
         {{2, 4, 3}, AGN_ERR_FORMAT}, /* and too long for this one */
     };
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
-        assert_int_equal(agn_feature_decode(&packet, &cases[i].shape, map), cases[i].status);
+        assert_int_equal(agn_feature_decode(&packet, &cases[i].shape, NULL, map), cases[i].status);
         assert_memory_equal(map, untouched, sizeof map);
     }
     /* A band lands on its rows: channel 1, rows 2 and 3 of 4. */
@@ -273,7 +273,7 @@ static void tiles_outside_the_map(void **state)
     packet.row_first = 2;
     packet.row_count = 2;
     packet.payload_bytes = 3;
-    assert_int_equal(agn_feature_decode(&packet, &shape, map), 0);
+    assert_int_equal(agn_feature_decode(&packet, &shape, NULL, map), 0);
     for (int i = 0; i < 64; i++)
         assert_int_equal(map[i], i < 24 || i >= 32 ? 0xEE : i % 8);
 }

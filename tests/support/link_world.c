@@ -135,6 +135,7 @@ struct agn_server_model link_served_model(void)
 {
     struct agn_server_model model = {.model_id = link_world.dev.model.model_id,
                                      .shape = link_world.shape,
+                                     .contexts = &link_world.dev.model.contexts,
                                      .classes = link_world.dev.model.classes,
                                      .fill = link_world.fill,
                                      .infer = infer_stand_in};

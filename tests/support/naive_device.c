@@ -298,10 +298,13 @@ static void huffman_lengths(const struct agn_context_model *model, unsigned dist
 
 static size_t encode_huffman(const struct agn_tile *tile, const uint8_t *symbols, size_t count, uint8_t *dst)
 {
+    unsigned lengths[256][8] = {{0}};
     size_t bit = 0;
     for (size_t i = 0; i < count; i++) {
-        unsigned length[8], wanted = symbols[i], code = 0;
-        huffman_lengths(tile->contexts, naive_distribution(tile, symbols, i), length);
+        unsigned d = naive_distribution(tile, symbols, i), wanted = symbols[i], code = 0,
+                 *length = lengths[d];
+        if (length[0] == 0)
+            huffman_lengths(tile->contexts, d, length);
         /* Each code before it in the order (length, symbol) takes 2^-its length of all. */
         for (unsigned s = 0; s < 8; s++)
             if (length[s] < length[wanted] || (length[s] == length[wanted] && s < wanted))
@@ -317,7 +320,7 @@ size_t naive_encode(int codec, const struct agn_tile *tile, const uint8_t *symbo
 {
     if (codec == AGN_CODEC_RANGE)
         return encode_range(tile, symbols, count, dst, bound);
-    *bound = codec == AGN_CODEC_RAW3   ? encode_raw(symbols, count, dst)
+    *bound = codec == AGN_CODEC_RAW3  ? encode_raw(symbols, count, dst)
              : codec == AGN_CODEC_LZW ? encode_lzw(symbols, count, dst)
                                       : encode_huffman(tile, symbols, count, dst);
     return *bound;
@@ -351,8 +354,8 @@ struct attempt {
 };
 
 /* The most rows from `first` on that fit `space` bytes. */
-static void most_rows(const struct naive_result *result, int codec, struct agn_tile tile, const uint8_t *first,
-                      int rows_left, size_t space, struct attempt *attempt)
+static void most_rows(const struct naive_result *result, int codec, struct agn_tile tile,
+                      const uint8_t *first, int rows_left, size_t space, struct attempt *attempt)
 {
     int row = tile.row_first, best = 0;
     if (row > 0)
@@ -398,8 +401,8 @@ int naive_packets(const struct agn_model_agn *model, const struct naive_result *
         coded.rows = 0;
         if (model->codec != AGN_CODEC_RAW3)
             most_rows(result, (int)model->codec, tile, first, total - done, cap - 20, &coded);
-        int is_coded = coded.rows > raw.rows ||
-                       (coded.rows > 0 && coded.rows == raw.rows && coded.bound <= raw.size);
+        int is_coded =
+            coded.rows > raw.rows || (coded.rows > 0 && coded.rows == raw.rows && coded.bound <= raw.size);
         int rows = is_coded ? coded.rows : raw.rows;
         const uint8_t *payload = is_coded ? coded.payload : raw.payload;
         size_t size = is_coded ? coded.size : raw.size;

@@ -1,8 +1,8 @@
 /* The device's integer arithmetic once more, written as plainly as possible.
  *
  * Whole feature maps, direct loops, one tap at a time with a border test, 64-bit sums, strings
- * compared symbol by symbol, sums of any length byte by byte: slow and independent of device/ and of the codecs in wire/. It
- * works from the struct that agn_model_agn_write takes, not from the file. */
+ * compared symbol by symbol, sums of any length byte by byte: slow and independent of device/ and of the
+ * codecs in wire/. It works from the struct that agn_model_agn_write takes, not from the file. */
 #ifndef NAIVE_DEVICE_H
 #define NAIVE_DEVICE_H
 

@@ -170,7 +170,10 @@ void random_model_make(struct random_model *random, struct agn_rng *rng, enum ra
     random_symbols(model, rng);
     static const uint16_t alphas[] = {0, 1, 9830, 16384, 32767, 32768};
     model->alpha_q15 = alphas[agn_rng_below(rng, 6)];
-    model->codec = between(rng, 0, 3) ? AGN_CODEC_LZW : AGN_CODEC_RAW3;
+    model->codec = between(rng, 0, 5) ? (enum agn_codec)between(rng, 1, AGN_CODEC_COUNT - 1) : AGN_CODEC_RAW3;
+    random_contexts_make(&random->contexts, rng, (unsigned)(random->map_c - model->local_c),
+                         (unsigned)(between(rng, 0, 9) ? between(rng, 1, 20) : AGN_DISTRIBUTIONS_MAX));
+    model->contexts = random->contexts.model;
 }
 
 void random_model_free(struct random_model *random)
@@ -181,6 +184,7 @@ void random_model_free(struct random_model *random)
     }
     agn_free((void *)(uintptr_t)random->model.dense_weights);
     agn_free((void *)(uintptr_t)random->model.dense_channels);
+    random_contexts_free(&random->contexts);
     memset(random, 0, sizeof *random);
 }
 

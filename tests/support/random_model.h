@@ -4,11 +4,13 @@
 
 #include "agilenn/base.h"
 #include "agilenn/model_agn.h"
+#include "random_contexts.h"
 
 /* Owns what `model` points to. */
 struct random_model {
     struct agn_model_agn model;
     struct agn_model_layer layers[AGN_DEV_MAX_LAYERS];
+    struct random_contexts contexts;
     int map_h, map_w, map_c;
 };
 
