@@ -1,12 +1,13 @@
 /* Sequences of feature packets from several senders, over time, into the server's assembly.
  *
- * Each step of the input: peer, frame, index, flags (1: last, 2: LZW), channel, channels, row, rows,
+ * Each step of the input: peer, frame, index, flags (1: last, 6: codec), channel, channels, row, rows,
  * milliseconds that pass, then one byte of length and as much payload. The packets need not be sealed: what
  * follows the checksum is under test here. Answers are given as the server's loop does. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_contexts.h"
 #include "server/assembly.h"
 #include "server/features.h"
 
@@ -45,12 +46,12 @@ static size_t step(struct agn__assembly *assembly, const uint8_t *data, size_t s
     struct agn_feature_packet packet = {.frame = data[1],
                                         .index = data[2],
                                         .last = data[3] & 1,
-                                        .codec = data[3] & 2 ? AGN_CODEC_LZW : AGN_CODEC_RAW3,
+                                        .codec = data[3] >> 1 & 3,
                                         .channel_first = data[4],
                                         .channel_count = data[5],
                                         .row_first = data[6],
                                         .row_count = data[7],
-                                        .deadline_ms = (uint16_t)(data[3] >> 2),
+                                        .deadline_ms = (uint16_t)(data[3] >> 3),
                                         .payload = data + STEP_BYTES,
                                         .payload_bytes = data[9]};
     *now_s += data[8] / 1000.0;
@@ -70,7 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct agn_map_shape shape = {4, 5, 6};
     const struct agn__assembly_limits limits = {SLOTS, 0.1, 1.0};
-    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, REPLY);
+    struct fuzz_contexts contexts;
+    fuzz_contexts_make(&contexts, 1);
+    contexts.model.channels = shape.channels;
+    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, &contexts.model, REPLY);
     demand(assembly != NULL);
     double now_s = 0.0;
     for (size_t taken; (taken = step(assembly, data, size, &now_s)) > 0; data += taken, size -= taken) {

@@ -1,9 +1,11 @@
 /* Feature packets, as a server sees them: the bytes as they are, and once more with a good
- * checksum, so that the checks behind it are reached. The map is 5 x 9 x 7. */
+ * checksum, so that the checks behind it are reached. The map is 5 x 9 x 7; the context model is chosen by
+ * the frame number. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "agn_wire.h"
+#include "fuzz_contexts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -11,13 +13,16 @@ static void decode(const uint8_t *data, size_t size)
 {
     const struct agn_map_shape shape = {5, 9, 7};
     struct agn_feature_packet packet;
+    struct fuzz_contexts contexts;
     if (agn_feature_unpack(data, size, &packet) != 0)
         return;
     uint8_t *map = malloc(5 * 9 * 7);
     if (!map)
         abort();
     memset(map, 0, 5 * 9 * 7);
-    agn_feature_decode(&packet, &shape, &contexts, map);
+    fuzz_contexts_make(&contexts, (uint8_t)packet.frame);
+    contexts.model.channels = shape.channels;
+    agn_feature_decode(&packet, &shape, &contexts.model, map);
     for (size_t i = 0; i < 5 * 9 * 7; i++)
         if (map[i] >= AGN_WIRE_LEVELS)
             abort();

@@ -189,7 +189,8 @@ static void bad_fields(void **state)
         {AGN__AT_LAYER_COUNT, 9, 1, AGN_ERR_RANGE},
         {AGN__AT_LAYER_COUNT, 1, 1, AGN_ERR_RANGE},
         {AGN__AT_ZERO_1, 1, 1, AGN_ERR_RANGE},
-        {AGN__AT_ZERO_2 + 19, 1, 1, AGN_ERR_RANGE},
+        {AGN__AT_ZERO_2 + 14, 1, 1, AGN_ERR_RANGE},
+        {AGN__AT_ZERO_2, 1, 1, AGN_ERR_RANGE},
         {AGN__AT_LAYERS, 2, 4, AGN_ERR_RANGE},
         {AGN__AT_LAYERS, 0, 4, AGN_ERR_RANGE},
         {AGN__AT_LAYERS, size - 8, 4, AGN_ERR_RANGE},
@@ -270,6 +271,148 @@ static void alignment(void **state)
     free(copy);
 }
 
+/* ---- context models ------------------------------------------------------------------------ */
+
+/* The small model with a codec that needs contexts: 3 distributions, all of them used. */
+struct with_contexts {
+    uint8_t *bytes;
+    size_t size;
+    uint32_t map, distributions, codes; /* where they are */
+};
+
+static struct with_contexts write_with_contexts(enum agn_codec codec)
+{
+    static const uint16_t sums[3][AGN_WIRE_LEVELS] = {
+        {16384, 24576, 28672, 30720, 31744, 32256, 32512, 32768},
+        {32761, 32762, 32763, 32764, 32765, 32766, 32767, 32768},
+        {1, 2, 3, 4, 5, 6, 7, 32768}};
+    uint8_t map[SMALL_SENT * AGN_CONTEXTS], cumulative[3 * AGN_DISTRIBUTION_BYTES];
+    struct with_contexts made = {NULL, 0, 0, 0, 0};
+    struct small_model small;
+    small_model_make(&small);
+    for (size_t i = 0; i < sizeof map; i++)
+        map[i] = (uint8_t)(i % 3);
+    for (size_t i = 0; i < sizeof cumulative / 2; i++) {
+        cumulative[2 * i] = (uint8_t)sums[i / AGN_WIRE_LEVELS][i % AGN_WIRE_LEVELS];
+        cumulative[2 * i + 1] = (uint8_t)(sums[i / AGN_WIRE_LEVELS][i % AGN_WIRE_LEVELS] >> 8);
+    }
+    small.model.codec = codec;
+    small.model.contexts = (struct agn_context_model){
+        .map = map, .cumulative = cumulative, .distributions = 3, .channels = SMALL_SENT};
+    assert_int_equal(agn_model_agn_write(&small.model, &made.bytes, &made.size), 0);
+    made.map = agn__load_u32(made.bytes + AGN__AT_CONTEXTS);
+    made.distributions = made.map + (uint32_t)sizeof map;
+    made.codes = made.distributions + (uint32_t)sizeof cumulative;
+    assert_memory_equal(made.bytes + made.map, map, sizeof map);
+    assert_memory_equal(made.bytes + made.distributions, cumulative, sizeof cumulative);
+    return made;
+}
+
+static int status_with(const struct with_contexts *from, size_t at, uint32_t value, int bytes)
+{
+    uint8_t *copy = malloc(from->size);
+    assert_non_null(copy);
+    memcpy(copy, from->bytes, from->size);
+    for (int i = 0; i < bytes; i++)
+        copy[at + (size_t)i] = (uint8_t)(value >> 8 * i);
+    fix_checksum(copy, from->size);
+    int status = open_and_run(copy, from->size);
+    free(copy);
+    return status;
+}
+
+static void reads_contexts(void **state)
+{
+    (void)state;
+    for (int codec = AGN_CODEC_RANGE; codec <= AGN_CODEC_HUFFMAN; codec++) {
+        struct with_contexts made = write_with_contexts((enum agn_codec)codec);
+        struct agn_dev_model model;
+        assert_int_equal(agn_dev_model_open(&model, made.bytes, made.size), 0);
+        assert_int_equal(model.contexts.channels, SMALL_SENT);
+        assert_int_equal(model.contexts.distributions, 3);
+        assert_ptr_equal(model.contexts.map, made.bytes + made.map);
+        assert_ptr_equal(model.contexts.cumulative, made.bytes + made.distributions);
+        if (codec == AGN_CODEC_HUFFMAN)
+            assert_ptr_equal(model.contexts.codes, made.bytes + made.codes);
+        else
+            assert_null(model.contexts.codes);
+        assert_int_equal(open_and_run(made.bytes, made.size), 0);
+        agn_free(made.bytes);
+    }
+    struct agn_dev_model model;
+    assert_int_equal(agn_dev_model_open(&model, file, file_bytes), 0);
+    assert_int_equal(model.contexts.channels, 0);
+}
+
+static void bad_contexts(void **state)
+{
+    (void)state;
+    struct with_contexts range = write_with_contexts(AGN_CODEC_RANGE),
+                         huffman = write_with_contexts(AGN_CODEC_HUFFMAN);
+    const uint32_t size = (uint32_t)range.size, last_map = range.distributions - 1;
+    const struct {
+        const struct with_contexts *from;
+        size_t at;
+        uint32_t value;
+        int bytes, status;
+    } cases[] = {
+        {&range, AGN__AT_CONTEXTS, 0, 4, AGN_ERR_RANGE},
+        {&range, AGN__AT_CONTEXTS, range.map + 2, 4, AGN_ERR_RANGE},
+        {&range, AGN__AT_CONTEXTS, range.map + 4, 4, AGN_ERR_RANGE},
+        {&range, AGN__AT_CONTEXTS, size - 4, 4, AGN_ERR_RANGE},
+        {&range, AGN__AT_CONTEXTS, 0xFFFFFFFC, 4, AGN_ERR_RANGE},
+        {&range, AGN__AT_CONTEXTS, 0x80000000, 4, AGN_ERR_RANGE},
+        {&range, AGN__AT_DISTRIBUTIONS, 0, 1, AGN_ERR_RANGE},
+        {&range, AGN__AT_DISTRIBUTIONS, 2, 1, AGN_ERR_RANGE}, /* the map names number 2 */
+        {&range, AGN__AT_DISTRIBUTIONS, 4, 1, AGN_ERR_RANGE}, /* beyond the section */
+        {&range, AGN__AT_DISTRIBUTIONS, 255, 1, AGN_ERR_RANGE},
+        {&range, range.map, 3, 1, AGN_ERR_RANGE},
+        {&range, range.map, 2, 1, 0},
+        {&range, last_map, 255, 1, AGN_ERR_RANGE},
+        {&range, range.distributions, 24576, 2, AGN_ERR_RANGE},      /* equals the next */
+        {&range, range.distributions, 0, 2, AGN_ERR_RANGE},          /* symbol 0 cannot occur */
+        {&range, range.distributions + 14, 32767, 2, AGN_ERR_RANGE}, /* does not end at 2^15 */
+        {&range, range.distributions + 14, 32769, 2, AGN_ERR_RANGE},
+        {&range, range.distributions, 1, 2, 0},
+        {&huffman, huffman.codes, 2, 1, AGN_ERR_RANGE},         /* a length */
+        {&huffman, huffman.codes + 8, 1, 1, AGN_ERR_RANGE},     /* a code */
+        {&huffman, huffman.codes + 47, 1, 1, AGN_ERR_RANGE},    /* the last one */
+        {&huffman, huffman.distributions, 1, 2, AGN_ERR_RANGE}, /* the codes are another distribution's */
+        /* With a codec that has no use for it. */
+        {&range, AGN__AT_CODEC, AGN_CODEC_LZW, 1, AGN_ERR_RANGE},
+        {&range, AGN__AT_CODEC, AGN_CODEC_RAW3, 1, AGN_ERR_RANGE},
+        {&range, AGN__AT_CODEC, AGN_CODEC_HUFFMAN, 1, AGN_ERR_RANGE}, /* no codes */
+        {&huffman, AGN__AT_CODEC, AGN_CODEC_RANGE, 1, 0},             /* codes unused */
+    };
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        int status = status_with(cases[i].from, cases[i].at, cases[i].value, cases[i].bytes);
+        if (status != cases[i].status)
+            fail_msg("case %zu: status %d, expected %d", i, status, cases[i].status);
+    }
+    /* The other way round: contexts that are missing, or given to a codec without. */
+    assert_int_equal(with_field(AGN__AT_CODEC, AGN_CODEC_RANGE, 1), AGN_ERR_RANGE);
+    assert_int_equal(with_field(AGN__AT_CONTEXTS, AGN_MODEL_HEADER_BYTES, 4), AGN_ERR_RANGE);
+    assert_int_equal(with_field(AGN__AT_DISTRIBUTIONS, 1, 1), AGN_ERR_RANGE);
+    agn_free(range.bytes);
+    agn_free(huffman.bytes);
+}
+
+/* Any flipped bit of the tables: refused, or a model that runs. */
+static void flipped_bits_in_contexts(void **state)
+{
+    (void)state;
+    struct with_contexts made = write_with_contexts(AGN_CODEC_HUFFMAN);
+    int opened = 0, refused = 0;
+    for (size_t bit = 8 * (size_t)made.map; bit < 8 * (made.size - 4); bit += 3) {
+        uint8_t flipped = (uint8_t)(made.bytes[bit / 8] ^ 1 << bit % 8);
+        int status = status_with(&made, bit / 8, flipped, 1);
+        assert_true(status == 0 || status == AGN_ERR_RANGE);
+        *(status == 0 ? &opened : &refused) += 1;
+    }
+    assert_true(opened > 100 && refused > 100);
+    agn_free(made.bytes);
+}
+
 /* ---- the writer ---------------------------------------------------------------------------------- */
 
 typedef void spoil_fn(struct small_model *small);
@@ -327,6 +470,16 @@ static void spoil_codec(struct small_model *small)
 {
     small->model.codec = AGN_CODEC_COUNT;
 }
+static void spoil_contexts(struct small_model *small)
+{
+    small->model.codec = AGN_CODEC_RANGE;
+}
+static void spoil_context_channels(struct small_model *small)
+{
+    static const uint8_t map[AGN_CONTEXTS], sums[] = {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 0, 0x80};
+    small->model.codec = AGN_CODEC_HUFFMAN;
+    small->model.contexts = (struct agn_context_model){map, sums, NULL, 1, 1};
+}
 static void spoil_input(struct small_model *small)
 {
     small->model.input_c = 0;
@@ -344,14 +497,23 @@ static void the_writer_refuses(void **state)
         const char *says;
         int status;
     } cases[] = {
-        {spoil_kernel, "layer 0", AGN_ERR_RANGE},    {spoil_stride, "layer 1", AGN_ERR_RANGE},
-        {spoil_depthwise, "layer 0", AGN_ERR_RANGE}, {spoil_clamp, "clamp", AGN_ERR_RANGE},
-        {spoil_bias, "output 3", AGN_ERR_RANGE},     {spoil_shift, "dense layer 0, output 1", AGN_ERR_RANGE},
-        {spoil_weights, "layer 1", AGN_ERR_ARG},     {spoil_local_c, "6 local channels", AGN_ERR_RANGE},
-        {spoil_grid, "grid", AGN_ERR_RANGE},         {spoil_classes, "1001 classes", AGN_ERR_RANGE},
-        {spoil_alpha, "alpha", AGN_ERR_RANGE},       {spoil_symbol, "entry 77", AGN_ERR_RANGE},
-        {spoil_codec, "codec", AGN_ERR_UNSUPPORTED}, {spoil_input, "8x8x0", AGN_ERR_RANGE},
+        {spoil_kernel, "layer 0", AGN_ERR_RANGE},
+        {spoil_stride, "layer 1", AGN_ERR_RANGE},
+        {spoil_depthwise, "layer 0", AGN_ERR_RANGE},
+        {spoil_clamp, "clamp", AGN_ERR_RANGE},
+        {spoil_bias, "output 3", AGN_ERR_RANGE},
+        {spoil_shift, "dense layer 0, output 1", AGN_ERR_RANGE},
+        {spoil_weights, "layer 1", AGN_ERR_ARG},
+        {spoil_local_c, "6 local channels", AGN_ERR_RANGE},
+        {spoil_grid, "grid", AGN_ERR_RANGE},
+        {spoil_classes, "1001 classes", AGN_ERR_RANGE},
+        {spoil_alpha, "alpha", AGN_ERR_RANGE},
+        {spoil_symbol, "entry 77", AGN_ERR_RANGE},
+        {spoil_codec, "codec", AGN_ERR_UNSUPPORTED},
+        {spoil_input, "8x8x0", AGN_ERR_RANGE},
         {spoil_layers, "9 layers", AGN_ERR_RANGE},
+        {spoil_contexts, "context model", AGN_ERR_RANGE},
+        {spoil_context_channels, "1 channels for 4", AGN_ERR_RANGE},
     };
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
         struct small_model small;
@@ -402,6 +564,9 @@ int main(void)
         cmocka_unit_test(bad_fields),
         cmocka_unit_test(bad_tables),
         cmocka_unit_test(alignment),
+        cmocka_unit_test(reads_contexts),
+        cmocka_unit_test(bad_contexts),
+        cmocka_unit_test(flipped_bits_in_contexts),
         cmocka_unit_test(the_writer_refuses),
         cmocka_unit_test(multipliers),
     };
