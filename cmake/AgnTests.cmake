@@ -57,6 +57,11 @@ function(agn_add_tests)
   if(TEST check_firmware_edge) # a hundred frames in the host's time, some of which wait out their deadline
     set_tests_properties(check_firmware_edge PROPERTIES TIMEOUT 300)
   endif()
+  foreach(name check_bench_mcu check_firmware) # six emulated boards, several builds each
+    if(TEST ${name})
+      set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+    endif()
+  endforeach()
   if(TEST check_mpi) # several programs at a time, many of them: slow where the cores are busy
     set_tests_properties(check_mpi PROPERTIES TIMEOUT 600 PROCESSORS 2)
   endif()
