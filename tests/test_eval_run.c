@@ -54,6 +54,11 @@ static int tear_down(void **state)
 
 /* ---- the server -------------------------------------------------------------------------------- */
 
+static int open_edge(const char *path, const struct agn_server_config *server, struct agn_edge **edge)
+{
+    return agn_edge_open(&path, 1, server, edge);
+}
+
 static void *serve(void *argument)
 {
     (void)argument;
@@ -64,9 +69,9 @@ static void *serve(void *argument)
 static uint16_t start_server(void)
 {
     struct agn_server_config server = {.frame_wait_ms = 2000};
-    if (agn_edge_open(world.path, &server, &world.edge) < 0)
+    if (agn_edge_open(&world.path, 1, &server, &world.edge) < 0)
         fail_msg("%s", agn_error_message());
-    assert_int_equal(agn_edge_model_id(world.edge), agn_model_id(world.model));
+    assert_int_equal(agn_edge_model_id(world.edge, 0), agn_model_id(world.model));
     assert_int_equal(pthread_create(&world.thread, NULL, serve, NULL), 0);
     return agn_server_port(agn_edge_server(world.edge));
 }
@@ -331,19 +336,19 @@ static void servers_that_do_not_open(void **state)
     (void)state;
     struct agn_edge *edge = NULL;
     struct agn_server_config server = {.port = start_server()};
-    assert_int_equal(agn_edge_open(world.path, &server, &edge), AGN_ERR_BUSY);
+    assert_int_equal(open_edge(world.path, &server, &edge), AGN_ERR_BUSY);
     assert_non_null(strstr(agn_error_message(), "in use"));
     stop_server();
     server.port = 0;
-    assert_int_equal(agn_edge_open(temp_path("nothing"), &server, &edge), AGN_ERR_NOT_FOUND);
+    assert_int_equal(open_edge(temp_path("nothing"), &server, &edge), AGN_ERR_NOT_FOUND);
     uint8_t *file = NULL;
     size_t size = 0;
     assert_int_equal(agn_file_read(world.path, 1 << 24, &file, &size), AGN_OK);
-    assert_int_equal(agn_edge_open(temp_file("short", file, size - 4), &server, &edge), AGN_ERR_FORMAT);
+    assert_int_equal(open_edge(temp_file("short", file, size - 4), &server, &edge), AGN_ERR_FORMAT);
     agn_free(file);
-    assert_true(agn_edge_open(temp_file("agn", world.bytes, world.size), &server, &edge) < 0);
+    assert_true(open_edge(temp_file("agn", world.bytes, world.size), &server, &edge) < 0);
     server.address = "192.0.2.1"; /* nobody's */
-    assert_int_equal(agn_edge_open(world.path, &server, &edge), AGN_ERR_IO);
+    assert_int_equal(open_edge(world.path, &server, &edge), AGN_ERR_IO);
     assert_null(edge);
     agn_edge_close(NULL);
 }

@@ -276,16 +276,16 @@ static void a_port_in_use_is_a_clear_error(void **state)
     struct agn_server *first, *second = NULL;
     struct agn_server_model model = link_served_model();
     struct agn_server_config config = {0};
-    assert_int_equal(agn_server_create(&first, &config, &model), 0);
+    assert_int_equal(agn_server_create(&first, &config, &model, 1), 0);
     config.port = agn_server_port(first);
-    assert_int_equal(agn_server_create(&second, &config, &model), AGN_ERR_BUSY);
+    assert_int_equal(agn_server_create(&second, &config, &model, 1), AGN_ERR_BUSY);
     assert_null(second);
     char where[32];
     snprintf(where, sizeof where, "127.0.0.1:%u", (unsigned)config.port);
     assert_non_null(strstr(agn_error_message(), where));
     assert_non_null(strstr(agn_error_message(), "in use"));
     agn_server_free(first);
-    assert_int_equal(agn_server_create(&second, &config, &model), 0); /* free again at once */
+    assert_int_equal(agn_server_create(&second, &config, &model, 1), 0); /* free again at once */
     agn_server_free(second);
 }
 
@@ -296,19 +296,19 @@ static void bad_configurations_are_refused(void **state)
     struct agn_server_model good = link_served_model(), model = good;
     struct agn_server_config config = {0};
     model.classes = AGN_WIRE_MAX_CLASSES + 1;
-    assert_int_equal(agn_server_create(&server, &config, &model), AGN_ERR_ARG);
+    assert_int_equal(agn_server_create(&server, &config, &model, 1), AGN_ERR_ARG);
     model = good;
     model.shape.width = 0;
-    assert_int_equal(agn_server_create(&server, &config, &model), AGN_ERR_ARG);
+    assert_int_equal(agn_server_create(&server, &config, &model, 1), AGN_ERR_ARG);
     model = good;
     model.infer = NULL;
-    assert_int_equal(agn_server_create(&server, &config, &model), AGN_ERR_ARG);
+    assert_int_equal(agn_server_create(&server, &config, &model, 1), AGN_ERR_ARG);
     config.max_frames = AGN_SERVER_MAX_FRAMES + 1;
-    assert_int_equal(agn_server_create(&server, &config, &good), AGN_ERR_ARG);
+    assert_int_equal(agn_server_create(&server, &config, &good, 1), AGN_ERR_ARG);
     config = (struct agn_server_config){.address = "not a host!"};
-    assert_int_equal(agn_server_create(&server, &config, &good), AGN_ERR_NOT_FOUND);
+    assert_int_equal(agn_server_create(&server, &config, &good, 1), AGN_ERR_NOT_FOUND);
     config.address = "192.0.2.1"; /* nobody's: reserved for documentation */
-    assert_int_equal(agn_server_create(&server, &config, &good), AGN_ERR_IO);
+    assert_int_equal(agn_server_create(&server, &config, &good, 1), AGN_ERR_IO);
     assert_null(server);
 
     struct agn_client *client = NULL;

@@ -257,9 +257,8 @@ static int infer_many(void *user, const float *features, int count, float *logit
 {
     (void)user;
     (void)features;
-    (void)count;
-    for (int c = 0; c < AGN_WIRE_MAX_CLASSES; c++)
-        logits[c] = (float)c / 16.0f;
+    for (int c = 0; c < count * AGN_WIRE_MAX_CLASSES; c++)
+        logits[c] = (float)(c % AGN_WIRE_MAX_CLASSES) / 16.0f;
     return 0;
 }
 

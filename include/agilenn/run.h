@@ -9,14 +9,24 @@
 #include "agilenn/deploy.h"
 #include "agilenn/server.h"
 
-/* ---- the edge server of a model file ----------------------------------------- */
+/* ---- the edge server of model files ----------------------------------------- */
 
-struct agn_edge; /* a server, its model and Remote NN */
+struct agn_edge; /* a server, its models and their Remote NNs, one for each worker */
 
-/* Loads model.safetensors and listens. `config` as for agn_server_create. */
-int agn_edge_open(const char *model_path, const struct agn_server_config *config, struct agn_edge **edge);
+/* Loads model.safetensors files, 1 to AGN_SERVER_MAX_MODELS, and listens. `config` as for agn_server_create.
+ */
+int agn_edge_open(const char *const *paths, int count, const struct agn_server_config *config,
+                  struct agn_edge **edge);
 struct agn_server *agn_edge_server(const struct agn_edge *edge);
-uint32_t agn_edge_model_id(const struct agn_edge *edge);
+/* Of the file number `file`, as it is served now. */
+uint32_t agn_edge_model_id(const struct agn_edge *edge, int file);
+
+/* agn_server_run with files that are loaded anew when they change (looked at each second, taken once they
+ * stay the same for a second) or agn_edge_reload asks for it. What does not load is logged and counted in the
+ * statistics; what was served before is served on then. */
+int agn_edge_run(struct agn_edge *edge);
+/* Loads all files anew soon. Async-signal-safe. */
+void agn_edge_reload(struct agn_edge *edge);
 void agn_edge_close(struct agn_edge *edge);
 
 /* ---- classifying a data set ----------------------------------------------------- */

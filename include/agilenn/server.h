@@ -1,17 +1,19 @@
 /* The edge server: feature packets in over CoAP/UDP, logits of the Remote NN out.
  *
- * A server serves one model. The Remote NN stands behind a callback; the server knows
- * sockets, frames and replies only. Binding (docs/PROTOCOL.md): POST /v1/infer takes a
- * feature packet, GET /v1/models tells what is served, GET /.well-known/core lists both.
+ * A server serves one model or several, told apart by their ids. Each one's Remote NN stands behind a
+ * callback; the server knows sockets, frames and replies only. Binding (docs/PROTOCOL.md): POST /v1/infer
+ * takes a feature packet, GET /v1/models tells what is served, GET /.well-known/core lists both. How it
+ * works: docs/SERVER.md.
  *
- *     agn_server_create(&server, &config, &model);
- *     agn_server_run(server);             // until agn_server_stop or an interrupt
+ *     agn_server_create(&server, &config, models, count);
+ *     agn_server_run(server);             // until agn_server_stop, agn_server_drain or an interrupt
  *     agn_server_free(server);
  *
- * Threads and processes: create, run and free a server in one process (fork before
- * create, never after it). One thread runs it; the callback is called from that thread
- * only. agn_server_stop, _port and _stats may be called from any thread while the server
- * exists. Several servers in one process are allowed, one thread each. */
+ * Threads and processes: create, run and free a server in one process (fork before create, never after it).
+ * The thread that runs it reads packets and sends replies; config.workers threads of its own, which live as
+ * long as agn_server_run does, call the callbacks. agn_server_stop, _drain, _port, _stats, _replace_models
+ * and _count_reload_failure may be called from any thread while the server exists. Several servers in one
+ * process are allowed. */
 #ifndef AGILENN_SERVER_H
 #define AGILENN_SERVER_H
 
@@ -23,15 +25,20 @@
 struct agn_server;
 
 enum {
-    AGN_SERVER_MAX_FRAMES = 1024,
+    AGN_SERVER_MAX_FRAMES = 65536,
     AGN_SERVER_MAX_PEERS = 65536,
     AGN_SERVER_MAX_MODELS = 16,
+    AGN_SERVER_MAX_WORKERS = 64,
+    AGN_SERVER_MAX_BATCH = 256,
+    AGN_SERVER_MAX_QUEUE = 16384,
     AGN_SERVER_NAME_BYTES = 64,
 };
 
-/* What is served. Copied by agn_server_create; what `user` points to must outlive the server. */
+/* What is served. Copied by the server; what `user`, `users` and their entries point to must stay until
+ * `release` is called. */
 struct agn_server_model {
     uint32_t model_id; /* shared with the devices' model.agn */
+    const char *name;  /* for logs and statistics, cut to AGN_SERVER_NAME_BYTES; NULL: the id */
     struct agn_map_shape shape;
     const struct agn_context_model
         *contexts;                    /* for packets coded with them, NULL: none are taken; must stay */
@@ -39,11 +46,18 @@ struct agn_server_model {
     float centroids[AGN_WIRE_LEVELS]; /* value of each symbol */
     const float *fill;                /* shape.channels values for symbols that never came, NULL: 0 */
 
-    /* The Remote NN: features (count, height, width, channels) to logits (count, classes).
-     * 0, or a status (with agn_fail): the device is then told that the server failed. So it is when
-     * a logit is not a finite number. Logits are sent as Q8.8, saturated to -128..127.996. */
+    /* The Remote NN: features (count, height, width, channels) to logits (count, classes), count at most
+     * config.max_batch. 0, or a status (with agn_fail): the devices of the whole batch are then told that
+     * the server failed. So is a device for which a logit is not a finite number. Logits are sent as Q8.8,
+     * saturated to -128..127.996. */
     int (*infer)(void *user, const float *features, int count, float *logits);
-    void *user;
+    void *user;         /* shared by the workers, which then take turns */
+    void *const *users; /* or one for each of the config.workers, which then work at once; NULL: `user` */
+
+    /* Called once when the server needs the model no more: replaced and its last frame answered, or the
+     * server freed. From the thread that runs, replaces or frees. May be NULL. */
+    void (*release)(void *owner);
+    void *owner;
 };
 
 /* A value of 0 or NULL asks for the default in brackets. */
@@ -52,25 +66,45 @@ struct agn_server_config {
     uint16_t port;          /* [any free one: ask agn_server_port] */
     uint32_t frame_wait_ms; /* from a frame's first packet to an answer with what came [200]; a device
                                that states a deadline waits for half of that if it is shorter */
-    int max_frames;         /* frames held at once, waiting or just answered [64] */
-    int max_peers;          /* idle peers remembered by the CoAP library [256] */
+    int max_frames;         /* frames of a model held at once, waiting or just answered [1024] */
+    int max_peers;          /* idle peers remembered by the CoAP library [4096] */
+    int workers;            /* threads that call infer [1] */
+    int max_batch;          /* frames of one call of infer at most [16] */
+    uint32_t max_wait_us;   /* how long a worker with a batch that is not full waits for more [0] */
+    int max_queue;          /* frames ready for inference, not yet begun; beyond: busy [256] */
+    uint32_t drain_ms;      /* how long agn_server_drain waits for frames in hand at most [2000] */
 };
 
-/* Listens at once. AGN_ERR_ARG: a bad model or configuration; AGN_ERR_BUSY: port in use; AGN_ERR_IO:
- * any other refusal of the address; AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_MEMORY. All memory that
- * traffic may use is taken here. `*server` is freed with agn_server_free. */
+/* Listens at once. AGN_ERR_ARG: a bad model (or two with one id) or configuration; AGN_ERR_BUSY: port in use;
+ * AGN_ERR_IO: any other refusal of the address; AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_MEMORY. All memory
+ * that traffic may use is taken here. `*server` is freed with agn_server_free. On failure nothing is
+ * released: the models are still the caller's. */
 int agn_server_create(struct agn_server **server, const struct agn_server_config *config,
-                      const struct agn_server_model *model);
+                      const struct agn_server_model *models, int count);
 
 /* The UDP port that the server listens at. */
 uint16_t agn_server_port(const struct agn_server *server);
 
-/* Serves until agn_server_stop or agn_interrupt_requested() (both give 0). AGN_ERR_IO: the loop broke.
- * May be called again after a stop. */
+/* Serves until agn_server_stop, until agn_server_drain or agn_interrupt_requested() and the frames in hand
+ * are answered (all give 0). AGN_ERR_IO: the loop broke; AGN_ERR_MEMORY: no threads. May be called again
+ * after a stop. */
 int agn_server_run(struct agn_server *server);
 
-/* Makes agn_server_run return soon, also if it has not begun yet. Async-signal-safe. */
+/* Makes agn_server_run return soon, also if it has not begun yet; frames in hand stay unanswered.
+ * Async-signal-safe. */
 void agn_server_stop(struct agn_server *server);
+
+/* Makes agn_server_run refuse new frames (busy), answer those in hand, for config.drain_ms at most, and
+ * return. Async-signal-safe. */
+void agn_server_drain(struct agn_server *server);
+
+/* Serves these models from the next turn of the loop on, in place of all before. A model whose id is served
+ * already stays as it is, and the newcomer is released. One that is gone takes no new frames and lives until
+ * its last one is answered. Errors as for agn_server_create, with the old models still served. */
+int agn_server_replace_models(struct agn_server *server, const struct agn_server_model *models, int count);
+
+/* Counts a replacement that failed before it came here (a file that does not load). */
+void agn_server_count_reload_failure(struct agn_server *server);
 
 /* ---- statistics ------------------------------------------------------------------------- */
 

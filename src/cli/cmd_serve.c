@@ -64,7 +64,7 @@ static int parse(struct serve_options *o, int argc, char **argv)
 
 static int say_listening(const struct serve_options *o, const struct agn_edge *edge)
 {
-    unsigned port = agn_server_port(agn_edge_server(edge)), id = agn_edge_model_id(edge);
+    unsigned port = agn_server_port(agn_edge_server(edge)), id = agn_edge_model_id(edge, 0);
     if (o->json) {
         printf("{\"listening\": {\"address\": \"%s\", \"port\": %u, \"model_id\": \"%08x\"}}\n", o->address,
                port, id);
@@ -110,7 +110,7 @@ int agn__cmd_serve(int argc, char **argv)
         .address = o.address, .port = (uint16_t)o.port, .frame_wait_ms = (uint32_t)o.wait_ms};
     struct agn_edge *edge = NULL;
     struct agn_server_stats stats;
-    int status = agn_edge_open(o.model.items[0], &config, &edge);
+    int status = agn_edge_open(o.model.items, o.model.count, &config, &edge);
     if (status < 0) {
         return agn__cli_fail("serve", status);
     }

@@ -1,38 +1,292 @@
-/* An edge server from a model file: glue between server, Remote NN and model. */
+/* An edge server from model files: glue between server, Remote NN and model, and a watch over the files. */
+#define _GNU_SOURCE /* struct stat's nanoseconds */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agilenn/run.h"
 
-struct agn_edge {
+enum { WATCH_MS = 1000, PATH_BYTES = 1024 };
+
+/* A loaded model. The edge holds one reference, and the server one for each time that it was handed over. */
+struct edge_model {
+    atomic_int references;
     struct agn_model *model;
-    struct agn_remote *remote;
-    struct agn_server *server;
     struct agn_context_model contexts;
+    void **remotes; /* struct agn_remote, one a worker */
+    int workers;
     uint32_t model_id;
 };
 
-int agn_edge_open(const char *model_path, const struct agn_server_config *config, struct agn_edge **result)
+/* How a file looked: what differs when it was written. */
+struct look {
+    int64_t seconds, nanoseconds, size, inode;
+};
+
+struct edge_file {
+    char path[PATH_BYTES];
+    struct edge_model *model;
+    struct look loaded, last; /* when it was loaded or refused; a second ago */
+};
+
+struct agn_edge {
+    struct agn_server *server;
+    int workers, file_count;
+    struct edge_file files[AGN_SERVER_MAX_MODELS];
+    int wake_fd;
+    atomic_bool reload, end;
+    pthread_mutex_t lock; /* of the files' models */
+};
+
+/* ---- models --------------------------------------------------------------------------- */
+
+static void model_release(void *owner)
 {
-    struct agn_edge *edge = agn_alloc(1, sizeof(*edge));
-    int status = edge == NULL ? AGN_ERR_MEMORY : agn_model_load(model_path, &edge->model, NULL);
-    if (status == AGN_OK)
-        status = agn_remote_create(edge->model, &edge->remote);
-    if (status == AGN_OK) {
-        const struct agn_model *model = edge->model;
-        agn_model_contexts(model, &edge->contexts);
-        struct agn_server_model served = {.model_id = agn_model_id(model),
-                                          .shape = {.channels = (uint8_t)model->sent_channels,
-                                                    .height = (uint8_t)model->map.height,
-                                                    .width = (uint8_t)model->map.width},
-                                          .contexts = &edge->contexts,
-                                          .classes = model->classes,
-                                          .fill = model->fill,
-                                          .infer = agn_remote_infer,
-                                          .user = edge->remote};
-        memcpy(served.centroids, model->centroids, sizeof(served.centroids));
-        edge->model_id = served.model_id;
-        status = agn_server_create(&edge->server, config, &served);
+    struct edge_model *model = owner;
+    if (model == NULL || atomic_fetch_sub(&model->references, 1) > 1)
+        return;
+    for (int i = 0; model->remotes != NULL && i < model->workers; i++)
+        agn_remote_free(model->remotes[i]);
+    agn_free(model->remotes);
+    agn_model_free(model->model);
+    agn_free(model);
+}
+
+static int model_load(const char *path, int workers, struct edge_model **result)
+{
+    struct edge_model *made = agn_alloc(1, sizeof(*made));
+    if (made == NULL)
+        return AGN_ERR_MEMORY;
+    atomic_init(&made->references, 1);
+    int status = agn_model_load(path, &made->model, NULL);
+    made->remotes = agn_alloc((size_t)workers, sizeof(void *));
+    if (status == AGN_OK && made->remotes == NULL)
+        status = AGN_ERR_MEMORY;
+    for (; status == AGN_OK && made->workers < workers; made->workers++) {
+        struct agn_remote *remote = NULL;
+        status = agn_remote_create(made->model, &remote);
+        if (status < 0)
+            break;
+        made->remotes[made->workers] = remote;
     }
+    if (status < 0) {
+        model_release(made);
+        return status;
+    }
+    made->model_id = agn_model_id(made->model);
+    agn_model_contexts(made->model, &made->contexts);
+    *result = made;
+    return AGN_OK;
+}
+
+/* What the server is told; it holds one more reference then. */
+static struct agn_server_model hand_over(struct edge_model *loaded, const char *path)
+{
+    const struct agn_model *model = loaded->model;
+    struct agn_server_model served = {.model_id = loaded->model_id,
+                                      .name = path,
+                                      .shape = {.channels = (uint8_t)model->sent_channels,
+                                                .height = (uint8_t)model->map.height,
+                                                .width = (uint8_t)model->map.width},
+                                      .contexts = &loaded->contexts,
+                                      .classes = model->classes,
+                                      .fill = model->fill,
+                                      .infer = agn_remote_infer,
+                                      .users = loaded->remotes,
+                                      .release = model_release,
+                                      .owner = loaded};
+    memcpy(served.centroids, model->centroids, sizeof(served.centroids));
+    atomic_fetch_add(&loaded->references, 1);
+    return served;
+}
+
+/* The end of a long path says more than its beginning. */
+static const char *short_name(const char *path)
+{
+    size_t length = strlen(path);
+    return length < AGN_SERVER_NAME_BYTES ? path : path + length - AGN_SERVER_NAME_BYTES + 1;
+}
+
+/* ---- files ----------------------------------------------------------------------------- */
+
+static struct look look_at(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return (struct look){0};
+    return (struct look){found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_size, (int64_t)found.st_ino};
+}
+
+static bool same_look(const struct look *a, const struct look *b)
+{
+    return a->seconds == b->seconds && a->nanoseconds == b->nanoseconds && a->size == b->size &&
+           a->inode == b->inode;
+}
+
+/* Loads what `wanted` names; files[i] gets a new model or stays NULL. True when one did. */
+static bool load_wanted(struct agn_edge *edge, const bool *wanted, struct edge_model **fresh)
+{
+    bool any = false;
+    for (int i = 0; i < edge->file_count; i++) {
+        struct edge_file *file = &edge->files[i];
+        if (!wanted[i])
+            continue;
+        file->loaded = file->last = look_at(file->path); /* of before: a later change is seen as one */
+        if (model_load(file->path, edge->workers, &fresh[i]) < 0) {
+            agn_log(AGN_LOG_ERROR, "reload: %s; the model before is served on", agn_error_message());
+            agn_server_count_reload_failure(edge->server);
+        } else {
+            any = true;
+        }
+    }
+    return any;
+}
+
+static void reload(struct agn_edge *edge, const bool *wanted)
+{
+    struct edge_model *fresh[AGN_SERVER_MAX_MODELS] = {NULL};
+    struct agn_server_model models[AGN_SERVER_MAX_MODELS];
+    if (!load_wanted(edge, wanted, fresh))
+        return;
+    for (int i = 0; i < edge->file_count; i++)
+        models[i] =
+            hand_over(fresh[i] != NULL ? fresh[i] : edge->files[i].model, short_name(edge->files[i].path));
+    int status = agn_server_replace_models(edge->server, models, edge->file_count);
+    if (status < 0) {
+        agn_log(AGN_LOG_ERROR, "reload: %s; the models before are served on", agn_error_message());
+        for (int i = 0; i < edge->file_count; i++)
+            model_release(models[i].owner);
+    }
+    for (int i = 0; i < edge->file_count; i++) {
+        if (fresh[i] == NULL)
+            continue;
+        pthread_mutex_lock(&edge->lock);
+        struct edge_model *old = status < 0 ? fresh[i] : edge->files[i].model;
+        if (status == 0)
+            edge->files[i].model = fresh[i];
+        pthread_mutex_unlock(&edge->lock);
+        model_release(old);
+    }
+}
+
+/* A file that is being written changes from look to look; it is taken when it has come to rest. */
+static void look_for_changes(struct agn_edge *edge)
+{
+    bool wanted[AGN_SERVER_MAX_MODELS] = {false}, any = false;
+    for (int i = 0; i < edge->file_count; i++) {
+        struct edge_file *file = &edge->files[i];
+        struct look now = look_at(file->path);
+        wanted[i] = now.size > 0 && same_look(&now, &file->last) && !same_look(&now, &file->loaded);
+        any = any || wanted[i];
+        file->last = now;
+    }
+    if (any)
+        reload(edge, wanted);
+}
+
+static void *watch(void *argument)
+{
+    struct agn_edge *edge = argument;
+    bool all[AGN_SERVER_MAX_MODELS];
+    memset(all, 1, sizeof(all));
+    while (!atomic_load(&edge->end)) {
+        struct pollfd waiting = {.fd = edge->wake_fd, .events = POLLIN};
+        uint64_t count;
+        if (poll(&waiting, 1, WATCH_MS) > 0)
+            (void)!read(edge->wake_fd, &count, sizeof(count));
+        if (atomic_exchange(&edge->reload, false))
+            reload(edge, all);
+        else if (!atomic_load(&edge->end))
+            look_for_changes(edge);
+    }
+    return NULL;
+}
+
+static void wake(struct agn_edge *edge)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    (void)!write(edge->wake_fd, &one, sizeof(one));
+    errno = saved;
+}
+
+void agn_edge_reload(struct agn_edge *edge)
+{
+    atomic_store(&edge->reload, true);
+    wake(edge);
+}
+
+int agn_edge_run(struct agn_edge *edge)
+{
+    pthread_t watcher;
+    atomic_store(&edge->end, false);
+    int error = pthread_create(&watcher, NULL, watch, edge);
+    if (error != 0)
+        return agn_fail(AGN_ERR_MEMORY, "cannot start the thread that watches the models: %s",
+                        strerror(error));
+    int status = agn_server_run(edge->server);
+    atomic_store(&edge->end, true);
+    wake(edge);
+    pthread_join(watcher, NULL);
+    return status;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+static int open_files(struct agn_edge *edge, const char *const *paths, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct edge_file *file = &edge->files[i];
+        if (strlen(paths[i]) >= sizeof(file->path))
+            return agn_fail(AGN_ERR_ARG, "a path of %zu bytes, expected fewer than %d", strlen(paths[i]),
+                            (int)PATH_BYTES);
+        snprintf(file->path, sizeof(file->path), "%s", paths[i]);
+        file->loaded = file->last = look_at(file->path);
+        int status = model_load(file->path, edge->workers, &file->model);
+        if (status < 0)
+            return status;
+        edge->file_count++;
+    }
+    return AGN_OK;
+}
+
+static int open_server(struct agn_edge *edge, const struct agn_server_config *config)
+{
+    struct agn_server_model models[AGN_SERVER_MAX_MODELS];
+    edge->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (edge->wake_fd < 0)
+        return agn_fail(AGN_ERR_IO, "cannot make the signal to reload: %s", strerror(errno));
+    for (int i = 0; i < edge->file_count; i++)
+        models[i] = hand_over(edge->files[i].model, short_name(edge->files[i].path));
+    int status = agn_server_create(&edge->server, config, models, edge->file_count);
+    for (int i = 0; status < 0 && i < edge->file_count; i++)
+        model_release(models[i].owner);
+    return status;
+}
+
+int agn_edge_open(const char *const *paths, int count, const struct agn_server_config *config,
+                  struct agn_edge **result)
+{
+    if (count < 1 || count > AGN_SERVER_MAX_MODELS)
+        return agn_fail(AGN_ERR_ARG, "%d models to serve, expected 1 to %d", count,
+                        (int)AGN_SERVER_MAX_MODELS);
+    struct agn_edge *edge = agn_alloc(1, sizeof(*edge));
+    if (edge == NULL)
+        return AGN_ERR_MEMORY;
+    edge->wake_fd = -1;
+    edge->workers = config->workers > 0 ? config->workers : 1;
+    atomic_init(&edge->reload, false);
+    atomic_init(&edge->end, false);
+    pthread_mutex_init(&edge->lock, NULL);
+    int status = open_files(edge, paths, count);
+    if (status == AGN_OK)
+        status = open_server(edge, config);
     if (status < 0) {
         agn_edge_close(edge);
         return status;
@@ -46,17 +300,24 @@ struct agn_server *agn_edge_server(const struct agn_edge *edge)
     return edge->server;
 }
 
-uint32_t agn_edge_model_id(const struct agn_edge *edge)
+uint32_t agn_edge_model_id(const struct agn_edge *edge, int file)
 {
-    return edge->model_id;
+    pthread_mutex_t *lock = (pthread_mutex_t *)&edge->lock; /* no part of what the caller may not change */
+    pthread_mutex_lock(lock);
+    uint32_t id = edge->files[file].model->model_id;
+    pthread_mutex_unlock(lock);
+    return id;
 }
 
 void agn_edge_close(struct agn_edge *edge)
 {
-    if (edge != NULL) {
-        agn_server_free(edge->server);
-        agn_remote_free(edge->remote);
-        agn_model_free(edge->model);
-        agn_free(edge);
-    }
+    if (edge == NULL)
+        return;
+    agn_server_free(edge->server);
+    for (int i = 0; i < edge->file_count; i++)
+        model_release(edge->files[i].model);
+    if (edge->wake_fd >= 0)
+        close(edge->wake_fd);
+    pthread_mutex_destroy(&edge->lock);
+    agn_free(edge);
 }

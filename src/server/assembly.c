@@ -1,26 +1,23 @@
 /* Puts frames together from packets; see assembly.h. Sockets and answers are left to others. */
+#define _GNU_SOURCE /* getrandom */
 #include "server/assembly.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "agilenn/base.h"
 
-enum slot_state { SLOT_FREE, SLOT_WAITING, SLOT_COMPLETE, SLOT_ANSWERED };
-
 struct slot {
-    struct agn__peer peer;
-    enum slot_state state;
-    uint16_t frame;
     int16_t last_index; /* of the packet flagged last; -1: not known yet */
     uint16_t received;  /* distinct packets */
     uint8_t highest_index;
     uint8_t repeats_left;
     uint32_t seen[8]; /* bit i: packet i came */
-    uint64_t serial;  /* age: frames are numbered as they begin */
-    double due_s, answered_s;
+    uint64_t serial;  /* frames are numbered as they begin */
+    double began_s, deadline_s, answered_s;
     size_t reply_len;
     uint8_t *map, *reply;
 };
@@ -30,11 +27,11 @@ struct agn__assembly {
     struct agn_map_shape shape;
     const struct agn_context_model *contexts;
     size_t map_bytes, reply_bytes;
-    int frames_per_peer;
     uint64_t next_serial;
     uint8_t *scratch; /* a packet is decoded here before anything is believed */
     uint8_t *memory;
     struct slot *slots;
+    struct agn__frames *frames;
 };
 
 struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *limits,
@@ -45,16 +42,19 @@ struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *li
     if (!assembly)
         return NULL;
     size_t slots = (size_t)limits->frames;
+    uint64_t seed =
+        UINT64_C(0x9e3779b97f4a7c15); /* better than nothing, where the system has no random bytes */
+    (void)!getrandom(&seed, sizeof seed, GRND_NONBLOCK);
     assembly->limits = *limits;
     assembly->shape = *shape;
     assembly->contexts = contexts;
     assembly->map_bytes = (size_t)shape->channels * shape->height * shape->width;
     assembly->reply_bytes = reply_bytes;
     int share = limits->frames / 8;
-    assembly->frames_per_peer = share > 4 ? share : 4;
+    assembly->frames = agn__frames_create(limits->frames, share > 4 ? share : 4, seed);
     assembly->slots = agn_alloc(slots, sizeof *assembly->slots);
     assembly->memory = agn_alloc(slots + 1, assembly->map_bytes + reply_bytes);
-    if (!assembly->slots || !assembly->memory) {
+    if (!assembly->frames || !assembly->slots || !assembly->memory) {
         agn__assembly_free(assembly);
         return NULL;
     }
@@ -72,6 +72,7 @@ void agn__assembly_free(struct agn__assembly *assembly)
 {
     if (!assembly)
         return;
+    agn__frames_free(assembly->frames);
     agn_free(assembly->slots);
     agn_free(assembly->memory);
     agn_free(assembly);
@@ -80,68 +81,27 @@ void agn__assembly_free(struct agn__assembly *assembly)
 size_t agn__assembly_bytes(const struct agn__assembly *assembly)
 {
     size_t slots = (size_t)assembly->limits.frames;
-    return sizeof *assembly + slots * sizeof *assembly->slots +
+    return sizeof *assembly + agn__frames_bytes(assembly->limits.frames) + slots * sizeof *assembly->slots +
            (slots + 1) * (assembly->map_bytes + assembly->reply_bytes);
 }
 
 /* ---- the table ------------------------------------------------------------------ */
 
-static bool same_peer(const struct agn__peer *a, const struct agn__peer *b)
+/* An old answer must not meet a new frame whose number has come round again. */
+static int find(struct agn__assembly *assembly, const struct agn__peer *peer, uint16_t frame, double now_s)
 {
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
-}
-
-static struct slot *find(struct agn__assembly *assembly, const struct agn__peer *peer, uint16_t frame,
-                         double now_s)
-{
-    for (int i = 0; i < assembly->limits.frames; i++) {
-        struct slot *slot = &assembly->slots[i];
-        if (slot->state == SLOT_FREE || slot->frame != frame || !same_peer(&slot->peer, peer))
-            continue;
-        /* An old answer must not meet a new frame whose number has come round again. */
-        if (slot->state == SLOT_ANSWERED && now_s - slot->answered_s > assembly->limits.keep_s) {
-            slot->state = SLOT_FREE;
-            return NULL;
-        }
+    int slot = agn__frames_find(assembly->frames, peer, frame);
+    if (slot < 0 || agn__frames_state(assembly->frames, slot) != AGN__FRAME_ANSWERED ||
+        now_s - assembly->slots[slot].answered_s <= assembly->limits.keep_s)
         return slot;
-    }
-    return NULL;
+    agn__frames_move(assembly->frames, slot, AGN__FRAME_NONE);
+    return -1;
 }
 
-/* Whether `a` should give way before `b` (which may be NULL). */
-static bool gives_way(const struct slot *a, const struct slot *b)
+int agn__assembly_knows(struct agn__assembly *assembly, const struct agn__peer *peer, uint16_t frame,
+                        double now_s)
 {
-    if (!b)
-        return true;
-    bool a_answered = a->state == SLOT_ANSWERED, b_answered = b->state == SLOT_ANSWERED;
-    if (a_answered != b_answered)
-        return a_answered;
-    return a->serial < b->serial;
-}
-
-/* A slot for a new frame of this peer: free, or the oldest of the peer's when it has its share,
- * or the oldest of all. */
-static struct slot *make_room(struct agn__assembly *assembly, const struct agn__peer *peer)
-{
-    struct slot *free_slot = NULL, *oldest = NULL, *own_oldest = NULL;
-    int own = 0;
-    for (int i = 0; i < assembly->limits.frames; i++) {
-        struct slot *slot = &assembly->slots[i];
-        if (slot->state == SLOT_FREE) {
-            free_slot = slot;
-            continue;
-        }
-        if (gives_way(slot, oldest))
-            oldest = slot;
-        if (same_peer(&slot->peer, peer)) {
-            own++;
-            if (gives_way(slot, own_oldest))
-                own_oldest = slot;
-        }
-    }
-    if (own >= assembly->frames_per_peer)
-        return own_oldest;
-    return free_slot ? free_slot : oldest;
+    return find(assembly, peer, frame, now_s) >= 0;
 }
 
 /* Half of a stated deadline is left for the way here, the network's and the way back. */
@@ -151,19 +111,17 @@ static double wait_of(const struct agn__assembly *assembly, const struct agn_fea
     return packet->deadline_ms > 0 && share_s < assembly->limits.wait_s ? share_s : assembly->limits.wait_s;
 }
 
-static void begin(struct agn__assembly *assembly, struct slot *slot, const struct agn__peer *peer,
-                  const struct agn_feature_packet *packet, double now_s)
+static void begin(struct agn__assembly *assembly, struct slot *slot, const struct agn_feature_packet *packet,
+                  double now_s)
 {
-    slot->peer = *peer;
-    slot->state = SLOT_WAITING;
-    slot->frame = packet->frame;
     slot->last_index = -1;
     slot->received = 0;
     slot->highest_index = 0;
     slot->repeats_left = AGN__REPEAT_LIMIT;
     memset(slot->seen, 0, sizeof slot->seen);
     slot->serial = assembly->next_serial++;
-    slot->due_s = now_s + wait_of(assembly, packet);
+    slot->began_s = now_s;
+    slot->deadline_s = packet->deadline_ms > 0 ? now_s + packet->deadline_ms / 1000.0 : INFINITY;
     memset(slot->map, AGN__SYMBOL_ABSENT, assembly->map_bytes);
 }
 
@@ -224,8 +182,11 @@ static void store(struct agn__assembly *assembly, struct slot *slot, const struc
         slot->highest_index = packet->index;
     if (packet->last)
         slot->last_index = packet->index;
-    if (slot->state == SLOT_WAITING && slot->last_index >= 0 && slot->received == slot->last_index + 1)
-        slot->state = SLOT_COMPLETE;
+}
+
+static bool is_whole(const struct slot *slot)
+{
+    return slot->last_index >= 0 && slot->received == slot->last_index + 1;
 }
 
 /* A repeated or late packet of an answered frame. */
@@ -237,6 +198,19 @@ static enum agn__offer_kind offer_answered(struct slot *slot)
     return AGN__OFFER_REPEAT;
 }
 
+/* The slot of a frame that is not in the table yet. */
+static int begin_new(struct agn__assembly *assembly, const struct agn__peer *peer,
+                     const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer)
+{
+    enum agn__frame_state displaced;
+    int slot = agn__frames_take(assembly->frames, peer, packet->frame, now_s + wait_of(assembly, packet),
+                                &displaced);
+    offer->evicted = displaced != AGN__FRAME_NONE && displaced != AGN__FRAME_ANSWERED;
+    offer->began = 1;
+    begin(assembly, &assembly->slots[slot], packet, now_s);
+    return slot;
+}
+
 int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *peer,
                         const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer)
 {
@@ -246,25 +220,26 @@ int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *
     struct run run = run_of(assembly, packet);
     struct agn__offer made = {.kind = AGN__OFFER_STORED};
     enum relation relation = EXTENDS;
-    struct slot *slot = find(assembly, peer, packet->frame, now_s);
-    if (!slot) {
-        slot = make_room(assembly, peer);
-        made.evicted = slot->state == SLOT_WAITING || slot->state == SLOT_COMPLETE;
-        begin(assembly, slot, peer, packet, now_s);
-        made.began = 1;
+    int slot = find(assembly, peer, packet->frame, now_s);
+    if (slot < 0) {
+        slot = begin_new(assembly, peer, packet, now_s, &made);
     } else {
-        relation = relate(assembly, slot, packet, run);
+        relation = relate(assembly, &assembly->slots[slot], packet, run);
         if (relation == CONTRADICTS) {
-            begin(assembly, slot, peer, packet, now_s);
+            agn__frames_restart(assembly->frames, slot, now_s + wait_of(assembly, packet));
+            begin(assembly, &assembly->slots[slot], packet, now_s);
             made.began = made.restarted = 1;
         }
     }
-    made.slot = (int)(slot - assembly->slots);
+    made.slot = slot;
     made.duplicate = relation == REPEATS;
     if (relation != REPEATS)
-        store(assembly, slot, packet, run);
-    if (slot->state == SLOT_ANSWERED)
-        made.kind = offer_answered(slot);
+        store(assembly, &assembly->slots[slot], packet, run);
+    enum agn__frame_state now = agn__frames_state(assembly->frames, slot);
+    if (now == AGN__FRAME_WAITING && is_whole(&assembly->slots[slot]))
+        agn__frames_move(assembly->frames, slot, AGN__FRAME_COMPLETE);
+    if (now == AGN__FRAME_ANSWERED)
+        made.kind = offer_answered(&assembly->slots[slot]);
     else if (relation == REPEATS)
         made.kind = AGN__OFFER_DUPLICATE;
     *offer = made;
@@ -275,43 +250,48 @@ int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *
 
 int agn__assembly_next(const struct agn__assembly *assembly, double now_s)
 {
-    int best = -1;
-    for (int i = 0; i < assembly->limits.frames; i++) {
-        const struct slot *slot = &assembly->slots[i];
-        bool ready = slot->state == SLOT_COMPLETE || (slot->state == SLOT_WAITING && now_s >= slot->due_s);
-        if (!ready)
-            continue;
-        if (best >= 0) {
-            const struct slot *other = &assembly->slots[best];
-            if (slot->state != other->state ? slot->state != SLOT_COMPLETE : slot->serial > other->serial)
-                continue;
-        }
-        best = i;
-    }
-    return best;
+    int slot = agn__frames_first(assembly->frames, AGN__FRAME_COMPLETE);
+    if (slot >= 0)
+        return slot;
+    double due_s = INFINITY;
+    slot = agn__frames_due(assembly->frames, &due_s);
+    return now_s >= due_s ? slot : -1;
 }
 
 double agn__assembly_wait(const struct agn__assembly *assembly, double now_s)
 {
-    double wait_s = INFINITY;
-    for (int i = 0; i < assembly->limits.frames; i++) {
-        const struct slot *slot = &assembly->slots[i];
-        if (slot->state == SLOT_COMPLETE)
-            return 0.0;
-        if (slot->state == SLOT_WAITING && slot->due_s - now_s < wait_s)
-            wait_s = slot->due_s - now_s;
-    }
-    return wait_s > 0.0 ? wait_s : 0.0;
+    double due_s = INFINITY;
+    if (agn__frames_first(assembly->frames, AGN__FRAME_COMPLETE) >= 0)
+        return 0.0;
+    (void)agn__frames_due(assembly->frames, &due_s);
+    return due_s > now_s ? due_s - now_s : 0.0;
+}
+
+int agn__assembly_pending(const struct agn__assembly *assembly)
+{
+    return agn__frames_count(assembly->frames, AGN__FRAME_WAITING) +
+           agn__frames_count(assembly->frames, AGN__FRAME_COMPLETE) +
+           agn__frames_count(assembly->frames, AGN__FRAME_WORKING);
 }
 
 int agn__assembly_is_complete(const struct agn__assembly *assembly, int slot)
 {
-    return assembly->slots[slot].state == SLOT_COMPLETE;
+    return agn__frames_state(assembly->frames, slot) == AGN__FRAME_COMPLETE;
 }
 
 uint16_t agn__assembly_frame(const struct agn__assembly *assembly, int slot)
 {
-    return assembly->slots[slot].frame;
+    return agn__frames_number(assembly->frames, slot);
+}
+
+double agn__assembly_began(const struct agn__assembly *assembly, int slot)
+{
+    return assembly->slots[slot].began_s;
+}
+
+double agn__assembly_deadline(const struct agn__assembly *assembly, int slot)
+{
+    return assembly->slots[slot].deadline_s;
 }
 
 const uint8_t *agn__assembly_map(const struct agn__assembly *assembly, int slot)
@@ -319,22 +299,41 @@ const uint8_t *agn__assembly_map(const struct agn__assembly *assembly, int slot)
     return assembly->slots[slot].map;
 }
 
+uint64_t agn__assembly_working(struct agn__assembly *assembly, int slot)
+{
+    agn__frames_move(assembly->frames, slot, AGN__FRAME_WORKING);
+    return assembly->slots[slot].serial;
+}
+
+int agn__assembly_is_working(const struct agn__assembly *assembly, int slot, uint64_t serial)
+{
+    return agn__frames_state(assembly->frames, slot) == AGN__FRAME_WORKING &&
+           assembly->slots[slot].serial == serial;
+}
+
 void agn__assembly_answered(struct agn__assembly *assembly, int slot_index, const uint8_t *reply, size_t len,
                             double now_s)
 {
     struct slot *slot = &assembly->slots[slot_index];
-    assert(slot->state == SLOT_WAITING || slot->state == SLOT_COMPLETE);
+    assert(agn__frames_state(assembly->frames, slot_index) != AGN__FRAME_ANSWERED);
     assert(len <= assembly->reply_bytes);
-    memcpy(slot->reply, reply, len);
+    if (len > 0)
+        memcpy(slot->reply, reply, len);
     slot->reply_len = len;
-    slot->state = SLOT_ANSWERED;
     slot->answered_s = now_s;
+    agn__frames_move(assembly->frames, slot_index, AGN__FRAME_ANSWERED);
+}
+
+void agn__assembly_dropped(struct agn__assembly *assembly, int slot, double now_s)
+{
+    agn__assembly_answered(assembly, slot, NULL, 0, now_s);
+    assembly->slots[slot].repeats_left = 0;
 }
 
 const uint8_t *agn__assembly_reply(const struct agn__assembly *assembly, int slot_index, size_t *len)
 {
     const struct slot *slot = &assembly->slots[slot_index];
-    assert(slot->state == SLOT_ANSWERED);
+    assert(agn__frames_state(assembly->frames, slot_index) == AGN__FRAME_ANSWERED);
     *len = slot->reply_len;
     return slot->reply;
 }

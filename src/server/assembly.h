@@ -1,4 +1,5 @@
-/* Frames put together from packets: a bounded table, no input or output, no clock of its own.
+/* Frames put together from packets: a bounded table, no input or output, no clock of its own. Which frame
+ * stands where is frames.c's.
  *
  * A frame is known by its sender and its number. Packets may come in any order, twice, late or
  * never. The table's memory is taken once; whatever comes, it neither grows nor moves. When it
@@ -14,15 +15,11 @@
 #include <stdint.h>
 
 #include "agn_wire.h"
+#include "server/frames.h"
 
 enum {
     AGN__SYMBOL_ABSENT = 0xFF, /* in a map: nothing came for this place */
     AGN__REPEAT_LIMIT = 3,     /* how often the stored reply of a frame is sent again */
-};
-
-/* Address and port of a sender, in any fixed form; compared as bytes. */
-struct agn__peer {
-    uint8_t bytes[24];
 };
 
 struct agn__assembly_limits {
@@ -33,8 +30,8 @@ struct agn__assembly_limits {
 
 struct agn__assembly;
 
-/* NULL with agn_fail when memory is short. `contexts`: the model's, which must stay; NULL: none. `reply_bytes`:
- * the longest reply that will be stored. */
+/* NULL with agn_fail when memory is short. `contexts`: the model's, which must stay; NULL: none.
+ * `reply_bytes`: the longest reply that will be stored. */
 struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *limits,
                                            const struct agn_map_shape *shape,
                                            const struct agn_context_model *contexts, size_t reply_bytes);
@@ -61,19 +58,37 @@ struct agn__offer {
 int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *peer,
                         const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer);
 
-/* A frame to be answered now, the oldest first: complete ones, then those whose wait is over; -1: none. */
+/* Whether this frame of the peer is in the table, an answered one that is still remembered too. */
+int agn__assembly_knows(struct agn__assembly *assembly, const struct agn__peer *peer, uint16_t frame,
+                        double now_s);
+
+/* A frame to be answered now: complete ones, in the order in which they became so, then the one that is due
+ * first, if its wait is over; -1: none. */
 int agn__assembly_next(const struct agn__assembly *assembly, double now_s);
 /* Seconds until agn__assembly_next has something, if nothing comes; INFINITY: never. */
 double agn__assembly_wait(const struct agn__assembly *assembly, double now_s);
+/* Frames that have begun and are not answered yet. */
+int agn__assembly_pending(const struct agn__assembly *assembly);
 
 int agn__assembly_is_complete(const struct agn__assembly *assembly, int slot);
 uint16_t agn__assembly_frame(const struct agn__assembly *assembly, int slot);
+/* When its first packet came; and when its device stops waiting (INFINITY: it did not say). */
+double agn__assembly_began(const struct agn__assembly *assembly, int slot);
+double agn__assembly_deadline(const struct agn__assembly *assembly, int slot);
 /* channels x height x width symbols, planar, or AGN__SYMBOL_ABSENT. */
 const uint8_t *agn__assembly_map(const struct agn__assembly *assembly, int slot);
+
+/* Marks a frame as being worked on: agn__assembly_next passes it over. Its serial number. */
+uint64_t agn__assembly_working(struct agn__assembly *assembly, int slot);
+/* Whether the slot still holds the frame of that serial number, being worked on: it may have begun anew, or
+ * given way. */
+int agn__assembly_is_working(const struct agn__assembly *assembly, int slot, uint64_t serial);
 
 /* Marks a frame as answered and stores its reply (copied; len <= reply_bytes). */
 void agn__assembly_answered(struct agn__assembly *assembly, int slot, const uint8_t *reply, size_t len,
                             double now_s);
+/* Marks a frame as done with; its late packets get no answer. */
+void agn__assembly_dropped(struct agn__assembly *assembly, int slot, double now_s);
 /* The stored reply of an answered frame. */
 const uint8_t *agn__assembly_reply(const struct agn__assembly *assembly, int slot, size_t *len);
 

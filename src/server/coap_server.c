@@ -28,6 +28,7 @@ struct agn__coap {
      * longest feature packets without a word. */
     unsigned pdu_bytes;
     uint16_t port;
+    int peers;
 };
 
 /* ---- libcoap's process-wide state ------------------------------------------------- */
@@ -196,11 +197,24 @@ static int add_resource(struct agn__coap *coap, const char *path, coap_request_t
 
 /* ---- open and close ------------------------------------------------------------------- */
 
+/* Called by libcoap's loop, in the thread that serves. */
+static int on_event(coap_session_t *session, coap_event_t event)
+{
+    struct agn__coap *coap = coap_get_app_data(coap_session_get_context(session));
+    if (event == COAP_EVENT_SERVER_SESSION_NEW)
+        coap->peers++;
+    else if (event == COAP_EVENT_SERVER_SESSION_DEL)
+        coap->peers--;
+    return 0;
+}
+
 static int open_context(struct agn__coap *coap, const struct agn__coap_config *config)
 {
     coap->context = coap_new_context(NULL);
     if (!coap->context)
         return agn_fail(AGN_ERR_MEMORY, "the CoAP library could not make a context");
+    coap_set_app_data(coap->context, coap);
+    coap_register_event_handler(coap->context, on_event);
     coap_context_set_max_idle_sessions(coap->context, (unsigned)config->max_peers);
     coap_context_set_session_timeout(coap->context, IDLE_PEER_SECONDS);
     int status = listen_at(coap, config->address, config->port);
@@ -221,7 +235,7 @@ int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *confi
         return AGN_ERR_MEMORY;
     made->handler = config->handler;
     made->user = config->user;
-    made->models_json = config->models_json;
+    made->models_json = "{}";
     size_t pdu_bytes = config->reply_bytes + COAP_ENVELOPE_BYTES;
     made->pdu_bytes = pdu_bytes > COAP_RXBUFFER_SIZE ? (unsigned)pdu_bytes : COAP_RXBUFFER_SIZE;
 
@@ -240,6 +254,16 @@ int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *confi
 uint16_t agn__coap_port(const struct agn__coap *coap)
 {
     return coap->port;
+}
+
+void agn__coap_set_models(struct agn__coap *coap, const char *models_json)
+{
+    coap->models_json = models_json;
+}
+
+int agn__coap_peers(const struct agn__coap *coap)
+{
+    return coap->peers;
 }
 
 void agn__coap_close(struct agn__coap *coap)
@@ -267,11 +291,22 @@ int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd)
 
 /* ---- answers -------------------------------------------------------------------------- */
 
-void agn__coap_answer(struct agn__request *request, uint8_t code, const uint8_t *bytes, size_t len)
+/* Options go in by their numbers. */
+static void add_options(coap_pdu_t *pdu, const struct agn__answer *answer)
 {
-    coap_pdu_set_code(request->response, (coap_pdu_code_t)code);
-    add_format(request->response, COAP_MEDIATYPE_APPLICATION_OCTET_STREAM);
-    coap_add_data(request->response, len, bytes);
+    add_format(pdu, COAP_MEDIATYPE_APPLICATION_OCTET_STREAM);
+    if (answer->max_age_s > 0) {
+        uint8_t value[4];
+        coap_add_option(pdu, COAP_OPTION_MAXAGE, coap_encode_var_safe(value, sizeof value, answer->max_age_s),
+                        value);
+    }
+}
+
+void agn__coap_answer(struct agn__request *request, const struct agn__answer *answer)
+{
+    coap_pdu_set_code(request->response, (coap_pdu_code_t)answer->code);
+    add_options(request->response, answer);
+    coap_add_data(request->response, answer->len, answer->bytes);
 }
 
 void agn__coap_explain(struct agn__request *request, uint8_t code, const char *sentence)
@@ -298,29 +333,28 @@ void agn__coap_forget(struct agn__exchange *exchange)
     memset(exchange, 0, sizeof *exchange);
 }
 
-static int send_answer(const struct agn__exchange *exchange, unsigned pdu_bytes, uint8_t code,
-                       const uint8_t *bytes, size_t len)
+static int send_answer(const struct agn__exchange *exchange, unsigned pdu_bytes,
+                       const struct agn__answer *answer)
 {
-    coap_pdu_t *pdu = coap_pdu_init(COAP_MESSAGE_NON, (coap_pdu_code_t)code,
+    coap_pdu_t *pdu = coap_pdu_init(COAP_MESSAGE_NON, (coap_pdu_code_t)answer->code,
                                     coap_new_message_id(exchange->session), pdu_bytes);
     if (!pdu)
         return agn_fail(AGN_ERR_MEMORY, "no memory for an answer");
     if (exchange->token_bytes > 0)
         coap_add_token(pdu, exchange->token_bytes, exchange->token);
-    add_format(pdu, COAP_MEDIATYPE_APPLICATION_OCTET_STREAM);
-    if (!coap_add_data(pdu, len, bytes)) {
+    add_options(pdu, answer);
+    if (!coap_add_data(pdu, answer->len, answer->bytes)) {
         coap_delete_pdu(pdu);
-        return agn_fail(AGN_ERR_SPACE, "an answer of %zu bytes does not fit a CoAP message", len);
+        return agn_fail(AGN_ERR_SPACE, "an answer of %zu bytes does not fit a CoAP message", answer->len);
     }
     if (coap_send(exchange->session, pdu) == COAP_INVALID_MID)
         return agn_fail(AGN_ERR_IO, "an answer could not be sent");
     return 0;
 }
 
-int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, uint8_t code, const uint8_t *bytes,
-                   size_t len)
+int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, const struct agn__answer *answer)
 {
-    int status = exchange->session ? send_answer(exchange, coap->pdu_bytes, code, bytes, len) : AGN_ERR_STATE;
+    int status = exchange->session ? send_answer(exchange, coap->pdu_bytes, answer) : AGN_ERR_STATE;
     agn__coap_forget(exchange);
     return status;
 }

@@ -35,8 +35,7 @@ struct agn__coap_config {
     const char *address;
     uint16_t port;
     int max_peers;
-    size_t reply_bytes;      /* the longest answer that will be sent */
-    const char *models_json; /* what GET /v1/models says; must outlive the endpoint */
+    size_t reply_bytes; /* the longest answer that will be sent */
     agn__request_fn *handler;
     void *user;
 };
@@ -45,20 +44,31 @@ struct agn__coap_config {
 int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *config);
 uint16_t agn__coap_port(const struct agn__coap *coap);
 
+/* What GET /v1/models says from now on; the text must stay until the next call. */
+void agn__coap_set_models(struct agn__coap *coap, const char *models_json);
+/* Peers that are remembered now. */
+int agn__coap_peers(const struct agn__coap *coap);
+
 /* Waits up to timeout_ms for a datagram or for wake_fd to become readable, then serves a datagram or
  * so. 1: there may be more; 0: nothing came (a signal, too); AGN_ERR_IO. */
 int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd);
 
+struct agn__answer {
+    uint8_t code;
+    uint32_t max_age_s; /* with 5.03: when to try again; 0: the option is left out */
+    const uint8_t *bytes;
+    size_t len;
+};
+
 /* Answers in the request's own exchange; without a call the request stays unanswered for now. */
-void agn__coap_answer(struct agn__request *request, uint8_t code, const uint8_t *bytes, size_t len);
+void agn__coap_answer(struct agn__request *request, const struct agn__answer *answer);
 /* The same with a sentence for people (a string that stays). */
 void agn__coap_explain(struct agn__request *request, uint8_t code, const char *sentence);
 
 /* Remembers the request's exchange in place of the one that was there. */
 void agn__coap_keep(const struct agn__request *request, struct agn__exchange *exchange);
 /* Sends a non-confirmable answer and forgets the exchange. AGN_ERR_IO: it could not be sent. */
-int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, uint8_t code, const uint8_t *bytes,
-                   size_t len);
+int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, const struct agn__answer *answer);
 void agn__coap_forget(struct agn__exchange *exchange);
 
 /* Every kept exchange must be forgotten before. NULL is allowed. */

@@ -1,6 +1,5 @@
 /* See link_world.h. */
 #define _GNU_SOURCE
-#include <assert.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -42,9 +41,12 @@ size_t link_map_symbols(void)
 static int infer_stand_in(void *user, const float *features, int count, float *logits)
 {
     (void)user;
-    assert(count == 1);
-    memcpy(link_world.features, features, link_map_symbols() * sizeof *features);
-    stand_in(features, link_map_symbols(), link_world.dev.model.classes, logits);
+    for (int i = 0; i < count; i++) {
+        const float *frame = features + (size_t)i * link_map_symbols();
+        memcpy(link_world.features, frame, link_map_symbols() * sizeof *frame);
+        stand_in(frame, link_map_symbols(), link_world.dev.model.classes,
+                 logits + i * link_world.dev.model.classes);
+    }
     return 0;
 }
 
@@ -153,7 +155,7 @@ static void *run_server(void *argument)
 void link_start_server(struct link_server *running, const struct agn_server_model *model, uint32_t wait_ms)
 {
     struct agn_server_config config = {.frame_wait_ms = wait_ms};
-    assert_int_equal(agn_server_create(&running->server, &config, model), 0);
+    assert_int_equal(agn_server_create(&running->server, &config, model, 1), 0);
     assert_true(agn_server_port(running->server) != 0);
     assert_int_equal(pthread_create(&running->thread, NULL, run_server, running), 0);
 }
@@ -184,7 +186,7 @@ pid_t link_fork_server(uint16_t *port)
         struct agn_server *server;
         struct agn_server_model model = link_served_model();
         struct agn_server_config config = {.port = *port};
-        if (agn_server_create(&server, &config, &model) != 0)
+        if (agn_server_create(&server, &config, &model, 1) != 0)
             _exit(1);
         uint16_t bound = agn_server_port(server);
         if (write(ends[1], &bound, sizeof bound) != sizeof bound)

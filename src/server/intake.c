@@ -1,0 +1,188 @@
+/* Packets in: each is read, checked, refused or put to its frame. */
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/base.h"
+#include "server/server_internal.h"
+
+static void count_bad(struct agn_server_stats *stats, int status)
+{
+    switch (status) {
+    case AGN_ERR_CHECKSUM:
+        stats->bad_checksum++;
+        break;
+    case AGN_ERR_VERSION:
+        stats->bad_version++;
+        break;
+    case AGN_ERR_UNSUPPORTED:
+        stats->bad_codec++;
+        break;
+    case AGN_ERR_RANGE:
+        stats->bad_range++;
+        break;
+    case AGN_ERR_MISMATCH:
+        stats->bad_model++;
+        break;
+    default:
+        stats->bad_malformed++;
+        break;
+    }
+}
+
+/* ---- refusals --------------------------------------------------------------------------- */
+
+static void answer(struct agn_server *server, struct agn__request *request, const struct agn__answer *answer)
+{
+    agn__coap_answer(request, answer);
+    server->live.bytes_out += answer->len;
+}
+
+/* Refuses a packet whose model and frame are known, in words that the device understands. */
+static void refuse(struct agn_server *server, struct agn__request *request, uint32_t model_id, uint16_t frame,
+                   uint8_t reply_status)
+{
+    uint8_t bytes[AGN_REPLY_BYTES(0)];
+    struct agn__answer refusal = {.code = reply_status == AGN_REPLY_MISMATCH ? AGN__CODE_CONFLICT
+                                          : reply_status == AGN_REPLY_BUSY   ? AGN__CODE_UNAVAILABLE
+                                                                             : AGN__CODE_BAD_REQUEST,
+                                  .bytes = bytes,
+                                  .len = agn__short_reply(model_id, frame, reply_status, bytes)};
+    if (reply_status == AGN_REPLY_BUSY)
+        refusal.max_age_s = agn__busy_max_age(server);
+    answer(server, request, &refusal);
+}
+
+/* A packet that could not be unpacked. Model and frame stand at the same place in every version of the
+ * protocol; where the checksum fails they may be anybody's, and only a sentence goes back. */
+static void refuse_unread(struct agn_server *server, struct agn__request *request, int status)
+{
+    const uint8_t *bytes = request->payload;
+    if (status == AGN_ERR_FORMAT || status == AGN_ERR_CHECKSUM) {
+        agn__coap_explain(request, AGN__CODE_BAD_REQUEST,
+                          status == AGN_ERR_CHECKSUM ? "checksum mismatch" : "not a feature packet");
+        return;
+    }
+    uint32_t model_id =
+        (uint32_t)bytes[2] | (uint32_t)bytes[3] << 8 | (uint32_t)bytes[4] << 16 | (uint32_t)bytes[5] << 24;
+    uint16_t frame = (uint16_t)(bytes[6] | bytes[7] << 8);
+    refuse(server, request, model_id, frame,
+           status == AGN_ERR_VERSION ? AGN_REPLY_VERSION : AGN_REPLY_BAD_PACKET);
+}
+
+/* ---- room for a new frame ----------------------------------------------------------------- */
+
+static struct agn__refused *refused_at(struct agn_server *server, const struct agn__peer *peer,
+                                       uint16_t frame)
+{
+    uint32_t hash = agn_crc32(frame, peer->bytes, sizeof peer->bytes);
+    return &server->refused[hash % AGN__REFUSED_FRAMES];
+}
+
+static bool was_refused(const struct agn__refused *refused, const struct agn__peer *peer, uint16_t frame,
+                        double now_s)
+{
+    return now_s < refused->until_s && refused->frame == frame &&
+           memcmp(refused->peer.bytes, peer->bytes, sizeof peer->bytes) == 0;
+}
+
+/* Whether a frame that begins now may come to an answer. Refusing it at once is what keeps a server that is
+ * asked too much at its full rate: a frame that waits in vain costs the others their time. */
+static bool has_room(struct agn_server *server, const struct agn_feature_packet *packet)
+{
+    int depth = agn__crew_depth(server->crew);
+    if (server->draining || depth >= server->config.max_queue)
+        return false;
+    double patience_s = packet->deadline_ms > 0 ? packet->deadline_ms / 1000.0 : INFINITY;
+    return depth * server->frame_cost_s <
+           patience_s; /* with none waiting always: the estimate may be stale */
+}
+
+/* True when the packet may go on to its frame. A device hears of a refusal once: at its first packet. */
+static bool admit(struct agn_server *server, struct agn__served *model, struct agn__request *request,
+                  const struct agn_feature_packet *packet, double now_s)
+{
+    if (agn__assembly_knows(model->assembly, &request->peer, packet->frame, now_s))
+        return true;
+    struct agn__refused *refused = refused_at(server, &request->peer, packet->frame);
+    if (was_refused(refused, &request->peer, packet->frame, now_s))
+        return false;
+    if (has_room(server, packet))
+        return true;
+    *refused =
+        (struct agn__refused){request->peer, packet->frame, now_s + server->config.frame_wait_ms / 1000.0};
+    server->live.refused_busy++;
+    refuse(server, request, packet->model_id, packet->frame, AGN_REPLY_BUSY);
+    return false;
+}
+
+/* ---- good packets --------------------------------------------------------------------------- */
+
+static void count_offer(struct agn_server *server, struct agn__served *model, const struct agn__offer *offer)
+{
+    server->live.frames += offer->began;
+    server->live.frames_evicted += offer->evicted;
+    server->live.frames_restarted += offer->restarted;
+    server->live.duplicates += offer->duplicate;
+    model->stats.frames += offer->began;
+}
+
+static void repeat_reply(struct agn_server *server, struct agn__served *model, struct agn__request *request,
+                         int slot)
+{
+    size_t length;
+    const uint8_t *reply = agn__assembly_reply(model->assembly, slot, &length);
+    bool ok = length > 1 && reply[1] == AGN_REPLY_OK; /* a failure is stored like an answer */
+    struct agn__answer again = {
+        .code = ok ? AGN__CODE_CHANGED : AGN__CODE_INTERNAL, .bytes = reply, .len = length};
+    answer(server, request, &again);
+    server->live.replies += ok;
+    server->live.replies_again += ok;
+    server->live.replies_failed += !ok;
+    model->stats.replies += ok;
+    model->stats.replies_failed += !ok;
+}
+
+static void take_packet(struct agn_server *server, struct agn__served *model, struct agn__request *request,
+                        const struct agn_feature_packet *packet, double now_s)
+{
+    struct agn__offer offer;
+    model->stats.packets++;
+    if (!admit(server, model, request, packet, now_s))
+        return;
+    int status = agn__assembly_offer(model->assembly, &request->peer, packet, now_s, &offer);
+    if (status < 0) {
+        count_bad(&server->live, status);
+        refuse(server, request, packet->model_id, packet->frame, AGN_REPLY_BAD_PACKET);
+        return;
+    }
+    count_offer(server, model, &offer);
+    if (offer.kind == AGN__OFFER_STORED || offer.kind == AGN__OFFER_DUPLICATE)
+        agn__coap_keep(request, &model->exchanges[offer.slot]);
+    else if (offer.kind == AGN__OFFER_REPEAT)
+        repeat_reply(server, model, request, offer.slot);
+}
+
+void agn__intake(void *user, struct agn__request *request)
+{
+    struct agn_server *server = user;
+    server->live.packets++;
+    server->live.bytes_in += request->payload_bytes;
+    struct agn_feature_packet packet;
+    int status = request->payload_bytes > 0
+                     ? agn_feature_unpack(request->payload, request->payload_bytes, &packet)
+                     : AGN_ERR_FORMAT;
+    if (status < 0) {
+        count_bad(&server->live, status);
+        refuse_unread(server, request, status);
+        return;
+    }
+    double now_s = agn_now_s();
+    struct agn__served *model =
+        agn__models_find(server, &request->peer, packet.model_id, packet.frame, now_s);
+    if (model) {
+        take_packet(server, model, request, &packet, now_s);
+    } else {
+        count_bad(&server->live, AGN_ERR_MISMATCH);
+        refuse(server, request, packet.model_id, packet.frame, AGN_REPLY_MISMATCH);
+    }
+}
