@@ -22,6 +22,7 @@ function(agn_find_library name package)
 endfunction()
 
 agn_find_library(coap libcoap3-dev libcoap-3-notls libcoap-3-openssl libcoap-3-gnutls libcoap-3)
+agn_find_library(microhttpd libmicrohttpd-dev libmicrohttpd)
 agn_find_library(jpeg libjpeg62-turbo-dev libjpeg)
 agn_find_library(png libpng-dev libpng)
 agn_find_library(zlib zlib1g-dev zlib)

@@ -51,21 +51,36 @@ function(agn_embed_runtime room)
     get_filename_component(name ${file} NAME)
     list(APPEND listed "${name}=${file}")
   endforeach()
-  set(output ${AGN_GENERATED_DIR}/agn_runtime_files.c)
-  set(script ${PROJECT_SOURCE_DIR}/cmake/EmbedRuntime.cmake)
+  agn_embed_files(${room} runtime deploy/runtime_files.h "${listed}")
+endfunction()
+
+# The monitor's page into its room.
+function(agn_embed_page room)
+  set(listed "")
+  foreach(name page.html page.css page.js)
+    list(APPEND listed "${name}=${PROJECT_SOURCE_DIR}/src/monitor/${name}")
+  endforeach()
+  agn_embed_files(${room} page monitor/page_files.h "${listed}")
+endfunction()
+
+# Files, listed as name=path;..., into a room as agn__<name>_files[].
+function(agn_embed_files room name header listed)
+  set(output ${AGN_GENERATED_DIR}/agn_${name}_files.c)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/EmbedFiles.cmake)
+  string(REGEX REPLACE "[^;=]*=" "" files "${listed}")
   add_custom_command(OUTPUT ${output}
-    COMMAND ${CMAKE_COMMAND} "-DLISTED=${listed}" -DOUTPUT=${output} -P ${script}
-    DEPENDS ${sources} ${templates} ${script} VERBATIM)
+    COMMAND ${CMAKE_COMMAND} "-DLISTED=${listed}" -DNAME=${name} -DHEADER=${header} -DOUTPUT=${output} -P ${script}
+    DEPENDS ${files} ${script} VERBATIM)
   target_sources(agn_${room} PRIVATE ${output})
 endfunction()
 
-set(AGN_ALL_ROOMS agn_eval agn_swarm agn_modem agn_client agn_server agn_deploy agn_train agn_distributed agn_xai agn_nn agn_data
+set(AGN_ALL_ROOMS agn_eval agn_swarm agn_modem agn_monitor agn_client agn_server agn_deploy agn_train agn_distributed agn_xai agn_nn agn_data
   agn_device agn_drivers agn_base agn_wire)
 
 # `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.
 function(agn_add_command)
   agn_add_room(cli SOURCES src/cli
-    USES eval swarm modem client server deploy train distributed xai nn data base LIBRARIES agn_jansson)
+    USES eval swarm modem monitor client server deploy train distributed xai nn data base LIBRARIES agn_jansson)
   get_target_property(kind agn_cli TYPE)
   if(kind STREQUAL "INTERFACE_LIBRARY")
     return()

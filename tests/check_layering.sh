@@ -19,9 +19,10 @@ deploy: nn device wire base data train
 server: nn deploy wire base
 client: device wire base data
 modem: base
+monitor: server wire base
 swarm: client device data base wire
 eval: client server deploy train distributed xai nn data base device wire
-cli: swarm modem client server eval deploy train distributed xai nn data base device wire
+cli: swarm modem monitor client server eval deploy train distributed xai nn data base device wire
 '
 
 # The rooms of the public headers include/agilenn/<name>.h.
@@ -43,6 +44,7 @@ server.h server
 client.h client
 eval.h eval
 modem.h modem
+monitor.h monitor
 swarm.h swarm
 run.h eval
 plot.h eval
@@ -99,6 +101,8 @@ check_tree() {
                 complain("only src/nn may use oneDNN")
             } else if (name ~ /coap/ && path !~ /^src\/(server|client)\//) {
                 complain("only src/server and src/client may use libcoap")
+            } else if (name ~ /microhttpd/ && path !~ /^src\/monitor\//) {
+                complain("only src/monitor may use libmicrohttpd")
             } else if (name ~ /^mpi/ && path != "src/distributed/mpi.c") {
                 complain("only src/distributed/mpi.c may use MPI")
             }
@@ -210,6 +214,9 @@ check_itself() {
     expect bad src/server/serve.c '"agilenn/train.h"'
     expect bad src/client/run.c '"agilenn/nn.h"'
     expect bad src/eval/rivals.c '<coap3/coap.h>'
+    expect good src/monitor/monitor.c '<microhttpd.h>'
+    expect bad src/server/server.c '<microhttpd.h>'
+    expect bad src/monitor/monitor.c '"agilenn/nn.h"'
     expect good src/eval/rivals.c '"train/loss.h"'
     expect bad src/eval/rivals.c '"cli/options.h"'
     expect good src/cli/main.c '"agilenn/plot.h"'

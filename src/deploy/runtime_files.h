@@ -1,4 +1,4 @@
-/* The runtime's sources inside the program, for export; made at build time by cmake/EmbedRuntime.cmake. */
+/* The runtime's sources inside the program, for export; made at build time by cmake/EmbedFiles.cmake. */
 #ifndef AGN_DEPLOY_RUNTIME_FILES_H
 #define AGN_DEPLOY_RUNTIME_FILES_H
 

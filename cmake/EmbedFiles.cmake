@@ -1,5 +1,5 @@
-# Writes OUTPUT: the files of LISTED (name in the exported folder=path;...) as bytes, for src/deploy/c_source.c.
-# Run by cmake -P.
+# Writes OUTPUT: the files of LISTED (name=path;...) as bytes in agn__NAME_files, which HEADER declares as an array of
+# struct agn__NAME_file with its count. Run by cmake -P.
 set(arrays "")
 set(table "")
 set(number 0)
@@ -13,5 +13,5 @@ foreach(entry IN LISTS LISTED)
   string(APPEND table "    {\"${name}\", file_${number}, sizeof(file_${number})},\n")
   math(EXPR number "${number} + 1")
 endforeach()
-file(WRITE ${OUTPUT} "/* Made by cmake/EmbedRuntime.cmake. */\n#include \"deploy/runtime_files.h\"\n\n${arrays}\n"
-  "const struct agn__runtime_file agn__runtime_files[] = {\n${table}};\nconst int agn__runtime_file_count = ${number};\n")
+file(WRITE ${OUTPUT} "/* Made by cmake/EmbedFiles.cmake. */\n#include \"${HEADER}\"\n\n${arrays}\n"
+  "const struct agn__${NAME}_file agn__${NAME}_files[] = {\n${table}};\nconst int agn__${NAME}_file_count = ${number};\n")
