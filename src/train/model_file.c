@@ -108,14 +108,14 @@ static int load_contexts(struct agn_model *model, const struct agn_tensor_file *
                 map->size_bytes == contexts * sizeof(float) && cumulative->size_bytes % row == 0 &&
                 cumulative->size_bytes / row <= AGN_MODEL_DISTRIBUTIONS;
     for (size_t i = 0; fits && i < contexts; i++) {
-        float value = map->data != NULL ? ((const float *)map->data)[i] : -1.0F;
-        fits = value >= 0.0F && value < AGN_MODEL_DISTRIBUTIONS;
+        float value = ((const float *)map->data)[i];
+        fits = value >= 0.0F && value < AGN_MODEL_DISTRIBUTIONS && value == truncf(value);
         model->context_map[i] = fits ? (uint8_t)value : 0;
     }
     model->distributions = fits ? (int)(cumulative->size_bytes / row) : 0;
     for (size_t i = 0; fits && i < (size_t)model->distributions * AGN_LEVELS; i++) {
         float value = ((const float *)cumulative->data)[i];
-        fits = value >= 1.0F && value <= 32768.0F;
+        fits = value >= 1.0F && value <= 32768.0F && value == truncf(value);
         unsigned whole = fits ? (unsigned)value : 0;
         model->context_cumulative[2 * i] = (uint8_t)whole;
         model->context_cumulative[2 * i + 1] = (uint8_t)(whole >> 8);
