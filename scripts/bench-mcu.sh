@@ -126,7 +126,7 @@ END
 else
     suffix=
     for preset in $presets; do
-        "$build/agilenn" export --preset "$preset" --output "$work/model.agn" --json >/dev/null
+        "$build/agilenn" export --preset "$preset" --codec lzw --output "$work/model.agn" --json >/dev/null
         "$build/agilenn" info "$work/model.agn" --json >"$work/info.json"
         bytes=$(numbers image "$work/info.json" | awk '{ print $1 * $2 * $3 }')
         # A frame whose pixels differ from row to row and repeat within: neither noise nor nothing, for the encoder's sake.
