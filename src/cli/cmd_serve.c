@@ -1,125 +1,268 @@
 /* `agilenn serve`: the edge server. Serving is src/server's work, inference src/deploy's. */
+#define _GNU_SOURCE /* sigaction */
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agilenn/run.h"
 #include "cli/cli.h"
-#include "cli/options.h"
+#include "cli/serve.h"
 
-struct serve_options {
-    const char *address;
-    int port, wait_ms, threads;
-    bool json;
-    struct agn_cli_list model;
-};
-
-static int parse(struct serve_options *o, int argc, char **argv)
+static struct agn_cli_option whole(const char *name, const char *metavar, int *variable, int min, int max,
+                                   const char *help)
 {
-    const struct agn_cli_option options[] = {
-        {.name = "address",
-         .metavar = "ADDR",
-         .type = AGN_CLI_STRING,
-         .string = &o->address,
-         .help = "IP address or name to listen at; 0.0.0.0 is every IPv4 address of this machine"},
-        {.name = "port",
-         .metavar = "PORT",
-         .type = AGN_CLI_INT,
-         .integer = &o->port,
-         .min = 0,
-         .max = 65535,
-         .help = "UDP port; 0 takes any free one and says which"},
-        {.name = "wait",
-         .metavar = "MS",
-         .type = AGN_CLI_INT,
-         .integer = &o->wait_ms,
-         .min = 1,
-         .max = 60000,
-         .help = "answer with what has come so long after a frame's first packet"},
-        {.name = "threads",
-         .metavar = "N",
-         .type = AGN_CLI_INT,
-         .integer = &o->threads,
-         .min = 0,
-         .max = 1024,
-         .help = "threads of the Remote NN; 0 = all cores"},
+    return (struct agn_cli_option){.name = name,
+                                   .metavar = metavar,
+                                   .type = AGN_CLI_INT,
+                                   .integer = variable,
+                                   .min = min,
+                                   .max = max,
+                                   .help = help};
+}
+
+static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
+                                  const char *help)
+{
+    return (struct agn_cli_option){
+        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
+}
+
+static const char description[] =
+    "Serves the Remote NNs of trained models over CoAP/UDP (POST /v1/infer) until Ctrl-C. A device must run "
+    "the "
+    "model.agn that was exported from one of the files.\n"
+    "One thread reads packets and sends replies; --workers threads compute, each a batch of the frames that "
+    "wait for "
+    "one model. More workers and larger batches raise the rate, --batch-wait trades latency for larger "
+    "batches at "
+    "low load. Where frames come faster than they are computed, new ones are refused at once (5.03), and the "
+    "device "
+    "takes its local prediction; --queue bounds how many wait, and with it latency under overload.\n"
+    "A changed file is loaded anew within two seconds, or at once on SIGHUP; one that does not load leaves "
+    "the old "
+    "model served. SIGTERM and Ctrl-C refuse new frames, answer those in hand and end. docs/SERVER.md tells "
+    "how it "
+    "works and how to tune it.";
+
+static const char example[] = "agilenn serve out/fashion/model.safetensors --port 5683\n"
+                              "agilenn serve a/model.safetensors b/model.safetensors --address 0.0.0.0\n"
+                              "agilenn serve --config /etc/agilenn/server.conf --log json\n"
+                              "agilenn serve model.safetensors --workers 4 --batch 32 --batch-wait 500";
+
+static int parse(struct agn_serve_options *o, int argc, char **argv)
+{
+    static const char *const logs[] = {"text", "json", NULL};
+    struct agn_cli_option options[] = {
+        text("config", "FILE", &o->config, "read settings from an ini file; options given here go before it"),
+        text("address", "ADDR", &o->address,
+             "IP address or name to listen at; 0.0.0.0 is every IPv4 address of this machine"),
+        whole("port", "PORT", &o->port, 0, 65535, "UDP port; 0 takes any free one and says which"),
+        whole("wait", "MS", &o->wait_ms, 1, 60000,
+              "answer with what has come so long after a frame's first packet"),
+        whole("workers", "N", &o->workers, 0, AGN_SERVER_MAX_WORKERS,
+              "threads that take batches; 0 = one for each core"),
+        whole("threads", "N", &o->threads, 0, 256,
+              "threads that compute one batch together; 0 = the cores shared out among the workers"),
+        whole("batch", "N", &o->batch, 1, AGN_SERVER_MAX_BATCH, "frames of a batch at most"),
+        whole("batch-wait", "US", &o->batch_wait_us, 0, 1000000,
+              "microseconds that a batch which is not full waits for more"),
+        whole("queue", "N", &o->queue, 1, AGN_SERVER_MAX_QUEUE,
+              "frames that may wait for a worker; beyond, new ones are refused as busy"),
+        whole("max-frames", "N", &o->max_frames, 1, AGN_SERVER_MAX_FRAMES,
+              "frames of a model kept at once: waiting for packets, or just answered"),
+        whole("max-peers", "N", &o->max_peers, 1, AGN_SERVER_MAX_PEERS, "idle devices remembered"),
+        whole("drain", "MS", &o->drain_ms, 1, 60000, "how long to answer frames in hand before ending"),
+        text("log", "FORMAT", &o->log,
+             "log start, reloads and the end to stderr, as text or as JSON, an object a line; without it "
+             "warnings "
+             "and errors only"),
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
          .help = "print one JSON object when listening and one with the counts at the end"}};
-    const struct agn_cli_command command = {
-        .name = "serve",
-        .usage = "[options] MODEL.safetensors",
-        .description =
-            "Serves the Remote NN of a trained model over CoAP/UDP (POST /v1/infer) until Ctrl-C.\n"
-            "Devices must run the model.agn that was exported from the same file.",
-        .example = "agilenn serve out/fashion/model.safetensors --port 5683\n"
-                   "agilenn serve model.safetensors --address 0.0.0.0 --port 5683",
-        .options = options,
-        .option_count = AGN_COUNT_OF(options),
-        .operands = &o->model,
-        .min_operands = 1,
-        .max_operands = 1,
-        .operand_name = "MODEL.safetensors"};
+    for (size_t i = 0; i < AGN_COUNT_OF(options); i++)
+        if (strcmp(options[i].name, "log") == 0)
+            options[i].choices = logs;
+    const struct agn_cli_command command = {.name = "serve",
+                                            .usage = "[options] MODEL.safetensors ...",
+                                            .description = description,
+                                            .example = example,
+                                            .options = options,
+                                            .option_count = AGN_COUNT_OF(options),
+                                            .operands = &o->models,
+                                            .min_operands = 0,
+                                            .max_operands = AGN_SERVER_MAX_MODELS,
+                                            .operand_name = "MODEL.safetensors"};
     return agn__cli_parse(&command, argc, argv);
 }
 
-static int say_listening(const struct serve_options *o, const struct agn_edge *edge)
+/* Options are read twice: once to find the file, and once more over what it says. */
+static int read_options(struct agn_serve_options *o, int argc, char **argv)
 {
-    unsigned port = agn_server_port(agn_edge_server(edge)), id = agn_edge_model_id(edge, 0);
+    const struct agn_serve_options defaults = *o;
+    int code = parse(o, argc, argv);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    if (o->config) {
+        struct agn_serve_options file = defaults;
+        code = agn__serve_read_config(o->config, &file);
+        if (code != AGN_CLI_GO_ON)
+            return code;
+        if (o->models.count > 0)
+            file.models.count = 0;
+        *o = file;
+        code = parse(o, argc, argv);
+        if (code != AGN_CLI_GO_ON)
+            return code;
+    }
+    if (o->models.count == 0)
+        return agn__cli_usage_error("serve", "MODEL.safetensors is missing");
+    return AGN_CLI_GO_ON;
+}
+
+/* ---- what is said ------------------------------------------------------------------------- */
+
+static int say_listening(const struct agn_serve_options *o, const struct agn_edge *edge)
+{
+    unsigned port = agn_server_port(agn_edge_server(edge));
+    agn_log(AGN_LOG_INFO, "start: agilenn listens at %s:%u with %d models, %d workers of %d threads",
+            o->address, port, o->models.count, o->workers, agn_nn_threads());
     if (o->json) {
-        printf("{\"listening\": {\"address\": \"%s\", \"port\": %u, \"model_id\": \"%08x\"}}\n", o->address,
-               port, id);
+        printf("{\"listening\": {\"address\": \"%s\", \"port\": %u, \"model_id\": \"%08x\", \"models\": [",
+               o->address, port, agn_edge_model_id(edge, 0));
+        for (int i = 0; i < o->models.count; i++)
+            printf("%s\"%08x\"", i > 0 ? ", " : "", agn_edge_model_id(edge, i));
+        printf("]}}\n");
     } else {
-        printf("serving %s (model %08x) at coap://%s:%u/v1/infer; Ctrl-C ends\n", o->model.items[0], id,
-               o->address, port);
+        for (int i = 0; i < o->models.count; i++)
+            printf("serving %s (model %08x)\n", o->models.items[i], agn_edge_model_id(edge, i));
+        printf("at coap://%s:%u/v1/infer; Ctrl-C ends\n", o->address, port);
     }
     return fflush(stdout) == 0 ? AGN_CLI_SUCCESS : AGN_CLI_FAILURE;
 }
 
-static int say_counts(const struct serve_options *o, const struct agn_server_stats *s)
+static json_t *counts_json(const struct agn_server_stats *s, uint64_t bad)
 {
-    uint64_t bad =
-        s->bad_malformed + s->bad_checksum + s->bad_version + s->bad_codec + s->bad_range + s->bad_model;
-    if (!o->json) {
-        printf(
-            "%llu frames (%llu partial), %llu packets, %llu bad, %llu duplicates, %llu bytes in, %llu out, "
-            "inference min/mean/max %.2f/%.2f/%.2f ms\n",
-            (unsigned long long)s->frames, (unsigned long long)s->frames_partial,
-            (unsigned long long)s->packets, (unsigned long long)bad, (unsigned long long)s->duplicates,
-            (unsigned long long)s->bytes_in, (unsigned long long)s->bytes_out, 1e3 * s->infer_min_s,
-            1e3 * s->infer_mean_s, 1e3 * s->infer_max_s);
-        return AGN_CLI_SUCCESS;
-    }
     json_t *object = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "frames", (json_int_t)s->frames,
         "frames_complete", (json_int_t)s->frames_complete, "frames_partial", (json_int_t)s->frames_partial,
         "packets", (json_int_t)s->packets, "bad_packets", (json_int_t)bad, "duplicates",
         (json_int_t)s->duplicates, "bytes_in", (json_int_t)s->bytes_in, "bytes_out", (json_int_t)s->bytes_out,
         "infer_min_s", s->infer_min_s, "infer_mean_s", s->infer_mean_s, "infer_max_s", s->infer_max_s);
-    return agn__cli_print_json("serve", object);
+    json_t *fleet = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:f, s:f}", "replies", (json_int_t)s->replies,
+        "refused_busy", (json_int_t)s->refused_busy, "dropped_expired", (json_int_t)s->dropped_expired,
+        "evicted", (json_int_t)s->frames_evicted, "batches", (json_int_t)s->batches, "inferences",
+        (json_int_t)s->inferences, "queue_peak", s->queue_peak, "reloads", (json_int_t)s->reloads,
+        "reload_failures", (json_int_t)s->reload_failures, "latency_p50_s",
+        agn_server_quantile_s(&s->latency, 0.5), "latency_p99_s", agn_server_quantile_s(&s->latency, 0.99));
+    if (object && fleet)
+        json_object_update(object, fleet);
+    json_decref(fleet);
+    return object;
+}
+
+static int say_counts(const struct agn_serve_options *o, const struct agn_server_stats *s)
+{
+    uint64_t bad =
+        s->bad_malformed + s->bad_checksum + s->bad_version + s->bad_codec + s->bad_range + s->bad_model;
+    agn_log(AGN_LOG_INFO, "end: %llu frames, %llu replies", (unsigned long long)s->frames,
+            (unsigned long long)s->replies);
+    if (o->json)
+        return agn__cli_print_json("serve", counts_json(s, bad));
+    printf("%llu frames (%llu partial), %llu packets, %llu bad, %llu duplicates, %llu bytes in, %llu out, "
+           "inference min/mean/max %.2f/%.2f/%.2f ms\n",
+           (unsigned long long)s->frames, (unsigned long long)s->frames_partial,
+           (unsigned long long)s->packets, (unsigned long long)bad, (unsigned long long)s->duplicates,
+           (unsigned long long)s->bytes_in, (unsigned long long)s->bytes_out, 1e3 * s->infer_min_s,
+           1e3 * s->infer_mean_s, 1e3 * s->infer_max_s);
+    printf("%llu frames in %llu batches, %llu refused as busy, %llu expired, at most %d waiting, latency "
+           "median/p99 %.2f/%.2f ms\n",
+           (unsigned long long)s->inferences, (unsigned long long)s->batches,
+           (unsigned long long)s->refused_busy, (unsigned long long)s->dropped_expired, s->queue_peak,
+           1e3 * agn_server_quantile_s(&s->latency, 0.5), 1e3 * agn_server_quantile_s(&s->latency, 0.99));
+    return AGN_CLI_SUCCESS;
+}
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+static struct agn_edge *running; /* for the signal handler */
+
+static void on_hangup(int number)
+{
+    (void)number;
+    agn_edge_reload(running);
+}
+
+static void listen_to_hangup(struct agn_edge *edge)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = edge ? on_hangup : SIG_IGN;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    if (edge)
+        running = edge;
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static void share_out_cores(struct agn_serve_options *o)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cores = cores < 1 ? 1 : cores > AGN_SERVER_MAX_WORKERS ? AGN_SERVER_MAX_WORKERS : cores;
+    if (o->workers == 0)
+        o->workers = o->threads > 0 && o->threads < cores ? (int)cores / o->threads
+                     : o->threads > 0                     ? 1
+                                                          : (int)cores;
+    if (o->threads == 0)
+        o->threads = cores > o->workers ? (int)cores / o->workers : 1;
+}
+
+static int serve(const struct agn_serve_options *o, struct agn_edge *edge)
+{
+    struct agn_server_stats stats;
+    listen_to_hangup(edge);
+    int code = say_listening(o, edge);
+    if (code == AGN_CLI_SUCCESS) {
+        int status = agn_edge_run(edge);
+        agn_server_stats(agn_edge_server(edge), &stats);
+        code = status < 0 ? agn__cli_fail("serve", status) : say_counts(o, &stats);
+    }
+    listen_to_hangup(NULL);
+    return code;
 }
 
 int agn__cmd_serve(int argc, char **argv)
 {
-    struct serve_options o = {.address = "127.0.0.1", .port = 5683, .wait_ms = 200};
-    int code = parse(&o, argc, argv);
-    if (code != AGN_CLI_GO_ON) {
+    struct agn_serve_options o = {.address = "127.0.0.1",
+                                  .port = 5683,
+                                  .wait_ms = 200,
+                                  .batch = 16,
+                                  .queue = 256,
+                                  .max_frames = 1024,
+                                  .max_peers = 4096,
+                                  .drain_ms = 2000};
+    int code = read_options(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON)
         return code;
-    }
+    agn__serve_log_to_stderr(o.log);
+    share_out_cores(&o);
     agn_nn_set_threads(o.threads);
-    struct agn_server_config config = {
-        .address = o.address, .port = (uint16_t)o.port, .frame_wait_ms = (uint32_t)o.wait_ms};
+    struct agn_server_config config = {.address = o.address,
+                                       .port = (uint16_t)o.port,
+                                       .frame_wait_ms = (uint32_t)o.wait_ms,
+                                       .max_frames = o.max_frames,
+                                       .max_peers = o.max_peers,
+                                       .workers = o.workers,
+                                       .max_batch = o.batch,
+                                       .max_wait_us = (uint32_t)o.batch_wait_us,
+                                       .max_queue = o.queue,
+                                       .drain_ms = (uint32_t)o.drain_ms};
     struct agn_edge *edge = NULL;
-    struct agn_server_stats stats;
-    int status = agn_edge_open(o.model.items, o.model.count, &config, &edge);
-    if (status < 0) {
+    int status = agn_edge_open(o.models.items, o.models.count, &config, &edge);
+    if (status < 0)
         return agn__cli_fail("serve", status);
-    }
-    code = say_listening(&o, edge);
-    if (code == AGN_CLI_SUCCESS) {
-        status = agn_server_run(agn_edge_server(edge));
-        agn_server_stats(agn_edge_server(edge), &stats);
-        code = status < 0 ? agn__cli_fail("serve", status) : say_counts(&o, &stats);
-    }
+    code = serve(&o, edge);
     agn_edge_close(edge);
     return code;
 }

@@ -1,0 +1,24 @@
+/* Parts of `agilenn serve`: its settings, their file, its log. */
+#ifndef AGN_CLI_SERVE_H
+#define AGN_CLI_SERVE_H
+
+#include <stdbool.h>
+
+#include "cli/options.h"
+
+struct agn_serve_options {
+    const char *config, *address, *log;
+    int port, wait_ms, threads, workers, batch, batch_wait_us, queue, max_frames, max_peers, drain_ms;
+    bool json;
+    struct agn_cli_list models;
+};
+
+/* Reads settings from an ini file over those in `options`; texts stay until the program ends. Prints what is
+ * wrong, with its line; returns AGN_CLI_GO_ON or the exit code to end with. */
+int agn__serve_read_config(const char *path, struct agn_serve_options *options);
+
+/* Sends log lines to stderr: format "text" or "json", one object a line; NULL: warnings and errors only, as
+ * text. What exceeds some lines a second is counted instead and said later. */
+void agn__serve_log_to_stderr(const char *format);
+
+#endif

@@ -1,0 +1,116 @@
+/* Settings of `agilenn serve` from an ini file. */
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agilenn/base.h"
+#include "agilenn/server.h"
+#include "cli/cli.h"
+#include "cli/serve.h"
+
+enum { MAX_CONFIG_BYTES = 1 << 20 };
+
+struct setting {
+    const char *section, *key;
+    const char **text;
+    int *integer;
+    int min, max;
+};
+
+struct reading {
+    struct agn_serve_options *options;
+    const char *path;
+    char problem[256];
+};
+
+static bool say(struct reading *reading, const char *format, const char *a, const char *b)
+{
+    snprintf(reading->problem, sizeof reading->problem, format, a, b);
+    return false;
+}
+
+static bool set_number(struct reading *reading, const struct setting *setting, const char *value)
+{
+    char *end, limits[64];
+    errno = 0;
+    long number = strtol(value, &end, 10);
+    if (errno == 0 && end != value && *end == '\0' && number >= setting->min && number <= setting->max) {
+        *setting->integer = (int)number;
+        return true;
+    }
+    snprintf(limits, sizeof limits, "%d to %d", setting->min, setting->max);
+    snprintf(reading->problem, sizeof reading->problem, "%s = %s: expected %s", setting->key, value, limits);
+    return false;
+}
+
+static bool add_model(struct reading *reading, const char *value)
+{
+    struct agn_cli_list *models = &reading->options->models;
+    char *copy = models->count < AGN_SERVER_MAX_MODELS ? strdup(value) : NULL;
+    if (!copy)
+        return say(reading, "model = %s: too many models%s", value, "");
+    models->items[models->count++] = copy;
+    return true;
+}
+
+static bool set(struct reading *reading, const char *section, const char *key, const char *value)
+{
+    struct agn_serve_options *o = reading->options;
+    const struct setting settings[] = {
+        {"server", "address", &o->address, NULL, 0, 0},
+        {"server", "port", NULL, &o->port, 0, 65535},
+        {"server", "max_peers", NULL, &o->max_peers, 1, AGN_SERVER_MAX_PEERS},
+        {"server", "drain_ms", NULL, &o->drain_ms, 1, 60000},
+        {"server", "log", &o->log, NULL, 0, 0},
+        {"frames", "wait_ms", NULL, &o->wait_ms, 1, 60000},
+        {"frames", "max_frames", NULL, &o->max_frames, 1, AGN_SERVER_MAX_FRAMES},
+        {"inference", "workers", NULL, &o->workers, 0, AGN_SERVER_MAX_WORKERS},
+        {"inference", "threads", NULL, &o->threads, 0, 256},
+        {"inference", "batch", NULL, &o->batch, 1, AGN_SERVER_MAX_BATCH},
+        {"inference", "batch_wait_us", NULL, &o->batch_wait_us, 0, 1000000},
+        {"inference", "queue", NULL, &o->queue, 1, AGN_SERVER_MAX_QUEUE},
+    };
+    if (strcmp(section, "models") == 0 && strcmp(key, "model") == 0)
+        return add_model(reading, value);
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+        const struct setting *setting = &settings[i];
+        if (strcmp(section, setting->section) != 0 || strcmp(key, setting->key) != 0)
+            continue;
+        if (setting->integer)
+            return set_number(reading, setting, value);
+        *setting->text = strdup(value);
+        return *setting->text != NULL;
+    }
+    return say(reading, "unknown setting %s in section [%s]", key, section);
+}
+
+static int on_setting(void *user, const char *section, const char *key, const char *value)
+{
+    const struct reading *reading = user;
+    return reading->problem[0] == '\0' && set(user, section, key, value); /* the first problem is told */
+}
+
+int agn__serve_read_config(const char *path, struct agn_serve_options *options)
+{
+    uint8_t *text;
+    size_t size;
+    int status = agn_file_read(path, MAX_CONFIG_BYTES, &text, &size);
+    if (status < 0)
+        return agn__cli_fail("serve", status);
+    struct reading reading = {.options = options, .path = path};
+    int line = ini_parse_string((const char *)text, on_setting, &reading);
+    agn_free(text);
+    if (line == 0 && options->log && strcmp(options->log, "text") != 0 && strcmp(options->log, "json") != 0) {
+        line = -1;
+        say(&reading, "log = %s: expected text or json%s", options->log, "");
+    }
+    if (line == 0)
+        return AGN_CLI_GO_ON;
+    const char *problem = reading.problem[0] ? reading.problem : "expected [section] or key = value";
+    if (line > 0)
+        (void)agn_fail(AGN_ERR_FORMAT, "%s:%d: %s", path, line, problem);
+    else
+        (void)agn_fail(AGN_ERR_FORMAT, "%s: %s", path, problem);
+    return agn__cli_fail("serve", AGN_ERR_FORMAT);
+}
