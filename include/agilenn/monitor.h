@@ -37,8 +37,9 @@ struct agn_monitor_config {
  * AGN_ERR_MEMORY. */
 int agn_monitor_start(struct agn_monitor **monitor, const struct agn_monitor_config *config);
 
-/* The TCP port that the monitor listens at. */
+/* The TCP port that the monitor listens at, and the page's address, as in "http://127.0.0.1:9090/". */
 uint16_t agn_monitor_port(const struct agn_monitor *monitor);
+const char *agn_monitor_url(const struct agn_monitor *monitor);
 
 /* Closes all connections, ends the thread and frees everything; `snapshot` is not called any more. NULL is
  * allowed. Stop the monitor before what `user` points to goes. */

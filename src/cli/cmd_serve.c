@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agilenn/monitor.h"
 #include "agilenn/run.h"
 #include "cli/cli.h"
 #include "cli/serve.h"
@@ -76,6 +77,10 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
              "log start, reloads and the end to stderr, as text or as JSON, an object a line; without it "
              "warnings "
              "and errors only"),
+        text(
+            "http", "[ADDRESS:]PORT", &o->http,
+            "show what the server does at this TCP port: a live page at /, Prometheus metrics at /metrics, "
+            "/healthz, /readyz, /status.json; at 127.0.0.1 unless an address is given; not shown by default"),
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
@@ -122,7 +127,9 @@ static int read_options(struct agn_serve_options *o, int argc, char **argv)
 
 /* ---- what is said ------------------------------------------------------------------------- */
 
-static int say_listening(const struct agn_serve_options *o, const struct agn_edge *edge)
+/* `monitor` may be NULL. */
+static int say_listening(const struct agn_serve_options *o, const struct agn_edge *edge,
+                         const struct agn_monitor *monitor)
 {
     unsigned port = agn_server_port(agn_edge_server(edge));
     agn_log(AGN_LOG_INFO, "start: agilenn listens at %s:%u with %d models, %d workers of %d threads",
@@ -132,11 +139,16 @@ static int say_listening(const struct agn_serve_options *o, const struct agn_edg
                o->address, port, agn_edge_model_id(edge, 0));
         for (int i = 0; i < o->models.count; i++)
             printf("%s\"%08x\"", i > 0 ? ", " : "", agn_edge_model_id(edge, i));
-        printf("]}}\n");
+        printf("]");
+        if (monitor)
+            printf(", \"http\": \"%s\"", agn_monitor_url(monitor));
+        printf("}}\n");
     } else {
         for (int i = 0; i < o->models.count; i++)
             printf("serving %s (model %08x)\n", o->models.items[i], agn_edge_model_id(edge, i));
         printf("at coap://%s:%u/v1/infer; Ctrl-C ends\n", o->address, port);
+        if (monitor)
+            printf("page and metrics at %s\n", agn_monitor_url(monitor));
     }
     return fflush(stdout) == 0 ? AGN_CLI_SUCCESS : AGN_CLI_FAILURE;
 }
@@ -218,17 +230,29 @@ static void share_out_cores(struct agn_serve_options *o)
         o->threads = cores > o->workers ? (int)cores / o->workers : 1;
 }
 
+static void take_snapshot(void *user, struct agn_server_stats *stats)
+{
+    agn_server_stats(user, stats);
+}
+
 static int serve(const struct agn_serve_options *o, struct agn_edge *edge)
 {
     struct agn_server_stats stats;
+    struct agn_monitor *monitor = NULL;
+    const struct agn_monitor_config show = {
+        .listen = o->http, .snapshot = take_snapshot, .user = agn_edge_server(edge)};
+    int started = o->http ? agn_monitor_start(&monitor, &show) : 0;
+    if (started < 0)
+        return agn__cli_fail("serve", started);
     listen_to_hangup(edge);
-    int code = say_listening(o, edge);
+    int code = say_listening(o, edge, monitor);
     if (code == AGN_CLI_SUCCESS) {
         int status = agn_edge_run(edge);
         agn_server_stats(agn_edge_server(edge), &stats);
         code = status < 0 ? agn__cli_fail("serve", status) : say_counts(o, &stats);
     }
     listen_to_hangup(NULL);
+    agn_monitor_stop(monitor);
     return code;
 }
 

@@ -63,6 +63,7 @@ static bool set(struct reading *reading, const char *section, const char *key, c
         {"server", "max_peers", NULL, &o->max_peers, 1, AGN_SERVER_MAX_PEERS},
         {"server", "drain_ms", NULL, &o->drain_ms, 1, 60000},
         {"server", "log", &o->log, NULL, 0, 0},
+        {"server", "http", &o->http, NULL, 0, 0},
         {"frames", "wait_ms", NULL, &o->wait_ms, 1, 60000},
         {"frames", "max_frames", NULL, &o->max_frames, 1, AGN_SERVER_MAX_FRAMES},
         {"inference", "workers", NULL, &o->workers, 0, AGN_SERVER_MAX_WORKERS},

@@ -1,4 +1,5 @@
 /* Is the server alive, does it want frames; and names that may be shown. */
+#define _XOPEN_SOURCE 700
 #include <ctype.h>
 #include <string.h>
 
@@ -44,9 +45,13 @@ static size_t sequence_bytes(const unsigned char *text)
 
 void agn__plain_name(const char name[AGN_SERVER_NAME_BYTES], char plain[AGN_SERVER_NAME_BYTES])
 {
+    size_t length = strnlen(name, AGN_SERVER_NAME_BYTES - 1), begin = length;
+    for (int slashes = 0; begin > 0; begin--)
+        if (name[begin - 1] == '/' && ++slashes == 2)
+            break;
     /* Zero bytes behind the name end a sequence that it cuts off. */
     unsigned char text[AGN_SERVER_NAME_BYTES + 4] = {0};
-    memcpy(text, name, AGN_SERVER_NAME_BYTES - 1);
+    memcpy(text, name + begin, length - begin);
     size_t at = 0;
     while (text[at] != 0) {
         size_t bytes = sequence_bytes(text + at);

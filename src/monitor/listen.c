@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -60,20 +62,24 @@ static int open_at(const struct addrinfo *place, int *socket_fd)
     return 0;
 }
 
-static int port_of(int fd, uint16_t *port)
+static int describe(struct agn__listener *listener)
 {
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &length) != 0)
         return -errno;
-    if (address.ss_family == AF_INET6)
-        *port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    else
-        *port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+    char host[64];
+    if (getnameinfo((struct sockaddr *)&address, length, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
+        return -EINVAL;
+    bool six = address.ss_family == AF_INET6;
+    listener->port = six ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                         : ntohs(((struct sockaddr_in *)&address)->sin_port);
+    snprintf(listener->url, sizeof listener->url, "http://%s%s%s:%u/", six ? "[" : "", host, six ? "]" : "",
+             (unsigned)listener->port);
     return 0;
 }
 
-int agn__monitor_listen(const char *where, int *socket_fd, uint16_t *port)
+int agn__monitor_listen(const char *where, struct agn__listener *listener)
 {
     char host[HOST_BYTES];
     const char *service;
@@ -90,13 +96,13 @@ int agn__monitor_listen(const char *where, int *socket_fd, uint16_t *port)
                         gai_strerror(failed));
     int error = 0;
     for (const struct addrinfo *place = places; place; place = place->ai_next) {
-        error = open_at(place, socket_fd);
+        error = open_at(place, &listener->fd);
         if (error == 0)
             break;
     }
     freeaddrinfo(places);
-    if (error == 0 && (error = port_of(*socket_fd, port)) != 0)
-        close(*socket_fd);
+    if (error == 0 && (error = describe(listener)) != 0)
+        close(listener->fd);
     if (error == -EADDRINUSE)
         return agn_fail(AGN_ERR_BUSY, "cannot serve HTTP at %s: the port is in use", where);
     if (error != 0)

@@ -43,7 +43,7 @@ struct agn_monitor {
     agn_monitor_snapshot_fn *snapshot;
     void *user;
     double timeout_s;
-    uint16_t port;
+    struct agn__listener listener;
     struct MHD_Daemon *daemon;
     struct connection *connections;
     int max_connections;
@@ -247,17 +247,17 @@ static int check_config(const struct agn_monitor_config *config)
 
 static int start_daemon(struct agn_monitor *monitor, const char *where)
 {
-    int fd = -1;
-    int status = agn__monitor_listen(where, &fd, &monitor->port);
+    int status = agn__monitor_listen(where, &monitor->listener);
     if (status < 0)
         return status;
     /* From here on the socket is libmicrohttpd's. */
     monitor->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, monitor, /* options: */
-        MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)monitor->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(monitor->timeout_s), MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, monitor, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_LISTEN_SOCKET, monitor->listener.fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)monitor->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(monitor->timeout_s),
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, monitor, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_END);
     return monitor->daemon ? 0 : agn_fail(AGN_ERR_IO, "cannot start the HTTP server at %s", where);
 }
 
@@ -326,7 +326,12 @@ int agn_monitor_start(struct agn_monitor **monitor, const struct agn_monitor_con
 
 uint16_t agn_monitor_port(const struct agn_monitor *monitor)
 {
-    return monitor->port;
+    return monitor->listener.port;
+}
+
+const char *agn_monitor_url(const struct agn_monitor *monitor)
+{
+    return monitor->listener.url;
 }
 
 void agn_monitor_stop(struct agn_monitor *monitor)

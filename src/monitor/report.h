@@ -17,8 +17,8 @@ struct agn__view {
 const char *agn__view_health(const struct agn__view *view);    /* NULL = healthy */
 const char *agn__view_readiness(const struct agn__view *view); /* NULL = ready */
 
-/* Text of a model's name that is valid UTF-8 without control characters, at most AGN_SERVER_NAME_BYTES with
- * its zero byte; other bytes become '?'. */
+/* Text of a model's name, if it is a path the last two parts of it, that is valid UTF-8 without control
+ * characters, at most AGN_SERVER_NAME_BYTES with its zero byte; other bytes become '?'. */
 void agn__plain_name(const char name[AGN_SERVER_NAME_BYTES], char plain[AGN_SERVER_NAME_BYTES]);
 
 /* Each gives text that the caller frees with free(), its length in *size_bytes, or NULL (no memory). */
