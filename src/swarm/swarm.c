@@ -472,7 +472,7 @@ void agn_swarm_free(struct agn_swarm *swarm)
 
 int agn__swarm_pause(struct agn_swarm *swarm)
 {
-    double until_s = agn_now_s() + fmax(0.5, 1.5 * swarm->deadline_s);
+    double until_s = agn_now_s() + fmax(0.1, 1.5 * swarm->deadline_s);
     uint32_t device;
     for (double left_s; (left_s = until_s - agn_now_s()) > 0 && !agn_interrupt_requested();) {
         int ready = agn__ports_wait(swarm->ports, fmin(left_s, 0.1));

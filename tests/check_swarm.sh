@@ -1,0 +1,144 @@
+#!/bin/sh
+# `agilenn swarm` as a user meets it: against a real server over a good and a bad link, with a server that is killed
+# and comes back, and what it refuses.
+set -eu
+
+bin=${AGN_BIN:?path of agilenn}
+tmp=${AGN_TEST_TMP:?a folder for this test}
+LC_ALL=C
+AGILENN_PRESETS=$tmp/presets
+export LC_ALL AGILENN_PRESETS
+: >"$tmp/out"
+: >"$tmp/err"
+server=
+swarm=
+# shellcheck disable=SC2317
+end_children() {
+    for child in $server $swarm; do
+        kill -9 "$child" 2>/dev/null || true
+    done
+}
+trap end_children EXIT
+trap 'exit 130' INT TERM
+
+die() {
+    echo "FAILED: $*" >&2
+    echo "-- stdout:" >&2
+    tail -n 60 "$tmp/out" >&2
+    echo "-- stderr:" >&2
+    tail -n 40 "$tmp/err" >&2
+    exit 1
+}
+
+# run EXPECTED_EXIT_CODE ARGUMENT...
+run() {
+    expected=$1
+    shift
+    code=0
+    timeout 60 "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
+    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
+}
+
+# figure NAME: the number after "NAME": in stdout's JSON
+figure() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*\$/\1/p" "$tmp/out" | head -n 1; }
+holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
+is() { [ "$(figure "$1")" = "$2" ] || die "$1 is '$(figure "$1")', expected $2"; }
+
+# start PORT: sets $server and $port
+start() {
+    "$bin" serve "$tmp/a/model.safetensors" --port "$1" --threads 1 --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
+    server=$!
+    port=
+    for _ in $(seq 150); do
+        port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out" | head -n 1)
+        [ -z "$port" ] || return 0
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$tmp/serve.out" "$tmp/serve.err" >"$tmp/err"
+    die "the server did not start"
+}
+
+# Every frame has its prediction, and the books agree with themselves.
+accounted() {
+    is lost_predictions 0
+    holds "$(figure answered) + $(figure fallbacks) == $(figure offered)"
+    holds "$(figure timed_out) + $(figure busy) + $(figure rejected) + $(figure overslept) == $(figure fallbacks)"
+}
+
+# shellcheck source=tests/support/tiny_set.sh
+. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
+tiny_set "$tmp"
+run 0 train --preset tiny --out "$tmp/a" --no-plots --threads 1
+run 0 export "$tmp/a/model.safetensors" --output "$tmp/a.agn"
+
+# -- a good link
+start 0
+run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 20 --rate 100 --duration 2 --deadline 5000 --json \
+    --arrivals fixed --csv "$tmp/seconds.csv"
+for key in offered_fps achieved_fps p50_ms p90_ms p99_ms p999_ms max_ms fallback_rate lost_predictions accuracy \
+    local_accuracy bytes_mean duration_s devices busy late overslept strangers packets packets_lost answer_ms \
+    send_lag_ms; do
+    grep -qF "\"$key\": " "$tmp/out" || die "stdout lacks $key"
+done
+is offered 200
+is answered 200
+is fallbacks 0
+is devices 20
+accounted
+holds "$(figure accuracy) > 0.7 && $(figure p50_ms) > 0 && $(figure p99_ms) < 5000"
+[ "$(head -n 1 "$tmp/seconds.csv")" = "second,offered,answered,fallbacks,late,busy,p50_ms,p99_ms,max_ms" ] ||
+    die "seconds.csv begins with $(head -n 1 "$tmp/seconds.csv")"
+holds "$(awk -F, 'NR > 1 { sum += $2 } END { print sum }' "$tmp/seconds.csv") == 200"
+run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 50 --duration 1 --deadline 5000
+grep -qF "0 without a prediction" "$tmp/out" || die "no word on predictions"
+
+# -- a bad one
+run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 20 --rate 200 --duration 3 --deadline 400 --json \
+    --loss 20 --delay 5 --jitter 5 --bandwidth 500
+accounted
+holds "$(figure packets_lost) > 0.1 * $(figure packets) && $(figure packets_lost) < 0.3 * $(figure packets)"
+holds "$(figure fallback_rate) > 0.15 && $(figure answered) > 0"
+holds "$(figure accuracy) >= $(figure local_accuracy) - 0.1"
+
+# -- the highest rate
+run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 2000 --duration 0.2 --limit 50 --json
+accounted
+grep -qF '"half": {' "$tmp/out" || die "no run at half the rate"
+
+# -- the server is killed and comes back: devices fall back, then are answered again
+"$bin" swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 20 --rate 100 --duration 9 --deadline 300 --json \
+    --csv "$tmp/seconds.csv" >"$tmp/out" 2>"$tmp/err" &
+swarm=$!
+sleep 2
+kill -9 "$server"
+wait "$server" 2>/dev/null || true
+server=
+sleep 1.5
+start "$port"
+code=0
+wait "$swarm" || code=$?
+swarm=
+[ "$code" -eq 0 ] || die "the swarm ended with exit code $code when its server was killed"
+accounted
+holds "$(figure fallbacks) > 50 && $(figure answered) > 100"
+last=$(awk -F, '$2 > 50 { answered = $3 } END { print answered }' "$tmp/seconds.csv")
+holds "$last > 50" # answered again
+
+# -- what is refused
+run 1 swarm "$tmp/none.agn" --preset tiny --port "$port"
+grep -qF "$tmp/none.agn" "$tmp/err" || die "the missing file is not named"
+run 1 swarm "$tmp/a/model.safetensors" --preset tiny --port "$port"
+run 1 swarm "$tmp/a.agn" --preset tiny --set data.height=13 --port "$port"
+run 2 swarm "$tmp/a.agn" --preset tiny --devices 0
+run 2 swarm "$tmp/a.agn" --preset tiny --ramp --csv "$tmp/x.csv"
+run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
+run 0 export "$tmp/b/model.safetensors" --output "$tmp/b.agn"
+run 1 swarm "$tmp/b.agn" --preset tiny --port "$port"
+grep -qF "has not the model" "$tmp/err" || die "another model is not named as the reason"
+kill -TERM "$server"
+wait "$server" || die "the server ended badly"
+server=
+run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 2 --duration 0.5 --deadline 50
+grep -qF "is a server listening there" "$tmp/err" || die "nobody there: no advice"
+echo "swarm: loads, losses, a killed server: as expected"
