@@ -96,7 +96,7 @@ done
 summary=$out/summary.json
 for key in dataset train_images test_images float_accuracy device_accuracy local_only_accuracy \
     server_killed_accuracy predictions_lost alpha rho skewness_mean disorder_rate reference_valid centroids_used \
-    bytes_raw bytes_lzw_mean device_ram_bytes device_flash_bytes train_images_per_s wall_seconds; do
+    bytes_raw bytes_lzw_mean bytes_coded_mean device_ram_bytes device_flash_bytes train_images_per_s wall_seconds; do
     value=$(figure "$key" "$summary")
     [ -n "$value" ] && [ "$value" != null ] || die "summary.json lacks $key"
     grep -qF "| $key | " "$out/report.md" || die "report.md lacks $key"
@@ -115,6 +115,7 @@ for key in alpha rho skewness_mean disorder_rate; do
 done
 holds "$(figure device_accuracy "$summary") - $(figure float_accuracy "$summary") < 0.12"
 holds "$(figure float_accuracy "$summary") - $(figure device_accuracy "$summary") < 0.12"
+holds "$(figure bytes_coded_mean "$summary") > 0 && $(figure bytes_coded_mean "$summary") <= $(figure bytes_lzw_mean "$summary")"
 holds "$(figure bytes_lzw_mean "$summary") > 0 && $(figure bytes_lzw_mean "$summary") <= $(figure bytes_raw "$summary")"
 holds "$(figure fused_share "$summary") > 0.5"
 holds "$(figure train_images_per_s "$summary") > 0 && $(figure wall_seconds "$summary") > 0"

@@ -104,6 +104,13 @@ static int export_device(struct agn__demo *d)
     return status;
 }
 
+static int compare_codecs(struct agn__demo *d)
+{
+    const struct agn_bench_codec_config config = {
+        .model = d->model, .calibration = d->train, .images = d->test};
+    return agn_bench_codec(&config, &d->codecs);
+}
+
 static void kill_server(void *user)
 {
     struct agn__demo *d = user;
@@ -189,6 +196,8 @@ int agn_demo_run(const struct agn_demo_config *config)
         heading(&d, "3/5 int8 device model");
         status = export_device(&d);
     }
+    if (status == AGN_OK)
+        status = compare_codecs(&d);
     if (status == AGN_OK)
         status = serve_and_run(&d);
     if (status == AGN_OK)

@@ -2,6 +2,7 @@
 #ifndef AGN_EVAL_DEMO_INTERNAL_H
 #define AGN_EVAL_DEMO_INTERNAL_H
 
+#include "agilenn/bench_codec.h"
 #include "agilenn/run.h"
 #include "eval/child.h"
 
@@ -18,6 +19,7 @@ struct agn__demo {
     struct agn_dev_memory memory;
     struct agn__child server;
     struct agn_run_report run, killed;
+    struct agn_bench_codec codecs; /* on the test images */
 };
 
 /* FOLDER/name */

@@ -62,7 +62,8 @@ static void collect(const struct agn__demo *d, struct figures *f)
     add(f, "centroids_used", WHOLE, e->levels_used,
         "quantiser levels, of 8, with at least 0.1 % of the symbols");
     add(f, "bytes_raw", WHOLE, run->raw_bytes, "bytes of a frame's symbols at 3 bits each");
-    add(f, "bytes_lzw_mean", REAL, run->coded_bytes_mean, "bytes of a frame's symbols as coded");
+    add(f, "bytes_lzw_mean", REAL, d->codecs.rows[AGN_CODEC_LZW].bytes_mean, "the same as LZW codes them");
+    add(f, "bytes_coded_mean", REAL, run->coded_bytes_mean, "the same as sent, by the preset's codec");
     add(f, "bytes_payload_mean", REAL, run->payload_bytes_mean, "the same with packet headers and checksums");
     add(f, "packets_mean", REAL, run->packets_mean, "packets a frame");
     add(f, "device_ram_bytes", WHOLE, d->memory.ram_bytes,
