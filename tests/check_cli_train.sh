@@ -157,7 +157,7 @@ refused 1 "labels-idx1" eval "$tmp/set/t10k-labels-idx1-ubyte"
 
 # -- export without a training
 run 0 export --preset tiny --output "$tmp/untrained.agn"
-out_has "1060 bytes of flash"
+out_has "1716 bytes of flash"
 run 0 info "$tmp/untrained.agn"
 out_has "6x6x8: the first 3 channels stay"
 out_has "bytes on a device (compiled with -O2)"
@@ -170,7 +170,7 @@ out_has '"target": "cortex-m0plus",'
 run 0 export --preset tiny --output "$tmp/untrained.agn" --optimise size
 out_has "compiled with -Os"
 refused 1 "does not fit on a cortex-m7: it takes" export --preset tiny --ram 1K --output "$tmp/no" --c-source "$tmp/no.c"
-refused 1 "1060), " export --preset tiny --flash 2K --target riscv32 --output "$tmp/no"
+refused 1 "1716), " export --preset tiny --flash 2K --target riscv32 --output "$tmp/no"
 [ ! -e "$tmp/no" ] && [ ! -e "$tmp/no.c" ] || die "a refused export wrote files"
 refused 2 "--ram 1Q: expected bytes" export --preset tiny --ram 1Q --output "$tmp/no"
 refused 2 "there are: cortex-m0plus" export --preset tiny --target z80 --output "$tmp/no"
@@ -211,7 +211,7 @@ run 0 info "$dir/model.safetensors" --json
 out_has '"kind": "model",'
 run 0 export "$dir/model.safetensors" --output "$tmp/device.safetensors"
 run 0 info "$tmp/device.safetensors"
-out_has "device model, version 2"
+out_has "device model, version 3"
 out_has "6x6x8"
 run 0 info "$tmp/device.safetensors" --json
 out_has '"kind": "device",'

@@ -38,10 +38,12 @@ run() {
 out_has() { grep -qF -e "$1" "$tmp/out" || die "the output lacks '$1'"; }
 says_once() { [ "$(grep -cF -e "$1" "$tmp/out")" -eq 1 ] || die "the output should have one line with '$1'"; }
 
-# values FILE: the numbers in a safetensors file of floats, one a line
+# values FILE: the numbers in a safetensors file of floats, one a line, up to the codecs' tables at its end: those are made
+# of whole symbols, of which some fall on the other side of a border for the last bit of a weight.
 values() {
     header=$(od -A n -t u8 -N 8 "$1")
-    od -A n -v -w4 -t f4 -j $((header + 8)) "$1"
+    tables=$(tail -c +9 "$1" | head -c "$header" | grep -o '"codec.contexts":{[^}]*"data_offsets":\[[0-9]*' | grep -o '[0-9]*$')
+    od -A n -v -w4 -t f4 -j $((header + 8)) -N "${tables:-999999999}" "$1"
 }
 
 # same_model A B TOLERANCE: every number within TOLERANCE of the other one, relative to 1 or to itself
