@@ -31,6 +31,7 @@ base.h base
 data.h data
 fetch.h data
 nn.h nn
+inference.h nn
 xai.h xai
 distributed.h distributed
 train.h train

@@ -54,6 +54,86 @@ static void equals_the_network_in_batches(void **state)
     agn_dataset_free(data);
 }
 
+static int argmax(const float *logits, int classes)
+{
+    int best = 0;
+    for (int c = 1; c < classes; c++)
+        best = logits[c] > logits[best] ? c : best;
+    return best;
+}
+
+/* Features of `data` as the device sends them. */
+static float *sent_features(struct agn_model *model, const struct agn_dataset *data)
+{
+    struct agn_net *net = NULL;
+    struct agn_net_config planned = {.graph = &model->extractor,
+                                     .params = model->extractor_params,
+                                     .batch = data->count,
+                                     .mode = AGN_NET_FROZEN};
+    struct agn_loader_config load = {.batch = data->count, .normalisation = model->normalisation};
+    struct agn_loader *loader = NULL;
+    struct agn_batch batch;
+    size_t channels = (size_t)model->map.channels, sent = (size_t)model->sent_channels;
+    size_t image = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
+    size_t rows = (size_t)data->count * (size_t)model->map.height * (size_t)model->map.width;
+    float *features = agn_alloc(rows * sent, sizeof(float));
+    assert_non_null(features);
+    assert_int_equal(agn_net_create(&planned, &net), AGN_OK);
+    assert_int_equal(agn_loader_create(data, &load, &loader), AGN_OK);
+    assert_int_equal(agn_loader_start(loader, 0), AGN_OK);
+    assert_true(agn_loader_next(loader, &batch) > 0);
+    memcpy(agn_net_input(net), batch.images, (size_t)data->count * image * sizeof(float));
+    assert_int_equal(agn_net_forward(net), AGN_OK);
+    for (size_t r = 0; r < rows; r++)
+        agn_quantise(model->centroids, agn_net_output(net) + r * channels + (channels - sent), sent, NULL,
+                     features + r * sent);
+    agn_loader_free(loader);
+    agn_net_free(net);
+    return features;
+}
+
+/* In 8 bits a trained Remote NN answers as in floats, but for a few frames on the fence. */
+static void eight_bits_cost_little_accuracy(void **state)
+{
+    (void)state;
+    enum { IMAGES = 200, CLASSES = 4 };
+    struct agn_dataset *data = tiny_dataset(&config, IMAGES, 1);
+    struct agn_train_config training = {.train = data, .test = data};
+    struct agn_train_report report;
+    struct agn_model *model = NULL;
+    tiny_preset(&config, 3, &training.preset);
+    training.preset.joint.epochs = 30;
+    assert_int_equal(agn_train_run(&training, &model, &report), AGN_OK);
+    float *features = sent_features(model, data);
+    float *logits = agn_alloc((size_t)2 * IMAGES * CLASSES, sizeof(float));
+    int right[2] = {0, 0};
+    for (int int8 = 0; int8 < 2; int8++) {
+        struct agn_remote *remote = NULL;
+        struct agn_remote_config wanted = {.threads = 1, .max_batch = 16, .int8 = int8 == 1};
+        int status = agn_remote_create_as(model, &wanted, &remote);
+        if (status == AGN_ERR_UNSUPPORTED && int8 == 1) {
+            agn_free(logits);
+            agn_free(features);
+            agn_model_free(model);
+            agn_dataset_free(data);
+            skip();
+        }
+        float *own = logits + (size_t)int8 * IMAGES * CLASSES;
+        assert_int_equal(status, AGN_OK);
+        assert_int_equal(agn_remote_infer(remote, features, IMAGES, own), AGN_OK);
+        for (int i = 0; i < IMAGES; i++)
+            right[int8] += argmax(own + (size_t)i * CLASSES, CLASSES) == data->labels[i];
+        agn_remote_free(remote);
+    }
+    assert_true(right[0] > IMAGES / 2); /* it has learned: chance is a quarter */
+    assert_in_range(right[1], right[0] - IMAGES / 50, IMAGES);
+    assert_memory_not_equal(logits, logits + (size_t)IMAGES * CLASSES, IMAGES * CLASSES * sizeof(float));
+    agn_free(logits);
+    agn_free(features);
+    agn_model_free(model);
+    agn_dataset_free(data);
+}
+
 static void id_follows_params(const struct agn_model *model, struct agn_params *params, uint32_t id)
 {
     for (int i = 0; i < params->count; i++) {
@@ -149,6 +229,8 @@ int main(void)
     agn_nn_set_threads(1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_the_network_in_batches),
+        cmocka_unit_test_setup_teardown(eight_bits_cost_little_accuracy, temp_folder_setup,
+                                        temp_folder_teardown),
         cmocka_unit_test(id_follows_every_number),
         cmocka_unit_test(id_follows_shapes_and_seed),
         cmocka_unit_test_setup_teardown(id_survives_files, temp_folder_setup, temp_folder_teardown),

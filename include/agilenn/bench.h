@@ -38,4 +38,22 @@ int agn_bench_peak(enum agn_compute compute, double *gflops);
 int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, struct agn_group *group,
                          struct agn_bench_step *result);
 
+struct agn_bench_forward_config {
+    int batch, repeats, threads; /* threads 0 = agn_nn_threads() */
+    bool int8;
+};
+
+struct agn_bench_forward {
+    int batch, repeats, threads;
+    double images_per_s_min, images_per_s_median, images_per_s_max; /* over single calls */
+    double flop, gflops; /* of one image, 2 a multiply-accumulate; at the median */
+    double int8_share;   /* of the multiply-accumulates */
+    double create_s, memory_mib;
+};
+
+/* Times the forward pass of a preset's Remote NN as the server runs it, at its initial weights, after some
+ * calls not counted. */
+int agn_bench_forward(const struct agn_preset *preset, const struct agn_bench_forward_config *config,
+                      struct agn_bench_forward *result);
+
 #endif

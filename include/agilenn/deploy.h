@@ -41,12 +41,23 @@ int agn_deploy_c_source(const char *folder, const uint8_t *bytes, size_t size_by
 
 struct agn_remote;
 
-/* The Remote NN planned for single frames. `model` must outlive it. */
+/* 0 asks for the default in brackets. */
+struct agn_remote_config {
+    int threads;   /* of one call [agn_nn_threads()]; a server with several workers gives each one thread */
+    int max_batch; /* frames computed together; more in one call are no error [32] */
+    bool
+        int8; /* in 8-bit integers, see agilenn/inference.h: AGN_ERR_UNSUPPORTED where that is not possible */
+};
+
+/* The Remote NN planned for up to max_batch frames at once, one by one included. It takes what it needs from
+ * `model`. `config` NULL, and agn_remote_create: the defaults, in floats. */
+int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_config *config,
+                         struct agn_remote **remote);
 int agn_remote_create(const struct agn_model *model, struct agn_remote **remote);
 void agn_remote_free(struct agn_remote *remote);
 
 /* features (count, h, w, sent channels) -> logits (count, classes). Of the type that the server's
- * `infer` wants: `remote` is a struct agn_remote. */
+ * `infer` wants: `remote` is a struct agn_remote. One call at a time for each remote. */
 int agn_remote_infer(void *remote, const float *features, int count, float *logits);
 
 #endif

@@ -242,6 +242,8 @@ double agn_net_seconds(const struct agn_net *net, int op);
  * OpenMP finds. At most 256. Also sets OpenMP's number for the calling thread. */
 void agn_nn_set_threads(int threads);
 int agn_nn_threads(void);
+/* The CPU's name and what of it the engine uses, for reports: "Intel Xeon ..., 2 CPUs, AVX-512 with VNNI". */
+const char *agn_nn_machine(void);
 
 /* ---- softmax cross-entropy: the four passes of the loss ---------------------------
  * logits, prob, diff: (n, classes). A label < 0 marks a row to skip: loss 0, gradient 0. */

@@ -3,5 +3,6 @@
 #define AGN_CLI_BENCH_H
 
 int agn__cmd_bench_codec(int argc, char **argv);
+int agn__cmd_bench_forward(int argc, char **argv);
 
 #endif

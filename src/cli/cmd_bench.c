@@ -50,14 +50,13 @@ static int parse(struct bench_options *o, int argc, char **argv)
         {.name = "json", .type = AGN_CLI_FLAG, .flag = &o->json, .help = "print one JSON object"}};
     const struct agn_cli_command command = {
         .name = "bench",
-        .usage = "train-step [options] | codec MODEL [options]",
+        .usage = "train-step [options] | forward [options] | codec MODEL [options]",
         .description =
             "train-step: times joint training steps (extractor, Local NN, Remote NN, integrated gradients "
             "through the reference with their exact gradient) on made-up images, beside the engine's own "
             "matrix product in the same run, with the time by operator. No data set is needed. Under mpirun, "
-            "all processes train together, and what their sums cost is shown. `agilenn bench codec --help` "
-            "tells "
-            "of the other benchmark.",
+            "all processes train together, and what their sums cost is shown. `agilenn bench forward --help` "
+            "and `agilenn bench codec --help` tell of the others.",
         .example = "  agilenn bench train-step --preset fashion\n"
                    "  agilenn bench train-step --preset cifar10 --batch 32 --json",
         .options = options,
@@ -127,12 +126,15 @@ int agn__cmd_bench(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "codec") == 0) {
         return agn__cmd_bench_codec(argc, argv);
     }
+    if (argc > 1 && strcmp(argv[1], "forward") == 0) {
+        return agn__cmd_bench_forward(argc, argv);
+    }
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON) {
         return code;
     }
     if (strcmp(o.what.items[0], "train-step") != 0) {
-        return agn__cli_usage_error("bench", "there is no benchmark '%s': train-step or codec",
+        return agn__cli_usage_error("bench", "there is no benchmark '%s': train-step, forward or codec",
                                     o.what.items[0]);
     }
     agn__cli_set_threads(o.threads);

@@ -1,18 +1,35 @@
-/* The Remote NN as the server runs it: frozen, one frame at a time. */
-#include <string.h>
-
+/* The Remote NN as the server runs it. */
 #include "agilenn/deploy.h"
+#include "agilenn/inference.h"
+
+enum { DEFAULT_BATCH = 32 };
 
 struct agn_remote {
-    struct agn_net *net;
+    struct agn_inference *inference;
+    int max_batch;
+    size_t floats, classes; /* of a frame */
 };
 
-int agn_remote_create(const struct agn_model *model, struct agn_remote **result)
+int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_config *config,
+                         struct agn_remote **result)
 {
+    static const struct agn_remote_config defaults;
+    config = config == NULL ? &defaults : config;
+    struct agn_shape in = agn_graph_input_shape(&model->remote);
     struct agn_remote *remote = agn_alloc(1, sizeof(*remote));
-    struct agn_net_config config = {
-        .graph = &model->remote, .params = model->remote_params, .batch = 1, .mode = AGN_NET_FROZEN};
-    int status = remote == NULL ? AGN_ERR_MEMORY : agn_net_create(&config, &remote->net);
+    if (remote == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    remote->max_batch = config->max_batch == 0 ? DEFAULT_BATCH : config->max_batch;
+    remote->floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    remote->classes = (size_t)agn_graph_output_shape(&model->remote).channels;
+    struct agn_inference_config planned = {.graph = &model->remote,
+                                           .params = model->remote_params,
+                                           .max_batch = remote->max_batch,
+                                           .threads = config->threads,
+                                           .int8 = config->int8,
+                                           .source_limit = model->centroids[AGN_LEVELS - 1]};
+    int status = agn_inference_create(&planned, &remote->inference);
     if (status < 0) {
         agn_free(remote);
         return status;
@@ -21,10 +38,15 @@ int agn_remote_create(const struct agn_model *model, struct agn_remote **result)
     return AGN_OK;
 }
 
+int agn_remote_create(const struct agn_model *model, struct agn_remote **remote)
+{
+    return agn_remote_create_as(model, NULL, remote);
+}
+
 void agn_remote_free(struct agn_remote *remote)
 {
     if (remote != NULL) {
-        agn_net_free(remote->net);
+        agn_inference_free(remote->inference);
         agn_free(remote);
     }
 }
@@ -32,16 +54,11 @@ void agn_remote_free(struct agn_remote *remote)
 int agn_remote_infer(void *user, const float *features, int count, float *logits)
 {
     struct agn_remote *remote = user;
-    struct agn_shape in = agn_net_input_shape(remote->net);
-    size_t floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-    size_t classes = (size_t)agn_net_output_shape(remote->net).channels;
-    for (int i = 0; i < count; i++) {
-        memcpy(agn_net_input(remote->net), features + (size_t)i * floats, floats * sizeof(float));
-        int status = agn_net_forward(remote->net);
-        if (status < 0) {
-            return status;
-        }
-        memcpy(logits + (size_t)i * classes, agn_net_output(remote->net), classes * sizeof(float));
+    int status = AGN_OK;
+    for (int done = 0; done < count && status == AGN_OK; done += remote->max_batch) {
+        int now = count - done < remote->max_batch ? count - done : remote->max_batch;
+        status = agn_inference_run(remote->inference, features + (size_t)done * remote->floats, now,
+                                   logits + (size_t)done * remote->classes);
     }
-    return AGN_OK;
+    return status;
 }

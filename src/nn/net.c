@@ -46,6 +46,11 @@ void *agn__net_address(const struct agn_net *net, int buffer)
 
 /* ---- structure --------------------------------------------------------------- */
 
+static bool takes_batchnorm(enum agn_op_type type)
+{
+    return type == AGN_OP_CONV || type == AGN_OP_DENSE;
+}
+
 static void make_nodes(struct agn_net *net)
 {
     for (int i = 0; i < net->graph.count; i++) {
@@ -57,10 +62,14 @@ static void make_nodes(struct agn_net *net)
                        (size_t)spec->shape.channels;
         node->value_buffer = node->diff_buffer = node->tangent_buffer = node->tangent_diff_buffer = -1;
         node->producer = i;
+        node->scale = 1.0F;
         net->moves_statistics |= net->mode == AGN_NET_TRAIN && spec->type == AGN_OP_BATCHNORM;
         node->gradient = i > 0 || (net->passes & AGN_PASS_INPUT_GRADIENT) != 0;
         *op = (struct agn__op){
             .spec = spec, .cls = agn__op_table[spec->type], .net = net, .index = i, .dst = node};
+        if (net->fusion != NULL && takes_batchnorm(spec->type)) {
+            op->cls = &agn__op_conv_inference;
+        }
         op->skip_chance = net->mode == AGN_NET_TRAIN ? net->stochastic_depth * spec->depth : 0.0F;
         for (int s = 0; s < 2; s++) {
             op->src[s] = spec->src[s] < 0 ? NULL : &net->nodes[spec->src[s]];
@@ -70,11 +79,6 @@ static void make_nodes(struct agn_net *net)
             }
         }
     }
-}
-
-static bool takes_batchnorm(enum agn_op_type type)
-{
-    return type == AGN_OP_CONV || type == AGN_OP_DENSE;
 }
 
 /* Frozen: a BN right after the convolution or dense layer that it alone reads becomes part of it. */
@@ -182,7 +186,7 @@ static bool diff_is_read_again(const struct agn_net *net, const struct agn__node
 static void plan_node(struct agn_net *net, int index)
 {
     struct agn__node *node = &net->nodes[index];
-    size_t bytes = node->floats * sizeof(float);
+    size_t bytes = node->floats * agn__type_bytes(node->type);
     bool border = index == 0 || index == net->graph.count - 1;
     int always = AGN__PASSES * net->graph.count, made = node->producer, used = node->last_consumer;
     if (!border && node->consumers == 0) {
@@ -272,6 +276,18 @@ static void share_gradients(struct agn_net *net)
                 op->src[s]->tangent_diff_buffer =
                     merge(net, op->src[s]->tangent_diff_buffer, op->dst->tangent_diff_buffer);
             }
+        }
+    }
+}
+
+/* Inference: a residual block's sum stands where its shortcut stood, in ascending order so that chains of
+ * blocks share one buffer. */
+static void share_sums(struct agn_net *net)
+{
+    for (int i = 1; i < net->graph.count; i++) {
+        struct agn__op *op = &net->ops[i];
+        if (op->sum != NULL && op->sum_in_place) {
+            op->dst->value_buffer = merge(net, op->dst->value_buffer, op->sum->value_buffer);
         }
     }
 }
@@ -389,12 +405,15 @@ static int plan(struct agn_net *net)
         fold_batchnorms(net);
         status = check_structure(net);
     }
+    if (status == AGN_OK && net->fusion != NULL)
+        status = agn__net_fuse(net);
     if (status == AGN_OK) {
         decide_flows(net);
         for (int i = 0; i < net->graph.count; i++) {
             plan_node(net, i);
         }
         share_gradients(net);
+        share_sums(net);
         status = plan_operators(net);
     }
     if (status == AGN_OK && net->peers.gradients != NULL)
@@ -402,7 +421,25 @@ static int plan(struct agn_net *net)
     return status == AGN_OK ? place_memory(net) : status;
 }
 
-int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
+static int load_parameters(struct agn_net *net)
+{
+    if (net->loaded && (net->fusion != NULL || net->loaded_version == net->params->version)) {
+        return AGN_OK;
+    }
+    for (int i = 1; i < net->graph.count; i++) {
+        struct agn__op *op = &net->ops[i];
+        int status = op->absorbed || op->cls->load == NULL ? AGN_OK : op->cls->load(op);
+        if (status < 0) {
+            return status;
+        }
+    }
+    net->loaded = true;
+    net->loaded_version = net->params->version;
+    return AGN_OK;
+}
+
+static int create(const struct agn_net_config *config, int threads, const struct agn__fusion *fusion,
+                  struct agn_net **result)
 {
     int status = check_config(config);
     struct agn_net *net = status < 0 ? NULL : agn_alloc(1, sizeof(*net));
@@ -417,10 +454,11 @@ int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
     net->passes = config->passes;
     net->bf16 = config->compute != AGN_COMPUTE_F32;
     net->bn_momentum = config->bn_momentum > 0.0F ? config->bn_momentum : 0.1F;
+    net->fusion = fusion;
     if (config->peers != NULL && config->peers->count > 1) {
         net->peers = *config->peers;
     }
-    net->threads = agn_nn_threads();
+    net->threads = threads;
     int callers_threads = omp_get_max_threads();
     omp_set_num_threads(net->threads);
     status = plan(net);
@@ -429,6 +467,28 @@ int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
         agn_net_free(net);
         return status;
     }
+    *result = net;
+    return AGN_OK;
+}
+
+int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
+{
+    return create(config, agn_nn_threads(), NULL, result);
+}
+
+int agn__net_create_inference(const struct agn_net_config *config, int threads,
+                              const struct agn__fusion *fusion, struct agn_net **result)
+{
+    struct agn_net *net = NULL;
+    int status = create(config, threads, fusion, &net);
+    if (status == AGN_OK) {
+        status = load_parameters(net);
+    }
+    if (status < 0) {
+        agn_net_free(net);
+        return status;
+    }
+    net->params = NULL; /* the caller may free them */
     *result = net;
     return AGN_OK;
 }
@@ -454,23 +514,6 @@ void agn_net_free(struct agn_net *net)
 }
 
 /* ---- passes -------------------------------------------------------------------------- */
-
-static int load_parameters(struct agn_net *net)
-{
-    if (net->loaded && net->loaded_version == net->params->version) {
-        return AGN_OK;
-    }
-    for (int i = 1; i < net->graph.count; i++) {
-        struct agn__op *op = &net->ops[i];
-        int status = op->absorbed || op->cls->load == NULL ? AGN_OK : op->cls->load(op);
-        if (status < 0) {
-            return status;
-        }
-    }
-    net->loaded = true;
-    net->loaded_version = net->params->version;
-    return AGN_OK;
-}
 
 static int run_operator(struct agn__op *op, enum agn__pass pass)
 {

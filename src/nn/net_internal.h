@@ -7,6 +7,7 @@
 
 #include "agilenn/nn.h"
 #include "nn/onednn.h"
+#include "nn/onednn_inference.h"
 
 enum { AGN__MAX_THREADS = 256 };
 
@@ -28,6 +29,8 @@ struct agn__node {
     int producer;                                                       /* operator that makes it */
     int consumers, last_consumer;                                       /* operators that read it */
     bool gradient;                                                      /* backward must reach it */
+    enum agn__type type; /* of `value`: integers only in nets for inference */
+    float scale;         /* of an integer's step; 1 for floats */
 };
 
 /* How an operator hands its gradient to source `s`. The first consumer to run backward writes
@@ -43,8 +46,12 @@ struct agn__op {
     enum agn__flow flow[2];
     const struct agn_op_spec *folded_bn; /* a convolution that does the work of the BN after it */
     bool absorbed;                       /* that BN: its convolution writes its node */
-    float skip_chance;                   /* ADD: of its second source, for each image of a training batch */
-    void *state;                         /* the operator's own */
+    enum agn__act activation; /* inference: of the convolution's result, that of a folded BN included */
+    struct agn__node *sum;    /* inference: what an absorbed ADD adds to the result, or NULL */
+    bool sum_in_place;        /* it stands where the result goes */
+    bool int8;                /* inference: the convolution computes in 8 bits */
+    float skip_chance;        /* ADD: of its second source, for each image of a training batch */
+    void *state;              /* the operator's own */
 };
 
 struct agn__op_class {
@@ -76,6 +83,17 @@ struct agn__op_class {
     bool masks_diff;         /* backward changes the result's diff in place */
 };
 
+/* Values that a tensor takes; high < low: not known. */
+struct agn__range {
+    float low, high;
+};
+
+/* What nets for inference share. */
+struct agn__fusion {
+    struct agn__weights_pool *weights;
+    const struct agn__range *ranges; /* of each operator's result; NULL: all in floats */
+};
+
 struct agn_net {
     struct agn_graph graph;
     struct agn_params *params;
@@ -85,7 +103,8 @@ struct agn_net {
     unsigned passes;
     bool bf16; /* convolutions read bf16 */
     float bn_momentum;
-    struct agn_net_peers peers; /* .sum NULL: none */
+    const struct agn__fusion *fusion; /* NULL but in nets for inference */
+    struct agn_net_peers peers;       /* .sum NULL: none */
     size_t *settled;       /* graph.count, with peers.gradients: after an operator's backward, from here on */
     int threads;           /* of every pass: primitives are made for this number */
     bool moves_statistics; /* forward changes the running statistics in `params` */
@@ -105,6 +124,32 @@ struct agn_net {
 extern const struct agn__op_class *const agn__op_table[AGN_OP_TYPES];
 extern const struct agn__op_class agn__op_input, agn__op_conv, agn__op_batchnorm, agn__op_relu6, agn__op_add,
     agn__op_pool, agn__op_dense, agn__op_silu, agn__op_sigmoid, agn__op_scale;
+
+/* Of CONV and DENSE in nets for inference (op_conv_inference.c). */
+extern const struct agn__op_class agn__op_conv_inference;
+
+/* A net for inference: config->mode FROZEN, no passes. Parameters are read now and never again. */
+int agn__net_create_inference(const struct agn_net_config *config, int threads,
+                              const struct agn__fusion *fusion, struct agn_net **net);
+/* Makes activations and sums part of the convolutions before them and chooses the tensors' types, in a net
+ * whose BN are folded and whose buffers are not yet planned (fusion.c). Status. */
+int agn__net_fuse(struct agn_net *net);
+/* Ranges from the statistics in BN, for sources from 0 to `limit` (ranges.c). `ranges`: graph->count. Status.
+ */
+int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_params *params, float limit,
+                                struct agn__range *ranges);
+/* How values of a range are stored in 8 bits (fusion.c). */
+enum agn__type agn__integer_type(const struct agn__range *range);
+float agn__integer_scale(const struct agn__range *range);
+/* dst = src in dst's type and scale; in dst's numbers integers are rounded and saturated. */
+void agn__convert(const struct agn__node *src, const void *values, enum agn__type type, float scale,
+                  void *dst);
+size_t agn__type_bytes(enum agn__type type);
+
+/* The convolution that does the work of `op`, a CONV or DENSE. */
+struct agn__conv_shape agn__conv_primitive_shape(const struct agn__op *op);
+/* Weights and bias (zeros if there is none) with the BN after it folded in. Status. */
+int agn__conv_fold(const struct agn__op *op, float *weights, float *bias);
 
 /* Appends `spec` to the graph: checks sources, computes the shape. Index or status. */
 int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec);

@@ -3,6 +3,7 @@
 
 #include "agilenn/base.h"
 #include "nn/onednn_compat.h"
+#include "nn/onednn_internal.h"
 
 struct agn__conv {
     enum agn__conv_pass pass;
@@ -16,8 +17,7 @@ struct agn__conv {
     int arg_count;
 };
 
-/* One CPU engine and stream a process; made on first use and kept. */
-static int engine_get(dnnl_engine_t *engine, dnnl_stream_t *stream)
+int agn__onednn_engine(dnnl_engine_t *engine, dnnl_stream_t *stream)
 {
     static dnnl_engine_t the_engine;
     static _Thread_local dnnl_stream_t the_stream; /* streams are not shared between threads */
@@ -39,7 +39,7 @@ static int engine_get(dnnl_engine_t *engine, dnnl_stream_t *stream)
     return status;
 }
 
-static int check(dnnl_status_t result, const char *what)
+int agn__onednn_status(dnnl_status_t result, const char *what)
 {
     if (result == dnnl_success) {
         return AGN_OK;
@@ -110,7 +110,7 @@ static int describe(const struct agn__conv_shape *s, enum agn__conv_pass pass, s
         r = agn__dnnl_desc_create(&d->plain, rank, weights, dnnl_f32, s->depthwise ? dnnl_goihw : dnnl_oihw);
     if (r == dnnl_success)
         r = agn__dnnl_desc_create(&d->bias, 1, bias, dnnl_f32, dnnl_a);
-    return check(r, "describing a convolution");
+    return agn__onednn_status(r, "describing a convolution");
 }
 
 static int make_attributes(bool relu6, dnnl_primitive_attr_t *attributes)
@@ -127,7 +127,7 @@ static int make_attributes(bool relu6, dnnl_primitive_attr_t *attributes)
             r = dnnl_primitive_attr_set_post_ops(*attributes, post_ops);
         dnnl_post_ops_destroy(post_ops);
     }
-    return check(r, "setting attributes");
+    return agn__onednn_status(r, "setting attributes");
 }
 
 static struct agn__dnnl_conv operation(const struct agn__conv_shape *s, const struct descriptors *d,
@@ -168,7 +168,7 @@ static int make_primitive_desc(const struct agn__conv_shape *s, enum agn__conv_p
                      ? agn_fail(AGN_ERR_UNSUPPORTED,
                                 "oneDNN has no bf16 convolutions for this CPU (it uses %s); compute in f32",
                                 agn__onednn_isa())
-                     : check(r, "planning a convolution");
+                     : agn__onednn_status(r, "planning a convolution");
     }
     if (status == AGN_OK && pass == AGN__CONV_FORWARD)
         *result = forward;
@@ -204,7 +204,7 @@ static int make_memories(struct agn__conv *conv, const struct descriptors *d, ag
     if (r == dnnl_success)
         r = dnnl_memory_create(&conv->scratch, scratch, engine, DNNL_MEMORY_NONE);
     if (r != dnnl_success)
-        return check(r, "making memory objects");
+        return agn__onednn_status(r, "making memory objects");
 
     bool back_data = conv->pass == AGN__CONV_BACKWARD_DATA,
          back_weights = conv->pass == AGN__CONV_BACKWARD_WEIGHTS;
@@ -229,7 +229,7 @@ static int make_reorder(struct agn__conv *conv, const struct descriptors *d, dnn
         r = dnnl_primitive_create(&conv->reorder, desc);
     if (desc != NULL)
         dnnl_primitive_desc_destroy(desc);
-    return check(r, "planning a weight conversion");
+    return agn__onednn_status(r, "planning a weight conversion");
 }
 
 int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pass, bool bias, bool relu6,
@@ -241,7 +241,7 @@ int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pa
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t desc = NULL;
     struct agn__conv *conv = agn_alloc(1, sizeof(*conv));
-    int status = conv == NULL ? AGN_ERR_MEMORY : engine_get(&engine, &stream);
+    int status = conv == NULL ? AGN_ERR_MEMORY : agn__onednn_engine(&engine, &stream);
     if (status == AGN_OK)
         status = describe(shape, pass, &d);
     if (status == AGN_OK)
@@ -249,14 +249,14 @@ int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pa
     if (status == AGN_OK)
         status = make_primitive_desc(shape, pass, bias, attributes, engine, &d, &desc);
     if (status == AGN_OK)
-        status = check(dnnl_primitive_create(&conv->primitive, desc), "making a convolution");
+        status = agn__onednn_status(dnnl_primitive_create(&conv->primitive, desc), "making a convolution");
     if (status == AGN_OK) {
         agn__dnnl_const_desc scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
         conv->pass = pass;
         conv->bias = bias;
         conv->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-        status =
-            check(agn__dnnl_desc_clone(&conv->weights_desc, weights_of(desc, pass)), "describing weights");
+        status = agn__onednn_status(agn__dnnl_desc_clone(&conv->weights_desc, weights_of(desc, pass)),
+                                    "describing weights");
         if (status == AGN_OK) {
             conv->weights_bytes = dnnl_memory_desc_get_size(conv->weights_desc);
             status = make_memories(conv, &d, scratch, engine);
@@ -321,18 +321,19 @@ int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory
         r = dnnl_memory_set_data_handle(conv->bias_memory, memory->bias);
     if (r == dnnl_success && conv->scratch_bytes > 0)
         r = dnnl_memory_set_data_handle(conv->scratch, memory->scratch);
-    return check(r, "binding memory");
+    return agn__onednn_status(r, "binding memory");
 }
 
 static int execute(dnnl_primitive_t primitive, int arg_count, const dnnl_exec_arg_t *args)
 {
     dnnl_engine_t engine = NULL;
     dnnl_stream_t stream = NULL;
-    int status = engine_get(&engine, &stream);
+    int status = agn__onednn_engine(&engine, &stream);
     if (status == AGN_OK)
-        status = check(dnnl_primitive_execute(primitive, stream, arg_count, args), "running a primitive");
+        status = agn__onednn_status(dnnl_primitive_execute(primitive, stream, arg_count, args),
+                                    "running a primitive");
     if (status == AGN_OK)
-        status = check(dnnl_stream_wait(stream), "waiting for a primitive");
+        status = agn__onednn_status(dnnl_stream_wait(stream), "waiting for a primitive");
     return status;
 }
 
@@ -344,7 +345,7 @@ int agn__conv_run(struct agn__conv *conv)
 static int convert_weights(struct agn__conv *conv, void *plain, dnnl_memory_t from, dnnl_memory_t to)
 {
     dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    int status = check(dnnl_memory_set_data_handle(conv->plain, plain), "binding plain weights");
+    int status = agn__onednn_status(dnnl_memory_set_data_handle(conv->plain, plain), "binding plain weights");
     return status == AGN_OK ? execute(conv->reorder, 2, args) : status;
 }
 

@@ -34,6 +34,33 @@ dnnl_status_t agn__dnnl_append_clip(dnnl_post_ops_t post_ops, float low, float h
     return dnnl_post_ops_append_eltwise(post_ops, 1.0F, dnnl_eltwise_clip, low, high);
 }
 
+dnnl_status_t agn__dnnl_append_eltwise(dnnl_post_ops_t post_ops, dnnl_alg_kind_t activation, float alpha,
+                                       float scale)
+{
+    return dnnl_post_ops_append_eltwise(post_ops, scale, activation, alpha, 0.0F);
+}
+
+dnnl_status_t agn__dnnl_append_sum(dnnl_post_ops_t post_ops, float scale)
+{
+    return dnnl_post_ops_append_sum(post_ops, scale);
+}
+
+dnnl_status_t agn__dnnl_set_output_scales(dnnl_primitive_attr_t attributes, int count, int mask,
+                                          const float *scales)
+{
+    return dnnl_primitive_attr_set_output_scales(attributes, count, mask, scales);
+}
+
+dnnl_status_t agn__dnnl_plan_inference(dnnl_primitive_desc_t *plan, const struct agn__dnnl_conv *conv)
+{
+    dnnl_convolution_desc_t desc;
+    dnnl_status_t r = dnnl_convolution_forward_desc_init(
+        &desc, dnnl_forward_inference, dnnl_convolution_direct, conv->src, conv->weights, conv->bias,
+        conv->dst, conv->strides, conv->pad_begin, conv->pad_end);
+    return r == dnnl_success ? dnnl_primitive_desc_create(plan, &desc, conv->attributes, conv->engine, NULL)
+                             : r;
+}
+
 dnnl_status_t agn__dnnl_plan_forward(dnnl_primitive_desc_t *plan, const struct agn__dnnl_conv *conv)
 {
     dnnl_convolution_desc_t desc;
@@ -90,6 +117,35 @@ void agn__dnnl_desc_destroy(agn__dnnl_desc desc)
 dnnl_status_t agn__dnnl_append_clip(dnnl_post_ops_t post_ops, float low, float high)
 {
     return dnnl_post_ops_append_eltwise(post_ops, dnnl_eltwise_clip, low, high);
+}
+
+dnnl_status_t agn__dnnl_append_eltwise(dnnl_post_ops_t post_ops, dnnl_alg_kind_t activation, float alpha,
+                                       float scale)
+{
+    return scale == 1.0F ? dnnl_post_ops_append_eltwise(post_ops, activation, alpha, 0.0F)
+                         : dnnl_unimplemented;
+}
+
+dnnl_status_t agn__dnnl_append_sum(dnnl_post_ops_t post_ops, float scale)
+{
+    return dnnl_post_ops_append_sum(post_ops, scale, 0, dnnl_data_type_undef);
+}
+
+dnnl_status_t agn__dnnl_set_output_scales(dnnl_primitive_attr_t attributes, int count, int mask,
+                                          const float *scales)
+{
+    (void)attributes;
+    (void)count;
+    (void)mask;
+    (void)scales;
+    return dnnl_unimplemented;
+}
+
+dnnl_status_t agn__dnnl_plan_inference(dnnl_primitive_desc_t *plan, const struct agn__dnnl_conv *conv)
+{
+    return dnnl_convolution_forward_primitive_desc_create(
+        plan, conv->engine, dnnl_forward_inference, dnnl_convolution_direct, conv->src, conv->weights,
+        conv->bias, conv->dst, conv->strides, NULL, conv->pad_begin, conv->pad_end, conv->attributes);
 }
 
 dnnl_status_t agn__dnnl_plan_forward(dnnl_primitive_desc_t *plan, const struct agn__dnnl_conv *conv)

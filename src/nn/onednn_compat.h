@@ -29,6 +29,16 @@ void agn__dnnl_desc_destroy(agn__dnnl_desc desc);
 /* Clips the result of an operation to [low, high]. */
 dnnl_status_t agn__dnnl_append_clip(dnnl_post_ops_t post_ops, float low, float high);
 
+/* `scale` times the activation of the result. oneDNN 3 takes no other scale than 1. */
+dnnl_status_t agn__dnnl_append_eltwise(dnnl_post_ops_t post_ops, dnnl_alg_kind_t activation, float alpha,
+                                       float scale);
+/* Adds `scale` times what stands in the result's memory. */
+dnnl_status_t agn__dnnl_append_sum(dnnl_post_ops_t post_ops, float scale);
+/* Multiplies results by `scales`, one for each index of the dimensions in `mask`. dnnl_unimplemented in
+ * oneDNN 3. */
+dnnl_status_t agn__dnnl_set_output_scales(dnnl_primitive_attr_t attributes, int count, int mask,
+                                          const float *scales);
+
 /* A convolution to plan; it only borrows. `bias` may be NULL. In a backward pass the same members describe
  * the gradients (diff_src, diff_weights, diff_bias, diff_dst). */
 struct agn__dnnl_conv {
@@ -38,6 +48,8 @@ struct agn__dnnl_conv {
     const_dnnl_primitive_attr_t attributes;
 };
 
+/* Plans a forward pass that nothing follows; the caller destroys the result. */
+dnnl_status_t agn__dnnl_plan_inference(dnnl_primitive_desc_t *plan, const struct agn__dnnl_conv *conv);
 /* Each plans one pass of training; the caller destroys the result. `forward` is the forward pass's plan. */
 dnnl_status_t agn__dnnl_plan_forward(dnnl_primitive_desc_t *plan, const struct agn__dnnl_conv *conv);
 dnnl_status_t agn__dnnl_plan_backward_data(dnnl_primitive_desc_t *plan, const struct agn__dnnl_conv *conv,

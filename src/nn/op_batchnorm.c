@@ -337,18 +337,19 @@ static void finish_statistics(struct agn__op *op, struct bn_state *state, int th
     }
 }
 
+static int bn_load(struct agn__op *op)
+{
+    struct bn_state *state = op->state;
+    return op->net->mode == AGN_NET_TRAIN ? AGN_OK
+                                          : agn__batchnorm_affine(op->net->params, op->spec, state->channels,
+                                                                  state->scale, state->shift);
+}
+
 static int bn_forward(struct agn__op *op)
 {
     struct bn_state *state = op->state;
     size_t channels = (size_t)state->channels;
     bool train = op->net->mode == AGN_NET_TRAIN;
-    if (!train) {
-        int status =
-            agn__batchnorm_affine(op->net->params, op->spec, state->channels, state->scale, state->shift);
-        if (status < 0) {
-            return status;
-        }
-    }
 #pragma omp parallel
     {
         size_t begin, end;
@@ -476,6 +477,7 @@ const struct agn__op_class agn__op_batchnorm = {.name = "batchnorm",
                                                 .initialise = bn_initialise,
                                                 .plan = bn_plan,
                                                 .bind = bn_bind,
+                                                .load = bn_load,
                                                 .forward = bn_forward,
                                                 .backward = bn_backward,
                                                 .tangent = bn_tangent,

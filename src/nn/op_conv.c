@@ -157,7 +157,7 @@ enum { FULL_MAP = 64 };
 
 /* Where positions do not see each other, the batch is one map of one row: so small maps make full blocks of a
  * matrix product, where one block an image is mostly empty. */
-static struct agn__conv_shape primitive_shape(const struct agn__op *op)
+struct agn__conv_shape agn__conv_primitive_shape(const struct agn__op *op)
 {
     const struct agn_op_spec *spec = op->spec;
     struct agn_shape in = op->src[0]->shape, out = spec->shape;
@@ -193,7 +193,7 @@ static bool tangent_planned(const struct agn__op *op)
 
 static int make_primitives(struct agn__op *op, struct conv_state *state)
 {
-    struct agn__conv_shape shape = primitive_shape(op);
+    struct agn__conv_shape shape = agn__conv_primitive_shape(op);
     bool train = op->net->mode == AGN_NET_TRAIN, bias = op->spec->bias || op->folded_bn != NULL;
     bool reach_source = op->flow[0] != AGN__FLOW_NONE;
     struct agn__conv **p = state->primitive;
@@ -284,7 +284,7 @@ static int conv_plan(struct agn__op *op)
     op->state = state;
     state->weights_offset = agn__param_offset(op->net->params, op->spec, "weight");
     state->bias_offset = op->spec->bias ? agn__param_offset(op->net->params, op->spec, "bias") : -1;
-    struct agn__conv_shape s = primitive_shape(op);
+    struct agn__conv_shape s = agn__conv_primitive_shape(op);
     state->oc = (size_t)s.oc;
     state->weights =
         (size_t)s.oc * (size_t)(s.depthwise ? 1 : s.ic) * (size_t)s.kernel_h * (size_t)s.kernel_w;
@@ -344,28 +344,44 @@ static int conv_bind(struct agn__op *op)
     return AGN_OK;
 }
 
-/* Folds the BN into a plain copy of the weights and the bias. */
-static int fold(struct agn__op *op, struct conv_state *state, float *weights, float *bias)
+/* weights[o][i] = plain[o][i] * scale[o], where the scales stand at the start of `weights`: from the end. */
+static void scale_weights(float *weights, const float *plain, size_t oc, size_t per_channel)
 {
-    const struct agn_params *params = op->net->params;
-    size_t per_channel = state->weights / state->oc;
-    const float *plain = params->value + state->weights_offset;
-    float *shift = bias;
-    int status = agn__batchnorm_affine(params, op->folded_bn, (int)state->oc, weights,
-                                       shift); /* scale in weights[0..oc) */
-    if (status < 0) {
-        return status;
-    }
-    for (size_t o = state->oc; o-- > 0;) { /* from the end: scales stand at the start of `weights` */
+    for (size_t o = oc; o-- > 0;) {
         float scale = weights[o];
-        if (state->bias_offset >= 0) {
-            shift[o] += scale * params->value[state->bias_offset + (int64_t)o];
-        }
         for (size_t i = per_channel; i-- > 0;) {
             weights[o * per_channel + i] = plain[o * per_channel + i] * scale;
         }
     }
-    return AGN_OK;
+}
+
+int agn__conv_fold(const struct agn__op *op, float *weights, float *bias)
+{
+    const struct agn_params *params = op->net->params;
+    struct agn__conv_shape s = agn__conv_primitive_shape(op);
+    int64_t weights_offset = agn__param_offset(params, op->spec, "weight");
+    int64_t bias_offset = op->spec->bias ? agn__param_offset(params, op->spec, "bias") : -1;
+    size_t oc = (size_t)s.oc;
+    size_t per_channel = (size_t)(s.depthwise ? 1 : s.ic) * (size_t)s.kernel_h * (size_t)s.kernel_w;
+    if (weights_offset < 0 || (op->spec->bias && bias_offset < 0)) {
+        return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", op->spec->name);
+    }
+    const float *plain = params->value + weights_offset;
+    if (op->folded_bn == NULL) {
+        memcpy(weights, plain, oc * per_channel * sizeof(float));
+        for (size_t o = 0; o < oc; o++) {
+            bias[o] = bias_offset >= 0 ? params->value[bias_offset + (int64_t)o] : 0.0F;
+        }
+        return AGN_OK;
+    }
+    int status = agn__batchnorm_affine(params, op->folded_bn, s.oc, weights, bias);
+    for (size_t o = 0; o < oc && status == AGN_OK && bias_offset >= 0; o++) {
+        bias[o] += weights[o] * params->value[bias_offset + (int64_t)o];
+    }
+    if (status == AGN_OK) {
+        scale_weights(weights, plain, oc, per_channel);
+    }
+    return status;
 }
 
 static int conv_load(struct agn__op *op)
@@ -376,7 +392,7 @@ static int conv_load(struct agn__op *op)
     int status = AGN_OK;
     if (op->folded_bn != NULL) {
         float *folded = agn__net_address(op->net, state->folded_buffer);
-        status = fold(op, state, folded, bias);
+        status = agn__conv_fold(op, folded, bias);
         plain = folded;
     } else if (state->bias_offset >= 0) {
         memcpy(bias, op->net->params->value + state->bias_offset, state->oc * sizeof(float));

@@ -1,0 +1,45 @@
+/* Inference: a graph with fixed parameters, planned for nothing but fast forward passes.
+ *
+ * Batch normalisation, activations and sums of residual blocks become part of the convolutions before them,
+ * weights are scaled and packed once and shared by all batch sizes, and nothing is kept for other passes.
+ *
+ * Batches are split: each thread takes images of its own through the whole network, a few at a time, so that
+ * what lies between two layers stays in its core's cache. A single image is computed by all threads together.
+ */
+#ifndef AGILENN_INFERENCE_H
+#define AGILENN_INFERENCE_H
+
+#include "agilenn/nn.h"
+
+enum { AGN_INFERENCE_MAX_BATCH = 4096, AGN_INFERENCE_MAX_THREADS = 256 };
+
+struct agn_inference_config {
+    const struct agn_graph *graph; /* copied */
+    struct agn_params *params;     /* only read, and not after creation */
+    int max_batch;                 /* most images of one call, at least 1 */
+    int threads;                   /* of one call; 0 = agn_nn_threads() */
+    /* Convolutions in 8-bit integers: weights with a scale for each output channel, activations with one for
+     * each tensor, from the statistics that BN carries; no images are needed. Dense layers stay in floats,
+     * and so does whatever oneDNN has no fast 8-bit code for. Needs a CPU with AVX512_VNNI, and oneDNN 2. */
+    bool int8;
+    float source_limit; /* int8: sources lie between 0 and this, others are cut off; 0 = 6, ReLU6's */
+};
+
+struct agn_inference;
+
+/* AGN_ERR_RANGE: batch, threads or limit; AGN_ERR_UNSUPPORTED: int8 on this CPU or with this oneDNN (the
+ * message says what is missing); AGN_ERR_ARG: parameters that do not fit the graph. */
+int agn_inference_create(const struct agn_inference_config *config, struct agn_inference **inference);
+void agn_inference_free(struct agn_inference *inference);
+
+/* src (count, height, width, channels) -> dst (count, outputs), count from 0 to max_batch. Not by two threads
+ * at once; several inferences may run at the same time. An image's result depends on how many images come
+ * with it by rounding only. */
+int agn_inference_run(struct agn_inference *inference, const float *src, int count, float *dst);
+
+/* Memory of weights and activations. */
+size_t agn_inference_bytes(const struct agn_inference *inference);
+/* Share of the multiply-accumulates that are done in 8 bits: 0 without int8. */
+double agn_inference_int8_share(const struct agn_inference *inference);
+
+#endif

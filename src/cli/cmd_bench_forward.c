@@ -1,0 +1,118 @@
+/* `agilenn bench forward`: how fast this machine runs the server's network. Measuring is src/train's work. */
+#include "agilenn/bench.h"
+#include "agn_build.h"
+#include "cli/bench.h"
+#include "cli/preset_options.h"
+#include "cli/together.h"
+
+struct forward_options {
+    const char *preset;
+    struct agn_bench_forward_config config;
+    bool json;
+    struct agn_cli_list what, set;
+};
+
+static int parse(struct forward_options *o, int argc, char **argv)
+{
+    const struct agn_cli_option options[] = {
+        {.name = "preset",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->preset,
+         .help = AGN_CLI_HELP_PRESET},
+        {.name = "set",
+         .metavar = "SECTION.KEY=VALUE",
+         .type = AGN_CLI_LIST,
+         .list = &o->set,
+         .help = AGN_CLI_HELP_SET},
+        {.name = "batch",
+         .metavar = "B",
+         .type = AGN_CLI_INT,
+         .integer = &o->config.batch,
+         .min = 1,
+         .max = 4096,
+         .help = "frames a call"},
+        {.name = "repeats",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->config.repeats,
+         .min = 1,
+         .max = 1000000,
+         .help = "timed calls, after some not counted"},
+        {.name = "int8",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->config.int8,
+         .help = "in 8-bit integers, as `agilenn serve --int8`"},
+        {.name = "threads",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &o->config.threads,
+         .min = 0,
+         .max = 256,
+         .help = AGN_CLI_HELP_THREADS},
+        {.name = "json", .type = AGN_CLI_FLAG, .flag = &o->json, .help = "print one JSON object"}};
+    const struct agn_cli_command command = {
+        .name = "bench",
+        .usage = "forward [options]",
+        .description = "forward: times the forward pass of a preset's Remote NN as the server runs it, on "
+                       "made-up features at its initial weights. No data set is needed.",
+        .example = "  agilenn bench forward --preset cifar10-paper --batch 32\n"
+                   "  agilenn bench forward --preset fashion --batch 1 --int8 --json",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+        .operands = &o->what,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "forward"};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+static int print_json(const struct forward_options *o, const struct agn_bench_forward *r)
+{
+    json_t *rate = json_pack("{s:f, s:f, s:f}", "min", r->images_per_s_min, "median", r->images_per_s_median,
+                             "max", r->images_per_s_max);
+    json_t *object = json_pack(
+        "{s:o, s:i, s:i, s:i, s:s, s:f, s:o, s:f, s:f, s:f, s:f, s:s, s:s, s:s}", "preset",
+        agn__cli_json_string(o->preset), "batch", r->batch, "repeats", r->repeats, "threads", r->threads,
+        "compute", o->config.int8 ? "int8" : "f32", "int8_share", r->int8_share, "images_per_s", rate,
+        "mflop_per_image", r->flop / 1e6, "gflops", r->gflops, "create_s", r->create_s, "memory_mib",
+        r->memory_mib, "machine", agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
+    return agn__cli_print_json("bench", object);
+}
+
+static int print_text(const struct forward_options *o, const struct agn_bench_forward *r)
+{
+    printf("forward pass of the Remote NN, preset %s, %s, batch %d, %d threads, %d calls\n\n", o->preset,
+           o->config.int8 ? "int8" : "f32", r->batch, r->threads, r->repeats);
+    printf("images/s        %.1f (min %.1f, max %.1f)\n", r->images_per_s_median, r->images_per_s_min,
+           r->images_per_s_max);
+    printf("a call          %.3f ms\n", 1e3 * r->batch / r->images_per_s_median);
+    printf("speed           %.1f G%s/s, %.1f M%s an image\n", r->gflops, o->config.int8 ? "OP" : "FLOP",
+           r->flop / 1e6, o->config.int8 ? "OP" : "FLOP");
+    if (o->config.int8) {
+        printf("in 8 bits       %.1f %% of the work\n", 100.0 * r->int8_share);
+    }
+    printf("memory          %.1f MiB of weights and activations, made in %.0f ms\n", r->memory_mib,
+           1e3 * r->create_s);
+    printf("machine         %s; compiler %s; commit %s\n", agn_nn_machine(), __VERSION__, AGN_COMMIT);
+    return AGN_CLI_SUCCESS;
+}
+
+int agn__cmd_bench_forward(int argc, char **argv)
+{
+    struct forward_options o = {.preset = "fashion", .config = {.batch = 32, .repeats = 50}};
+    struct agn_preset preset;
+    struct agn_bench_forward result = {0};
+    int code = parse(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON) {
+        return code;
+    }
+    agn__cli_set_threads(o.config.threads);
+    int status = agn__cli_load_preset(o.preset, &o.set, &preset);
+    if (status >= 0)
+        status = agn_bench_forward(&preset, &o.config, &result);
+    if (status < 0) {
+        return agn__cli_fail("bench", status);
+    }
+    return o.json ? print_json(&o, &result) : print_text(&o, &result);
+}

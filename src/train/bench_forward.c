@@ -1,0 +1,105 @@
+/* Times forward passes of the Remote NN. See agilenn/bench.h. */
+#include <stdlib.h>
+
+#include "agilenn/bench.h"
+#include "agilenn/inference.h"
+#include "agilenn/train.h"
+
+enum { WARM_UP = 3 };
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Features as a quantiser leaves them: most of them 0. */
+static void make_features(float *features, size_t count)
+{
+    struct agn_rng rng;
+    agn_rng_seed(&rng, 1);
+    for (size_t i = 0; i < count; i++) {
+        features[i] = agn_rng_below(&rng, 4) == 0 ? 0.5F * (float)agn_rng_below(&rng, AGN_LEVELS) : 0.0F;
+    }
+}
+
+static int time_calls(struct agn_inference *inference, const float *features, float *logits,
+                      struct agn_bench_forward *result)
+{
+    size_t repeats = (size_t)result->repeats;
+    double *rates = agn_alloc(repeats, sizeof(double));
+    int status = rates == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int i = 0; i < WARM_UP && status == AGN_OK; i++) {
+        status = agn_inference_run(inference, features, result->batch, logits);
+    }
+    for (size_t i = 0; i < repeats && status == AGN_OK; i++) {
+        double begin = agn_now_s();
+        status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
+                                           : agn_inference_run(inference, features, result->batch, logits);
+        rates[i] = result->batch / (agn_now_s() - begin);
+    }
+    if (status == AGN_OK) {
+        qsort(rates, repeats, sizeof(double), ascending);
+        result->images_per_s_min = rates[0];
+        result->images_per_s_median = rates[repeats / 2];
+        result->images_per_s_max = rates[repeats - 1];
+    }
+    agn_free(rates);
+    return status;
+}
+
+static int run(const struct agn_model *model, bool int8, struct agn_bench_forward *result)
+{
+    struct agn_shape in = agn_graph_input_shape(&model->remote);
+    size_t batch = (size_t)result->batch;
+    size_t floats = batch * (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    struct agn_inference_config planned = {.graph = &model->remote,
+                                           .params = model->remote_params,
+                                           .max_batch = result->batch,
+                                           .threads = result->threads,
+                                           .int8 = int8};
+    struct agn_inference *inference = NULL;
+    double begin = agn_now_s();
+    int status = agn_inference_create(&planned, &inference);
+    result->create_s = agn_now_s() - begin;
+    float *features = agn_alloc(floats, sizeof(float));
+    float *logits = agn_alloc(batch * (size_t)model->classes, sizeof(float));
+    if (status == AGN_OK && (features == NULL || logits == NULL))
+        status = AGN_ERR_MEMORY;
+    if (status == AGN_OK) {
+        make_features(features, floats);
+        status = time_calls(inference, features, logits, result);
+    }
+    if (status == AGN_OK) {
+        for (int i = 0; i < model->remote.count; i++) {
+            result->flop += 2.0 * (double)agn_op_macs(&model->remote, i);
+        }
+        result->gflops = 1e-9 * result->flop * result->images_per_s_median;
+        result->int8_share = agn_inference_int8_share(inference);
+        result->memory_mib = (double)agn_inference_bytes(inference) / 1048576.0;
+    }
+    agn_inference_free(inference);
+    agn_free(features);
+    agn_free(logits);
+    return status;
+}
+
+int agn_bench_forward(const struct agn_preset *preset, const struct agn_bench_forward_config *config,
+                      struct agn_bench_forward *out)
+{
+    struct agn_bench_forward result = {.batch = config->batch,
+                                       .repeats = config->repeats,
+                                       .threads = config->threads > 0 ? config->threads : agn_nn_threads()};
+    struct agn_model *model = NULL;
+    if (config->batch < 1 || config->repeats < 1) {
+        return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one image and one call");
+    }
+    int status = agn_model_create(preset, NULL, &model);
+    if (status == AGN_OK)
+        status = run(model, config->int8, &result);
+    if (status == AGN_OK) {
+        *out = result;
+    }
+    agn_model_free(model);
+    return status;
+}
