@@ -10,9 +10,19 @@ static void raw_begin(struct agn_encoder *encoder)
     (void)encoder;
 }
 
-static void raw_put(struct agn_encoder *encoder, unsigned symbol)
+/* A row's bits are the stream's already; its last byte may have fewer than 8. */
+static void raw_put_rows(struct agn_encoder *encoder, const uint8_t *rows, unsigned count)
 {
-    agn__put_bits(encoder, symbol, AGN_WIRE_SYMBOL_BITS);
+    unsigned row_bits = AGN_WIRE_SYMBOL_BITS * (unsigned)encoder->tile.width;
+    for (; count > 0; count--) {
+        unsigned bits = row_bits;
+        for (; bits >= 16; bits -= 16, rows += 2)
+            agn__put_bits(encoder, agn__load_u16(rows), 16);
+        for (; bits >= 8; bits -= 8)
+            agn__put_bits(encoder, *rows++, 8);
+        if (bits > 0)
+            agn__put_bits(encoder, *rows++ & ((1u << bits) - 1), bits);
+    }
 }
 
 static unsigned raw_tail_bits(const struct agn_encoder *encoder)
@@ -39,7 +49,7 @@ static int raw_decode(const struct agn_tile *tile, const uint8_t *src, size_t le
 }
 
 static const struct agn__codec agn__codec_raw3 = {
-    "raw3", 0, 0, raw_begin, raw_put, NULL, raw_tail_bits, raw_finish, raw_decode,
+    "raw3", 0, 0, raw_begin, NULL, raw_put_rows, raw_tail_bits, raw_finish, raw_decode,
 };
 
 /* ---- the table ---------------------------------------------------------------- */
