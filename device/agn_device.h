@@ -102,9 +102,9 @@ struct agn_dev_model {
     uint8_t layer_count;
     int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS];
     struct agn_context_model contexts; /* of range and huffman; other codecs have none: 0 channels */
-    const uint8_t *symbols;        /* 256: symbol of the int8 value v at [v + 128] */
-    const int8_t *dense_weights;   /* (classes, grid, grid, local_c) */
-    const uint8_t *dense_channels; /* classes records of AGN_MODEL_CHANNEL_BYTES */
+    const uint8_t *symbols;            /* 256: symbol of the int8 value v at [v + 128] */
+    const int8_t *dense_weights;       /* (classes, grid, grid, local_c) */
+    const uint8_t *dense_channels;     /* classes records of AGN_MODEL_CHANNEL_BYTES */
     struct agn_dev_layer layers[AGN_DEV_MAX_LAYERS];
 };
 
@@ -225,8 +225,8 @@ int agn_dev_symbol(const struct agn_dev *dev, unsigned channel, unsigned row, un
  * AGN_ERR_SPACE: cap does not hold one row of symbols, or 256 packets are not enough. */
 int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap);
 
-/* Begins with the frame's first packet again. With the same caps agn_dev_next_packet makes the same bytes, which
- * the server knows as repeated: for packets or an answer that were lost. AGN_ERR_STATE: as there. */
+/* Begins with the frame's first packet again. With the same caps agn_dev_next_packet makes the same bytes,
+ * which the server knows as repeated: for packets or an answer that were lost. AGN_ERR_STATE: as there. */
 int agn_dev_packets_again(struct agn_dev *dev);
 
 /* Takes a reply; 0 when it is accepted. Otherwise it has no effect and the code says why: malformed

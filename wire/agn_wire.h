@@ -137,8 +137,8 @@ int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_t
  * each. Codecs with contexts look back at the row before in memory, but for a channel's first one. Never
  * writes beyond cap: an overflow is remembered. */
 void agn_encoder_put_rows(struct agn_encoder *encoder, const uint8_t *rows, unsigned count);
-/* Bytes that agn_encoder_finish would give now, or AGN_ERR_SPACE if they do not fit. With range it is an upper
- * bound, bytes written and one more: finish leaves out zeros at the end. */
+/* Bytes that agn_encoder_finish would give now, or AGN_ERR_SPACE if they do not fit. With range it is an
+ * upper bound, bytes written and one more: finish leaves out zeros at the end. */
 int agn_encoder_size(const struct agn_encoder *encoder);
 /* Ends the stream; its length in bytes, or AGN_ERR_SPACE. No symbols give 0 bytes. */
 int agn_encoder_finish(struct agn_encoder *encoder);
