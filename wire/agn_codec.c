@@ -1,4 +1,5 @@
-/* The codec table, the encoder's and decoder's entry points, and raw 3-bit packing. */
+/* The table of encoders, their entry points, and raw 3-bit packing. Decoders: agn_decode.c, so that a device
+ * links none. */
 #include "agn_codec_internal.h"
 
 #include "agn_memory.h"
@@ -36,20 +37,8 @@ static void raw_finish(struct agn_encoder *encoder)
     (void)encoder;
 }
 
-static int raw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-                      size_t count)
-{
-    (void)tile;
-    /* count <= len * 8 first, so that count * 3 cannot wrap. */
-    if (count / 8 > len || !agn__ends_cleanly(src, len, count * AGN_WIRE_SYMBOL_BITS))
-        return AGN_ERR_FORMAT;
-    for (size_t i = 0; i < count; i++)
-        symbols[i] = (uint8_t)agn__get_bits(src, i * AGN_WIRE_SYMBOL_BITS, AGN_WIRE_SYMBOL_BITS);
-    return 0;
-}
-
 static const struct agn__codec agn__codec_raw3 = {
-    "raw3", 0, 0, raw_begin, NULL, raw_put_rows, raw_tail_bits, raw_finish, raw_decode,
+    "raw3", 0, 0, raw_begin, NULL, raw_put_rows, raw_tail_bits, raw_finish,
 };
 
 /* ---- the table ---------------------------------------------------------------- */
@@ -115,11 +104,6 @@ void agn_row_pack(const uint8_t *symbols, unsigned width, uint8_t *packed)
 
 /* ---- entry points --------------------------------------------------------------- */
 
-static int has_contexts(const struct agn_tile *tile)
-{
-    return tile->contexts && tile->channel_first + tile->channel_count <= tile->contexts->channels;
-}
-
 int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_tile *tile, void *state,
                       size_t state_bytes, uint8_t *dst, size_t cap)
 {
@@ -130,7 +114,7 @@ int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_t
         return AGN_ERR_SPACE;
     if (row->state_bytes > 0 && (!state || ((uintptr_t)state & 1)))
         return AGN_ERR_ARG;
-    if (row->contexts && (!has_contexts(tile) || (codec == AGN_CODEC_HUFFMAN && !tile->contexts->codes)))
+    if (row->contexts && (!agn__has_contexts(tile) || (codec == AGN_CODEC_HUFFMAN && !tile->contexts->codes)))
         return AGN_ERR_ARG;
     memset(encoder, 0, sizeof *encoder);
     encoder->dst = dst;
@@ -183,16 +167,4 @@ int agn_encoder_finish(struct agn_encoder *encoder)
     if (encoder->bit_count > 0)
         agn__put_bits(encoder, 0, 8u - encoder->bit_count);
     return encoder->overflow ? AGN_ERR_SPACE : (int)encoder->length;
-}
-
-int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-               size_t count)
-{
-    const struct agn__codec *row = codec_of(codec);
-    if (!row)
-        return AGN_ERR_UNSUPPORTED;
-    if (row->contexts &&
-        (!has_contexts(tile) || count != (size_t)tile->channel_count * tile->row_count * tile->width))
-        return AGN_ERR_ARG;
-    return row->decode(tile, src, len, symbols, count);
 }

@@ -1,6 +1,7 @@
-/* The seam between agn_codec.c and the codecs: one row of operations a codec.
+/* The seam between agn_codec.c, agn_decode.c and the codecs: one row of operations an encoder, a function a
+ * decoder.
  *
- * A new codec is one file, one row in agn_codec.c and one value of enum agn_codec.
+ * A new codec is one file, one row in agn_codec.c, one case in agn_decode.c and one value of enum agn_codec.
  * Finishing must not read the codec's state memory, only the struct agn_encoder, so
  * that a copy of that struct can be finished after the original went on. */
 #ifndef AGN_CODEC_INTERNAL_H
@@ -19,11 +20,23 @@ struct agn__codec {
     /* Bits that `finish` would still add to those already in ->bits, or a few more. */
     unsigned (*tail_bits)(const struct agn_encoder *encoder);
     void (*finish)(struct agn_encoder *encoder);
-    int (*decode)(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-                  size_t count);
 };
 
 extern const struct agn__codec agn__codec_lzw, agn__codec_range, agn__codec_huffman;
+
+/* agn_decode for one codec each; arguments checked. */
+int agn__lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+                    size_t count);
+int agn__range_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+                      size_t count);
+int agn__huffman_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+                        size_t count);
+
+/* Does the tile have a context model for all of its channels? */
+static inline int agn__has_contexts(const struct agn_tile *tile)
+{
+    return tile->contexts && tile->channel_first + tile->channel_count <= tile->contexts->channels;
+}
 
 /* Appends `count` (at most 16) bits, least significant first; remembers an overflow. */
 static inline void agn__put_bits(struct agn_encoder *encoder, uint32_t bits, unsigned count)

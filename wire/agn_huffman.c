@@ -114,8 +114,8 @@ static unsigned symbol_of(const uint8_t *codes, unsigned bits, size_t have)
     return AGN_WIRE_LEVELS;
 }
 
-static int huffman_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-                          size_t count)
+int agn__huffman_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+                        size_t count)
 {
     uint8_t codes[AGN_DISTRIBUTIONS_MAX * AGN_DISTRIBUTION_BYTES];
     const struct agn_context_model *model = tile->contexts;
@@ -136,5 +136,5 @@ static int huffman_decode(const struct agn_tile *tile, const uint8_t *src, size_
 }
 
 const struct agn__codec agn__codec_huffman = {
-    "huffman", 0, 1, huffman_begin, NULL, huffman_put_rows, huffman_tail_bits, huffman_finish, huffman_decode,
+    "huffman", 0, 1, huffman_begin, NULL, huffman_put_rows, huffman_tail_bits, huffman_finish,
 };

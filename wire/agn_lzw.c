@@ -124,8 +124,8 @@ static int lzw_pass(struct lzw_strings *strings, const uint8_t *src, size_t len,
     return agn__ends_cleanly(src, len, bit) ? 0 : AGN_ERR_FORMAT;
 }
 
-static int lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-                      size_t count)
+int agn__lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+                    size_t count)
 {
     struct lzw_strings strings;
     (void)tile;
@@ -136,5 +136,5 @@ static int lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t le
 }
 
 const struct agn__codec agn__codec_lzw = {
-    "lzw", AGN_LZW_STATE_BYTES, 0, lzw_begin, lzw_put, NULL, lzw_tail_bits, lzw_finish, lzw_decode,
+    "lzw", AGN_LZW_STATE_BYTES, 0, lzw_begin, lzw_put, NULL, lzw_tail_bits, lzw_finish,
 };

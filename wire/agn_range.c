@@ -239,8 +239,8 @@ static unsigned decode_symbol(struct range_decoder *decoder, const uint8_t *entr
     return symbol;
 }
 
-static int range_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-                        size_t count)
+int agn__range_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
+                      size_t count)
 {
     const struct agn_context_model *model = tile->contexts;
     struct range_decoder decoder = {src, len, 0, 0, UINT32_MAX};
@@ -262,5 +262,5 @@ static int range_decode(const struct agn_tile *tile, const uint8_t *src, size_t 
 }
 
 const struct agn__codec agn__codec_range = {
-    "range", 0, 1, range_begin, NULL, range_put_rows, range_tail_bits, range_finish, range_decode,
+    "range", 0, 1, range_begin, NULL, range_put_rows, range_tail_bits, range_finish,
 };

@@ -63,7 +63,8 @@ struct clusters {
     const double *counts; /* (contexts, AGN_LEVELS) */
     int contexts, size;
     uint8_t *member_of; /* contexts */
-    double share[DISTRIBUTIONS][AGN_LEVELS];
+    double share[DISTRIBUTIONS][AGN_LEVELS],
+        bits[DISTRIBUTIONS][AGN_LEVELS]; /* probabilities, -log2 of them */
 };
 
 static double total(const double *counts)
@@ -127,38 +128,56 @@ static void take_means(struct clusters *c)
         double sum = total(c->share[k]);
         for (int s = 0; s < AGN_LEVELS; s++) {
             c->share[k][s] /= sum;
+            c->bits[k][s] = -log2(c->share[k][s]);
         }
     }
 }
 
-/* Every context to the distribution that codes its symbols in the fewest bits; whether any moved. */
-static bool reassign(struct clusters *c)
+/* The distribution that codes these symbols in the fewest bits. */
+static int best_for(const struct clusters *c, const double counts[AGN_LEVELS])
 {
-    double bits[DISTRIBUTIONS][AGN_LEVELS];
-    bool moved = false;
+    int best = 0;
+    double least = INFINITY;
     for (int k = 0; k < c->size; k++) {
+        double cost = 0.0;
         for (int s = 0; s < AGN_LEVELS; s++) {
-            bits[k][s] = -log2(c->share[k][s]);
+            cost += counts[s] * c->bits[k][s];
+        }
+        if (cost < least) {
+            least = cost;
+            best = k;
         }
     }
+    return best;
+}
+
+/* Every context to its best distribution; whether any moved. */
+static bool reassign(struct clusters *c)
+{
+    bool moved = false;
     for (int i = 0; i < c->contexts; i++) {
-        const double *counts = c->counts + (size_t)i * AGN_LEVELS;
-        int best = c->member_of[i];
-        double least = INFINITY;
-        for (int k = 0; k < c->size; k++) {
-            double cost = 0.0;
-            for (int s = 0; s < AGN_LEVELS; s++) {
-                cost += counts[s] * bits[k][s];
-            }
-            if (cost < least) {
-                least = cost;
-                best = k;
-            }
-        }
+        int best = best_for(c, c->counts + (size_t)i * AGN_LEVELS);
         moved = moved || best != c->member_of[i];
         c->member_of[i] = (uint8_t)best;
     }
     return moved;
+}
+
+/* Contexts that never came take the distribution that suits their channel as a whole. */
+static void place_unseen(struct clusters *c)
+{
+    for (int first = 0; first < c->contexts; first += AGN_CONTEXTS) {
+        double all[AGN_LEVELS] = {0};
+        for (int i = 0; i < AGN_CONTEXTS * AGN_LEVELS; i++) {
+            all[i % AGN_LEVELS] += c->counts[(size_t)first * AGN_LEVELS + (size_t)i];
+        }
+        int best = best_for(c, all);
+        for (int i = first; i < first + AGN_CONTEXTS; i++) {
+            if (total(c->counts + (size_t)i * AGN_LEVELS) == 0.0) {
+                c->member_of[i] = (uint8_t)best;
+            }
+        }
+    }
 }
 
 static int cluster(struct agn_model *model, const double *counts)
@@ -175,6 +194,7 @@ static int cluster(struct agn_model *model, const double *counts)
     for (int round = 0; round < ROUNDS && reassign(&c); round++) {
         take_means(&c);
     }
+    place_unseen(&c);
     model->distributions = c.size;
     for (int k = 0; k < c.size; k++) {
         store_distribution(c.share[k], model->context_cumulative + (size_t)k * AGN_DISTRIBUTION_BYTES);
