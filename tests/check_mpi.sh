@@ -131,7 +131,8 @@ done
 
 # -- the same with all that draws or mixes by image
 set -- "$@" --set train.mixup=0.3 --set train.cutout=4 --set train.label_smoothing=0.1 --set train.ema=0.9 \
-    --set joint.distill=0.5 --set data.flip=1 --set data.crop_pad=1 --set joint.soft_temperature=0.5
+    --set joint.distill=0.5 --set data.flip=1 --set data.crop_pad=1 --set joint.soft_temperature=0.5 \
+    --set joint.packet_loss=0.2 --set joint.bits=0.1
 run 0 "$bin" "$@" --out "$tmp/one-all"
 run 0 mpirun -n 2 "$bin" "$@" --out "$tmp/two-all"
 same_model "$tmp/one-all/model.safetensors" "$tmp/two-all/model.safetensors" 1e-3

@@ -301,6 +301,8 @@ static struct agn_train_config config_with_all_options(void)
                                            "model.logits_bn=1",
                                            "model.remote_width=1.5",
                                            "model.alpha_form=softmax",
+                                           "joint.packet_loss=0.2",
+                                           "joint.bits=0.1",
                                            "joint.soft_temperature=1"};
     struct agn_train_config config = short_config();
     for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
@@ -329,6 +331,8 @@ static void options_matter(void **state)
                                            "train.cutout=3",
                                            "train.ema=0.9",
                                            "joint.distill=1",
+                                           "joint.packet_loss=0.2",
+                                           "joint.bits=0.1",
                                            "joint.method=gradient",
                                            "reference.stochastic_depth=0.4",
                                            "model.logits_bn=1"};

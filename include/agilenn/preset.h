@@ -59,6 +59,8 @@ struct agn_preset {
         int points;
         char importance[16];     /* "channel" or "element" */
         char selection[16];      /* "topk", "importance" or "none" */
+        double packet_loss;      /* chance that a packet is lost in training; 0 = off */
+        double bits;             /* weight of the mean bits of a sent symbol; 0 = off */
         double soft_temperature; /* of the quantiser's gradient; 0 = straight-through */
         double centroid_rate;    /* share of the new batch in a centroid's moving mean */
     } joint;

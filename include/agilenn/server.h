@@ -45,6 +45,7 @@ struct agn_server_model {
     int classes;                      /* 1..AGN_WIRE_MAX_CLASSES */
     float centroids[AGN_WIRE_LEVELS]; /* value of each symbol */
     const float *fill;                /* shape.channels values for symbols that never came, NULL: 0 */
+    const float *trust; /* shape.channels + 1 factors of the logits by channels that came, NULL: 1 */
 
     /* The Remote NN: features (count, height, width, channels) to logits (count, classes), count at most
      * config.max_batch. 0, or a status (with agn_fail): the devices of the whole batch are then told that

@@ -35,7 +35,11 @@ struct agn_model {
      */
     uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
     int distributions;
-    float *fill; /* sent_channels: mean quantised value, stands in for a channel that never came */
+    /* trust[channels that came], 0 to 1: multiplies the remote logits; [0] = 0, [sent_channels] = 1. */
+    float trust[AGN_MAX_FEATURES + 1];
+    float *symbol_counts; /* (sent_channels, AGN_CONTEXTS, AGN_LEVELS), with joint.bits in joint training;
+                             else NULL */
+    float *fill;          /* sent_channels: mean quantised value, stands in for a channel that never came */
     /* Mean normalised importance of each channel on the test images, before joint training (after
      * selection) and after it. */
     float importance_before[AGN_MAX_FEATURES], importance_after[AGN_MAX_FEATURES];
@@ -101,6 +105,25 @@ void agn_model_contexts(const struct agn_model *model, struct agn_context_model 
  * fresh model has one distribution for all. Changes the model's id: devices need a new model.agn. Errors of
  * agn_model_check_data. */
 int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data);
+
+/* ---- evaluation when packets are lost ------------------------------------------- */
+
+enum { AGN_MOST_LOSSES = 16 };
+
+struct agn_loss_plan {
+    int packets;   /* of a frame, each a range of channels with random borders; at most one a channel */
+    uint64_t seed; /* of borders and losses */
+    int count;
+    double loss[AGN_MOST_LOSSES]; /* chances that a packet is lost */
+};
+struct agn_loss_evaluation {
+    int images, local_right;                                 /* local_right: without any server */
+    int right[AGN_MOST_LOSSES], unanswered[AGN_MOST_LOSSES]; /* at each loss; nothing of the frame arrived */
+};
+/* Accuracy in float at each loss: lost channels are imputed by model->fill, and a frame of which nothing
+ * arrives is decided locally. */
+int agn_model_evaluate_loss(const struct agn_model *model, const struct agn_dataset *data,
+                            const struct agn_loss_plan *plan, struct agn_loss_evaluation *evaluation);
 
 /* ---- importance losses ----------------------------------------------------------- */
 

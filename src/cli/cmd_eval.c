@@ -1,16 +1,57 @@
 /* `agilenn eval`: a trained model on a data set, in float. */
+#include <string.h>
+
 #include "cli/preset_options.h"
 
 struct job {
     struct agn_cli_list files; /* the model */
     const char *data, *split;
-    int limit, threads;
+    int limit, threads, packets, seed;
     bool json;
 
     struct agn_model *model;
     struct agn_dataset *dataset;
     struct agn_evaluation evaluation;
+    struct agn_loss_plan losses;
+    struct agn_loss_evaluation under_loss;
 };
+
+static void plan_losses(struct job *job)
+{
+    static const double chances[] = {0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9};
+    job->losses = (struct agn_loss_plan){
+        .packets = job->packets, .seed = (uint64_t)job->seed, .count = AGN_COUNT_OF(chances)};
+    memcpy(job->losses.loss, chances, sizeof(chances));
+}
+
+static double share(int part, int whole)
+{
+    return whole > 0 ? (double)part / whole : 0.0;
+}
+
+static void print_losses(const struct job *job)
+{
+    const struct agn_loss_evaluation *e = &job->under_loss;
+    printf("\npackets lost  accuracy  nothing came   (%d packets a frame; local alone %.2f %%)\n",
+           job->losses.packets, 100.0 * share(e->local_right, e->images));
+    for (int i = 0; i < job->losses.count; i++) {
+        printf("%10.0f %%  %6.2f %%  %9.2f %%\n", 100.0 * job->losses.loss[i],
+               100.0 * share(e->right[i], e->images), 100.0 * share(e->unanswered[i], e->images));
+    }
+}
+
+/* NULL: out of memory. */
+static json_t *json_losses(const struct job *job)
+{
+    const struct agn_loss_evaluation *e = &job->under_loss;
+    json_t *list = json_array();
+    for (int i = 0; i < job->losses.count && list != NULL; i++) {
+        json_array_append_new(list, json_pack("{s:f, s:f, s:f}", "loss", job->losses.loss[i], "accuracy",
+                                              share(e->right[i], e->images), "unanswered",
+                                              share(e->unanswered[i], e->images)));
+    }
+    return list;
+}
 
 static int run(struct job *job)
 {
@@ -22,18 +63,27 @@ static int run(struct job *job)
         status = agn__cli_open_dataset(&job->model->preset, job->split, job->limit, &job->dataset);
     if (status >= 0)
         status = agn_model_evaluate(job->model, job->dataset, false, &job->evaluation);
+    plan_losses(job);
+    if (status >= 0 && job->packets > 0)
+        status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);
     if (status < 0)
         return agn__cli_fail("eval", status);
-    if (job->json)
-        return agn__cli_print_json("eval", agn__cli_json_evaluation(job->model, &job->evaluation));
+    if (job->json) {
+        json_t *json = agn__cli_json_evaluation(job->model, &job->evaluation);
+        if (json != NULL && job->packets > 0)
+            json_object_set_new(json, "packet_loss", json_losses(job));
+        return agn__cli_print_json("eval", json);
+    }
     agn__cli_print_evaluation(stdout, job->model, &job->evaluation);
+    if (job->packets > 0)
+        print_losses(job);
     return AGN_CLI_SUCCESS;
 }
 
 int agn__cmd_eval(int argc, char **argv)
 {
     static const char *const splits[] = {"train", "test", NULL};
-    struct job job = {.split = "test", .limit = -1};
+    struct job job = {.split = "test", .limit = -1, .seed = 1};
     const struct agn_cli_option options[] = {
         {.name = "data",
          .metavar = "DIR",
@@ -53,6 +103,20 @@ int agn__cmd_eval(int argc, char **argv)
          .integer = &job.limit,
          .min = -1,
          .max = 1e9},
+        {.name = "packets",
+         .metavar = "N",
+         .help = "also measure accuracy when frames travel in N packets of which 0 to 90 % get lost",
+         .type = AGN_CLI_INT,
+         .integer = &job.packets,
+         .min = 0,
+         .max = 255},
+        {.name = "seed",
+         .metavar = "N",
+         .help = "of the channels in each packet and of what is lost",
+         .type = AGN_CLI_INT,
+         .integer = &job.seed,
+         .min = 0,
+         .max = 1e9},
         {.name = "threads",
          .metavar = "N",
          .help = AGN_CLI_HELP_THREADS,
@@ -67,9 +131,10 @@ int agn__cmd_eval(int argc, char **argv)
         .usage = "[options] MODEL.safetensors",
         .description = "Evaluates a trained model in float: accuracy of the fused, the local and the remote "
                        "prediction, validity of the reference, skewness and disorder of the importance, use "
-                       "of the quantiser's levels.",
+                       "of the quantiser's levels; on request, accuracy under packet loss.",
         .example = "  agilenn eval out/fashion/model.safetensors\n"
-                   "  agilenn eval out/fashion/model.safetensors --limit 1000 --json",
+                   "  agilenn eval out/fashion/model.safetensors --limit 1000 --json\n"
+                   "  agilenn eval out/fashion/model.safetensors --packets 4",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
         .operands = &job.files,

@@ -97,6 +97,7 @@ static struct agn_server_model hand_over(struct edge_model *loaded, const char *
                                       .contexts = &loaded->contexts,
                                       .classes = model->classes,
                                       .fill = model->fill,
+                                      .trust = model->trust,
                                       .infer = agn_remote_infer,
                                       .users = loaded->remotes,
                                       .release = model_release,

@@ -43,11 +43,13 @@ static int infer(struct agn__served *model, int worker, const struct agn__scratc
 }
 
 /* Writes the reply of one frame; `missing` < 0: the batch failed. */
-static void pack(struct agn__job *job, const float *logits, int16_t *fixed, int missing)
+static void pack(struct agn__job *job, float *logits, int16_t *fixed, int missing)
 {
     const struct agn_server_model *model = &job->model->model;
     struct agn_reply_packet reply = {
         .model_id = model->model_id, .frame = job->frame, .status = AGN_REPLY_FAILED};
+    if (missing > 0)
+        agn__logits_scale(logits, model->classes, model->trust[model->shape.channels - missing]);
     if (missing >= 0 && agn__logits_to_q8(logits, model->classes, fixed) < 0) {
         agn_log(AGN_LOG_WARN, "inference: %s gave a logit that is not a finite number", job->model->name);
         missing = -1;

@@ -26,6 +26,12 @@ int agn__features_expand(const uint8_t *map, const struct agn_map_shape *shape, 
     return missing;
 }
 
+void agn__logits_scale(float *logits, int count, float trust)
+{
+    for (int i = 0; i < count; i++)
+        logits[i] *= trust;
+}
+
 int agn__logits_to_q8(const float *logits, int count, int16_t *fixed)
 {
     for (int i = 0; i < count; i++) {

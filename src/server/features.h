@@ -11,6 +11,9 @@
 int agn__features_expand(const uint8_t *map, const struct agn_map_shape *shape, const float *centroids,
                          const float *fill, float *features);
 
+/* What the Remote NN says of a part of a frame counts less. */
+void agn__logits_scale(float *logits, int count, float trust);
+
 /* Q8.8, rounded to nearest (ties away from zero), saturated. AGN_ERR_NUMERIC: not a finite number. */
 int agn__logits_to_q8(const float *logits, int count, int16_t *fixed);
 

@@ -67,10 +67,13 @@ static bool fill_in(struct agn__served *served)
     served->assembly =
         agn__assembly_create(&served->limits.assembly, &model->shape, model->contexts, reply_bytes);
     served->exchanges = agn_alloc((size_t)served->limits.assembly.frames, sizeof *served->exchanges);
-    if (!served->fill || !served->assembly || !served->exchanges)
+    served->trust = agn_alloc((size_t)model->shape.channels + 1, sizeof *served->trust);
+    if (!served->fill || !served->trust || !served->assembly || !served->exchanges)
         return false;
     if (model->fill)
         memcpy(served->fill, model->fill, model->shape.channels * sizeof *served->fill);
+    for (size_t came = 0; came <= model->shape.channels; came++)
+        served->trust[came] = model->trust ? model->trust[came] : 1.0f;
     return make_scratch(served) && make_jobs(served, reply_bytes);
 }
 
@@ -95,6 +98,7 @@ struct agn__served *agn__served_create(const struct agn_server_model *model,
         return NULL;
     }
     served->model.fill = served->fill;
+    served->model.trust = served->trust;
     return served;
 }
 
@@ -118,6 +122,7 @@ void agn__served_free(struct agn__served *served, bool release)
     agn_free(served->jobs);
     agn_free(served->job_memory);
     agn_free(served->fill);
+    agn_free(served->trust);
     agn_free(served);
 }
 

@@ -27,7 +27,7 @@ struct agn__served {
     struct agn_server_model model;
     struct agn__served_limits limits;
     char name[AGN_SERVER_NAME_BYTES];
-    float *fill;
+    float *fill, *trust;        /* the model's, copied */
     pthread_mutex_t infer_lock; /* where the workers share one `user` */
     struct agn__scratch *scratch;
 

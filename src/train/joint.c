@@ -2,9 +2,10 @@
  * through the frozen reference:
  *
  *   lambda CE(alpha local + (1 - alpha) remote) + (1 - lambda)(skewness + disorder)
- *     + anchor CE(reference(F)) + local CE(local) + distill KL(reference(F) || fused)
+ *     + anchor CE(reference(F)) + local CE(local) + distill KL(reference(F) || fused) + bits (bits a sent
+ * symbol)
  *
- * averaged over the batch. The losses themselves: joint_prediction.c, joint_importance.c. */
+ * averaged over the batch. The losses themselves: joint_prediction.c, joint_importance.c, symbol_rate.c. */
 #include <string.h>
 
 #include "train/joint.h"
@@ -28,6 +29,8 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
         status = agn__centroids_initialise(model, j->group, j->rest, sent);
     }
     agn_quantise(model->centroids, j->rest, sent, j->symbols, agn_net_input(j->remote));
+    if (status == AGN_OK && j->lost != NULL)
+        status = agn__lose_packets(j);
     if (status == AGN_OK)
         status = agn_net_forward(j->local);
     if (status == AGN_OK)
@@ -80,6 +83,8 @@ int agn__joint_step(void *phase, const struct agn_batch *batch, double rate, str
     tally->steps = 1;
     tally->images = batch->count;
     int status = forward(j, batch);
+    if (status == AGN_OK && j->bits != NULL)
+        status = agn__rate_measure(j, batch, tally);
     if (status == AGN_OK)
         status = agn_xai_attribute(j->xai, agn_net_output(j->extractor), batch->labels);
     if (status == AGN_OK) {
@@ -166,6 +171,12 @@ static int allocate(struct agn__joint *j)
         }
     }
     j->symbols = agn_alloc(sent, 1);
+    if (model->preset.joint.packet_loss > 0.0) {
+        j->lost = agn_alloc(n * (size_t)model->sent_channels, 1);
+        if (j->lost == NULL) {
+            return AGN_ERR_MEMORY;
+        }
+    }
     return j->symbols == NULL ? AGN_ERR_MEMORY : AGN_OK;
 }
 
@@ -187,6 +198,8 @@ void agn__joint_close(struct agn__joint *j)
         agn_free(arrays[i]);
     }
     agn_free(j->symbols);
+    agn_free(j->lost);
+    agn__rate_close(j);
     agn__preparation_release(&j->preparation);
     agn_net_free(j->extractor);
     agn_net_free(j->local);
@@ -210,6 +223,8 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
         status = make_nets(j);
     if (status == AGN_OK)
         status = allocate(j);
+    if (status == AGN_OK && preset->joint.bits > 0.0)
+        status = agn__rate_open(j);
     if (status == AGN_OK)
         status = agn__preparation_create(model, j->group, &j->preparation);
     return status;

@@ -17,6 +17,10 @@ struct agn__joint {
     size_t positions, features; /* of a batch: n*h*w, n*h*w*C */
     float *rest;                /* sent channels before quantisation */
     uint8_t *symbols;
+    uint8_t *lost;     /* (batch, sent channels): lost on the way; NULL without joint.packet_loss */
+    uint8_t *contexts; /* of each symbol; with the two below, NULL without joint.bits */
+    double *counted;   /* symbols by channel and context, (sent channels, AGN_CONTEXTS, AGN_LEVELS) */
+    float *bits;       /* that they cost, likewise */
     float *local_prob, *fused, *fused_prob, *diff_fused, *loss, *scratch_loss;
     float *diff_rest, *diff_attributions;
     float *channel_importance;               /* (batch, C) */
@@ -45,6 +49,38 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
 /* Back through both networks to the features; quantisation passes gradients straight through unless a soft
  * temperature is set. Sets the gradient at the extractor's output. */
 int agn__prediction_backward(struct agn__joint *j);
+
+/* ---- packet_loss.c ---- */
+
+/* Cuts the channels into at most `packets` ranges (1 or more), each lost with the chance `rate`;
+ * lost[channel] is 0 or 1. */
+void agn__draw_lost_channels(struct agn_rng *rng, int packets, double rate, int channels, uint8_t *lost);
+/* Moves model->fill towards the mean of these symbols' levels; at step 0 sets it. `symbols` (positions, sent
+ * channels) of this process's images; each process has as many. */
+int agn__fill_follow(struct agn_model *model, struct agn_group *group, const uint8_t *symbols,
+                     size_t positions, int64_t step);
+/* After quantisation: draws what is lost and puts the fill in its place. */
+int agn__lose_packets(struct agn__joint *j);
+/* Zeroes the gradient (positions, sent channels) of what was lost. */
+void agn__forget_lost(const struct agn__joint *j, float *diff);
+
+/* ---- symbol_rate.c ---- */
+
+int agn__rate_open(struct agn__joint *j);
+void agn__rate_close(struct agn__joint *j);
+/* After quantisation: follows the counts of symbols, prices them, and notes bits and loss. */
+int agn__rate_measure(struct agn__joint *j, const struct agn_batch *batch, struct agn__tally *tally);
+
+/* Sent values and what their symbols would cost. */
+struct agn__priced {
+    const float *values; /* count, (positions, sent channels) */
+    const uint8_t *contexts;
+    const float *bits; /* (sent channels, AGN_CONTEXTS, AGN_LEVELS) */
+    size_t count;
+};
+/* diff += weight * d bits / d values, by soft assignment to the model's levels. */
+void agn__rate_gradient(const struct agn_model *model, const struct agn__priced *priced, double weight,
+                        float *diff);
 
 /* ---- joint_importance.c ---- */
 

@@ -69,6 +69,14 @@ int agn__prediction_backward(struct agn__joint *j)
     if (preset->joint.soft_temperature > 0.0) {
         agn__soft_quantiser_gradient(model, j->rest, preset->joint.soft_temperature, j->diff_rest, sent);
     }
+    if (j->lost != NULL) {
+        agn__forget_lost(j, j->diff_rest);
+    }
+    if (j->bits != NULL) {
+        struct agn__priced priced = {j->rest, j->contexts, j->bits, sent};
+        agn__rate_gradient(model, &priced, preset->joint.bits / ((double)sent * agn_group_size(j->group)),
+                           j->diff_rest);
+    }
     agn__join_channels(agn_net_diff_input(j->local), j->diff_rest, j->positions, model->map.channels,
                        preset->model.local_channels, agn_net_diff_output(j->extractor));
     return AGN_OK;

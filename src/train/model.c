@@ -189,6 +189,7 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
         return status;
     }
     agn__contexts_initialise(model);
+    agn__trust_initialise(model);
     *result = model;
     return AGN_OK;
 }
@@ -269,6 +270,7 @@ void agn_model_free(struct agn_model *model)
     agn_params_free(model->reference_params);
     agn__average_free(model->average);
     agn_free(model->fill);
+    agn_free(model->symbol_counts);
     agn_free(model->context_map);
     agn_free(model);
 }

@@ -20,7 +20,7 @@ struct extra {
     int count;
 };
 
-enum { EXTRAS = 7, CONTEXT_TENSORS = 2 };
+enum { EXTRAS = 7, CONTEXT_TENSORS = 2, WRITTEN = EXTRAS + CONTEXT_TENSORS + 1 };
 
 static void list_extras(const struct agn_model *model, float scalars[SCALARS],
                         float norm[2 * AGN_MAX_CHANNELS], struct extra extras[EXTRAS])
@@ -129,6 +129,28 @@ static int load_contexts(struct agn_model *model, const struct agn_tensor_file *
     return AGN_OK;
 }
 
+/* ---- trust ------------------------------------------------------------------------------ */
+
+static const char trust_name[] = "fusion.trust";
+
+/* Files of before there was trust have none: then all that comes counts in full. */
+static int load_trust(struct agn_model *model, const struct agn_tensor_file *file)
+{
+    const struct agn_tensor_view *view = agn_tensor_file_find(file, trust_name);
+    size_t count = (size_t)model->sent_channels + 1;
+    if (view == NULL) {
+        return AGN_OK;
+    }
+    bool fits = view->dtype == AGN_F32 && view->size_bytes == count * sizeof(float);
+    for (size_t i = 0; fits && i < count; i++) {
+        model->trust[i] = ((const float *)view->data)[i];
+        fits = model->trust[i] >= 0.0F && model->trust[i] <= 1.0F;
+    }
+    return fits ? AGN_OK
+                : agn_fail(AGN_ERR_FORMAT, "tensor '%s' is not %zu numbers from 0 to 1: train again",
+                           trust_name, count);
+}
+
 /* ---- writing ------------------------------------------------------------------------------ */
 
 /* Class names come from folder names: bytes that JSON cannot hold become '?'. */
@@ -162,8 +184,8 @@ static char *class_names_json(const struct agn_model *model)
     return text;
 }
 
-static int append_all(const struct agn_model *model, bool momentum,
-                      const struct extra extras[EXTRAS + CONTEXT_TENSORS], struct agn_tensor_file *file)
+static int append_all(const struct agn_model *model, bool momentum, const struct extra extras[WRITTEN],
+                      struct agn_tensor_file *file)
 {
     int status = agn_params_append(model->extractor_params, file, momentum);
     if (status == AGN_OK)
@@ -173,9 +195,14 @@ static int append_all(const struct agn_model *model, bool momentum,
     if (status == AGN_OK)
         status = agn_params_append(model->reference_params, file, momentum);
     if (status == AGN_OK)
-        status = append_extras(file, extras, EXTRAS + CONTEXT_TENSORS);
+        status = append_extras(file, extras, WRITTEN);
     if (status == AGN_OK && momentum && model->average != NULL)
         status = agn__average_append(model, file);
+    if (status == AGN_OK && momentum && model->symbol_counts != NULL) {
+        const struct extra counts = {agn__symbol_counts_name, model->symbol_counts,
+                                     model->sent_channels * AGN_CONTEXTS * AGN_LEVELS};
+        status = append_extras(file, &counts, 1);
+    }
     return status;
 }
 
@@ -185,7 +212,7 @@ int agn_model_save(const struct agn_model *model, const char *path, const struct
     float scalars[SCALARS] = {model->alpha_weight, model->alpha_momentum, (float)model->skewness_before,
                               (float)model->reference_accuracy};
     float norm[2 * AGN_MAX_CHANNELS];
-    struct extra extras[EXTRAS + CONTEXT_TENSORS];
+    struct extra extras[WRITTEN];
     struct agn_tensor_file file = {0};
     float *contexts = context_values(model);
     char *names = class_names_json(model);
@@ -200,6 +227,8 @@ int agn_model_save(const struct agn_model *model, const char *path, const struct
     int map = model->sent_channels * AGN_CONTEXTS;
     extras[EXTRAS] = (struct extra){map_name, contexts, map};
     extras[EXTRAS + 1] = (struct extra){cumulative_name, contexts + map, model->distributions * AGN_LEVELS};
+    extras[WRITTEN - 1] =
+        (struct extra){trust_name, ((struct agn_model *)model)->trust, model->sent_channels + 1};
     if (status >= 0) {
         status = append_all(model, state != NULL, extras, &file);
     }
@@ -346,7 +375,9 @@ static int load_values(struct agn_model *model, const struct agn_tensor_file *fi
         model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
     }
     status = agn__check_levels(model->centroids, "quantiser.centroids");
-    return status < 0 ? status : load_contexts(model, file);
+    if (status == AGN_OK)
+        status = load_contexts(model, file);
+    return status < 0 ? status : load_trust(model, file);
 }
 
 static int model_from_file(const struct agn_tensor_file *file, struct agn_model **result,
@@ -373,6 +404,8 @@ static int model_from_file(const struct agn_tensor_file *file, struct agn_model 
         status = agn__model_check_finite(model);
     if (status == AGN_OK && model->preset.train.ema > 0.0 && state->phase == AGN_PHASE_JOINT)
         status = agn__average_load(model, file);
+    if (status == AGN_OK && model->preset.joint.bits > 0.0 && state->phase == AGN_PHASE_JOINT)
+        status = agn__symbol_counts_load(model, file);
     if (status != AGN_OK) {
         agn_model_free(model);
         return status;

@@ -18,6 +18,7 @@ static void add_tally(struct agn__tally *sum, const struct agn__tally *t)
     sum->skewness += t->skewness;
     sum->skewness_loss += t->skewness_loss;
     sum->disorder_loss += t->disorder_loss;
+    sum->bits += t->bits;
 }
 
 static double share(double part, int64_t whole)
@@ -67,6 +68,7 @@ static void report(struct loop *loop, bool epoch_end)
 /* Figures of the steps since the last report, as a person reads them. */
 struct figures {
     double loss, accuracy, skewness, skewness_loss, disorder_loss, disorder_rate, reference_valid, alpha;
+    double bytes; /* an image, estimated; NAN without joint.bits */
 };
 
 static struct figures figures_of(const struct loop *loop)
@@ -79,7 +81,8 @@ static struct figures figures_of(const struct loop *loop)
                             .disorder_loss = share(m->disorder_loss, m->valid),
                             .disorder_rate = share((double)m->disordered, m->valid),
                             .reference_valid = share((double)m->valid, m->images),
-                            .alpha = agn_model_alpha(loop->trainer->model)};
+                            .alpha = agn_model_alpha(loop->trainer->model),
+                            .bytes = m->bits > 0.0 ? share(m->bits / 8.0, m->images) : NAN};
 }
 
 /* Where the reference is right about no image, importance is not measured: null. */
@@ -107,6 +110,9 @@ static void write_json(const struct loop *loop, const struct figures *f, double 
         write_number(t->metrics, "disorder_rate", f->disorder_rate);
         write_number(t->metrics, "reference_valid", f->reference_valid);
         write_number(t->metrics, "alpha", f->alpha);
+        if (isfinite(f->bytes)) {
+            write_number(t->metrics, "bytes", f->bytes);
+        }
     }
     fprintf(t->metrics, ", \"stall_seconds\": %.3f, \"seconds\": %.2f}\n", agn_loader_stall_s(t->loader),
             t->state.seconds);
@@ -130,7 +136,8 @@ static void write_events(const struct loop *loop, const struct figures *f, doubl
                    {"disorder_loss", f->disorder_loss, true},
                    {"disorder_rate", f->disorder_rate, true},
                    {"reference_valid", f->reference_valid, true},
-                   {"alpha", f->alpha, true}};
+                   {"alpha", f->alpha, true},
+                   {"bytes", f->bytes, true}};
     for (size_t i = 0; i < AGN_COUNT_OF(scalars); i++) {
         char tag[64];
         snprintf(tag, sizeof(tag), "%s/%s", loop->plan->name, scalars[i].name);

@@ -123,6 +123,10 @@ static const struct key keys[] = {
     {"joint", "selection", TEXT, FIELD(joint.selection), 0, 0, "topk",
      "which channels become the first k: most often among the top k (topk, the paper's Algorithm 1), largest "
      "mean importance (importance), or as they are (none)"},
+    {"joint", "packet_loss", REAL, FIELD(joint.packet_loss), 0, 0.9, "0",
+     "chance that a packet is lost while training, so that the Remote NN copes with what arrives; 0 = off"},
+    {"joint", "bits", REAL, FIELD(joint.bits), 0, 100, "0",
+     "weight of the bits that a sent symbol costs the range coder; 0 = off"},
     {"joint", "soft_temperature", REAL, FIELD(joint.soft_temperature), 0, 10, "0",
      "quantiser's gradient: softness of assignment, 0 = straight-through"},
     {"joint", "centroid_rate", REAL, FIELD(joint.centroid_rate), 0, 1, "0.05",

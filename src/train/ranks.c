@@ -48,9 +48,15 @@ int agn__sum_rest(struct agn__sharing *sharing, struct agn_params *params)
 
 int agn__sum_tally(struct agn_group *group, struct agn__tally *tally)
 {
-    double sums[] = {
-        (double)tally->images, (double)tally->correct, (double)tally->valid, (double)tally->disordered,
-        tally->loss,           tally->skewness,        tally->skewness_loss, tally->disorder_loss};
+    double sums[] = {(double)tally->images,
+                     (double)tally->correct,
+                     (double)tally->valid,
+                     (double)tally->disordered,
+                     tally->loss,
+                     tally->skewness,
+                     tally->skewness_loss,
+                     tally->disorder_loss,
+                     tally->bits};
     if (group == NULL) {
         return AGN_OK;
     }
@@ -63,6 +69,7 @@ int agn__sum_tally(struct agn_group *group, struct agn__tally *tally)
     tally->skewness = sums[5];
     tally->skewness_loss = sums[6];
     tally->disorder_loss = sums[7];
+    tally->bits = sums[8];
     return status;
 }
 
@@ -165,6 +172,11 @@ static int each_piece(struct agn_model *model, int (*visit)(void *user, void *da
     for (size_t i = 0; i < AGN_COUNT_OF(small) && status == AGN_OK; i++) {
         status = visit(user, small[i].data, small[i].size_bytes);
     }
+    if (status == AGN_OK)
+        status = visit(user, model->fill, (size_t)model->sent_channels * sizeof(float));
+    if (status == AGN_OK && model->symbol_counts != NULL)
+        status = visit(user, model->symbol_counts,
+                       (size_t)model->sent_channels * AGN_CONTEXTS * AGN_LEVELS * sizeof(float));
     return status == AGN_OK && model->average != NULL ? agn__average_visit(model, visit, user) : status;
 }
 

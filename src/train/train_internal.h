@@ -111,6 +111,19 @@ int agn__average_visit(struct agn_model *model, int (*visit)(void *user, void *d
 int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file);
 int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file);
 
+/* ---- trust.c: what remote logits count when channels are missing ---- */
+
+/* 1 wherever something came. */
+void agn__trust_initialise(struct agn_model *model);
+/* From training images that lose channels, with model->fill in their place. */
+int agn__learn_trust(struct agn_model *model, const struct agn_dataset *data);
+
+/* ---- symbol_rate.c: counts of symbols in their contexts, model->symbol_counts ---- */
+
+extern const char agn__symbol_counts_name[]; /* of the tensor in checkpoints */
+int agn__symbol_counts_create(struct agn_model *model);
+int agn__symbol_counts_load(struct agn_model *model, const struct agn_tensor_file *file);
+
 /* ---- resume.c ---- */
 
 /* AGN_ERR_MISMATCH: the checkpoint's model was made with other settings or on other images; names classes,
@@ -198,6 +211,7 @@ struct agn__trainer {
 struct agn__tally {
     int64_t steps, images, correct, valid, disordered;
     double loss, skewness, skewness_loss, disorder_loss;
+    double bits; /* of the sent symbols, with joint.bits */
 };
 
 /* Runs one step of a phase on a batch, or on this process's part of one; adds its figures to `tally`: losses

@@ -23,6 +23,7 @@ struct link_world {
     void *arena;
     struct agn_map_shape shape;
     float *fill, *features;
+    float trust[256];
     struct agn_rng rng;
 };
 extern struct link_world link_world;
@@ -36,8 +37,8 @@ size_t link_map_symbols(void);
 /* Puts an image through the test's own device, packets too; returns their number. */
 int link_count_packets(const uint8_t *image);
 
-/* What the server should serve: the world's model, link_world.fill, the stand-in, which also copies the
- * features it sees to link_world.features. */
+/* What the server should serve: the world's model, link_world.fill and trust, the stand-in, which also copies
+ * the features it sees to link_world.features. */
 struct agn_server_model link_served_model(void);
 
 /* A server in a thread. */
