@@ -124,7 +124,8 @@ struct agn_swarm_ramp_report {
 };
 
 /* Searches the highest rate that is sustained: doubles (or halves), then narrows down. A step that fails is
- * tried once more before it counts. Errors of agn_swarm_run. */
+ * tried once more before it counts, and anew while the generator itself had no turn in time, up to 6 times in
+ * all. Errors of agn_swarm_run. */
 int agn_swarm_ramp(struct agn_swarm *swarm, const struct agn_swarm_ramp *ramp,
                    struct agn_swarm_ramp_report *report);
 

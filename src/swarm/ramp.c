@@ -2,6 +2,8 @@
 #include "swarm/swarm_internal.h"
 
 static const double lowest_fps = 1.0, highest_fps = 1e6;
+static const double late_share = 0.1; /* of the deadline: more lag than this is too much */
+enum { TRIES = 6, FAILURES = 2 };
 static const double default_limit = 0.01, default_precision = 0.05;
 
 struct search {
@@ -29,13 +31,21 @@ static int try_once(const struct search *search, double rate_fps, struct agn_swa
     return sustained;
 }
 
+/* A step in which the generator had no turn in time says nothing of the server. */
+static bool is_void(const struct agn_swarm_report *report, double deadline_ms)
+{
+    return report->overslept > 0 || report->send_lag.p99_ms > late_share * deadline_ms;
+}
+
 /* A hiccup of the machine fails a step once, a limit of the server twice. */
 static int try_rate(const struct search *search, double rate_fps)
 {
-    struct agn_swarm_report report;
-    int status = try_once(search, rate_fps, &report);
-    if (status == 0 && !search->report->interrupted)
+    struct agn_swarm_report report = {0};
+    int status = 0, failures = 0;
+    for (int i = 0; i < TRIES && failures < FAILURES && status == 0 && !search->report->interrupted; i++) {
         status = try_once(search, rate_fps, &report);
+        failures += status == 0 && !is_void(&report, agn__swarm_deadline_ms(search->swarm));
+    }
     if (status < 0)
         return status;
     if (status > 0)

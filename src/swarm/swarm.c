@@ -470,6 +470,11 @@ void agn_swarm_free(struct agn_swarm *swarm)
     agn_free(swarm);
 }
 
+double agn__swarm_deadline_ms(const struct agn_swarm *swarm)
+{
+    return 1000 * swarm->deadline_s;
+}
+
 int agn__swarm_pause(struct agn_swarm *swarm)
 {
     double until_s = agn_now_s() + fmax(0.1, 1.5 * swarm->deadline_s);

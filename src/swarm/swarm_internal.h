@@ -8,4 +8,6 @@
  * comes. AGN_ERR_IO. */
 int agn__swarm_pause(struct agn_swarm *swarm);
 
+double agn__swarm_deadline_ms(const struct agn_swarm *swarm);
+
 #endif
