@@ -28,7 +28,7 @@ static int split(const char *where, char host[HOST_BYTES], const char **port)
         begin++;
         end--;
     } else if (memchr(begin, ':', (size_t)(end - begin))) {
-        return agn_fail(AGN_ERR_ARG, "'%s': an IPv6 address stands in brackets, as in [::1]:9090", where);
+        return agn_fail(AGN_ERR_ARG, "'%s': expected an IPv6 address in brackets, as in [::1]:9090", where);
     }
     size_t length = (size_t)(end - begin);
     if (length >= HOST_BYTES || (colon && length == 0))

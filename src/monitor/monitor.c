@@ -32,7 +32,9 @@ enum {
     MAX_TIMEOUT_MS = 600000,
     CONNECTION_BYTES = 16 * 1024, /* request line and headers, and what waits to be sent */
 };
-#define TICK_S 1.0
+#define TICK_S    1.0
+#define LOOK_S    0.2 /* how often dawdlers are looked for */
+#define CROWDED_S 1.0 /* the time limit while others wait for a place */
 
 struct connection {
     int fd; /* -1 = free */
@@ -183,8 +185,13 @@ static void on_connection(void *user, struct MHD_Connection *connection, void **
 /* libmicrohttpd's own time limit begins anew with each byte, which a stranger may send one by one. */
 static void close_overdue(struct agn_monitor *monitor, double now_s)
 {
+    int open = 0;
     for (int i = 0; i < monitor->max_connections; i++)
-        if (monitor->connections[i].fd >= 0 && now_s > monitor->connections[i].opened_s + monitor->timeout_s)
+        open += monitor->connections[i].fd >= 0;
+    bool crowded = open == monitor->max_connections;
+    double limit_s = crowded ? fmin(CROWDED_S, monitor->timeout_s) : monitor->timeout_s;
+    for (int i = 0; i < monitor->max_connections; i++)
+        if (monitor->connections[i].fd >= 0 && now_s > monitor->connections[i].opened_s + limit_s)
             shutdown(monitor->connections[i].fd, SHUT_RDWR); /* libmicrohttpd then closes it */
 }
 
@@ -200,7 +207,6 @@ static void tick(struct agn_monitor *monitor, double now_s)
     monitor->next_tick_s += TICK_S;
     if (monitor->next_tick_s < now_s) /* after a long pause: no burst of ticks */
         monitor->next_tick_s = now_s + TICK_S;
-    close_overdue(monitor, now_s);
 }
 
 static void *serve(void *argument)
@@ -210,13 +216,14 @@ static void *serve(void *argument)
     struct pollfd wait_for[2] = {{.fd = info ? info->epoll_fd : -1, .events = POLLIN},
                                  {.fd = monitor->wake_fd, .events = POLLIN}};
     while (!atomic_load(&monitor->stop)) {
-        double wait_s = monitor->next_tick_s - agn_now_s();
+        double wait_s = fmin(monitor->next_tick_s - agn_now_s(), LOOK_S);
         MHD_UNSIGNED_LONG_LONG asked_ms;
         if (MHD_get_timeout(monitor->daemon, &asked_ms) == MHD_YES && (double)asked_ms * 1e-3 < wait_s)
             wait_s = (double)asked_ms * 1e-3;
         poll(wait_for, 2, wait_s > 0.0 ? (int)ceil(wait_s * 1e3) : 0);
         MHD_run(monitor->daemon);
         tick(monitor, agn_now_s());
+        close_overdue(monitor, agn_now_s());
     }
     return NULL;
 }
