@@ -51,6 +51,8 @@ static struct agn_tile tile_of(const struct agn_dev *dev, const struct span *spa
 /* Encodes with the preferred codec, `step` rows at a time, at most `limit` of them, until it overflows;
  * `best` is the encoder at the last step that fits. Returns the rows up to there, 0 if there is none. */
 static unsigned try_steps(struct agn_dev *dev, const struct span *span, unsigned step, unsigned limit,
+                          struct agn_encoder *encoder, struct agn_encoder *best) AGN__NOINLINE;
+static unsigned try_steps(struct agn_dev *dev, const struct span *span, unsigned step, unsigned limit,
                           struct agn_encoder *encoder, struct agn_encoder *best)
 {
     unsigned rows = 0;

@@ -27,9 +27,9 @@ die() {
     exit 1
 }
 
-"$bin" export --preset cifar10-lean --output "$tmp/model.agn" >"$tmp/export.txt" 2>&1 ||
+"$bin" export --preset cifar10-paper --output "$tmp/model.agn" >"$tmp/export.txt" 2>&1 ||
     die "export: $(cat "$tmp/export.txt")"
-frame_bytes=3072
+frame_bytes=27648
 dd if=/dev/zero of="$tmp/frames.raw" bs="$frame_bytes" count=1 2>/dev/null
 
 # number SYMBOL: its value, in decimal

@@ -9,12 +9,6 @@
 #include "agn_memory.h"
 #include "agn_wire.h"
 
-#if defined(__GNUC__)
-#define AGN__NOINLINE __attribute__((noinline))
-#else
-#define AGN__NOINLINE
-#endif
-
 enum { AGN__BLOCK = 8 }; /* symbols handled at once: 24 bits, 3 whole bytes */
 
 /* Class of the three above at [UL | U << 3 | UR << 6]: min(U, 3) << 2 | (UL > 0) << 1 | (UR > 0). */

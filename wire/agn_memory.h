@@ -8,6 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* For what would cost more inlined: registers of a hot loop, or flash. */
+#if defined(__GNUC__)
+#define AGN__NOINLINE __attribute__((noinline))
+#else
+#define AGN__NOINLINE
+#endif
+
 void *memcpy(void *dst, const void *src, size_t len);
 void *memset(void *dst, int value, size_t len);
 
