@@ -1,0 +1,76 @@
+#!/bin/sh
+# `agilenn serve --http` as a monitoring system meets it: metrics that agree with what a device sent (and please
+# promtool where it is installed), health, a clean end, bad addresses. Needs curl.
+set -eu
+command -v curl >/dev/null || exit 77
+
+# shellcheck source=tests/support/served_model.sh
+. "$AGN_SOURCE_DIR/tests/support/served_model.sh"
+
+get() { curl --silent --show-error --max-time 10 --fail "$url$1" >"$tmp/$2" 2>"$tmp/curl.err" || die "GET /$1"; }
+
+# metric NAME{LABELS} VALUE
+metric() {
+    found=$(awk -v name="$1" '$1 == name { print $2 }' "$tmp/metrics.out")
+    [ "$found" = "$2" ] || die "metric $1 is '$found', expected $2"
+}
+
+make_model
+
+# -- addresses that cannot be
+for address in 70000 nonsense 127.0.0.1: ::1:80; do
+    code=0
+    "$bin" serve "$tmp/a/model.safetensors" --port 0 --http "$address" >"$tmp/bad.out" 2>"$tmp/bad.err" || code=$?
+    [ "$code" -eq 1 ] || die "--http $address: exit code $code"
+    grep -q "'$address': expected" "$tmp/bad.err" || die "--http $address: no word of what was expected"
+done
+
+start_server
+get readyz ready.out
+grep -qx ok "$tmp/ready.out" || die "not ready"
+send_frames 150
+get metrics metrics.out
+metric agilenn_frames_total 150
+metric 'agilenn_frames_inferred_total{packets="complete"}' 150
+metric 'agilenn_replies_total{status="ok"}' 150
+metric agilenn_frame_latency_seconds_count 150
+metric 'agilenn_frame_latency_seconds_bucket{le="+Inf"}' 150
+metric agilenn_batch_size_sum 150
+metric agilenn_devices 1
+metric agilenn_ready 1
+id=$(sed -n 's/.*"model_id": "\([0-9a-f]*\)".*/\1/p' "$tmp/serve.out")
+metric "agilenn_model_replies_total{model=\"$id\",name=\"a/model.safetensors\",status=\"ok\"}" 150
+! grep -F "$tmp" "$tmp/metrics.out" || die "the metrics show a path of this machine"
+if command -v promtool >/dev/null; then
+    promtool check metrics <"$tmp/metrics.out" >"$tmp/promtool.out" 2>&1 || die "promtool finds fault with the metrics"
+    promtool check rules "$AGN_SOURCE_DIR/packaging/agilenn-alerts.yml" >"$tmp/promtool.out" 2>&1 || die "promtool: alerts"
+    promtool check config --syntax-only "$AGN_SOURCE_DIR/packaging/prometheus.yml" >"$tmp/promtool.out" 2>&1 ||
+        die "promtool: the sample configuration"
+fi
+# Every metric that the alerts ask for exists.
+grep -o 'agilenn_[a-z_]*' "$AGN_SOURCE_DIR/packaging/agilenn-alerts.yml" | sort -u | while read -r name; do
+    grep -q "^${name}[ {]" "$tmp/metrics.out" || die "packaging/agilenn-alerts.yml asks for $name, which is not told"
+done
+# Every metric is in the manual, and every one of the manual is told.
+sed -n 's/^# TYPE \(agilenn_[a-z_]*\) .*/\1/p' "$tmp/metrics.out" | sort >"$tmp/told"
+sed -n 's/^| `\(agilenn_[a-z_]*\).*/\1/p' "$AGN_SOURCE_DIR/docs/MONITORING.md" | sort -u >"$tmp/documented"
+cmp -s "$tmp/told" "$tmp/documented" || { diff "$tmp/told" "$tmp/documented" >"$tmp/diff.out" || die "docs/MONITORING.md and the metrics differ"; }
+
+get status.json status.out
+grep -q '"frames":150,' "$tmp/status.out" || die "status.json does not count the frames"
+
+# -- the port is taken
+code=0
+"$bin" serve "$tmp/a/model.safetensors" --port 0 --http "${url#http://}" >"$tmp/bad.out" 2>"$tmp/bad.err" || code=$?
+[ "$code" -eq 1 ] || die "an address with a slash: exit code $code"
+address=${url#http://}
+"$bin" serve "$tmp/a/model.safetensors" --port 0 --http "${address%/}" >"$tmp/bad.out" 2>"$tmp/bad.err" && die "a taken port"
+grep -q "the port is in use" "$tmp/bad.err" || die "no word of the port in use"
+
+kill -TERM "$server"
+code=0
+wait "$server" || code=$?
+server=
+[ "$code" -eq 0 ] || die "the server ended with exit code $code"
+! curl --silent --max-time 2 "$url" >/dev/null || die "the page outlived the server"
+echo "serve --http: metrics, health, addresses as expected"
