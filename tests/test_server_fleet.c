@@ -441,6 +441,11 @@ static void a_replaced_model_answers_its_last_frames(void **state)
     assert_int_equal(world.networks[1].released, 1);
 }
 
+static bool two_reloads(const struct agn_server_stats *stats)
+{
+    return stats->reloads == 2;
+}
+
 static void a_model_that_stays_is_left_alone(void **state)
 {
     (void)state;
@@ -456,6 +461,12 @@ static void a_model_that_stays_is_left_alone(void **state)
     assert_int_equal(world.networks[0].released, 0);
     ask(0, 2, 1);
     ask(1, 3, 1);
+    next[0].owner = &twin;
+    assert_int_equal(agn_server_replace_models(world.server, next, 2), 0);
+    await_stats(two_reloads);
+    assert_int_equal(twin.released, 3);
+    ask(0, 12, 1);
+    ask(1, 13, 1);
 
     next[0].model_id = next[1].model_id;
     assert_int_equal(agn_server_replace_models(world.server, next, 2), AGN_ERR_ARG);
@@ -463,10 +474,10 @@ static void a_model_that_stays_is_left_alone(void **state)
     next[0].classes = 0;
     assert_int_equal(agn_server_replace_models(world.server, next, 1), AGN_ERR_ARG);
     assert_int_equal(agn_server_replace_models(world.server, next, 0), AGN_ERR_ARG);
-    assert_int_equal(twin.released, 1); /* what was refused is still the caller's */
+    assert_int_equal(twin.released, 3); /* what was refused is still the caller's */
     ask(1, 4, 1);
     finish(&stats);
-    assert_int_equal(stats.reloads, 1);
+    assert_int_equal(stats.reloads, 2);
     assert_int_equal(stats.reload_failures, 3);
     assert_int_equal(world.networks[0].released, 1);
     assert_int_equal(world.networks[1].released, 1);

@@ -85,7 +85,7 @@ void agn__set_free(struct agn__model_set *set, bool release)
 static int find_id(const struct agn__model_set *set, uint32_t model_id)
 {
     for (int i = 0; i < set->count; i++)
-        if (set->models[i]->model.model_id == model_id)
+        if (set->models[i] && set->models[i]->model.model_id == model_id)
             return i;
     return -1;
 }

@@ -1,0 +1,224 @@
+#!/bin/sh
+# `agilenn serve` as a service: several models from a settings file, reload under load, corrupt and missing files,
+# death and return, drain, overload, and the unit that starts it.
+set -eu
+
+bin=${AGN_BIN:?path of agilenn}
+tmp=${AGN_TEST_TMP:?a folder for this test}
+source=${AGN_SOURCE_DIR:?path of the sources}
+LC_ALL=C
+AGILENN_PRESETS=$tmp/presets
+export LC_ALL AGILENN_PRESETS
+: >"$tmp/out"
+: >"$tmp/err"
+server=
+runner=
+# shellcheck disable=SC2317
+end_children() {
+    for child in $server $runner; do
+        kill -9 "$child" 2>/dev/null || true
+    done
+}
+trap end_children EXIT
+trap 'exit 130' INT TERM
+
+die() {
+    echo "FAILED: $*" >&2
+    for file in out err serve.out serve.err; do
+        echo "-- $file:" >&2
+        tail -n 30 "$tmp/$file" >&2
+    done
+    exit 1
+}
+
+# run EXPECTED_EXIT_CODE ARGUMENT...
+run() {
+    expected=$1
+    shift
+    code=0
+    timeout 60 "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
+    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
+}
+
+# figure NAME FILE: the number after "NAME": in JSON
+figure() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*\$/\1/p" "$2" | head -n 1; }
+# holds EXPRESSION: an awk expression over numbers
+holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
+
+# start ARGUMENT...: sets $server and $port
+start() {
+    "$bin" serve "$@" --json --log json >"$tmp/serve.out" 2>"$tmp/serve.err" &
+    server=$!
+    port=
+    for _ in $(seq 150); do
+        port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out")
+        [ -z "$port" ] || return 0
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    die "the server did not start"
+}
+
+# stop SIGNAL EXPECTED_EXIT_CODE: what the server said at its end goes to $tmp/end
+stop() {
+    kill "-$1" "$server"
+    code=0
+    wait "$server" 2>/dev/null || code=$?
+    server=
+    [ "$code" -eq "$2" ] || die "the server ended with exit code $code after SIG$1, expected $2"
+    sed 1d "$tmp/serve.out" >"$tmp/end"
+}
+
+# logged TEXT: waits until the server has logged it
+logged() {
+    for _ in $(seq 100); do
+        ! grep -qF -e "$1" "$tmp/serve.err" || return 0
+        sleep 0.1
+    done
+    die "the server did not log '$1'"
+}
+
+# device MODEL IMAGES: starts one in the background; finished: waits for it
+device() {
+    "$bin" run "$1" --preset tiny --port "$port" --images "$2" --deadline 10000 --json >"$tmp/out" 2>"$tmp/err" &
+    runner=$!
+}
+finished() {
+    code=0
+    wait "$runner" || code=$?
+    runner=
+    [ "$code" -eq 0 ] || die "the device ended with exit code $code"
+    [ "$(figure predictions_lost "$tmp/out")" = 0 ] || die "predictions were lost"
+}
+
+# shellcheck source=tests/support/tiny_set.sh
+. "$source/tests/support/tiny_set.sh"
+tiny_set "$tmp"
+run 0 train --preset tiny --out "$tmp/a" --no-plots --threads 1 --set joint.epochs=1
+run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
+a=$tmp/a/model.safetensors
+b=$tmp/b/model.safetensors
+run 0 export "$a" --output "$tmp/a.agn"
+run 0 export "$b" --output "$tmp/b.agn"
+
+# -- the settings file, and what is wrong with one
+cat >"$tmp/server.conf" <<END
+[server]
+port = 0
+drain_ms = 3000
+[models]
+model = $a
+model = $b
+[inference]
+workers = 2
+threads = 1
+batch = 8
+END
+# wrong LINE EXPECTED_TEXT: a line that makes the file unusable
+wrong() {
+    printf '%s\n' "$1" | cat "$tmp/server.conf" - >"$tmp/wrong.conf"
+    run 1 serve --config "$tmp/wrong.conf"
+    grep -qF -e "wrong.conf:11: $2" "$tmp/err" || die "'$1': stderr lacks '$2'"
+}
+wrong 'batch = 0' 'batch = 0: expected 1 to 256'
+wrong 'batch = 8x' 'batch = 8x: expected 1 to 256'
+wrong 'colour = red' 'unknown setting colour in section [inference]'
+wrong 'nonsense' 'expected [section] or key = value'
+run 1 serve --config "$tmp/none.conf"
+grep -qF "$tmp/none.conf" "$tmp/err" || die "the missing file is not named"
+run 2 serve
+run 1 serve "$a" "$a" --port 0
+grep -qF "serve each once" "$tmp/err" || die "a model given twice is not refused"
+
+# -- two models at once
+start --config "$tmp/server.conf"
+[ "$(grep -o '"models": \[[^]]*' "$tmp/serve.out" | grep -o '"[0-9a-f]\{8\}"' | wc -l)" -eq 2 ] || die "two models are not served"
+logged '"event":"start"'
+for model in a b; do
+    run 0 run "$tmp/$model.agn" --preset tiny --port "$port" --deadline 10000 --json
+    [ "$(figure fused "$tmp/out")" = 64 ] || die "model $model was not served"
+done
+stop TERM 0
+logged '"event":"drain"'
+[ "$(figure replies "$tmp/end")" = 128 ] || die "not every frame had a reply"
+
+# -- replaced while a device works: no frame loses its answer
+cp "$a" "$tmp/live.safetensors"
+cp "$b" "$tmp/other.safetensors"
+start "$tmp/live.safetensors" "$tmp/other.safetensors" --port 0 --workers 2 --threads 1
+device "$tmp/a.agn" 6000
+for _ in 1 2 3 4 5; do
+    kill -HUP "$server"
+    sleep 0.2
+done
+rm "$tmp/other.safetensors" # in its place soon another one, first cut short, then whole
+head -c 3000 "$b" >"$tmp/other.safetensors"
+logged '"level":"error","event":"reload"'
+cp "$b" "$tmp/other.safetensors"
+finished
+[ "$(figure fused "$tmp/out")" = 6000 ] || die "$(figure fused "$tmp/out") of 6000 frames were fused while models were replaced"
+run 0 run "$tmp/b.agn" --preset tiny --port "$port" --deadline 10000 --json
+[ "$(figure fused "$tmp/out")" = 64 ] || die "the model whose file was corrupt for a while is not served"
+# One model takes another's place.
+mv "$tmp/other.safetensors" "$tmp/aside"
+run 0 train --preset tiny --out "$tmp/c" --no-plots --threads 1 --seed 3 --set joint.epochs=1
+run 0 export "$tmp/c/model.safetensors" --output "$tmp/c.agn"
+cp "$tmp/c/model.safetensors" "$tmp/other.safetensors"
+logged '1 of them new, 1 gone'
+run 0 run "$tmp/c.agn" --preset tiny --port "$port" --deadline 10000 --json
+[ "$(figure fused "$tmp/out")" = 64 ] || die "the new model is not served"
+run 1 run "$tmp/b.agn" --preset tiny --port "$port" --images 5 --deadline 10000
+grep -qF "holds another model" "$tmp/err" || die "the model that went is not refused"
+stop TERM 0
+holds "$(figure reloads "$tmp/end") >= 2 && $(figure reload_failures "$tmp/end") >= 1"
+holds "$(figure refused_busy "$tmp/end") == 0 && $(figure evicted "$tmp/end") == 0"
+! grep -qvE '^\{"time":"[^"]*","level":"[a-z]*",.*\}$' "$tmp/serve.err" || die "a line of the log is no JSON object"
+
+# -- killed, gone for a while, started again at the same port: the device falls back and comes back by itself
+start "$a" --port 0 --threads 1
+device "$tmp/a.agn" 400000
+sleep 1
+stop KILL 137
+sleep 1
+start "$a" --port "$port" --threads 1
+sleep 2
+kill -TERM "$runner"
+wait "$runner" || true
+runner=
+stop TERM 0
+holds "$(figure replies "$tmp/end") > 20"
+
+# -- told to end while a fleet sends: what is in hand is answered, the rest is refused, nothing is lost
+start "$a" --port 0 --workers 1 --threads 1 --queue 2 --batch 1
+"$bin" swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 50 --rate 3000 --duration 2 --images 50 --json \
+    >"$tmp/out" 2>"$tmp/err" &
+runner=$!
+sleep 1
+before=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$server/status")
+sleep 1.2
+after=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$server/status")
+holds "$after <= $before + 4096" # kB: the queue is bounded, and so is memory
+wait "$runner" || die "the swarm failed"
+runner=
+[ "$(figure lost_predictions "$tmp/out")" = 0 ] || die "the swarm lost predictions"
+holds "$(figure busy "$tmp/out") > 0 && $(figure answered "$tmp/out") > 100"
+device "$tmp/a.agn" 100000
+sleep 0.5
+stop TERM 0
+kill -TERM "$runner" 2>/dev/null || true
+wait "$runner" || true
+runner=
+holds "$(figure refused_busy "$tmp/end") > 0 && $(figure queue_peak "$tmp/end") <= 2"
+
+# -- the unit and its sample settings
+sed "s|/var/lib/agilenn/model.safetensors|$a|; s|^port = .*|port = 0|" "$source/packaging/agilenn-server.conf" >"$tmp/sample.conf"
+start --config "$tmp/sample.conf"
+stop TERM 0
+if command -v systemd-analyze >/dev/null; then
+    sed "s|/usr/bin/agilenn|$bin|" "$source/packaging/agilenn-server.service" >"$tmp/agilenn-server.service"
+    systemd-analyze verify "$tmp/agilenn-server.service" >"$tmp/out" 2>"$tmp/err" || die "systemd refuses the unit"
+    [ ! -s "$tmp/err" ] || die "systemd complains of the unit"
+else
+    echo "no systemd here: the unit was not checked"
+fi
+echo "a fleet's server: all as expected"
