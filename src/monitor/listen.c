@@ -68,14 +68,14 @@ static int describe(struct agn__listener *listener)
     socklen_t length = sizeof address;
     if (getsockname(listener->fd, (struct sockaddr *)&address, &length) != 0)
         return -errno;
-    char host[64];
-    if (getnameinfo((struct sockaddr *)&address, length, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
+    char host[64], port[8];
+    if (getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -EINVAL;
-    bool six = address.ss_family == AF_INET6;
-    listener->port = six ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
-                         : ntohs(((struct sockaddr_in *)&address)->sin_port);
-    snprintf(listener->url, sizeof listener->url, "http://%s%s%s:%u/", six ? "[" : "", host, six ? "]" : "",
-             (unsigned)listener->port);
+    bool six = strchr(host, ':') != NULL;
+    listener->port = (uint16_t)strtoul(port, NULL, 10);
+    snprintf(listener->url, sizeof listener->url, "http://%s%s%s:%s/", six ? "[" : "", host, six ? "]" : "",
+             port);
     return 0;
 }
 
@@ -94,7 +94,7 @@ int agn__monitor_listen(const char *where, struct agn__listener *listener)
     if (failed != 0)
         return agn_fail(AGN_ERR_NOT_FOUND, "cannot find the host '%s' to serve HTTP at: %s", host,
                         gai_strerror(failed));
-    int error = 0;
+    int error = -EADDRNOTAVAIL;
     for (const struct addrinfo *place = places; place; place = place->ai_next) {
         error = open_at(place, &listener->fd);
         if (error == 0)

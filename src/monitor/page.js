@@ -6,8 +6,8 @@ const WIDTH = 420, HEIGHT = 130, LEFT = 44, RIGHT = 6, TOP = 8, BOTTOM = 18;
 
 const charts = [
   {id: 'rate', title: 'Frames a second', unit: '', series: [['frames_per_s', 'begun'], ['replies_per_s', 'answered']]},
-  {id: 'latency', title: 'Latency', unit: 'ms', series: [['latency_p50_ms', 'median'], ['latency_p99_ms', '99 %']]},
-  {id: 'loss', title: 'Lost work', unit: '', series: [['partial_share', 'partial frames, %', 100], ['unanswered_per_s', 'unanswered a second']]},
+  {id: 'latency', title: 'Latency', unit: 'ms', log: true, series: [['latency_p50_ms', 'median'], ['latency_p99_ms', '99 %']]},
+  {id: 'loss', title: 'Lost work', unit: '', series: [['partial_share', 'partial, %', 100], ['unanswered_per_s', 'unanswered / s']]},
   {id: 'bytes', title: 'Bytes a second', unit: 'kB', series: [['bytes_in_per_s', 'received', 1e-3], ['bytes_out_per_s', 'sent', 1e-3]]},
   {id: 'queue', title: 'Queue depth', unit: '', series: [['queue_depth', 'frames waiting']]},
   {id: 'bad', title: 'Bad packets a second', unit: '', series: [['bad_packets_per_s', 'refused']]},
@@ -118,13 +118,24 @@ function ceiling(value) {
   return 10 * power;
 }
 
+// Height of a value above the ground line as a share of the chart's, and the marks at its side.
+function linear(top) {
+  return {place: value => Math.min(value / top, 1), marks: [0, top / 2, top]};
+}
+
+function logarithmic(values) {
+  const floor = 0.1, decades = Math.max(2, Math.ceil(Math.log10(Math.max(floor, ...values) / floor)));
+  return {place: value => Math.min(Math.max(Math.log10(value / floor) / decades, 0), 1),
+          marks: Array.from({length: decades + 1}, (_, i) => floor * Math.pow(10, i))};
+}
+
 // Path of the points that have a value; gaps stay gaps.
-function path(values, ages, oldest, top) {
+function path(values, ages, oldest, scale) {
   let text = '', pen = false;
   values.forEach((value, i) => {
     if (value === null) { pen = false; return; }
     const x = LEFT + (WIDTH - LEFT - RIGHT) * (1 - ages[i] / oldest);
-    const y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * Math.min(value / top, 1);
+    const y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * scale.place(value);
     text += (pen ? 'L' : 'M') + x.toFixed(1) + ' ' + y.toFixed(1);
     // A lone point is drawn as a short stroke.
     if (!pen && (i + 1 >= values.length || values[i + 1] === null)) text += 'h1';
@@ -136,17 +147,18 @@ function path(values, ages, oldest, top) {
 function drawChart(chart, history, ages) {
   const minutesShown = Math.min(5, Math.max(1, Math.ceil((ages[0] || 0) / 60))), oldest = 60 * minutesShown;
   const lines = chart.series.map(([key, , factor]) => history[key].map(v => v === null ? null : v * (factor || 1)));
-  const top = ceiling(Math.max(0, ...lines.flat().filter(v => v !== null)));
-  const parts = [0, .5, 1].flatMap(share => {
-    const y = HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
+  const values = lines.flat().filter(v => v !== null);
+  const scale = chart.log ? logarithmic(values) : linear(ceiling(Math.max(0, ...values)));
+  const parts = scale.marks.flatMap(mark => {
+    const y = HEIGHT - BOTTOM - scale.place(mark) * (HEIGHT - TOP - BOTTOM);
     return [draw('line', {class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y}),
-            draw('text', {x: LEFT - 5, y: y + 3, 'text-anchor': 'end'}, short(share * top))];
+            draw('text', {x: LEFT - 5, y: y + 3, 'text-anchor': 'end'}, short(mark))];
   });
   for (let minutes = minutesShown; minutes >= 0; minutes--) {
     const x = LEFT + (WIDTH - LEFT - RIGHT) * (1 - minutes * 60 / oldest);
     parts.push(draw('text', {x: x, y: HEIGHT - 4, 'text-anchor': minutes ? 'middle' : 'end'}, minutes ? `−${minutes} min` : 'now'));
   }
-  lines.forEach((values, i) => parts.push(draw('path', {class: (i ? 'second' : 'first') + ' line', d: path(values, ages, oldest, top)})));
+  lines.forEach((values, i) => parts.push(draw('path', {class: (i ? 'second' : 'first') + ' line', d: path(values, ages, oldest, scale)})));
   chart.svg.replaceChildren(...parts);
   const latest = lines.map((values, i) => `${chart.series[i][1]} ${short(values[values.length - 1])}`);
   chart.svg.setAttribute('aria-label', `${chart.title}${chart.unit ? ', ' + chart.unit : ''}, last minutes; now ${latest.join(', ')}`);
