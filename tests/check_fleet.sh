@@ -122,6 +122,7 @@ wrong() {
 }
 wrong 'batch = 0' 'batch = 0: expected 1 to 256'
 wrong 'batch = 8x' 'batch = 8x: expected 1 to 256'
+wrong 'int8 = 1' 'int8 = 1: expected yes or no'
 wrong 'colour = red' 'unknown setting colour in section [inference]'
 wrong 'nonsense' 'expected [section] or key = value'
 run 1 serve --config "$tmp/none.conf"

@@ -56,7 +56,8 @@ static int tear_down(void **state)
 
 static int open_edge(const char *path, const struct agn_server_config *server, struct agn_edge **edge)
 {
-    return agn_edge_open(&path, 1, server, edge);
+    struct agn_edge_config files = {.paths = &path, .count = 1, .server = *server};
+    return agn_edge_open(&files, edge);
 }
 
 static void *serve(void *argument)
@@ -69,7 +70,7 @@ static void *serve(void *argument)
 static uint16_t start_server(void)
 {
     struct agn_server_config server = {.frame_wait_ms = 2000};
-    if (agn_edge_open(&world.path, 1, &server, &world.edge) < 0)
+    if (open_edge(world.path, &server, &world.edge) < 0)
         fail_msg("%s", agn_error_message());
     assert_int_equal(agn_edge_model_id(world.edge, 0), agn_model_id(world.model));
     assert_int_equal(pthread_create(&world.thread, NULL, serve, NULL), 0);

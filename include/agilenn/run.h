@@ -13,10 +13,16 @@
 
 struct agn_edge; /* a server, its models and their Remote NNs, one for each worker */
 
-/* Loads model.safetensors files, 1 to AGN_SERVER_MAX_MODELS, and listens. `config` as for agn_server_create.
- */
-int agn_edge_open(const char *const *paths, int count, const struct agn_server_config *config,
-                  struct agn_edge **edge);
+struct agn_edge_config {
+    const char *const *paths; /* model.safetensors files, 1 to AGN_SERVER_MAX_MODELS */
+    int count;
+    struct agn_server_config server;
+    int threads; /* of one worker's inference, as in struct agn_remote_config */
+    bool int8;   /* the same */
+};
+
+/* Loads the models and listens. Errors as for agn_model_load, agn_remote_create_as and agn_server_create. */
+int agn_edge_open(const struct agn_edge_config *config, struct agn_edge **edge);
 struct agn_server *agn_edge_server(const struct agn_edge *edge);
 /* Of the file number `file`, as it is served now. */
 uint32_t agn_edge_model_id(const struct agn_edge *edge, int file);

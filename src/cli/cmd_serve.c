@@ -64,6 +64,10 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
               "threads that take batches; 0 = one for each core"),
         whole("threads", "N", &o->threads, 0, 256,
               "threads that compute one batch together; 0 = the cores shared out among the workers"),
+        {.name = "int8",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->int8,
+         .help = "compute the Remote NNs' convolutions in 8-bit integers, where the CPU has AVX512_VNNI"},
         whole("batch", "N", &o->batch, 1, AGN_SERVER_MAX_BATCH, "frames of a batch at most"),
         whole("batch-wait", "US", &o->batch_wait_us, 0, 1000000,
               "microseconds that a batch which is not full waits for more"),
@@ -272,18 +276,22 @@ int agn__cmd_serve(int argc, char **argv)
     agn__serve_log_to_stderr(o.log);
     share_out_cores(&o);
     agn_nn_set_threads(o.threads);
-    struct agn_server_config config = {.address = o.address,
-                                       .port = (uint16_t)o.port,
-                                       .frame_wait_ms = (uint32_t)o.wait_ms,
-                                       .max_frames = o.max_frames,
-                                       .max_peers = o.max_peers,
-                                       .workers = o.workers,
-                                       .max_batch = o.batch,
-                                       .max_wait_us = (uint32_t)o.batch_wait_us,
-                                       .max_queue = o.queue,
-                                       .drain_ms = (uint32_t)o.drain_ms};
+    struct agn_edge_config config = {.paths = o.models.items,
+                                     .count = o.models.count,
+                                     .server = {.address = o.address,
+                                                .port = (uint16_t)o.port,
+                                                .frame_wait_ms = (uint32_t)o.wait_ms,
+                                                .max_frames = o.max_frames,
+                                                .max_peers = o.max_peers,
+                                                .workers = o.workers,
+                                                .max_batch = o.batch,
+                                                .max_wait_us = (uint32_t)o.batch_wait_us,
+                                                .max_queue = o.queue,
+                                                .drain_ms = (uint32_t)o.drain_ms},
+                                     .threads = o.threads,
+                                     .int8 = o.int8};
     struct agn_edge *edge = NULL;
-    int status = agn_edge_open(o.models.items, o.models.count, &config, &edge);
+    int status = agn_edge_open(&config, &edge);
     if (status < 0)
         return agn__cli_fail("serve", status);
     code = serve(&o, edge);

@@ -9,7 +9,7 @@
 struct agn_serve_options {
     const char *config, *address, *log, *http;
     int port, wait_ms, threads, workers, batch, batch_wait_us, queue, max_frames, max_peers, drain_ms;
-    bool json;
+    bool json, int8;
     struct agn_cli_list models;
 };
 

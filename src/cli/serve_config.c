@@ -16,6 +16,7 @@ struct setting {
     const char **text;
     int *integer;
     int min, max;
+    bool *flag;
 };
 
 struct reading {
@@ -44,6 +45,13 @@ static bool set_number(struct reading *reading, const struct setting *setting, c
     return false;
 }
 
+static bool set_flag(struct reading *reading, const struct setting *setting, const char *value)
+{
+    *setting->flag = strcmp(value, "yes") == 0;
+    return *setting->flag || strcmp(value, "no") == 0 ||
+           say(reading, "%s = %s: expected yes or no", setting->key, value);
+}
+
 static bool add_model(struct reading *reading, const char *value)
 {
     struct agn_cli_list *models = &reading->options->models;
@@ -58,19 +66,20 @@ static bool set(struct reading *reading, const char *section, const char *key, c
 {
     struct agn_serve_options *o = reading->options;
     const struct setting settings[] = {
-        {"server", "address", &o->address, NULL, 0, 0},
-        {"server", "port", NULL, &o->port, 0, 65535},
-        {"server", "max_peers", NULL, &o->max_peers, 1, AGN_SERVER_MAX_PEERS},
-        {"server", "drain_ms", NULL, &o->drain_ms, 1, 60000},
-        {"server", "log", &o->log, NULL, 0, 0},
-        {"server", "http", &o->http, NULL, 0, 0},
-        {"frames", "wait_ms", NULL, &o->wait_ms, 1, 60000},
-        {"frames", "max_frames", NULL, &o->max_frames, 1, AGN_SERVER_MAX_FRAMES},
-        {"inference", "workers", NULL, &o->workers, 0, AGN_SERVER_MAX_WORKERS},
-        {"inference", "threads", NULL, &o->threads, 0, 256},
-        {"inference", "batch", NULL, &o->batch, 1, AGN_SERVER_MAX_BATCH},
-        {"inference", "batch_wait_us", NULL, &o->batch_wait_us, 0, 1000000},
-        {"inference", "queue", NULL, &o->queue, 1, AGN_SERVER_MAX_QUEUE},
+        {"server", "address", &o->address, NULL, 0, 0, NULL},
+        {"server", "port", NULL, &o->port, 0, 65535, NULL},
+        {"server", "max_peers", NULL, &o->max_peers, 1, AGN_SERVER_MAX_PEERS, NULL},
+        {"server", "drain_ms", NULL, &o->drain_ms, 1, 60000, NULL},
+        {"server", "log", &o->log, NULL, 0, 0, NULL},
+        {"server", "http", &o->http, NULL, 0, 0, NULL},
+        {"frames", "wait_ms", NULL, &o->wait_ms, 1, 60000, NULL},
+        {"frames", "max_frames", NULL, &o->max_frames, 1, AGN_SERVER_MAX_FRAMES, NULL},
+        {"inference", "workers", NULL, &o->workers, 0, AGN_SERVER_MAX_WORKERS, NULL},
+        {"inference", "threads", NULL, &o->threads, 0, 256, NULL},
+        {.section = "inference", .key = "int8", .flag = &o->int8},
+        {"inference", "batch", NULL, &o->batch, 1, AGN_SERVER_MAX_BATCH, NULL},
+        {"inference", "batch_wait_us", NULL, &o->batch_wait_us, 0, 1000000, NULL},
+        {"inference", "queue", NULL, &o->queue, 1, AGN_SERVER_MAX_QUEUE, NULL},
     };
     if (strcmp(section, "models") == 0 && strcmp(key, "model") == 0)
         return add_model(reading, value);
@@ -78,6 +87,8 @@ static bool set(struct reading *reading, const char *section, const char *key, c
         const struct setting *setting = &settings[i];
         if (strcmp(section, setting->section) != 0 || strcmp(key, setting->key) != 0)
             continue;
+        if (setting->flag)
+            return set_flag(reading, setting, value);
         if (setting->integer)
             return set_number(reading, setting, value);
         *setting->text = strdup(value);

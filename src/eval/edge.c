@@ -38,6 +38,7 @@ struct edge_file {
 struct agn_edge {
     struct agn_server *server;
     int workers, file_count;
+    struct agn_remote_config remote;
     struct edge_file files[AGN_SERVER_MAX_MODELS];
     int wake_fd;
     atomic_bool reload, end;
@@ -58,7 +59,8 @@ static void model_release(void *owner)
     agn_free(model);
 }
 
-static int model_load(const char *path, int workers, struct edge_model **result)
+static int model_load(const char *path, int workers, const struct agn_remote_config *config,
+                      struct edge_model **result)
 {
     struct edge_model *made = agn_alloc(1, sizeof(*made));
     if (made == NULL)
@@ -70,7 +72,7 @@ static int model_load(const char *path, int workers, struct edge_model **result)
         status = AGN_ERR_MEMORY;
     for (; status == AGN_OK && made->workers < workers; made->workers++) {
         struct agn_remote *remote = NULL;
-        status = agn_remote_create(made->model, &remote);
+        status = agn_remote_create_as(made->model, config, &remote);
         if (status < 0)
             break;
         made->remotes[made->workers] = remote;
@@ -139,7 +141,7 @@ static bool load_wanted(struct agn_edge *edge, const bool *wanted, struct edge_m
         if (!wanted[i])
             continue;
         file->loaded = file->last = look_at(file->path); /* of before: a later change is seen as one */
-        if (model_load(file->path, edge->workers, &fresh[i]) < 0) {
+        if (model_load(file->path, edge->workers, &edge->remote, &fresh[i]) < 0) {
             agn_log(AGN_LOG_ERROR, "reload: %s; the model before is served on", agn_error_message());
             agn_server_count_reload_failure(edge->server);
         } else {
@@ -249,7 +251,7 @@ static int open_files(struct agn_edge *edge, const char *const *paths, int count
                             (int)PATH_BYTES);
         snprintf(file->path, sizeof(file->path), "%s", paths[i]);
         file->loaded = file->last = look_at(file->path);
-        int status = model_load(file->path, edge->workers, &file->model);
+        int status = model_load(file->path, edge->workers, &edge->remote, &file->model);
         if (status < 0)
             return status;
         edge->file_count++;
@@ -271,23 +273,24 @@ static int open_server(struct agn_edge *edge, const struct agn_server_config *co
     return status;
 }
 
-int agn_edge_open(const char *const *paths, int count, const struct agn_server_config *config,
-                  struct agn_edge **result)
+int agn_edge_open(const struct agn_edge_config *config, struct agn_edge **result)
 {
-    if (count < 1 || count > AGN_SERVER_MAX_MODELS)
-        return agn_fail(AGN_ERR_ARG, "%d models to serve, expected 1 to %d", count,
+    if (config->count < 1 || config->count > AGN_SERVER_MAX_MODELS)
+        return agn_fail(AGN_ERR_ARG, "%d models to serve, expected 1 to %d", config->count,
                         (int)AGN_SERVER_MAX_MODELS);
     struct agn_edge *edge = agn_alloc(1, sizeof(*edge));
     if (edge == NULL)
         return AGN_ERR_MEMORY;
     edge->wake_fd = -1;
-    edge->workers = config->workers > 0 ? config->workers : 1;
+    edge->workers = config->server.workers > 0 ? config->server.workers : 1;
+    edge->remote = (struct agn_remote_config){
+        .threads = config->threads, .max_batch = config->server.max_batch, .int8 = config->int8};
     atomic_init(&edge->reload, false);
     atomic_init(&edge->end, false);
     pthread_mutex_init(&edge->lock, NULL);
-    int status = open_files(edge, paths, count);
+    int status = open_files(edge, config->paths, config->count);
     if (status == AGN_OK)
-        status = open_server(edge, config);
+        status = open_server(edge, &config->server);
     if (status < 0) {
         agn_edge_close(edge);
         return status;
