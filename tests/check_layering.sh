@@ -28,6 +28,7 @@ cli: swarm modem monitor client server eval deploy train distributed xai nn data
 # The rooms of the public headers include/agilenn/<name>.h.
 public_headers='
 base.h base
+keys.h base
 data.h data
 fetch.h data
 nn.h nn
@@ -102,6 +103,8 @@ check_tree() {
                 complain("only src/nn may use oneDNN")
             } else if (name ~ /coap/ && path !~ /^src\/(server|client)\//) {
                 complain("only src/server and src/client may use libcoap")
+            } else if (name ~ /gnutls/ && path !~ /^src\/client\//) {
+                complain("only src/client may use GnuTLS")
             } else if (name ~ /microhttpd/ && path !~ /^src\/monitor\//) {
                 complain("only src/monitor may use libmicrohttpd")
             } else if (name ~ /^mpi/ && path != "src/distributed/mpi.c") {
@@ -217,6 +220,8 @@ check_itself() {
     expect bad src/eval/rivals.c '<coap3/coap.h>'
     expect good src/monitor/monitor.c '<microhttpd.h>'
     expect bad src/server/server.c '<microhttpd.h>'
+    expect good src/client/dtls.c '<gnutls/dtls.h>'
+    expect bad src/server/server.c '<gnutls/gnutls.h>'
     expect bad src/monitor/monitor.c '"agilenn/nn.h"'
     expect good src/eval/rivals.c '"train/loss.h"'
     expect bad src/eval/rivals.c '"cli/options.h"'

@@ -28,6 +28,11 @@ struct agn_client_config {
     const void *model;    /* model.agn; copied */
     size_t model_bytes;
 
+    /* DTLS with a key of this file (agilenn/keys.h) [plain CoAP]. The handshake takes its time out of the
+     * first frames' deadlines; a frame without a session yet gets its local prediction. */
+    const char *psk_file;
+    const char *psk_identity; /* which of its keys [the only one] */
+
     /* After `dead_after` frames in a row without any answer [3] the server counts as dead: only every
      * `probe_every`-th frame [10] is sent and waited for, the others go local at once. Any answer
      * ends that. dead_after < 0: always send. */
@@ -45,6 +50,7 @@ struct agn_client_config {
     X(AGN_CLIENT_REFUSED, "nobody listens at that address, or no route to it")                               \
     X(AGN_CLIENT_REJECTED, "rejected by the server")                                                         \
     X(AGN_CLIENT_MISMATCH, "the server holds another model")                                                 \
+    X(AGN_CLIENT_UNTRUSTED, "the server does not take this device's identity and key")                       \
     X(AGN_CLIENT_SKIPPED, "not sent: the server counts as dead")                                             \
     X(AGN_CLIENT_UNSENT, "the device could not make packets of the frame")
 
@@ -81,7 +87,7 @@ struct agn_client_result {
 };
 
 /* Checks the model and resolves the host; sends nothing. AGN_ERR_ARG: a bad configuration;
- * AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_IO: no socket; errors of agn_dev_model_open. */
+ * AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_IO: no socket; errors of agn_dev_model_open and agn_keys_load. */
 int agn_client_create(struct agn_client **client, const struct agn_client_config *config);
 
 /* The opened model: input shape, classes, codec. Valid as long as the client. */

@@ -74,17 +74,27 @@ struct agn_server_config {
     uint32_t max_wait_us;   /* how long a worker with a batch that is not full waits for more [0] */
     int max_queue;          /* frames ready for inference, not yet begun; beyond: busy [256] */
     uint32_t drain_ms;      /* how long agn_server_drain waits for frames in hand at most [2000] */
+
+    /* Security; see docs/SECURITY.md. */
+    const char *psk_file; /* devices' keys, see agilenn/keys.h: DTLS is offered as well [no DTLS]; copied */
+    uint16_t dtls_port;   /* [any free one: ask agn_server_dtls_port] */
+    bool plain_off;       /* only DTLS: no plain CoAP; needs psk_file */
+    /* What one peer (address and port) may send, with two seconds' worth at once; less than 0: no limit. */
+    double peer_messages_per_s; /* [5000] */
+    double peer_bytes_per_s;    /* [4 MB] */
 };
 
 /* Listens at once. AGN_ERR_ARG: a bad model (or two with one id) or configuration; AGN_ERR_BUSY: port in use;
- * AGN_ERR_IO: any other refusal of the address; AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_MEMORY. All memory
- * that traffic may use is taken here. `*server` is freed with agn_server_free. On failure nothing is
- * released: the models are still the caller's. */
+ * AGN_ERR_IO: any other refusal of the address; AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_MEMORY; errors of
+ * agn_keys_load. All memory that traffic may use is taken here. `*server` is freed with agn_server_free. On
+ * failure nothing is released: the models are still the caller's. */
 int agn_server_create(struct agn_server **server, const struct agn_server_config *config,
                       const struct agn_server_model *models, int count);
 
-/* The UDP port that the server listens at. */
+/* The UDP port that the server listens at for plain CoAP; 0: it does not. */
 uint16_t agn_server_port(const struct agn_server *server);
+/* The same for DTLS. */
+uint16_t agn_server_dtls_port(const struct agn_server *server);
 
 /* Serves until agn_server_stop, until agn_server_drain or agn_interrupt_requested() and the frames in hand
  * are answered (all give 0). AGN_ERR_IO: the loop broke; AGN_ERR_MEMORY: no threads. May be called again
@@ -103,6 +113,11 @@ void agn_server_drain(struct agn_server *server);
  * already stays as it is, and the newcomer is released. One that is gone takes no new frames and lives until
  * its last one is answered. Errors as for agn_server_create, with the old models still served. */
 int agn_server_replace_models(struct agn_server *server, const struct agn_server_model *models, int count);
+
+/* Reads config.psk_file anew. Sessions go on, but for those whose identity is gone or has another key now:
+ * they get 4.01 from the next turn of the loop on. Errors of agn_keys_load, with the old keys still valid;
+ * 0 also where there is no such file. */
+int agn_server_reload_keys(struct agn_server *server);
 
 /* Counts a replacement that failed before it came here (a file that does not load). */
 void agn_server_count_reload_failure(struct agn_server *server);
@@ -164,6 +179,16 @@ struct agn_server_stats {
     double uptime_s;  /* since creation */
     uint64_t reloads; /* replacements of models that took effect */
     uint64_t reload_failures;
+    uint64_t dtls_handshakes; /* sessions that have made a request */
+    uint64_t dtls_failed;     /* sessions of a known identity that ended before: a wrong key */
+    uint64_t dtls_unknown;    /* identities that no key belongs to */
+    uint64_t dtls_revoked;    /* requests of sessions whose key is not valid any more */
+    uint64_t limited;         /* requests dropped: their peer sent too much */
+    uint64_t withheld;        /* answers not sent: too long for what an unverified peer had sent */
+    uint64_t key_reloads;     /* that took effect */
+    uint64_t key_reload_failures;
+    int dtls_peers;  /* now: DTLS sessions */
+    int keys;        /* now: identities with a key */
     int model_count; /* now */
     struct agn_server_model_stats models[AGN_SERVER_MAX_MODELS];
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agilenn/base.h"
+#include "agilenn/keys.h"
 #include "client/coap_message.h"
 #include "client/link.h"
 
@@ -14,6 +15,7 @@ enum {
     DEFAULT_DEAD_AFTER = 3,
     DEFAULT_PROBE_EVERY = 10,
     ANSWER_ROOM = 64, /* CoAP header, token and options around a reply */
+    RENEW_AFTER = 3,  /* frames in a row without any answer, after which a session counts as lost */
 };
 
 struct agn_client {
@@ -25,6 +27,7 @@ struct agn_client {
     int dead_after, probe_every; /* dead_after < 0: never */
     int misses;                  /* frames in a row without any answer */
     int skipped;                 /* frames since the last probe */
+    int unheard;                 /* frames sent in a row without any answer; begun anew with a session */
     uint16_t frame, message_id;
     uint8_t salt; /* first byte of every token, so that an earlier run's answers do not match */
     int16_t *logits, *local_logits;
@@ -106,7 +109,8 @@ static bool judge_plain(const struct agn__coap_answer_view *answer, struct agn_c
     bool damaged = answer->code_class == 4 && answer->code_detail == 0;
     if (answer->code_class < 4)
         return false;
-    result->reason = AGN_CLIENT_REJECTED;
+    bool untrusted = answer->code_class == 4 && answer->code_detail == 1;
+    result->reason = untrusted ? AGN_CLIENT_UNTRUSTED : AGN_CLIENT_REJECTED;
     return !damaged;
 }
 
@@ -168,22 +172,45 @@ static bool should_send(struct agn_client *client)
     return true;
 }
 
+/* A server that was restarted, or that has forgotten this device, does not say so: it cannot, without the
+ * session. 4.01 says that the key has changed, which a new session may get right again. */
+static void look_after_session(struct agn_client *client, bool missed, bool untrusted)
+{
+    client->unheard = missed ? client->unheard + 1 : 0;
+    if (client->unheard < RENEW_AFTER && !untrusted)
+        return;
+    agn__link_renew(&client->link);
+    client->unheard = 0;
+}
+
+static enum agn_client_reason reason_of(int status)
+{
+    return status == AGN_ERR_TIMEOUT       ? AGN_CLIENT_TIMEOUT
+           : status == AGN_ERR_UNSUPPORTED ? AGN_CLIENT_UNTRUSTED
+                                           : AGN_CLIENT_REFUSED;
+}
+
 static void ask_server(struct agn_client *client, struct agn_client_result *result)
 {
     result->reason = AGN_CLIENT_TIMEOUT;
-    double first_send_s = agn_now_s();
-    if (agn__link_begin(&client->link) < 0) {
-        result->reason = AGN_CLIENT_REFUSED;
+    double patience_s = client->deadline_ms / 1000.0, begin_s = agn_now_s(), first_send_s = begin_s;
+    int status = agn__link_begin(&client->link, begin_s + patience_s);
+    if (status < 0) {
+        result->reason = reason_of(status);
     } else {
         send_frame(client, result, &first_send_s);
+        /* A handshake counts; coding the first packet does not. */
+        double until_s = (client->link.dtls ? begin_s : first_send_s) + patience_s;
         if (result->reason == AGN_CLIENT_TIMEOUT)
-            await_answer(client, result, first_send_s + client->deadline_ms / 1000.0);
+            await_answer(client, result, until_s);
     }
-    result->network_s = agn_now_s() - first_send_s;
-    bool missed = result->reason == AGN_CLIENT_TIMEOUT || result->reason == AGN_CLIENT_REFUSED;
+    result->network_s = agn_now_s() - (client->link.dtls ? begin_s : first_send_s);
+    bool untrusted = result->reason == AGN_CLIENT_UNTRUSTED;
+    bool missed = result->reason == AGN_CLIENT_TIMEOUT || result->reason == AGN_CLIENT_REFUSED || untrusted;
     client->misses = !missed ? 0 : client->misses < client->dead_after ? client->misses + 1 : client->misses;
     if (!missed)
         client->skipped = 0;
+    look_after_session(client, missed, untrusted);
 }
 
 static void fill_prediction(struct agn_client *client, struct agn_client_result *result)
@@ -241,6 +268,8 @@ static int check_config(const struct agn_client_config *config)
                         (unsigned)config->drop_permille);
     if (config->probe_every < 0)
         return agn_fail(AGN_ERR_ARG, "a probe every %d frames, expected 1 or more", config->probe_every);
+    if (config->psk_identity && !config->psk_file)
+        return agn_fail(AGN_ERR_ARG, "an identity without a key file");
     if (!config->model || config->model_bytes == 0)
         return agn_fail(AGN_ERR_ARG, "no device model given");
     return 0;
@@ -271,6 +300,36 @@ static int open_device(struct agn_client *client, const struct agn_client_config
     return 0;
 }
 
+static int pick_key(struct agn_client *client, const struct agn_keys *keys, const char *identity,
+                    const char *path)
+{
+    size_t key_bytes;
+    if (!identity && agn_keys_count(keys) > 1)
+        return agn_fail(AGN_ERR_ARG, "%s holds keys of %d devices; say which identity this one has", path,
+                        agn_keys_count(keys));
+    if (!identity)
+        identity = agn_keys_identity(keys, 0);
+    const uint8_t *key = agn_keys_find(keys, identity, strlen(identity), &key_bytes);
+    if (!key)
+        return agn_fail(AGN_ERR_NOT_FOUND, "%s holds no key of '%s'", path, identity);
+    return agn__link_secure(&client->link, identity, key, key_bytes);
+}
+
+static int open_link(struct agn_client *client, const struct agn_client_config *config)
+{
+    const char *host = config->host ? config->host : "127.0.0.1";
+    struct agn_keys *keys;
+    int status = agn__link_open(&client->link, host, config->port);
+    if (status < 0 || !config->psk_file)
+        return status;
+    status = agn_keys_load(&keys, config->psk_file);
+    if (status < 0)
+        return status;
+    status = pick_key(client, keys, config->psk_identity, config->psk_file);
+    agn_keys_free(keys);
+    return status;
+}
+
 static void set_policy(struct agn_client *client, const struct agn_client_config *config)
 {
     client->deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
@@ -298,7 +357,7 @@ int agn_client_create(struct agn_client **client, const struct agn_client_config
     set_policy(made, config);
     status = open_device(made, config);
     if (status == 0)
-        status = agn__link_open(&made->link, config->host ? config->host : "127.0.0.1", config->port);
+        status = open_link(made, config);
     if (status < 0) {
         agn_client_free(made);
         return status;

@@ -40,6 +40,7 @@ struct agn_edge {
     int workers, file_count;
     struct agn_remote_config remote;
     struct edge_file files[AGN_SERVER_MAX_MODELS];
+    struct edge_file keys; /* no path: DTLS is not offered */
     int wake_fd;
     atomic_bool reload, end;
     pthread_mutex_t lock; /* of the files' models */
@@ -178,19 +179,33 @@ static void reload(struct agn_edge *edge, const bool *wanted)
     }
 }
 
+static void reload_keys(struct agn_edge *edge)
+{
+    edge->keys.loaded = edge->keys.last = look_at(edge->keys.path);
+    if (agn_server_reload_keys(edge->server) < 0)
+        agn_log(AGN_LOG_ERROR, "reload: %s; the keys before stay valid", agn_error_message());
+}
+
 /* A file that is being written changes from look to look; it is taken when it has come to rest. */
+static bool has_changed(struct edge_file *file)
+{
+    struct look now = look_at(file->path);
+    bool changed = now.size > 0 && same_look(&now, &file->last) && !same_look(&now, &file->loaded);
+    file->last = now;
+    return changed;
+}
+
 static void look_for_changes(struct agn_edge *edge)
 {
     bool wanted[AGN_SERVER_MAX_MODELS] = {false}, any = false;
     for (int i = 0; i < edge->file_count; i++) {
-        struct edge_file *file = &edge->files[i];
-        struct look now = look_at(file->path);
-        wanted[i] = now.size > 0 && same_look(&now, &file->last) && !same_look(&now, &file->loaded);
+        wanted[i] = has_changed(&edge->files[i]);
         any = any || wanted[i];
-        file->last = now;
     }
     if (any)
         reload(edge, wanted);
+    if (edge->keys.path[0] != 0 && has_changed(&edge->keys))
+        reload_keys(edge);
 }
 
 static void *watch(void *argument)
@@ -203,10 +218,13 @@ static void *watch(void *argument)
         uint64_t count;
         if (poll(&waiting, 1, WATCH_MS) > 0)
             (void)!read(edge->wake_fd, &count, sizeof(count));
-        if (atomic_exchange(&edge->reload, false))
+        if (atomic_exchange(&edge->reload, false)) {
             reload(edge, all);
-        else if (!atomic_load(&edge->end))
+            if (edge->keys.path[0] != 0)
+                reload_keys(edge);
+        } else if (!atomic_load(&edge->end)) {
             look_for_changes(edge);
+        }
     }
     return NULL;
 }
@@ -259,6 +277,18 @@ static int open_files(struct agn_edge *edge, const char *const *paths, int count
     return AGN_OK;
 }
 
+static int remember_keys(struct agn_edge *edge, const char *path)
+{
+    if (path == NULL)
+        return AGN_OK;
+    if (strlen(path) >= sizeof(edge->keys.path))
+        return agn_fail(AGN_ERR_ARG, "a path of %zu bytes, expected fewer than %d", strlen(path),
+                        (int)PATH_BYTES);
+    snprintf(edge->keys.path, sizeof(edge->keys.path), "%s", path);
+    edge->keys.loaded = edge->keys.last = look_at(path);
+    return AGN_OK;
+}
+
 static int open_server(struct agn_edge *edge, const struct agn_server_config *config)
 {
     struct agn_server_model models[AGN_SERVER_MAX_MODELS];
@@ -289,6 +319,8 @@ int agn_edge_open(const struct agn_edge_config *config, struct agn_edge **result
     atomic_init(&edge->end, false);
     pthread_mutex_init(&edge->lock, NULL);
     int status = open_files(edge, config->paths, config->count);
+    if (status == AGN_OK)
+        status = remember_keys(edge, config->server.psk_file);
     if (status == AGN_OK)
         status = open_server(edge, &config->server);
     if (status < 0) {

@@ -1,4 +1,4 @@
-/* Binds the server to libcoap; see coap_server.h. */
+/* Binds the server to libcoap: endpoints, /v1/infer, answers. See coap_server.h. */
 #define _GNU_SOURCE
 #include "server/coap_server.h"
 
@@ -12,23 +12,14 @@
 #include <unistd.h>
 
 #include "agilenn/base.h"
+#include "server/coap_internal.h"
 
 enum {
     IDLE_PEER_SECONDS = 60,
+    IDLE_DTLS_SECONDS = 3600, /* a new handshake costs a device more than a server's memory does */
     COAP_ENVELOPE_BYTES = 32, /* token, options and marker around an answer */
+    DTLS_RECORD_BYTES = 64,   /* header, nonce and tag around a message, and to spare */
     FALLBACK_POLL_MS = 50,    /* where libcoap has no descriptor to wait on */
-};
-
-struct agn__coap {
-    coap_context_t *context;
-    agn__request_fn *handler;
-    void *user;
-    const char *models_json;
-    /* The longest message that a session sends or takes. libcoap's default of 1152 bytes would drop the
-     * longest feature packets without a word. */
-    unsigned pdu_bytes;
-    uint16_t port;
-    int peers;
 };
 
 /* ---- libcoap's process-wide state ------------------------------------------------- */
@@ -107,7 +98,8 @@ static int reserve_port(const char *address, struct sockaddr_storage *where, soc
     return fd;
 }
 
-static int listen_at(struct agn__coap *coap, const char *address, uint16_t port)
+/* Returns the port, or an error. */
+static int listen_at(struct agn__coap *coap, const char *address, uint16_t port, coap_proto_t protocol)
 {
     struct sockaddr_storage where;
     socklen_t where_bytes = 0;
@@ -122,14 +114,15 @@ static int listen_at(struct agn__coap *coap, const char *address, uint16_t port)
     coap_address_init(&local);
     local.size = where_bytes;
     memcpy(&local.addr, &where, where_bytes);
-    coap->port = coap_address_get_port(&local);
-    coap_endpoint_t *endpoint = coap_new_endpoint(coap->context, &local, COAP_PROTO_UDP);
+    uint16_t bound = coap_address_get_port(&local);
+    coap_endpoint_t *endpoint = coap_new_endpoint(coap->context, &local, protocol);
     close(reserved);
     if (!endpoint)
         return agn_fail(AGN_ERR_IO, "cannot listen at %s:%u: the CoAP library refused the address", address,
-                        (unsigned)coap->port);
-    coap_endpoint_set_default_mtu(endpoint, coap->pdu_bytes);
-    return 0;
+                        (unsigned)bound);
+    coap_endpoint_set_default_mtu(endpoint,
+                                  coap->pdu_bytes + (protocol == COAP_PROTO_DTLS ? DTLS_RECORD_BYTES : 0));
+    return bound;
 }
 
 /* IPv4 in its IPv6-mapped form, so that one form serves both. */
@@ -146,21 +139,57 @@ static struct agn__peer peer_of(const coap_session_t *session)
         memcpy(peer.bytes + 12, &remote->addr.sin.sin_addr, 4);
         memcpy(peer.bytes + 20, &remote->addr.sin.sin_port, 2);
     }
+    /* Or else whoever forges the address of a DTLS device could meddle with its frames in plain text. */
+    peer.bytes[22] = coap_session_get_proto(session) == COAP_PROTO_DTLS;
     return peer;
 }
 
 /* ---- requests ------------------------------------------------------------------------ */
 
+/* libcoap does not tell. */
+static size_t message_bytes(const coap_pdu_t *pdu, size_t payload_bytes)
+{
+    coap_opt_iterator_t iterator;
+    coap_opt_t *option;
+    size_t bytes = 4 + coap_pdu_get_token(pdu).length + (payload_bytes > 0 ? 1 + payload_bytes : 0);
+    coap_option_iterator_init(pdu, &iterator, COAP_OPT_ALL);
+    while ((option = coap_option_next(&iterator)))
+        bytes += coap_opt_size(option);
+    return bytes;
+}
+
+bool agn__coap_begin(struct agn__request *request, coap_resource_t *resource, coap_session_t *session,
+                     const coap_pdu_t *pdu, coap_pdu_t *response)
+{
+    *request = (struct agn__request){.coap = coap_resource_get_userdata(resource),
+                                     .peer = peer_of(session),
+                                     .verified = coap_session_get_proto(session) == COAP_PROTO_DTLS,
+                                     .session = session,
+                                     .request = pdu,
+                                     .response = response};
+    if (!coap_get_data(pdu, &request->payload_bytes, &request->payload))
+        request->payload_bytes = 0;
+    request->message_bytes = message_bytes(pdu, request->payload_bytes);
+    struct agn__coap *coap = request->coap;
+    if (!agn__limits_take(coap->limits, &request->peer, request->message_bytes, agn_now_s())) {
+        coap->counts.limited++;
+        return false;
+    }
+    return !request->verified || agn__coap_is_trusted(request);
+}
+
 static void on_infer(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
                      const coap_string_t *query, coap_pdu_t *response)
 {
     (void)query;
-    struct agn__coap *coap = coap_resource_get_userdata(resource);
-    struct agn__request request = {.session = session, .request = pdu, .response = response};
-    request.peer = peer_of(session);
-    if (!coap_get_data(pdu, &request.payload_bytes, &request.payload))
-        request.payload_bytes = 0;
-    coap->handler(coap->user, &request);
+    struct agn__request request;
+    coap_block_t block;
+    if (!agn__coap_begin(&request, resource, session, pdu, response))
+        return;
+    if (coap_get_block(pdu, COAP_OPTION_BLOCK1, &block))
+        agn__coap_explain(&request, AGN__COAP_CODE(4, 13), "a feature packet fits one datagram");
+    else
+        request.coap->handler(request.coap->user, &request);
 }
 
 static void add_format(coap_pdu_t *pdu, unsigned format)
@@ -170,27 +199,14 @@ static void add_format(coap_pdu_t *pdu, unsigned format)
                     value);
 }
 
-static void on_models(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
-                      const coap_string_t *query, coap_pdu_t *response)
-{
-    (void)session;
-    (void)pdu;
-    (void)query;
-    const struct agn__coap *coap = coap_resource_get_userdata(resource);
-    coap_pdu_set_code(response, COAP_RESPONSE_CODE_CONTENT);
-    add_format(response, COAP_MEDIATYPE_APPLICATION_JSON);
-    coap_add_data(response, strlen(coap->models_json), (const uint8_t *)coap->models_json);
-}
-
-static int add_resource(struct agn__coap *coap, const char *path, coap_request_t method,
-                        coap_method_handler_t handler, const char *title)
+int agn__coap_add_resource(struct agn__coap *coap, const char *path, coap_request_t method,
+                           coap_method_handler_t handler)
 {
     coap_resource_t *resource = coap_resource_init(coap_make_str_const(path), 0);
     if (!resource)
         return agn_fail(AGN_ERR_MEMORY, "no memory for the CoAP resource /%s", path);
     coap_resource_set_userdata(resource, coap);
     coap_register_request_handler(resource, method, handler);
-    coap_add_attr(resource, coap_make_str_const("title"), coap_make_str_const(title), 0);
     coap_add_resource(coap->context, resource);
     return 0;
 }
@@ -203,9 +219,30 @@ static int on_event(coap_session_t *session, coap_event_t event)
     struct agn__coap *coap = coap_get_app_data(coap_session_get_context(session));
     if (event == COAP_EVENT_SERVER_SESSION_NEW)
         coap->peers++;
-    else if (event == COAP_EVENT_SERVER_SESSION_DEL)
-        coap->peers--;
+    if (event != COAP_EVENT_SERVER_SESSION_DEL)
+        return 0;
+    coap->peers--;
+    if (coap_session_get_proto(session) == COAP_PROTO_DTLS)
+        agn__coap_on_dtls_end(coap, session);
     return 0;
+}
+
+static int open_endpoints(struct agn__coap *coap, const struct agn__coap_config *config)
+{
+    int port = 0;
+    if (!config->plain_off)
+        port = listen_at(coap, config->address, config->port, COAP_PROTO_UDP);
+    if (port < 0)
+        return port;
+    coap->port = (uint16_t)port;
+    if (!config->keys)
+        return 0;
+    int status = agn__coap_offer_dtls(coap, config->keys);
+    if (status < 0)
+        return status;
+    port = listen_at(coap, config->address, config->dtls_port, COAP_PROTO_DTLS);
+    coap->dtls_port = port < 0 ? 0 : (uint16_t)port;
+    return port < 0 ? port : 0;
 }
 
 static int open_context(struct agn__coap *coap, const struct agn__coap_config *config)
@@ -216,15 +253,11 @@ static int open_context(struct agn__coap *coap, const struct agn__coap_config *c
     coap_set_app_data(coap->context, coap);
     coap_register_event_handler(coap->context, on_event);
     coap_context_set_max_idle_sessions(coap->context, (unsigned)config->max_peers);
-    coap_context_set_session_timeout(coap->context, IDLE_PEER_SECONDS);
-    int status = listen_at(coap, config->address, config->port);
-    if (status < 0)
-        return status;
-    status =
-        add_resource(coap, "v1/infer", COAP_REQUEST_POST, on_infer, "\"feature packets in, logits out\"");
-    if (status < 0)
-        return status;
-    return add_resource(coap, "v1/models", COAP_REQUEST_GET, on_models, "\"models served\"");
+    coap_context_set_session_timeout(coap->context, config->keys ? IDLE_DTLS_SECONDS : IDLE_PEER_SECONDS);
+    int status = open_endpoints(coap, config);
+    if (status == 0)
+        status = agn__coap_add_resource(coap, "v1/infer", COAP_REQUEST_POST, on_infer);
+    return status < 0 ? status : agn__coap_add_documents(coap);
 }
 
 int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *config)
@@ -236,6 +269,11 @@ int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *confi
     made->handler = config->handler;
     made->user = config->user;
     made->models_json = "{}";
+    made->limits = agn__limits_create(&config->limits);
+    if (!made->limits) {
+        agn_free(made);
+        return AGN_ERR_MEMORY;
+    }
     size_t pdu_bytes = config->reply_bytes + COAP_ENVELOPE_BYTES;
     made->pdu_bytes = pdu_bytes > COAP_RXBUFFER_SIZE ? (unsigned)pdu_bytes : COAP_RXBUFFER_SIZE;
 
@@ -244,6 +282,7 @@ int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *confi
     int status = open_context(made, config);
     pthread_mutex_unlock(&start_lock);
     if (status < 0) {
+        made->keys = NULL; /* still the caller's */
         agn__coap_close(made);
         return status;
     }
@@ -254,6 +293,16 @@ int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *confi
 uint16_t agn__coap_port(const struct agn__coap *coap)
 {
     return coap->port;
+}
+
+uint16_t agn__coap_dtls_port(const struct agn__coap *coap)
+{
+    return coap->dtls_port;
+}
+
+struct agn__coap_counts agn__coap_counts(const struct agn__coap *coap)
+{
+    return coap->counts;
 }
 
 void agn__coap_set_models(struct agn__coap *coap, const char *models_json)
@@ -272,6 +321,8 @@ void agn__coap_close(struct agn__coap *coap)
         return;
     if (coap->context)
         coap_free_context(coap->context);
+    agn__limits_free(coap->limits);
+    agn_keys_free(coap->keys);
     agn_free(coap);
 }
 
@@ -302,8 +353,21 @@ static void add_options(coap_pdu_t *pdu, const struct agn__answer *answer)
     }
 }
 
+/* Nobody knows whether the address of a plain request is the sender's own: an answer must not make the server
+ * a lever for whoever forges one. */
+static bool may_send(struct agn__coap *coap, const struct agn__peer *peer, bool verified,
+                     size_t payload_bytes)
+{
+    if (verified || agn__limits_spend(coap->limits, peer, AGN__ANSWER_OVERHEAD + payload_bytes))
+        return true;
+    coap->counts.withheld++;
+    return false;
+}
+
 void agn__coap_answer(struct agn__request *request, const struct agn__answer *answer)
 {
+    if (!may_send(request->coap, &request->peer, request->verified, answer->len))
+        return;
     coap_pdu_set_code(request->response, (coap_pdu_code_t)answer->code);
     add_options(request->response, answer);
     coap_add_data(request->response, answer->len, answer->bytes);
@@ -311,8 +375,11 @@ void agn__coap_answer(struct agn__request *request, const struct agn__answer *an
 
 void agn__coap_explain(struct agn__request *request, uint8_t code, const char *sentence)
 {
+    size_t length = strlen(sentence);
+    if (!may_send(request->coap, &request->peer, request->verified, length))
+        return;
     coap_pdu_set_code(request->response, (coap_pdu_code_t)code);
-    coap_add_data(request->response, strlen(sentence), (const uint8_t *)sentence);
+    coap_add_data(request->response, length, (const uint8_t *)sentence);
 }
 
 void agn__coap_keep(const struct agn__request *request, struct agn__exchange *exchange)
@@ -354,7 +421,15 @@ static int send_answer(const struct agn__exchange *exchange, unsigned pdu_bytes,
 
 int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, const struct agn__answer *answer)
 {
-    int status = exchange->session ? send_answer(exchange, coap->pdu_bytes, answer) : AGN_ERR_STATE;
+    int status = AGN_ERR_STATE;
+    if (exchange->session) {
+        struct agn__peer peer = peer_of(exchange->session);
+        bool verified = coap_session_get_proto(exchange->session) == COAP_PROTO_DTLS;
+        status = may_send(coap, &peer, verified, answer->len)
+                     ? send_answer(exchange, coap->pdu_bytes, answer)
+                     : agn_fail(AGN_ERR_RANGE, "an answer of %zu bytes is too long for what was asked",
+                                answer->len);
+    }
     agn__coap_forget(exchange);
     return status;
 }

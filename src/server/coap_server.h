@@ -1,12 +1,14 @@
-/* The CoAP side of the server: one UDP endpoint, its resources, answers now or later.
- * The only file of this room that knows libcoap; frames and models are left to server.c. */
+/* The CoAP side of the server: its endpoints, plain and DTLS, its resources, answers now or later.
+ * The coap_*.c are the only files of this room that know libcoap; frames and models are left to server.c. */
 #ifndef AGN_SERVER_COAP_SERVER_H
 #define AGN_SERVER_COAP_SERVER_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agilenn/keys.h"
 #include "server/assembly.h"
+#include "server/limits.h"
 
 struct agn__coap;
 
@@ -17,9 +19,12 @@ struct agn__exchange {
     uint8_t token_bytes;
 };
 
-/* One request to /v1/infer, valid during the handler's call only. */
+/* One request, valid during the handler's call only. */
 struct agn__request {
-    struct agn__peer peer;
+    struct agn__coap *coap;
+    struct agn__peer peer; /* of DTLS and of plain CoAP: never the same, whatever the address */
+    bool verified;         /* came through DTLS */
+    size_t message_bytes;  /* the whole CoAP message */
     const uint8_t *payload;
     size_t payload_bytes;
     struct coap_session_t *session;
@@ -33,8 +38,12 @@ typedef void agn__request_fn(void *user, struct agn__request *request);
 
 struct agn__coap_config {
     const char *address;
-    uint16_t port;
+    uint16_t port; /* plain CoAP */
+    bool plain_off;
+    uint16_t dtls_port;
+    struct agn_keys *keys; /* taken over unless opening fails; NULL: no DTLS */
     int max_peers;
+    struct agn__limits_config limits;
     size_t reply_bytes; /* the longest answer that will be sent */
     agn__request_fn *handler;
     void *user;
@@ -43,6 +52,23 @@ struct agn__coap_config {
 /* Errors as for agn_server_create. */
 int agn__coap_open(struct agn__coap **coap, const struct agn__coap_config *config);
 uint16_t agn__coap_port(const struct agn__coap *coap);
+uint16_t agn__coap_dtls_port(const struct agn__coap *coap);
+
+/* New keys in place of the old ones, which it frees. A session whose identity is gone, or has another key
+ * now, gets 4.01 from now on; the others go on. Only where there were keys from the beginning. */
+void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys);
+
+/* Counts since opening, but for the last. */
+struct agn__coap_counts {
+    uint64_t handshakes;        /* sessions that have made a request */
+    uint64_t handshakes_failed; /* sessions of a known identity that ended before that: a wrong key */
+    uint64_t unknown_identities;
+    uint64_t revoked;  /* requests of sessions whose key is gone */
+    uint64_t limited;  /* requests dropped: too many, or too many bytes, from one peer */
+    uint64_t withheld; /* answers not sent: too long for what an unverified peer had sent */
+    int dtls_peers;    /* now */
+};
+struct agn__coap_counts agn__coap_counts(const struct agn__coap *coap);
 
 /* What GET /v1/models says from now on; the text must stay until the next call. */
 void agn__coap_set_models(struct agn__coap *coap, const char *models_json);

@@ -46,6 +46,7 @@ static void publish(struct agn_server *server)
     stats->draining = server->draining;
     stats->uptime_s = agn_now_s() - server->begin_s;
     stats->reload_failures = atomic_load(&server->reload_failures);
+    agn__trust_publish(server);
     stats->model_count = 0;
     agn__models_each(server, publish_model, stats);
     pthread_mutex_lock(&server->lock);
@@ -95,6 +96,7 @@ static int turn(struct agn_server *server)
 {
     double wait_s = TURN_MS / 1000.0;
     agn__models_turn(server, agn_now_s());
+    agn__trust_turn(server);
     agn__models_each(server, shorten_wait, &wait_s);
     int status = agn__coap_poll(server->coap, (int)ceil(wait_s * 1000.0), server->wake_fd);
     clear_wake(server);
@@ -127,7 +129,7 @@ int agn_server_run(struct agn_server *server)
     return status;
 }
 
-static void wake(struct agn_server *server)
+void agn__wake(struct agn_server *server)
 {
     int saved = errno;
     uint64_t one = 1;
@@ -138,13 +140,13 @@ static void wake(struct agn_server *server)
 void agn_server_stop(struct agn_server *server)
 {
     atomic_store(&server->stop, true);
-    wake(server);
+    agn__wake(server);
 }
 
 void agn_server_drain(struct agn_server *server)
 {
     atomic_store(&server->drain, true);
-    wake(server);
+    agn__wake(server);
 }
 
 uint16_t agn_server_port(const struct agn_server *server)
@@ -174,7 +176,7 @@ int agn_server_replace_models(struct agn_server *server, const struct agn_server
     server->pending = set;
     pthread_mutex_unlock(&server->lock);
     agn__set_free(overtaken, true);
-    wake(server);
+    agn__wake(server);
     return 0;
 }
 
@@ -209,7 +211,7 @@ static int check_config(const struct agn_server_config *config)
         status = check_number("frames a batch", config->max_batch, AGN_SERVER_MAX_BATCH);
     if (status == 0)
         status = check_number("frames in the queue", config->max_queue, AGN_SERVER_MAX_QUEUE);
-    return status;
+    return status < 0 ? status : agn__trust_check(config);
 }
 
 static void fill_in_defaults(struct agn_server_config *config)
@@ -223,7 +225,7 @@ static void fill_in_defaults(struct agn_server_config *config)
     config->drain_ms = config->drain_ms > 0 ? config->drain_ms : DEFAULT_DRAIN_MS;
 }
 
-static int set_up(struct agn_server *server, const char *address)
+static int set_up(struct agn_server *server, const struct agn_server_config *given)
 {
     const struct agn_server_config *config = &server->config;
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -238,14 +240,7 @@ static int set_up(struct agn_server *server, const char *address)
     server->refused = agn_alloc(AGN__REFUSED_FRAMES, sizeof *server->refused);
     if (!server->crew || !server->refused)
         return AGN_ERR_MEMORY;
-    /* A later model may have more classes than those of now. */
-    struct agn__coap_config coap = {.address = address ? address : "127.0.0.1",
-                                    .port = config->port,
-                                    .max_peers = config->max_peers,
-                                    .reply_bytes = AGN_REPLY_BYTES(AGN_WIRE_MAX_CLASSES),
-                                    .handler = agn__intake,
-                                    .user = server};
-    return agn__coap_open(&server->coap, &coap);
+    return agn__trust_open(server, given);
 }
 
 static int set_up_models(struct agn_server *server, const struct agn_server_model *models, int count)
@@ -276,6 +271,7 @@ static void free_server(struct agn_server *server, bool release)
     agn__set_free(server->pending, release);
     agn__crew_free(server->crew);
     agn__coap_close(server->coap);
+    agn__trust_close(server);
     if (server->wake_fd >= 0)
         close(server->wake_fd);
     pthread_mutex_destroy(&server->lock);
@@ -295,16 +291,17 @@ int agn_server_create(struct agn_server **server, const struct agn_server_config
         return AGN_ERR_MEMORY;
     made->wake_fd = -1;
     made->config = *config;
-    made->config.address = NULL;
+    made->config.address = made->config.psk_file = NULL;
     fill_in_defaults(&made->config);
     atomic_init(&made->stop, false);
     atomic_init(&made->drain, false);
     atomic_init(&made->reload_failures, 0);
+    atomic_init(&made->key_reload_failures, 0);
     pthread_mutex_init(&made->lock, NULL);
     made->begin_s = agn_now_s();
     status = set_up_models(made, models, count);
     if (status == 0)
-        status = set_up(made, config->address);
+        status = set_up(made, config);
     if (status < 0) {
         free_server(made, false);
         return status;

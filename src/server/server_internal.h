@@ -3,6 +3,7 @@
  *
  *     intake.c    packets into frames          models.c   which models are served
  *     dispatch.c  frames to the workers, replies back to devices
+ *     trust.c     keys, limits, and the counts of both
  *     server.c    creation, the loop, what callers see */
 #ifndef AGN_SERVER_INTERNAL_H
 #define AGN_SERVER_INTERNAL_H
@@ -53,14 +54,22 @@ struct agn_server {
     double begin_s, drain_until_s, infer_total_s;
     struct agn_server_stats live;
 
+    char *psk_file; /* NULL: no DTLS */
+
     int wake_fd;
     atomic_bool stop, drain;
-    atomic_ullong reload_failures;
+    atomic_ullong reload_failures, key_reload_failures;
 
     pthread_mutex_t lock; /* of what follows */
     struct agn__model_set *pending;
+    struct agn_keys *pending_keys;
     struct agn_server_stats published;
 };
+
+/* ---- server.c ------------------------------------------------------------------------ */
+
+/* Ends the loop's wait. Async-signal-safe. */
+void agn__wake(struct agn_server *server);
 
 /* ---- models.c ------------------------------------------------------------------------ */
 
@@ -77,6 +86,18 @@ struct agn__served *agn__models_find(struct agn_server *server, const struct agn
 /* Calls `visit` for every model, retired ones too. */
 void agn__models_each(struct agn_server *server, void (*visit)(struct agn__served *model, void *user),
                       void *user);
+
+/* ---- trust.c ------------------------------------------------------------------------- */
+
+int agn__trust_check(const struct agn_server_config *config);
+/* Opens the CoAP side with keys and limits. */
+int agn__trust_open(struct agn_server *server, const struct agn_server_config *given);
+/* Takes over what agn_server_reload_keys left. */
+void agn__trust_turn(struct agn_server *server);
+/* Copies counts into the statistics. */
+void agn__trust_publish(struct agn_server *server);
+/* After the CoAP side is closed. */
+void agn__trust_close(struct agn_server *server);
 
 /* ---- intake.c ------------------------------------------------------------------------ */
 

@@ -1,0 +1,196 @@
+/* DTLS for a device, on GnuTLS; see dtls.h. */
+#include "client/dtls.h"
+
+#include <errno.h>
+#include <gnutls/dtls.h>
+#include <gnutls/gnutls.h>
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/base.h"
+
+enum {
+    MTU_BYTES = 1232, /* what every IPv6 path carries, less the headers of IP and UDP */
+    RETRANSMIT_MS = 250,
+    GIVE_UP_MS = 10000,
+};
+
+static const char priorities[] =
+    "NONE:+VERS-DTLS1.2:+ECDHE-PSK:+PSK:+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM:+AES-128-CCM:"
+    "+AES-128-CCM-8:+AEAD:+SIGN-ALL:+GROUP-X25519:+GROUP-SECP256R1:+COMP-NULL";
+
+struct agn__dtls {
+    gnutls_psk_client_credentials_t credentials;
+    gnutls_session_t session;
+    enum agn__dtls_state state;
+    int (*send)(void *user, const uint8_t *bytes, size_t len);
+    void *user;
+    int send_status;
+    const uint8_t *inbox; /* the datagram being taken; NULL: none */
+    size_t inbox_bytes;
+};
+
+/* ---- GnuTLS's way to datagrams ------------------------------------------------------------ */
+
+static ssize_t push(gnutls_transport_ptr_t transport, const void *bytes, size_t len)
+{
+    struct agn__dtls *dtls = transport;
+    int status = dtls->send(dtls->user, bytes, len);
+    if (status < 0)
+        dtls->send_status = status;
+    return (ssize_t)len; /* a datagram that was not sent is a datagram that was lost */
+}
+
+static ssize_t pull(gnutls_transport_ptr_t transport, void *bytes, size_t cap)
+{
+    struct agn__dtls *dtls = transport;
+    if (!dtls->inbox) {
+        gnutls_transport_set_errno(dtls->session, EAGAIN);
+        return -1;
+    }
+    size_t len = dtls->inbox_bytes < cap ? dtls->inbox_bytes : cap;
+    memcpy(bytes, dtls->inbox, len);
+    dtls->inbox = NULL;
+    return (ssize_t)len;
+}
+
+static int pull_timeout(gnutls_transport_ptr_t transport, unsigned ms)
+{
+    (void)ms;
+    const struct agn__dtls *dtls = transport;
+    return dtls->inbox ? 1 : 0;
+}
+
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static int fail(int code)
+{
+    return agn_fail(code == GNUTLS_E_MEMORY_ERROR ? AGN_ERR_MEMORY : AGN_ERR_UNSUPPORTED,
+                    "DTLS cannot be set up: %s", gnutls_strerror(code));
+}
+
+static int begin_session(struct agn__dtls *dtls)
+{
+    dtls->state = AGN__DTLS_HANDSHAKE;
+    int code = gnutls_init(&dtls->session, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK);
+    if (code < 0) {
+        dtls->session = NULL;
+        return fail(code);
+    }
+    code = gnutls_priority_set_direct(dtls->session, priorities, NULL);
+    if (code == 0)
+        code = gnutls_credentials_set(dtls->session, GNUTLS_CRD_PSK, dtls->credentials);
+    gnutls_transport_set_ptr(dtls->session, dtls);
+    gnutls_transport_set_push_function(dtls->session, push);
+    gnutls_transport_set_pull_function(dtls->session, pull);
+    gnutls_transport_set_pull_timeout_function(dtls->session, pull_timeout);
+    gnutls_dtls_set_mtu(dtls->session, MTU_BYTES);
+    gnutls_dtls_set_timeouts(dtls->session, RETRANSMIT_MS, GIVE_UP_MS);
+    return code < 0 ? fail(code) : 0;
+}
+
+int agn__dtls_create(struct agn__dtls **dtls, const struct agn__dtls_config *config)
+{
+    struct agn__dtls *made = agn_alloc(1, sizeof *made);
+    if (!made)
+        return AGN_ERR_MEMORY;
+    made->send = config->send;
+    made->user = config->user;
+    /* The library takes its own copy and only reads this one. */
+    const gnutls_datum_t key = {(unsigned char *)(uintptr_t)config->key, (unsigned)config->key_bytes};
+    int code = gnutls_psk_allocate_client_credentials(&made->credentials);
+    if (code < 0)
+        made->credentials = NULL;
+    else
+        code =
+            gnutls_psk_set_client_credentials(made->credentials, config->identity, &key, GNUTLS_PSK_KEY_RAW);
+    int status = code < 0 ? fail(code) : begin_session(made);
+    if (status < 0) {
+        agn__dtls_free(made);
+        return status;
+    }
+    *dtls = made;
+    return 0;
+}
+
+int agn__dtls_restart(struct agn__dtls *dtls)
+{
+    if (dtls->session)
+        gnutls_deinit(dtls->session);
+    dtls->session = NULL;
+    dtls->inbox = NULL;
+    return begin_session(dtls);
+}
+
+void agn__dtls_free(struct agn__dtls *dtls)
+{
+    if (!dtls)
+        return;
+    if (dtls->session) {
+        if (dtls->state == AGN__DTLS_READY)
+            (void)gnutls_bye(dtls->session, GNUTLS_SHUT_WR);
+        gnutls_deinit(dtls->session);
+    }
+    if (dtls->credentials)
+        gnutls_psk_free_client_credentials(dtls->credentials);
+    agn_free(dtls);
+}
+
+enum agn__dtls_state agn__dtls_state(const struct agn__dtls *dtls)
+{
+    return dtls->state;
+}
+
+enum agn__dtls_state agn__dtls_advance(struct agn__dtls *dtls)
+{
+    if (dtls->state != AGN__DTLS_HANDSHAKE || !dtls->session)
+        return dtls->state;
+    int code = gnutls_handshake(dtls->session);
+    if (code == 0)
+        dtls->state = AGN__DTLS_READY;
+    else if (code == GNUTLS_E_TIMEDOUT)
+        dtls->state = AGN__DTLS_LOST;
+    else if (gnutls_error_is_fatal(code))
+        dtls->state = AGN__DTLS_REFUSED;
+    return dtls->state;
+}
+
+double agn__dtls_wait_s(const struct agn__dtls *dtls)
+{
+    if (dtls->state != AGN__DTLS_HANDSHAKE || !dtls->session)
+        return INFINITY;
+    double seconds = gnutls_dtls_get_timeout(dtls->session) / 1000.0;
+    return seconds > 0.001 ? seconds : 0.001;
+}
+
+/* ---- messages ----------------------------------------------------------------------------------- */
+
+size_t agn__dtls_take(struct agn__dtls *dtls, const uint8_t *datagram, size_t len, uint8_t *message,
+                      size_t cap)
+{
+    dtls->inbox = datagram;
+    dtls->inbox_bytes = len;
+    ssize_t got = 0;
+    if (dtls->state == AGN__DTLS_HANDSHAKE) {
+        (void)agn__dtls_advance(dtls);
+    } else if (dtls->state == AGN__DTLS_READY) {
+        got = gnutls_record_recv(dtls->session, message, cap);
+        if (got == 0 || (got < 0 && gnutls_error_is_fatal((int)got)))
+            dtls->state = AGN__DTLS_LOST;
+    }
+    dtls->inbox = NULL;
+    return got > 0 ? (size_t)got : 0;
+}
+
+int agn__dtls_send(struct agn__dtls *dtls, const uint8_t *message, size_t len)
+{
+    if (dtls->state != AGN__DTLS_READY)
+        return AGN_ERR_STATE;
+    dtls->send_status = 0;
+    ssize_t code = gnutls_record_send(dtls->session, message, len);
+    if (code == GNUTLS_E_LARGE_PACKET)
+        return AGN_ERR_SPACE;
+    if (code < 0)
+        return gnutls_error_is_fatal((int)code) ? AGN_ERR_IO : AGN_ERR_BUSY;
+    return dtls->send_status;
+}

@@ -1,0 +1,52 @@
+/* What the coap_*.c share:
+ *
+ *     coap_server.c  endpoints, /v1/infer, answers
+ *     coap_dtls.c    who may speak DTLS
+ *     coap_info.c    what can be read: /v1/models, /.well-known/core */
+#ifndef AGN_SERVER_COAP_INTERNAL_H
+#define AGN_SERVER_COAP_INTERNAL_H
+
+#include <coap3/coap.h>
+
+#include "server/coap_server.h"
+
+enum { AGN__ANSWER_OVERHEAD = 4 + 8 + 2 + 1 }; /* header, longest token, format, marker */
+
+struct agn__coap {
+    coap_context_t *context;
+    agn__request_fn *handler;
+    void *user;
+    const char *models_json;
+    /* The longest message that a session sends or takes. libcoap's default of 1152 bytes would drop the
+     * longest feature packets without a word. */
+    unsigned pdu_bytes;
+    uint16_t port, dtls_port;
+    int peers;
+
+    struct agn__limits *limits;
+    struct agn__coap_counts counts;
+    struct agn_keys *keys; /* NULL: no DTLS */
+    uintptr_t generation;  /* of the keys, from 2; a session carries the one that it was last found good in */
+    coap_bin_const_t key_view; /* what libcoap is given of a key; it copies it */
+};
+
+/* Fills a request in. False when it is dealt with: its peer sent too much (no answer), or is not trusted any
+ * more (4.01). */
+bool agn__coap_begin(struct agn__request *request, coap_resource_t *resource, coap_session_t *session,
+                     const coap_pdu_t *pdu, coap_pdu_t *response);
+int agn__coap_add_resource(struct agn__coap *coap, const char *path, coap_request_t method,
+                           coap_method_handler_t handler);
+
+/* ---- coap_dtls.c ------------------------------------------------------------------------ */
+
+/* Takes handshakes by these keys from now on; the endpoint is the caller's to open. */
+int agn__coap_offer_dtls(struct agn__coap *coap, struct agn_keys *keys);
+void agn__coap_on_dtls_end(struct agn__coap *coap, coap_session_t *session);
+/* Whether the keys of now still hold the request's identity and key; if not, it answers 4.01. */
+bool agn__coap_is_trusted(struct agn__request *request);
+
+/* ---- coap_info.c ------------------------------------------------------------------------ */
+
+int agn__coap_add_documents(struct agn__coap *coap);
+
+#endif
