@@ -24,6 +24,7 @@ int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void
     dev->local = (int16_t *)(void *)(end - memory.logit_bytes);
     dev->pool = (uint32_t *)(void *)(end - memory.logit_bytes - memory.pool_bytes);
     dev->symbols = end - memory.logit_bytes - memory.pool_bytes - memory.symbol_bytes;
+    dev->budget = AGN_DEV_NO_BUDGET;
     dev->phase = AGN__PHASE_IDLE;
     return 0;
 }
@@ -34,6 +35,7 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->deadline_ms = deadline_ms;
     dev->rows_in = 0;
     dev->packet_count = 0;
+    dev->spent = 0;
     dev->next_channel = 0;
     dev->next_row = 0;
     dev->fused = 0;
@@ -67,6 +69,28 @@ int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_cou
 const int16_t *agn_dev_local(const struct agn_dev *dev)
 {
     return dev->phase >= AGN__PHASE_READY ? dev->local : NULL;
+}
+
+int agn_dev_margin(const struct agn_dev *dev)
+{
+    if (dev->phase < AGN__PHASE_READY)
+        return AGN_ERR_STATE;
+    unsigned best = agn_argmax_s16(dev->local, dev->model.classes);
+    int32_t margin = -1;
+    for (unsigned i = 0; i < dev->model.classes; i++) {
+        int32_t below = (int32_t)dev->local[best] - dev->local[i];
+        if (i != best && (margin < 0 || below < margin))
+            margin = below;
+    }
+    return margin < 0 ? 0 : (int)margin;
+}
+
+int agn_dev_is_sure(const struct agn_dev *dev)
+{
+    int margin = agn_dev_margin(dev);
+    if (margin < 0)
+        return margin;
+    return dev->model.sure_margin > 0 && margin >= dev->model.sure_margin;
 }
 
 static int server_error(unsigned status)
@@ -117,6 +141,8 @@ int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len)
         return server_error(reply.status);
     if (reply.class_count != dev->model.classes)
         return AGN_ERR_MISMATCH;
+    if (reply.channels_missing > dev->model.map_c - dev->model.local_c)
+        return AGN_ERR_RANGE;
     fuse(dev, &reply);
     return 0;
 }

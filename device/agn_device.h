@@ -97,8 +97,9 @@ struct agn_dev_model {
     uint16_t local_c;             /* k: channels [0,k) stay, [k,map_c) are sent */
     uint16_t grid;                /* g */
     uint16_t classes;
-    uint16_t alpha_q15; /* weight of the local logits, 0..32768 */
-    uint8_t codec;      /* preferred enum agn_codec */
+    uint16_t alpha_q15;   /* weight of the local logits, 0..32768 */
+    uint16_t sure_margin; /* 1..32767, see agn_dev_is_sure; 0: the device is never sure */
+    uint8_t codec;        /* preferred enum agn_codec */
     uint8_t layer_count;
     int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS];
     struct agn_context_model contexts; /* of range and huffman; other codecs have none: 0 channels */
@@ -191,10 +192,12 @@ struct agn_dev {
     int16_t *local, *answer;
     uint16_t frame, deadline_ms;
     uint16_t rows_in, map_rows;
-    uint16_t packet_count; /* packets made */
-    uint8_t next_channel;  /* first sent channel not yet in a packet */
-    uint8_t next_row;      /* and its first row */
-    uint8_t phase;         /* enum in agn_device.c */
+    uint32_t budget, spent; /* bytes a frame, overheads included; AGN_DEV_NO_BUDGET: no limit */
+    uint16_t extra_bytes;   /* overhead of a packet */
+    uint16_t packet_count;  /* packets made */
+    uint8_t next_channel;   /* first sent channel not yet in a packet */
+    uint8_t next_row;       /* and its first row */
+    uint8_t phase;          /* enum in agn_device.c */
     uint8_t fused, channels_missing;
     uint16_t class_index;
 };
@@ -216,21 +219,40 @@ int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_cou
 /* Local logits, `classes` x Q8.8, valid until the next frame; NULL before the last row. */
 const int16_t *agn_dev_local(const struct agn_dev *dev);
 
+/* How far the best local logit is above the second best, Q8.8 (0: a tie, or one class only), or AGN_ERR_STATE
+ * before the last row. */
+int agn_dev_margin(const struct agn_dev *dev);
+
+/* Whether the local answer is worth so much that the frame need not be sent: 1 if the margin is at least the
+ * model's sure_margin (`agilenn export --confidence` finds it), else 0; always 0 where the model has none.
+ * AGN_ERR_STATE before the last row. It is the caller who then leaves out the packets. */
+int agn_dev_is_sure(const struct agn_dev *dev);
+
 /* Symbol of a sent channel at a place of the finished map (for tests and tools), or AGN_ERR_STATE /
  * AGN_ERR_ARG. */
 int agn_dev_symbol(const struct agn_dev *dev, unsigned channel, unsigned row, unsigned column);
 
 /* Writes the next feature packet of at most min(cap, AGN_WIRE_MAX_PACKET) bytes; returns its length,
- * 0 when the frame has no more. AGN_ERR_STATE: before the last row or after agn_dev_predict;
- * AGN_ERR_SPACE: cap does not hold one row of symbols, or 256 packets are not enough. */
+ * 0 when the frame has no more, or its budget is spent. AGN_ERR_STATE: before the last row or after
+ * agn_dev_predict; AGN_ERR_SPACE: cap does not hold one row of symbols, or 256 packets are not enough. */
 int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap);
+
+/* Limits the packets of a frame to `bytes` altogether, each counted with `extra_bytes` more for what carries
+ * it (CoAP, UDP, IP). The most important channels go first; the last packet that fits is flagged as such, so
+ * that the server waits for no more. Packets after the first are made only where the budget still holds the
+ * rest of a channel, packed raw, or a whole packet. Where it does not hold one row there is no packet at all.
+ * Holds for the frames to come, until set again; to be called before a frame's first packet. There is no
+ * limit at first: AGN_DEV_NO_BUDGET. */
+#define AGN_DEV_NO_BUDGET UINT32_MAX
+void agn_dev_set_budget(struct agn_dev *dev, uint32_t bytes, uint16_t extra_bytes);
 
 /* Begins with the frame's first packet again. With the same caps agn_dev_next_packet makes the same bytes,
  * which the server knows as repeated: for packets or an answer that were lost. AGN_ERR_STATE: as there. */
 int agn_dev_packets_again(struct agn_dev *dev);
 
 /* Takes a reply; 0 when it is accepted. Otherwise it has no effect and the code says why: malformed
- * (errors of agn_reply_unpack); AGN_ERR_MISMATCH: another model, or the server has none such;
+ * (errors of agn_reply_unpack); AGN_ERR_RANGE: more channels missing than are sent; AGN_ERR_MISMATCH: another
+ * model, or the server has none such;
  * AGN_ERR_TIMEOUT: of another frame, or after agn_dev_predict; AGN_ERR_STATE: a duplicate, or no
  * packet was made yet; AGN_ERR_BUSY, AGN_ERR_VERSION, AGN_ERR_ENGINE: the server reports so. */
 int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len);

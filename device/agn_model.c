@@ -118,6 +118,7 @@ static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t
     model->grid = agn__load_u16(data + AGN__AT_GRID);
     model->classes = agn__load_u16(data + AGN__AT_CLASSES);
     model->alpha_q15 = agn__load_u16(data + AGN__AT_ALPHA);
+    model->sure_margin = agn__load_u16(data + AGN__AT_SURE_MARGIN);
     model->codec = data[AGN__AT_CODEC];
     model->layer_count = data[AGN__AT_LAYER_COUNT];
     for (unsigned c = 0; c < AGN_DEV_MAX_INPUT_CHANNELS; c++)
@@ -152,6 +153,8 @@ int agn__model_check(const struct agn_dev_model *model)
         model->grid > model->map_w)
         return AGN_ERR_RANGE;
     if (model->classes < 1 || model->classes > AGN_DEV_MAX_CLASSES || model->alpha_q15 > 32768)
+        return AGN_ERR_RANGE;
+    if (model->sure_margin > INT16_MAX)
         return AGN_ERR_RANGE;
     return packets_at_most(model) <= 256 ? 0 : AGN_ERR_RANGE;
 }
@@ -301,8 +304,8 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
     status = agn__model_check(model);
     if (status < 0)
         return status;
-    if (!is_zero(data + AGN__AT_ZERO_1, 2) ||
-        !is_zero(data + AGN__AT_ZERO_2, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_2))
+    if (!is_zero(data + AGN__AT_ZERO_1, 2) || data[AGN__AT_ZERO_2] != 0 ||
+        !is_zero(data + AGN__AT_ZERO_3, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_3))
         return AGN_ERR_RANGE;
     status = read_layers(model, data, len - 4);
     if (status < 0)

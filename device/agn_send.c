@@ -5,7 +5,10 @@
  * where the packet may end, and the last copy that still fits is finished. Raw packing
  * needs no trial, its size is known; it wins when it holds more rows, or the same in fewer
  * bytes. So a packet always holds at least what raw packing would, which bounds the number
- * of packets, and a packet's trial ends at the first overflow, which bounds the work. */
+ * of packets, and a packet's trial ends at the first overflow, which bounds the work.
+ *
+ * Under a budget a packet must know whether it is the last before the next one is tried. What raw packing
+ * would take is known then, and the next packet holds at least that much. */
 #include "agn_device_internal.h"
 
 /* What a packet may hold: rows in planar order from the next unsent one. */
@@ -121,6 +124,54 @@ static int fill_payload(struct agn_dev *dev, const struct span *span, uint8_t *p
     return encode_raw(dev, span, raw_rows, payload, cap);
 }
 
+/* ---- the budget ------------------------------------------------------------------ */
+
+/* Bytes that the next packet may have when so many are spent. */
+static size_t packet_room(const struct agn_dev *dev, uint32_t spent, size_t cap)
+{
+    if (dev->budget == AGN_DEV_NO_BUDGET)
+        return cap;
+    uint32_t left = dev->budget > spent ? dev->budget - spent : 0;
+    if (left <= dev->extra_bytes)
+        return 0;
+    return cap < left - dev->extra_bytes ? cap : left - dev->extra_bytes;
+}
+
+/* Room for that many rows of symbols, packed raw? */
+static int holds_rows(const struct agn_dev *dev, size_t room, unsigned rows)
+{
+    size_t bits = (size_t)rows * AGN_WIRE_SYMBOL_BITS * (size_t)dev->model.map_w;
+    return room >= AGN_FEATURE_OVERHEAD_BYTES + (bits + 7) / 8;
+}
+
+/* Whether a packet of `length` bytes that ends before `row` of a channel is the last one: the next is made
+ * if it surely holds the rest of that channel, or as much as any packet. */
+static int is_last(const struct agn_dev *dev, unsigned row, size_t length, size_t cap)
+{
+    size_t room = packet_room(dev, dev->spent + (uint32_t)length + dev->extra_bytes, cap);
+    return room < cap && !holds_rows(dev, room, dev->model.map_h - row);
+}
+
+void agn_dev_set_budget(struct agn_dev *dev, uint32_t bytes, uint16_t extra_bytes)
+{
+    dev->budget = bytes;
+    dev->extra_bytes = extra_bytes;
+}
+
+/* ---- packets ----------------------------------------------------------------------- */
+
+/* Moves on behind a packet that was made. */
+static void advance(struct agn_dev *dev, const struct span *span, unsigned rows, int last, int length)
+{
+    unsigned next = span->row + rows;
+    dev->packet_count++;
+    dev->spent += (uint32_t)length + dev->extra_bytes;
+    dev->next_channel = (uint8_t)(span->channel + next / span->height);
+    dev->next_row = (uint8_t)(next % span->height);
+    if (last)
+        dev->next_channel = (uint8_t)(dev->model.map_c - dev->model.local_c);
+}
+
 int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
 {
     const struct agn_dev_model *model = &dev->model;
@@ -133,21 +184,26 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
         cap = AGN_WIRE_MAX_PACKET;
     if (cap <= AGN_FEATURE_OVERHEAD_BYTES || dev->packet_count > 255)
         return AGN_ERR_SPACE;
+    size_t room = packet_room(dev, dev->spent, cap);
+    if (room < cap && !holds_rows(dev, room, 1))
+        return 0;
 
     struct span span = {dev->next_channel, dev->next_row, 0, model->map_h};
     span.rows_left = (sent - span.channel) * span.height - span.row;
     struct agn_feature_packet header;
     memset(&header, 0, sizeof header);
     unsigned rows = 0;
-    int size = fill_payload(dev, &span, packet + AGN_FEATURE_HEADER_BYTES, cap - AGN_FEATURE_OVERHEAD_BYTES,
+    int size = fill_payload(dev, &span, packet + AGN_FEATURE_HEADER_BYTES, room - AGN_FEATURE_OVERHEAD_BYTES,
                             &rows, &header.codec);
     if (size < 0)
         return size;
     struct agn_tile tile = tile_of(dev, &span, rows);
+    int last = rows == span.rows_left ||
+               is_last(dev, (span.row + rows) % span.height, AGN_FEATURE_OVERHEAD_BYTES + (size_t)size, cap);
     header.model_id = model->model_id;
     header.frame = dev->frame;
     header.index = (uint8_t)dev->packet_count;
-    header.last = rows == span.rows_left;
+    header.last = (uint8_t)last;
     header.channel_first = tile.channel_first;
     header.channel_count = tile.channel_count;
     header.row_first = tile.row_first;
@@ -155,14 +211,10 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
     header.deadline_ms = dev->deadline_ms;
     header.payload = packet + AGN_FEATURE_HEADER_BYTES;
     header.payload_bytes = (size_t)size;
-    int length = agn_feature_pack(&header, packet, cap);
+    int length = agn_feature_pack(&header, packet, room);
     if (length < 0)
         return length;
-
-    dev->packet_count++;
-    unsigned next = span.row + rows;
-    dev->next_channel = (uint8_t)(span.channel + next / span.height);
-    dev->next_row = (uint8_t)(next % span.height);
+    advance(dev, &span, rows, last, length);
     return length;
 }
 
@@ -171,6 +223,7 @@ int agn_dev_packets_again(struct agn_dev *dev)
     if (dev->phase != AGN__PHASE_READY)
         return AGN_ERR_STATE;
     dev->packet_count = 0;
+    dev->spent = 0;
     dev->next_channel = dev->next_row = 0;
     return 0;
 }

@@ -126,7 +126,9 @@ static void check_fusion(struct bench *bench, uint16_t frame, struct agn_rng *rn
     assert_non_null(reply_bytes);
     for (int i = 0; i < model->classes; i++) /* few values, so that ties happen */
         remote[i] = (int16_t)((int)agn_rng_below(rng, 5) * 16383 - 32768);
-    struct agn_reply_packet reply = {model->model_id, frame, AGN_REPLY_OK, 3, (uint16_t)model->classes, NULL};
+    uint8_t missing = (uint8_t)agn_rng_below(rng, (uint32_t)(bench->random.map_c - model->local_c) + 1);
+    struct agn_reply_packet reply = {model->model_id,          frame, AGN_REPLY_OK, missing,
+                                     (uint16_t)model->classes, NULL};
     int length = agn_reply_pack(&reply, remote, reply_bytes, AGN_REPLY_BYTES(model->classes));
     assert_int_equal(length, AGN_REPLY_BYTES(model->classes));
     assert_int_equal(agn_dev_accept_reply(&bench->dev, reply_bytes, (size_t)length), 0);
@@ -146,7 +148,7 @@ static void check_fusion(struct bench *bench, uint16_t frame, struct agn_rng *rn
     }
     assert_int_equal(prediction.class_index, best);
     assert_int_equal(prediction.fused, 1);
-    assert_int_equal(prediction.channels_missing, 3);
+    assert_int_equal(prediction.channels_missing, missing);
     free(remote);
     free(reply_bytes);
 }

@@ -271,6 +271,151 @@ static void packets_come_again(void **state)
     assert_int_equal(agn_dev_packets_again(&it->dev), AGN_ERR_STATE);
 }
 
+/* ---- the budget ---------------------------------------------------------------------------- */
+
+struct sent {
+    int count, last, rows; /* packets, those flagged last, rows of symbols */
+    size_t bytes;
+};
+
+static struct sent send_within(struct fixture *it, size_t cap, uint32_t budget, uint16_t extra)
+{
+    struct sent sent = {0};
+    uint8_t packet[AGN_WIRE_MAX_PACKET];
+    int length;
+    agn_dev_set_budget(&it->dev, budget, extra);
+    assert_int_equal(agn_dev_frame_begin(&it->dev, 3, 0), 0);
+    assert_int_equal(agn_dev_push_rows(&it->dev, it->image, SMALL_SIDE), 0);
+    while ((length = agn_dev_next_packet(&it->dev, packet, cap)) > 0) {
+        struct agn_feature_packet read;
+        assert_int_equal(agn_feature_unpack(packet, (size_t)length, &read), 0);
+        assert_int_equal(read.index, sent.count);
+        assert_int_equal(sent.last, 0); /* nothing comes after the last */
+        assert_true((size_t)length <= cap);
+        assert_int_equal(read.channel_first * SMALL_MAP_SIDE + read.row_first, sent.rows);
+        sent.count++;
+        sent.last += read.last;
+        sent.rows += read.channel_count * read.row_count;
+        sent.bytes += (size_t)length + extra;
+    }
+    assert_int_equal(length, 0);
+    return sent;
+}
+
+/* Rows of 4 symbols, 12 bits; channels of 4 rows, 6 bytes; 4 channels. */
+static void a_budget_is_kept(void **state)
+{
+    struct fixture *it = *state;
+    enum { RAW_ROW = 2, HEAD = AGN_FEATURE_OVERHEAD_BYTES, ALL_ROWS = SMALL_SENT * SMALL_MAP_SIDE };
+    const size_t caps[] = {HEAD + RAW_ROW, HEAD + 6, HEAD + 13, AGN_WIRE_MAX_PACKET};
+    for (size_t c = 0; c < sizeof caps / sizeof caps[0]; c++)
+        for (uint16_t extra = 0; extra < 60; extra = (uint16_t)(extra + 23)) {
+            struct sent whole = send_within(it, caps[c], AGN_DEV_NO_BUDGET, extra), before = {0};
+            assert_int_equal(whole.rows, ALL_ROWS);
+            assert_int_equal(whole.last, 1);
+            for (uint32_t budget = 0; budget <= whole.bytes + 70; budget++) {
+                struct sent sent = send_within(it, caps[c], budget, extra);
+                assert_true(sent.bytes <= budget);
+                assert_int_equal(sent.last, sent.count > 0);
+                assert_true(sent.rows >= before.rows);
+                /* What raw packing would put into the first packet. */
+                size_t room = budget > extra ? budget - extra : 0;
+                room = room < caps[c] ? room : caps[c];
+                int rows = room < HEAD ? 0 : (int)((room - HEAD) * 8 / 12);
+                rows = rows < SMALL_MAP_SIDE ? rows : rows - rows % SMALL_MAP_SIDE;
+                assert_true(sent.rows >= (rows < ALL_ROWS ? rows : ALL_ROWS));
+                before = sent;
+            }
+            assert_int_equal(before.rows, ALL_ROWS);
+        }
+}
+
+static void a_budget_holds_for_repeated_packets(void **state)
+{
+    struct fixture *it = *state;
+    enum { CAP = AGN_FEATURE_OVERHEAD_BYTES + 6 };
+    uint8_t packet[CAP];
+    struct sent once = send_within(it, CAP, 80, 10);
+    assert_int_equal(once.count, 2);
+    assert_int_equal(agn_dev_packets_again(&it->dev), 0);
+    for (int i = 0; i < once.count; i++)
+        assert_true(agn_dev_next_packet(&it->dev, packet, CAP) > 0);
+    assert_int_equal(agn_dev_next_packet(&it->dev, packet, CAP), 0);
+    assert_int_equal(reply(it, SMALL_MODEL_ID, 3, AGN_REPLY_OK, SMALL_CLASSES), 0);
+    expect_fused(it);
+    /* Nothing sent, so nothing can be an answer. */
+    assert_int_equal(send_within(it, CAP, 20, 0).count, 0);
+    assert_int_equal(reply(it, SMALL_MODEL_ID, 3, AGN_REPLY_OK, SMALL_CLASSES), AGN_ERR_STATE);
+    expect_local(it);
+}
+
+/* ---- answers that lack channels, and frames that need none ---------------------------------- */
+
+static int reply_lacking(struct fixture *it, uint8_t missing)
+{
+    uint8_t bytes[AGN_WIRE_MAX_REPLY];
+    struct agn_reply_packet packet = {SMALL_MODEL_ID, 7, AGN_REPLY_OK, missing, SMALL_CLASSES, NULL};
+    int length = agn_reply_pack(&packet, REMOTE, bytes, sizeof bytes);
+    assert_true(length > 0);
+    return agn_dev_accept_reply(&it->dev, bytes, (size_t)length);
+}
+
+static void no_more_is_missing_than_was_sent(void **state)
+{
+    struct fixture *it = *state;
+    for (uint8_t missing = 0; missing <= SMALL_SENT; missing++) {
+        extract_and_send(it, 7);
+        assert_int_equal(reply_lacking(it, SMALL_SENT + 1), AGN_ERR_RANGE);
+        assert_int_equal(reply_lacking(it, 255), AGN_ERR_RANGE);
+        assert_int_equal(reply_lacking(it, missing), 0);
+        expect_fused(it);
+        assert_int_equal(it->dev.channels_missing, missing);
+    }
+}
+
+/* Local logits are set through the biases of a dense layer without weights. */
+static void open_with(struct fixture *it, const int16_t logits[SMALL_CLASSES], uint16_t sure_margin)
+{
+    agn_free(it->file);
+    memset(it->small.dense_weights, 0, sizeof it->small.dense_weights);
+    for (int i = 0; i < SMALL_CLASSES; i++)
+        it->small.dense[i] = (struct agn_model_channel){logits[i] * 8, 1 << 30, 33};
+    it->small.model.sure_margin = sure_margin;
+    assert_int_equal(agn_model_agn_write(&it->small.model, &it->file, &it->file_bytes), 0);
+    assert_int_equal(agn_dev_init(&it->dev, it->file, it->file_bytes, it->arena, it->arena_bytes), 0);
+    assert_int_equal(agn_dev_is_sure(&it->dev), AGN_ERR_STATE);
+    assert_int_equal(agn_dev_margin(&it->dev), AGN_ERR_STATE);
+    assert_int_equal(agn_dev_frame_begin(&it->dev, 1, 0), 0);
+    assert_int_equal(agn_dev_is_sure(&it->dev), AGN_ERR_STATE);
+    assert_int_equal(agn_dev_push_rows(&it->dev, it->image, SMALL_SIDE), 0);
+    assert_memory_equal(agn_dev_local(&it->dev), logits, SMALL_CLASSES * sizeof *logits);
+}
+
+static void sureness_is_a_margin(void **state)
+{
+    struct fixture *it = *state;
+    const struct {
+        int16_t logits[SMALL_CLASSES];
+        int margin;
+    } cases[] = {
+        {{5, 9, 5}, 4}, {{-100, -300, -7000}, 200},       {{9, 9, 1}, 0}, {{-5, 100, 100}, 0},
+        {{1, 2, 3}, 1}, {{-32768, -32768, 32767}, 65535}, {{7, 7, 7}, 0}, {{32767, 0, -32768}, 32767}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint16_t thresholds[] = {0, 1, 4, 5, 200, INT16_MAX};
+        for (size_t t = 0; t < sizeof thresholds / sizeof thresholds[0]; t++) {
+            open_with(it, cases[i].logits, thresholds[t]);
+            assert_int_equal(agn_dev_margin(&it->dev), cases[i].margin);
+            /* No threshold: never sure. A margin of exactly the threshold is enough; a tie never is. */
+            int sure = thresholds[t] > 0 && cases[i].margin >= thresholds[t];
+            assert_int_equal(agn_dev_is_sure(&it->dev), sure);
+        }
+    }
+    uint8_t *none = NULL;
+    size_t size = 0;
+    it->small.model.sure_margin = INT16_MAX + 1;
+    assert_int_equal(agn_model_agn_write(&it->small.model, &none, &size), AGN_ERR_RANGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +427,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_frame_drops_the_old_one, setup, teardown),
         cmocka_unit_test_setup_teardown(datagrams_too_small, setup, teardown),
         cmocka_unit_test_setup_teardown(packets_come_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_budget_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_budget_holds_for_repeated_packets, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_more_is_missing_than_was_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(sureness_is_a_margin, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

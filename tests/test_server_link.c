@@ -131,6 +131,86 @@ static void lost_packets_leave_channels_missing(void **state)
     assert_int_equal(stats.frames_complete, whole);
 }
 
+/* The last packet within the budget says so: the server answers at once, although its wait is long. */
+static void a_budget_cuts_frames_short(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 20000);
+    uint16_t port = agn_server_port(running.server);
+    struct agn_client_config all = {.port = port, .deadline_ms = 20000, .dead_after = -1};
+    struct agn_client *client = link_new_client(all);
+    struct agn_client_result whole = link_run_frame(client), cut;
+    assert_int_equal(whole.reason, AGN_CLIENT_FUSED);
+    agn_client_free(client);
+
+    size_t takes = whole.datagram_bytes + 28 * (size_t)whole.packets;
+    struct agn_client_config some = all, narrow = all, nothing = all;
+    some.budget_bytes = (uint32_t)(takes / 3);
+    narrow.deadline_ms = 2000;
+    narrow.bandwidth_kbps = (uint32_t)(takes * 8 / 2 / 1000); /* half of it in half of 2 s */
+    nothing.budget_bytes = 60;
+    const struct agn_client_config *const configs[] = {&some, &narrow};
+    for (size_t i = 0; i < AGN_COUNT_OF(configs); i++) {
+        client = link_new_client(*configs[i]);
+        for (int n = 0; n < 5; n++) {
+            cut = link_run_frame(client);
+            assert_int_equal(cut.reason, AGN_CLIENT_FUSED);
+            assert_true(cut.channels_missing > 0 && cut.network_s < 5.0);
+            size_t most = i == 0 ? some.budget_bytes : narrow.bandwidth_kbps * 125;
+            assert_true(cut.datagram_bytes + 28 * (size_t)cut.packets <= most);
+            link_assert_fusion(&cut, link_world.features);
+        }
+        agn_client_free(client);
+    }
+    client = link_new_client(nothing);
+    cut = link_run_frame(client);
+    assert_int_equal(cut.reason, AGN_CLIENT_UNSENT);
+    assert_int_equal(cut.packets, 0);
+    agn_client_free(client);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.frames_complete, 11);
+}
+
+/* From the model's margin on, nothing is sent and nothing is waited for. */
+static void a_sure_device_sends_nothing(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    struct agn_model_agn device = link_world.random.model;
+    uint8_t *usual = link_world.bytes;
+    size_t usual_size = link_world.size;
+    int sure = 0, sent = 0;
+    link_start_server(&running, &model, 1000);
+    uint8_t *image = random_image(&link_world.random.model, &link_world.rng);
+    link_count_packets(image);
+    agn_free(image);
+    int margin = agn_dev_margin(&link_world.dev);
+    device.sure_margin = (uint16_t)(margin < 1 ? 1 : margin > INT16_MAX ? INT16_MAX : margin);
+    assert_int_equal(agn_model_agn_write(&device, &link_world.bytes, &link_world.size), 0);
+    struct agn_client *client =
+        link_new_client((struct agn_client_config){.port = agn_server_port(running.server)});
+    agn_free(link_world.bytes);
+    link_world.bytes = usual;
+    link_world.size = usual_size;
+    for (int i = 0; i < 40; i++) {
+        struct agn_client_result result = link_run_frame(client);
+        bool expected = agn_dev_margin(&link_world.dev) >= device.sure_margin;
+        assert_int_equal(result.reason, expected ? AGN_CLIENT_SURE : AGN_CLIENT_FUSED);
+        assert_int_equal(result.packets == 0, expected);
+        sure += expected;
+        sent += !expected;
+    }
+    print_message("%d sure, %d sent\n", sure, sent);
+    agn_client_free(client);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.frames, sent);
+}
+
 static void a_lost_frame_is_local(void **state)
 {
     (void)state;
@@ -348,6 +428,8 @@ int main(void)
         cmocka_unit_test(every_frame_is_fused),
         cmocka_unit_test(several_clients_are_kept_apart),
         cmocka_unit_test(lost_packets_leave_channels_missing),
+        cmocka_unit_test(a_budget_cuts_frames_short),
+        cmocka_unit_test(a_sure_device_sends_nothing),
         cmocka_unit_test(a_lost_frame_is_local),
         cmocka_unit_test(another_model_is_told_apart),
         cmocka_unit_test(a_failing_network_is_told),

@@ -38,6 +38,12 @@ struct agn_client_config {
      * ends that. dead_after < 0: always send. */
     int dead_after, probe_every;
 
+    /* Limits of what a frame's packets take, headers of CoAP, DTLS, UDP and IPv4 included; the smaller one
+     * holds. The most important channels go first, and the server waits for no more. */
+    uint32_t budget_bytes;   /* [no limit] */
+    uint32_t bandwidth_kbps; /* of the way to the server, kbit/s: what it carries in half of the deadline,
+                                which is how long the server waits [no limit] */
+
     /* For tests: this many packets of 1000 are lost on the way out, chosen by `drop_seed`. */
     uint32_t drop_permille;
     uint64_t drop_seed;
@@ -52,7 +58,8 @@ struct agn_client_config {
     X(AGN_CLIENT_MISMATCH, "the server holds another model")                                                 \
     X(AGN_CLIENT_UNTRUSTED, "the server does not take this device's identity and key")                       \
     X(AGN_CLIENT_SKIPPED, "not sent: the server counts as dead")                                             \
-    X(AGN_CLIENT_UNSENT, "the device could not make packets of the frame")
+    X(AGN_CLIENT_UNSENT, "the device could not make packets of the frame, or not within its budget")         \
+    X(AGN_CLIENT_SURE, "not sent: the device is sure of its own prediction")
 
 enum agn_client_reason {
 #define AGN_CLIENT_REASON_ENUM(name, text) name,
@@ -73,7 +80,7 @@ struct agn_client_result {
     int channels_missing; /* as told by the server; 0 if not fused */
     const int16_t *logits, *local_logits; /* classes x Q8.8, valid until the next frame */
 
-    int packets;           /* made by the device; 0 when skipped */
+    int packets;           /* made by the device; 0 when skipped or sure */
     int packets_dropped;   /* of these, lost by drop_permille or refused by the system */
     size_t payload_bytes;  /* CoAP payloads: headers and coded symbols */
     size_t datagram_bytes; /* UDP payloads: CoAP header, token, options and payload */

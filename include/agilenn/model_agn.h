@@ -48,6 +48,7 @@ struct agn_model_agn {
     const struct agn_model_channel *dense_channels; /* classes */
 
     uint16_t alpha_q15;   /* 0..32768 */
+    uint16_t sure_margin; /* 0..32767, agn_dev_is_sure; 0: every frame is sent */
     enum agn_codec codec; /* preferred */
     struct agn_context_model
         contexts;                     /* written if the codec needs it; its Huffman codes are not looked at */

@@ -16,6 +16,8 @@ enum {
     DEFAULT_PROBE_EVERY = 10,
     ANSWER_ROOM = 64, /* CoAP header, token and options around a reply */
     RENEW_AFTER = 3,  /* frames in a row without any answer, after which a session counts as lost */
+    UDP_IP_BYTES = 28,
+    DTLS_BYTES = 37, /* record header, nonce and tag */
 };
 
 struct agn_client {
@@ -199,6 +201,8 @@ static void ask_server(struct agn_client *client, struct agn_client_result *resu
         result->reason = reason_of(status);
     } else {
         send_frame(client, result, &first_send_s);
+        if (result->packets == 0 && result->reason == AGN_CLIENT_TIMEOUT)
+            result->reason = AGN_CLIENT_UNSENT;
         /* A handshake counts; coding the first packet does not. */
         double until_s = (client->link.dtls ? begin_s : first_send_s) + patience_s;
         if (result->reason == AGN_CLIENT_TIMEOUT)
@@ -247,7 +251,9 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
         return agn_fail(status, "the device refused the image: %s", agn_status_text(status));
     memcpy(client->local_logits, agn_dev_local(&client->dev), model->classes * sizeof *client->local_logits);
 
-    if (should_send(client))
+    if (agn_dev_is_sure(&client->dev) > 0)
+        made.reason = AGN_CLIENT_SURE;
+    else if (should_send(client))
         ask_server(client, &made);
     fill_prediction(client, &made);
     *result = made;
@@ -275,6 +281,17 @@ static int check_config(const struct agn_client_config *config)
     return 0;
 }
 
+/* The server waits for half of the deadline: what comes later comes too late. */
+static void set_budget(struct agn_client *client, const struct agn_client_config *config)
+{
+    uint64_t budget = config->budget_bytes > 0 ? config->budget_bytes : AGN_DEV_NO_BUDGET;
+    uint64_t carried = (uint64_t)config->bandwidth_kbps * client->deadline_ms / 2 / 8; /* kbit/s: bits a ms */
+    if (config->bandwidth_kbps > 0 && carried < budget)
+        budget = carried;
+    int extra_bytes = AGN__COAP_REQUEST_OVERHEAD + UDP_IP_BYTES + (config->psk_file ? DTLS_BYTES : 0);
+    agn_dev_set_budget(&client->dev, (uint32_t)budget, (uint16_t)extra_bytes);
+}
+
 static int open_device(struct agn_client *client, const struct agn_client_config *config)
 {
     client->model = agn_alloc(config->model_bytes, 1); /* aligned, as the device wants it */
@@ -297,6 +314,7 @@ static int open_device(struct agn_client *client, const struct agn_client_config
     struct agn_dev_memory memory;
     agn_dev_memory(&client->dev.model, &memory);
     client->raw_bytes = memory.raw_bytes;
+    set_budget(client, config);
     return 0;
 }
 

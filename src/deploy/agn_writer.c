@@ -149,6 +149,9 @@ static int check_numbers(const struct agn_model_agn *from)
                         from->local_c);
     if (from->alpha_q15 > 32768)
         return agn_fail(AGN_ERR_RANGE, "model.agn: alpha is %u/32768; expected 0 to 1", from->alpha_q15);
+    if (from->sure_margin > INT16_MAX)
+        return agn_fail(AGN_ERR_RANGE, "model.agn: a margin of %u; expected 0 to %d", from->sure_margin,
+                        INT16_MAX);
     struct agn_context_model contexts = from->contexts;
     contexts.codes = NULL;
     if (agn_codec_needs_contexts((int)from->codec) && agn_context_model_check(&contexts) < 0)
@@ -177,6 +180,7 @@ static int device_model(const struct agn_model_agn *from, struct agn_dev_model *
     model->grid = (uint16_t)from->grid;
     model->classes = (uint16_t)from->classes;
     model->alpha_q15 = from->alpha_q15;
+    model->sure_margin = from->sure_margin;
     model->codec = (uint8_t)from->codec;
     model->layer_count = (uint8_t)from->layer_count;
     status = device_layers(from, model);
@@ -293,6 +297,7 @@ static void put_header(uint8_t *header, const struct agn_model_agn *from, const 
     agn__store_u32(header + AGN__AT_MODEL_ID, from->model_id);
     for (unsigned i = 0; i < AGN_COUNT_OF(numbers); i++) /* the fields AGN__AT_INPUT .. AGN__AT_ALPHA */
         agn__store_u16(header + AGN__AT_INPUT + 2 * i, numbers[i]);
+    agn__store_u16(header + AGN__AT_SURE_MARGIN, model->sure_margin);
     header[AGN__AT_CODEC] = model->codec;
     header[AGN__AT_LAYER_COUNT] = model->layer_count;
     for (unsigned i = 0; i < AGN_DEV_MAX_INPUT_CHANNELS; i++) {
