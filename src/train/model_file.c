@@ -133,12 +133,13 @@ static int load_contexts(struct agn_model *model, const struct agn_tensor_file *
 
 static const char trust_name[] = "fusion.trust";
 
-/* Files of before there was trust have none: then all that comes counts in full. */
+/* Files of before there was trust have none. */
 static int load_trust(struct agn_model *model, const struct agn_tensor_file *file)
 {
     const struct agn_tensor_view *view = agn_tensor_file_find(file, trust_name);
     size_t count = (size_t)model->sent_channels + 1;
     if (view == NULL) {
+        agn__trust_guess(model);
         return AGN_OK;
     }
     bool fits = view->dtype == AGN_F32 && view->size_bytes == count * sizeof(float);

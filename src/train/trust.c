@@ -104,3 +104,13 @@ void agn__trust_initialise(struct agn_model *model)
         model->trust[came] = 1.0F;
     }
 }
+
+void agn__trust_guess(struct agn_model *model)
+{
+    double alpha = agn_model_alpha(model), sent = model->sent_channels;
+    for (int came = 1; came < model->sent_channels; came++) {
+        double share = fmax(0.0, (2.0 * came - sent) / sent);
+        double trust = alpha * share / (1.0 - (1.0 - alpha) * share);
+        model->trust[came] = trust <= 1.0 ? (float)trust : 0.0F; /* 0, too, for an alpha that is no number */
+    }
+}
