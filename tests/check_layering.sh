@@ -45,6 +45,7 @@ model_agn.h deploy
 server.h server
 client.h client
 eval.h eval
+curves.h eval
 modem.h modem
 monitor.h monitor
 swarm.h swarm

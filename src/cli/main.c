@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"data", "say what a data set holds; fetch or check one", agn__cmd_data},
     {"train", "train a split model", agn__cmd_train},
     {"eval", "evaluate a trained model in float", agn__cmd_eval},
+    {"curves", "accuracy under packet loss, byte budgets and silence", agn__cmd_curves},
     {"explain", "show where in some images importance lies", agn__cmd_explain},
     {"plot", "draw trainings side by side", agn__cmd_plot},
     {"info", "say what a model file or a preset holds", agn__cmd_info},

@@ -1,0 +1,247 @@
+/* `agilenn curves`: accuracy of a trained model under packet loss, byte budgets and silence. */
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/curves.h"
+#include "agilenn/plot.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/preset_options.h"
+
+struct job {
+    const char *data, *split, *out, *codec;
+    int limit, images, packet, extra, seed, threads;
+    bool json;
+    struct agn_cli_list model_path;
+
+    struct agn_model *model;
+    struct agn_dataset *calibration, *dataset;
+    uint8_t *device;
+    size_t device_bytes;
+    struct agn_curves curves;
+};
+
+static int parse(struct job *job, int argc, char **argv)
+{
+    static const char *const splits[] = {"train", "test", NULL};
+    const struct agn_cli_option options[] = {
+        {.name = "data",
+         .metavar = "DIR",
+         .type = AGN_CLI_STRING,
+         .string = &job->data,
+         .help = "folder of the data set, instead of the one that the model was trained on"},
+        {.name = "split",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &job->split,
+         .choices = splits,
+         .help = "images to measure on: train or test"},
+        {.name = "limit",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &job->limit,
+         .min = 0,
+         .max = 1e9,
+         .help = "measure on so many images, spread evenly over the set; 0 = all"},
+        {.name = "images",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &job->images,
+         .min = 1,
+         .max = 1000000,
+         .help = "training images to calibrate the device model on"},
+        {.name = "codec",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &job->codec,
+         .help = "preferred codec of the packets; the model's own if not given"},
+        {.name = "packet",
+         .metavar = "BYTES",
+         .type = AGN_CLI_INT,
+         .integer = &job->packet,
+         .min = 0,
+         .max = AGN_WIRE_MAX_PACKET,
+         .help = "largest feature packet; 0 = 1152, 512 and 256 in turn, budgets with 1152"},
+        {.name = "extra",
+         .metavar = "BYTES",
+         .type = AGN_CLI_INT,
+         .integer = &job->extra,
+         .min = 0,
+         .max = 1000,
+         .help = "what carries a packet, counted in all bytes: CoAP, UDP and IPv4 headers are 46"},
+        {.name = "seed",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &job->seed,
+         .min = 0,
+         .max = 1e9,
+         .help = "of the losses"},
+        {.name = "out",
+         .metavar = "DIR",
+         .type = AGN_CLI_STRING,
+         .string = &job->out,
+         .help = "write tables (CSV) and plots (PNG) there"},
+        {.name = "threads",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &job->threads,
+         .min = 0,
+         .max = 1024,
+         .help = AGN_CLI_HELP_THREADS},
+        {.name = "json", .type = AGN_CLI_FLAG, .flag = &job->json, .help = "print one JSON object"}};
+    const struct agn_cli_command command = {
+        .name = "curves",
+        .usage = "[options] MODEL.safetensors",
+        .description =
+            "Accuracy when packets are lost, when a frame may take only so many bytes, and when frames of "
+            "which the device is sure are not sent: the int8 device is emulated, its real packets are lost "
+            "by chance, and what arrives is decoded, filled up, inferred and fused as server and device do.",
+        .example = "  agilenn curves out/fashion/model.safetensors --out out/curves\n"
+                   "  agilenn curves out/fashion/model.safetensors --limit 2000 --packet 256 --json",
+        .options = options,
+        .option_count = AGN_COUNT_OF(options),
+        .operands = &job->model_path,
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "MODEL.safetensors"};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+static int measure(struct job *job)
+{
+    agn_nn_set_threads(job->threads);
+    int status = job->out != NULL ? agn_plot_available() : AGN_OK;
+    if (status >= 0)
+        status = agn_model_load(job->model_path.items[0], &job->model, NULL);
+    if (status >= 0 && job->codec != NULL)
+        snprintf(job->model->preset.model.codec, sizeof(job->model->preset.model.codec), "%s", job->codec);
+    if (status >= 0)
+        status = agn__cli_replace_data(&job->model->preset, job->data);
+    if (status >= 0)
+        status = agn__cli_open_dataset(&job->model->preset, "train", job->images, &job->calibration);
+    if (status >= 0)
+        status = agn_deploy_device(job->model, job->calibration, job->images, &job->device,
+                                   &job->device_bytes, NULL);
+    if (status >= 0)
+        status = agn__cli_open_dataset(&job->model->preset, job->split, job->limit, &job->dataset);
+    struct agn_curves_config config = {.model = job->model,
+                                       .device = job->device,
+                                       .device_bytes = job->device_bytes,
+                                       .data = job->dataset,
+                                       .packet_bytes = {job->packet},
+                                       .extra_bytes = job->extra,
+                                       .seed = (uint64_t)job->seed,
+                                       .progress = agn_progress_print,
+                                       .progress_user = stderr};
+    if (status >= 0)
+        status = agn_curves_measure(&config, &job->curves);
+    if (status >= 0 && job->out != NULL)
+        status = agn_curves_write(&job->curves, job->model_path.items[0], job->out);
+    return status;
+}
+
+/* ---- what is shown --------------------------------------------------------------------- */
+
+static json_t *points_json(const char *name, const struct agn_curve_point *points, int count)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) {
+        const struct agn_curve_point *p = &points[i];
+        json_array_append_new(list,
+                              json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", name, p->x, "accuracy",
+                                        p->accuracy, "any_accuracy", p->any_accuracy, "both_accuracy",
+                                        p->both_accuracy, "fused", p->fused, "bytes_mean", p->bytes,
+                                        "packets_mean", p->packets, "arrived", p->arrived));
+    }
+    return list;
+}
+
+static json_t *losses_json(const struct agn_curves *c)
+{
+    json_t *list = json_array();
+    for (int s = 0; s < c->packet_sizes; s++)
+        json_array_append_new(list, json_pack("{s:i, s:o}", "packet_bytes", c->packet_bytes[s], "points",
+                                              points_json("loss", c->loss[s], AGN_CURVE_LOSSES)));
+    return list;
+}
+
+static json_t *parts_json(const struct agn_curves *c)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < AGN_CURVE_PARTS; i++)
+        if (c->parts[i].answers > 0)
+            json_array_append_new(list, json_pack("{s:f, s:i, s:f, s:f, s:f}", "missing_at_most", i / 10.0,
+                                                  "answers", c->parts[i].answers, "any_accuracy",
+                                                  c->parts[i].any_accuracy, "fused_accuracy",
+                                                  c->parts[i].fused_accuracy, "local_accuracy",
+                                                  c->parts[i].local_accuracy));
+    return list;
+}
+
+static int print_json(const struct agn_curves *c)
+{
+    json_t *shares = points_json("share", c->share, AGN_CURVE_SHARES);
+    for (size_t i = 0; i < json_array_size(shares); i++)
+        json_object_set_new(json_array_get(shares, i), "threshold", json_integer(c->threshold[i]));
+    json_t *object = json_pack("{s:i, s:f, s:f, s:f, s:i, s:o, s:o, s:o, s:o}", "images", c->images,
+                               "local_accuracy", c->local_accuracy, "fused_accuracy", c->fused_accuracy,
+                               "raw_bytes", c->raw_bytes, "sent_channels", c->sent_channels, "loss",
+                               losses_json(c), "budget", points_json("budget", c->budget, AGN_CURVE_BUDGETS),
+                               "share", shares, "parts", parts_json(c));
+    return agn__cli_print_json("curves", object);
+}
+
+static void print_loss(const struct agn_curves *c)
+{
+    printf("\naccuracy (%%) against packet loss; in brackets with answers lost as well\n  %-13s", "loss");
+    for (int l = 0; l < AGN_CURVE_LOSSES; l++)
+        printf("%14.0f %%", 100.0 * c->loss[0][l].x);
+    printf("\n");
+    for (int s = 0; s < c->packet_sizes; s++) {
+        printf("  %4d B, %3.1f  ", c->packet_bytes[s], c->loss[s][0].packets);
+        for (int l = 0; l < AGN_CURVE_LOSSES; l++)
+            printf("  %5.2f (%5.2f)", 100.0 * c->loss[s][l].accuracy, 100.0 * c->loss[s][l].both_accuracy);
+        printf("\n");
+    }
+}
+
+static int print_text(const struct agn_curves *c)
+{
+    printf("images       %d, %d channels sent, %.0f bytes raw, %.0f bytes a frame\n", c->images,
+           c->sent_channels, c->raw_bytes, c->loss[0][0].bytes);
+    printf("accuracy     %.2f %% fused, %.2f %% local only (int8 device, no loss)\n",
+           100.0 * c->fused_accuracy, 100.0 * c->local_accuracy);
+    print_loss(c);
+    printf("\n%8s %8s %10s %10s\n", "budget B", "bytes", "arrived %", "accuracy %");
+    for (int i = 0; i < AGN_CURVE_BUDGETS; i++)
+        printf("%8.0f %8.1f %10.1f %10.2f\n", c->budget[i].x, c->budget[i].bytes,
+               100.0 * c->budget[i].arrived, 100.0 * c->budget[i].accuracy);
+    printf("\n%8s %8s %10s %10s\n", "sent %", "bytes", "threshold", "accuracy %");
+    for (int i = 0; i < AGN_CURVE_SHARES; i += 2)
+        printf("%8.1f %8.1f %10d %10.2f\n", 100.0 * c->share[i].x, c->share[i].bytes, c->threshold[i],
+               100.0 * c->share[i].accuracy);
+    printf("\n%9s %9s %9s %9s %9s\n", "missing %", "answers", "in full %", "fused %", "local %");
+    for (int i = 0; i < AGN_CURVE_PARTS; i++)
+        if (c->parts[i].answers > 0)
+            printf("%9d %9d %9.2f %9.2f %9.2f\n", 10 * i, c->parts[i].answers,
+                   100.0 * c->parts[i].any_accuracy, 100.0 * c->parts[i].fused_accuracy,
+                   100.0 * c->parts[i].local_accuracy);
+    return AGN_CLI_SUCCESS;
+}
+
+int agn__cmd_curves(int argc, char **argv)
+{
+    struct job job = {.split = "test", .images = 1024, .extra = 46, .seed = 1};
+    int code = parse(&job, argc, argv);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    int status = measure(&job);
+    code = status < 0 ? agn__cli_fail("curves", status)
+           : job.json ? print_json(&job.curves)
+                      : print_text(&job.curves);
+    agn_dataset_free(job.calibration);
+    agn_dataset_free(job.dataset);
+    agn_model_free(job.model);
+    agn_free(job.device);
+    return code;
+}
