@@ -23,6 +23,7 @@ mkdir -p "$out"
 LC_ALL=C
 export LC_ALL
 
+: >"$out/serve.json"
 "$bin" serve "$served" --port "$port" --json "$@" >"$out/serve.json" 2>"$out/serve.err" &
 server=$!
 trap 'kill -TERM $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT

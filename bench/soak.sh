@@ -37,6 +37,7 @@ end_children() {
 trap end_children EXIT
 trap 'exit 130' INT TERM
 
+: >"$out/serve.json"
 "$bin" serve "$served" --port "$port" --json "$@" >"$out/serve.json" 2>"$out/serve.err" &
 server=$!
 for _ in $(seq 100); do
