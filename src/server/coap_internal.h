@@ -22,6 +22,7 @@ struct agn__coap {
     unsigned pdu_bytes;
     uint16_t port, dtls_port;
     int peers;
+    int reads; /* datagrams that libcoap is asked for at once */
 
     struct agn__limits *limits;
     struct agn__coap_counts counts;

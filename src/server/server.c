@@ -20,8 +20,9 @@ enum {
     DEFAULT_DRAIN_MS = 2000,
     MAX_FRAME_WAIT_MS = 60000,
     MAX_BATCH_WAIT_US = 1000000,
-    MAX_BURST = 64, /* datagrams read before replies are sent and waits that are over are looked at */
-    TURN_MS = 200,  /* how often an idle loop looks for an interrupt and tidies up */
+    MAX_BURST =
+        8, /* times that the socket is read before replies are sent and waits that are over are looked at */
+    TURN_MS = 200, /* how often an idle loop looks for an interrupt and tidies up */
 };
 
 /* ---- the loop ------------------------------------------------------------------------- */
