@@ -127,6 +127,19 @@ static void eight_bits_cost_little_accuracy(void **state)
     }
     assert_true(right[0] > IMAGES / 2); /* it has learned: chance is a quarter */
     assert_in_range(right[1], right[0] - IMAGES / 50, IMAGES);
+    struct agn_int8_accuracy accuracy;
+    assert_int_equal(agn_int8_accuracy(model, data, &accuracy), AGN_OK);
+    assert_int_equal(accuracy.images, IMAGES);
+    for (int int8 = 0; int8 < 2; int8++) {
+        assert_int_equal(accuracy.remote[int8], right[int8]);
+        assert_in_range(accuracy.fused[int8], IMAGES / 2 + 1, IMAGES);
+    }
+    assert_in_range(accuracy.same, IMAGES - IMAGES / 50, IMAGES);
+    struct tiny_config wider = config;
+    wider.width++;
+    struct agn_dataset *foreign = tiny_dataset(&wider, 8, 1);
+    assert_int_equal(agn_int8_accuracy(model, foreign, &accuracy), AGN_ERR_MISMATCH);
+    agn_dataset_free(foreign);
     assert_memory_not_equal(logits, logits + (size_t)IMAGES * CLASSES, IMAGES * CLASSES * sizeof(float));
     agn_free(logits);
     agn_free(features);

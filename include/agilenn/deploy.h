@@ -60,4 +60,16 @@ void agn_remote_free(struct agn_remote *remote);
  * `infer` wants: `remote` is a struct agn_remote. One call at a time for each remote. */
 int agn_remote_infer(void *remote, const float *features, int count, float *logits);
 
+/* What computing the Remote NN in 8 bits costs. */
+struct agn_int8_accuracy {
+    int images;
+    int fused[2], remote[2]; /* right answers: in floats, in 8 bits; extractor and Local NN in floats both */
+    int same;                /* images for which both Remote NNs answer the same */
+};
+
+/* Over all images of `data`. AGN_ERR_UNSUPPORTED: no 8 bits here; AGN_ERR_MISMATCH: images of another size.
+ */
+int agn_int8_accuracy(const struct agn_model *model, const struct agn_dataset *data,
+                      struct agn_int8_accuracy *accuracy);
+
 #endif

@@ -1,19 +1,21 @@
 /* `agilenn eval`: a trained model on a data set, in float. */
 #include <string.h>
 
+#include "agilenn/deploy.h"
 #include "cli/preset_options.h"
 
 struct job {
     struct agn_cli_list files; /* the model */
     const char *data, *split;
     int limit, threads, packets, seed;
-    bool json;
+    bool int8, json;
 
     struct agn_model *model;
     struct agn_dataset *dataset;
     struct agn_evaluation evaluation;
     struct agn_loss_plan losses;
     struct agn_loss_evaluation under_loss;
+    struct agn_int8_accuracy in_int8;
 };
 
 static void plan_losses(struct job *job)
@@ -53,6 +55,25 @@ static json_t *json_losses(const struct job *job)
     return list;
 }
 
+static void print_int8(const struct agn_int8_accuracy *e)
+{
+    printf("\nRemote NN      in floats  in 8 bits   (the same answer for %.2f %% of the images)\n",
+           100.0 * share(e->same, e->images));
+    printf("fused          %7.2f %%  %7.2f %%\n", 100.0 * share(e->fused[0], e->images),
+           100.0 * share(e->fused[1], e->images));
+    printf("remote alone   %7.2f %%  %7.2f %%\n", 100.0 * share(e->remote[0], e->images),
+           100.0 * share(e->remote[1], e->images));
+}
+
+/* NULL: out of memory. */
+static json_t *json_int8(const struct agn_int8_accuracy *e)
+{
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "fused_accuracy_f32", share(e->fused[0], e->images),
+                     "fused_accuracy", share(e->fused[1], e->images), "remote_accuracy_f32",
+                     share(e->remote[0], e->images), "remote_accuracy", share(e->remote[1], e->images),
+                     "same_answer", share(e->same, e->images));
+}
+
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
@@ -66,17 +87,23 @@ static int run(struct job *job)
     plan_losses(job);
     if (status >= 0 && job->packets > 0)
         status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);
+    if (status >= 0 && job->int8)
+        status = agn_int8_accuracy(job->model, job->dataset, &job->in_int8);
     if (status < 0)
         return agn__cli_fail("eval", status);
     if (job->json) {
         json_t *json = agn__cli_json_evaluation(job->model, &job->evaluation);
         if (json != NULL && job->packets > 0)
             json_object_set_new(json, "packet_loss", json_losses(job));
+        if (json != NULL && job->int8)
+            json_object_set_new(json, "int8", json_int8(&job->in_int8));
         return agn__cli_print_json("eval", json);
     }
     agn__cli_print_evaluation(stdout, job->model, &job->evaluation);
     if (job->packets > 0)
         print_losses(job);
+    if (job->int8)
+        print_int8(&job->in_int8);
     return AGN_CLI_SUCCESS;
 }
 
@@ -110,6 +137,10 @@ int agn__cmd_eval(int argc, char **argv)
          .integer = &job.packets,
          .min = 0,
          .max = 255},
+        {.name = "int8",
+         .help = "also measure accuracy with the Remote NN in 8-bit integers, as `agilenn serve --int8`",
+         .type = AGN_CLI_FLAG,
+         .flag = &job.int8},
         {.name = "seed",
          .metavar = "N",
          .help = "of the channels in each packet and of what is lost",
@@ -131,7 +162,7 @@ int agn__cmd_eval(int argc, char **argv)
         .usage = "[options] MODEL.safetensors",
         .description = "Evaluates a trained model in float: accuracy of the fused, the local and the remote "
                        "prediction, validity of the reference, skewness and disorder of the importance, use "
-                       "of the quantiser's levels; on request, accuracy under packet loss.",
+                       "of the quantiser's levels; on request, accuracy under packet loss and in 8 bits.",
         .example = "  agilenn eval out/fashion/model.safetensors\n"
                    "  agilenn eval out/fashion/model.safetensors --limit 1000 --json\n"
                    "  agilenn eval out/fashion/model.safetensors --packets 4",

@@ -81,6 +81,7 @@ static int inference_plan(struct agn__op *op)
     if (status == AGN_OK && op->int8)
         status = scale_weights(state, (size_t)shape.oc);
     if (status == AGN_OK) {
+        float sum_scale = op->sum != NULL && op->sum_in_place ? op->sum->scale : op->dst->scale;
         struct agn__infer_config config = {.shape = shape,
                                            .activation = op->activation,
                                            .sum = op->sum != NULL,
@@ -88,7 +89,7 @@ static int inference_plan(struct agn__op *op)
                                            .dst = op->dst->type,
                                            .src_scale = state->src_scale,
                                            .dst_scale = op->dst->scale,
-                                           .sum_scale = op->sum_in_place ? op->sum->scale : op->dst->scale,
+                                           .sum_scale = sum_scale,
                                            .weight_scales = state->weight_scales};
         status = agn__infer_conv_create(&config, &state->primitive);
     }
