@@ -91,8 +91,10 @@ static bool set(struct reading *reading, const char *section, const char *key, c
             return set_flag(reading, setting, value);
         if (setting->integer)
             return set_number(reading, setting, value);
-        *setting->text = strdup(value);
-        return *setting->text != NULL;
+        char *copy = setting->text ? strdup(value) : NULL;
+        if (copy)
+            *setting->text = copy;
+        return copy != NULL;
     }
     return say(reading, "unknown setting %s in section [%s]", key, section);
 }
