@@ -151,6 +151,12 @@ for name in float_accuracy local_only_accuracy reference_valid skewness_mean dis
 done
 run 0 eval "$dir/checkpoint.safetensors" --split train --limit 20
 out_has "test images                  20"
+run 0 eval "$dir/model.safetensors" --packets 3 --seed 2
+[ "$(grep -c '^ *[0-9]* % .* % .* %$' "$tmp/out")" -eq 9 ] || die "eval --packets: not nine losses"
+out_has "(3 packets a frame; local alone "
+run 0 eval "$dir/model.safetensors" --packets 3 --json
+grep -q '"packet_loss": \[' "$tmp/out" || die "eval --packets --json lacks packet_loss"
+run 2 eval "$dir/model.safetensors" --packets 256
 refused 1 "$tmp/nowhere" eval "$tmp/nowhere"
 refused 1 "$tmp/nowhere" eval "$dir/model.safetensors" --data "$tmp/nowhere"
 refused 1 "labels-idx1" eval "$tmp/set/t10k-labels-idx1-ubyte"
