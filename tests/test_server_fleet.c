@@ -371,6 +371,46 @@ static void nobody_computes_what_nobody_awaits(void **state)
     assert_int_equal(stats.inferences, 2);
 }
 
+static bool six_wait(const struct agn_server_stats *stats)
+{
+    return stats->queue_depth == 6;
+}
+
+/* The queue has room, but what waits in it takes longer than this device will wait. */
+static void a_frame_that_cannot_be_in_time_is_refused(void **state)
+{
+    (void)state;
+    struct agn_server_stats stats;
+    struct stranger_answer answer;
+    start((struct agn_server_config){.workers = 1, .max_batch = 1}, 1);
+    set_gate(true);
+    send_frame(0, 0, 0, 0);
+    await_entered(1);
+    usleep(50000); /* so long a frame seems to take */
+    set_gate(false);
+    stranger_receive(world.fd, &answer, PATIENCE_MS);
+    set_gate(true);
+    send_frame(0, 1, 0, 0);
+    await_entered(1);
+    for (uint16_t i = 2; i <= 7; i++)
+        send_frame(0, i, 0, 0);
+    await_stats(six_wait);
+    send_frame(0, 8, 0, 250);
+    stranger_receive(world.fd, &answer, PATIENCE_MS);
+    assert_busy(&answer, 1);
+    assert_int_equal(answer.reply.frame, 8);
+    send_frame(0, 9, 0, 60000);
+    usleep(20000);
+    set_gate(false);
+    for (int i = 0; i < 8; i++) {
+        stranger_receive(world.fd, &answer, PATIENCE_MS);
+        assert_answer(&answer, 0, 0);
+    }
+    finish(&stats);
+    assert_int_equal(stats.refused_busy, 1);
+    assert_int_equal(stats.replies, 9);
+}
+
 /* A frame that begins anew while its first version is at work gets the answer to the second. */
 static void a_frame_begun_anew_is_answered_anew(void **state)
 {
@@ -558,6 +598,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_refuses_at_once),
         cmocka_unit_test(a_frame_that_finds_the_queue_full_is_told),
         cmocka_unit_test(nobody_computes_what_nobody_awaits),
+        cmocka_unit_test(a_frame_that_cannot_be_in_time_is_refused),
         cmocka_unit_test(a_frame_begun_anew_is_answered_anew),
         cmocka_unit_test(a_replaced_model_answers_its_last_frames),
         cmocka_unit_test(a_model_that_stays_is_left_alone),

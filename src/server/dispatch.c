@@ -123,7 +123,7 @@ static void count_batch(struct agn_server *server, const struct agn__job *job)
     stats->infer_mean_s = server->infer_total_s / (double)stats->batches;
     agn__histogram_add(&stats->inference, took_s);
     double cost_s = took_s / job->batch / server->config.workers;
-    server->frame_cost_s += COST_SHARE * (cost_s - server->frame_cost_s);
+    server->frame_cost_s += (stats->batches == 1 ? 1.0 : COST_SHARE) * (cost_s - server->frame_cost_s);
 }
 
 static void deliver(struct agn_server *server, struct agn__job *job)
