@@ -164,28 +164,36 @@ static void fused_networks_equal_the_frozen_net(void **state)
 
 /* Shortcuts that others read, too: before the sum, after it, and the input itself; a sum of one tensor with
  * itself; activations on their own; a BN that no convolution precedes. */
+static struct network *irregular(int variant)
+{
+    struct network *n = agn_alloc(1, sizeof(*n));
+    assert_non_null(n);
+    struct agn_graph *g = &n->graph;
+    int in = agn_graph_init(g, (struct agn_shape){6, 6, 16});
+    int a = agn_graph_conv(g, in, "a", 16, 3, 1, variant % 2 == 0);
+    if (variant != 6)
+        a = variant < 3 ? agn_graph_relu6(g, a) : agn_graph_batchnorm(g, a, "a.bn", false);
+    int shortcut = variant == 0 ? in : a;
+    int b = agn_graph_conv(g, variant == 6 ? in : a, "b", 16, 1, 1, false);
+    int sum = agn_graph_add(g, variant == 1 ? b : shortcut, variant == 1 ? shortcut : b);
+    int c = agn_graph_conv(g, variant == 2 ? a : sum, "c", 16, 1, 1, true);
+    if (variant == 3)
+        c = agn_graph_sigmoid(g, c);
+    int last = agn_graph_add(g, sum, c);
+    if (variant == 4)
+        last = agn_graph_add(g, last, last);
+    if (variant == 5)
+        last = agn_graph_silu(g, agn_graph_batchnorm(g, last, "alone", true));
+    return finish(n, last, 200 + (uint64_t)variant);
+}
+
+enum { VARIANTS = 7 };
+
 static void irregular_graphs_equal_the_frozen_net(void **state)
 {
     (void)state;
-    for (int variant = 0; variant < 6; variant++) {
-        struct network *n = agn_alloc(1, sizeof(*n));
-        assert_non_null(n);
-        struct agn_graph *g = &n->graph;
-        int in = agn_graph_init(g, (struct agn_shape){6, 6, 16});
-        int a = agn_graph_conv(g, in, "a", 16, 3, 1, variant % 2 == 0);
-        a = variant < 3 ? agn_graph_relu6(g, a) : agn_graph_batchnorm(g, a, "a.bn", false);
-        int shortcut = variant == 0 ? in : a;
-        int b = agn_graph_conv(g, a, "b", 16, 1, 1, false);
-        int sum = agn_graph_add(g, variant == 1 ? b : shortcut, variant == 1 ? shortcut : b);
-        int c = agn_graph_conv(g, variant == 2 ? a : sum, "c", 16, 1, 1, true);
-        if (variant == 3)
-            c = agn_graph_sigmoid(g, c);
-        int last = agn_graph_add(g, sum, c);
-        if (variant == 4)
-            last = agn_graph_add(g, last, last);
-        if (variant == 5)
-            last = agn_graph_silu(g, agn_graph_batchnorm(g, last, "alone", true));
-        finish(n, last, 200 + (uint64_t)variant);
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        struct network *n = irregular(variant);
         equals_frozen(n, 1);
         equals_frozen(n, 2);
         free_network(n);
@@ -317,6 +325,34 @@ static void eight_bits_are_near(void **state)
     }
 }
 
+/* Ranges that BN does not tell, tensors of either type to one sum; and parameters without bounds, whose
+ * layers stay in floats. */
+static void eight_bits_where_ranges_are_known(void **state)
+{
+    (void)state;
+    skip_without_int8();
+    float dst[BATCH * CLASSES];
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        struct network *n = irregular(variant);
+        struct agn_inference *inference = plan(n, 1, true);
+        assert_int_equal(agn_inference_run(inference, n->src, BATCH, dst), AGN_OK);
+        double error = relative_error(dst, n->expected);
+        if (!(error < 0.1 && error > 1e-5))
+            fail_msg("variant %d: relative error %g", variant, error);
+        agn_inference_free(inference);
+        free_network(n);
+    }
+    struct network *n = from_text("conv:c16 conv:c16:l1 conv:c16", (struct agn_shape){6, 6, 16}, 7);
+    float *gamma = agn_params_values(n->params, "net.1.bn.gamma");
+    assert_non_null(gamma);
+    gamma[3] = 1e30F;
+    struct agn_inference *inference = plan(n, 1, true);
+    assert_true(agn_inference_int8_share(inference) < 0.7);
+    assert_int_equal(agn_inference_run(inference, n->src, BATCH, dst), AGN_OK);
+    agn_inference_free(inference);
+    free_network(n);
+}
+
 /* ---- refusals --------------------------------------------------------------------------- */
 
 static void refuses_what_it_cannot_do(void **state)
@@ -362,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_sum_as_result_leaves_its_sources_alone),
         cmocka_unit_test(several_work_at_the_same_time),
         cmocka_unit_test(eight_bits_are_near),
+        cmocka_unit_test(eight_bits_where_ranges_are_known),
         cmocka_unit_test(refuses_what_it_cannot_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,13 @@ float agn__integer_scale(const struct agn__range *range)
     return scale > smallest ? scale : smallest;
 }
 
+/* Neither unknown nor, from damaged parameters, without end. */
+static bool is_usable(const struct agn__range *range)
+{
+    const float most = 1e6F;
+    return range->low <= range->high && range->low > -most && range->high < most;
+}
+
 /* Does oneDNN compute this convolution in 8 bits, and fast? */
 static int try_int8(const struct agn_net *net, const struct agn__op *op, bool *fast)
 {
@@ -133,8 +140,7 @@ static int choose_operators(struct agn_net *net)
         if (!is_conv(op) || op->spec->shape.height * op->spec->shape.width == 1) {
             continue; /* dense layers, squeeze-and-excitation: little work, on values that want precision */
         }
-        const struct agn__range *range = range_of(net, op->src[0]);
-        if (range->low <= range->high) {
+        if (is_usable(range_of(net, op->src[0]))) {
             status = try_int8(net, op, &op->int8);
         }
     }
@@ -159,7 +165,7 @@ static void choose_types(struct agn_net *net)
     for (int i = 1; i < net->graph.count; i++) {
         const struct agn__op *op = &net->ops[i];
         if (!op->absorbed && op->int8 && op->dst != &net->nodes[net->graph.count - 1] &&
-            read_as_integers(net, op->dst)) {
+            is_usable(range_of(net, op->dst)) && read_as_integers(net, op->dst)) {
             const struct agn__range *range = range_of(net, op->dst);
             op->dst->type = agn__integer_type(range);
             op->dst->scale = agn__integer_scale(range);
