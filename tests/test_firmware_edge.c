@@ -266,10 +266,10 @@ static uint32_t run_device(const char *name)
     assert_int_equal(stats.fused, fused);
     assert_int_equal(stats.local, FRAMES - fused);
     assert_in_range(stats.frame_ms.max, 0, FRAME_MS + 2);
-    printf("    %s: %u of %d frames fused, %u partly, %u poor; %u to %u ms a frame, %.0f on average; packets "
+    printf("    %s: %u of %d frames fused, %u partly; %u to %u ms a frame, %.0f on average; packets "
            "given %u, "
            "gone %u of %u bytes, last cap %u\n",
-           name, fused, FRAMES, stats.partial, stats.poor, stats.frame_ms.min, stats.frame_ms.max,
+           name, fused, FRAMES, stats.partial, stats.frame_ms.min, stats.frame_ms.max,
            (double)stats.frame_ms.sum / FRAMES, edge.counts.packets, edge.counts.packets_sent,
            edge.counts.packets > 0 ? edge.counts.bytes / edge.counts.packets : 0, edge.cap);
     return fused;

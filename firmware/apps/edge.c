@@ -23,24 +23,16 @@ static struct edge_stats stats;
  * for the rest, repeated by then, until four fifths of its time are over. */
 enum { TOLD_MS = FRAME_MS * 8 / 5 };
 
-/* An answer that lacks more than half of the channels is worse than the local one; docs/MODEM.md has figures.
- */
-static int is_poor(const struct agn_dev_prediction *prediction)
-{
-    return 2U * prediction->channels_missing > (unsigned)(dev.model.map_c - dev.model.local_c);
-}
-
 /* Prints the prediction and counts its kind. */
 static void tell(const struct agn_dev_prediction *prediction)
 {
-    if (prediction->fused && !is_poor(prediction)) {
+    if (prediction->fused) {
         stats.fused++;
         stats.partial += prediction->channels_missing > 0;
         print_number(prediction->channels_missing > 0 ? "partial" : "fused", prediction->class_index);
     } else {
         stats.local++;
-        stats.poor += prediction->fused;
-        print_number("local", agn_argmax_s16(agn_dev_local(&dev), dev.model.classes));
+        print_number("local", prediction->class_index);
     }
 }
 
@@ -51,7 +43,11 @@ static void run_frame(const uint8_t *pixels, uint16_t number)
     agn_dev_frame_begin(&dev, number, TOLD_MS);
     agn_dev_push_rows(&dev, pixels, dev.model.input_h);
     uint32_t has_rows = board_count();
-    edge_link_exchange(&edge);
+    edge.making = 0;
+    if (agn_dev_is_sure(&dev) > 0)
+        stats.sure++;
+    else
+        edge_link_exchange(&edge);
     uint32_t has_answer = board_count();
     agn_dev_predict(&dev, &prediction);
     uint32_t end = board_count();

@@ -59,8 +59,8 @@ void edge_stats_print(const struct edge_stats *stats, const struct edge_link *li
     print_number("answers", stats->fused);
     print_number("answers_partial", stats->partial);
     print_number("local_fallbacks", stats->local);
-    print_number("answers_poor", stats->poor);
-    print_number("deadline_misses", stats->local - stats->poor); /* the answer came late or never */
+    print_number("frames_sure", stats->sure);
+    print_number("deadline_misses", stats->local - stats->sure); /* the answer came late or never */
     print_number("frames_unsent", counts->frames_unsent);
     print_number("packets_given", counts->packets);
     print_number("packets_sent", counts->packets_sent);

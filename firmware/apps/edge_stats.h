@@ -24,7 +24,7 @@ struct edge_stats {
     struct edge_spread frame_ms;                 /* first row to prediction */
     uint32_t fused, local;                       /* predictions */
     uint32_t partial;                            /* of the fused ones: the server lacked channels */
-    uint32_t poor; /* of the local ones: there was an answer, but it lacked too many */
+    uint32_t sure;                               /* of the local ones: not sent, agn_dev_is_sure */
 };
 
 void edge_spread_add(struct edge_spread *spread, uint32_t value);

@@ -60,6 +60,8 @@ struct agn_curves {
     struct agn_curve_point budget[AGN_CURVE_BUDGETS];
     struct agn_curve_point share[AGN_CURVE_SHARES];
     int threshold[AGN_CURVE_SHARES]; /* margin of the local logits, Q8.8, from which on a frame is not sent */
+    int sure_margin;                 /* the device model's */
+    struct agn_curve_point sure;     /* frames unsent from it on */
     struct agn_curve_part parts[AGN_CURVE_PARTS];
 };
 

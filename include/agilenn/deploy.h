@@ -33,6 +33,21 @@ struct agn_quantisation_report {
 int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *calibration, int images,
                       uint8_t **bytes, size_t *size_bytes, struct agn_quantisation_report *report);
 
+struct agn_confidence_report {
+    int images;
+    int margin;           /* put into the model; 0: the device is never sure */
+    double sure_accuracy; /* of the local prediction on the images with at least that margin; 0: there are
+                             none */
+    double sure_share;    /* share of such images */
+};
+
+/* Calibrates agn_dev_is_sure: sets the smallest margin of the local logits from which on the local prediction
+ * of a device model (4-byte aligned, as of agn_deploy_device; changed in place) is right for a share
+ * `confidence`, 0 to 1, of the images: at most (1 - confidence) (n + 1) - 1 wrong of n, the one more being
+ * for the frame to come. `report` may be NULL. AGN_ERR_MISMATCH: images of another size; AGN_ERR_ARG. */
+int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_dataset *data,
+                          double confidence, struct agn_confidence_report *report);
+
 /* Writes a checked model.agn as C sources into `folder` (made if it is not there): runtime, model, sizes,
  * example and build files. Files of an earlier export are replaced. */
 int agn_deploy_c_source(const char *folder, const uint8_t *bytes, size_t size_bytes);

@@ -8,9 +8,12 @@
 #include "cli/options.h"
 #include "cli/preset_options.h"
 
+enum { CONFIDENCE_IMAGES = 10000 };
+
 struct job {
     const char *data, *split, *out, *codec;
     int limit, images, packet, extra, seed, threads;
+    double confidence;
     bool json;
     struct agn_cli_list model_path;
 
@@ -54,7 +57,16 @@ static int parse(struct job *job, int argc, char **argv)
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
          .string = &job->codec,
-         .help = "preferred codec of the packets; the model's own if not given"},
+         .help =
+             "preferred codec of the packets; the model's own if not given; contexts are learned from the "
+             "calibration images where the model has none"},
+        {.name = "confidence",
+         .metavar = "SHARE",
+         .type = AGN_CLI_DOUBLE,
+         .real = &job->confidence,
+         .min = 0.0,
+         .max = 1.0,
+         .help = "as of `agilenn export`: also tells what comes of this calibration; 0 = none"},
         {.name = "packet",
          .metavar = "BYTES",
          .type = AGN_CLI_INT,
@@ -107,6 +119,17 @@ static int parse(struct job *job, int argc, char **argv)
     return agn__cli_parse(&command, argc, argv);
 }
 
+/* On as many images as export does. */
+static int make_sure(struct job *job)
+{
+    struct agn_dataset *data = NULL;
+    int status = agn__cli_open_dataset(&job->model->preset, "train", CONFIDENCE_IMAGES, &data);
+    if (status >= 0)
+        status = agn_deploy_confidence(job->device, job->device_bytes, data, job->confidence, NULL);
+    agn_dataset_free(data);
+    return status;
+}
+
 static int measure(struct job *job)
 {
     agn_nn_set_threads(job->threads);
@@ -119,9 +142,16 @@ static int measure(struct job *job)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)
         status = agn__cli_open_dataset(&job->model->preset, "train", job->images, &job->calibration);
+    /* A model of before there were contexts has one distribution for all: device and server, both made here,
+     * may well learn them. */
+    if (status >= 0 && job->model->distributions <= 1 &&
+        agn_codec_needs_contexts(agn_codec_from_name(job->model->preset.model.codec)))
+        status = agn_model_learn_contexts(job->model, job->calibration);
     if (status >= 0)
         status = agn_deploy_device(job->model, job->calibration, job->images, &job->device,
                                    &job->device_bytes, NULL);
+    if (status >= 0 && job->confidence > 0.0)
+        status = make_sure(job);
     if (status >= 0)
         status = agn__cli_open_dataset(&job->model->preset, job->split, job->limit, &job->dataset);
     struct agn_curves_config config = {.model = job->model,
@@ -188,6 +218,10 @@ static int print_json(const struct agn_curves *c)
                                "raw_bytes", c->raw_bytes, "sent_channels", c->sent_channels, "loss",
                                losses_json(c), "budget", points_json("budget", c->budget, AGN_CURVE_BUDGETS),
                                "share", shares, "parts", parts_json(c));
+    if (object != NULL && c->sure_margin > 0)
+        json_object_set_new(object, "sure",
+                            json_pack("{s:i, s:f, s:f, s:f}", "margin", c->sure_margin, "share", c->sure.x,
+                                      "accuracy", c->sure.accuracy, "bytes_mean", c->sure.bytes));
     return agn__cli_print_json("curves", object);
 }
 
@@ -220,6 +254,9 @@ static int print_text(const struct agn_curves *c)
     for (int i = 0; i < AGN_CURVE_SHARES; i += 2)
         printf("%8.1f %8.1f %10d %10.2f\n", 100.0 * c->share[i].x, c->share[i].bytes, c->threshold[i],
                100.0 * c->share[i].accuracy);
+    if (c->sure_margin > 0)
+        printf("calibrated: %.1f %% sent, %.1f bytes, margin %d, accuracy %.2f %%\n", 100.0 * c->sure.x,
+               c->sure.bytes, c->sure_margin, 100.0 * c->sure.accuracy);
     printf("\n%9s %9s %9s %9s %9s\n", "missing %", "answers", "in full %", "fused %", "local %");
     for (int i = 0; i < AGN_CURVE_PARTS; i++)
         if (c->parts[i].answers > 0)

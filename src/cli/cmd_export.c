@@ -16,13 +16,14 @@ struct export_options {
     uint32_t ram_bytes, flash_bytes; /* 0: no limit */
     struct agn_cli_list assignments;
     int images;
+    double confidence;
     bool json;
     struct agn_cli_list model;
 };
 
 #define DEFAULT_TARGET "cortex-m7"
 
-enum { TARGET_OPTIONS = 4 };
+enum { TARGET_OPTIONS = 4, CONFIDENCE_IMAGES = 10000 };
 
 static void fill_target_options(struct export_options *o, struct agn_cli_option *to)
 {
@@ -80,6 +81,14 @@ static int parse(struct export_options *o, int argc, char **argv)
          .min = 1,
          .max = 1000000,
          .help = "training images to calibrate on"},
+        {.name = "confidence",
+         .metavar = "SHARE",
+         .type = AGN_CLI_DOUBLE,
+         .real = &o->confidence,
+         .min = 0.0,
+         .max = 1.0,
+         .help = "leave frames unsent of which the device is sure: those whose local prediction is right in "
+                 "such a share of the training images, as 0.99; 0 = all are sent"},
         {.name = "preset",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
@@ -136,7 +145,8 @@ static uint32_t library_ram(const struct export_options *o, const struct agn_dev
 }
 
 static int print_json(const struct export_options *o, const struct agn_dev_model *model,
-                      const struct agn_dev_memory *memory, const struct agn_quantisation_report *report)
+                      const struct agn_dev_memory *memory, const struct agn_quantisation_report *report,
+                      const struct agn_confidence_report *sure)
 {
     char id[16];
     snprintf(id, sizeof(id), "%08x", (unsigned)model->model_id);
@@ -151,11 +161,17 @@ static int print_json(const struct export_options *o, const struct agn_dev_model
         "flash_bytes", (int)memory->flash_bytes, "ram_bytes", (int)library_ram(o, model), "raw_bytes",
         (int)memory->raw_bytes, "calibration_images", report->calibration_images, "layers", layers, "targets",
         agn__cli_json_targets(model, o->target, o->optimise));
+    if (object != NULL && o->confidence > 0.0)
+        json_object_set_new(object, "confidence",
+                            json_pack("{s:f, s:i, s:i, s:f, s:f}", "asked", o->confidence, "images",
+                                      sure->images, "margin", sure->margin, "sure_accuracy",
+                                      sure->sure_accuracy, "sure_share", sure->sure_share));
     return agn__cli_print_json("export", object);
 }
 
 static int print_text(const struct export_options *o, const struct agn_dev_model *model,
-                      const struct agn_dev_memory *memory, const struct agn_quantisation_report *report)
+                      const struct agn_dev_memory *memory, const struct agn_quantisation_report *report,
+                      const struct agn_confidence_report *sure)
 {
     printf("%s: model %08x, %u bytes of flash, %u bytes of RAM (packet buffer and stack not counted)\n\n",
            o->output, (unsigned)model->model_id, (unsigned)memory->flash_bytes,
@@ -176,18 +192,42 @@ static int print_text(const struct export_options *o, const struct agn_dev_model
     printf("%-6s %-8s %-14s %-14d %9u %9u %8u\n", "local", "dense", "pooled", model->classes,
            (unsigned)memory->dense_macs, (unsigned)(memory->dense_weight_bytes + memory->dense_channel_bytes),
            (unsigned)memory->pool_bytes);
+    if (o->confidence > 0.0 && sure->margin > 0)
+        printf("\nsure from a margin of %d/256 on: %.1f %% of %d training images, %.2f %% of them right; not "
+               "sent\n",
+               sure->margin, 100.0 * sure->sure_share, sure->images, 100.0 * sure->sure_accuracy);
+    else if (o->confidence > 0.0)
+        printf("\nno margin reaches a confidence of %g on %d training images: every frame is sent\n",
+               o->confidence, sure->images);
     agn__cli_print_targets(model, o->target, o->optimise);
     return AGN_CLI_SUCCESS;
+}
+
+/* On more images than quantisation needs: few are wrong among those of which the device is sure. */
+static int make_sure(const struct export_options *o, const struct agn_model *model, uint8_t *bytes,
+                     size_t size, struct agn_confidence_report *report)
+{
+    struct agn_dataset *data = NULL;
+    if (o->confidence <= 0.0)
+        return AGN_OK;
+    int status = agn__cli_open_dataset(&model->preset, "train", CONFIDENCE_IMAGES, &data);
+    if (status == AGN_OK)
+        status = agn_deploy_confidence(bytes, size, data, o->confidence, report);
+    agn_dataset_free(data);
+    return status;
 }
 
 static int export_model(const struct export_options *o, struct agn_model *model, struct agn_dataset *data)
 {
     struct agn_quantisation_report report;
+    struct agn_confidence_report sure = {0};
     struct agn_dev_model opened;
     struct agn_dev_memory memory;
     uint8_t *bytes = NULL;
     size_t size = 0;
     int status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
+    if (status >= 0)
+        status = make_sure(o, model, bytes, size, &sure);
     if (status >= 0)
         status = agn_dev_model_open(&opened, bytes, size);
     if (status >= 0)
@@ -201,7 +241,8 @@ static int export_model(const struct export_options *o, struct agn_model *model,
         code = agn__cli_fail("export", status);
     } else {
         agn_dev_memory(&opened, &memory);
-        code = o->json ? print_json(o, &opened, &memory, &report) : print_text(o, &opened, &memory, &report);
+        code = o->json ? print_json(o, &opened, &memory, &report, &sure)
+                       : print_text(o, &opened, &memory, &report, &sure);
     }
     agn_free(bytes);
     return code;
@@ -312,5 +353,7 @@ int agn__cmd_export(int argc, char **argv)
         return agn__cli_usage_error("export", "give either MODEL.safetensors or --preset NAME");
     if (o.preset == NULL && o.assignments.count > 0)
         return agn__cli_usage_error("export", "--set goes with --preset");
+    if (o.preset != NULL && o.confidence > 0.0)
+        return agn__cli_usage_error("export", "--confidence needs a trained model");
     return o.preset != NULL ? export_untrained(&o) : export_trained(&o);
 }

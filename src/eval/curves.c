@@ -347,35 +347,6 @@ static int surest_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Points on the rule that a device follows: unsent from a margin on. Images of equal margin go together. */
-static void fill_shares(struct bench *b)
-{
-    struct agn_curves *c = b->curves;
-    int images = c->images;
-    qsort(b->sureness, (size_t)images, sizeof *b->sureness, surest_first);
-    for (int i = 0; i < AGN_CURVE_SHARES; i++) {
-        struct agn_curve_point *point = &c->share[i];
-        int unsent = (int)lround((double)images * i / (AGN_CURVE_SHARES - 1)), sent = 0;
-        int threshold = unsent > 0 ? b->sureness[unsent - 1].margin : 0;
-        threshold = unsent > 0 && threshold < 1 ? 1 : threshold > INT16_MAX ? INT16_MAX : threshold;
-        c->threshold[i] = threshold;
-        for (int n = 0; n < images; n++) {
-            const struct sureness *sure = &b->sureness[n];
-            bool stays = threshold > 0 && sure->margin >= threshold;
-            point->accuracy += stays ? sure->local_right : sure->fused_right;
-            point->bytes += stays ? 0.0 : (double)sure->bytes;
-            point->packets += stays ? 0.0 : sure->packets;
-            point->fused += !stays && sure->fused;
-            sent += !stays;
-        }
-        point->x = (double)sent / images;
-        point->arrived = point->x * images;
-        point->any_accuracy = point->both_accuracy = point->accuracy;
-    }
-}
-
-/* ---- all of it ---------------------------------------------------------------------------------------- */
-
 static void divide(struct agn_curve_point *point, double images)
 {
     point->accuracy /= images;
@@ -387,12 +358,48 @@ static void divide(struct agn_curve_point *point, double images)
     point->arrived /= images;
 }
 
+/* What comes of a threshold. Images of equal margin go together. */
+static struct agn_curve_point point_of_threshold(const struct bench *b, int threshold)
+{
+    struct agn_curve_point point = {0};
+    int images = b->curves->images, sent = 0;
+    for (int n = 0; n < images; n++) {
+        const struct sureness *sure = &b->sureness[n];
+        bool stays = threshold > 0 && sure->margin >= threshold;
+        point.accuracy += stays ? sure->local_right : sure->fused_right;
+        point.bytes += stays ? 0.0 : (double)sure->bytes;
+        point.packets += stays ? 0.0 : sure->packets;
+        point.fused += !stays && sure->fused;
+        sent += !stays;
+    }
+    point.x = (double)sent / images;
+    point.arrived = sent;
+    point.any_accuracy = point.both_accuracy = point.accuracy;
+    divide(&point, images);
+    return point;
+}
+
+static void fill_shares(struct bench *b)
+{
+    struct agn_curves *c = b->curves;
+    qsort(b->sureness, (size_t)c->images, sizeof *b->sureness, surest_first);
+    for (int i = 0; i < AGN_CURVE_SHARES; i++) {
+        int unsent = (int)lround((double)c->images * i / (AGN_CURVE_SHARES - 1));
+        int threshold = unsent > 0 ? b->sureness[unsent - 1].margin : 0;
+        threshold = unsent > 0 && threshold < 1 ? 1 : threshold > INT16_MAX ? INT16_MAX : threshold;
+        c->threshold[i] = threshold;
+        c->share[i] = point_of_threshold(b, threshold);
+    }
+    c->sure_margin = b->dev.model.sure_margin;
+    c->sure = point_of_threshold(b, c->sure_margin);
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------------- */
+
 static void finish(struct bench *b)
 {
     struct agn_curves *c = b->curves;
     fill_shares(b);
-    for (int i = 0; i < AGN_CURVE_SHARES; i++)
-        divide(&c->share[i], c->images);
     for (int i = 0; i < AGN_CURVE_BUDGETS; i++)
         divide(&c->budget[i], c->images);
     for (int s = 0; s < c->packet_sizes; s++)
