@@ -37,9 +37,15 @@ metric agilenn_frame_latency_seconds_count 150
 metric 'agilenn_frame_latency_seconds_bucket{le="+Inf"}' 150
 metric agilenn_batch_size_sum 150
 metric agilenn_devices 1
+metric agilenn_reported_predictions_total "" # not asked to report, it did not
+send_frames 50 --report "$url"
+get metrics metrics.out
+metric agilenn_reported_predictions_total 50
+metric agilenn_reported_correct_total "$(awk '/"accuracy"/ { printf "%d", 50 * $2 + 0.5 }' "$tmp/run.out")"
+metric agilenn_reported_fallbacks_total 0
 metric agilenn_ready 1
 id=$(sed -n 's/.*"model_id": "\([0-9a-f]*\)".*/\1/p' "$tmp/serve.out")
-metric "agilenn_model_replies_total{model=\"$id\",name=\"a/model.safetensors\",status=\"ok\"}" 150
+metric "agilenn_model_replies_total{model=\"$id\",name=\"a/model.safetensors\",status=\"ok\"}" 200
 ! grep -F "$tmp" "$tmp/metrics.out" || die "the metrics show a path of this machine"
 if command -v promtool >/dev/null; then
     promtool check metrics <"$tmp/metrics.out" >"$tmp/promtool.out" 2>&1 || die "promtool finds fault with the metrics"
@@ -57,7 +63,7 @@ sed -n 's/^| `\(agilenn_[a-z_]*\).*/\1/p' "$AGN_SOURCE_DIR/docs/MONITORING.md" |
 cmp -s "$tmp/told" "$tmp/documented" || { diff "$tmp/told" "$tmp/documented" >"$tmp/diff.out" || die "docs/MONITORING.md and the metrics differ"; }
 
 get status.json status.out
-grep -q '"frames":150,' "$tmp/status.out" || die "status.json does not count the frames"
+grep -q '"frames":200,' "$tmp/status.out" || die "status.json does not count the frames"
 
 # -- the port is taken
 code=0

@@ -25,7 +25,7 @@ shows() {
 
 make_model
 start_server
-send_frames 300
+send_frames 300 --report "$url"
 visit --dump-dom
 shows state serving
 shows devices 1
@@ -35,13 +35,16 @@ shows latency-p50 '[0-9.]+ ms'
 shows latency-max '[0-9.,]+ ms'
 shows bytes-frame '[0-9.]+ B'
 shows queue 0
+shows accuracy-count 300
+shows accuracy '[0-9.]+ %'
+shows fallback '0 %'
 shows uptime '00:[0-9:]+'
 grep -qE '<th class="name" scope="row">a/model.safetensors</th><td>[0-9a-f]{8}</td><td class="number">300</td>' "$tmp/page.out" ||
     die "no row for the model"
 grep -qE '<th scope="row">packet malformed</th><td>malformed</td><td class="number">0</td>' "$tmp/page.out" ||
     die "no row of errors"
 [ "$(grep -oE '<path class="(first|second) line" d="M[0-9]' "$tmp/page.out" | wc -l)" -ge 8 ] || die "charts without lines"
-[ "$(grep -oE 'role="img" aria-label="[^"]+; now [^"]+"' "$tmp/page.out" | wc -l)" -eq 6 ] || die "charts without a text"
+[ "$(grep -oE 'role="img" aria-label="[^"]+; now [^"]+"' "$tmp/page.out" | wc -l)" -eq 7 ] || die "charts without a text"
 updates=$(sed -n 's/.*data-updates="\([0-9]*\)".*/\1/p' "$tmp/page.out")
 [ "${updates:-0}" -ge 3 ] || die "the page took ${updates:-no} updates in five seconds, expected three or more"
 ! grep -iE 'content security policy|uncaught|refused to' "$tmp/browser.err" || die "the browser complains"

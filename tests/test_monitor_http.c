@@ -48,6 +48,17 @@ static int start(void **state)
     return agn_monitor_start(&monitor, &config);
 }
 
+static int start_for_reports(void **state)
+{
+    (void)state;
+    struct agn_monitor_config config = {.listen = "0",
+                                        .snapshot = snapshot,
+                                        .user = &monitor,
+                                        .request_timeout_ms = TIMEOUT_MS,
+                                        .accept_reports = true};
+    return agn_monitor_start(&monitor, &config);
+}
+
 static int stop(void **state)
 {
     (void)state;
@@ -334,6 +345,109 @@ static void test_a_client_that_does_not_read(void **state)
     close(fd);
 }
 
+/* ---- tests: reports ---------------------------------------------------------------------------------- */
+
+static const uint64_t none[3];
+
+/* What status.json says that was reported: predictions, right ones, fallbacks; all 0 for null. */
+static void assert_reported(const uint64_t counts[3])
+{
+    assert_int_equal(ask("GET", "/metrics"), 200);
+    static const char *const names[] = {"\nagilenn_reported_predictions_total ",
+                                        "\nagilenn_reported_correct_total ",
+                                        "\nagilenn_reported_fallbacks_total "};
+    for (int i = 0; i < 3; i++) {
+        const char *found = strstr(body(), names[i]);
+        assert_int_equal(found ? strtoull(found + strlen(names[i]), NULL, 10) : 0, counts[i]);
+    }
+}
+
+static int post(const char *type, const char *text)
+{
+    char request[2048];
+    snprintf(request, sizeof request,
+             "POST /report HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", type,
+             strlen(text), text);
+    return exchange(request, strlen(request));
+}
+
+static void test_no_reports_unless_asked_for(void **state)
+{
+    (void)state;
+    struct agn_monitor_truth truth = {10, 9, 1};
+    assert_int_equal(agn_monitor_report(agn_monitor_url(monitor), &truth), AGN_ERR_UNSUPPORTED);
+    assert_non_null(strstr(agn_error_message(), "takes no reports"));
+    assert_reported(none);
+}
+
+static void test_reports(void **state)
+{
+    (void)state;
+    struct agn_monitor_truth first = {10, 9, 1}, second = {5, 2, 5};
+    assert_int_equal(agn_monitor_report(agn_monitor_url(monitor), &first), 0);
+    char place[64];
+    snprintf(place, sizeof place, "localhost:%u", (unsigned)agn_monitor_port(monitor));
+    assert_int_equal(agn_monitor_report(place, &second), 0);
+    assert_reported((uint64_t[]){15, 11, 6});
+    static const char chunked[] =
+        "POST /report HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+        "18\r\n{\"predictions\": 1, \"corr\r\n19\r\nect\": 1, \"fallbacks\": 0 }\r\n0\r\n\r\n";
+    assert_int_equal(exchange(chunked, strlen(chunked)), 200);
+    assert_reported((uint64_t[]){16, 12, 6});
+    assert_int_equal(ask("GET", "/report"), 404);
+}
+
+static void test_bad_reports(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "x",
+        "[]",
+        "{}",
+        "{\"predictions\": 1, \"correct\": 1}",
+        "{\"predictions\": 1, \"correct\": 1, \"fallbacks\": 0, \"more\": 1}",
+        "{\"predictions\": 1, \"predictions\": 1, \"correct\": 1, \"fallbacks\": 0}",
+        "{\"predictions\": 1.5, \"correct\": 1, \"fallbacks\": 0}",
+        "{\"predictions\": \"1\", \"correct\": 1, \"fallbacks\": 0}",
+        "{\"predictions\": 1, \"correct\": 2, \"fallbacks\": 0}",
+        "{\"predictions\": 1, \"correct\": 1, \"fallbacks\": 2}",
+        "{\"predictions\": -1, \"correct\": -1, \"fallbacks\": -1}",
+        "{\"predictions\": 1000000001, \"correct\": 1, \"fallbacks\": 0}",
+        "{\"predictions\": 99999999999999999999, \"correct\": 1, \"fallbacks\": 0}",
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["};
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++)
+        assert_int_equal(post("application/json", bad[i]), 400);
+    /* A browser sends these types for pages of other origins without asking. */
+    static const char good[] = "{\"predictions\": 1, \"correct\": 1, \"fallbacks\": 0}";
+    assert_int_equal(post("text/plain", good), 415);
+    assert_int_equal(post("application/x-www-form-urlencoded", good), 415);
+    assert_int_equal(post("multipart/form-data; boundary=x", good), 415);
+    char longer[1200];
+    memset(longer, ' ', sizeof longer);
+    memcpy(longer + sizeof longer - sizeof good, good, sizeof good);
+    assert_int_equal(post("application/json", longer), 0);
+    static const char promise[] = "POST /report HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                                  "Content-Length: 100\r\n\r\n{"; /* the rest never comes */
+    assert_int_equal(exchange(promise, strlen(promise)), 0);
+    assert_reported(none);
+}
+
+static void test_reports_to_nobody(void **state)
+{
+    (void)state;
+    struct agn_monitor_truth truth = {1, 1, 0};
+    assert_int_equal(agn_monitor_report("http://127.0.0.1:1/", &truth), AGN_ERR_IO);
+    assert_int_equal(agn_monitor_report("https://127.0.0.1:1/", &truth), AGN_ERR_ARG);
+    assert_int_equal(agn_monitor_report("http://127.0.0.1/", &truth), AGN_ERR_ARG);
+    assert_int_equal(agn_monitor_report("", &truth), AGN_ERR_ARG);
+    char endless[2000];
+    memset(endless, 'a', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    assert_int_equal(agn_monitor_report(endless, &truth), AGN_ERR_ARG);
+}
+
 /* ---- tests: where it listens ----------------------------------------------------------------------------
  */
 
@@ -384,6 +498,13 @@ int main(void)
         cmocka_unit_test(test_clients_that_leave),
         cmocka_unit_test(test_a_client_that_does_not_read),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_no_reports_unless_asked_for),
+        cmocka_unit_test(test_reports_to_nobody),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    const struct CMUnitTest reports[] = {
+        cmocka_unit_test_setup_teardown(test_reports, start_for_reports, stop),
+        cmocka_unit_test_setup_teardown(test_bad_reports, start_for_reports, stop),
+    };
+    int failed = cmocka_run_group_tests(tests, start, stop);
+    return failed + cmocka_run_group_tests(reports, NULL, NULL);
 }

@@ -377,6 +377,7 @@ static void test_status(void **state)
     assert_true(json_number_value(json_array_get(json_object_get(seen, "frames_per_s"), 0)) == 25.0);
     assert_true(json_number_value(json_array_get(json_object_get(seen, "queue_depth"), 0)) == 23.0);
     assert_true(json_is_null(json_object_get(status, "unhealthy")));
+    assert_true(json_is_null(json_object_get(status, "accuracy"))); /* nobody reported */
     assert_int_equal(json_integer_value(json_object_get(status, "devices")), 12);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(status, "queue"), "max")), 77);
     assert_int_equal(json_array_size(json_object_get(status, "models")), 2);
@@ -402,6 +403,28 @@ static void test_status_of_an_idle_server(void **state)
     take_metrics(&none);
     assert_true(value_of("agilenn_ready", "") == 0);
     assert_true(value_of("agilenn_frame_latency_seconds_count", "") == 0);
+}
+
+static void test_reported_accuracy(void **state)
+{
+    (void)state;
+    memset(&history, 0, sizeof history);
+    struct agn_server_stats s = busy_server();
+    history.truth = (struct agn_monitor_truth){100, 50, 10};
+    agn__history_add(&history, 100.0, &s);
+    history.truth = (struct agn_monitor_truth){180, 122, 20};
+    agn__history_add(&history, 101.0, &s);
+    json_t *status = take_status(&s, 101.0), *accuracy = json_object_get(status, "accuracy");
+    assert_true(fabs(json_number_value(json_object_get(accuracy, "share")) - 122.0 / 180.0) < 1e-5);
+    assert_int_equal(json_integer_value(json_object_get(accuracy, "predictions")), 180);
+    json_t *recent = json_object_get(status, "recent");
+    assert_true(json_number_value(json_object_get(recent, "accuracy")) == 0.9);
+    assert_true(json_number_value(json_object_get(recent, "fallback_share")) == 0.125);
+    json_decref(status);
+    take_metrics(&s);
+    assert_true(value_of("agilenn_reported_predictions_total", "") == 180);
+    assert_true(value_of("agilenn_reported_correct_total", "") == 122);
+    assert_true(value_of("agilenn_reported_fallbacks_total", "") == 20);
 }
 
 /* ---- history and health ----------------------------------------------------------------------------- */
@@ -468,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_names_that_are_cut_off),
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_status_of_an_idle_server),
+        cmocka_unit_test(test_reported_accuracy),
         cmocka_unit_test(test_history_forgets),
         cmocka_unit_test(test_a_server_that_began_anew),
         cmocka_unit_test(test_health),

@@ -5,13 +5,15 @@
  *     GET /metrics      Prometheus text format 0.0.4 (docs/MONITORING.md lists the metrics)
  *     GET /healthz      200 while the server works, 503 when it drains or its loop stands still
  *     GET /readyz       200 when new frames are welcome, else 503
+ *     POST /report      only where reports are accepted: see agn_monitor_report
  *
  * A connection serves one request. The monitor has one thread. It reads counters through one function of the
- * caller's, answers GET and HEAD only, takes nothing in, and shows no keys, paths or addresses of devices. It
- * is meant for an operator's network: it has no encryption and no passwords of its own. */
+ * caller's, takes nothing in but reports where these are accepted, and shows no keys, paths or addresses of
+ * devices. It is meant for an operator's network: it has no encryption and no passwords of its own. */
 #ifndef AGILENN_MONITOR_H
 #define AGILENN_MONITOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agilenn/server.h"
@@ -27,6 +29,7 @@ struct agn_monitor_config {
                            IPv6 addresses in brackets, as in "[::1]:9090". Needed. */
     agn_monitor_snapshot_fn *snapshot; /* needed */
     void *user;
+    bool accept_reports; /* take POST /report from whoever reaches the port [no] */
     int max_connections; /* open at once; more wait for their turn [32] */
     uint32_t
         request_timeout_ms; /* from a connection's begin to its answer's end; then it is closed [10000] */
@@ -44,5 +47,19 @@ const char *agn_monitor_url(const struct agn_monitor *monitor);
 /* Closes all connections, ends the thread and frees everything; `snapshot` is not called any more. NULL is
  * allowed. Stop the monitor before what `user` points to goes. */
 void agn_monitor_stop(struct agn_monitor *monitor);
+
+/* ---- what only the devices' side knows ------------------------------------------------------ */
+
+/* Predictions that were judged against labels. */
+struct agn_monitor_truth {
+    uint64_t predictions; /* final ones, with the server's part or without */
+    uint64_t correct;     /* of these */
+    uint64_t fallbacks;   /* of these, local ones */
+};
+
+/* A test rig tells a monitor what has come since its last report, at "[http://]HOST:PORT[/]". Waits for the
+ * answer, 2 s for each step at most. AGN_ERR_ARG, AGN_ERR_NOT_FOUND (the host), AGN_ERR_IO, or
+ * AGN_ERR_UNSUPPORTED: the monitor takes no reports. */
+int agn_monitor_report(const char *url, const struct agn_monitor_truth *truth);
 
 #endif

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "agilenn/monitor.h"
 #include "agilenn/run.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -14,7 +15,27 @@ struct run_options {
     int port, images, deadline_ms, drop;
     bool json;
     struct agn_cli_list model, set;
+    const char *report;
 };
+
+static struct agn_cli_option whole(const char *name, const char *metavar, int *variable, int min, int max,
+                                   const char *help)
+{
+    return (struct agn_cli_option){.name = name,
+                                   .metavar = metavar,
+                                   .type = AGN_CLI_INT,
+                                   .integer = variable,
+                                   .min = min,
+                                   .max = max,
+                                   .help = help};
+}
+
+static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
+                                  const char *help)
+{
+    return (struct agn_cli_option){
+        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
+}
 
 static int parse(struct run_options *o, int argc, char **argv)
 {
@@ -49,32 +70,15 @@ static int parse(struct run_options *o, int argc, char **argv)
          .string = &o->split,
          .choices = splits,
          .help = "test or train"},
-        {.name = "images",
-         .metavar = "N",
-         .type = AGN_CLI_INT,
-         .integer = &o->images,
-         .min = 0,
-         .max = 100000000,
-         .help = "images to classify; 0 = all of the split"},
-        {.name = "deadline",
-         .metavar = "MS",
-         .type = AGN_CLI_INT,
-         .integer = &o->deadline_ms,
-         .min = 1,
-         .max = 60000,
-         .help = "wait so long for the server's answer, then predict locally"},
-        {.name = "drop",
-         .metavar = "PERMILLE",
-         .type = AGN_CLI_INT,
-         .integer = &o->drop,
-         .min = 0,
-         .max = 1000,
-         .help = "lose so many of 1000 packets on purpose"},
-        {.name = "predictions",
-         .metavar = "FILE",
-         .type = AGN_CLI_STRING,
-         .string = &o->predictions,
-         .help = "write a CSV line for each image: prediction, local prediction, how it came about"},
+        whole("images", "N", &o->images, 0, 100000000, "images to classify; 0 = all of the split"),
+        whole("deadline", "MS", &o->deadline_ms, 1, 60000,
+              "wait so long for the server's answer, then predict locally"),
+        whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
+        text("predictions", "FILE", &o->predictions,
+             "write a CSV line for each image: prediction, local prediction, how it came about"),
+        text("report", "URL", &o->report,
+             "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
+             "are right, as in http://127.0.0.1:9090/"),
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
@@ -117,27 +121,65 @@ static int read_model(const char *path, uint8_t **model, size_t *model_bytes)
     return status == AGN_OK ? AGN_OK : agn_fail(status, "%s: %s", path, agn_model_agn_problem(status));
 }
 
-static void write_prediction(void *user, int index, int label, const struct agn_client_result *result)
+/* Who hears of each frame: a CSV file, the server's page, or nobody. */
+struct listeners {
+    FILE *csv;
+    const char *url;
+    struct agn_monitor_truth truth; /* not reported yet */
+    double next_report_s;
+};
+
+/* A page that does not answer is left alone for a while: each try may take seconds of the run. */
+static void report_truth(struct listeners *to)
 {
-    fprintf(user, "%d,%d,%d,%d,%d,%d\n", index, label, result->class_index, result->local_class,
-            result->fused, result->channels_missing);
+    enum { PERIOD_S = 1, PAUSE_S = 30 };
+    int status = agn_monitor_report(to->url, &to->truth);
+    to->next_report_s = agn_now_s() + (status < 0 ? PAUSE_S : PERIOD_S);
+    if (status < 0)
+        agn_log(AGN_LOG_WARN, "%s", agn_error_message());
+    else
+        to->truth = (struct agn_monitor_truth){0};
 }
 
-/* As one whole file or not at all. */
-static int run_images(struct agn_run_config *config, const char *predictions, struct agn_run_report *report)
+static void hear_frame(void *user, int index, int label, const struct agn_client_result *result)
+{
+    struct listeners *to = user;
+    if (to->csv)
+        fprintf(to->csv, "%d,%d,%d,%d,%d,%d\n", index, label, result->class_index, result->local_class,
+                result->fused, result->channels_missing);
+    to->truth.predictions++;
+    to->truth.correct += result->class_index == label;
+    to->truth.fallbacks += !result->fused;
+    if (to->url && agn_now_s() >= to->next_report_s)
+        report_truth(to);
+}
+
+static int run_and_tell(struct agn_run_config *config, struct listeners *to, struct agn_run_report *report)
+{
+    config->frame = hear_frame;
+    config->frame_user = to;
+    int status = agn_run_images(config, report);
+    if (status >= 0 && to->url)
+        report_truth(to);
+    return status;
+}
+
+/* A CSV file comes to be whole or not at all. */
+static int run_images(struct agn_run_config *config, const struct run_options *o,
+                      struct agn_run_report *report)
 {
     struct agn_file_out out;
-    if (predictions == NULL) {
-        return agn_run_images(config, report);
+    struct listeners to = {.url = o->report};
+    if (o->predictions == NULL) {
+        return run_and_tell(config, &to, report);
     }
-    int status = agn_file_out_open(&out, predictions);
+    int status = agn_file_out_open(&out, o->predictions);
     if (status < 0) {
         return status;
     }
+    to.csv = out.stream;
     fprintf(out.stream, "image,label,prediction,local_prediction,fused,channels_missing\n");
-    config->frame = write_prediction;
-    config->frame_user = out.stream;
-    status = agn_run_images(config, report);
+    status = run_and_tell(config, &to, report);
     if (status < 0) {
         agn_file_out_abort(&out);
         return status;
@@ -234,7 +276,7 @@ int agn__cmd_run(int argc, char **argv)
                                         .require_server = true,
                                         .progress = agn_progress_print,
                                         .progress_user = stderr};
-        status = run_images(&config, o.predictions, &report);
+        status = run_images(&config, &o, &report);
     }
     code = status < 0 ? agn__cli_fail("run", status) : o.json ? print_json(&report) : print_text(&report);
     agn_dataset_free(data);

@@ -85,6 +85,10 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
             "http", "[ADDRESS:]PORT", &o->http,
             "show what the server does at this TCP port: a live page at /, Prometheus metrics at /metrics, "
             "/healthz, /readyz, /status.json; at 127.0.0.1 unless an address is given; not shown by default"),
+        {.name = "accept-reports",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->accept_reports,
+         .help = "with --http: take what `agilenn run --report` tells of accuracy, and show it"},
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
@@ -243,8 +247,10 @@ static int serve(const struct agn_serve_options *o, struct agn_edge *edge)
 {
     struct agn_server_stats stats;
     struct agn_monitor *monitor = NULL;
-    const struct agn_monitor_config show = {
-        .listen = o->http, .snapshot = take_snapshot, .user = agn_edge_server(edge)};
+    const struct agn_monitor_config show = {.listen = o->http,
+                                            .snapshot = take_snapshot,
+                                            .user = agn_edge_server(edge),
+                                            .accept_reports = o->accept_reports};
     int started = o->http ? agn_monitor_start(&monitor, &show) : 0;
     if (started < 0)
         return agn__cli_fail("serve", started);

@@ -11,6 +11,7 @@ struct agn_serve_options {
     int port, wait_ms, threads, workers, batch, batch_wait_us, queue, max_frames, max_peers, drain_ms;
     bool json, int8;
     struct agn_cli_list models;
+    bool accept_reports;
 };
 
 /* Reads settings from an ini file over those in `options`; texts stay until the program ends. Prints what is

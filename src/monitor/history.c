@@ -32,6 +32,14 @@ static double quantile_between(const struct agn_server_histogram *older,
     return between.count > 0 ? agn_server_quantile_s(&between, quantile) : NAN;
 }
 
+static void judge(const struct agn_monitor_truth *older, const struct agn_monitor_truth *newer,
+                  struct agn__rates *rates)
+{
+    double predictions = grown(older->predictions, newer->predictions);
+    rates->accuracy = predictions > 0.0 ? grown(older->correct, newer->correct) / predictions : NAN;
+    rates->fallback_share = predictions > 0.0 ? grown(older->fallbacks, newer->fallbacks) / predictions : NAN;
+}
+
 static void rates_between(const struct agn_server_stats *older, const struct agn_server_stats *newer,
                           double seconds, struct agn__rates *rates)
 {
@@ -77,12 +85,13 @@ void agn__history_add(struct agn__history *history, double now_s, const struct a
             history->loop_moved_s = now_s;
         struct agn__moment *moment = &history->moments[history->next];
         rates_between(&before->stats, stats, now_s - before->at_s, &moment->rates);
+        judge(&before->truth, &history->truth, &moment->rates);
         moment->queue_depth = stats->queue_depth;
         moment->peers = stats->peers;
         history->next = (history->next + 1) % AGN__HISTORY_MOMENTS;
         history->count += history->count < AGN__HISTORY_MOMENTS;
     }
-    history->window[history->next_snapshot] = (struct agn__snapshot){now_s, *stats};
+    history->window[history->next_snapshot] = (struct agn__snapshot){now_s, *stats, history->truth};
     history->next_snapshot = (history->next_snapshot + 1) % (AGN__HISTORY_WINDOW + 1);
     history->snapshots += history->snapshots <= AGN__HISTORY_WINDOW;
 }
@@ -98,12 +107,14 @@ void agn__history_recent(const struct agn__history *history, double now_s,
 {
     if (history->snapshots == 0) {
         rates_between(stats, stats, 0.0, rates);
+        judge(&history->truth, &history->truth, rates);
         return;
     }
     int back = history->snapshots - 1;
     back = back < AGN__HISTORY_WINDOW ? back : AGN__HISTORY_WINDOW;
     const struct agn__snapshot *oldest = snapshot(history, back);
     rates_between(&oldest->stats, stats, now_s - oldest->at_s, rates);
+    judge(&oldest->truth, &history->truth, rates);
 }
 
 bool agn__history_is_stalled(const struct agn__history *history, double now_s, double limit_s)

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "agilenn/server.h"
+#include "agilenn/monitor.h"
 
 enum { AGN__HISTORY_MOMENTS = 300, AGN__HISTORY_WINDOW = 10 };
 
@@ -18,6 +18,7 @@ struct agn__rates {
     double latency_p50_s, latency_p90_s, latency_p99_s;
     double queue_wait_p50_s, queue_wait_p99_s;
     double inference_p50_s, inference_p99_s;
+    double accuracy, fallback_share; /* of the predictions reported, 0 to 1 */
 };
 
 struct agn__moment {
@@ -31,9 +32,11 @@ struct agn__history {
     struct agn__snapshot {
         double at_s;
         struct agn_server_stats stats;
+        struct agn_monitor_truth truth;
     } window[AGN__HISTORY_WINDOW + 1]; /* a ring: the latest snapshots */
     int snapshots, next_snapshot;
-    double loop_moved_s; /* when the server's own clock was last seen to move */
+    struct agn_monitor_truth truth; /* all reports so far; the monitor adds them here */
+    double loop_moved_s;            /* when the server's own clock was last seen to move */
 };
 
 /* Adds what the server says at `now_s` (agn_now_s). The first snapshot makes no moment yet. */

@@ -14,10 +14,9 @@
 
 #include "agilenn/base.h"
 
-enum { BACKLOG = 64, HOST_BYTES = 256 };
+enum { BACKLOG = 64 };
 
-/* Splits `where`; the host is "127.0.0.1" when none is given. */
-static int split(const char *where, char host[HOST_BYTES], const char **port)
+int agn__split_address(const char *where, char host[AGN__HOST_BYTES], const char **port)
 {
     const char *colon = strrchr(where, ':');
     const char *begin = where, *end = colon ? colon : where;
@@ -31,7 +30,7 @@ static int split(const char *where, char host[HOST_BYTES], const char **port)
         return agn_fail(AGN_ERR_ARG, "'%s': expected an IPv6 address in brackets, as in [::1]:9090", where);
     }
     size_t length = (size_t)(end - begin);
-    if (length >= HOST_BYTES || (colon && length == 0))
+    if (length >= AGN__HOST_BYTES || (colon && length == 0))
         return agn_fail(AGN_ERR_ARG, "'%s': expected [ADDRESS:]PORT, as in 127.0.0.1:9090", where);
     if (colon)
         memcpy(host, begin, length);
@@ -81,9 +80,9 @@ static int describe(struct agn__listener *listener)
 
 int agn__monitor_listen(const char *where, struct agn__listener *listener)
 {
-    char host[HOST_BYTES];
+    char host[AGN__HOST_BYTES];
     const char *service;
-    int status = split(where, host, &service);
+    int status = agn__split_address(where, host, &service);
     if (status < 0)
         return status;
     struct addrinfo hints = {.ai_family = AF_UNSPEC,

@@ -83,6 +83,20 @@ static void write_counters(FILE *out, const struct agn_server_stats *stats)
     }
 }
 
+/* What somebody who knows the labels reported; left out while nobody did. */
+static void write_truth(FILE *out, const struct agn_monitor_truth *truth)
+{
+    if (truth->predictions == 0)
+        return;
+    write_head(out, "reported_predictions_total", "counter", "Predictions that were judged against labels.");
+    fprintf(out, "agilenn_reported_predictions_total %" PRIu64 "\n", truth->predictions);
+    write_head(out, "reported_correct_total", "counter", "Of these, the right ones.");
+    fprintf(out, "agilenn_reported_correct_total %" PRIu64 "\n", truth->correct);
+    write_head(out, "reported_fallbacks_total", "counter",
+               "Of the predictions reported, those without the server.");
+    fprintf(out, "agilenn_reported_fallbacks_total %" PRIu64 "\n", truth->fallbacks);
+}
+
 static void write_gauge(FILE *out, const char *name, const char *help, double value)
 {
     write_head(out, name, "gauge", help);
@@ -204,6 +218,7 @@ static void write_all(FILE *out, const struct agn__view *view)
     write_histogram(out, "inference_seconds", "Calls of the Remote NN.", &stats->inference);
     write_batches(out, stats);
     write_models(out, stats);
+    write_truth(out, &view->history->truth);
     write_process(out);
 }
 

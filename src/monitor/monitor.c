@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "monitor/listen.h"
 #include "monitor/page.h"
 #include "monitor/report.h"
+#include "monitor/truth.h"
 
 enum {
     DEFAULT_CONNECTIONS = 32,
@@ -44,6 +46,7 @@ struct connection {
 struct agn_monitor {
     agn_monitor_snapshot_fn *snapshot;
     void *user;
+    bool accept_reports;
     double timeout_s;
     struct agn__listener listener;
     struct MHD_Daemon *daemon;
@@ -71,6 +74,7 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result result = MHD_queue_response(connection, code, response);
     MHD_destroy_response(response);
     return result;
@@ -88,7 +92,7 @@ static struct MHD_Response *own_text(char *text, size_t size_bytes)
 
 static enum MHD_Result send_line(struct MHD_Connection *connection, unsigned code, const char *word)
 {
-    char line[64];
+    char line[128];
     int length = snprintf(line, sizeof line, "%s\n", word);
     return send_response(connection, code, plain_text,
                          MHD_create_response_from_buffer((size_t)length, line, MHD_RESPMEM_MUST_COPY));
@@ -119,6 +123,55 @@ static enum MHD_Result send_verdict(struct MHD_Connection *connection, const cha
                      problem ? problem : "ok");
 }
 
+/* ---- reports ------------------------------------------------------------------------------- */
+
+struct upload {
+    size_t size_bytes; /* past AGN__REPORT_BYTES: too long, no more is kept */
+    char bytes[AGN__REPORT_BYTES];
+};
+
+/* A page of another origin may not send this type without asking first, which is answered with 405. */
+static bool is_json(struct MHD_Connection *connection)
+{
+    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
+    return type && strcasecmp(type, "application/json") == 0;
+}
+
+/* Called for the headers, for each piece of the body and for its end. */
+static enum MHD_Result take_report(struct agn_monitor *monitor, struct MHD_Connection *connection,
+                                   const char *bytes, size_t *count, struct upload **request)
+{
+    struct upload *upload = *request;
+    if (!upload) {
+        if (!is_json(connection))
+            return send_line(connection, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "expected application/json");
+        *request = calloc(1, sizeof **request);
+        return *request ? MHD_YES : MHD_NO;
+    }
+    if (*count > 0) {
+        if (*count <= AGN__REPORT_BYTES - upload->size_bytes)
+            memcpy(upload->bytes + upload->size_bytes, bytes, *count);
+        else
+            return MHD_NO; /* longer than any report: closed without an answer */
+        upload->size_bytes += *count;
+        *count = 0;
+        return MHD_YES;
+    }
+    if (agn__truth_add(&monitor->history.truth, upload->bytes, upload->size_bytes) < 0)
+        return send_line(connection, MHD_HTTP_BAD_REQUEST, agn_error_message());
+    return send_line(connection, MHD_HTTP_OK, "ok");
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **request,
+                         enum MHD_RequestTerminationCode how)
+{
+    (void)user, (void)connection, (void)how;
+    free(*request);
+    *request = NULL;
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
 static enum MHD_Result refuse_method(struct MHD_Connection *connection)
 {
     static char words[] = "only GET and HEAD\n";
@@ -129,14 +182,16 @@ static enum MHD_Result refuse_method(struct MHD_Connection *connection)
     return send_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED, plain_text, response);
 }
 
-/* An answer is queued as soon as the headers are in: a body that follows is never read, and libmicrohttpd
- * closes the connection after the answer. */
+/* But for reports an answer is queued as soon as the headers are in: a body that follows is never read, and
+ * libmicrohttpd closes the connection after the answer. */
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_bytes, void **request)
 {
-    (void)version, (void)upload, (void)upload_bytes, (void)request;
+    (void)version;
     struct agn_monitor *monitor = user;
+    if (monitor->accept_reports && strcmp(url, "/report") == 0 && strcmp(method, MHD_HTTP_METHOD_POST) == 0)
+        return take_report(monitor, connection, upload, upload_bytes, (struct upload **)request);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return refuse_method(connection);
     if (strcmp(url, "/") == 0)
@@ -263,8 +318,8 @@ static int start_daemon(struct agn_monitor *monitor, const char *where)
         MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_LISTEN_SOCKET, monitor->listener.fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)monitor->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(monitor->timeout_s),
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, monitor, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, monitor, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     return monitor->daemon ? 0 : agn_fail(AGN_ERR_IO, "cannot start the HTTP server at %s", where);
 }
 
@@ -294,6 +349,7 @@ static int set_up(struct agn_monitor *monitor, const struct agn_monitor_config *
 {
     monitor->snapshot = config->snapshot;
     monitor->user = config->user;
+    monitor->accept_reports = config->accept_reports;
     monitor->timeout_s =
         1e-3 * (config->request_timeout_ms > 0 ? config->request_timeout_ms : DEFAULT_TIMEOUT_MS);
     monitor->max_connections = config->max_connections > 0 ? config->max_connections : DEFAULT_CONNECTIONS;

@@ -11,6 +11,7 @@ const charts = [
   {id: 'bytes', title: 'Bytes a second', unit: 'kB', series: [['bytes_in_per_s', 'received', 1e-3], ['bytes_out_per_s', 'sent', 1e-3]]},
   {id: 'queue', title: 'Queue depth', unit: '', series: [['queue_depth', 'frames waiting']]},
   {id: 'bad', title: 'Bad packets a second', unit: '', series: [['bad_packets_per_s', 'refused']]},
+  {id: 'accuracy', title: 'As reported', unit: '%', series: [['accuracy', 'right', 100], ['fallback_share', 'without the server', 100]]},
 ];
 
 // ---- numbers as text
@@ -230,11 +231,15 @@ function showTables(status) {
   }));
 }
 
-function showAccuracy(accuracy) {
-  byId('accuracy-card').hidden = !accuracy;
+// Only where somebody who knows the labels reports.
+function showAccuracy(accuracy, recent) {
+  byId('accuracy-card').hidden = byId('fallback-card').hidden = byId('chart-accuracy').hidden = !accuracy;
   if (!accuracy) return;
-  put('accuracy', percent(accuracy.share));
-  put('accuracy-note', `of ${number(accuracy.predictions, 0)} labelled predictions`);
+  put('accuracy', percent(recent.accuracy));
+  put('accuracy-all', percent(accuracy.share));
+  put('accuracy-count', number(accuracy.predictions, 0));
+  put('fallback', percent(recent.fallback_share));
+  put('fallback-all', percent(accuracy.fallback_share));
 }
 
 async function poll() {
@@ -244,7 +249,7 @@ async function poll() {
     const status = await answer.json();
     showState(status);
     showNow(status);
-    showAccuracy(status.accuracy);
+    showAccuracy(status.accuracy, status.recent);
     showTables(status);
     drawCharts(status.history);
     document.body.dataset.updates = Number(document.body.dataset.updates || 0) + 1;

@@ -56,6 +56,8 @@ static json_t *rates_object(const struct agn__rates *rates)
         {"queue_wait_p99_ms", 1e3 * rates->queue_wait_p99_s},
         {"inference_p50_ms", 1e3 * rates->inference_p50_s},
         {"inference_p99_ms", 1e3 * rates->inference_p99_s},
+        {"accuracy", rates->accuracy},
+        {"fallback_share", rates->fallback_share},
     };
     return object_of(rows, AGN_COUNT_OF(rows));
 }
@@ -154,10 +156,10 @@ static json_t *models_array(const struct agn_server_stats *stats)
 /* One array a series, oldest first. */
 static json_t *history_object(const struct agn__history *history)
 {
-    static const char *const names[] = {"seconds",           "frames_per_s",   "replies_per_s",
-                                        "unanswered_per_s",  "bytes_in_per_s", "bytes_out_per_s",
-                                        "bad_packets_per_s", "partial_share",  "latency_p50_ms",
-                                        "latency_p99_ms",    "queue_depth",    "devices"};
+    static const char *const names[] = {
+        "seconds",         "frames_per_s",      "replies_per_s", "unanswered_per_s", "bytes_in_per_s",
+        "bytes_out_per_s", "bad_packets_per_s", "partial_share", "latency_p50_ms",   "latency_p99_ms",
+        "accuracy",        "fallback_share",    "queue_depth",   "devices"};
     json_t *series[AGN_COUNT_OF(names)], *object = json_object();
     for (size_t i = 0; i < AGN_COUNT_OF(names); i++) {
         series[i] = json_array();
@@ -176,11 +178,25 @@ static json_t *history_object(const struct agn__history *history)
                                                     r->partial_share,
                                                     1e3 * r->latency_p50_s,
                                                     1e3 * r->latency_p99_s,
+                                                    r->accuracy,
+                                                    r->fallback_share,
                                                     moment->queue_depth,
                                                     moment->peers};
         for (size_t i = 0; i < AGN_COUNT_OF(names); i++)
             json_array_append_new(series[i], real(values[i]));
     }
+    return object;
+}
+
+/* null while nobody has reported. */
+static json_t *accuracy_object(const struct agn_monitor_truth *truth)
+{
+    double predictions = (double)truth->predictions;
+    const struct row rows[] = {{"share", (double)truth->correct / predictions},
+                               {"fallback_share", (double)truth->fallbacks / predictions}};
+    json_t *object = truth->predictions > 0 ? object_of(rows, AGN_COUNT_OF(rows)) : json_null();
+    if (truth->predictions > 0)
+        json_object_set_new(object, "predictions", integer(truth->predictions));
     return object;
 }
 
@@ -201,6 +217,7 @@ char *agn__status_text(const struct agn__view *view, size_t *size_bytes)
                   text_or_null(agn__view_readiness(view)), "devices", s->peers, "workers", s->workers,
                   "queue", "depth", s->queue_depth, "limit", s->queue_limit, "max", s->queue_peak);
     json_object_set_new(status, "recent", rates_object(&rates));
+    json_object_set_new(status, "accuracy", accuracy_object(&view->history->truth));
     json_object_set_new(status, "totals", totals_object(s));
     json_object_set_new(status, "latency", histogram_object(&s->latency));
     json_object_set_new(status, "queue_wait", histogram_object(&s->queue_wait));

@@ -34,7 +34,7 @@ make_model() {
 
 # start_server: sets $server, $port and $url (of the page)
 start_server() {
-    "$bin" serve "$tmp/a/model.safetensors" --port 0 --http 0 --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
+    "$bin" serve "$tmp/a/model.safetensors" --port 0 --http 0 --accept-reports --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
     server=$!
     for _ in $(seq 150); do
         port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out")
@@ -46,9 +46,11 @@ start_server() {
     die "the server did not start"
 }
 
-# send_frames COUNT: through the server, all of them answered; leaves the device's figures in $tmp/run.out
+# send_frames COUNT ARGUMENT...: through the server, all of them answered; leaves the device's figures in $tmp/run.out
 send_frames() {
-    "$bin" run "$tmp/a.agn" --preset tiny --port "$port" --images "$1" --deadline 10000 --json >"$tmp/run.out" \
+    count=$1
+    shift
+    "$bin" run "$tmp/a.agn" --preset tiny --port "$port" --images "$count" --deadline 10000 --json "$@" >"$tmp/run.out" \
         2>"$tmp/run.err" || die "run"
-    grep -q "\"fused\": $1," "$tmp/run.out" || die "not every frame was answered"
+    grep -q "\"fused\": $count," "$tmp/run.out" || die "not every frame was answered"
 }
