@@ -46,7 +46,9 @@ struct agn_swarm_config {
     int devices;          /* 1..AGN_SWARM_MAX_DEVICES */
     uint32_t deadline_ms; /* from the intended moment to the local prediction, 1..AGN_SWARM_MAX_DEADLINE_MS */
     struct agn_swarm_link link;
-    uint64_t seed; /* of arrivals, images, losses and delays */
+    uint64_t seed;        /* of arrivals, images, losses and delays */
+    const char *psk_file; /* DTLS: device i takes identity i of these keys (agilenn/keys.h), and the first
+                             again when there are no more; used while creating only [plain CoAP] */
 };
 
 /* Makes the pool and opens the sockets; sends nothing. AGN_ERR_ARG: a bad configuration, or images that the
@@ -90,8 +92,10 @@ struct agn_swarm_report {
     uint64_t late;      /* answers after the deadline; not counted elsewhere */
     uint64_t strangers; /* datagrams that are no answer to any frame; repeated answers */
     uint64_t packets,
-        packets_lost; /* sent by devices; of these, lost by the link's model or refused by the system */
-    uint64_t bytes;   /* UDP payloads of these packets */
+        packets_lost;    /* sent by devices; of these, lost by the link's model or refused by the system */
+    uint64_t handshakes; /* DTLS sessions made before the run; it takes handshake_s and is no part of it */
+    double handshake_s;
+    uint64_t bytes;                   /* UDP payloads of these packets */
     uint64_t correct, local_correct;  /* predictions; what the Local NN alone would have got right */
     double offered_fps, achieved_fps; /* frames, answers a second */
     double fallback_rate, accuracy, local_accuracy,
@@ -104,6 +108,7 @@ struct agn_swarm_report {
 
 /* Offers the load, then waits until every frame has its prediction. An interrupt ends the load early, with 0
  * and a report of what there was. AGN_ERR_ARG: a bad load; AGN_ERR_MISMATCH: the server has not the model;
+ * AGN_ERR_UNSUPPORTED, AGN_ERR_TIMEOUT: it makes no DTLS session with a device;
  * AGN_ERR_IO, AGN_ERR_MEMORY. */
 int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load,
                   struct agn_swarm_report *report);

@@ -12,7 +12,7 @@
 enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct swarm_options {
-    const char *host, *preset, *data, *split, *arrivals, *csv;
+    const char *host, *preset, *data, *split, *arrivals, *csv, *psk_file;
     int port, images, devices, deadline_ms, seed;
     double rate_fps, duration_s, delay_ms, jitter_ms, loss, bandwidth_kbps, limit;
     bool ramp, json;
@@ -78,6 +78,10 @@ static int parse(struct swarm_options *o, int argc, char **argv)
         real("loss", "PERCENT", &o->loss, 0, 100, "of datagrams, each way"),
         real("bandwidth", "KBPS", &o->bandwidth_kbps, 0, 1e6,
              "of each device's radio, kilobits a second with headers of IP and UDP; 0 = no limit"),
+        text("psk-file", "FILE", &o->psk_file,
+             "speak DTLS: device i has the i-th key of this file (see agilenn keys), and the first again "
+             "when there are "
+             "no more; --port is then the server's --dtls-port"),
         text("preset", "NAME", &o->preset, "preset that names the data set"),
         {.name = "set",
          .metavar = "SECTION.KEY=VALUE",
@@ -166,7 +170,8 @@ static int create(const struct swarm_options *o, struct agn_swarm **swarm)
                                                .delay_s = 1e-3 * o->delay_ms,
                                                .jitter_s = 1e-3 * o->jitter_ms,
                                                .loss = o->loss / 100},
-                                      .seed = (uint64_t)o->seed};
+                                      .seed = (uint64_t)o->seed,
+                                      .psk_file = o->psk_file};
     int status = read_model(o->model.items[0], &model, &config.model_bytes);
     if (status == AGN_OK)
         status = open_data(o, &data);
@@ -205,27 +210,29 @@ static json_t *report_json(const struct agn_swarm_report *r)
     const struct {
         const char *name;
         uint64_t count;
-    } counts[] = {{"offered", r->offered},     {"answered", r->answered},
-                  {"fallbacks", r->fallbacks}, {"lost_predictions", r->lost_predictions},
-                  {"timed_out", r->timed_out}, {"busy", r->busy},
-                  {"rejected", r->rejected},   {"overslept", r->overslept},
-                  {"late", r->late},           {"strangers", r->strangers},
-                  {"packets", r->packets},     {"packets_lost", r->packets_lost},
+    } counts[] = {{"offered", r->offered},
+                  {"answered", r->answered},
+                  {"fallbacks", r->fallbacks},
+                  {"lost_predictions", r->lost_predictions},
+                  {"timed_out", r->timed_out},
+                  {"busy", r->busy},
+                  {"rejected", r->rejected},
+                  {"overslept", r->overslept},
+                  {"late", r->late},
+                  {"strangers", r->strangers},
+                  {"handshakes", r->handshakes},
+                  {"packets", r->packets},
+                  {"packets_lost", r->packets_lost},
                   {"bytes", r->bytes}};
     const struct {
         const char *name;
         double value;
-    } figures[] = {{"duration_s", r->seconds},
-                   {"offered_fps", r->offered_fps},
-                   {"achieved_fps", r->achieved_fps},
-                   {"p50_ms", r->prediction.p50_ms},
-                   {"p90_ms", r->prediction.p90_ms},
-                   {"p99_ms", r->prediction.p99_ms},
-                   {"p999_ms", r->prediction.p999_ms},
-                   {"max_ms", r->prediction.max_ms},
-                   {"fallback_rate", r->fallback_rate},
-                   {"accuracy", r->accuracy},
-                   {"local_accuracy", r->local_accuracy},
+    } figures[] = {{"duration_s", r->seconds},       {"handshake_s", r->handshake_s},
+                   {"offered_fps", r->offered_fps},  {"achieved_fps", r->achieved_fps},
+                   {"p50_ms", r->prediction.p50_ms}, {"p90_ms", r->prediction.p90_ms},
+                   {"p99_ms", r->prediction.p99_ms}, {"p999_ms", r->prediction.p999_ms},
+                   {"max_ms", r->prediction.max_ms}, {"fallback_rate", r->fallback_rate},
+                   {"accuracy", r->accuracy},        {"local_accuracy", r->local_accuracy},
                    {"bytes_mean", r->bytes_mean}};
     json_t *object = json_pack("{s:i}", "devices", r->devices);
     int failed = object == NULL;
@@ -269,6 +276,9 @@ static void print_report(FILE *stream, const struct agn_swarm_report *r)
             "bytes        %.0f a frame in UDP, %llu packets, %llu lost; %llu late answers, %llu strangers\n",
             r->bytes_mean, (unsigned long long)r->packets, (unsigned long long)r->packets_lost,
             (unsigned long long)r->late, (unsigned long long)r->strangers);
+    if (r->handshakes > 0)
+        fprintf(stream, "DTLS         %llu sessions made in %.2f s before the run\n",
+                (unsigned long long)r->handshakes, r->handshake_s);
     if (r->overslept > 0 || (r->send_lag.p99_ms > 2 && r->send_lag.p99_ms > 0.25 * r->answer.p99_ms))
         fprintf(stream, "note         the generator was late itself: part of the latency is its own\n");
     if (r->answered == 0)

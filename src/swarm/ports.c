@@ -1,10 +1,11 @@
-/* Sockets by epoll; see ports.h. */
+/* Sockets by epoll, sessions by src/client/dtls.h; see ports.h. */
 #define _GNU_SOURCE
 #include "swarm/ports.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,14 +14,34 @@
 #include <unistd.h>
 
 #include "agilenn/base.h"
+#include "agilenn/keys.h"
+#include "client/dtls.h"
 
-enum { READY_AT_ONCE = 256, SPARE_FILES = 32 };
+enum {
+    READY_AT_ONCE = 256,
+    SPARE_FILES = 32,
+    HANDSHAKES_AT_ONCE = 32,
+    TICK_MS = 20,
+    DATAGRAM_BYTES = 4096,
+};
+
+struct port {
+    int fd;
+    struct agn__dtls *dtls; /* NULL: plain */
+};
 
 struct agn__ports {
     int epoll;
     uint32_t count;
-    int *sockets;
+    struct port *devices;
+    bool secure;
+    uint32_t
+        renewing; /* sessions being made anew, at most: those that are done are found out by the next tick */
+    double ticked_s;
+    struct sockaddr_storage server;
+    socklen_t server_bytes;
     struct epoll_event ready[READY_AT_ONCE];
+    uint8_t datagram[DATAGRAM_BYTES];
 };
 
 static int resolve(const char *host, uint16_t port, struct sockaddr_storage *server, socklen_t *server_bytes)
@@ -57,43 +78,70 @@ static int allow_files(uint32_t count)
         count, (unsigned long long)hard);
 }
 
-static int open_socket(struct agn__ports *ports, uint32_t device, const struct sockaddr_storage *server,
-                       socklen_t server_bytes)
+static int open_socket(struct agn__ports *ports, uint32_t device)
 {
-    int fd = socket(server->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(ports->server.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return agn_fail(AGN_ERR_IO, "no socket for device %u: %s", device, strerror(errno));
-    ports->sockets[device] = fd;
+    ports->devices[device].fd = fd;
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = device};
-    if (connect(fd, (const struct sockaddr *)server, server_bytes) != 0 ||
+    if (connect(fd, (const struct sockaddr *)&ports->server, ports->server_bytes) != 0 ||
         epoll_ctl(ports->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         return agn_fail(AGN_ERR_IO, "the socket of device %u cannot be used: %s", device, strerror(errno));
     return 0;
 }
 
-int agn__ports_open(struct agn__ports **ports, const char *host, uint16_t port, uint32_t count)
+/* A callback of agn__dtls, and the way out of plain ports. */
+static int send_datagram(void *user, const uint8_t *bytes, size_t len)
 {
-    struct sockaddr_storage server;
-    socklen_t server_bytes = 0;
-    int status = resolve(host, port, &server, &server_bytes);
-    if (status == 0)
-        status = allow_files(count);
-    if (status < 0)
-        return status;
+    const struct port *port = user;
+    /* The first error may belong to an earlier datagram: an ICMP message that has come since. */
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (send(port->fd, bytes, len, MSG_NOSIGNAL) >= 0)
+            return 0;
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+            return AGN_ERR_BUSY;
+    }
+    return AGN_ERR_IO;
+}
+
+static int secure(struct agn__ports *ports, uint32_t device, const struct agn_keys *keys)
+{
+    struct port *port = &ports->devices[device];
+    struct agn__dtls_config config = {.send = send_datagram, .user = port};
+    config.identity = agn_keys_identity(keys, (int)(device % (uint32_t)agn_keys_count(keys)));
+    config.key = agn_keys_find(keys, config.identity, strlen(config.identity), &config.key_bytes);
+    return agn__dtls_create(&port->dtls, &config);
+}
+
+static int open_device(struct agn__ports *ports, uint32_t device, const struct agn_keys *keys)
+{
+    int status = open_socket(ports, device);
+    return status == 0 && keys ? secure(ports, device, keys) : status;
+}
+
+int agn__ports_open(struct agn__ports **ports, const char *host, uint16_t port, uint32_t count,
+                    const struct agn_keys *keys)
+{
     struct agn__ports *made = agn_alloc(1, sizeof *made);
     if (!made)
         return AGN_ERR_MEMORY;
     made->epoll = epoll_create1(EPOLL_CLOEXEC);
-    made->sockets = agn_alloc(count, sizeof *made->sockets);
-    made->count = made->sockets ? count : 0;
-    for (uint32_t i = 0; i < made->count; i++)
-        made->sockets[i] = -1;
-    if (!made->sockets)
-        status = AGN_ERR_MEMORY;
-    else if (made->epoll < 0)
+    made->secure = keys != NULL;
+    int status = resolve(host, port, &made->server, &made->server_bytes);
+    if (status == 0)
+        status = allow_files(count);
+    if (status == 0 && made->epoll < 0)
         status = agn_fail(AGN_ERR_IO, "no way to wait for many sockets: %s", strerror(errno));
-    for (uint32_t i = 0; status == 0 && i < count; i++)
-        status = open_socket(made, i, &server, server_bytes);
+    if (status == 0)
+        made->devices = agn_alloc(count, sizeof *made->devices);
+    if (status == 0 && !made->devices)
+        status = AGN_ERR_MEMORY;
+    for (uint32_t i = 0; status == 0 && i < count; i++) {
+        made->devices[i].fd = -1;
+        made->count = i + 1;
+        status = open_device(made, i, keys);
+    }
     if (status < 0) {
         agn__ports_free(made);
         return status;
@@ -106,26 +154,127 @@ void agn__ports_free(struct agn__ports *ports)
 {
     if (!ports)
         return;
-    for (uint32_t i = 0; i < ports->count; i++)
-        if (ports->sockets[i] >= 0)
-            close(ports->sockets[i]);
+    for (uint32_t i = 0; i < ports->count; i++) {
+        agn__dtls_free(ports->devices[i].dtls);
+        if (ports->devices[i].fd >= 0)
+            close(ports->devices[i].fd);
+    }
     if (ports->epoll >= 0)
         close(ports->epoll);
-    agn_free(ports->sockets);
+    agn_free(ports->devices);
     agn_free(ports);
 }
 
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+static int judge_session(const struct agn__ports *ports, uint32_t device)
+{
+    switch (agn__dtls_state(ports->devices[device].dtls)) {
+    case AGN__DTLS_READY:
+        return 1;
+    case AGN__DTLS_REFUSED:
+        return agn_fail(
+            AGN_ERR_UNSUPPORTED,
+            "the server does not take the identity and key of device %u; does it listen for DTLS at "
+            "this port, with the same key file?",
+            device);
+    case AGN__DTLS_LOST:
+        return agn_fail(AGN_ERR_TIMEOUT,
+                        "no DTLS session for device %u; does the server listen for DTLS at this port?",
+                        device);
+    case AGN__DTLS_HANDSHAKE:
+        break;
+    }
+    return 0;
+}
+
+/* Takes what comes for some milliseconds: handshakes only, as nothing has been sent yet. */
+static int take_handshakes(struct agn__ports *ports)
+{
+    uint8_t message[16];
+    uint32_t device;
+    int ready = agn__ports_wait(ports, TICK_MS / 1000.0);
+    for (int i = 0; i < ready; i++)
+        (void)agn__ports_receive(ports, i, &device, message, sizeof message);
+    return ready;
+}
+
+/* Sessions lost since the last run are begun anew. Returns how many there are already. */
+static int count_sessions(struct agn__ports *ports)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < ports->count; i++) {
+        enum agn__dtls_state state = agn__dtls_state(ports->devices[i].dtls);
+        count += state == AGN__DTLS_READY;
+        int status = state == AGN__DTLS_LOST ? agn__ports_renew(ports, i) : 0;
+        if (status < 0)
+            return status;
+    }
+    return count;
+}
+
+/* Goes on with some handshakes from device `first` on. */
+static void advance_some(struct agn__ports *ports, uint32_t first)
+{
+    int open = 0;
+    for (uint32_t i = first; i < ports->count && open < HANDSHAKES_AT_ONCE; i++)
+        open += agn__dtls_advance(ports->devices[i].dtls) == AGN__DTLS_HANDSHAKE;
+}
+
+int agn__ports_connect(struct agn__ports *ports, double seconds)
+{
+    if (!ports->secure)
+        return 0;
+    double until_s = agn_now_s() + seconds;
+    uint32_t done = 0; /* all before have a session */
+    int before = count_sessions(ports), status = before;
+    while (status >= 0 && done < ports->count) {
+        advance_some(ports, done);
+        status = take_handshakes(ports);
+        while (status >= 0 && done < ports->count && (status = judge_session(ports, done)) > 0)
+            done++;
+        if (status >= 0 && agn_interrupt_requested())
+            status = agn_fail(AGN_ERR_INTERRUPTED, "interrupted while DTLS sessions were made");
+        if (status >= 0 && done < ports->count && agn_now_s() > until_s)
+            status = agn_fail(AGN_ERR_TIMEOUT, "only %u of %u DTLS sessions were made in %.0f s", done,
+                              ports->count, seconds);
+    }
+    return status < 0 ? status : (int)ports->count - before;
+}
+
+int agn__ports_renew(struct agn__ports *ports, uint32_t device)
+{
+    struct port *port = &ports->devices[device];
+    if (!port->dtls || agn__dtls_state(port->dtls) == AGN__DTLS_HANDSHAKE)
+        return 0;
+    close(port->fd);
+    port->fd = -1;
+    int status = open_socket(ports, device);
+    if (status == 0)
+        status = agn__dtls_restart(port->dtls);
+    if (status == 0)
+        (void)agn__dtls_advance(port->dtls);
+    ports->renewing++;
+    return status;
+}
+
+void agn__ports_tick(struct agn__ports *ports)
+{
+    double now_s = agn_now_s();
+    if (ports->renewing == 0 || now_s < ports->ticked_s + TICK_MS / 1000.0)
+        return;
+    ports->ticked_s = now_s;
+    ports->renewing = 0;
+    for (uint32_t i = 0; i < ports->count; i++)
+        ports->renewing += agn__dtls_advance(ports->devices[i].dtls) == AGN__DTLS_HANDSHAKE;
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
 int agn__ports_send(struct agn__ports *ports, uint32_t device, const uint8_t *bytes, size_t len)
 {
-    int fd = ports->sockets[device];
-    /* The first error may belong to an earlier datagram: an ICMP message that has come since. */
-    for (int attempt = 0; attempt < 2; attempt++) {
-        if (send(fd, bytes, len, MSG_NOSIGNAL) >= 0)
-            return 0;
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
-            return AGN_ERR_BUSY;
-    }
-    return AGN_ERR_IO;
+    struct port *port = &ports->devices[device];
+    return port->dtls ? agn__dtls_send(port->dtls, bytes, len) : send_datagram(port, bytes, len);
 }
 
 int agn__ports_wait(struct agn__ports *ports, double seconds)
@@ -148,6 +297,10 @@ int agn__ports_wait(struct agn__ports *ports, double seconds)
 size_t agn__ports_receive(struct agn__ports *ports, int ready, uint32_t *device, uint8_t *bytes, size_t cap)
 {
     *device = ports->ready[ready].data.u32;
-    ssize_t length = recv(ports->sockets[*device], bytes, cap, 0);
-    return length > 0 ? (size_t)length : 0; /* errors are of earlier datagrams: their frames wait in vain */
+    struct port *port = &ports->devices[*device];
+    uint8_t *datagram = port->dtls ? ports->datagram : bytes;
+    ssize_t length = recv(port->fd, datagram, port->dtls ? sizeof ports->datagram : cap, 0);
+    if (length <= 0) /* an error is of an earlier datagram: its frame waits in vain */
+        return 0;
+    return port->dtls ? agn__dtls_take(port->dtls, datagram, (size_t)length, bytes, cap) : (size_t)length;
 }

@@ -1,4 +1,5 @@
-/* The devices' sockets: one each, with a source port of its own, all looked at in one wait. Bytes only. */
+/* The devices' sockets: one each, with a source port of its own, all looked at in one wait, and DTLS over
+ * them where there are keys. Messages only. */
 #ifndef AGN_SWARM_PORTS_H
 #define AGN_SWARM_PORTS_H
 
@@ -6,14 +7,29 @@
 #include <stdint.h>
 
 struct agn__ports;
+struct agn_keys;
 
 /* Opens `count` connected UDP sockets; raises the process's soft limit of open files where it is too low.
+ * With keys (NULL: plain), device i speaks DTLS as identity i modulo their number; they are copied.
  * AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_IO: no socket, or too few files allowed; AGN_ERR_MEMORY. */
-int agn__ports_open(struct agn__ports **ports, const char *host, uint16_t port, uint32_t count);
+int agn__ports_open(struct agn__ports **ports, const char *host, uint16_t port, uint32_t count,
+                    const struct agn_keys *keys);
 void agn__ports_free(struct agn__ports *ports);
 
-/* Sends a datagram from a device. 0; AGN_ERR_BUSY: the system dropped it (buffers full); AGN_ERR_IO: nobody
- * listens there or there is no route. */
+/* With DTLS: makes the sessions that there are not yet, some at a time, at most for `seconds`. Returns their
+ * number, 0 for plain ports. AGN_ERR_UNSUPPORTED: the server refuses an identity; AGN_ERR_TIMEOUT: no session
+ * within that time; AGN_ERR_INTERRUPTED; AGN_ERR_IO. */
+int agn__ports_connect(struct agn__ports *ports, double seconds);
+
+/* With DTLS: begins a new session for a device from a new port, unless one is being made: the server has lost
+ * the old one, which no datagram tells. AGN_ERR_IO. */
+int agn__ports_renew(struct agn__ports *ports, uint32_t device);
+
+/* Goes on with sessions that are being made; to be called some times a second. */
+void agn__ports_tick(struct agn__ports *ports);
+
+/* Sends a message from a device. 0; AGN_ERR_BUSY: the system dropped it (buffers full); AGN_ERR_IO: nobody
+ * listens there or there is no route; AGN_ERR_STATE: there is no session. */
 int agn__ports_send(struct agn__ports *ports, uint32_t device, const uint8_t *bytes, size_t len);
 
 /* Waits until a datagram has come for a device, but at most `seconds` (0 or less: does not wait). Returns the

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "agilenn/keys.h"
 #include "client/coap_message.h"
 #include "swarm/air.h"
 #include "swarm/ledger.h"
@@ -14,6 +15,9 @@
 enum {
     ARRIVALS_AT_ONCE = 32, /* before looking at answers again */
     ANSWER_ROOM = 64,      /* CoAP header, token and options around a reply */
+    CONNECT_S = 15,        /* for DTLS sessions, and more of it for each */
+    CONNECTS_PER_S = 20,
+    MISSES_MAX = 3, /* frames in a row without an answer: a DTLS session may be gone */
     SECONDS_MAX = 7 * 86400,
 };
 
@@ -22,6 +26,7 @@ enum event_kind { EVENT_PACKET, EVENT_ANSWER, EVENT_BUSY, EVENT_REJECTED };
 struct device {
     struct agn__air_path up, down;
     uint16_t frame, message_id;
+    uint8_t misses; /* frames in a row that ended at their deadline */
 };
 
 struct agn_swarm {
@@ -101,6 +106,20 @@ static bool is_local_right(const struct agn_swarm *swarm, uint32_t image)
     return swarm->pool.frames[image].local_class == swarm->pool.frames[image].label;
 }
 
+static void end_frame(struct agn_swarm *swarm, struct agn__entry *entry, enum agn__outcome outcome,
+                      double now_s, uint16_t fused_class)
+{
+    struct device *device = &swarm->devices[entry->device];
+    bool fused_right = fused_class == swarm->pool.frames[entry->image].label;
+    agn__ledger_end(&swarm->ledger, entry, outcome, now_s, fused_right, is_local_right(swarm, entry->image));
+    if (outcome != AGN__TIMED_OUT) {
+        device->misses = 0;
+    } else if (++device->misses == MISSES_MAX) {
+        device->misses = 0;
+        (void)agn__ports_renew(swarm->ports, entry->device); /* if it fails, its frames fall back */
+    }
+}
+
 static int send_frame(struct agn_swarm *swarm, const struct agn__arrival *arrival, double now_s)
 {
     struct agn__ledger *ledger = &swarm->ledger;
@@ -115,7 +134,7 @@ static int send_frame(struct agn_swarm *swarm, const struct agn__arrival *arriva
     if (now_s >= arrival->at_s + swarm->deadline_s) {
         struct agn__entry *entry;
         if (agn__ledger_find(ledger, packet.token, packet.device, &entry) == AGN__FOUND_OPEN)
-            agn__ledger_end(ledger, entry, AGN__OVERSLEPT, now_s, false, is_local_right(swarm, entry->image));
+            end_frame(swarm, entry, AGN__OVERSLEPT, now_s, 0);
         return 0; /* a device would have sent it in time; now it would only burden the server */
     }
     uint32_t count = swarm->pool.frames[arrival->image].packet_count;
@@ -167,8 +186,7 @@ static void take_answer(struct agn_swarm *swarm, const struct agn__air_event *an
         outcome = AGN__TIMED_OUT;
         count_unwanted(ledger, AGN__FOUND_LATE);
     }
-    bool fused_right = answer->prediction == swarm->pool.frames[entry->image].label;
-    agn__ledger_end(ledger, entry, outcome, now_s, fused_right, is_local_right(swarm, entry->image));
+    end_frame(swarm, entry, outcome, now_s, answer->prediction);
 }
 
 /* An answer without a reply packet. A damaged packet is no reason to give the frame up. */
@@ -265,8 +283,7 @@ static const struct agn__entry *expire_due(struct agn_swarm *swarm, double now_s
         double end_s = oldest->intended_s + swarm->deadline_s;
         if (end_s > now_s)
             return oldest;
-        agn__ledger_end(&swarm->ledger, oldest, AGN__TIMED_OUT, now_s, false,
-                        is_local_right(swarm, oldest->image));
+        end_frame(swarm, oldest, AGN__TIMED_OUT, now_s, 0);
     }
     return NULL;
 }
@@ -319,6 +336,7 @@ static int turn(struct agn_swarm *swarm)
     if (status < 0)
         return status;
     deliver_due(swarm, now_s);
+    agn__ports_tick(swarm->ports);
     const struct agn__entry *oldest = expire_due(swarm, now_s);
     if (now_s >= swarm->ledger.second.second + 1.0)
         end_second(swarm, now_s);
@@ -365,7 +383,13 @@ int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load, st
     int status = clear(swarm);
     if (status < 0)
         return status;
+    double connect_s = agn_now_s();
+    int handshakes = agn__ports_connect(swarm->ports, CONNECT_S + swarm->device_count / CONNECTS_PER_S);
+    if (handshakes < 0)
+        return handshakes;
     swarm->load = load;
+    swarm->ledger.report.handshakes = (uint64_t)handshakes;
+    swarm->ledger.report.handshake_s = agn_now_s() - connect_s;
     agn_rng_seed(&swarm->rng, swarm->seed + 1);
     agn__schedule_begin(&swarm->schedule, load->rate_fps, load->fixed, load->seconds, swarm->device_count,
                         swarm->pool.count, swarm->seed);
@@ -424,6 +448,28 @@ static void number_devices(struct agn_swarm *swarm)
     }
 }
 
+static int open_ports(struct agn_swarm *swarm, const struct agn_swarm_config *config)
+{
+    struct agn_keys *keys = NULL;
+    int status = config->psk_file ? agn_keys_load(&keys, config->psk_file) : 0;
+    if (status == 0)
+        status = agn__ports_open(&swarm->ports, config->host ? config->host : "127.0.0.1", config->port,
+                                 swarm->device_count, keys);
+    agn_keys_free(keys);
+    return status;
+}
+
+static void set_up(struct agn_swarm *swarm, const struct agn_swarm_config *config)
+{
+    const struct agn_swarm_link *link = &config->link;
+    swarm->link = *link;
+    swarm->ideal_link =
+        link->loss <= 0 && link->delay_s <= 0 && link->jitter_s <= 0 && link->bandwidth_bps <= 0;
+    swarm->deadline_s = config->deadline_ms / 1000.0;
+    swarm->seed = config->seed;
+    swarm->device_count = (uint32_t)config->devices;
+}
+
 int agn_swarm_create(struct agn_swarm **swarm, const struct agn_swarm_config *config)
 {
     int status = check_config(config);
@@ -432,12 +478,7 @@ int agn_swarm_create(struct agn_swarm **swarm, const struct agn_swarm_config *co
     struct agn_swarm *made = agn_alloc(1, sizeof *made);
     if (!made)
         return AGN_ERR_MEMORY;
-    made->link = config->link;
-    made->ideal_link = config->link.loss <= 0 && config->link.delay_s <= 0 && config->link.jitter_s <= 0 &&
-                       config->link.bandwidth_bps <= 0;
-    made->deadline_s = config->deadline_ms / 1000.0;
-    made->seed = config->seed;
-    made->device_count = (uint32_t)config->devices;
+    set_up(made, config);
     made->devices = agn_alloc(made->device_count, sizeof *made->devices);
     status = made->devices ? 0 : AGN_ERR_MEMORY;
     if (status == 0)
@@ -447,8 +488,7 @@ int agn_swarm_create(struct agn_swarm **swarm, const struct agn_swarm_config *co
                                 config->images > 0 ? config->images : AGN_SWARM_DEFAULT_IMAGES,
                                 config->deadline_ms);
     if (status == 0)
-        status = agn__ports_open(&made->ports, config->host ? config->host : "127.0.0.1", config->port,
-                                 made->device_count);
+        status = open_ports(made, config);
     if (status < 0) {
         agn_swarm_free(made);
         return status;
