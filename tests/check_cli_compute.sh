@@ -27,4 +27,24 @@ refused() {
 refused AVX512_CORE bf16 "bf16 needs a CPU with AVX512_BF16"
 refused AVX2 bf16 "bf16 needs a CPU with AVX512_BF16"
 refused AVX2 bf16-emulated "oneDNN has no bf16 convolutions for this CPU (it uses AVX2); compute in f32"
-echo "refusals of train.compute: passed"
+
+# Inference in 8 bits: refused by name where the CPU lacks it, computed and reported where it does not.
+forward() {
+    "$bin" bench forward --preset fashion --batch 3 --repeats 2 --threads 1 --json "$@" >"$tmp/out" 2>"$tmp/err"
+}
+if ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 forward --int8; then
+    die "bench forward --int8 with AVX2 should fail"
+fi
+grep -q "inference in 8 bits needs" "$tmp/err" || die "bench forward --int8 with AVX2: stderr lacks the reason"
+forward || die "bench forward"
+for key in images_per_s int8_share machine compiler commit; do
+    grep -q "\"$key\"" "$tmp/out" || die "bench forward --json lacks $key"
+done
+grep -q '"compute": "f32"' "$tmp/out" || die "bench forward should compute in f32"
+if forward --int8; then
+    grep -q '"compute": "int8"' "$tmp/out" || die "bench forward --int8 should compute in int8"
+    grep -q '"int8_share": 0\.[5-9]' "$tmp/out" || die "bench forward --int8: expected most of the work in 8 bits"
+else
+    grep -q "inference in 8 bits needs" "$tmp/err" || die "bench forward --int8: stderr lacks the reason"
+fi
+echo "refusals of train.compute and --int8: passed"

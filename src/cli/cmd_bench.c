@@ -50,7 +50,7 @@ static int parse(struct bench_options *o, int argc, char **argv)
         {.name = "json", .type = AGN_CLI_FLAG, .flag = &o->json, .help = "print one JSON object"}};
     const struct agn_cli_command command = {
         .name = "bench",
-        .usage = "train-step [options] | forward [options] | codec MODEL [options]",
+        .usage = "train-step | forward | codec MODEL [options]",
         .description =
             "train-step: times joint training steps (extractor, Local NN, Remote NN, integrated gradients "
             "through the reference with their exact gradient) on made-up images, beside the engine's own "
