@@ -2,7 +2,7 @@
  *
  * Each step of the input: peer, frame, index, flags (1: last, 6: codec), channel, channels, row, rows,
  * milliseconds that pass, then one byte of length and as much payload. The packets need not be sealed: what
- * follows the checksum is under test here. Answers are given as the server's loop does. */
+ * follows the checksum is under test here. Frames are handed out and answered as the server's loop does. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,20 +21,45 @@ static void demand(int condition)
         abort();
 }
 
-static void answer_ready(struct agn__assembly *assembly, const struct agn_map_shape *shape, double now_s)
+/* Frames at work, as the workers of the server have them: answered a step later. */
+struct in_work {
+    int count, slot[SLOTS * 4];
+    uint64_t serial[SLOTS * 4];
+    uint8_t frame[SLOTS * 4];
+};
+
+static void finish_work(struct agn__assembly *assembly, struct in_work *work, double now_s)
+{
+    for (int i = 0; i < work->count; i++) {
+        if (!agn__assembly_is_working(assembly, work->slot[i], work->serial[i]))
+            continue; /* begun anew, or gave way */
+        uint8_t reply[REPLY] = {work->frame[i]};
+        demand((uint8_t)agn__assembly_frame(assembly, work->slot[i]) == work->frame[i]);
+        if (work->frame[i] % 8 == 7)
+            agn__assembly_dropped(assembly, work->slot[i], now_s);
+        else
+            agn__assembly_answered(assembly, work->slot[i], reply, sizeof reply, now_s);
+    }
+    work->count = 0;
+}
+
+static void hand_out_ready(struct agn__assembly *assembly, const struct agn_map_shape *shape,
+                           struct in_work *work, double now_s)
 {
     static const float centroids[AGN_WIRE_LEVELS] = {0, 1, 2, 3, 4, 5, 6, 7};
     float features[MAP];
-    for (int slot; (slot = agn__assembly_next(assembly, now_s)) >= 0;) {
-        demand(slot < SLOTS);
+    for (int slot; (slot = agn__assembly_next(assembly, now_s)) >= 0; work->count++) {
+        demand(slot < SLOTS && work->count < SLOTS * 4);
         const uint8_t *map = agn__assembly_map(assembly, slot);
         for (int i = 0; i < MAP; i++)
             demand(map[i] < AGN_WIRE_LEVELS || map[i] == AGN__SYMBOL_ABSENT);
         int missing = agn__features_expand(map, shape, centroids, NULL, features);
         demand(missing >= 0 && missing <= shape->channels);
-        uint8_t reply[REPLY] = {(uint8_t)agn__assembly_frame(assembly, slot)};
-        agn__assembly_answered(assembly, slot, reply, sizeof reply, now_s);
+        work->slot[work->count] = slot;
+        work->frame[work->count] = (uint8_t)agn__assembly_frame(assembly, slot);
+        work->serial[work->count] = agn__assembly_working(assembly, slot);
     }
+    demand(agn__assembly_pending(assembly) <= SLOTS);
 }
 
 /* One packet; returns the bytes of input it took, 0 at the end. */
@@ -77,8 +102,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, &contexts.model, REPLY);
     demand(assembly != NULL);
     double now_s = 0.0;
+    struct in_work work = {0};
     for (size_t taken; (taken = step(assembly, data, size, &now_s)) > 0; data += taken, size -= taken) {
-        answer_ready(assembly, &shape, now_s);
+        if (data[8] & 1 || work.count > SLOTS * 2)
+            finish_work(assembly, &work, now_s);
+        hand_out_ready(assembly, &shape, &work, now_s);
         demand(agn__assembly_wait(assembly, now_s) > 0.0);
     }
     agn__assembly_free(assembly);
