@@ -63,6 +63,16 @@ static struct agn_server_stats busy_server(void)
                                  .uptime_s = 90.5,
                                  .reloads = 1031,
                                  .reload_failures = 1032,
+                                 .dtls_handshakes = 1041,
+                                 .dtls_failed = 1042,
+                                 .dtls_unknown = 1043,
+                                 .dtls_revoked = 1044,
+                                 .limited = 1045,
+                                 .withheld = 1046,
+                                 .key_reloads = 1047,
+                                 .key_reload_failures = 1048,
+                                 .dtls_peers = 9,
+                                 .keys = 40,
                                  .model_count = 2};
     add(&s.latency, 0.003, 990);
     add(&s.latency, 0.9, 10);
@@ -249,6 +259,16 @@ static void test_every_counter_is_told(void **state)
     assert_true(value_of("agilenn_packets_bad_total", "{kind=\"model\"}") == 1020);
     assert_true(value_of("agilenn_model_reloads_total", "{result=\"ok\"}") == 1031);
     assert_true(value_of("agilenn_model_reloads_total", "{result=\"failed\"}") == 1032);
+    assert_true(value_of("agilenn_dtls_handshakes_total", "{result=\"ok\"}") == 1041);
+    assert_true(value_of("agilenn_dtls_handshakes_total", "{result=\"failed\"}") == 1042);
+    assert_true(value_of("agilenn_dtls_handshakes_total", "{result=\"unknown\"}") == 1043);
+    assert_true(value_of("agilenn_dtls_requests_revoked_total", "") == 1044);
+    assert_true(value_of("agilenn_packets_limited_total", "") == 1045);
+    assert_true(value_of("agilenn_replies_withheld_total", "") == 1046);
+    assert_true(value_of("agilenn_key_reloads_total", "{result=\"ok\"}") == 1047);
+    assert_true(value_of("agilenn_key_reloads_total", "{result=\"failed\"}") == 1048);
+    assert_true(value_of("agilenn_dtls_sessions", "") == 9);
+    assert_true(value_of("agilenn_keys", "") == 40);
     assert_true(value_of("agilenn_queue_depth", "") == 23);
     assert_true(value_of("agilenn_queue_limit", "") == 256);
     assert_true(value_of("agilenn_queue_depth_max", "") == 77);
@@ -384,6 +404,7 @@ static void test_status(void **state)
     assert_string_equal(
         json_string_value(json_object_get(json_array_get(json_object_get(status, "models"), 0), "name")),
         "demo/model.safetensors");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(status, "dtls"), "sessions")), 9);
     json_t *errors = json_object_get(status, "errors");
     assert_string_equal(json_string_value(json_object_get(json_array_get(errors, 1), "kind")), "checksum");
     assert_int_equal(json_integer_value(json_object_get(json_array_get(errors, 1), "count")), 1016);

@@ -46,6 +46,17 @@ static const struct counter counters[] = {
      AT(replies_again)},
     {"model_reloads_total", "Replacements of models, by outcome.", "result=\"ok\"", AT(reloads)},
     {"model_reloads_total", "", "result=\"failed\"", AT(reload_failures)},
+    {"dtls_handshakes_total", "DTLS sessions begun, by outcome.", "result=\"ok\"", AT(dtls_handshakes)},
+    {"dtls_handshakes_total", "", "result=\"failed\"", AT(dtls_failed)},
+    {"dtls_handshakes_total", "", "result=\"unknown\"", AT(dtls_unknown)},
+    {"dtls_requests_revoked_total", "Requests of DTLS sessions whose key is not valid any more.", "",
+     AT(dtls_revoked)},
+    {"packets_limited_total", "Requests dropped because their peer sent too much.", "", AT(limited)},
+    {"replies_withheld_total", "Answers not sent: too long for what an unverified peer had sent.", "",
+     AT(withheld)},
+    {"key_reloads_total", "Readings of the key file after the first, by outcome.", "result=\"ok\"",
+     AT(key_reloads)},
+    {"key_reloads_total", "", "result=\"failed\"", AT(key_reload_failures)},
 };
 
 /* Counters of struct agn_server_model_stats. */
@@ -205,6 +216,8 @@ static void write_all(FILE *out, const struct agn__view *view)
     write_gauge(out, "ready", "1 while /readyz says so.", agn__view_readiness(view) ? 0.0 : 1.0);
     write_gauge(out, "draining", "1 while the server ends and takes no new frames.", stats->draining);
     write_gauge(out, "devices", "Peers remembered now.", stats->peers);
+    write_gauge(out, "dtls_sessions", "DTLS sessions now.", stats->dtls_peers);
+    write_gauge(out, "keys", "Identities with a key now.", stats->keys);
     write_gauge(out, "models", "Models served now.", stats->model_count);
     write_gauge(out, "workers", "Threads that infer.", stats->workers);
     write_gauge(out, "queue_depth", "Frames that wait for a worker now.", stats->queue_depth);

@@ -192,6 +192,7 @@ function showNow(status) {
   const recent = status.recent, totals = status.totals;
   const unanswered = status.errors.filter(e => ['evicted', 'busy', 'expired', 'failed'].includes(e.kind)).reduce((sum, e) => sum + e.count, 0);
   put('devices', number(status.devices, 0));
+  put('dtls', status.dtls.keys ? `${number(status.dtls.sessions, 0)} with DTLS` : 'remembered peers');
   put('frames-rate', short(recent.frames_per_s));
   put('frames-total', number(totals.frames, 0));
   put('latency-p50', milliseconds(recent.latency_p50_ms));

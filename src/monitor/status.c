@@ -105,6 +105,12 @@ static json_t *errors_array(const struct agn_server_stats *s)
         {"expired", "frame dropped: too late for its device", s->dropped_expired},
         {"failed", "inference failed", s->replies_failed},
         {"reload", "model reload failed", s->reload_failures},
+        {"limited", "request dropped: its peer sends too much", s->limited},
+        {"withheld", "answer too long for an unverified peer", s->withheld},
+        {"handshake", "DTLS handshake failed", s->dtls_failed},
+        {"identity", "DTLS identity unknown", s->dtls_unknown},
+        {"revoked", "request with a key no longer valid", s->dtls_revoked},
+        {"keys", "reload of keys failed", s->key_reload_failures},
     };
     json_t *array = json_array();
     for (size_t i = 0; i < AGN_COUNT_OF(rows); i++)
@@ -216,6 +222,9 @@ char *agn__status_text(const struct agn__view *view, size_t *size_bytes)
                   "unhealthy", text_or_null(agn__view_health(view)), "unready",
                   text_or_null(agn__view_readiness(view)), "devices", s->peers, "workers", s->workers,
                   "queue", "depth", s->queue_depth, "limit", s->queue_limit, "max", s->queue_peak);
+    json_object_set_new(status, "dtls",
+                        json_pack("{s:i, s:i, s:o}", "sessions", s->dtls_peers, "keys", s->keys, "handshakes",
+                                  integer(s->dtls_handshakes)));
     json_object_set_new(status, "recent", rates_object(&rates));
     json_object_set_new(status, "accuracy", accuracy_object(&view->history->truth));
     json_object_set_new(status, "totals", totals_object(s));
