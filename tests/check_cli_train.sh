@@ -157,6 +157,9 @@ out_has "(3 packets a frame; local alone "
 run 0 eval "$dir/model.safetensors" --packets 3 --json
 grep -q '"packet_loss": \[' "$tmp/out" || die "eval --packets --json lacks packet_loss"
 run 2 eval "$dir/model.safetensors" --packets 256
+run 0 bench codec "$dir/model.safetensors" --limit 20 --save "$tmp/taught.safetensors"
+run 0 eval "$tmp/taught.safetensors" --packets 3
+rm "$tmp/taught.safetensors"
 refused 1 "$tmp/nowhere" eval "$tmp/nowhere"
 refused 1 "$tmp/nowhere" eval "$dir/model.safetensors" --data "$tmp/nowhere"
 refused 1 "labels-idx1" eval "$tmp/set/t10k-labels-idx1-ubyte"

@@ -245,7 +245,7 @@ static void trust_is_earned(void **state)
     assert_non_null(bias);
     model->remote_params->value[bias->offset] = 20.0F; /* sure of the first class, whatever comes */
     model->remote_params->version++;
-    assert_int_equal(agn__learn_trust(model, &data.set), AGN_OK);
+    assert_int_equal(agn_model_learn_trust(model, &data.set), AGN_OK);
     for (int came = 0; came < sent; came++) {
         assert_true(model->trust[came] == 0.0F);
     }

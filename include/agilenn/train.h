@@ -106,6 +106,10 @@ void agn_model_contexts(const struct agn_model *model, struct agn_context_model 
  * agn_model_check_data. */
 int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data);
 
+/* Learns model->trust from (at most 3000 of) the images, which should be those trained on, with channels lost
+ * and model->fill in their place. Training does it; models of before there was trust have 1 throughout. */
+int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data);
+
 /* ---- evaluation when packets are lost ------------------------------------------- */
 
 enum { AGN_MOST_LOSSES = 16 };

@@ -91,6 +91,8 @@ static int run(struct job *job)
         status = agn_model_learn_contexts(job->model, job->train);
     }
     if (status >= 0 && job->save != NULL)
+        status = agn_model_learn_trust(job->model, job->train);
+    if (status >= 0 && job->save != NULL)
         status = agn_model_save(job->model, job->save, NULL);
     const struct agn_bench_codec_config config = {
         .model = job->model, .calibration = job->train, .images = job->test, .firmware = job->firmware};
@@ -124,7 +126,8 @@ int agn__cmd_bench_codec(int argc, char **argv)
          .string = &job.firmware},
         {.name = "save",
          .metavar = "FILE",
-         .help = "learn the context tables anew and write the model with them to FILE",
+         .help = "learn the context tables anew, and how far to trust answers to parts of a frame, and write "
+                 "the model with them to FILE",
          .type = AGN_CLI_STRING,
          .string = &job.save},
         {.name = "threads",

@@ -228,7 +228,7 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
     if (status == AGN_OK)
         status = agn__evaluate(t.model, config->group, config->test, true, &made.evaluation);
     if (status == AGN_OK) /* evaluation has measured what stands in for the channels */
-        status = agn_group_agree(config->group, agn__learn_trust(t.model, config->train));
+        status = agn_group_agree(config->group, agn_model_learn_trust(t.model, config->train));
     if (status == AGN_OK) {
         memcpy(t.model->importance_after, made.evaluation.channel_importance,
                sizeof(t.model->importance_after));

@@ -119,8 +119,6 @@ void agn__trust_initialise(struct agn_model *model);
  * channels missing, to 0 where half are: on Fashion-MNIST and CIFAR-10 the fused prediction then is not worse
  * than the local one, whatever is missing (docs/results/loss.md). */
 void agn__trust_guess(struct agn_model *model);
-/* From training images that lose channels, with model->fill in their place. */
-int agn__learn_trust(struct agn_model *model, const struct agn_dataset *data);
 
 /* ---- symbol_rate.c: counts of symbols in their contexts, model->symbol_counts ---- */
 

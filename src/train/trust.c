@@ -75,7 +75,7 @@ static float best_trust(const struct fit *fit, int came)
     return fit->right[came][best] < fit->right[came][0] ? 0.0F : (float)best / (STEPS - 1);
 }
 
-int agn__learn_trust(struct agn_model *model, const struct agn_dataset *data)
+int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data)
 {
     struct fit *fit = agn_alloc(1, sizeof(*fit));
     if (fit == NULL) {
