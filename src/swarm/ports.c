@@ -128,6 +128,7 @@ int agn__ports_open(struct agn__ports **ports, const char *host, uint16_t port, 
         return AGN_ERR_MEMORY;
     made->epoll = epoll_create1(EPOLL_CLOEXEC);
     made->secure = keys != NULL;
+    made->count = 0; /* sockets opened */
     int status = resolve(host, port, &made->server, &made->server_bytes);
     if (status == 0)
         status = allow_files(count);

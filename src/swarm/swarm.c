@@ -384,7 +384,8 @@ int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load, st
     if (status < 0)
         return status;
     double connect_s = agn_now_s();
-    int handshakes = agn__ports_connect(swarm->ports, CONNECT_S + swarm->device_count / CONNECTS_PER_S);
+    int handshakes =
+        agn__ports_connect(swarm->ports, CONNECT_S + (double)swarm->device_count / CONNECTS_PER_S);
     if (handshakes < 0)
         return handshakes;
     swarm->load = load;
