@@ -28,6 +28,7 @@ int agn__cmd_eval(int argc, char **argv);
 int agn__cmd_explain(int argc, char **argv);
 int agn__cmd_export(int argc, char **argv);
 int agn__cmd_info(int argc, char **argv);
+int agn__cmd_keys(int argc, char **argv);
 int agn__cmd_modem(int argc, char **argv);
 int agn__cmd_plot(int argc, char **argv);
 int agn__cmd_run(int argc, char **argv);

@@ -11,7 +11,7 @@
 enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct run_options {
-    const char *host, *preset, *data, *split, *predictions;
+    const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
     int port, images, deadline_ms, drop;
     bool json;
     struct agn_cli_list model, set;
@@ -42,13 +42,12 @@ static int parse(struct run_options *o, int argc, char **argv)
     static const char *const splits[] = {"test", "train", NULL};
     const struct agn_cli_option options[] = {
         {.name = "host", .metavar = "HOST", .type = AGN_CLI_STRING, .string = &o->host, .help = "the server"},
-        {.name = "port",
-         .metavar = "PORT",
-         .type = AGN_CLI_INT,
-         .integer = &o->port,
-         .min = 1,
-         .max = 65535,
-         .help = "its UDP port"},
+        whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
+        text("psk-file", "FILE", &o->psk_file,
+             "speak DTLS, with a key of this file (see agilenn keys); --port is then the server's "
+             "--dtls-port"),
+        text("psk-identity", "NAME", &o->psk_identity,
+             "the device's name in that file, where it holds several"),
         {.name = "preset",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
@@ -59,11 +58,7 @@ static int parse(struct run_options *o, int argc, char **argv)
          .type = AGN_CLI_LIST,
          .list = &o->set,
          .help = "override a value of the preset"},
-        {.name = "data",
-         .metavar = "DIR",
-         .type = AGN_CLI_STRING,
-         .string = &o->data,
-         .help = "folder of the data set, instead of the preset's"},
+        text("data", "DIR", &o->data, "folder of the data set, instead of the preset's"),
         {.name = "split",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
@@ -267,6 +262,8 @@ int agn__cmd_run(int argc, char **argv)
         struct agn_run_config config = {.client = {.host = o.host,
                                                    .port = (uint16_t)o.port,
                                                    .deadline_ms = (uint32_t)o.deadline_ms,
+                                                   .psk_file = o.psk_file,
+                                                   .psk_identity = o.psk_identity,
                                                    .model = model,
                                                    .model_bytes = model_bytes,
                                                    .drop_permille = (uint32_t)o.drop,

@@ -48,7 +48,8 @@ static const char description[] =
 static const char example[] = "agilenn serve out/fashion/model.safetensors --port 5683\n"
                               "agilenn serve a/model.safetensors b/model.safetensors --address 0.0.0.0\n"
                               "agilenn serve --config /etc/agilenn/server.conf --log json\n"
-                              "agilenn serve model.safetensors --workers 4 --batch 32 --batch-wait 500";
+                              "agilenn serve model.safetensors --workers 4 --batch 32 --batch-wait 500\n"
+                              "agilenn serve model.safetensors --psk-file devices.psk --plain-off";
 
 static int parse(struct agn_serve_options *o, int argc, char **argv)
 {
@@ -76,6 +77,18 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
         whole("max-frames", "N", &o->max_frames, 1, AGN_SERVER_MAX_FRAMES,
               "frames of a model kept at once: waiting for packets, or just answered"),
         whole("max-peers", "N", &o->max_peers, 1, AGN_SERVER_MAX_PEERS, "idle devices remembered"),
+        text("psk-file", "FILE", &o->psk_file,
+             "offer DTLS too, to devices with a key in this file (see agilenn keys); read anew when it "
+             "changes"),
+        whole("dtls-port", "PORT", &o->dtls_port, 0, 65535, "UDP port of DTLS; 0 takes any free one"),
+        {.name = "plain-off",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->plain_off,
+         .help = "offer DTLS only: no plain CoAP"},
+        whole("peer-rate", "N", &o->peer_rate, 0, AGN_SERVE_MAX_PEER_RATE,
+              "messages a second that one address and port may send; 0 = no limit"),
+        whole("peer-bytes", "N", &o->peer_bytes, 0, AGN_SERVE_MAX_PEER_BYTES,
+              "bytes a second that it may send, 2000 or more; 0 = no limit"),
         whole("drain", "MS", &o->drain_ms, 1, 60000, "how long to answer frames in hand before ending"),
         text("log", "FORMAT", &o->log,
              "log start, reloads and the end to stderr, as text or as JSON, an object a line; without it "
@@ -139,12 +152,16 @@ static int read_options(struct agn_serve_options *o, int argc, char **argv)
 static int say_listening(const struct agn_serve_options *o, const struct agn_edge *edge,
                          const struct agn_monitor *monitor)
 {
-    unsigned port = agn_server_port(agn_edge_server(edge));
-    agn_log(AGN_LOG_INFO, "start: agilenn listens at %s:%u with %d models, %d workers of %d threads",
-            o->address, port, o->models.count, o->workers, agn_nn_threads());
+    const struct agn_server *server = agn_edge_server(edge);
+    unsigned port = agn_server_port(server), dtls_port = agn_server_dtls_port(server);
+    agn_log(
+        AGN_LOG_INFO,
+        "start: agilenn listens at %s, port %u plain and %u DTLS, with %d models, %d workers of %d threads",
+        o->address, port, dtls_port, o->models.count, o->workers, agn_nn_threads());
     if (o->json) {
-        printf("{\"listening\": {\"address\": \"%s\", \"port\": %u, \"model_id\": \"%08x\", \"models\": [",
-               o->address, port, agn_edge_model_id(edge, 0));
+        printf("{\"listening\": {\"address\": \"%s\", \"port\": %u, \"dtls_port\": %u, \"model_id\": "
+               "\"%08x\", \"models\": [",
+               o->address, port, dtls_port, agn_edge_model_id(edge, 0));
         for (int i = 0; i < o->models.count; i++)
             printf("%s\"%08x\"", i > 0 ? ", " : "", agn_edge_model_id(edge, i));
         printf("]");
@@ -154,11 +171,24 @@ static int say_listening(const struct agn_serve_options *o, const struct agn_edg
     } else {
         for (int i = 0; i < o->models.count; i++)
             printf("serving %s (model %08x)\n", o->models.items[i], agn_edge_model_id(edge, i));
-        printf("at coap://%s:%u/v1/infer; Ctrl-C ends\n", o->address, port);
+        if (port != 0)
+            printf("at coap://%s:%u/v1/infer; Ctrl-C ends\n", o->address, port);
+        if (dtls_port != 0)
+            printf("at coaps://%s:%u/v1/infer; Ctrl-C ends\n", o->address, dtls_port);
         if (monitor)
             printf("page and metrics at %s\n", agn_monitor_url(monitor));
     }
     return fflush(stdout) == 0 ? AGN_CLI_SUCCESS : AGN_CLI_FAILURE;
+}
+
+static json_t *trust_json(const struct agn_server_stats *s)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "dtls_handshakes",
+                     (json_int_t)s->dtls_handshakes, "dtls_failed", (json_int_t)s->dtls_failed,
+                     "dtls_unknown", (json_int_t)s->dtls_unknown, "dtls_revoked", (json_int_t)s->dtls_revoked,
+                     "limited", (json_int_t)s->limited, "withheld", (json_int_t)s->withheld, "key_reloads",
+                     (json_int_t)s->key_reloads, "key_reload_failures", (json_int_t)s->key_reload_failures,
+                     "keys", s->keys);
 }
 
 static json_t *counts_json(const struct agn_server_stats *s, uint64_t bad)
@@ -176,9 +206,13 @@ static json_t *counts_json(const struct agn_server_stats *s, uint64_t bad)
         (json_int_t)s->inferences, "queue_peak", s->queue_peak, "reloads", (json_int_t)s->reloads,
         "reload_failures", (json_int_t)s->reload_failures, "latency_p50_s",
         agn_server_quantile_s(&s->latency, 0.5), "latency_p99_s", agn_server_quantile_s(&s->latency, 0.99));
-    if (object && fleet)
+    json_t *trust = trust_json(s);
+    if (object && fleet && trust) {
         json_object_update(object, fleet);
+        json_object_update(object, trust);
+    }
     json_decref(fleet);
+    json_decref(trust);
     return object;
 }
 
@@ -201,6 +235,15 @@ static int say_counts(const struct agn_serve_options *o, const struct agn_server
            (unsigned long long)s->inferences, (unsigned long long)s->batches,
            (unsigned long long)s->refused_busy, (unsigned long long)s->dropped_expired, s->queue_peak,
            1e3 * agn_server_quantile_s(&s->latency, 0.5), 1e3 * agn_server_quantile_s(&s->latency, 0.99));
+    if (o->psk_file)
+        printf(
+            "%llu DTLS sessions, %llu unknown identities, %llu failed handshakes, %llu requests by revoked "
+            "keys\n",
+            (unsigned long long)s->dtls_handshakes, (unsigned long long)s->dtls_unknown,
+            (unsigned long long)s->dtls_failed, (unsigned long long)s->dtls_revoked);
+    if (s->limited + s->withheld > 0)
+        printf("%llu requests over a peer's limit, %llu answers withheld from unverified peers\n",
+               (unsigned long long)s->limited, (unsigned long long)s->withheld);
     return AGN_CLI_SUCCESS;
 }
 
@@ -275,7 +318,10 @@ int agn__cmd_serve(int argc, char **argv)
                                   .queue = 256,
                                   .max_frames = 1024,
                                   .max_peers = 4096,
-                                  .drain_ms = 2000};
+                                  .drain_ms = 2000,
+                                  .dtls_port = 5684,
+                                  .peer_rate = 5000,
+                                  .peer_bytes = 4000000};
     int code = read_options(&o, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
@@ -293,7 +339,12 @@ int agn__cmd_serve(int argc, char **argv)
                                                 .max_batch = o.batch,
                                                 .max_wait_us = (uint32_t)o.batch_wait_us,
                                                 .max_queue = o.queue,
-                                                .drain_ms = (uint32_t)o.drain_ms},
+                                                .drain_ms = (uint32_t)o.drain_ms,
+                                                .psk_file = o.psk_file,
+                                                .dtls_port = (uint16_t)o.dtls_port,
+                                                .plain_off = o.plain_off,
+                                                .peer_messages_per_s = o.peer_rate > 0 ? o.peer_rate : -1,
+                                                .peer_bytes_per_s = o.peer_bytes > 0 ? o.peer_bytes : -1},
                                      .threads = o.threads,
                                      .int8 = o.int8};
     struct agn_edge *edge = NULL;

@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"info", "say what a model file or a preset holds", agn__cmd_info},
     {"export", "quantise a trained model for the device", agn__cmd_export},
     {"serve", "run the edge server", agn__cmd_serve},
+    {"keys", "make keys for devices that speak DTLS", agn__cmd_keys},
     {"run", "classify a data set on an emulated device", agn__cmd_run},
     {"swarm", "load a server with many emulated devices", agn__cmd_swarm},
     {"modem", "play a microcontroller's WiFi modem, with a bad radio link", agn__cmd_modem},
