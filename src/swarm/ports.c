@@ -25,9 +25,12 @@ enum {
     DATAGRAM_BYTES = 4096,
 };
 
+static const double stuck_s = 1.5;
+
 struct port {
     int fd;
     struct agn__dtls *dtls; /* NULL: plain */
+    double begun_s;         /* its handshake; 0: not yet */
 };
 
 struct agn__ports {
@@ -200,6 +203,31 @@ static int take_handshakes(struct agn__ports *ports)
     return ready;
 }
 
+/* A new session from a new port. */
+static int begin_anew(struct agn__ports *ports, uint32_t device)
+{
+    struct port *port = &ports->devices[device];
+    close(port->fd);
+    port->fd = -1;
+    port->begun_s = 0;
+    int status = open_socket(ports, device);
+    return status == 0 ? agn__dtls_restart(port->dtls) : status;
+}
+
+/* Goes on with a device's handshake, if it is at one. A server that still has a session of the same address
+ * and port, of an earlier run, ignores a handshake: then another port must do. Returns 1 while at it, or a
+ * status. */
+static int advance(struct agn__ports *ports, uint32_t device, double now_s)
+{
+    struct port *port = &ports->devices[device];
+    if (port->begun_s <= 0)
+        port->begun_s = now_s;
+    if (agn__dtls_advance(port->dtls) != AGN__DTLS_HANDSHAKE)
+        return 0;
+    int status = now_s > port->begun_s + stuck_s ? begin_anew(ports, device) : 0;
+    return status < 0 ? status : 1;
+}
+
 /* Sessions lost since the last run are begun anew. Returns how many there are already. */
 static int count_sessions(struct agn__ports *ports)
 {
@@ -207,7 +235,7 @@ static int count_sessions(struct agn__ports *ports)
     for (uint32_t i = 0; i < ports->count; i++) {
         enum agn__dtls_state state = agn__dtls_state(ports->devices[i].dtls);
         count += state == AGN__DTLS_READY;
-        int status = state == AGN__DTLS_LOST ? agn__ports_renew(ports, i) : 0;
+        int status = state == AGN__DTLS_LOST ? begin_anew(ports, i) : 0;
         if (status < 0)
             return status;
     }
@@ -215,11 +243,17 @@ static int count_sessions(struct agn__ports *ports)
 }
 
 /* Goes on with some handshakes from device `first` on. */
-static void advance_some(struct agn__ports *ports, uint32_t first)
+static int advance_some(struct agn__ports *ports, uint32_t first)
 {
+    double now_s = agn_now_s();
     int open = 0;
-    for (uint32_t i = first; i < ports->count && open < HANDSHAKES_AT_ONCE; i++)
-        open += agn__dtls_advance(ports->devices[i].dtls) == AGN__DTLS_HANDSHAKE;
+    for (uint32_t i = first; i < ports->count && open < HANDSHAKES_AT_ONCE; i++) {
+        int status = advance(ports, i, now_s);
+        if (status < 0)
+            return status;
+        open += status;
+    }
+    return 0;
 }
 
 int agn__ports_connect(struct agn__ports *ports, double seconds)
@@ -230,8 +264,9 @@ int agn__ports_connect(struct agn__ports *ports, double seconds)
     uint32_t done = 0; /* all before have a session */
     int before = count_sessions(ports), status = before;
     while (status >= 0 && done < ports->count) {
-        advance_some(ports, done);
-        status = take_handshakes(ports);
+        status = advance_some(ports, done);
+        if (status == 0)
+            status = take_handshakes(ports);
         while (status >= 0 && done < ports->count && (status = judge_session(ports, done)) > 0)
             done++;
         if (status >= 0 && agn_interrupt_requested())
@@ -245,18 +280,14 @@ int agn__ports_connect(struct agn__ports *ports, double seconds)
 
 int agn__ports_renew(struct agn__ports *ports, uint32_t device)
 {
-    struct port *port = &ports->devices[device];
+    const struct port *port = &ports->devices[device];
     if (!port->dtls || agn__dtls_state(port->dtls) == AGN__DTLS_HANDSHAKE)
         return 0;
-    close(port->fd);
-    port->fd = -1;
-    int status = open_socket(ports, device);
+    int status = begin_anew(ports, device);
     if (status == 0)
-        status = agn__dtls_restart(port->dtls);
-    if (status == 0)
-        (void)agn__dtls_advance(port->dtls);
+        status = advance(ports, device, agn_now_s());
     ports->renewing++;
-    return status;
+    return status < 0 ? status : 0;
 }
 
 void agn__ports_tick(struct agn__ports *ports)
@@ -267,7 +298,7 @@ void agn__ports_tick(struct agn__ports *ports)
     ports->ticked_s = now_s;
     ports->renewing = 0;
     for (uint32_t i = 0; i < ports->count; i++)
-        ports->renewing += agn__dtls_advance(ports->devices[i].dtls) == AGN__DTLS_HANDSHAKE;
+        ports->renewing += advance(ports, i, now_s) > 0;
 }
 
 /* ---- messages ------------------------------------------------------------------------------- */
