@@ -200,6 +200,31 @@ static void garbage_leaves_sessions_alone(void **state)
     assert_int_equal(stats.dtls_handshakes, 1);
 }
 
+/* Its own bucket, that is; others have theirs. */
+static void a_flood_is_dropped(void **state)
+{
+    (void)state;
+    struct link_server running;
+    start(&running, (struct agn_server_config){.peer_messages_per_s = 20});
+    struct agn_client *hasty =
+        link_new_client((struct agn_client_config){.port = agn_server_dtls_port(running.server),
+                                                   .psk_file = device_keys,
+                                                   .psk_identity = "camera-a",
+                                                   .dead_after = -1,
+                                                   .deadline_ms = 20});
+    struct agn_client *calm = new_device(&running, "camera-b");
+    int fused = 0;
+    for (int i = 0; i < 60; i++)
+        fused += link_run_frame(hasty).fused;
+    assert_true(fused < 40);
+    expect_fused(calm, 2);
+    agn_client_free(hasty);
+    agn_client_free(calm);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_true(stats.limited > 0);
+}
+
 /* ---- keys that change ------------------------------------------------------------------------ */
 
 static void revoked_keys_end_and_others_go_on(void **state)
@@ -386,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup(plain_can_be_off, make_keys),
         cmocka_unit_test_setup(a_wrong_key_gets_no_session, make_keys),
         cmocka_unit_test_setup(garbage_leaves_sessions_alone, make_keys),
+        cmocka_unit_test_setup(a_flood_is_dropped, make_keys),
         cmocka_unit_test_setup(revoked_keys_end_and_others_go_on, make_keys),
         cmocka_unit_test_setup(a_bad_key_file_leaves_the_old_keys, make_keys),
         cmocka_unit_test_setup(a_device_recovers_from_a_restart, make_keys),

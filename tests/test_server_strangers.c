@@ -346,6 +346,35 @@ static int infer_slowly(void *user, const float *features, int count, float *log
     return 0;
 }
 
+/* 2 KB of logits for two packets of some 60 bytes: a lever for whoever forges the address they come from. */
+static void a_plain_peer_gets_no_more_than_it_asked_for(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    model.shape = (struct agn_map_shape){2, 8, 8};
+    model.classes = AGN_WIRE_MAX_CLASSES;
+    model.infer = infer_many;
+    link_start_server(&running, &model, 20);
+    int fd = stranger_socket(agn_server_port(running.server));
+    for (uint16_t frame = 1; frame <= 3; frame++) {
+        for (uint8_t channel = 0; channel < 2; channel++) {
+            uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+            size_t length = make_channel_request(datagram, &model, frame, channel, channel == 1);
+            assert_true(3 * 2 * 3 * length < AGN_REPLY_BYTES(AGN_WIRE_MAX_CLASSES)); /* for all together */
+            assert_int_equal(send(fd, datagram, length, 0), (ssize_t)length);
+        }
+    }
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&waiting, 1, 400), 0);
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.inferences, 3);
+    assert_int_equal(stats.withheld, 3);
+    assert_int_equal(stats.replies, 0);
+}
+
 /* While a slow network is at work, packets pile up; their frame's wait does not end before they are read. */
 static void a_busy_server_reads_before_it_gives_up(void **state)
 {
@@ -424,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_failure_is_told_again),
         cmocka_unit_test(garbage_does_not_stop_service),
         cmocka_unit_test(a_busy_server_reads_before_it_gives_up),
+        cmocka_unit_test(a_plain_peer_gets_no_more_than_it_asked_for),
         cmocka_unit_test(the_longest_packets_pass),
     };
     return cmocka_run_group_tests_name("server before strangers", tests, link_set_up, link_tear_down);
