@@ -62,7 +62,7 @@ static void read_document(int fd, const uint8_t *request, size_t len, char *text
     size_t used = 0;
     int block = -1;
     do {
-        uint8_t asked[64], answer[2048];
+        uint8_t asked[64], answer[2048] = {0};
         size_t asked_len = len;
         memcpy(asked, request, len);
         if (block >= 0) { /* the next one, of the same size */

@@ -123,7 +123,7 @@ static int parse(struct swarm_options *o, int argc, char **argv)
             "docs/SCALING.md has measured figures.",
         .example = "agilenn serve out/fashion/model.safetensors --port 5683 &\n"
                    "agilenn swarm out/fashion/model.agn --preset fashion --devices 100 --rate 500\n"
-                   "agilenn swarm out/fashion/model.agn --preset fashion --devices 100 --ramp --duration 5\n"
+                   "agilenn swarm out/fashion/model.agn --devices 100 --ramp --duration 5\n"
                    "agilenn swarm out/fashion/model.agn --preset fashion --rate 200 --duration 600 \\\n"
                    "    --delay 10 --jitter 5 --loss 5 --bandwidth 270 --csv seconds.csv --json",
         .options = options,

@@ -1,4 +1,5 @@
 /* DTLS for a device, on GnuTLS; see dtls.h. */
+#define _GNU_SOURCE /* explicit_bzero */
 #include "client/dtls.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "agilenn/base.h"
+#include "agilenn/keys.h"
 
 enum {
     MTU_BYTES = 1232, /* what every IPv6 path carries, less the headers of IP and UDP */
@@ -91,13 +93,17 @@ static int begin_session(struct agn__dtls *dtls)
 
 int agn__dtls_create(struct agn__dtls **dtls, const struct agn__dtls_config *config)
 {
+    if (config->key_bytes > AGN_KEY_MAX_BYTES)
+        return agn_fail(AGN_ERR_ARG, "a key of %zu bytes, expected at most %d", config->key_bytes,
+                        (int)AGN_KEY_MAX_BYTES);
     struct agn__dtls *made = agn_alloc(1, sizeof *made);
     if (!made)
         return AGN_ERR_MEMORY;
     made->send = config->send;
     made->user = config->user;
-    /* The library takes its own copy and only reads this one. */
-    const gnutls_datum_t key = {(unsigned char *)(uintptr_t)config->key, (unsigned)config->key_bytes};
+    uint8_t copy[AGN_KEY_MAX_BYTES]; /* the library takes one of its own, but not from what is const */
+    memcpy(copy, config->key, config->key_bytes);
+    const gnutls_datum_t key = {copy, (unsigned)config->key_bytes};
     int code = gnutls_psk_allocate_client_credentials(&made->credentials);
     if (code < 0)
         made->credentials = NULL;

@@ -28,14 +28,14 @@ enum { AGN__DTLS_OVERHEAD = 64 }; /* bytes around a message at most */
 
 struct agn__dtls_config {
     const char *identity;
-    const uint8_t *key; /* copied, as is the identity */
+    const uint8_t *key; /* of AGN_KEY_MAX_BYTES at most; copied, as is the identity */
     size_t key_bytes;
     /* Sends a datagram: 0, or a negative status, which is that of agn__dtls_send then. */
     int (*send)(void *user, const uint8_t *bytes, size_t len);
     void *user;
 };
 
-/* AGN_ERR_MEMORY, AGN_ERR_UNSUPPORTED, with agn_fail. */
+/* AGN_ERR_ARG, AGN_ERR_MEMORY, AGN_ERR_UNSUPPORTED, with agn_fail. */
 int agn__dtls_create(struct agn__dtls **dtls, const struct agn__dtls_config *config);
 /* Drops the session; the next advance begins another. Errors as before. */
 int agn__dtls_restart(struct agn__dtls *dtls);

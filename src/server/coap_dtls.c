@@ -17,6 +17,11 @@ static uintptr_t state_of(const coap_session_t *session)
     return (uintptr_t)coap_session_get_app_data(session);
 }
 
+static void set_state(coap_session_t *session, uintptr_t state)
+{
+    coap_session_set_app_data(session, (void *)state); /* NOLINT(performance-no-int-to-ptr): never followed */
+}
+
 /* A key of this identity, or NULL, upon which the library ends the handshake. */
 static const coap_bin_const_t *on_identity(coap_bin_const_t *identity, coap_session_t *session, void *user)
 {
@@ -28,7 +33,7 @@ static const coap_bin_const_t *on_identity(coap_bin_const_t *identity, coap_sess
         agn_log(AGN_LOG_DEBUG, "dtls: a handshake with an identity that no key belongs to");
         return NULL;
     }
-    coap_session_set_app_data(session, (void *)STATE_KNOWN);
+    set_state(session, STATE_KNOWN);
     coap->key_view = (coap_bin_const_t){.length = key_bytes, .s = key};
     return &coap->key_view;
 }
@@ -65,7 +70,7 @@ void agn__coap_on_dtls_end(struct agn__coap *coap, coap_session_t *session)
         coap->counts.handshakes_failed++;
     else if (state != STATE_NEW)
         coap->counts.dtls_peers--;
-    coap_session_set_app_data(session, NULL);
+    set_state(session, STATE_NEW);
 }
 
 static bool has_current_key(const struct agn__coap *coap, const coap_session_t *session)
@@ -87,13 +92,13 @@ bool agn__coap_is_trusted(struct agn__request *request)
     if (state == STATE_KNOWN) { /* a request that could be decrypted: now it is a session */
         coap->counts.handshakes++;
         coap->counts.dtls_peers++;
-        coap_session_set_app_data(request->session, (void *)(coap->generation - 1));
+        set_state(request->session, coap->generation - 1);
     }
     if (!has_current_key(coap, request->session)) {
         coap->counts.revoked++;
         agn__coap_explain(request, AGN__COAP_CODE(4, 1), "the key of this session is not valid any more");
         return false;
     }
-    coap_session_set_app_data(request->session, (void *)coap->generation);
+    set_state(request->session, coap->generation);
     return true;
 }

@@ -37,7 +37,7 @@ static bool choose_part(const struct agn__request *request, size_t len, struct p
     while (szx > 0 && (size_t)SMALLEST_BLOCK << szx > room)
         szx--;
     size_t block = (size_t)SMALLEST_BLOCK << szx;
-    *part = (struct part){.at = at, .szx = szx, .number = (unsigned)(at / block)};
+    *part = (struct part){.at = at, .szx = szx, .number = (unsigned)(at >> (szx + 4))};
     if (at >= len)
         return at == 0;
     part->bytes = len - at < block ? len - at : block;
