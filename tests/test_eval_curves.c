@@ -172,6 +172,27 @@ static void the_seed_decides(void **state)
     assert_int_equal(again.packet_bytes[2], 256);
 }
 
+/* A packet is lost for good only if it is lost in each round. */
+static void rounds_repair(void **state)
+{
+    (void)state;
+    struct agn_curves_config it = usual();
+    struct agn_curves again;
+    it.rounds = 3;
+    assert_int_equal(agn_curves_measure(&it, &again), AGN_OK);
+    for (int s = 0; s < again.packet_sizes; s++)
+        for (int l = 0; l < AGN_CURVE_LOSSES; l++) {
+            const struct agn_curve_point *p = &again.loss[s][l], *once = &world.curves.loss[s][0];
+            double lost = pow(p->x, 3.0), packets = IMAGES * once->packets;
+            assert_true(fabs(p->arrived - (1.0 - lost)) <= 4.0 * sqrt(lost * (1.0 - lost) / packets) + 0.02);
+            if (p->x == 0.0)
+                assert_true(p->bytes == once->bytes && p->both_accuracy == p->accuracy);
+            if (p->x == 1.0)
+                assert_true(p->bytes == 3.0 * once->bytes && p->accuracy == again.local_accuracy);
+            assert_true(p->bytes >= once->bytes && p->bytes <= 3.0 * once->bytes);
+        }
+}
+
 static void expect_failure(const struct agn_curves_config *it, int status, const char *words)
 {
     struct agn_curves curves = {.images = -7};
@@ -194,6 +215,9 @@ static void refusals(void **state)
     expect_failure(&it, AGN_ERR_RANGE, "22 bytes are too small");
     it.packet_bytes[1] = AGN_WIRE_MAX_PACKET + 1;
     expect_failure(&it, AGN_ERR_RANGE, "at most 1152");
+    it = usual();
+    it.rounds = AGN_CURVE_ROUNDS + 1;
+    expect_failure(&it, AGN_ERR_RANGE, "expected 1 to 4");
     it = usual();
     it.extra_bytes = -1;
     expect_failure(&it, AGN_ERR_RANGE, "0 to 1000");
@@ -235,6 +259,7 @@ int main(void)
         cmocka_unit_test(loss_takes_its_share),
         cmocka_unit_test(budgets_and_shares_ascend),
         cmocka_unit_test(the_seed_decides),
+        cmocka_unit_test(rounds_repair),
         cmocka_unit_test(refusals),
         cmocka_unit_test(files_are_written),
     };

@@ -15,7 +15,8 @@ enum {
     AGN_CURVE_LOSSES = 8,   /* 0, 5, 10, 20, 30, 40, 50, 100 % */
     AGN_CURVE_BUDGETS = 13, /* nothing to everything, in twelve steps */
     AGN_CURVE_SHARES = 21,  /* everything to nothing, in steps of 5 % */
-    AGN_CURVE_PARTS = 11,   /* nothing missing; up to 10 % of the channels, 20 %, ... 100 % */
+    AGN_CURVE_ROUNDS = 4,
+    AGN_CURVE_PARTS = 11, /* nothing missing; up to 10 % of the channels, 20 %, ... 100 % */
 };
 
 struct agn_curves_config {
@@ -27,6 +28,9 @@ struct agn_curves_config {
      * first. None: 1152, 512, 256. */
     int packet_bytes[AGN_CURVE_PACKETS];
     int extra_bytes; /* what carries a packet: CoAP, UDP, IP; counts in budgets and in all bytes below */
+    /* How often a frame's packets are sent until all are there [1], AGN_CURVE_ROUNDS at most: a device that
+     * hears nothing sends them again, as firmware/apps/edge.c does. Loss curves only. */
+    int rounds;
     uint64_t seed; /* of the losses: each packet on its own, those of a higher loss among those of a lower */
     agn_progress_fn *progress;
     void *progress_user;

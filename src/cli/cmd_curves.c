@@ -12,7 +12,7 @@ enum { CONFIDENCE_IMAGES = 10000 };
 
 struct job {
     const char *data, *split, *out, *codec;
-    int limit, images, packet, extra, seed, threads;
+    int limit, images, packet, extra, rounds, seed, threads;
     double confidence;
     bool json;
     struct agn_cli_list model_path;
@@ -81,6 +81,13 @@ static int parse(struct job *job, int argc, char **argv)
          .min = 0,
          .max = 1000,
          .help = "what carries a packet, counted in all bytes: CoAP, UDP and IPv4 headers are 46"},
+        {.name = "rounds",
+         .metavar = "N",
+         .type = AGN_CLI_INT,
+         .integer = &job->rounds,
+         .min = 1,
+         .max = AGN_CURVE_ROUNDS,
+         .help = "how often a device sends a frame of which something was lost"},
         {.name = "seed",
          .metavar = "N",
          .type = AGN_CLI_INT,
@@ -130,6 +137,17 @@ static int make_sure(struct job *job)
     return status;
 }
 
+/* The model's file and the folder it lies in, without the way there. */
+static const char *title_of(const struct job *job)
+{
+    const char *path = job->model_path.items[0], *title = path;
+    int slashes = 0;
+    for (const char *at = path + strlen(path); at > path && slashes < 2; at--)
+        if (at[-1] == '/' && ++slashes == 2)
+            title = at;
+    return title;
+}
+
 static int measure(struct job *job)
 {
     agn_nn_set_threads(job->threads);
@@ -160,13 +178,14 @@ static int measure(struct job *job)
                                        .data = job->dataset,
                                        .packet_bytes = {job->packet},
                                        .extra_bytes = job->extra,
+                                       .rounds = job->rounds,
                                        .seed = (uint64_t)job->seed,
                                        .progress = agn_progress_print,
                                        .progress_user = stderr};
     if (status >= 0)
         status = agn_curves_measure(&config, &job->curves);
     if (status >= 0 && job->out != NULL)
-        status = agn_curves_write(&job->curves, job->model_path.items[0], job->out);
+        status = agn_curves_write(&job->curves, title_of(job), job->out);
     return status;
 }
 
@@ -268,7 +287,7 @@ static int print_text(const struct agn_curves *c)
 
 int agn__cmd_curves(int argc, char **argv)
 {
-    struct job job = {.split = "test", .images = 1024, .extra = 46, .seed = 1};
+    struct job job = {.split = "test", .images = 1024, .extra = 46, .rounds = 1, .seed = 1};
     int code = parse(&job, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;

@@ -12,7 +12,7 @@ enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct run_options {
     const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
-    int port, images, deadline_ms, drop;
+    int port, images, deadline_ms, drop, budget, bandwidth;
     bool json;
     struct agn_cli_list model, set;
     const char *report;
@@ -198,10 +198,11 @@ static int print_json(const struct agn_run_report *r)
 {
     double images = (double)r->images;
     static const char *const keys[AGN_CLIENT_REASON_COUNT] = {
-        [AGN_CLIENT_FUSED] = "fused",       [AGN_CLIENT_TIMEOUT] = "timeout",
-        [AGN_CLIENT_REFUSED] = "refused",   [AGN_CLIENT_REJECTED] = "rejected",
-        [AGN_CLIENT_MISMATCH] = "mismatch", [AGN_CLIENT_SKIPPED] = "skipped",
-        [AGN_CLIENT_UNSENT] = "unsent"};
+        [AGN_CLIENT_FUSED] = "fused",        [AGN_CLIENT_TIMEOUT] = "timeout",
+        [AGN_CLIENT_REFUSED] = "refused",    [AGN_CLIENT_REJECTED] = "rejected",
+        [AGN_CLIENT_MISMATCH] = "mismatch",  [AGN_CLIENT_SKIPPED] = "skipped",
+        [AGN_CLIENT_UNSENT] = "unsent",      [AGN_CLIENT_SURE] = "sure",
+        [AGN_CLIENT_UNTRUSTED] = "untrusted"};
     json_t *reasons = json_object();
     for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++) {
         json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));
@@ -266,6 +267,8 @@ int agn__cmd_run(int argc, char **argv)
                                                    .psk_identity = o.psk_identity,
                                                    .model = model,
                                                    .model_bytes = model_bytes,
+                                                   .budget_bytes = (uint32_t)o.budget,
+                                                   .bandwidth_kbps = (uint32_t)o.bandwidth,
                                                    .drop_permille = (uint32_t)o.drop,
                                                    .drop_seed = 1},
                                         .data = data,

@@ -55,7 +55,7 @@ struct bench {
     float *features, *logits;
     int16_t *fixed;
     struct outcome outcomes[MAX_MAPS];
-    int map_count, label, local_class;
+    int map_count, label, local_class, rounds;
     /* Which map, or -1 for none, each condition gives. */
     int loss_map[AGN_CURVE_PACKETS][AGN_CURVE_LOSSES], budget_map[AGN_CURVE_BUDGETS], whole_map;
     bool reply_lost[AGN_CURVE_PACKETS][AGN_CURVE_LOSSES];
@@ -122,13 +122,13 @@ static int map_of_all(struct bench *b)
     return keep_map(b);
 }
 
-static int map_of_arrived(struct bench *b, double loss, const double draws[MAX_PACKETS])
+static int map_of_arrived(struct bench *b, const bool arrived[MAX_PACKETS])
 {
     const struct frame_packets *p = &b->packets;
     uint8_t *map = b->maps + (size_t)b->map_count * b->map_bytes;
     memset(map, AGN__SYMBOL_ABSENT, b->map_bytes);
     for (int i = 0; i < p->count; i++)
-        if (draws[i] >= loss)
+        if (arrived[i])
             memcpy(map + p->runs[i].start, p->map + p->runs[i].start, p->runs[i].count);
     return keep_map(b);
 }
@@ -143,26 +143,55 @@ static double share_arrived(const struct bench *b, int map)
 
 /* ---- conditions -------------------------------------------------------------------------- */
 
-static void add_sent(const struct bench *b, struct agn_curve_point *point)
+static void add_sent(const struct bench *b, int rounds, struct agn_curve_point *point)
 {
-    point->bytes += (double)b->packets.bytes;
-    point->packets += b->packets.count;
+    point->bytes += (double)b->packets.bytes * rounds;
+    point->packets += b->packets.count * rounds;
+}
+
+/* What fate has in store for a frame: lost are draws below the loss. */
+struct fate {
+    double packets[AGN_CURVE_ROUNDS][MAX_PACKETS], replies[AGN_CURVE_ROUNDS];
+};
+
+static void draw_fate(const struct bench *b, struct agn_rng *rng, struct fate *fate)
+{
+    for (int r = 0; r < b->rounds; r++) {
+        fate->replies[r] = agn_rng_uniform(rng);
+        for (int i = 0; i < b->packets.count; i++)
+            fate->packets[r][i] = agn_rng_uniform(rng);
+    }
+}
+
+/* Sends round after round until all is there. Whole frames are answered at once, and again in each further
+ * round; parts after the last one. */
+static void send_rounds(struct bench *b, int size, int l, const struct fate *fate)
+{
+    bool arrived[MAX_PACKETS] = {false}, whole = false, heard = false;
+    int sent = 0;
+    for (int r = 0; r < b->rounds; r++) {
+        sent += !whole;
+        whole = true;
+        for (int i = 0; i < b->packets.count; i++) {
+            arrived[i] = arrived[i] || fate->packets[r][i] >= losses[l];
+            whole = whole && arrived[i];
+        }
+        heard = heard || ((whole || r == b->rounds - 1) && fate->replies[r] >= losses[l]);
+    }
+    b->loss_map[size][l] = map_of_arrived(b, arrived);
+    b->reply_lost[size][l] = !heard;
+    add_sent(b, sent, &b->curves->loss[size][l]);
 }
 
 static int lose_packets(struct bench *b, int size, struct agn_rng *rng)
 {
-    double draws[MAX_PACKETS];
+    struct fate fate;
     int status = collect(b, (size_t)b->curves->packet_bytes[size], AGN_DEV_NO_BUDGET);
     if (status < 0)
         return status;
-    double reply = agn_rng_uniform(rng);
-    for (int i = 0; i < b->packets.count; i++)
-        draws[i] = agn_rng_uniform(rng);
-    for (int l = 0; l < AGN_CURVE_LOSSES; l++) {
-        b->loss_map[size][l] = map_of_arrived(b, losses[l], draws);
-        b->reply_lost[size][l] = reply < losses[l];
-        add_sent(b, &b->curves->loss[size][l]);
-    }
+    draw_fate(b, rng, &fate);
+    for (int l = 0; l < AGN_CURVE_LOSSES; l++)
+        send_rounds(b, size, l, &fate);
     if (size == 0)
         b->whole_map = b->loss_map[0][0];
     return AGN_OK;
@@ -175,7 +204,7 @@ static int cut_budgets(struct bench *b)
         if (status < 0)
             return status;
         b->budget_map[i] = map_of_all(b);
-        add_sent(b, &b->curves->budget[i]);
+        add_sent(b, 1, &b->curves->budget[i]);
     }
     return AGN_OK;
 }
@@ -492,6 +521,8 @@ static int set_packet_sizes(const struct agn_curves_config *config, struct agn_c
     }
     if (config->extra_bytes < 0 || config->extra_bytes > 1000)
         return agn_fail(AGN_ERR_RANGE, "%d bytes around a packet, expected 0 to 1000", config->extra_bytes);
+    if (config->rounds < 0 || config->rounds > AGN_CURVE_ROUNDS)
+        return agn_fail(AGN_ERR_RANGE, "%d rounds, expected 1 to %d", config->rounds, (int)AGN_CURVE_ROUNDS);
     if (count == 0) {
         count = (int)AGN_COUNT_OF(standard_packets);
         memcpy(curves->packet_bytes, standard_packets, sizeof standard_packets);
@@ -551,6 +582,7 @@ int agn_curves_measure(const struct agn_curves_config *config, struct agn_curves
     if (b == NULL)
         return AGN_ERR_MEMORY;
     b->config = config;
+    b->rounds = config->rounds > 0 ? config->rounds : 1;
     b->curves = &curves;
     int status = measure(b);
     if (status == AGN_OK) {
