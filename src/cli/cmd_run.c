@@ -68,6 +68,11 @@ static int parse(struct run_options *o, int argc, char **argv)
         whole("images", "N", &o->images, 0, 100000000, "images to classify; 0 = all of the split"),
         whole("deadline", "MS", &o->deadline_ms, 1, 60000,
               "wait so long for the server's answer, then predict locally"),
+        whole("budget", "BYTES", &o->budget, 0, 1000000000,
+              "send no more than so much of a frame, all headers counted, most important channels first; "
+              "0 = all"),
+        whole("bandwidth", "KBIT/S", &o->bandwidth, 0, 4000000,
+              "send no more of a frame than such a link carries within half of the deadline; 0 = all"),
         whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
         text("predictions", "FILE", &o->predictions,
              "write a CSV line for each image: prediction, local prediction, how it came about"),
