@@ -78,9 +78,9 @@ logged() {
     die "the server did not log '$1'"
 }
 
-# device MODEL IMAGES: starts one in the background; finished: waits for it
+# device MODEL IMAGES DEADLINE: starts one in the background; finished: waits for it
 device() {
-    "$bin" run "$1" --preset tiny --port "$port" --images "$2" --deadline 10000 --json >"$tmp/out" 2>"$tmp/err" &
+    "$bin" run "$1" --preset tiny --port "$port" --images "$2" --deadline "$3" --json >"$tmp/out" 2>"$tmp/err" &
     runner=$!
 }
 finished() {
@@ -147,7 +147,7 @@ logged '"event":"drain"'
 cp "$a" "$tmp/live.safetensors"
 cp "$b" "$tmp/other.safetensors"
 start "$tmp/live.safetensors" "$tmp/other.safetensors" --port 0 --workers 2 --threads 1
-device "$tmp/a.agn" 6000
+device "$tmp/a.agn" 6000 10000
 for _ in 1 2 3 4 5; do
     kill -HUP "$server"
     sleep 0.2
@@ -177,7 +177,7 @@ holds "$(figure refused_busy "$tmp/end") == 0 && $(figure evicted "$tmp/end") ==
 
 # -- killed, gone for a while, started again at the same port: the device falls back and comes back by itself
 start "$a" --port 0 --threads 1
-device "$tmp/a.agn" 400000
+device "$tmp/a.agn" 10000000 300 # the frame in flight when the server dies waits that long
 sleep 1
 stop KILL 137
 sleep 1
@@ -203,7 +203,7 @@ wait "$runner" || die "the swarm failed"
 runner=
 [ "$(figure lost_predictions "$tmp/out")" = 0 ] || die "the swarm lost predictions"
 holds "$(figure busy "$tmp/out") > 0 && $(figure answered "$tmp/out") > 100"
-device "$tmp/a.agn" 100000
+device "$tmp/a.agn" 10000000 300
 sleep 0.5
 stop TERM 0
 kill -TERM "$runner" 2>/dev/null || true
