@@ -30,8 +30,8 @@ void agn__link_close(struct agn__link *link);
  * take the identity. */
 int agn__link_begin(struct agn__link *link, double until_s);
 
-/* By DTLS: a new session from a new port, begun by agn__link_begin; a handshake that is under way goes on. For
- * a server that has lost the old session, which no datagram tells. */
+/* By DTLS: a new session from a new port, begun by agn__link_begin; a handshake that is under way goes on.
+ * For a server that has lost the old session, which no datagram tells. */
 void agn__link_renew(struct agn__link *link);
 
 /* Sends a datagram. 0; AGN_ERR_BUSY: the system dropped it (buffers full); AGN_ERR_IO: nobody listens
