@@ -185,7 +185,7 @@ static void send_rounds(struct bench *b, int size, int l, const struct fate *fat
 
 static int lose_packets(struct bench *b, int size, struct agn_rng *rng)
 {
-    struct fate fate;
+    struct fate fate = {0};
     int status = collect(b, (size_t)b->curves->packet_bytes[size], AGN_DEV_NO_BUDGET);
     if (status < 0)
         return status;
@@ -233,7 +233,7 @@ static int answer(struct bench *b, int map, float *logits)
 {
     const struct agn_model *model = b->config->model;
     struct agn_dev dev = b->dev;
-    struct agn_dev_prediction prediction;
+    struct agn_dev_prediction prediction = {0};
     struct outcome *outcome = &b->outcomes[map];
     uint8_t bytes[AGN_WIRE_MAX_REPLY];
     int status = agn__logits_to_q8(logits, dev.model.classes, b->fixed);
