@@ -254,6 +254,31 @@ static void trust_is_earned(void **state)
     tiny_dataset_free(&data);
 }
 
+/* The fused logits' share of the remote ones falls linearly, to nothing where half are missing. */
+static void trust_can_be_guessed(void **state)
+{
+    struct agn_preset preset;
+    struct agn_model *model = NULL;
+    (void)state;
+    tiny_preset_make(&preset);
+    assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+    agn__trust_guess(model);
+    double alpha = agn_model_alpha(model);
+    int sent = model->sent_channels, between = 0;
+    for (int came = 0; came <= sent; came++) {
+        double trust = (double)model->trust[came], remote = (1.0 - alpha) * trust;
+        double share = 2 * came > sent ? (1.0 - alpha) * (2 * came - sent) / sent : 0.0;
+        assert_true(fabs(remote / (alpha + remote) - share) < 1e-6);
+        between += trust > 0.0 && trust < 1.0;
+    }
+    assert_true(model->trust[sent] == 1.0F && between > 0);
+    model->alpha_weight = NAN;
+    agn__trust_guess(model);
+    for (int came = 0; came < sent; came++)
+        assert_true(model->trust[came] == 0.0F);
+    agn_model_free(model);
+}
+
 static void trust_travels_in_the_file(void **state)
 {
     struct agn_preset preset;
@@ -288,6 +313,7 @@ int main(void)
         cmocka_unit_test(off_needs_nothing),
         cmocka_unit_test(evaluation_meets_its_ends),
         cmocka_unit_test(trust_is_earned),
+        cmocka_unit_test(trust_can_be_guessed),
         cmocka_unit_test(trust_travels_in_the_file),
     };
     agn_nn_set_threads(1);
