@@ -131,6 +131,35 @@ static void lost_packets_leave_channels_missing(void **state)
     assert_int_equal(stats.frames_complete, whole);
 }
 
+/* Three packets of ten are lost: nearly every frame is whole in the end where packets are sent again. */
+static void repeats_make_up_for_losses(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 1000);
+    int fused[2] = {0}, packets[2] = {0};
+    for (int repeats = 0; repeats < 2; repeats++) {
+        struct agn_client *client =
+            link_new_client((struct agn_client_config){.port = agn_server_port(running.server),
+                                                       .deadline_ms = 300,
+                                                       .dead_after = -1,
+                                                       .repeats = 4 * repeats,
+                                                       .drop_permille = 300,
+                                                       .drop_seed = 5});
+        for (int i = 0; i < 12; i++) {
+            struct agn_client_result result = link_run_frame(client);
+            fused[repeats] += result.fused && result.channels_missing == 0;
+            packets[repeats] += result.packets;
+        }
+        agn_client_free(client);
+    }
+    print_message("%d of 12 frames whole, %d with repeats\n", fused[0], fused[1]);
+    assert_true(fused[1] > fused[0] && fused[1] >= 9);
+    assert_true(packets[1] > packets[0]);
+    link_stop_server(&running, NULL);
+}
+
 /* The last packet within the budget says so: the server answers at once, although its wait is long. */
 static void a_budget_cuts_frames_short(void **state)
 {
@@ -428,6 +457,7 @@ int main(void)
         cmocka_unit_test(every_frame_is_fused),
         cmocka_unit_test(several_clients_are_kept_apart),
         cmocka_unit_test(lost_packets_leave_channels_missing),
+        cmocka_unit_test(repeats_make_up_for_losses),
         cmocka_unit_test(a_budget_cuts_frames_short),
         cmocka_unit_test(a_sure_device_sends_nothing),
         cmocka_unit_test(a_lost_frame_is_local),

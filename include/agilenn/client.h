@@ -38,6 +38,11 @@ struct agn_client_config {
      * ends that. dead_after < 0: always send. */
     int dead_after, probe_every;
 
+    /* So often a frame's packets are sent again while no answer has come, at equal distances over two thirds
+     * of the deadline or less: for ways that lose. The server knows repeated packets, and answers them again
+     * [0]. */
+    int repeats;
+
     /* Limits of what a frame's packets take, headers of CoAP, DTLS, UDP and IPv4 included; the smaller one
      * holds. The most important channels go first, and the server waits for no more. */
     uint32_t budget_bytes;   /* [no limit] */

@@ -12,7 +12,7 @@ enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct run_options {
     const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
-    int port, images, deadline_ms, drop, budget, bandwidth;
+    int port, images, deadline_ms, drop, repeats, budget, bandwidth;
     bool json;
     struct agn_cli_list model, set;
     const char *report;
@@ -73,6 +73,8 @@ static int parse(struct run_options *o, int argc, char **argv)
               "0 = all"),
         whole("bandwidth", "KBIT/S", &o->bandwidth, 0, 4000000,
               "send no more of a frame than such a link carries within half of the deadline; 0 = all"),
+        whole("repeat", "N", &o->repeats, 0, 10,
+              "send a frame's packets so often again while no answer has come"),
         whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
         text("predictions", "FILE", &o->predictions,
              "write a CSV line for each image: prediction, local prediction, how it came about"),
@@ -274,6 +276,7 @@ int agn__cmd_run(int argc, char **argv)
                                                    .model_bytes = model_bytes,
                                                    .budget_bytes = (uint32_t)o.budget,
                                                    .bandwidth_kbps = (uint32_t)o.bandwidth,
+                                                   .repeats = o.repeats,
                                                    .drop_permille = (uint32_t)o.drop,
                                                    .drop_seed = 1},
                                         .data = data,

@@ -12,6 +12,7 @@
 enum {
     DEFAULT_DEADLINE_MS = 200,
     MAX_DEADLINE_MS = 60000,
+    MAX_REPEATS = 10,
     DEFAULT_DEAD_AFTER = 3,
     DEFAULT_PROBE_EVERY = 10,
     ANSWER_ROOM = 64, /* CoAP header, token and options around a reply */
@@ -27,9 +28,10 @@ struct agn_client {
     struct agn_rng drops;
     uint32_t deadline_ms, drop_permille;
     int dead_after, probe_every; /* dead_after < 0: never */
-    int misses;                  /* frames in a row without any answer */
-    int skipped;                 /* frames since the last probe */
-    int unheard;                 /* frames sent in a row without any answer; begun anew with a session */
+    int repeats;
+    int misses;  /* frames in a row without any answer */
+    int skipped; /* frames since the last probe */
+    int unheard; /* frames sent in a row without any answer; begun anew with a session */
     uint16_t frame, message_id;
     uint8_t salt; /* first byte of every token, so that an earlier run's answers do not match */
     int16_t *logits, *local_logits;
@@ -149,17 +151,33 @@ static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t 
     return status == 0 || reply.status != AGN_REPLY_BAD_PACKET;
 }
 
-static void await_answer(struct agn_client *client, struct agn_client_result *result, double until_s)
+/* Whether there is nothing more to wait for; false: the time is over. */
+static bool await_answer(struct agn_client *client, struct agn_client_result *result, double until_s)
 {
     for (;;) {
         int length = agn__link_receive(&client->link, client->answer, sizeof client->answer, until_s);
         if (length == AGN_ERR_IO)
             result->reason = AGN_CLIENT_REFUSED;
         if (length < 0)
-            return;
+            return length != AGN_ERR_TIMEOUT;
         if (take_answer(client, client->answer, (size_t)length, result))
-            return;
+            return true;
     }
+}
+
+/* The server waits for half of the deadline: the first repetition comes before that. */
+static void await_with_repeats(struct agn_client *client, struct agn_client_result *result, double begin_s,
+                               double until_s)
+{
+    double step_s = (until_s - begin_s) / (client->repeats + 2), ignored;
+    bool done = result->reason != AGN_CLIENT_TIMEOUT;
+    for (int i = 1; i <= client->repeats && !done; i++) {
+        done = await_answer(client, result, begin_s + i * step_s);
+        if (!done && result->reason == AGN_CLIENT_TIMEOUT && agn_dev_packets_again(&client->dev) == 0)
+            send_frame(client, result, &ignored);
+    }
+    if (!done)
+        await_answer(client, result, until_s);
 }
 
 /* ---- one frame ----------------------------------------------------------------------------- */
@@ -205,8 +223,7 @@ static void ask_server(struct agn_client *client, struct agn_client_result *resu
             result->reason = AGN_CLIENT_UNSENT;
         /* A handshake counts; coding the first packet does not. */
         double until_s = (client->link.dtls ? begin_s : first_send_s) + patience_s;
-        if (result->reason == AGN_CLIENT_TIMEOUT)
-            await_answer(client, result, until_s);
+        await_with_repeats(client, result, first_send_s, until_s);
     }
     result->network_s = agn_now_s() - (client->link.dtls ? begin_s : first_send_s);
     bool untrusted = result->reason == AGN_CLIENT_UNTRUSTED;
@@ -272,6 +289,9 @@ static int check_config(const struct agn_client_config *config)
     if (config->drop_permille > 1000)
         return agn_fail(AGN_ERR_ARG, "%u packets of 1000 to drop, expected 0 to 1000",
                         (unsigned)config->drop_permille);
+    if (config->repeats < 0 || config->repeats > MAX_REPEATS)
+        return agn_fail(AGN_ERR_ARG, "%d repetitions of a frame, expected 0 to %d", config->repeats,
+                        (int)MAX_REPEATS);
     if (config->probe_every < 0)
         return agn_fail(AGN_ERR_ARG, "a probe every %d frames, expected 1 or more", config->probe_every);
     if (config->psk_identity && !config->psk_file)
@@ -354,6 +374,7 @@ static void set_policy(struct agn_client *client, const struct agn_client_config
     client->dead_after = config->dead_after != 0 ? config->dead_after : DEFAULT_DEAD_AFTER;
     client->probe_every = config->probe_every > 0 ? config->probe_every : DEFAULT_PROBE_EVERY;
     client->drop_permille = config->drop_permille;
+    client->repeats = config->repeats;
     agn_rng_seed(&client->drops, config->drop_seed);
 
     struct agn_rng rng; /* numbers that need only differ from run to run */
