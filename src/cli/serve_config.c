@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/serve.h"
 
-enum { MAX_CONFIG_BYTES = 1 << 20 };
+enum { MAX_CONFIG_BYTES = 1 << 20, MOST_TEXTS = 64 };
 
 struct setting {
     const char *section, *key;
@@ -52,10 +52,21 @@ static bool set_flag(struct reading *reading, const struct setting *setting, con
            say(reading, "%s = %s: expected yes or no", setting->key, value);
 }
 
+/* Copies of texts, which stay until the program ends. NULL: more of them than any file needs. */
+static char *keep(const char *text)
+{
+    static char *kept[MOST_TEXTS];
+    static int count;
+    char *copy = count < MOST_TEXTS ? strdup(text) : NULL;
+    if (copy)
+        kept[count++] = copy;
+    return copy;
+}
+
 static bool add_model(struct reading *reading, const char *value)
 {
     struct agn_cli_list *models = &reading->options->models;
-    char *copy = models->count < AGN_SERVER_MAX_MODELS ? strdup(value) : NULL;
+    char *copy = models->count < AGN_SERVER_MAX_MODELS ? keep(value) : NULL;
     if (!copy)
         return say(reading, "model = %s: too many models%s", value, "");
     models->items[models->count++] = copy;
@@ -96,7 +107,7 @@ static bool set(struct reading *reading, const char *section, const char *key, c
             return set_flag(reading, setting, value);
         if (setting->integer)
             return set_number(reading, setting, value);
-        char *copy = setting->text ? strdup(value) : NULL;
+        char *copy = setting->text ? keep(value) : NULL;
         if (copy)
             *setting->text = copy;
         return copy != NULL;
