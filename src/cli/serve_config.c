@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/serve.h"
 
-enum { MAX_CONFIG_BYTES = 1 << 20, MOST_TEXTS = 64 };
+enum { MAX_CONFIG_BYTES = 1 << 20, MOST_TEXT = 1 << 16 };
 
 struct setting {
     const char *section, *key;
@@ -52,14 +52,16 @@ static bool set_flag(struct reading *reading, const struct setting *setting, con
            say(reading, "%s = %s: expected yes or no", setting->key, value);
 }
 
-/* Copies of texts, which stay until the program ends. NULL: more of them than any file needs. */
+/* Copies of texts, which stay until the program ends. NULL: more than any file needs. */
 static char *keep(const char *text)
 {
-    static char *kept[MOST_TEXTS];
-    static int count;
-    char *copy = count < MOST_TEXTS ? strdup(text) : NULL;
-    if (copy)
-        kept[count++] = copy;
+    static char texts[MOST_TEXT];
+    static size_t used;
+    size_t size = strlen(text) + 1;
+    if (size > sizeof texts - used)
+        return NULL;
+    char *copy = memcpy(texts + used, text, size);
+    used += size;
     return copy;
 }
 
