@@ -26,6 +26,7 @@ shows() {
 make_model
 start_server
 send_frames 300 --report "$url"
+sleep 3 # the history has a point a second, a line two at least
 visit --dump-dom
 shows state serving
 shows devices 1
@@ -48,7 +49,6 @@ grep -qE '<th scope="row">packet malformed</th><td>malformed</td><td class="numb
 updates=$(sed -n 's/.*data-updates="\([0-9]*\)".*/\1/p' "$tmp/page.out")
 [ "${updates:-0}" -ge 3 ] || die "the page took ${updates:-no} updates in five seconds, expected three or more"
 ! grep -iE 'content security policy|uncaught|refused to' "$tmp/browser.err" || die "the browser complains"
-
 
 if [ $# -gt 0 ]; then
     visit --window-size=1200,1100 --screenshot="$1"
