@@ -32,7 +32,7 @@ static void free_symbols(struct symbols *s)
 
 static int open_device(struct symbols *s, const struct agn_bench_codec_config *config)
 {
-    struct agn_dev_model opened;
+    struct agn_dev_model opened = {0};
     int status = agn_deploy_device(config->model, config->calibration, 0, &s->model, &s->model_bytes, NULL);
     if (status == AGN_OK)
         status = agn_dev_model_open(&opened, s->model, s->model_bytes);
