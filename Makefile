@@ -2,9 +2,10 @@
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_ARGS ?=
+SECONDS ?= 60
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build help deps demo test bench bench-mcu clean
+.PHONY: build help deps demo test bench bench-mcu fuzz clean
 
 build: deps
 	@mkdir -p $(BUILD)
@@ -17,6 +18,7 @@ help:
 	@echo "make test    build and run every test"
 	@echo "make bench   build and run the benchmarks"
 	@echo "make bench-mcu  count instructions and bytes on an emulated Cortex-M7; tables in out/bench"
+	@echo "make fuzz    fuzz every decoder and parser with libFuzzer, SECONDS each (60)"
 	@echo "make deps    install the Debian packages that are missing (the targets above do so by themselves)"
 	@echo "make clean   delete $(BUILD)/"
 	@echo "Settings: BUILD=folder JOBS=n CMAKE_ARGS='-DAGN_SANITIZE=address,undefined'"
@@ -39,6 +41,10 @@ bench-mcu:
 	@scripts/install-deps.sh test
 	@$(MAKE) build
 	@AGILENN_PRESETS=presets scripts/bench-mcu.sh $(BUILD)
+
+fuzz:
+	@scripts/install-deps.sh ci
+	@JOBS=$(JOBS) scripts/fuzz.sh --seconds $(SECONDS)
 
 clean:
 	cmake -E rm -rf $(BUILD)
