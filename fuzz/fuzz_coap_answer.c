@@ -1,7 +1,8 @@
-/* Any bytes as a CoAP answer, as a device may get them from anybody. */
+/* Any bytes as a CoAP answer, as a device may get them from anybody; whatever 5.03 says, its pause ends. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "agn_pause.h"
 #include "client/coap_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,5 +25,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     demand(answer.code_class >= 2 && answer.code_class <= 5 && answer.token_bytes <= 8);
     demand(answer.token + answer.token_bytes <= data + size);
     demand(answer.payload + answer.payload_bytes == data + size);
+
+    struct agn_pause pause = {0};
+    for (uint32_t now_ms = UINT32_MAX - 1; pause.refusals < 6 && answer.max_age_s > 0;
+         now_ms += pause.length_ms) {
+        agn_pause_refused(&pause, answer.max_age_s, now_ms, (uint32_t)size);
+        demand(agn_pause_is_on(&pause, now_ms));
+        demand(pause.length_ms >= 1000 && pause.length_ms < 1500 * AGN_PAUSE_MAX_S);
+    }
     return 0;
 }

@@ -63,7 +63,8 @@ start() {
 accounted() {
     is lost_predictions 0
     holds "$(figure answered) + $(figure fallbacks) == $(figure offered)"
-    holds "$(figure timed_out) + $(figure busy) + $(figure rejected) + $(figure overslept) == $(figure fallbacks)"
+    holds "$(figure timed_out) + $(figure busy) + $(figure rejected) + $(figure overslept) + \
+        $(figure paused) == $(figure fallbacks)"
 }
 
 # shellcheck source=tests/support/tiny_set.sh
@@ -77,7 +78,7 @@ start 0
 run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 20 --rate 100 --duration 2 --deadline 5000 --json \
     --arrivals fixed --csv "$tmp/seconds.csv"
 for key in offered_fps achieved_fps p50_ms p90_ms p99_ms p999_ms max_ms fallback_rate lost_predictions accuracy \
-    local_accuracy bytes_mean duration_s devices busy late overslept strangers packets packets_lost answer_ms \
+    local_accuracy bytes_mean duration_s devices busy late overslept paused strangers packets packets_lost answer_ms \
     send_lag_ms; do
     grep -qF "\"$key\": " "$tmp/out" || die "stdout lacks $key"
 done
@@ -87,7 +88,7 @@ is fallbacks 0
 is devices 20
 accounted
 holds "$(figure accuracy) > 0.7 && $(figure p50_ms) > 0 && $(figure p99_ms) < 5000"
-[ "$(head -n 1 "$tmp/seconds.csv")" = "second,offered,answered,fallbacks,late,busy,p50_ms,p99_ms,max_ms" ] ||
+[ "$(head -n 1 "$tmp/seconds.csv")" = "second,offered,answered,fallbacks,late,busy,p50_ms,p99_ms,max_ms,paused" ] ||
     die "seconds.csv begins with $(head -n 1 "$tmp/seconds.csv")"
 holds "$(awk -F, 'NR > 1 { sum += $2 } END { print sum }' "$tmp/seconds.csv") == 200"
 run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 50 --duration 1 --deadline 5000

@@ -1,22 +1,16 @@
 /* The swarm over real UDP on loopback: against the edge server, and against servers that answer as none
  * should. Whatever they do, every frame ends once. */
 #include <math.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agilenn/swarm.h"
-#include "client/coap_message.h"
+#include "fake_server.h"
 #include "link_world.h"
 
 enum { IMAGES = 12 };
@@ -50,9 +44,12 @@ static int tear_down(void **state)
     return link_tear_down(state);
 }
 
+static bool ignore_pauses; /* of new swarms */
+
 static struct agn_swarm *new_swarm(uint16_t port, uint32_t deadline_ms, struct agn_swarm_link link)
 {
     const struct agn_swarm_config config = {.port = port,
+                                            .ignore_pauses = ignore_pauses,
                                             .model = link_world.bytes,
                                             .model_bytes = link_world.size,
                                             .data = &data,
@@ -75,143 +72,20 @@ static struct agn_swarm_report run(struct agn_swarm *swarm, double rate_fps, dou
     assert_true(report.offered > 0);
     assert_int_equal(report.lost_predictions, 0);
     assert_int_equal(report.answered + report.fallbacks, report.offered);
-    assert_int_equal(report.timed_out + report.busy + report.rejected + report.overslept, report.fallbacks);
+    assert_int_equal(report.timed_out + report.busy + report.rejected + report.overslept + report.paused,
+                     report.fallbacks);
     return report;
 }
 
-/* ---- a server of the test's own --------------------------------------------------------------- */
+/* ---- against servers of the test's own ----------------------------------------------------------- */
 
-enum conduct { SILENT, TWICE, BUSY, FAILING, NOISY, MISMATCHING, PLAIN_BUSY, SLOW };
-
-static struct {
-    int fd;
-    enum conduct conduct;
-    atomic_bool stop;
-    pthread_t thread;
-    struct agn_rng rng;
-    uint64_t frames;
-} fake;
-
-static size_t make_answer(uint8_t *dst, uint8_t code, const uint8_t *token, const uint8_t *payload,
-                          size_t len)
+static struct agn_swarm_report run_against(enum fake_kind kind, uint32_t deadline_ms)
 {
-    const uint8_t head[] = {0x54, code, 0, 1, token[0], token[1], token[2], token[3], 0xFF};
-    memcpy(dst, head, sizeof head);
-    if (len > 0)
-        memcpy(dst + sizeof head, payload, len);
-    return len > 0 ? sizeof head + len : sizeof head - 1;
-}
-
-static size_t make_reply(uint8_t *dst, const struct agn_feature_packet *packet, uint8_t status)
-{
-    int16_t logits[AGN_WIRE_MAX_CLASSES] = {0};
-    const struct agn_reply_packet reply = {.model_id = packet->model_id,
-                                           .frame = packet->frame,
-                                           .status = status,
-                                           .class_count =
-                                               status == AGN_REPLY_OK ? link_world.dev.model.classes : 0};
-    return (size_t)agn_reply_pack(&reply, logits, dst, AGN_WIRE_MAX_REPLY);
-}
-
-/* Damages an answer in one of several ways, or makes it one to another frame, device or model. */
-static size_t spoil(uint8_t *bytes, size_t len)
-{
-    switch (agn_rng_below(&fake.rng, 5)) {
-    case 0:
-        return agn_rng_below(&fake.rng, (uint32_t)len);
-    case 1:
-        bytes[agn_rng_below(&fake.rng, (uint32_t)len)] ^= (uint8_t)(1 + agn_rng_below(&fake.rng, 255));
-        return len;
-    case 2:
-        bytes[4 + agn_rng_below(&fake.rng, 3)] ^= 0x80; /* another frame's token */
-        return len;
-    case 3:
-        bytes[7] ^= 1; /* of another packet of the same frame: that is good */
-        return len;
-    default:
-        for (size_t i = 0; i < len; i++)
-            bytes[i] = (uint8_t)agn_rng_u64(&fake.rng);
-        return len;
-    }
-}
-
-static void answer_one(const uint8_t *request, const struct agn_feature_packet *packet,
-                       const struct sockaddr_storage *from, socklen_t from_bytes)
-{
-    static const uint8_t statuses[] = {[TWICE] = AGN_REPLY_OK,
-                                       [BUSY] = AGN_REPLY_BUSY,
-                                       [FAILING] = AGN_REPLY_FAILED,
-                                       [NOISY] = AGN_REPLY_OK,
-                                       [MISMATCHING] = AGN_REPLY_MISMATCH,
-                                       [PLAIN_BUSY] = AGN_REPLY_BUSY,
-                                       [SLOW] = AGN_REPLY_OK};
-    uint8_t reply[AGN_WIRE_MAX_REPLY], bytes[AGN_WIRE_MAX_REPLY + 16];
-    size_t reply_bytes = make_reply(reply, packet, statuses[fake.conduct]);
-    uint8_t code = fake.conduct == BUSY || fake.conduct == PLAIN_BUSY ? 0xA3 : 0x44;
-    if (fake.conduct == PLAIN_BUSY)
-        reply_bytes = 0;
-    if (fake.conduct == SLOW)
-        usleep(5000);
-    for (int i = 0; i < (fake.conduct == TWICE ? 2 : 1); i++) {
-        size_t length = make_answer(bytes, code, request + 4, reply, reply_bytes);
-        if (fake.conduct == NOISY)
-            length = spoil(bytes, length);
-        (void)sendto(fake.fd, bytes, length, 0, (const struct sockaddr *)from, from_bytes);
-    }
-}
-
-static void *serve(void *argument)
-{
-    (void)argument;
-    uint8_t request[2048];
-    while (!atomic_load(&fake.stop)) {
-        struct pollfd waiting = {.fd = fake.fd, .events = POLLIN};
-        struct sockaddr_storage from;
-        socklen_t from_bytes = sizeof from;
-        struct agn_feature_packet packet;
-        if (poll(&waiting, 1, 20) <= 0)
-            continue;
-        ssize_t length = recvfrom(fake.fd, request, sizeof request, 0, (struct sockaddr *)&from, &from_bytes);
-        if (length <= AGN__COAP_REQUEST_OVERHEAD ||
-            agn_feature_unpack(request + AGN__COAP_REQUEST_OVERHEAD,
-                               (size_t)length - AGN__COAP_REQUEST_OVERHEAD, &packet) < 0 ||
-            !packet.last)
-            continue;
-        fake.frames++;
-        if (fake.conduct != SILENT)
-            answer_one(request, &packet, &from, from_bytes);
-    }
-    return NULL;
-}
-
-static uint16_t start_fake(enum conduct conduct)
-{
-    struct sockaddr_in where = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t where_bytes = sizeof where;
-    agn_rng_seed(&fake.rng, 9);
-    fake.conduct = conduct;
-    fake.frames = 0;
-    atomic_store(&fake.stop, false);
-    fake.fd = socket(AF_INET, SOCK_DGRAM, 0);
-    assert_int_equal(bind(fake.fd, (struct sockaddr *)&where, sizeof where), 0);
-    assert_int_equal(getsockname(fake.fd, (struct sockaddr *)&where, &where_bytes), 0);
-    assert_int_equal(pthread_create(&fake.thread, NULL, serve, NULL), 0);
-    return ntohs(where.sin_port);
-}
-
-static void stop_fake(void)
-{
-    atomic_store(&fake.stop, true);
-    assert_int_equal(pthread_join(fake.thread, NULL), 0);
-    close(fake.fd);
-}
-
-static struct agn_swarm_report run_against(enum conduct conduct, uint32_t deadline_ms)
-{
-    struct agn_swarm *swarm = new_swarm(start_fake(conduct), deadline_ms, (struct agn_swarm_link){0});
+    struct agn_swarm *swarm =
+        new_swarm(fake_start(&(struct fake_conduct){.kind = kind}), deadline_ms, (struct agn_swarm_link){0});
     struct agn_swarm_report report = run(swarm, 200, 0.2);
     agn_swarm_free(swarm);
-    stop_fake();
+    fake_stop();
     return report;
 }
 
@@ -276,14 +150,14 @@ static void a_bad_link_costs_answers_only(void **state)
 static void nobody_there_costs_nothing_but_answers(void **state)
 {
     (void)state;
-    uint16_t port = start_fake(SILENT);
-    stop_fake(); /* the port is closed: ICMP errors come back */
+    uint16_t port = fake_start(&(struct fake_conduct){.kind = FAKE_SILENT});
+    fake_stop(); /* the port is closed: ICMP errors come back */
     struct agn_swarm *swarm = new_swarm(port, 50, (struct agn_swarm_link){0});
     struct agn_swarm_report report = run(swarm, 200, 0.2);
     assert_int_equal(report.answered, 0);
     assert_int_equal(report.correct, report.local_correct);
     agn_swarm_free(swarm);
-    report = run_against(SILENT, 50);
+    report = run_against(FAKE_SILENT, 50);
     assert_int_equal(report.timed_out + report.overslept, report.offered);
     assert_true(report.prediction.p50_ms >= 49.7);
     assert_true(isnan(report.answer.p50_ms));
@@ -292,24 +166,59 @@ static void nobody_there_costs_nothing_but_answers(void **state)
 static void refusals_end_frames_at_once(void **state)
 {
     (void)state;
-    struct agn_swarm_report report = run_against(BUSY, 2000);
+    ignore_pauses = true;
+    struct agn_swarm_report report = run_against(FAKE_BUSY, 2000);
     assert_int_equal(report.busy, report.offered);
     assert_true(report.prediction.p50_ms < 1000);
-    report = run_against(PLAIN_BUSY, 2000);
+    report = run_against(FAKE_PLAIN_BUSY, 2000);
     assert_int_equal(report.busy, report.offered);
-    report = run_against(FAILING, 2000);
+    ignore_pauses = false;
+    report = run_against(FAKE_FAILING, 2000);
     assert_int_equal(report.rejected, report.offered);
+}
+
+/* 20 devices, each refused once at least and soon silent; in the next run they begin afresh. */
+static void devices_pause_when_asked_to(void **state)
+{
+    (void)state;
+    static const uint8_t minute[] = {60};
+    const struct fake_conduct conduct = {.kind = FAKE_BUSY, .max_age = minute, .max_age_bytes = 1};
+    struct agn_swarm *swarm = new_swarm(fake_start(&conduct), 2000, (struct agn_swarm_link){0});
+    for (int i = 0; i < 2; i++) {
+        struct agn_swarm_report report = run(swarm, 1000, 0.5);
+        assert_int_equal(report.busy + report.paused, report.offered);
+        assert_true(report.busy > 0 && report.paused > 0);
+        assert_true(report.packets <= 5 * report.busy); /* link_world's frames take no more */
+        assert_int_equal(report.correct, report.local_correct);
+    }
+    agn_swarm_free(swarm);
+    fake_stop();
+}
+
+/* Refusals that come after the deadline, over a link with a delay of its own. */
+static void late_refusals_pause_too(void **state)
+{
+    (void)state;
+    const struct fake_conduct conduct = {.kind = FAKE_BUSY};
+    const struct agn_swarm_link link = {.delay_s = 0.02};
+    struct agn_swarm *swarm = new_swarm(fake_start(&conduct), 10, link);
+    struct agn_swarm_report report = run(swarm, 400, 0.5);
+    assert_int_equal(report.busy + report.answered, 0);
+    assert_true(report.paused > 0 && report.late > 0);
+    assert_int_equal(report.timed_out + report.overslept + report.paused, report.offered);
+    agn_swarm_free(swarm);
+    fake_stop();
 }
 
 static void odd_answers_are_not_counted_twice(void **state)
 {
     (void)state;
-    struct agn_swarm_report report = run_against(TWICE, 2000);
+    struct agn_swarm_report report = run_against(FAKE_TWICE, 2000);
     assert_int_equal(report.answered, report.offered);
     assert_true(report.strangers > 0 && report.strangers <= report.offered);
-    report = run_against(NOISY, 100);
+    report = run_against(FAKE_NOISY, 100);
     assert_true(report.answered > 0 && report.fallbacks > 0);
-    report = run_against(SLOW, 4); /* 5 ms an answer: none comes in time */
+    report = run_against(FAKE_SLOW, 4); /* 5 ms an answer: none comes in time */
     assert_int_equal(report.timed_out + report.overslept, report.offered);
     assert_true(report.late > 0);
 }
@@ -317,13 +226,14 @@ static void odd_answers_are_not_counted_twice(void **state)
 static void another_model_ends_the_run(void **state)
 {
     (void)state;
-    struct agn_swarm *swarm = new_swarm(start_fake(MISMATCHING), 500, (struct agn_swarm_link){0});
+    struct agn_swarm *swarm = new_swarm(fake_start(&(struct fake_conduct){.kind = FAKE_MISMATCHING}), 500,
+                                        (struct agn_swarm_link){0});
     const struct agn_swarm_load load = {.rate_fps = 100, .seconds = 20};
     struct agn_swarm_report report;
     assert_int_equal(agn_swarm_run(swarm, &load, &report), AGN_ERR_MISMATCH);
     assert_non_null(strstr(agn_error_message(), "has not the model"));
     agn_swarm_free(swarm);
-    stop_fake();
+    fake_stop();
 }
 
 static void sum_seconds(void *user, const struct agn_swarm_second *second)
@@ -341,7 +251,8 @@ static void seconds_add_up(void **state)
 {
     (void)state;
     struct agn_swarm_second sum = {0};
-    struct agn_swarm *swarm = new_swarm(start_fake(TWICE), 500, (struct agn_swarm_link){0});
+    struct agn_swarm *swarm =
+        new_swarm(fake_start(&(struct fake_conduct){.kind = FAKE_TWICE}), 500, (struct agn_swarm_link){0});
     const struct agn_swarm_load load = {
         .rate_fps = 100, .seconds = 1.1, .fixed = true, .second = sum_seconds, .second_user = &sum};
     struct agn_swarm_report report;
@@ -352,7 +263,7 @@ static void seconds_add_up(void **state)
     assert_int_equal(sum.fallbacks, report.fallbacks);
     assert_int_equal(sum.second, 2);
     agn_swarm_free(swarm);
-    stop_fake();
+    fake_stop();
 }
 
 static void count_steps(void *user, const struct agn_swarm_report *report, bool sustained)
@@ -366,7 +277,8 @@ static void the_ramp_finds_the_limit(void **state)
 {
     (void)state;
     int steps[2] = {0};
-    struct agn_swarm *swarm = new_swarm(start_fake(SLOW), 100, (struct agn_swarm_link){0});
+    struct agn_swarm *swarm =
+        new_swarm(fake_start(&(struct fake_conduct){.kind = FAKE_SLOW}), 100, (struct agn_swarm_link){0});
     const struct agn_swarm_ramp ramp = {.load = {.rate_fps = 80, .seconds = 0.15, .fixed = true},
                                         .fallback_limit = 0.05,
                                         .precision = 1.5,
@@ -382,7 +294,7 @@ static void the_ramp_finds_the_limit(void **state)
         assert_int_equal(report.half.lost_predictions, 0);
     }
     agn_swarm_free(swarm);
-    stop_fake();
+    fake_stop();
 }
 
 static void bad_requests_are_refused(void **state)
@@ -432,7 +344,8 @@ static void bad_requests_are_refused(void **state)
 static void an_interrupt_ends_a_run_in_order(void **state)
 {
     (void)state;
-    struct agn_swarm *swarm = new_swarm(start_fake(TWICE), 100, (struct agn_swarm_link){0});
+    struct agn_swarm *swarm =
+        new_swarm(fake_start(&(struct fake_conduct){.kind = FAKE_TWICE}), 100, (struct agn_swarm_link){0});
     const struct agn_swarm_load load = {.rate_fps = 100, .seconds = 3600};
     struct agn_swarm_report report;
     agn_interrupt_request();
@@ -441,7 +354,7 @@ static void an_interrupt_ends_a_run_in_order(void **state)
     assert_true(report.seconds < 60);
     assert_int_equal(report.lost_predictions, 0);
     agn_swarm_free(swarm);
-    stop_fake();
+    fake_stop();
 }
 
 int main(void)
@@ -451,6 +364,8 @@ int main(void)
         cmocka_unit_test(a_bad_link_costs_answers_only),
         cmocka_unit_test(nobody_there_costs_nothing_but_answers),
         cmocka_unit_test(refusals_end_frames_at_once),
+        cmocka_unit_test(devices_pause_when_asked_to),
+        cmocka_unit_test(late_refusals_pause_too),
         cmocka_unit_test(odd_answers_are_not_counted_twice),
         cmocka_unit_test(another_model_ends_the_run),
         cmocka_unit_test(seconds_add_up),

@@ -6,7 +6,8 @@
  *
  * Every frame gives a prediction: fused when the server's answer comes in time, the local
  * one otherwise. Whatever the network or the server does is a reason in the result, never
- * an error. A silent server costs the deadline for a few frames only, see `dead_after`.
+ * an error. A silent server costs the deadline for a few frames only, see `dead_after`; one that answers 5.03
+ * gets no more packets for as long as it asks, and a random part more (agn_pause.h).
  * Not thread-safe; independent clients may run in threads of their own, also beside a
  * server of the same process. */
 #ifndef AGILENN_CLIENT_H
@@ -64,7 +65,8 @@ struct agn_client_config {
     X(AGN_CLIENT_UNTRUSTED, "the server does not take this device's identity and key")                       \
     X(AGN_CLIENT_SKIPPED, "not sent: the server counts as dead")                                             \
     X(AGN_CLIENT_UNSENT, "the device could not make packets of the frame, or not within its budget")         \
-    X(AGN_CLIENT_SURE, "not sent: the device is sure of its own prediction")
+    X(AGN_CLIENT_SURE, "not sent: the device is sure of its own prediction")                                 \
+    X(AGN_CLIENT_PAUSED, "not sent: the server was busy and asked for a pause")
 
 enum agn_client_reason {
 #define AGN_CLIENT_REASON_ENUM(name, text) name,

@@ -9,7 +9,9 @@
  * from that intended moment: a slow server or a busy generator shows in the latency instead of hiding behind
  * fewer requests. Frames come from a pool that the device runtime has made of real images, so that a frame
  * costs little but its system calls; a fused prediction comes of each answer, the local one where none comes
- * in time. Each device has a UDP socket of its own. Not thread-safe; a swarm uses one thread, the caller's.
+ * in time. A device that is refused with 5.03 sends nothing until the pause is over that the server asks for
+ * (agn_pause.h). Each device has a UDP socket of its own. Not thread-safe; a swarm uses one thread, the
+ * caller's.
  */
 #ifndef AGILENN_SWARM_H
 #define AGILENN_SWARM_H
@@ -47,6 +49,7 @@ struct agn_swarm_config {
     uint32_t deadline_ms; /* from the intended moment to the local prediction, 1..AGN_SWARM_MAX_DEADLINE_MS */
     struct agn_swarm_link link;
     uint64_t seed;        /* of arrivals, images, losses and delays */
+    bool ignore_pauses;   /* devices go on sending when the server asks for a pause (agn_pause.h) */
     const char *psk_file; /* DTLS: device i takes identity i of these keys (agilenn/keys.h), and the first
                              again when there are no more; used while creating only [plain CoAP] */
 };
@@ -62,6 +65,7 @@ struct agn_swarm_second {
     uint64_t offered;              /* frames whose intended moment lies in it */
     uint64_t answered, fallbacks;  /* predictions made in it, of either kind */
     uint64_t late, busy;           /* answers that came in it: after the deadline; 5.03 */
+    uint64_t paused;               /* of these fallbacks: not sent, the server had asked for a pause */
     double p50_ms, p99_ms, max_ms; /* of these predictions; NAN: none */
 };
 
@@ -86,9 +90,9 @@ struct agn_swarm_report {
     uint64_t offered; /* frames; every one ends as answered or as one of the fallbacks */
     uint64_t answered, fallbacks;
     uint64_t lost_predictions; /* offered - answered - fallbacks: 0, or the generator is wrong */
-    uint64_t timed_out, busy, rejected,
-        overslept;      /* the fallbacks: deadline; 5.03; another error of the server; the
-                           generator came to the frame only after its deadline */
+    uint64_t timed_out, busy, rejected, overslept,
+        paused;         /* the fallbacks: deadline; 5.03; another error of the server; the generator came to
+                           the frame only after its deadline; not sent, in a pause that 5.03 asked for */
     uint64_t late;      /* answers after the deadline; not counted elsewhere */
     uint64_t strangers; /* datagrams that are no answer to any frame; repeated answers */
     uint64_t packets,

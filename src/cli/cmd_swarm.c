@@ -15,7 +15,7 @@ struct swarm_options {
     const char *host, *preset, *data, *split, *arrivals, *csv, *psk_file;
     int port, images, devices, deadline_ms, seed;
     double rate_fps, duration_s, delay_ms, jitter_ms, loss, bandwidth_kbps, limit;
-    bool ramp, json;
+    bool ramp, no_pause, json;
     struct agn_cli_list model, set;
 };
 
@@ -78,6 +78,8 @@ static int parse(struct swarm_options *o, int argc, char **argv)
         real("loss", "PERCENT", &o->loss, 0, 100, "of datagrams, each way"),
         real("bandwidth", "KBPS", &o->bandwidth_kbps, 0, 1e6,
              "of each device's radio, kilobits a second with headers of IP and UDP; 0 = no limit"),
+        flag("no-pause", &o->no_pause,
+             "devices go on sending when a busy server asks for a pause (5.03 with Max-Age)"),
         text("psk-file", "FILE", &o->psk_file,
              "speak DTLS: device i has the i-th key of this file (see agilenn keys), and the first again "
              "when there are "
@@ -171,6 +173,7 @@ static int create(const struct swarm_options *o, struct agn_swarm **swarm)
                                                .jitter_s = 1e-3 * o->jitter_ms,
                                                .loss = o->loss / 100},
                                       .seed = (uint64_t)o->seed,
+                                      .ignore_pauses = o->no_pause,
                                       .psk_file = o->psk_file};
     int status = read_model(o->model.items[0], &model, &config.model_bytes);
     if (status == AGN_OK)
@@ -188,9 +191,10 @@ static int create(const struct swarm_options *o, struct agn_swarm **swarm)
 
 static void write_second(void *user, const struct agn_swarm_second *s)
 {
-    fprintf(user, "%d,%llu,%llu,%llu,%llu,%llu,%.4g,%.4g,%.4g\n", s->second, (unsigned long long)s->offered,
-            (unsigned long long)s->answered, (unsigned long long)s->fallbacks, (unsigned long long)s->late,
-            (unsigned long long)s->busy, s->p50_ms, s->p99_ms, s->max_ms);
+    fprintf(user, "%d,%llu,%llu,%llu,%llu,%llu,%.4g,%.4g,%.4g,%llu\n", s->second,
+            (unsigned long long)s->offered, (unsigned long long)s->answered, (unsigned long long)s->fallbacks,
+            (unsigned long long)s->late, (unsigned long long)s->busy, s->p50_ms, s->p99_ms, s->max_ms,
+            (unsigned long long)s->paused);
 }
 
 static json_t *real_or_null(double value)
@@ -210,19 +214,13 @@ static json_t *report_json(const struct agn_swarm_report *r)
     const struct {
         const char *name;
         uint64_t count;
-    } counts[] = {{"offered", r->offered},
-                  {"answered", r->answered},
-                  {"fallbacks", r->fallbacks},
-                  {"lost_predictions", r->lost_predictions},
-                  {"timed_out", r->timed_out},
-                  {"busy", r->busy},
-                  {"rejected", r->rejected},
-                  {"overslept", r->overslept},
-                  {"late", r->late},
-                  {"strangers", r->strangers},
-                  {"handshakes", r->handshakes},
-                  {"packets", r->packets},
-                  {"packets_lost", r->packets_lost},
+    } counts[] = {{"offered", r->offered},     {"answered", r->answered},
+                  {"fallbacks", r->fallbacks}, {"lost_predictions", r->lost_predictions},
+                  {"timed_out", r->timed_out}, {"busy", r->busy},
+                  {"rejected", r->rejected},   {"overslept", r->overslept},
+                  {"paused", r->paused},       {"late", r->late},
+                  {"strangers", r->strangers}, {"handshakes", r->handshakes},
+                  {"packets", r->packets},     {"packets_lost", r->packets_lost},
                   {"bytes", r->bytes}};
     const struct {
         const char *name;
@@ -262,10 +260,10 @@ static void print_report(FILE *stream, const struct agn_swarm_report *r)
     fprintf(
         stream,
         "frames       %llu: %llu answered, %llu fell back (%.2f %%: %llu at the deadline, %llu busy, %llu "
-        "rejected, %llu overslept); %llu without a prediction\n",
+        "rejected, %llu overslept, %llu in a pause that the server asked for); %llu without a prediction\n",
         (unsigned long long)r->offered, (unsigned long long)r->answered, (unsigned long long)r->fallbacks,
         100 * r->fallback_rate, (unsigned long long)r->timed_out, (unsigned long long)r->busy,
-        (unsigned long long)r->rejected, (unsigned long long)r->overslept,
+        (unsigned long long)r->rejected, (unsigned long long)r->overslept, (unsigned long long)r->paused,
         (unsigned long long)r->lost_predictions);
     print_latency(stream, "prediction", &r->prediction);
     print_latency(stream, "answer", &r->answer);
@@ -346,7 +344,7 @@ static int run(const struct swarm_options *o, struct agn_swarm *swarm)
         int status = agn_file_out_open(&out, o->csv);
         if (status < 0)
             return agn__cli_fail("swarm", status);
-        fprintf(out.stream, "second,offered,answered,fallbacks,late,busy,p50_ms,p99_ms,max_ms\n");
+        fprintf(out.stream, "second,offered,answered,fallbacks,late,busy,p50_ms,p99_ms,max_ms,paused\n");
         load.second = write_second;
         load.second_user = out.stream;
     }

@@ -6,6 +6,7 @@
 
 #include "agilenn/base.h"
 #include "agilenn/keys.h"
+#include "agn_pause.h"
 #include "client/coap_message.h"
 #include "client/link.h"
 
@@ -15,8 +16,10 @@ enum {
     MAX_REPEATS = 10,
     DEFAULT_DEAD_AFTER = 3,
     DEFAULT_PROBE_EVERY = 10,
-    ANSWER_ROOM = 64, /* CoAP header, token and options around a reply */
-    RENEW_AFTER = 3,  /* frames in a row without any answer, after which a session counts as lost */
+    ANSWER_ROOM = 64,      /* CoAP header, token and options around a reply */
+    MAX_LATE_ANSWERS = 64, /* looked at before a frame */
+    LATEST_FORGOTTEN = 32, /* frames ago: answers to older ones are nobody's */
+    RENEW_AFTER = 3,       /* frames in a row without any answer, after which a session counts as lost */
     UDP_IP_BYTES = 28,
     DTLS_BYTES = 37, /* record header, nonce and tag */
 };
@@ -25,7 +28,8 @@ struct agn_client {
     struct agn_dev dev;
     void *model, *arena;
     struct agn__link link;
-    struct agn_rng drops;
+    struct agn_rng drops, noise;
+    struct agn_pause pause; /* asked for by the server */
     uint32_t deadline_ms, drop_permille;
     int dead_after, probe_every; /* dead_after < 0: never */
     int repeats;
@@ -99,13 +103,42 @@ static void send_frame(struct agn_client *client, struct agn_client_result *resu
     }
 }
 
-/* ---- answers in -------------------------------------------------------------------------- */
+/* ---- pauses ------------------------------------------------------------------------------ */
 
-static bool is_ours(const struct agn_client *client, const struct agn__coap_answer_view *answer)
+static uint32_t now_ms(void)
 {
-    return answer->token_bytes == AGN__COAP_TOKEN_BYTES && answer->token[0] == client->salt &&
-           answer->token[1] == (uint8_t)(client->frame >> 8) && answer->token[2] == (uint8_t)client->frame;
+    return (uint32_t)(uint64_t)(agn_now_s() * 1e3);
 }
+
+/* How many frames ago the one was sent that an answer is for; LATEST_FORGOTTEN or more: no frame of ours. */
+static int age_of(const struct agn_client *client, const struct agn__coap_answer_view *answer)
+{
+    if (answer->token_bytes != AGN__COAP_TOKEN_BYTES || answer->token[0] != client->salt)
+        return LATEST_FORGOTTEN;
+    return (uint16_t)(client->frame - (answer->token[1] << 8 | answer->token[2]));
+}
+
+static void obey(struct agn_client *client, const struct agn__coap_answer_view *answer)
+{
+    if (agn__coap_is_busy(answer) && age_of(client, answer) < LATEST_FORGOTTEN)
+        agn_pause_refused(&client->pause, answer->max_age_s, now_ms(), (uint32_t)agn_rng_u64(&client->noise));
+}
+
+/* Answers that missed their frame's deadline are worth nothing but for a wish to be left alone: that of an
+ * overloaded server is often late. */
+static void hear_late_answers(struct agn_client *client)
+{
+    struct agn__coap_answer_view answer;
+    for (int i = 0; i < MAX_LATE_ANSWERS; i++) {
+        int length = agn__link_glance(&client->link, client->answer, sizeof client->answer);
+        if (length < 0)
+            return;
+        if (agn__coap_read_answer(client->answer, (size_t)length, &answer) == 0)
+            obey(client, &answer);
+    }
+}
+
+/* ---- answers in -------------------------------------------------------------------------- */
 
 /* What an answer without a reply packet says: another server, or a damaged packet. */
 static bool judge_plain(const struct agn__coap_answer_view *answer, struct agn_client_result *result)
@@ -124,7 +157,10 @@ static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t 
                         struct agn_client_result *result)
 {
     struct agn__coap_answer_view answer;
-    if (agn__coap_read_answer(bytes, len, &answer) < 0 || !is_ours(client, &answer))
+    if (agn__coap_read_answer(bytes, len, &answer) < 0)
+        return false;
+    obey(client, &answer);
+    if (age_of(client, &answer) != 0)
         return false;
     if (answer.type == AGN__COAP_CON) {
         uint8_t acknowledgement[AGN__COAP_ACK_BYTES];
@@ -140,6 +176,7 @@ static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t 
     if (status == 0) {
         result->reason = AGN_CLIENT_FUSED;
         result->reply_bytes = answer.payload_bytes;
+        agn_pause_answered(&client->pause);
     } else if (status == AGN_ERR_MISMATCH) {
         result->reason = AGN_CLIENT_MISMATCH;
     } else if (reply.status != AGN_REPLY_OK) {
@@ -173,7 +210,8 @@ static void await_with_repeats(struct agn_client *client, struct agn_client_resu
     bool done = result->reason != AGN_CLIENT_TIMEOUT;
     for (int i = 1; i <= client->repeats && !done; i++) {
         done = await_answer(client, result, begin_s + i * step_s);
-        if (!done && result->reason == AGN_CLIENT_TIMEOUT && agn_dev_packets_again(&client->dev) == 0)
+        bool may_send = result->reason == AGN_CLIENT_TIMEOUT && !agn_pause_is_on(&client->pause, now_ms());
+        if (!done && may_send && agn_dev_packets_again(&client->dev) == 0)
             send_frame(client, result, &ignored);
     }
     if (!done)
@@ -268,8 +306,11 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
         return agn_fail(status, "the device refused the image: %s", agn_status_text(status));
     memcpy(client->local_logits, agn_dev_local(&client->dev), model->classes * sizeof *client->local_logits);
 
+    hear_late_answers(client);
     if (agn_dev_is_sure(&client->dev) > 0)
         made.reason = AGN_CLIENT_SURE;
+    else if (agn_pause_is_on(&client->pause, now_ms()))
+        made.reason = AGN_CLIENT_PAUSED;
     else if (should_send(client))
         ask_server(client, &made);
     fill_prediction(client, &made);
@@ -382,6 +423,7 @@ static void set_policy(struct agn_client *client, const struct agn_client_config
     client->message_id = (uint16_t)agn_rng_u64(&rng);
     client->salt = (uint8_t)agn_rng_u64(&rng);
     client->frame = (uint16_t)agn_rng_u64(&rng);
+    client->noise = rng;
 }
 
 int agn_client_create(struct agn_client **client, const struct agn_client_config *config)

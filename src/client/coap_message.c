@@ -9,6 +9,7 @@ enum {
     VERSION_BITS = 0x40, /* version 1 in the two top bits */
     CODE_POST = 0x02,
     PAYLOAD_MARKER = 0xFF,
+    OPTION_MAX_AGE = 14,
     MAX_TOKEN_BYTES = 8,
     HEADER_BYTES = 4,
 };
@@ -49,20 +50,57 @@ static int read_extended(unsigned nibble, const uint8_t *src, size_t len, size_t
     return AGN_ERR_FORMAT;
 }
 
-/* Length of the option that begins at src, header and value, or AGN_ERR_FORMAT. No option of an answer
- * means anything here; critical ones of a request's kind do not occur in answers. */
-static int option_bytes(const uint8_t *src, size_t len)
+struct option {
+    size_t delta; /* to the number of the option before */
+    const uint8_t *value;
+    size_t value_bytes;
+};
+
+/* Reads the option that begins at src. Its length, header and value, or AGN_ERR_FORMAT. */
+static int read_option(const uint8_t *src, size_t len, struct option *option)
 {
-    size_t at = 1, delta, value_bytes;
-    int taken = read_extended(src[0] >> 4, src + at, len - at, &delta);
+    size_t at = 1;
+    int taken = read_extended(src[0] >> 4, src + at, len - at, &option->delta);
     if (taken < 0)
         return taken;
     at += (size_t)taken;
-    taken = read_extended(src[0] & 15, src + at, len - at, &value_bytes);
+    taken = read_extended(src[0] & 15, src + at, len - at, &option->value_bytes);
     if (taken < 0)
         return taken;
     at += (size_t)taken;
-    return value_bytes <= len - at ? (int)(at + value_bytes) : AGN_ERR_FORMAT;
+    option->value = src + at;
+    return option->value_bytes <= len - at ? (int)(at + option->value_bytes) : AGN_ERR_FORMAT;
+}
+
+/* A number of any length up to 4 bytes, 0 bytes for 0. An option that is longer is as good as absent
+ * (RFC 7252, 5.4.3). */
+static void take_max_age(const struct option *option, uint32_t *max_age_s)
+{
+    uint32_t value = 0;
+    if (option->value_bytes > sizeof value)
+        return;
+    for (size_t i = 0; i < option->value_bytes; i++)
+        value = value << 8 | option->value[i];
+    *max_age_s = value;
+}
+
+/* Reads the options up to the payload's marker or the end. Max-Age alone means something here, at its first
+ * occurrence; critical ones of a request's kind do not occur in answers. The bytes taken, or AGN_ERR_FORMAT.
+ */
+static int read_options(const uint8_t *src, size_t len, uint32_t *max_age_s)
+{
+    size_t at = 0, number = 0;
+    while (at < len && src[at] != PAYLOAD_MARKER) {
+        struct option option;
+        int taken = read_option(src + at, len - at, &option);
+        if (taken < 0)
+            return taken;
+        at += (size_t)taken;
+        number += option.delta;
+        if (number == OPTION_MAX_AGE && option.delta > 0)
+            take_max_age(&option, max_age_s);
+    }
+    return (int)at;
 }
 
 int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answer_view *answer)
@@ -73,18 +111,17 @@ int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answe
                                          .code_class = src[1] >> 5,
                                          .code_detail = src[1] & 31,
                                          .message_id = (uint16_t)(src[2] << 8 | src[3]),
-                                         .token_bytes = src[0] & 15};
+                                         .token_bytes = src[0] & 15,
+                                         .max_age_s = AGN__COAP_DEFAULT_MAX_AGE_S};
     size_t at = HEADER_BYTES + (size_t)read.token_bytes;
     if (read.code_class < 2 || read.code_class > 5 || read.type == AGN__COAP_RST ||
         read.token_bytes > MAX_TOKEN_BYTES || at > len)
         return AGN_ERR_FORMAT;
     read.token = src + HEADER_BYTES;
-    while (at < len && src[at] != PAYLOAD_MARKER) {
-        int taken = option_bytes(src + at, len - at);
-        if (taken < 0)
-            return taken;
-        at += (size_t)taken;
-    }
+    int taken = read_options(src + at, len - at, &read.max_age_s);
+    if (taken < 0)
+        return taken;
+    at += (size_t)taken;
     if (at < len) {
         at++;
         if (at == len) /* a marker without a payload is malformed */
@@ -94,6 +131,11 @@ int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answe
     read.payload_bytes = len - at;
     *answer = read;
     return 0;
+}
+
+int agn__coap_is_busy(const struct agn__coap_answer_view *answer)
+{
+    return answer->code_class == 5 && answer->code_detail == 3;
 }
 
 void agn__coap_acknowledge(uint8_t dst[AGN__COAP_ACK_BYTES], uint16_t message_id)

@@ -12,6 +12,7 @@ enum {
     AGN__COAP_TOKEN_BYTES = 4,
     AGN__COAP_REQUEST_OVERHEAD = 4 + AGN__COAP_TOKEN_BYTES + 3 + 6 + 1, /* header, token, path, marker */
     AGN__COAP_ACK_BYTES = 4,
+    AGN__COAP_DEFAULT_MAX_AGE_S = 60, /* RFC 7252, 5.10.5 */
 };
 
 /* Writes a non-confirmable POST /v1/infer; dst must hold AGN__COAP_REQUEST_OVERHEAD + len bytes. The
@@ -28,10 +29,14 @@ struct agn__coap_answer_view {
     uint8_t token_bytes;
     const uint8_t *token, *payload; /* into the source */
     size_t payload_bytes;
+    uint32_t max_age_s; /* with 5.03: when to try again; the default where the option is absent or too long */
 };
 
 /* Reads a response: 0, or AGN_ERR_FORMAT for anything else (requests, empty messages, bad options). */
 int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answer_view *answer);
+
+/* Whether the server is too busy to answer, 5.03. */
+int agn__coap_is_busy(const struct agn__coap_answer_view *answer);
 
 /* Writes the acknowledgement of a confirmable answer. */
 void agn__coap_acknowledge(uint8_t dst[AGN__COAP_ACK_BYTES], uint16_t message_id);

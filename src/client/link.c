@@ -178,3 +178,16 @@ int agn__link_receive(struct agn__link *link, uint8_t *bytes, size_t cap, double
             return AGN_ERR_TIMEOUT; /* closed by the server: no answer will come */
     }
 }
+
+int agn__link_glance(struct agn__link *link, uint8_t *bytes, size_t cap)
+{
+    uint8_t datagram[MAX_DATAGRAM];
+    bool secure = link->dtls != NULL;
+    if (!link->connected || (secure && agn__dtls_state(link->dtls) != AGN__DTLS_READY))
+        return AGN_ERR_TIMEOUT; /* a handshake's datagrams are not for the caller */
+    ssize_t length = secure ? recv(link->fd, datagram, sizeof datagram, MSG_DONTWAIT)
+                            : recv(link->fd, bytes, cap, MSG_DONTWAIT);
+    if (length < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? AGN_ERR_TIMEOUT : 0;
+    return secure ? (int)agn__dtls_take(link->dtls, datagram, (size_t)length, bytes, cap) : (int)length;
+}

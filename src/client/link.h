@@ -38,6 +38,10 @@ void agn__link_renew(struct agn__link *link);
  * there or there is no route. */
 int agn__link_send(struct agn__link *link, const uint8_t *bytes, size_t len);
 
+/* Takes a datagram that has come already, without waiting. Returns its length (> 0), 0: it was none of
+ * interest, or an error that the network told of; AGN_ERR_TIMEOUT: there is none, or no session. */
+int agn__link_glance(struct agn__link *link, uint8_t *bytes, size_t cap);
+
 /* Waits for a datagram until the monotonic time `until_s`. Returns its length (> 0);
  * AGN_ERR_TIMEOUT; AGN_ERR_IO as above. Longer messages than `cap` are cut. */
 int agn__link_receive(struct agn__link *link, uint8_t *bytes, size_t cap, double until_s);

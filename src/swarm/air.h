@@ -28,6 +28,7 @@ struct agn__air_event {
     double due_s;
     uint64_t order; /* set by the queue: events due at once leave as they came */
     uint32_t device, image, token;
+    uint32_t max_age_s; /* of 5.03 */
     uint16_t frame, prediction;
     uint8_t packet;
     uint8_t kind; /* the user's */

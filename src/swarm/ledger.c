@@ -102,11 +102,13 @@ void agn__ledger_end(struct agn__ledger *ledger, struct agn__entry *entry, enum 
     report->busy += outcome == AGN__BUSY;
     report->rejected += outcome == AGN__REJECTED;
     report->overslept += outcome == AGN__OVERSLEPT;
+    report->paused += outcome == AGN__PAUSED;
     report->correct += is_answered ? fused_right : local_right;
     report->local_correct += local_right;
     ledger->second.answered += is_answered;
     ledger->second.fallbacks += !is_answered;
     ledger->second.busy += outcome == AGN__BUSY;
+    ledger->second.paused += outcome == AGN__PAUSED;
     agn__durations_add(&ledger->prediction, took_s);
     agn__durations_add(&ledger->this_second, took_s);
     if (is_answered)

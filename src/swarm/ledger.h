@@ -20,6 +20,7 @@ enum agn__outcome {
     AGN__BUSY,
     AGN__REJECTED,
     AGN__OVERSLEPT,
+    AGN__PAUSED,
 };
 
 struct agn__entry {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agilenn/keys.h"
+#include "agn_pause.h"
 #include "client/coap_message.h"
 #include "swarm/air.h"
 #include "swarm/ledger.h"
@@ -25,6 +26,7 @@ enum event_kind { EVENT_PACKET, EVENT_ANSWER, EVENT_BUSY, EVENT_REJECTED };
 
 struct device {
     struct agn__air_path up, down;
+    struct agn_pause pause;
     uint16_t frame, message_id;
     uint8_t misses; /* frames in a row that ended at their deadline */
 };
@@ -39,7 +41,7 @@ struct agn_swarm {
     struct device *devices;
     uint32_t device_count;
     struct agn_swarm_link link;
-    bool ideal_link;
+    bool ideal_link, ignores_pauses;
     double deadline_s;
     uint64_t seed;
 
@@ -120,6 +122,20 @@ static void end_frame(struct agn_swarm *swarm, struct agn__entry *entry, enum ag
     }
 }
 
+/* Ends a frame that is never sent. */
+static void end_unsent(struct agn_swarm *swarm, const struct agn__air_event *packet,
+                       enum agn__outcome outcome, double now_s)
+{
+    struct agn__entry *entry;
+    if (agn__ledger_find(&swarm->ledger, packet->token, packet->device, &entry) == AGN__FOUND_OPEN)
+        end_frame(swarm, entry, outcome, now_s, 0);
+}
+
+static uint32_t ms_of(double now_s)
+{
+    return (uint32_t)(uint64_t)(now_s * 1e3);
+}
+
 static int send_frame(struct agn_swarm *swarm, const struct agn__arrival *arrival, double now_s)
 {
     struct agn__ledger *ledger = &swarm->ledger;
@@ -132,10 +148,12 @@ static int send_frame(struct agn_swarm *swarm, const struct agn__arrival *arriva
         return status;
     agn__durations_add(&ledger->send_lag, now_s - arrival->at_s);
     if (now_s >= arrival->at_s + swarm->deadline_s) {
-        struct agn__entry *entry;
-        if (agn__ledger_find(ledger, packet.token, packet.device, &entry) == AGN__FOUND_OPEN)
-            end_frame(swarm, entry, AGN__OVERSLEPT, now_s, 0);
+        end_unsent(swarm, &packet, AGN__OVERSLEPT, now_s);
         return 0; /* a device would have sent it in time; now it would only burden the server */
+    }
+    if (agn_pause_is_on(&device->pause, ms_of(now_s))) {
+        end_unsent(swarm, &packet, AGN__PAUSED, now_s);
+        return 0;
     }
     uint32_t count = swarm->pool.frames[arrival->image].packet_count;
     for (uint32_t i = 0; i < count && status == 0; i++) {
@@ -169,6 +187,16 @@ static void count_unwanted(struct agn__ledger *ledger, enum agn__found found)
     }
 }
 
+/* What an answer means for the device's next frames. It may be too late for its own. */
+static void heed(struct agn_swarm *swarm, const struct agn__air_event *answer, double now_s)
+{
+    struct agn_pause *pause = &swarm->devices[answer->device].pause;
+    if (answer->kind == EVENT_BUSY && !swarm->ignores_pauses)
+        agn_pause_refused(pause, answer->max_age_s, ms_of(now_s), answer->device * 0x9E3779B9U);
+    else if (answer->kind == EVENT_ANSWER)
+        agn_pause_answered(pause);
+}
+
 /* An answer that has reached its device. */
 static void take_answer(struct agn_swarm *swarm, const struct agn__air_event *answer, double now_s)
 {
@@ -177,6 +205,8 @@ static void take_answer(struct agn_swarm *swarm, const struct agn__air_event *an
     struct agn__ledger *ledger = &swarm->ledger;
     struct agn__entry *entry = NULL;
     enum agn__found found = agn__ledger_find(ledger, answer->token, answer->device, &entry);
+    if (found != AGN__FOUND_STRANGER)
+        heed(swarm, answer, now_s);
     if (found != AGN__FOUND_OPEN) {
         count_unwanted(ledger, found);
         return;
@@ -194,7 +224,7 @@ static bool judge_plain(const struct agn__coap_answer_view *view, struct agn__ai
 {
     if (view->code_class < 4 || (view->code_class == 4 && view->code_detail == 0))
         return false;
-    answer->kind = view->code_class == 5 && view->code_detail == 3 ? EVENT_BUSY : EVENT_REJECTED;
+    answer->kind = agn__coap_is_busy(view) ? EVENT_BUSY : EVENT_REJECTED;
     return true;
 }
 
@@ -229,15 +259,16 @@ static int take_datagram(struct agn_swarm *swarm, uint32_t device, size_t len)
         count_unwanted(&swarm->ledger, AGN__FOUND_STRANGER);
         return 0;
     }
-    struct agn__air_event answer = {.device = device};
+    struct agn__air_event answer = {.device = device, .max_age_s = view.max_age_s, .kind = EVENT_BUSY};
     answer.token = (uint32_t)view.token[0] << 16 | (uint32_t)view.token[1] << 8 | view.token[2];
     struct agn__entry *entry = NULL;
     enum agn__found found = agn__ledger_find(&swarm->ledger, answer.token, device, &entry);
-    if (found != AGN__FOUND_OPEN) {
+    bool is_late_refusal = found == AGN__FOUND_LATE && agn__coap_is_busy(&view); /* its pause counts */
+    if (found != AGN__FOUND_OPEN && !is_late_refusal) {
         count_unwanted(&swarm->ledger, found);
         return 0;
     }
-    if (!judge(swarm, &view, entry, &answer))
+    if (!is_late_refusal && !judge(swarm, &view, entry, &answer))
         return 0;
     double now_s = elapsed_s(swarm);
     if (swarm->ideal_link) {
@@ -366,8 +397,10 @@ static int clear(struct agn_swarm *swarm)
     while ((ready = agn__ports_wait(swarm->ports, 0)) > 0)
         for (int i = 0; i < ready; i++)
             (void)agn__ports_receive(swarm->ports, i, &device, swarm->answer, sizeof swarm->answer);
-    for (uint32_t i = 0; i < swarm->device_count; i++)
+    for (uint32_t i = 0; i < swarm->device_count; i++) {
         swarm->devices[i].up = swarm->devices[i].down = (struct agn__air_path){0};
+        swarm->devices[i].pause = (struct agn_pause){0};
+    }
     agn__ledger_clear(&swarm->ledger);
     swarm->mismatched = false;
     return ready;
@@ -468,6 +501,7 @@ static void set_up(struct agn_swarm *swarm, const struct agn_swarm_config *confi
         link->loss <= 0 && link->delay_s <= 0 && link->jitter_s <= 0 && link->bandwidth_bps <= 0;
     swarm->deadline_s = config->deadline_ms / 1000.0;
     swarm->seed = config->seed;
+    swarm->ignores_pauses = config->ignore_pauses;
     swarm->device_count = (uint32_t)config->devices;
 }
 
