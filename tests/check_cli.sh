@@ -4,6 +4,8 @@ set -eu
 
 bin=${AGN_BIN:?path of agilenn}
 tmp=${AGN_TEST_TMP:?a folder for this test}
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -167,9 +169,8 @@ done
 timeout 20 grep -a -m 1 -q '^ready' <"$tmp/tty" || die "modem: no 'ready'"
 printf 'AT\r\n' >"$tmp/tty"
 timeout 20 grep -a -m 1 -q '^OK' <"$tmp/tty" || die "modem: no answer to AT"
-kill -INT $modem
-code=0
-wait $modem || code=$?
+signal INT $modem
+await $modem 20 "the modem"
 trap - EXIT
 [ "$code" -eq 0 ] || die "modem: exit code $code at its end, expected 0"
 err_has "the serial line is"

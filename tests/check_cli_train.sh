@@ -10,6 +10,8 @@ AGILENN_PRESETS=$tmp/presets
 export LC_ALL AGILENN_PRESETS
 : >"$tmp/out"
 : >"$tmp/err"
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -247,9 +249,8 @@ while [ ! -s "$tmp/stopped/metrics.jsonl" ]; do
     [ "$tries" -lt 600 ] && kill -0 "$child" 2>/dev/null || die "no metrics after $tries tries"
     sleep 0.05
 done
-kill -INT "$child"
-code=0
-wait "$child" || code=$?
+signal INT "$child"
+await "$child" 30 "the training"
 [ "$code" -eq 130 ] || die "Ctrl-C: exit code $code, expected 130"
 err_has "the same command with --resume continues from $tmp/stopped/checkpoint.safetensors"
 [ ! -e "$tmp/stopped/model.safetensors" ] || die "an interrupted training left a model"

@@ -116,6 +116,7 @@ code=0
 grep -q "mode 0640.*chmod 600" "$tmp/bad.err" || die "no advice on the key file's mode"
 chmod 600 "$tmp/devices.psk"
 
+: >"$tmp/serve.out"
 "$bin" serve "$tmp/a/model.safetensors" --port 0 --http 0 --dtls-port 0 --psk-file "$tmp/devices.psk" --log text --verbose \
     --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
 server=$!
@@ -173,8 +174,9 @@ if command -v curl >/dev/null; then
     grep -q '^agilenn_frames_total' "$tmp/http.out" || die "no metrics"
 fi
 tr '\0' ' ' <"/proc/$server/cmdline" >"$tmp/cmdline.out"
-kill -TERM "$server"
-wait "$server" || die "the server's end"
+signal TERM "$server"
+await "$server" 20 "the server"
+[ "$code" -eq 0 ] || die "the server ended with exit code $code"
 server=
 for word in "$key" "$other" "correct horse" 636f7272656374; do
     for file in http cmdline serve keys run bad device; do

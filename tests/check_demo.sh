@@ -22,6 +22,8 @@ end_children() {
 }
 trap end_children EXIT
 trap 'exit 130' INT TERM
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -146,9 +148,8 @@ cmp -s "$tmp/out" "$summary" || {
 "$bin" demo --preset tiny --threads 1 --set joint.epochs=10000 --out "$tmp/demo/second" >"$tmp/out" 2>"$tmp/err" &
 demo=$!
 sleep 1
-kill -TERM "$demo"
-code=0
-wait "$demo" || code=$?
+signal TERM "$demo"
+await "$demo" 30 "the demo"
 demo=
 [ "$code" -eq 130 ] || die "exit code $code after SIGTERM, expected 130"
 grep -q "interrupted" "$tmp/err" || die "the interruption is not told"

@@ -22,6 +22,8 @@ end_children() {
 }
 trap end_children EXIT
 trap 'exit 130' INT TERM
+# shellcheck source=tests/support/children.sh
+. "$root/tests/support/children.sh"
 
 for tool in arm-none-eabi-gcc qemu-system-arm; do
     if ! command -v "$tool" >/dev/null 2>&1; then
@@ -94,8 +96,7 @@ chain() {
         -semihosting-config enable=on,target=native -kernel "$tmp/$deadline/edge.elf" >"$tmp/qemu.err" 2>"$tmp/out.txt" &
     qemu=$!
     "$bin" modem "$@" >"$tmp/modem.json" 2>"$tmp/modem.err" || die "$name: modem"
-    code=0
-    wait "$qemu" || code=$?
+    await "$qemu" 30 "the emulator"
     qemu=
     [ "$code" -eq 0 ] || die "$name: the firmware ended with $code"
     grep -e '^fused,' -e '^partial,' -e '^local,' "$tmp/out.txt" >"$tmp/predictions" || die "$name: no predictions"

@@ -21,6 +21,8 @@ end_children() {
 }
 trap end_children EXIT
 trap 'exit 130' INT TERM
+# shellcheck source=tests/support/children.sh
+. "$source/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -47,6 +49,8 @@ holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
 
 # start ARGUMENT...: sets $server and $port
 start() {
+    : >"$tmp/serve.out" # its port is not the one of the server before
+    : >"$tmp/serve.err"
     "$bin" serve "$@" --json --log json >"$tmp/serve.out" 2>"$tmp/serve.err" &
     server=$!
     port=
@@ -61,9 +65,8 @@ start() {
 
 # stop SIGNAL EXPECTED_EXIT_CODE: what the server said at its end goes to $tmp/end
 stop() {
-    kill "-$1" "$server"
-    code=0
-    wait "$server" 2>/dev/null || code=$?
+    signal "$1" "$server"
+    await "$server" 30 "the server"
     server=
     [ "$code" -eq "$2" ] || die "the server ended with exit code $code after SIG$1, expected $2"
     sed 1d "$tmp/serve.out" >"$tmp/end"
@@ -78,17 +81,22 @@ logged() {
     die "the server did not log '$1'"
 }
 
-# device MODEL IMAGES DEADLINE: starts one in the background; finished: waits for it
+# device MODEL IMAGES DEADLINE: starts one in the background; finished: waits for it; end_device: ends it
 device() {
     "$bin" run "$1" --preset tiny --port "$port" --images "$2" --deadline "$3" --json >"$tmp/out" 2>"$tmp/err" &
     runner=$!
 }
 finished() {
-    code=0
-    wait "$runner" || code=$?
+    await "$runner" 60 "the device"
     runner=
     [ "$code" -eq 0 ] || die "the device ended with exit code $code"
     [ "$(figure predictions_lost "$tmp/out")" = 0 ] || die "predictions were lost"
+}
+end_device() {
+    signal TERM "$runner"
+    await "$runner" 20 "the device"
+    runner=
+    [ "$code" -eq 130 ] || die "the device ended with exit code $code after SIGTERM, expected 130"
 }
 
 # shellcheck source=tests/support/tiny_set.sh
@@ -183,9 +191,7 @@ stop KILL 137
 sleep 1
 start "$a" --port "$port" --threads 1
 sleep 2
-kill -TERM "$runner"
-wait "$runner" || true
-runner=
+end_device
 stop TERM 0
 holds "$(figure replies "$tmp/end") > 20"
 
@@ -202,16 +208,15 @@ after=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$server/status")
 more=4096
 ! grep -q __asan_init "$bin" || more=300000
 holds "$after <= $before + $more"
-wait "$runner" || die "the swarm failed"
+await "$runner" 60 "the swarm"
+[ "$code" -eq 0 ] || die "the swarm failed"
 runner=
 [ "$(figure lost_predictions "$tmp/out")" = 0 ] || die "the swarm lost predictions"
 holds "$(figure busy "$tmp/out") > 0 && $(figure answered "$tmp/out") > 100"
 device "$tmp/a.agn" 10000000 300
 sleep 0.5
 stop TERM 0
-kill -TERM "$runner" 2>/dev/null || true
-wait "$runner" || true
-runner=
+end_device
 holds "$(figure refused_busy "$tmp/end") > 0 && $(figure queue_peak "$tmp/end") <= 2"
 
 # -- the unit and its sample settings

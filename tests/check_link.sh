@@ -20,6 +20,8 @@ end_children() {
 }
 trap end_children EXIT
 trap 'exit 130' INT TERM
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -60,6 +62,7 @@ is() { [ "$(figure "$1" "$tmp/out")" = "$2" ] || die "$1 is '$(figure "$1" "$tmp
 
 # start MODEL: sets $server and $port
 start() {
+    : >"$tmp/serve.out" # its port is not the one of the server before
     "$bin" serve "$1" --port 0 --threads 1 --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
     server=$!
     port=
@@ -75,9 +78,8 @@ start() {
 
 # stop SIGNAL EXPECTED_EXIT_CODE
 stop() {
-    kill "-$1" "$server"
-    code=0
-    wait "$server" 2>/dev/null || code=$?
+    signal "$1" "$server"
+    await "$server" 30 "the server"
     server=
     [ "$code" -eq "$2" ] || die "the server ended with exit code $code after SIG$1, expected $2"
 }
@@ -194,8 +196,7 @@ for pause in 0.7 3 9; do
     runner=$!
     sleep "$pause"
     stop KILL 137
-    code=0
-    wait "$runner" || code=$?
+    await "$runner" 60 "the device"
     runner=
     [ "$code" -eq 0 ] || die "the device ended with exit code $code when its server was killed"
     [ "$(figure fused "$tmp/out")" -eq 0 ] || break
@@ -215,9 +216,8 @@ for _ in $(seq 300); do # until it has its handler: a busy machine may take a wh
     sleep 0.1
 done
 sleep 0.2
-kill -TERM "$runner"
-code=0
-wait "$runner" || code=$?
+signal TERM "$runner"
+await "$runner" 20 "the device"
 runner=
 [ "$code" -eq 130 ] || die "the device ended with exit code $code after SIGTERM, expected 130"
 echo "export, serve, run: all as expected"

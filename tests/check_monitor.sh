@@ -73,9 +73,8 @@ address=${url#http://}
 "$bin" serve "$tmp/a/model.safetensors" --port 0 --http "${address%/}" >"$tmp/bad.out" 2>"$tmp/bad.err" && die "a taken port"
 grep -q "the port is in use" "$tmp/bad.err" || die "no word of the port in use"
 
-kill -TERM "$server"
-code=0
-wait "$server" || code=$?
+signal TERM "$server"
+await "$server" 20 "the server"
 server=
 [ "$code" -eq 0 ] || die "the server ended with exit code $code"
 ! curl --silent --max-time 2 "$url" >/dev/null || die "the page outlived the server"

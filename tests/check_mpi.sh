@@ -19,6 +19,8 @@ OMPI_MCA_plm=isolated
 export ASAN_OPTIONS OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_rmaps_base_oversubscribe \
     OMPI_MCA_mpi_yield_when_idle OMPI_MCA_orte_tmpdir_base OMPI_MCA_plm
 : >"$tmp/out"
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -162,8 +164,7 @@ start() {
 
 # ends EXPECTED...: the launcher's exit code is one of these
 ends() {
-    code=0
-    wait "$launcher" || code=$?
+    await "$launcher" 120 "mpirun"
     for expected in "$@"; do
         [ "$code" -ne "$expected" ] || return 0
     done

@@ -21,14 +21,18 @@ nginx=
 swarm=
 # shellcheck disable=SC2317
 end_children() {
-    [ -z "$nginx" ] || kill -TERM "$nginx" 2>/dev/null || true # its workers go with it
     for child in $one $two $swarm; do
         kill -9 "$child" 2>/dev/null || true
     done
-    [ -z "$nginx" ] || wait "$nginx" 2>/dev/null || true
+    if [ -n "$nginx" ]; then # its workers go with it
+        signal TERM "$nginx" 2>/dev/null || true
+        await "$nginx" 10 "nginx"
+    fi
 }
 trap end_children EXIT
 trap 'exit 130' INT TERM
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -41,6 +45,7 @@ holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
 
 # start NAME PORT: starts a replica, sets $started and $port
 start() {
+    : >"$tmp/$1.out" # its port is not the one of the replica before
     "$bin" serve "$tmp/a/model.safetensors" --port "$2" --threads 1 --json >"$tmp/$1.out" 2>"$tmp/$1.err" &
     started=$!
     port=
@@ -62,6 +67,7 @@ try_nginx() {
         -e 's/fail_timeout=5s/fail_timeout=1s/; s/proxy_requests 200/proxy_requests 20/' \
         "$AGN_SOURCE_DIR/packaging/nginx-agilenn.conf" >"$tmp/nginx.conf"
     nginx -t -q -e stderr -p "$tmp" -c "$tmp/nginx.conf" 2>"$tmp/nginx.err" || return 1
+    rm -f "$tmp/nginx.pid"
     nginx -e stderr -p "$tmp" -c "$tmp/nginx.conf" -g 'daemon off;' 2>"$tmp/nginx.err" &
     nginx=$!
     for _ in $(seq 50); do
@@ -77,7 +83,7 @@ try_nginx() {
 . "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
 tiny_set "$tmp"
 timeout 60 "$bin" train --preset tiny --out "$tmp/a" --no-plots --threads 1 >"$tmp/out" 2>"$tmp/err" || die "training"
-"$bin" export "$tmp/a/model.safetensors" --output "$tmp/a.agn" >"$tmp/out" 2>"$tmp/err" || die "export"
+timeout 60 "$bin" export "$tmp/a/model.safetensors" --output "$tmp/a.agn" >"$tmp/out" 2>"$tmp/err" || die "export"
 start one 0
 one=$started
 port_one=$port
@@ -100,13 +106,12 @@ done
 swarm=$!
 sleep 3
 kill -9 "$one"
-wait "$one" 2>/dev/null || true
+await "$one" 10 "the killed replica"
 one=
 sleep 4
 start one "$port_one"
 one=$started
-code=0
-wait "$swarm" || code=$?
+await "$swarm" 60 "the swarm"
 swarm=
 [ "$code" -eq 0 ] || die "the swarm ended with exit code $code"
 
@@ -120,9 +125,11 @@ holds "$(share 5 6) > 0.7"
 holds "$(share 11 13) > 0.8"
 
 # -- both replicas had their share, the killed one after its return, too
-kill -TERM "$one" "$two"
-wait "$one" || die "replica one ended badly"
-wait "$two" || die "replica two ended badly"
+for replica in "$one" "$two"; do
+    signal TERM "$replica"
+    await "$replica" 20 "a replica"
+    [ "$code" -eq 0 ] || die "a replica ended with exit code $code"
+done
 one=
 two=
 frames_one=$(figure frames "$tmp/one.out")

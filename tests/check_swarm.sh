@@ -20,6 +20,8 @@ end_children() {
 }
 trap end_children EXIT
 trap 'exit 130' INT TERM
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -46,6 +48,7 @@ is() { [ "$(figure "$1")" = "$2" ] || die "$1 is '$(figure "$1")', expected $2";
 
 # start PORT: sets $server and $port
 start() {
+    : >"$tmp/serve.out" # its port is not the one of the server before
     "$bin" serve "$tmp/a/model.safetensors" --port "$1" --threads 1 --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
     server=$!
     port=
@@ -113,12 +116,11 @@ grep -qF '"half": {' "$tmp/out" || die "no run at half the rate"
 swarm=$!
 sleep 2
 kill -9 "$server"
-wait "$server" 2>/dev/null || true
+await "$server" 10 "the killed server"
 server=
 sleep 1.5
 start "$port"
-code=0
-wait "$swarm" || code=$?
+await "$swarm" 60 "the swarm"
 swarm=
 [ "$code" -eq 0 ] || die "the swarm ended with exit code $code when its server was killed"
 accounted
@@ -137,8 +139,9 @@ run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set j
 run 0 export "$tmp/b/model.safetensors" --output "$tmp/b.agn"
 run 1 swarm "$tmp/b.agn" --preset tiny --port "$port"
 grep -qF "has not the model" "$tmp/err" || die "another model is not named as the reason"
-kill -TERM "$server"
-wait "$server" || die "the server ended badly"
+signal TERM "$server"
+await "$server" 20 "the server"
+[ "$code" -eq 0 ] || die "the server ended with exit code $code"
 server=
 run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 2 --duration 0.5 --deadline 50
 grep -qF "is a server listening there" "$tmp/err" || die "nobody there: no advice"

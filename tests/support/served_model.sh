@@ -13,6 +13,8 @@ end_server() {
 }
 trap end_server EXIT
 trap 'exit 130' INT TERM
+# shellcheck source=tests/support/children.sh
+. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
 die() {
     echo "FAILED: $*" >&2
@@ -34,6 +36,7 @@ make_model() {
 
 # start_server: sets $server, $port and $url (of the page)
 start_server() {
+    : >"$tmp/serve.out"
     "$bin" serve "$tmp/a/model.safetensors" --port 0 --http 0 --accept-reports --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
     server=$!
     for _ in $(seq 150); do
