@@ -2,17 +2,20 @@
 # How a server fares beyond its limit: searches the highest rate that it sustains, then offers shares and multiples of it.
 # usage: bench/overload.sh MODEL.safetensors MODEL.agn OUT [SECONDS [SERVE_OPTION...]]
 #   OUT/overload.csv, OUT/overload.png (with gnuplot), OUT/ramp.json; SECONDS a step [5]
-# Environment: AGN_BIN [build/agilenn], AGN_PRESET [fashion], AGN_DEVICES [100], AGN_PORT [15690], AGN_DEADLINE [200]
-# Server and generator share this machine: what the generator takes is missing to the server.
+# Environment: AGN_BIN [build/agilenn], AGN_PRESET [fashion], AGN_DEVICES [100], AGN_PORT [15690], AGN_DEADLINE [200],
+#   AGN_SWARM_OPTIONS: more options of `agilenn swarm` [--no-pause: devices that do not heed 5.03], AGN_PIN [no]: yes, no
+# Server and generator share this machine. With AGN_PIN=no they share its cores too, and what the generator takes is
+# missing to the server; with yes (taskset, 2 cores or more) the generator has the last core to itself, the server the others.
 # Exit code 1 when at 3 times the highest rate fewer than 80 % of the most answers a second come.
 set -eu
 
-[ $# -ge 3 ] || { sed -n '2,7s/^# //p' "$0" >&2 && exit 2; }
+[ $# -ge 3 ] || { sed -n '2,9s/^# //p' "$0" >&2 && exit 2; }
 bin=${AGN_BIN:-build/agilenn}
 preset=${AGN_PRESET:-fashion}
 devices=${AGN_DEVICES:-100}
 port=${AGN_PORT:-15690}
 deadline=${AGN_DEADLINE:-200}
+pin=${AGN_PIN:-no}
 served=$1
 model=$2
 out=$3
@@ -23,8 +26,21 @@ mkdir -p "$out"
 LC_ALL=C
 export LC_ALL
 
+on_server=
+on_generator=
+if [ "$pin" = yes ]; then
+    last=$(($(nproc) - 1))
+    if ! command -v taskset >/dev/null || [ "$last" -lt 1 ]; then
+        echo "overload: AGN_PIN=yes needs taskset and two cores" >&2
+        exit 2
+    fi
+    on_server="taskset -c 0-$((last - 1))"
+    on_generator="taskset -c $last"
+fi
+
 : >"$out/serve.json"
-"$bin" serve "$served" --port "$port" --json "$@" >"$out/serve.json" 2>"$out/serve.err" &
+# shellcheck disable=SC2086 # a command on purpose, as below
+$on_server "$bin" serve "$served" --port "$port" --json "$@" >"$out/serve.json" 2>"$out/serve.err" &
 server=$!
 trap 'kill -TERM $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
@@ -36,8 +52,9 @@ done
 
 # load ARGUMENT...
 load() {
-    "$bin" swarm "$model" --preset "$preset" --port "$port" --devices "$devices" --deadline "$deadline" \
-        --duration "$seconds" --json "$@"
+    # shellcheck disable=SC2086
+    $on_generator "$bin" swarm "$model" --preset "$preset" --port "$port" --devices "$devices" --deadline "$deadline" \
+        --duration "$seconds" --json ${AGN_SWARM_OPTIONS---no-pause} "$@"
 }
 figure() { sed -n "s/^  \"$1\": \([-0-9.e+]*\),*\$/\1/p" "$2" | head -n 1; }
 # Hundredths of a second of CPU that the server has used.

@@ -69,6 +69,7 @@ static struct agn_server_stats busy_server(void)
                                  .dtls_revoked = 1044,
                                  .limited = 1045,
                                  .withheld = 1046,
+                                 .dropped_datagrams = 1051,
                                  .key_reloads = 1047,
                                  .key_reload_failures = 1048,
                                  .dtls_peers = 9,
@@ -265,6 +266,7 @@ static void test_every_counter_is_told(void **state)
     assert_true(value_of("agilenn_dtls_requests_revoked_total", "") == 1044);
     assert_true(value_of("agilenn_packets_limited_total", "") == 1045);
     assert_true(value_of("agilenn_replies_withheld_total", "") == 1046);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "") == 1051);
     assert_true(value_of("agilenn_key_reloads_total", "{result=\"ok\"}") == 1047);
     assert_true(value_of("agilenn_key_reloads_total", "{result=\"failed\"}") == 1048);
     assert_true(value_of("agilenn_dtls_sessions", "") == 9);

@@ -15,7 +15,7 @@
 #include "agilenn/base.h"
 #include "stranger.h"
 
-enum { MODELS = 3, CLASSES = 3, PATIENCE_MS = 5000 };
+enum { MODELS = 3, CLASSES = 3, PATIENCE_MS = 5000, BURST = 300 };
 
 /* ---- a Remote NN that a test holds up ------------------------------------------------- */
 
@@ -97,7 +97,13 @@ static void *run(void *argument)
     return NULL;
 }
 
-static void start(struct agn_server_config config, int count)
+static void run_now(void)
+{
+    assert_int_equal(pthread_create(&world.thread, NULL, run, NULL), 0);
+}
+
+/* Listens, but does not serve before run_now. */
+static void start_later(struct agn_server_config config, int count)
 {
     set_gate(false);
     for (int i = 0; i < MODELS; i++) {
@@ -117,8 +123,13 @@ static void start(struct agn_server_config config, int count)
         atomic_store(&network->released, 0);
     }
     assert_int_equal(agn_server_create(&world.server, &config, world.models, count), 0);
-    assert_int_equal(pthread_create(&world.thread, NULL, run, NULL), 0);
     world.fd = stranger_socket(agn_server_port(world.server));
+}
+
+static void start(struct agn_server_config config, int count)
+{
+    start_later(config, count);
+    run_now();
 }
 
 static void join(struct agn_server_stats *stats)
@@ -269,6 +280,16 @@ static void workers_compute_at_once(void **state)
 
 /* ---- tests: too much ---------------------------------------------------------------------- */
 
+static bool one_waits(const struct agn_server_stats *stats)
+{
+    return stats->queue_depth == 1;
+}
+
+static bool a_hundred_came(const struct agn_server_stats *stats)
+{
+    return stats->packets + stats->dropped_datagrams == 100;
+}
+
 static bool queue_is_full(const struct agn_server_stats *stats)
 {
     return stats->queue_depth == 4;
@@ -318,6 +339,62 @@ static void a_full_queue_refuses_at_once(void **state)
     assert_int_equal(stats.refused_busy, 1);
     assert_int_equal(stats.frames, 6);
     assert_int_equal(stats.frames_partial, 0);
+}
+
+static bool the_burst_is_over(const struct agn_server_stats *stats)
+{
+    return stats->refused_busy + stats->dropped_datagrams == BURST;
+}
+
+/* Reading only to refuse takes time from the workers: a few are told, the rest waits in the socket's buffer
+ * until it is too late for it, and is thrown away unread. The next one is answered. */
+static void only_a_few_are_told_of_a_full_queue(void **state)
+{
+    (void)state;
+    struct agn_server_stats stats;
+    struct stranger_answer answer;
+    start((struct agn_server_config){.workers = 1, .max_batch = 1, .max_queue = 1}, 1);
+    set_gate(true);
+    send_frame(0, 0, 0, 0);
+    await_entered(1);
+    send_frame(0, 1, 0, 0);
+    await_stats(one_waits);
+    for (uint16_t i = 2; i < 2 + BURST; i++)
+        send_frame(0, i, 0, 40);
+    await_stats(the_burst_is_over);
+    set_gate(false);
+    int told = 0, answered = 0;
+    for (stranger_receive(world.fd, &answer, PATIENCE_MS); answer.code != 0;
+         stranger_receive(world.fd, &answer, 50)) {
+        told += answer.code == 503;
+        answered += answer.code == 204;
+    }
+    assert_int_equal(answered, 2);
+    ask(0, 1000, 3);
+    finish(&stats);
+    assert_int_equal(stats.refused_busy, told);
+    assert_true(told >= 4 && told < BURST * 2 / 3);
+    assert_int_equal(stats.inferences, 3);
+}
+
+/* What finds the buffer full is lost, but counted; a larger buffer holds more. */
+static void the_receive_buffer_is_as_large_as_asked_for(void **state)
+{
+    (void)state;
+    struct agn_server_stats stats;
+    uint64_t dropped[2];
+    for (int wide = 0; wide < 2; wide++) {
+        start_later((struct agn_server_config){.receive_buffer = wide ? 200000 : 4096, .max_queue = 200}, 1);
+        for (uint16_t i = 0; i < 100; i++)
+            send_frame(0, i, 0, 0);
+        run_now();
+        await_stats(a_hundred_came);
+        finish(&stats);
+        dropped[wide] = stats.dropped_datagrams;
+        assert_int_equal(stats.packets + stats.dropped_datagrams, 100);
+    }
+    assert_true(dropped[0] > 50);
+    assert_int_equal(dropped[1], 0);
 }
 
 /* Also where a frame was let in and the queue is full when its turn comes. */
@@ -596,6 +673,8 @@ int main(void)
         cmocka_unit_test(what_waits_is_taken_together),
         cmocka_unit_test(workers_compute_at_once),
         cmocka_unit_test(a_full_queue_refuses_at_once),
+        cmocka_unit_test(only_a_few_are_told_of_a_full_queue),
+        cmocka_unit_test(the_receive_buffer_is_as_large_as_asked_for),
         cmocka_unit_test(a_frame_that_finds_the_queue_full_is_told),
         cmocka_unit_test(nobody_computes_what_nobody_awaits),
         cmocka_unit_test(a_frame_that_cannot_be_in_time_is_refused),

@@ -27,6 +27,7 @@ struct agn_server;
 enum {
     AGN_SERVER_MAX_FRAMES = 65536,
     AGN_SERVER_MAX_PEERS = 65536,
+    AGN_SERVER_MAX_RECEIVE_BUFFER = 64 << 20,
     AGN_SERVER_MAX_MODELS = 16,
     AGN_SERVER_MAX_WORKERS = 64,
     AGN_SERVER_MAX_BATCH = 256,
@@ -69,11 +70,12 @@ struct agn_server_config {
                                that states a deadline waits for half of that if it is shorter */
     int max_frames;         /* frames of a model held at once, waiting or just answered [1024] */
     int max_peers;          /* idle peers remembered by the CoAP library [4096] */
-    int workers;            /* threads that call infer [1] */
-    int max_batch;          /* frames of one call of infer at most [16] */
-    uint32_t max_wait_us;   /* how long a worker with a batch that is not full waits for more [0] */
-    int max_queue;          /* frames ready for inference, not yet begun; beyond: busy [256] */
-    uint32_t drain_ms;      /* how long agn_server_drain waits for frames in hand at most [2000] */
+    int receive_buffer;   /* bytes of each socket's queue of datagrams [256 K]; net.core.rmem_max bounds it */
+    int workers;          /* threads that call infer [1] */
+    int max_batch;        /* frames of one call of infer at most [16] */
+    uint32_t max_wait_us; /* how long a worker with a batch that is not full waits for more [0] */
+    int max_queue;        /* frames ready for inference, not yet begun; beyond: busy [256] */
+    uint32_t drain_ms;    /* how long agn_server_drain waits for frames in hand at most [2000] */
 
     /* Security; see docs/SECURITY.md. */
     const char *psk_file; /* devices' keys, see agilenn/keys.h: DTLS is offered as well [no DTLS]; copied */
@@ -179,13 +181,14 @@ struct agn_server_stats {
     double uptime_s;  /* since creation */
     uint64_t reloads; /* replacements of models that took effect */
     uint64_t reload_failures;
-    uint64_t dtls_handshakes; /* sessions that have made a request */
-    uint64_t dtls_failed;     /* sessions of a known identity that ended before: a wrong key */
-    uint64_t dtls_unknown;    /* identities that no key belongs to */
-    uint64_t dtls_revoked;    /* requests of sessions whose key is not valid any more */
-    uint64_t limited;         /* requests dropped: their peer sent too much */
-    uint64_t withheld;        /* answers not sent: too long for what an unverified peer had sent */
-    uint64_t key_reloads;     /* that took effect */
+    uint64_t dtls_handshakes;   /* sessions that have made a request */
+    uint64_t dtls_failed;       /* sessions of a known identity that ended before: a wrong key */
+    uint64_t dtls_unknown;      /* identities that no key belongs to */
+    uint64_t dtls_revoked;      /* requests of sessions whose key is not valid any more */
+    uint64_t limited;           /* requests dropped: their peer sent too much */
+    uint64_t withheld;          /* answers not sent: too long for what an unverified peer had sent */
+    uint64_t dropped_datagrams; /* by the system: they came faster than they were read */
+    uint64_t key_reloads;       /* that took effect */
     uint64_t key_reload_failures;
     int dtls_peers;  /* now: DTLS sessions */
     int keys;        /* now: identities with a key */

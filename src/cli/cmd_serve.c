@@ -1,5 +1,6 @@
 /* `agilenn serve`: the edge server. Serving is src/server's work, inference src/deploy's. */
-#define _GNU_SOURCE /* sigaction */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,6 +78,8 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
         whole("max-frames", "N", &o->max_frames, 1, AGN_SERVER_MAX_FRAMES,
               "frames of a model kept at once: waiting for packets, or just answered"),
         whole("max-peers", "N", &o->max_peers, 1, AGN_SERVER_MAX_PEERS, "idle devices remembered"),
+        whole("receive-buffer", "BYTES", &o->receive_buffer, 4096, AGN_SERVER_MAX_RECEIVE_BUFFER,
+              "for datagrams that come faster than they are read; net.core.rmem_max bounds it"),
         text("psk-file", "FILE", &o->psk_file,
              "offer DTLS too, to devices with a key in this file (see agilenn keys); read anew when it "
              "changes"),
@@ -183,10 +186,11 @@ static int say_listening(const struct agn_serve_options *o, const struct agn_edg
 
 static json_t *trust_json(const struct agn_server_stats *s)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "dtls_handshakes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "dtls_handshakes",
                      (json_int_t)s->dtls_handshakes, "dtls_failed", (json_int_t)s->dtls_failed,
                      "dtls_unknown", (json_int_t)s->dtls_unknown, "dtls_revoked", (json_int_t)s->dtls_revoked,
-                     "limited", (json_int_t)s->limited, "withheld", (json_int_t)s->withheld, "key_reloads",
+                     "limited", (json_int_t)s->limited, "withheld", (json_int_t)s->withheld,
+                     "dropped_datagrams", (json_int_t)s->dropped_datagrams, "key_reloads",
                      (json_int_t)s->key_reloads, "key_reload_failures", (json_int_t)s->key_reload_failures,
                      "keys", s->keys);
 }
@@ -235,6 +239,9 @@ static int say_counts(const struct agn_serve_options *o, const struct agn_server
            (unsigned long long)s->inferences, (unsigned long long)s->batches,
            (unsigned long long)s->refused_busy, (unsigned long long)s->dropped_expired, s->queue_peak,
            1e3 * agn_server_quantile_s(&s->latency, 0.5), 1e3 * agn_server_quantile_s(&s->latency, 0.99));
+    if (s->dropped_datagrams > 0)
+        printf("%llu datagrams dropped by the system: they came faster than they were read\n",
+               (unsigned long long)s->dropped_datagrams);
     if (o->psk_file)
         printf(
             "%llu DTLS sessions, %llu unknown identities, %llu failed handshakes, %llu requests by revoked "
@@ -269,9 +276,17 @@ static void listen_to_hangup(struct agn_edge *edge)
     sigaction(SIGHUP, &action, NULL);
 }
 
+/* Those that this process may use. */
+static long count_cores(void)
+{
+    cpu_set_t usable;
+    return sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable)
+                                                             : sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static void share_out_cores(struct agn_serve_options *o)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    long cores = count_cores();
     cores = cores < 1 ? 1 : cores > AGN_SERVER_MAX_WORKERS ? AGN_SERVER_MAX_WORKERS : cores;
     if (o->workers == 0)
         o->workers = o->threads > 0 && o->threads < cores ? (int)cores / o->threads
@@ -318,6 +333,7 @@ int agn__cmd_serve(int argc, char **argv)
                                   .queue = 256,
                                   .max_frames = 1024,
                                   .max_peers = 4096,
+                                  .receive_buffer = 262144,
                                   .drain_ms = 2000,
                                   .dtls_port = 5684,
                                   .peer_rate = 5000,
@@ -335,6 +351,7 @@ int agn__cmd_serve(int argc, char **argv)
                                                 .frame_wait_ms = (uint32_t)o.wait_ms,
                                                 .max_frames = o.max_frames,
                                                 .max_peers = o.max_peers,
+                                                .receive_buffer = o.receive_buffer,
                                                 .workers = o.workers,
                                                 .max_batch = o.batch,
                                                 .max_wait_us = (uint32_t)o.batch_wait_us,

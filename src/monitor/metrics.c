@@ -52,6 +52,8 @@ static const struct counter counters[] = {
     {"dtls_requests_revoked_total", "Requests of DTLS sessions whose key is not valid any more.", "",
      AT(dtls_revoked)},
     {"packets_limited_total", "Requests dropped because their peer sent too much.", "", AT(limited)},
+    {"datagrams_dropped_total", "Datagrams that the system dropped: they came faster than they were read.",
+     "", AT(dropped_datagrams)},
     {"replies_withheld_total", "Answers not sent: too long for what an unverified peer had sent.", "",
      AT(withheld)},
     {"key_reloads_total", "Readings of the key file after the first, by outcome.", "result=\"ok\"",

@@ -102,6 +102,7 @@ static json_t *errors_array(const struct agn_server_stats *s)
         {"model", "packet for another model", s->bad_model},
         {"evicted", "frame dropped: too many at once", s->frames_evicted},
         {"busy", "frame refused: server busy", s->refused_busy},
+        {"datagram", "datagram dropped by the system: too fast", s->dropped_datagrams},
         {"expired", "frame dropped: too late for its device", s->dropped_expired},
         {"failed", "inference failed", s->replies_failed},
         {"reload", "model reload failed", s->reload_failures},

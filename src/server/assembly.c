@@ -274,6 +274,11 @@ int agn__assembly_pending(const struct agn__assembly *assembly)
            agn__frames_count(assembly->frames, AGN__FRAME_WORKING);
 }
 
+int agn__assembly_complete(const struct agn__assembly *assembly)
+{
+    return agn__frames_count(assembly->frames, AGN__FRAME_COMPLETE);
+}
+
 int agn__assembly_is_complete(const struct agn__assembly *assembly, int slot)
 {
     return agn__frames_state(assembly->frames, slot) == AGN__FRAME_COMPLETE;

@@ -69,6 +69,8 @@ int agn__assembly_next(const struct agn__assembly *assembly, double now_s);
 double agn__assembly_wait(const struct agn__assembly *assembly, double now_s);
 /* Frames that have begun and are not answered yet. */
 int agn__assembly_pending(const struct agn__assembly *assembly);
+/* Frames all of whose packets are in, and that were not handed out yet. */
+int agn__assembly_complete(const struct agn__assembly *assembly);
 
 int agn__assembly_is_complete(const struct agn__assembly *assembly, int slot);
 uint16_t agn__assembly_frame(const struct agn__assembly *assembly, int slot);

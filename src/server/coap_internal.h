@@ -1,6 +1,7 @@
 /* What the coap_*.c share:
  *
- *     coap_server.c  endpoints, /v1/infer, answers
+ *     coap_server.c  /v1/infer, reading, answers
+ *     coap_socket.c  endpoints and their sockets
  *     coap_dtls.c    who may speak DTLS
  *     coap_info.c    what can be read: /v1/models, /.well-known/core */
 #ifndef AGN_SERVER_COAP_INTERNAL_H
@@ -11,6 +12,12 @@
 #include "server/coap_server.h"
 
 enum { AGN__ANSWER_OVERHEAD = 4 + 8 + 2 + 1 }; /* header, longest token, format, marker */
+
+struct agn__socket {
+    int fd; /* libcoap's */
+    bool dtls;
+    uint32_t dropped; /* the system's count when it was last looked at */
+};
 
 struct agn__coap {
     coap_context_t *context;
@@ -23,6 +30,8 @@ struct agn__coap {
     uint16_t port, dtls_port;
     int peers;
     int reads; /* datagrams that libcoap is asked for at once */
+    struct agn__socket sockets[2];
+    int socket_count;
 
     struct agn__limits *limits;
     struct agn__coap_counts counts;
@@ -37,6 +46,14 @@ bool agn__coap_begin(struct agn__request *request, coap_resource_t *resource, co
                      const coap_pdu_t *pdu, coap_pdu_t *response);
 int agn__coap_add_resource(struct agn__coap *coap, const char *path, coap_request_t method,
                            coap_method_handler_t handler);
+
+/* ---- coap_socket.c ---------------------------------------------------------------------- */
+
+/* Opens an endpoint. Its port, or an error as for agn_server_create. */
+int agn__coap_listen(struct agn__coap *coap, const struct agn__coap_config *config, uint16_t port,
+                     coap_proto_t protocol);
+/* Seconds since the datagram that libcoap read last arrived at this machine; 0 where that is not known. */
+double agn__coap_age(struct agn__coap *coap, bool dtls);
 
 /* ---- coap_dtls.c ------------------------------------------------------------------------ */
 

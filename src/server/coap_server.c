@@ -1,16 +1,13 @@
-/* Binds the server to libcoap: endpoints, /v1/infer, answers. See coap_server.h. */
+/* Binds the server to libcoap: /v1/infer, reading, answers. See coap_server.h. */
 #define _GNU_SOURCE
 #include "server/coap_server.h"
 
 #include <coap3/coap.h>
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "agilenn/base.h"
 #include "server/coap_internal.h"
@@ -19,7 +16,6 @@ enum {
     IDLE_PEER_SECONDS = 60,
     IDLE_DTLS_SECONDS = 3600, /* a new handshake costs a device more than a server's memory does */
     COAP_ENVELOPE_BYTES = 32, /* token, options and marker around an answer */
-    DTLS_RECORD_BYTES = 64,   /* header, nonce and tag around a message, and to spare */
     MAX_READS = 16,           /* datagrams read at once */
     FALLBACK_POLL_MS = 50,    /* where libcoap has no descriptor to wait on */
 };
@@ -43,89 +39,7 @@ static void start_library(void)
     coap_set_log_level(LOG_WARNING);
 }
 
-/* ---- addresses ---------------------------------------------------------------------- */
-
-static int resolve(const char *address, uint16_t port, struct sockaddr_storage *found, socklen_t *found_bytes)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_PASSIVE}, *list = NULL;
-    int error = getaddrinfo(address, NULL, &hints, &list);
-    if (error != 0)
-        return agn_fail(AGN_ERR_NOT_FOUND,
-                        "cannot listen at '%s': %s; give an IP address or a host name of this machine",
-                        address, gai_strerror(error));
-    memset(found, 0, sizeof *found);
-    memcpy(found, list->ai_addr, list->ai_addrlen);
-    *found_bytes = list->ai_addrlen;
-    freeaddrinfo(list);
-    if (found->ss_family == AF_INET)
-        ((struct sockaddr_in *)found)->sin_port = htons(port);
-    else if (found->ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)found)->sin6_port = htons(port);
-    else
-        return agn_fail(AGN_ERR_NOT_FOUND, "cannot listen at '%s': not an IP address", address);
-    return 0;
-}
-
-/* libcoap sets SO_REUSEADDR, with which Linux lets two UDP servers share a port in silence. So a plain
- * socket takes the port first, which fails where somebody has it, and only then allows sharing. It is
- * closed as soon as libcoap's own socket stands. Returns the descriptor; ->port is then known. */
-static int reserve_port(const char *address, struct sockaddr_storage *where, socklen_t where_bytes)
-{
-    uint16_t port = ntohs(where->ss_family == AF_INET6 ? ((struct sockaddr_in6 *)where)->sin6_port
-                                                       : ((struct sockaddr_in *)where)->sin_port);
-    int fd = socket(where->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return agn_fail(AGN_ERR_IO, "cannot open a UDP socket for %s: %s", address, strerror(errno));
-    int off = 0, on = 1;
-    if (where->ss_family == AF_INET6) /* the same as libcoap, or the two would not meet */
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, (struct sockaddr *)where, where_bytes) != 0) {
-        int error = errno;
-        close(fd);
-        if (error == EADDRINUSE)
-            return agn_fail(
-                AGN_ERR_BUSY,
-                "cannot listen at %s:%u: the port is in use; stop the other program or choose another port",
-                address, (unsigned)port);
-        return agn_fail(AGN_ERR_IO, "cannot listen at %s:%u: %s; choose an address of this machine%s",
-                        address, (unsigned)port, strerror(error),
-                        error == EACCES ? " and a port above 1023" : "");
-    }
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        getsockname(fd, (struct sockaddr *)where, &where_bytes) != 0) {
-        int error = errno;
-        close(fd);
-        return agn_fail(AGN_ERR_IO, "cannot listen at %s:%u: %s", address, (unsigned)port, strerror(error));
-    }
-    return fd;
-}
-
-/* Returns the port, or an error. */
-static int listen_at(struct agn__coap *coap, const char *address, uint16_t port, coap_proto_t protocol)
-{
-    struct sockaddr_storage where;
-    socklen_t where_bytes = 0;
-    int status = resolve(address, port, &where, &where_bytes);
-    if (status < 0)
-        return status;
-    int reserved = reserve_port(address, &where, where_bytes);
-    if (reserved < 0)
-        return reserved;
-
-    coap_address_t local;
-    coap_address_init(&local);
-    local.size = where_bytes;
-    memcpy(&local.addr, &where, where_bytes);
-    uint16_t bound = coap_address_get_port(&local);
-    coap_endpoint_t *endpoint = coap_new_endpoint(coap->context, &local, protocol);
-    close(reserved);
-    if (!endpoint)
-        return agn_fail(AGN_ERR_IO, "cannot listen at %s:%u: the CoAP library refused the address", address,
-                        (unsigned)bound);
-    coap_endpoint_set_default_mtu(endpoint,
-                                  coap->pdu_bytes + (protocol == COAP_PROTO_DTLS ? DTLS_RECORD_BYTES : 0));
-    return bound;
-}
+/* ---- requests ------------------------------------------------------------------------ */
 
 /* IPv4 in its IPv6-mapped form, so that one form serves both. */
 static struct agn__peer peer_of(const coap_session_t *session)
@@ -145,8 +59,6 @@ static struct agn__peer peer_of(const coap_session_t *session)
     peer.bytes[22] = coap_session_get_proto(session) == COAP_PROTO_DTLS;
     return peer;
 }
-
-/* ---- requests ------------------------------------------------------------------------ */
 
 /* libcoap does not tell. */
 static size_t message_bytes(const coap_pdu_t *pdu, size_t payload_bytes)
@@ -173,7 +85,9 @@ bool agn__coap_begin(struct agn__request *request, coap_resource_t *resource, co
         request->payload_bytes = 0;
     request->message_bytes = message_bytes(pdu, request->payload_bytes);
     struct agn__coap *coap = request->coap;
-    if (!agn__limits_take(coap->limits, &request->peer, request->message_bytes, agn_now_s())) {
+    double now_s = agn_now_s();
+    request->arrived_s = now_s - agn__coap_age(coap, request->verified);
+    if (!agn__limits_take(coap->limits, &request->peer, request->message_bytes, now_s)) {
         coap->counts.limited++;
         return false;
     }
@@ -233,7 +147,7 @@ static int open_endpoints(struct agn__coap *coap, const struct agn__coap_config 
 {
     int port = 0;
     if (!config->plain_off)
-        port = listen_at(coap, config->address, config->port, COAP_PROTO_UDP);
+        port = agn__coap_listen(coap, config, config->port, COAP_PROTO_UDP);
     if (port < 0)
         return port;
     coap->port = (uint16_t)port;
@@ -242,7 +156,7 @@ static int open_endpoints(struct agn__coap *coap, const struct agn__coap_config 
     int status = agn__coap_offer_dtls(coap, config->keys);
     if (status < 0)
         return status;
-    port = listen_at(coap, config->address, config->dtls_port, COAP_PROTO_DTLS);
+    port = agn__coap_listen(coap, config, config->dtls_port, COAP_PROTO_DTLS);
     coap->dtls_port = port < 0 ? 0 : (uint16_t)port;
     return port < 0 ? port : 0;
 }
@@ -332,20 +246,21 @@ void agn__coap_close(struct agn__coap *coap)
  * takes longer than all else. So it is told of the same descriptor several times at once: it reads that often
  * (its socket does not block) and looks at the sessions once. How often doubles while there is more to read.
  */
-static int read_several(struct agn__coap *coap, int descriptor)
+static int read_several(struct agn__coap *coap, int descriptor, int most)
 {
+    int reads = coap->reads < most ? coap->reads : most;
     struct epoll_event found[4], events[4 * MAX_READS];
     int count = epoll_wait(descriptor, found, 4, 0), total = 0;
     if (count < 0 && errno != EINTR)
         return agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket: %s", strerror(errno));
     for (int i = 0; i < count; i++)
-        for (int times = found[i].data.ptr ? coap->reads : 1; times > 0; times--)
+        for (int times = found[i].data.ptr ? reads : 1; times > 0; times--)
             events[total++] = found[i];
     coap_io_do_epoll(coap->context, events, (size_t)total);
     return count > 0;
 }
 
-int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd)
+int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int most, int wake_fd)
 {
     int descriptor = coap_context_get_coap_fd(coap->context);
     struct pollfd waiting[2] = {{.fd = wake_fd, .events = POLLIN}, {.fd = descriptor, .events = POLLIN}};
@@ -359,7 +274,7 @@ int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd)
         return 0;
     bool more = timeout_ms == 0; /* it has just been read */
     coap->reads = !more ? 1 : 2 * coap->reads < MAX_READS ? 2 * coap->reads : MAX_READS;
-    return read_several(coap, descriptor);
+    return read_several(coap, descriptor, most);
 }
 
 /* ---- answers -------------------------------------------------------------------------- */

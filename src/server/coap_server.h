@@ -25,6 +25,7 @@ struct agn__request {
     struct agn__peer peer; /* of DTLS and of plain CoAP: never the same, whatever the address */
     bool verified;         /* came through DTLS */
     size_t message_bytes;  /* the whole CoAP message */
+    double arrived_s;      /* at this machine, by agn_now_s */
     const uint8_t *payload;
     size_t payload_bytes;
     struct coap_session_t *session;
@@ -43,6 +44,7 @@ struct agn__coap_config {
     uint16_t dtls_port;
     struct agn_keys *keys; /* taken over unless opening fails; NULL: no DTLS */
     int max_peers;
+    int receive_buffer; /* bytes to ask the system for */
     struct agn__limits_config limits;
     size_t reply_bytes; /* the longest answer that will be sent */
     agn__request_fn *handler;
@@ -66,18 +68,26 @@ struct agn__coap_counts {
     uint64_t revoked;  /* requests of sessions whose key is gone */
     uint64_t limited;  /* requests dropped: too many, or too many bytes, from one peer */
     uint64_t withheld; /* answers not sent: too long for what an unverified peer had sent */
+    uint64_t dropped;  /* datagrams that were not read: they found the socket's buffer full (as of the latest
+                          agn__coap_count_dropped), or were discarded */
     int dtls_peers;    /* now */
 };
 struct agn__coap_counts agn__coap_counts(const struct agn__coap *coap);
+/* Asks the system. */
+void agn__coap_count_dropped(struct agn__coap *coap);
 
 /* What GET /v1/models says from now on; the text must stay until the next call. */
 void agn__coap_set_models(struct agn__coap *coap, const char *models_json);
 /* Peers that are remembered now. */
 int agn__coap_peers(const struct agn__coap *coap);
 
-/* Waits up to timeout_ms for a datagram or for wake_fd to become readable, then serves a datagram or
- * so. 1: there may be more; 0: nothing came (a signal, too); AGN_ERR_IO. */
-int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int wake_fd);
+/* Waits up to timeout_ms for a datagram or for wake_fd to become readable, then serves some of the datagrams
+ * that are there, `most` (> 0) of each endpoint. 1: there may be more; 0: nothing came (a signal, too);
+ * AGN_ERR_IO. */
+int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int most, int wake_fd);
+
+/* Throws away what stands in a socket's buffer, unread. */
+void agn__coap_discard(struct agn__coap *coap, bool dtls);
 
 struct agn__answer {
     uint8_t code;

@@ -45,6 +45,7 @@ static void refuse_busy(struct agn_server *server, struct agn__served *model, in
                                                        agn__assembly_frame(model->assembly, slot),
                                                        AGN_REPLY_BUSY, bytes)};
     server->live.refused_busy++;
+    server->refused_in_turn++;
     agn__assembly_dropped(model->assembly, slot, now_s);
     (void)send_to(server, model, slot, &busy);
 }

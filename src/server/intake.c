@@ -86,15 +86,22 @@ static bool was_refused(const struct agn__refused *refused, const struct agn__pe
 }
 
 /* Whether a frame that begins now may come to an answer. Refusing it at once is what keeps a server that is
- * asked too much at its full rate: a frame that waits in vain costs the others their time. */
-static bool has_room(struct agn_server *server, const struct agn_feature_packet *packet)
+ * asked too much at its full rate: a frame that waits in vain costs the others their time. Half of a stated
+ * deadline is left for inference and the ways of packets and answer. */
+static bool has_room(struct agn_server *server, const struct agn__served *model,
+                     const struct agn__request *request, const struct agn_feature_packet *packet,
+                     double now_s)
 {
-    int depth = agn__crew_depth(server->crew);
+    int depth = agn__crew_depth(server->crew) + agn__assembly_complete(model->assembly);
+    double waited_s = now_s - request->arrived_s;
+    double patience_s = packet->deadline_ms > 0 ? packet->deadline_ms / 1000.0 : INFINITY;
+    if (waited_s > patience_s / 4.0)
+        server->stale[request->verified] = true; /* and so is what stands behind it */
     if (server->draining || depth >= server->config.max_queue)
         return false;
-    double patience_s = packet->deadline_ms > 0 ? packet->deadline_ms / 1000.0 : INFINITY;
-    return depth * server->frame_cost_s <
-           patience_s; /* with none waiting always: the estimate may be stale */
+    if (depth == 0) /* the estimate may be stale */
+        return waited_s < patience_s;
+    return waited_s + depth * server->frame_cost_s < patience_s / 2.0;
 }
 
 /* True when the packet may go on to its frame. A device hears of a refusal once: at its first packet. */
@@ -106,11 +113,12 @@ static bool admit(struct agn_server *server, struct agn__served *model, struct a
     struct agn__refused *refused = refused_at(server, &request->peer, packet->frame);
     if (was_refused(refused, &request->peer, packet->frame, now_s))
         return false;
-    if (has_room(server, packet))
+    if (has_room(server, model, request, packet, now_s))
         return true;
     *refused =
         (struct agn__refused){request->peer, packet->frame, now_s + server->config.frame_wait_ms / 1000.0};
     server->live.refused_busy++;
+    server->refused_in_turn++;
     refuse(server, request, packet->model_id, packet->frame, AGN_REPLY_BUSY);
     return false;
 }
@@ -149,7 +157,7 @@ static void take_packet(struct agn_server *server, struct agn__served *model, st
     model->stats.packets++;
     if (!admit(server, model, request, packet, now_s))
         return;
-    int status = agn__assembly_offer(model->assembly, &request->peer, packet, now_s, &offer);
+    int status = agn__assembly_offer(model->assembly, &request->peer, packet, request->arrived_s, &offer);
     if (status < 0) {
         count_bad(&server->live, status);
         refuse(server, request, packet->model_id, packet->frame, AGN_REPLY_BAD_PACKET);

@@ -1,7 +1,9 @@
 /* The server's loop: packets in, frames to the workers, replies out. What each step does is in intake.c,
  * dispatch.c and models.c; sockets are coap_server.c's. */
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,6 +16,7 @@ enum {
     DEFAULT_FRAME_WAIT_MS = 200,
     DEFAULT_FRAMES = 1024,
     DEFAULT_PEERS = 4096,
+    DEFAULT_RECEIVE_BUFFER = 256 << 10,
     DEFAULT_WORKERS = 1,
     DEFAULT_BATCH = 16,
     DEFAULT_QUEUE = 256,
@@ -22,7 +25,10 @@ enum {
     MAX_BATCH_WAIT_US = 1000000,
     MAX_BURST =
         8, /* times that the socket is read before replies are sent and waits that are over are looked at */
-    TURN_MS = 200, /* how often an idle loop looks for an interrupt and tidies up */
+    TURN_MS = 200,   /* how often an idle loop looks for an interrupt and tidies up */
+    COUNT_MS = 100,  /* how often the system is asked what it dropped */
+    REST_MS = 5,     /* at most, with the socket left alone */
+    MAX_REFUSED = 4, /* in a turn */
 };
 
 /* ---- the loop ------------------------------------------------------------------------- */
@@ -91,22 +97,73 @@ static bool is_drained(struct agn_server *server)
     return in_hand == 0 || now_s >= server->drain_until_s;
 }
 
+/* Reading a frame only to refuse it takes time from those that are computed. So a server that is asked too
+ * much refuses a few, then leaves the socket alone until a batch is done. What comes meanwhile waits in the
+ * socket's buffer; what finds that full is dropped by the system, which costs the server nothing. */
+static void rest_after_refusals(struct agn_server *server)
+{
+    struct pollfd batch_done = {.fd = server->wake_fd, .events = POLLIN};
+    bool enough = server->refused_in_turn >= MAX_REFUSED && !server->draining;
+    server->refused_in_turn = 0;
+    if (!enough)
+        return;
+    (void)poll(&batch_done, 1, REST_MS);
+    clear_wake(server);
+    agn__deliver(server);
+}
+
+/* How many datagrams to read now: no more than there is room for frames, or than may still be refused. */
+static int most_to_read(struct agn_server *server)
+{
+    int room = server->config.max_queue - agn__crew_depth(server->crew);
+    int refusals = MAX_REFUSED - server->refused_in_turn;
+    return server->draining ? INT_MAX : room > refusals ? room : refusals;
+}
+
+/* The buffer is a queue, too: where it has become so long that frames come too late, all of it is late. */
+static void discard_stale(struct agn_server *server)
+{
+    for (int dtls = 0; dtls < 2; dtls++)
+        if (server->stale[dtls] && !server->draining)
+            agn__coap_discard(server->coap, dtls);
+    server->stale[0] = server->stale[1] = false;
+}
+
+static bool may_read_on(const struct agn_server *server)
+{
+    return server->draining || server->refused_in_turn < MAX_REFUSED;
+}
+
+/* The system is asked now and then only: it is a call for each socket. */
+static void count_dropped(struct agn_server *server)
+{
+    double now_s = agn_now_s();
+    if (now_s < server->count_dropped_s)
+        return;
+    agn__coap_count_dropped(server->coap);
+    server->count_dropped_s = now_s + COUNT_MS / 1000.0;
+}
+
 /* Reads what has come before it gives up on frames whose wait is over: their last packets may stand in the
  * socket's queue. */
 static int turn(struct agn_server *server)
 {
     double wait_s = TURN_MS / 1000.0;
+    rest_after_refusals(server);
     agn__models_turn(server, agn_now_s());
     agn__trust_turn(server);
+    count_dropped(server);
     agn__models_each(server, shorten_wait, &wait_s);
-    int status = agn__coap_poll(server->coap, (int)ceil(wait_s * 1000.0), server->wake_fd);
+    int status =
+        agn__coap_poll(server->coap, (int)ceil(wait_s * 1000.0), most_to_read(server), server->wake_fd);
     clear_wake(server);
-    for (int i = 0; status > 0 && i < MAX_BURST; i++) {
+    for (int i = 0; status > 0 && i < MAX_BURST && may_read_on(server); i++) {
         agn__dispatch(server, false);
-        status = agn__coap_poll(server->coap, 0, server->wake_fd);
+        status = agn__coap_poll(server->coap, 0, most_to_read(server), server->wake_fd);
     }
     if (status < 0)
         return status;
+    discard_stale(server);
     agn__dispatch(server, true);
     agn__deliver(server);
     publish(server);
@@ -123,6 +180,7 @@ int agn_server_run(struct agn_server *server)
     agn__crew_stop(server->crew);
     agn__deliver(server);
     server->draining = false;
+    agn__coap_count_dropped(server->coap);
     publish(server);
     atomic_store(&server->drain, false);
     if (atomic_exchange(&server->stop, false))
@@ -207,6 +265,9 @@ static int check_config(const struct agn_server_config *config)
     if (status == 0)
         status = check_number("peers", config->max_peers, AGN_SERVER_MAX_PEERS);
     if (status == 0)
+        status =
+            check_number("bytes of a receive buffer", config->receive_buffer, AGN_SERVER_MAX_RECEIVE_BUFFER);
+    if (status == 0)
         status = check_number("workers", config->workers, AGN_SERVER_MAX_WORKERS);
     if (status == 0)
         status = check_number("frames a batch", config->max_batch, AGN_SERVER_MAX_BATCH);
@@ -220,6 +281,7 @@ static void fill_in_defaults(struct agn_server_config *config)
     config->frame_wait_ms = config->frame_wait_ms > 0 ? config->frame_wait_ms : DEFAULT_FRAME_WAIT_MS;
     config->max_frames = config->max_frames > 0 ? config->max_frames : DEFAULT_FRAMES;
     config->max_peers = config->max_peers > 0 ? config->max_peers : DEFAULT_PEERS;
+    config->receive_buffer = config->receive_buffer > 0 ? config->receive_buffer : DEFAULT_RECEIVE_BUFFER;
     config->workers = config->workers > 0 ? config->workers : DEFAULT_WORKERS;
     config->max_batch = config->max_batch > 0 ? config->max_batch : DEFAULT_BATCH;
     config->max_queue = config->max_queue > 0 ? config->max_queue : DEFAULT_QUEUE;

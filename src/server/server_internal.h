@@ -50,8 +50,11 @@ struct agn_server {
     struct agn__served *retiring; /* list */
     struct agn__refused *refused;
     double frame_cost_s; /* what one more frame in the queue adds to the wait of the next: a moving mean */
+    int refused_in_turn; /* frames, for want of room */
+    bool stale[2];       /* what stands in the buffer of the plain socket, of the DTLS one */
     bool draining;
     double begin_s, drain_until_s, infer_total_s;
+    double count_dropped_s; /* when to do so again */
     struct agn_server_stats live;
 
     char *psk_file; /* NULL: no DTLS */

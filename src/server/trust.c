@@ -54,6 +54,7 @@ int agn__trust_open(struct agn_server *server, const struct agn_server_config *g
         .dtls_port = given->dtls_port,
         .keys = keys,
         .max_peers = server->config.max_peers,
+        .receive_buffer = server->config.receive_buffer,
         .limits = {.peers = PEERS_REMEMBERED * server->config.max_peers,
                    .messages_per_s =
                        given->peer_messages_per_s != 0 ? given->peer_messages_per_s : DEFAULT_MESSAGES_PER_S,
@@ -122,6 +123,7 @@ void agn__trust_publish(struct agn_server *server)
     stats->dtls_revoked = counts.revoked;
     stats->limited = counts.limited;
     stats->withheld = counts.withheld;
+    stats->dropped_datagrams = counts.dropped;
     stats->dtls_peers = counts.dtls_peers;
     stats->key_reload_failures = atomic_load(&server->key_reload_failures);
 }
