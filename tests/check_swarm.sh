@@ -97,6 +97,24 @@ holds "$(awk -F, 'NR > 1 { sum += $2 } END { print sum }' "$tmp/seconds.csv") ==
 run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 50 --duration 1 --deadline 5000
 grep -qF "0 without a prediction" "$tmp/out" || die "no word on predictions"
 
+# -- a report, of what is offered and what becomes of it
+if command -v gnuplot >/dev/null; then
+    run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 100 --duration 2 --deadline 5000 --arrivals fixed --json \
+        --report "$tmp/deep/report"
+    for file in load.png seconds.csv latency.csv report.json; do
+        [ -s "$tmp/deep/report/$file" ] || die "the report lacks $file"
+    done
+    cmp -s "$tmp/out" "$tmp/deep/report/report.json" || die "report.json is not what --json prints"
+    holds "$(awk -F, 'NR > 1 { sum += $2 } END { print sum }' "$tmp/deep/report/seconds.csv") == 200"
+    [ "$(head -n 1 "$tmp/deep/report/latency.csv")" = "share,prediction_ms,answer_ms" ] || die "latency.csv has no header"
+    holds "$(awk -F, 'NR > 1 { if ($1 <= share || $2 < ms) bad++; share = $1; ms = $2 } END { print bad + 0 }' \
+        "$tmp/deep/report/latency.csv") == 0"
+    run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 10 --duration 0.1 --report "$tmp/a.agn/report"
+else
+    run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --report "$tmp/deep/report"
+    grep -qF "gnuplot" "$tmp/err" || die "no word on gnuplot"
+fi
+
 # -- a bad one
 run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 20 --rate 200 --duration 3 --deadline 400 --json \
     --loss 20 --delay 5 --jitter 5 --bandwidth 500
@@ -135,6 +153,7 @@ run 1 swarm "$tmp/a/model.safetensors" --preset tiny --port "$port"
 run 1 swarm "$tmp/a.agn" --preset tiny --set data.height=13 --port "$port"
 run 2 swarm "$tmp/a.agn" --preset tiny --devices 0
 run 2 swarm "$tmp/a.agn" --preset tiny --ramp --csv "$tmp/x.csv"
+run 2 swarm "$tmp/a.agn" --preset tiny --ramp --report "$tmp/x"
 run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
 run 0 export "$tmp/b/model.safetensors" --output "$tmp/b.agn"
 run 1 swarm "$tmp/b.agn" --preset tiny --port "$port"

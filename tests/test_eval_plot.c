@@ -221,6 +221,26 @@ static void explanations_are_drawn(void **state)
     assert_false(agn_file_exists(picture));
 }
 
+static void loads_are_drawn(void **state)
+{
+    (void)state;
+    static const struct agn_plot_second seconds[] = {{1000, 900, 60, 40, 0.5, 12, 200},
+                                                     {0, 0, 0, 0, (double)NAN, (double)NAN, (double)NAN},
+                                                     {5, 0, 0, 5, 0, 0, 0}};
+    static const double shares[] = {0.5, 0.99, 1}, ms[] = {0, 12, 200},
+                        none[] = {(double)NAN, (double)NAN, (double)NAN};
+    for (int count = 1; count <= 3; count++)
+        for (int answers = 0; answers < 2; answers++) {
+            const struct agn_plot_load load = {"it's $(a) `load`\n\xff", seconds, count, shares, ms,
+                                               answers ? ms : none,      3};
+            assert_int_equal(agn_plot_load(picture, &load), AGN_OK);
+            assert_picture(1000, 900);
+        }
+    const struct agn_plot_load nothing = {
+        .title = "", .shares = shares, .prediction_ms = ms, .answer_ms = ms, .share_count = 3};
+    assert_int_equal(agn_plot_load(picture, &nothing), AGN_ERR_ARG);
+}
+
 static void missing_gnuplot_names_its_package(void **state)
 {
     (void)state;
@@ -256,6 +276,7 @@ int main(void)
         cmocka_unit_test(trainings_are_drawn_side_by_side),
         cmocka_unit_test(damaged_metrics_are_refused),
         cmocka_unit_test(explanations_are_drawn),
+        cmocka_unit_test(loads_are_drawn),
         cmocka_unit_test(missing_gnuplot_names_its_package),
         cmocka_unit_test(unwritable_path_is_an_error),
     };

@@ -48,6 +48,24 @@ struct agn_plot_explained {
     bool reference_wrong; /* the reference does not see the true class: importance says little */
 };
 
+/* A second of a load on a server. Milliseconds may be NAN: there was nothing. */
+struct agn_plot_second {
+    double offered, answered, failed, paused; /* frames */
+    double p50_ms, p99_ms, max_ms;            /* to their predictions */
+};
+struct agn_plot_load {
+    const char *title; /* any bytes */
+    const struct agn_plot_second *seconds;
+    int count;
+    /* A share of `shares` (0 to 1) of the frames takes at most so many ms, to the prediction or the answer.
+     */
+    const double *shares, *prediction_ms, *answer_ms;
+    int share_count;
+};
+/* Frames a second, the time to predictions over the seconds, and its distribution. At least one second and
+ * one share (AGN_ERR_ARG). */
+int agn_plot_load(const char *path, const struct agn_plot_load *load);
+
 enum { AGN_PLOT_MAX_ROWS = 24 };
 
 /* A row for each image: the picture, the heat map over it, bars of channel importance with the first k

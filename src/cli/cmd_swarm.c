@@ -3,16 +3,18 @@
 #include <string.h>
 
 #include "agilenn/deploy.h"
+#include "agilenn/plot.h"
 #include "agilenn/swarm.h"
 #include "agn_device.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
+#include "cli/swarm_report.h"
 
 enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct swarm_options {
-    const char *host, *preset, *data, *split, *arrivals, *csv, *psk_file;
+    const char *host, *preset, *data, *split, *arrivals, *csv, *report, *psk_file;
     int port, images, devices, deadline_ms, seed;
     double rate_fps, duration_s, delay_ms, jitter_ms, loss, bandwidth_kbps, limit;
     bool ramp, no_pause, json;
@@ -96,6 +98,8 @@ static int parse(struct swarm_options *o, int argc, char **argv)
               "images of it that devices see, spread evenly over the split"),
         whole("seed", "N", &o->seed, 0, 2147483647, "chooses arrivals, images and losses"),
         text("csv", "FILE", &o->csv, "write a line for each second: load, answers, fallbacks, latency"),
+        text("report", "DIR", &o->report,
+             "write a picture of the run there (load.png, by gnuplot), and what is in it as tables"),
         flag("json", &o->json, "print the figures as one JSON object")};
     for (size_t i = 0; i < AGN_COUNT_OF(options); i++) {
         if (strcmp(options[i].name, "arrivals") == 0)
@@ -127,7 +131,7 @@ static int parse(struct swarm_options *o, int argc, char **argv)
                    "agilenn swarm out/fashion/model.agn --preset fashion --devices 100 --rate 500\n"
                    "agilenn swarm out/fashion/model.agn --devices 100 --ramp --duration 5\n"
                    "agilenn swarm out/fashion/model.agn --preset fashion --rate 200 --duration 600 \\\n"
-                   "    --delay 10 --jitter 5 --loss 5 --bandwidth 270 --csv seconds.csv --json",
+                   "    --delay 10 --jitter 5 --loss 5 --bandwidth 270 --report out/load --json",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
         .operands = &o->model,
@@ -189,12 +193,20 @@ static int create(const struct swarm_options *o, struct agn_swarm **swarm)
 
 /* ---- what comes out ------------------------------------------------------------------------- */
 
-static void write_second(void *user, const struct agn_swarm_second *s)
+/* Who hears of each second: a CSV file, the report, or nobody. */
+struct listeners {
+    FILE *csv;
+    bool keeps;
+    struct agn__seconds seconds;
+};
+
+static void hear_second(void *user, const struct agn_swarm_second *second)
 {
-    fprintf(user, "%d,%llu,%llu,%llu,%llu,%llu,%.4g,%.4g,%.4g,%llu\n", s->second,
-            (unsigned long long)s->offered, (unsigned long long)s->answered, (unsigned long long)s->fallbacks,
-            (unsigned long long)s->late, (unsigned long long)s->busy, s->p50_ms, s->p99_ms, s->max_ms,
-            (unsigned long long)s->paused);
+    struct listeners *to = user;
+    if (to->csv)
+        agn__seconds_write(to->csv, second);
+    if (to->keeps)
+        agn__seconds_add(&to->seconds, second);
 }
 
 static json_t *real_or_null(double value)
@@ -295,13 +307,20 @@ static void print_step(void *user, const struct agn_swarm_report *r, bool sustai
 static int run_once(const struct swarm_options *o, struct agn_swarm *swarm, struct agn_swarm_load *load)
 {
     struct agn_swarm_report report;
+    const struct listeners *heard = load->second_user;
     load->progress = agn_progress_print;
     load->progress_user = stderr;
     int status = agn_swarm_run(swarm, load, &report);
     if (status < 0)
         return agn__cli_fail("swarm", status);
-    if (o->json)
-        return agn__cli_print_json("swarm", report_json(&report));
+    json_t *figures = o->json || o->report ? report_json(&report) : NULL;
+    if (o->report)
+        status = agn__swarm_report_write(o->report, swarm, &report, &heard->seconds, figures);
+    if (o->json && status == AGN_OK)
+        return agn__cli_print_json("swarm", figures);
+    json_decref(figures);
+    if (status < 0)
+        return agn__cli_fail("swarm", status);
     print_report(stdout, &report);
     return AGN_CLI_SUCCESS;
 }
@@ -337,25 +356,31 @@ static int run_ramp(const struct swarm_options *o, struct agn_swarm *swarm, cons
 
 static int run(const struct swarm_options *o, struct agn_swarm *swarm)
 {
-    struct agn_swarm_load load = {
-        .rate_fps = o->rate_fps, .seconds = o->duration_s, .fixed = strcmp(o->arrivals, "fixed") == 0};
+    struct listeners to = {.keeps = o->report != NULL};
+    struct agn_swarm_load load = {.rate_fps = o->rate_fps,
+                                  .seconds = o->duration_s,
+                                  .fixed = strcmp(o->arrivals, "fixed") == 0,
+                                  .second = hear_second,
+                                  .second_user = &to};
     struct agn_file_out out;
+    int status = o->report ? agn_plot_available() : AGN_OK;
+    if (status == AGN_OK && o->csv)
+        status = agn_file_out_open(&out, o->csv);
+    if (status < 0)
+        return agn__cli_fail("swarm", status);
     if (o->csv) {
-        int status = agn_file_out_open(&out, o->csv);
-        if (status < 0)
-            return agn__cli_fail("swarm", status);
-        fprintf(out.stream, "second,offered,answered,fallbacks,late,busy,p50_ms,p99_ms,max_ms,paused\n");
-        load.second = write_second;
-        load.second_user = out.stream;
+        to.csv = out.stream;
+        agn__seconds_write_header(to.csv);
     }
     int code = o->ramp ? run_ramp(o, swarm, &load) : run_once(o, swarm, &load);
+    agn_free(to.seconds.items);
     if (!o->csv)
         return code;
     if (code != AGN_CLI_SUCCESS) {
         agn_file_out_abort(&out);
         return code;
     }
-    int status = agn_file_out_commit(&out);
+    status = agn_file_out_commit(&out);
     return status < 0 ? agn__cli_fail("swarm", status) : code;
 }
 
@@ -375,9 +400,9 @@ int agn__cmd_swarm(int argc, char **argv)
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
-    if (o.ramp && o.csv)
-        return agn__cli_usage_error("swarm",
-                                    "--csv is for one run: leave out --ramp, and give the --rate it found");
+    if (o.ramp && (o.csv || o.report))
+        return agn__cli_usage_error("swarm", "--csv and --report are for one run: leave out --ramp, and give "
+                                             "the --rate it found");
     struct agn_swarm *swarm = NULL;
     int status = create(&o, &swarm);
     if (status < 0)

@@ -545,6 +545,11 @@ void agn_swarm_free(struct agn_swarm *swarm)
     agn_free(swarm);
 }
 
+double agn_swarm_quantile_ms(const struct agn_swarm *swarm, bool answers, double q)
+{
+    return 1e3 * agn__durations_quantile(answers ? &swarm->ledger.answer : &swarm->ledger.prediction, q);
+}
+
 double agn__swarm_deadline_ms(const struct agn_swarm *swarm)
 {
     return 1000 * swarm->deadline_s;
