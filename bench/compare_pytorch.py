@@ -173,12 +173,12 @@ def main():
     ours = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     result = {"preset": args.preset, "batch": args.batch, "threads": args.threads, "torch": torch.__version__,
               "pytorch_images_per_s": spread(rates), "pytorch_peak_mib": round(memory, 1), "agilenn": ours,
-              "ratio": ours["images_per_s"]["median"] / spread(rates)["median"]}
+              "ratio": ours["images_per_s"] / spread(rates)["median"]}
     if args.json:
         print(json.dumps(result, indent=2))
     else:
         print(f"PyTorch {torch.__version__}: {spread(rates)['median']:.1f} images/s, {memory:.0f} MiB\n"
-              f"agilenn: {ours['images_per_s']['median']:.1f} images/s, {ours['peak_mib']:.0f} MiB\n"
+              f"agilenn: {ours['images_per_s']:.1f} images/s, {ours['peak_mib']:.0f} MiB\n"
               f"ratio {result['ratio']:.2f}")
 
 

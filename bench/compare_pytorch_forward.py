@@ -71,7 +71,7 @@ def compare(args, preset, batch):
             known = rates[compute][-1] if rates[compute] else 3 * rates["pytorch"][-1]
             repeats = max(3, int(args.seconds * known / batch))
             last = output_of(command + [str(repeats)] + more)
-            rates[compute].append(last["images_per_s"]["median"])
+            rates[compute].append(last["images_per_s"])
     result = {"preset": preset, "batch": batch, "threads": args.threads, "rounds": args.rounds,
               "torch": torch.__version__}
     result.update({key: last[key] for key in ("machine", "compiler", "commit", "mflop_per_image")})

@@ -89,6 +89,10 @@ err_has "did you mean idx?"
 run 2 data fetch cifar10
 err_has "--out DIR is missing"
 
+run 2 bench
+one_line
+err_has "what to measure (train-step, forward or codec MODEL) is missing"
+
 # -- data: the command line
 run 2 data
 err_has "--path DIR is missing"

@@ -37,10 +37,20 @@ if ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 forward --int8; then
 fi
 grep -q "inference in 8 bits needs" "$tmp/err" || die "bench forward --int8 with AVX2: stderr lacks the reason"
 forward || die "bench forward"
-for key in images_per_s int8_share machine compiler commit; do
+for key in int8_share machine compiler commit; do
     grep -q "\"$key\"" "$tmp/out" || die "bench forward --json lacks $key"
 done
 grep -q '"compute": "f32"' "$tmp/out" || die "bench forward should compute in f32"
+# speeds FILE: the median is a plain number, between the least and the greatest.
+speeds() {
+    awk -F'[:,]' '/"images_per_s(_min|_max)?": [0-9.e+]+,?$/ { gsub(/[ "]/, "", $1); value[$1] = $2 }
+        END { exit !(value["images_per_s_min"] > 0 && value["images_per_s_min"] <= value["images_per_s"] + 0 &&
+            value["images_per_s"] <= value["images_per_s_max"] + 0) }' "$1" ||
+        die "$(grep -A 4 images_per_s "$1"): expected the median, images_per_s_min and images_per_s_max"
+}
+speeds "$tmp/out"
+"$bin" bench train-step --preset fashion --batch 2 --steps 2 --threads 1 --json >"$tmp/out" 2>"$tmp/err" || die "bench train-step"
+speeds "$tmp/out"
 if forward --int8; then
     grep -q '"compute": "int8"' "$tmp/out" || die "bench forward --int8 should compute in int8"
     grep -q '"int8_share": 0\.[5-9]' "$tmp/out" || die "bench forward --int8: expected most of the work in 8 bits"

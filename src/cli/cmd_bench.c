@@ -64,7 +64,7 @@ static int parse(struct bench_options *o, int argc, char **argv)
         .operands = &o->what,
         .min_operands = 1,
         .max_operands = 1,
-        .operand_name = "train-step"};
+        .operand_name = "what to measure (train-step, forward or codec MODEL)"};
     return agn__cli_parse(&command, argc, argv);
 }
 
@@ -81,12 +81,12 @@ static int print_json(const struct bench_options *o, const struct agn_bench_step
                              r->sums.megabytes, "allreduces", (double)r->sums.sums, "synchronisation_ms",
                              1e3 * r->sums.other_seconds, "synchronisations", (double)r->sums.others);
     json_t *object = json_pack(
-        "{s:o, s:i, s:i, s:i, s:i, s:o, s:{s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
+        "{s:o, s:i, s:i, s:i, s:i, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
         agn__cli_json_string(o->preset), "batch", r->batch, "processes", r->ranks, "threads", r->threads,
-        "steps", r->steps, "sums_per_step", sums, "images_per_s", "min", r->images_per_s_min, "median",
-        r->images_per_s_median, "max", r->images_per_s_max, "mflop_per_image", r->step_flop / 1e6, "gflops",
-        r->gflops, "matmul_peak_gflops", r->peak_gflops, "peak_share", r->peak_share, "peak_mib", r->peak_mib,
-        "operators", operators);
+        "steps", r->steps, "sums_per_step", sums, "images_per_s", r->images_per_s_median, "images_per_s_min",
+        r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image", r->step_flop / 1e6,
+        "gflops", r->gflops, "matmul_peak_gflops", r->peak_gflops, "peak_share", r->peak_share, "peak_mib",
+        r->peak_mib, "operators", operators);
     return agn__cli_print_json("bench", object);
 }
 

@@ -69,14 +69,14 @@ static int parse(struct forward_options *o, int argc, char **argv)
 
 static int print_json(const struct forward_options *o, const struct agn_bench_forward *r)
 {
-    json_t *rate = json_pack("{s:f, s:f, s:f}", "min", r->images_per_s_min, "median", r->images_per_s_median,
-                             "max", r->images_per_s_max);
-    json_t *object = json_pack(
-        "{s:o, s:i, s:i, s:i, s:s, s:f, s:o, s:f, s:f, s:f, s:f, s:s, s:s, s:s}", "preset",
-        agn__cli_json_string(o->preset), "batch", r->batch, "repeats", r->repeats, "threads", r->threads,
-        "compute", o->config.int8 ? "int8" : "f32", "int8_share", r->int8_share, "images_per_s", rate,
-        "mflop_per_image", r->flop / 1e6, "gflops", r->gflops, "create_s", r->create_s, "memory_mib",
-        r->memory_mib, "machine", agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
+    json_t *object =
+        json_pack("{s:o, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s, s:s}",
+                  "preset", agn__cli_json_string(o->preset), "batch", r->batch, "repeats", r->repeats,
+                  "threads", r->threads, "compute", o->config.int8 ? "int8" : "f32", "int8_share",
+                  r->int8_share, "images_per_s", r->images_per_s_median, "images_per_s_min",
+                  r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image",
+                  r->flop / 1e6, "gflops", r->gflops, "create_s", r->create_s, "memory_mib", r->memory_mib,
+                  "machine", agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
     return agn__cli_print_json("bench", object);
 }
 
