@@ -47,11 +47,12 @@ figure() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*\$/\1/p" "$2" | head -n 1; }
 # holds EXPRESSION: an awk expression over numbers
 holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
 
-# start ARGUMENT...: sets $server and $port
+# start ARGUMENT...: sets $server and $port; $as runs it as another user
+as=
 start() {
     : >"$tmp/serve.out" # its port is not the one of the server before
     : >"$tmp/serve.err"
-    "$bin" serve "$@" --json --log json >"$tmp/serve.out" 2>"$tmp/serve.err" &
+    $as "$bin" serve "$@" --json --log json >"$tmp/serve.out" 2>"$tmp/serve.err" &
     server=$!
     port=
     for _ in $(seq 150); do
@@ -157,7 +158,7 @@ cp "$b" "$tmp/other.safetensors"
 start "$tmp/live.safetensors" "$tmp/other.safetensors" --port 0 --workers 2 --threads 1
 device "$tmp/a.agn" 6000 10000
 for _ in 1 2 3 4 5; do
-    kill -HUP "$server"
+    signal HUP "$server"
     sleep 0.2
 done
 rm "$tmp/other.safetensors" # in its place soon another one, first cut short, then whole
@@ -230,4 +231,58 @@ if command -v systemd-analyze >/dev/null; then
 else
     echo "no systemd here: the unit was not checked"
 fi
+
+# -- its user, folders and keys as docs/SERVER.md makes them; models and keys replaced while it serves
+etc=$tmp/root/etc/agilenn
+lib=$tmp/root/var/lib/agilenn
+# into_place FILE OWNER NAME: in one step, as the server may look at any moment
+into_place() {
+    install -m 400 -o "$2" -g "$2" "$1" "$3.new"
+    mv "$3.new" "$3"
+}
+set_up_service() {
+    mkdir -p "$etc" "$lib"
+    cp "$a" "$lib/model.safetensors"
+    sed "s|/var/lib/agilenn|$lib|; s|^address = .*|address = 127.0.0.1|; s|^port = .*|port = 0|
+         s|^# psk_file = .*|psk_file = $etc/devices.psk|
+         s|^# dtls_port = .*|dtls_port = 0|" "$source/packaging/agilenn-server.conf" >"$etc/server.conf"
+    systemd-sysusers --root="$tmp/root" "$source/packaging/agilenn.sysusers" >"$tmp/out" 2>"$tmp/err" ||
+        die "systemd refuses the user"
+    uid=$(sed -n 's/^agilenn:x:\([0-9]*\):.*/\1/p' "$tmp/root/etc/passwd")
+    run 0 keys --output "$tmp/two.psk" --devices 2
+    run 0 keys --output "$tmp/three.psk" --devices 3
+    cp "$tmp/two.psk" "$etc/devices.psk"
+    systemd-tmpfiles --root="$tmp/root" --create "$source/packaging/agilenn.tmpfiles" >"$tmp/out" 2>"$tmp/err" ||
+        die "systemd refuses the folders"
+    [ "$(stat -c %a:%u "$etc/devices.psk" "$etc" "$lib" | tr '\n' ' ')" = "400:$uid 750:0 755:0 " ] ||
+        die "folders or keys have wrong owners or modes"
+    chmod 711 "$tmp"
+    as="setpriv --reuid=$uid --regid=$uid --clear-groups"
+}
+check_service() {
+    if [ "$(id -u)" != 0 ] || ! command -v systemd-sysusers >/dev/null || ! command -v setpriv >/dev/null; then
+        echo "not root, or no systemd: the service's user was not checked"
+        return
+    fi
+    set_up_service
+    if ! $as test -x "$bin" || ! $as test -r "$lib/model.safetensors"; then
+        echo "another user cannot reach $bin or $tmp: the service was not run as one"
+        return
+    fi
+    start --config "$etc/server.conf"
+    ! $as test -w "$etc/server.conf" || die "the service may change its settings"
+    into_place "$tmp/three.psk" "$uid" "$etc/devices.psk"
+    cp "$b" "$lib/model.new"
+    mv "$lib/model.new" "$lib/model.safetensors"
+    signal HUP "$server" # as ExecReload does
+    logged 'keys of 3 devices'
+    logged '1 of them new, 1 gone'
+    into_place "$tmp/two.psk" 0 "$etc/devices.psk" # which it cannot read
+    signal HUP "$server"
+    logged '"level":"error","event":"reload"'
+    stop TERM 0
+    [ "$(figure keys "$tmp/end")" = 3 ] || die "a key file that cannot be read took the keys away"
+}
+check_service
+as=
 echo "a fleet's server: all as expected"
