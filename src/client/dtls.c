@@ -73,7 +73,7 @@ static int fail(int code)
 
 static int begin_session(struct agn__dtls *dtls)
 {
-    dtls->state = AGN__DTLS_HANDSHAKE;
+    dtls->state = AGN__DTLS_LOST; /* if there is no memory for a session now, the next attempt may have it */
     int code = gnutls_init(&dtls->session, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK);
     if (code < 0) {
         dtls->session = NULL;
@@ -88,7 +88,10 @@ static int begin_session(struct agn__dtls *dtls)
     gnutls_transport_set_pull_timeout_function(dtls->session, pull_timeout);
     gnutls_dtls_set_mtu(dtls->session, MTU_BYTES);
     gnutls_dtls_set_timeouts(dtls->session, RETRANSMIT_MS, GIVE_UP_MS);
-    return code < 0 ? fail(code) : 0;
+    if (code < 0)
+        return fail(code);
+    dtls->state = AGN__DTLS_HANDSHAKE;
+    return 0;
 }
 
 int agn__dtls_create(struct agn__dtls **dtls, const struct agn__dtls_config *config)

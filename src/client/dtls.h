@@ -21,7 +21,7 @@ enum agn__dtls_state {
     AGN__DTLS_HANDSHAKE,
     AGN__DTLS_READY,
     AGN__DTLS_REFUSED, /* the server does not take this identity, or speaks no such DTLS */
-    AGN__DTLS_LOST,    /* no end within 10 s, or the server has closed the session */
+    AGN__DTLS_LOST,    /* no end within 10 s, the server has closed the session, or there was no memory */
 };
 
 enum { AGN__DTLS_OVERHEAD = 64 }; /* bytes around a message at most */
@@ -37,7 +37,7 @@ struct agn__dtls_config {
 
 /* AGN_ERR_ARG, AGN_ERR_MEMORY, AGN_ERR_UNSUPPORTED, with agn_fail. */
 int agn__dtls_create(struct agn__dtls **dtls, const struct agn__dtls_config *config);
-/* Drops the session; the next advance begins another. Errors as before. */
+/* Drops the session; the next advance begins another. Errors as before, with the state AGN__DTLS_LOST. */
 int agn__dtls_restart(struct agn__dtls *dtls);
 enum agn__dtls_state agn__dtls_state(const struct agn__dtls *dtls);
 /* Goes on with the handshake, sending again what may have been lost. Returns the state. */
