@@ -35,7 +35,8 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->deadline_ms = deadline_ms;
     dev->rows_in = 0;
     dev->packet_count = 0;
-    dev->spent = 0;
+    dev->spent = dev->made = 0;
+    dev->made_channels = 0;
     dev->next_channel = 0;
     dev->next_row = 0;
     dev->fused = 0;

@@ -193,10 +193,12 @@ struct agn_dev {
     uint16_t frame, deadline_ms;
     uint16_t rows_in, map_rows;
     uint32_t budget, spent; /* bytes a frame, overheads included; AGN_DEV_NO_BUDGET: no limit */
+    uint32_t made;          /* the most that was spent since the frame began, repeated packets not counted */
     uint16_t extra_bytes;   /* overhead of a packet */
     uint16_t packet_count;  /* packets made */
     uint8_t next_channel;   /* first sent channel not yet in a packet */
     uint8_t next_row;       /* and its first row */
+    uint8_t made_channels;  /* sent channels wholly in packets made */
     uint8_t phase;          /* enum in agn_device.c */
     uint8_t fused, channels_missing;
     uint16_t class_index;
@@ -245,6 +247,13 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap);
  * limit at first: AGN_DEV_NO_BUDGET. */
 #define AGN_DEV_NO_BUDGET UINT32_MAX
 void agn_dev_set_budget(struct agn_dev *dev, uint32_t bytes, uint16_t extra_bytes);
+
+/* The smallest budget that surely gives a packet: one row of symbols. */
+uint32_t agn_dev_least_bytes(const struct agn_dev *dev);
+
+/* Bytes of the frame's packets so far, extra_bytes counted, repeated ones not; with an answer only the share
+ * of the channels sent that it does not lack. For agn_rate.h. */
+uint32_t agn_dev_bytes_through(const struct agn_dev *dev);
 
 /* Begins with the frame's first packet again. With the same caps agn_dev_next_packet makes the same bytes,
  * which the server knows as repeated: for packets or an answer that were lost. AGN_ERR_STATE: as there. */

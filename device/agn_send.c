@@ -158,6 +158,20 @@ void agn_dev_set_budget(struct agn_dev *dev, uint32_t bytes, uint16_t extra_byte
     dev->extra_bytes = extra_bytes;
 }
 
+uint32_t agn_dev_least_bytes(const struct agn_dev *dev)
+{
+    return AGN_FEATURE_OVERHEAD_BYTES + (AGN_WIRE_SYMBOL_BITS * (uint32_t)dev->model.map_w + 7) / 8 +
+           dev->extra_bytes;
+}
+
+uint32_t agn_dev_bytes_through(const struct agn_dev *dev)
+{
+    uint32_t arrived = (uint32_t)(dev->model.map_c - dev->model.local_c) - dev->channels_missing;
+    if (!dev->fused || arrived >= dev->made_channels)
+        return dev->made;
+    return dev->made / dev->made_channels * arrived;
+}
+
 /* ---- packets ----------------------------------------------------------------------- */
 
 /* Moves on behind a packet that was made. */
@@ -168,6 +182,10 @@ static void advance(struct agn_dev *dev, const struct span *span, unsigned rows,
     dev->spent += (uint32_t)length + dev->extra_bytes;
     dev->next_channel = (uint8_t)(span->channel + next / span->height);
     dev->next_row = (uint8_t)(next % span->height);
+    if (dev->next_channel > dev->made_channels)
+        dev->made_channels = dev->next_channel;
+    if (dev->spent > dev->made)
+        dev->made = dev->spent;
     if (last)
         dev->next_channel = (uint8_t)(dev->model.map_c - dev->model.local_c);
 }

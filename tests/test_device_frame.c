@@ -349,6 +349,41 @@ static void a_budget_holds_for_repeated_packets(void **state)
     expect_local(it);
 }
 
+static int reply_lacking(struct fixture *it, uint8_t missing);
+
+/* What a measurement of the rate may count: each packet once, and of channels that did not arrive nothing. */
+static void bytes_through_are_those_that_arrived(void **state)
+{
+    struct fixture *it = *state;
+    enum { CAP = AGN_FEATURE_OVERHEAD_BYTES + 6 };
+    uint8_t packet[CAP];
+    struct sent sent = send_within(it, CAP, AGN_DEV_NO_BUDGET, 10);
+    assert_int_equal(sent.count, SMALL_SENT);
+    assert_int_equal(agn_dev_bytes_through(&it->dev), sent.bytes);
+    assert_int_equal(agn_dev_packets_again(&it->dev), 0);
+    assert_true(agn_dev_next_packet(&it->dev, packet, CAP) > 0);
+    assert_int_equal(agn_dev_bytes_through(&it->dev), sent.bytes);
+    assert_int_equal(reply(it, SMALL_MODEL_ID, 3, AGN_REPLY_OK, SMALL_CLASSES), 0);
+    assert_int_equal(agn_dev_bytes_through(&it->dev), sent.bytes);
+    for (uint8_t missing = 0; missing <= SMALL_SENT; missing++) { /* of four, of which two were sent */
+        static const uint32_t arrived[] = {2, 2, 2, 1, 0};
+        sent = send_within(it, CAP, 80, 10);
+        assert_int_equal(sent.count, 2);
+        assert_int_equal(agn_dev_frame_begin(&it->dev, 7, 0), 0);
+        assert_int_equal(agn_dev_bytes_through(&it->dev), 0);
+        assert_int_equal(agn_dev_push_rows(&it->dev, it->image, SMALL_SIDE), 0);
+        while (agn_dev_next_packet(&it->dev, packet, CAP) > 0)
+            continue;
+        assert_int_equal(reply_lacking(it, missing), 0);
+        assert_int_equal(agn_dev_bytes_through(&it->dev), sent.bytes / 2 * arrived[missing]);
+    }
+    uint32_t least = agn_dev_least_bytes(&it->dev);
+    assert_int_equal(send_within(it, CAP, least, 10).count, 1);
+    assert_int_equal(agn_dev_least_bytes(&it->dev), least);
+    assert_int_equal(send_within(it, CAP, least - 1, 10).count, 0);
+    assert_int_equal(agn_dev_bytes_through(&it->dev), 0);
+}
+
 /* ---- answers that lack channels, and frames that need none ---------------------------------- */
 
 static int reply_lacking(struct fixture *it, uint8_t missing)
@@ -429,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(packets_come_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_holds_for_repeated_packets, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_through_are_those_that_arrived, setup, teardown),
         cmocka_unit_test_setup_teardown(no_more_is_missing_than_was_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(sureness_is_a_margin, setup, teardown),
     };

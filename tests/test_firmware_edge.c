@@ -2,6 +2,7 @@
  * src/modem with a serial line of 921,600 bit/s, a server that puts packets together as the real one does,
  * one simulated clock. Every frame must have a prediction in time, and a right one, whatever modem and server
  * do. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -43,6 +44,10 @@ static struct {
     enum modem_kind kind;
     const char *parrot;
     bool is_server_hostile, is_dead;
+    uint32_t falls_at;   /* from this frame on the radio is slower; 0: never */
+    double falls_to_bps; /* so slow */
+    bool is_blind;       /* the device measures nothing */
+    double period_s;     /* frames come so often at most */
     struct agn__esp esp;
     struct agn__assembly *assembly;
     char text[MAX_TEXT];
@@ -86,10 +91,21 @@ void print_number(const char *name, uint32_t number)
     char text[80];
     snprintf(text, sizeof text, "%s,%u\n", name, number);
     board_print(text);
+    if (strcmp(name, "fused") == 0 || strcmp(name, "partial") == 0 || strcmp(name, "local") == 0)
+        world.now_s = fmax(world.now_s, stats.frame_ms.count * world.period_s); /* the next frame's time */
+}
+
+static void change_radio(void)
+{
+    if (world.falls_at > 0 && stats.frame_ms.count >= world.falls_at)
+        world.esp.up.bandwidth_bps = world.esp.down.bandwidth_bps = world.falls_to_bps;
+    if (world.is_blind)
+        agn_rate_init(&edge.rate);
 }
 
 size_t board_uart_write(const uint8_t *bytes, size_t len)
 {
+    change_radio();
     size_t count = len < BYTES_A_TURN ? len : BYTES_A_TURN;
     world.now_s += TURN_US * 1e-6;
     if (world.kind == REAL_MODEM)
@@ -236,7 +252,9 @@ static void begin_world(const struct agn_modem_model *model)
     world.assembly = agn__assembly_create(&limits, &shape, &dev.model.contexts, AGN_WIRE_MAX_REPLY);
     assert_non_null(world.assembly);
     world.kind = REAL_MODEM;
-    world.is_server_hostile = world.is_dead = false;
+    world.is_server_hostile = world.is_dead = world.is_blind = false;
+    world.falls_at = 0;
+    world.period_s = 0;
     world.now_s = 0;
     world.text_bytes = 0;
     memset(&stats, 0, sizeof stats);
@@ -362,6 +380,29 @@ static void keeps_deadlines_alone(void **state)
     }
 }
 
+/* The radio's rate falls from 3 Mbit/s to 12 kbit/s while frames 10 to 59 come, one a second. What fits gets
+ * through; whole frames, as a device sends them that measures nothing, only make a queue. */
+static void cuts_frames_to_what_the_radio_carries(void **state)
+{
+    (void)state;
+    const struct agn_modem_model model = {.bandwidth_bps = 3e6, .delay_s = 0.002};
+    uint32_t fused[2];
+    for (int blind = 0; blind < 2; blind++) {
+        begin_world(&model);
+        world.falls_at = 10;
+        world.falls_to_bps = 12e3;
+        world.period_s = 1;
+        world.is_blind = blind;
+        fused[blind] = run_device(blind ? "a radio that gets slow, not measured" : "the same, measured");
+        printf("    %u bytes/s in the end, answers within %u ms, %u frames unfit\n",
+               agn_rate_speed(&edge.rate), edge.answer_ms, edge.counts.frames_unfit);
+        if (!blind) /* of 1500, delays included */
+            assert_in_range(agn_rate_speed(&edge.rate), 1000, 1500);
+    }
+    assert_in_range(fused[0], 10 + 38, FRAMES);
+    assert_in_range(fused[1], 10, 10 + 10);
+}
+
 static void believes_only_its_answer(void **state)
 {
     (void)state;
@@ -437,6 +478,7 @@ int main(void)
         cmocka_unit_test(gets_through_losses),
         cmocka_unit_test(corrupted_bytes_change_no_prediction),
         cmocka_unit_test(keeps_deadlines_alone),
+        cmocka_unit_test(cuts_frames_to_what_the_radio_carries),
         cmocka_unit_test(believes_only_its_answer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

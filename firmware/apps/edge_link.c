@@ -30,6 +30,7 @@ static void take_datagram(void *user, const uint8_t *bytes, size_t len)
     }
     if (answer.code_class != 2) { /* a packet that came damaged, or a server in trouble */
         link->counts.refusals++;
+        link->is_refused |= answer.code_class == 5;
         return;
     }
     int status = agn_dev_accept_reply(link->dev, answer.payload, answer.payload_bytes);
@@ -49,6 +50,8 @@ int edge_link_init(struct edge_link *link, struct agn_dev *dev, uint32_t deadlin
     link->dev = dev;
     link->deadline_ms = deadline_ms;
     link->cap = AGN_WIRE_MAX_PACKET;
+    link->answer_ms = EDGE_ANSWER_MS;
+    agn_rate_init(&link->rate);
     link->message_id = (uint16_t)board_count(); /* differs from one start to the next on a board */
     const struct esp_at_config config = {.host = EDGE_HOST,
                                          .port = EDGE_PORT,
@@ -144,6 +147,9 @@ static void give_packet(struct edge_link *link, uint32_t left_ms)
     if (esp_at_send(&link->modem, link->request, total, board_now_ms(), left_ms) < 0)
         return;
     link->is_under_way = 1;
+    if (!link->is_begun)
+        link->first_ms = board_now_ms();
+    link->is_begun = 1;
     link->counts.packets++;
     link->counts.bytes += (uint32_t)total;
 }
@@ -168,15 +174,23 @@ static void take_outcome(struct edge_link *link)
         begin_round(link);
 }
 
+/* How long to wait for the answer: each time longer, as what is sent again may only make a queue longer,
+ * somewhere on the way. */
+static uint32_t wait_ms(const struct edge_link *link)
+{
+    return link->answer_ms << (link->round < 8 ? link->round : 8);
+}
+
 /* The next thing to do with a modem that has nothing under way. */
 static void go_on(struct edge_link *link, uint32_t left_ms)
 {
     if (link->is_stuck)
         return;
-    if (link->is_complete && board_now_ms() - link->last_gone_ms < EDGE_ANSWER_MS)
+    if (link->is_complete && board_now_ms() - link->last_gone_ms < wait_ms(link))
         return;
     if (link->is_complete) {
         link->counts.rounds++;
+        link->round++;
         begin_round(link);
     }
     if (link->packet_bytes == 0)
@@ -185,12 +199,46 @@ static void go_on(struct edge_link *link, uint32_t left_ms)
         give_packet(link, left_ms);
 }
 
+/* ---- what the link carries --------------------------------------------------------------------------- */
+
+/* Half of the deadline is for packets that are lost and for an answer that takes longer than the one before.
+ * 0: nothing of the frame would get through. */
+static uint32_t set_budget(struct edge_link *link)
+{
+    agn_dev_set_budget(link->dev, AGN_DEV_NO_BUDGET, EDGE_EXTRA_BYTES);
+    uint32_t least = agn_dev_least_bytes(link->dev);
+    uint32_t budget = agn_rate_budget(&link->rate, link->deadline_ms / 2, least);
+    agn_dev_set_budget(link->dev, budget, EDGE_EXTRA_BYTES);
+    return budget;
+}
+
+/* Of an answer after repetitions nobody knows what it answers; only the whole frame's time counts then. A
+ * modem that took no packet says nothing of the link. */
+static void learn(struct edge_link *link)
+{
+    uint32_t now_ms = board_now_ms(), bytes = agn_dev_bytes_through(link->dev);
+    if (link->is_answered) {
+        uint32_t twice = link->is_complete ? 2 * (now_ms - link->last_gone_ms) : 0;
+        if (link->round == 0)
+            link->answer_ms = twice > EDGE_ANSWER_MS ? twice : EDGE_ANSWER_MS;
+        agn_rate_answered(&link->rate, bytes, link->first_ms, now_ms);
+    } else if (link->packets_gone > 0 && !link->is_refused) {
+        link->answer_ms = link->deadline_ms / 2; /* a queue, or nobody there: hardly any repetitions */
+        agn_rate_missed(&link->rate, bytes, link->first_ms, now_ms);
+    }
+}
+
 int edge_link_exchange(struct edge_link *link)
 {
     uint32_t begin_ms = board_now_ms(), spent_ms;
-    link->is_answered = link->is_stuck = 0;
+    link->is_answered = link->is_stuck = link->is_begun = link->is_refused = 0;
     link->packets_gone = link->making = 0;
     link->frame_cap = 0;
+    link->round = 0;
+    if (set_budget(link) == 0) {
+        link->counts.frames_unfit++;
+        return 0;
+    }
     begin_round(link);
     while (!link->is_answered && (spent_ms = board_now_ms() - begin_ms) < link->deadline_ms) {
         edge_link_turn(link);
@@ -202,5 +250,6 @@ int edge_link_exchange(struct edge_link *link)
     }
     if (link->packets_gone == 0 && !link->is_answered)
         link->counts.frames_unsent++;
+    learn(link);
     return link->is_answered;
 }

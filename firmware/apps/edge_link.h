@@ -6,18 +6,20 @@
  *         agn_dev_predict(&dev, &prediction);
  *
  * What is known to be lost is sent again at once, what may be lost when no answer comes. Packets are as long
- * as the serial line lets them be: docs/MODEM.md. The board's clock and UART are used; no wait is without a
- * bound. */
+ * as the serial line lets them be, and frames as long as half of the deadline lets them be at the rate of
+ * late: docs/MODEM.md. The board's clock and UART are used; no wait is without a bound. */
 #ifndef AGN_FIRMWARE_EDGE_LINK_H
 #define AGN_FIRMWARE_EDGE_LINK_H
 
 #include "agn_device.h"
+#include "agn_rate.h"
 #include "client/coap_message.h"
 #include "drivers/esp_at.h"
 
 enum {
     EDGE_MIN_PACKET = 96,
-    EDGE_ANSWER_MS = 60, /* after the last packet; then the frame is sent again */
+    EDGE_ANSWER_MS = 60, /* after the last packet, at least; then the frame is sent again */
+    EDGE_EXTRA_BYTES = AGN__COAP_REQUEST_OVERHEAD + 28, /* of a packet on the radio: CoAP, UDP, IPv4 */
 };
 
 struct edge_link_counts {
@@ -28,6 +30,7 @@ struct edge_link_counts {
     uint32_t refusals;              /* by the server: packets that came damaged */
     uint32_t replies_damaged, replies_late, replies_other;
     uint32_t frames_unsent; /* not one packet went whole */
+    uint32_t frames_unfit;  /* not sent: nothing of them would have got through in time */
 };
 
 struct edge_link {
@@ -42,8 +45,14 @@ struct edge_link {
     uint8_t is_complete;   /* all packets of the frame have gone */
     uint8_t is_stuck;      /* no packets can be made of the frame */
     uint8_t is_answered;
+    uint8_t is_begun;      /* a packet of the frame was given to the modem */
+    uint8_t is_refused;    /* the server said that it cannot answer the frame */
+    uint8_t round;         /* of this frame, from 0 */
     uint32_t packets_gone; /* of this frame, with repeated ones */
+    uint32_t first_ms;     /* its first packet was given to the modem */
     uint32_t last_gone_ms;
+    uint32_t answer_ms; /* how long an answer may take after the last packet */
+    struct agn_rate rate;
     uint32_t making; /* what packets took in this frame, in units of board_count */
     struct edge_link_counts counts;
     uint8_t received[ESP_AT_MAX_DATAGRAM];

@@ -62,11 +62,14 @@ void edge_stats_print(const struct edge_stats *stats, const struct edge_link *li
     print_number("frames_sure", stats->sure);
     print_number("deadline_misses", stats->local - stats->sure); /* the answer came late or never */
     print_number("frames_unsent", counts->frames_unsent);
+    print_number("frames_unfit", counts->frames_unfit);
     print_number("packets_given", counts->packets);
     print_number("packets_sent", counts->packets_sent);
     print_number("packets_again", counts->again);
     print_number("rounds_again", counts->rounds);
     print_number("packet_cap", link->cap);
+    print_number("bytes_per_second", agn_rate_speed(&link->rate));
+    print_number("answer_wait_ms", link->answer_ms);
     print_number("bytes", counts->bytes);
     print_number("refusals", counts->refusals);
     print_number("replies_damaged", counts->replies_damaged);
