@@ -375,6 +375,28 @@ static void a_plain_peer_gets_no_more_than_it_asked_for(void **state)
     assert_int_equal(stats.replies, 0);
 }
 
+/* Plain peers beyond the number remembered are answered like any other, and forgotten. */
+static void many_strangers_are_not_remembered(void **state)
+{
+    (void)state;
+    enum { STRANGERS = 700, REMEMBERED = 512 };
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 20);
+    for (int i = 0; i < STRANGERS; i++) {
+        uint8_t answer[256];
+        static const uint8_t nothing[] = {0x50, 0x02, 0, 1, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'};
+        int fd = stranger_socket(agn_server_port(running.server));
+        assert_true(ask(fd, nothing, sizeof nothing, answer, sizeof answer, 5000) > 4);
+        assert_int_equal(answer[1], 4 << 5); /* 4.00 */
+        close(fd);
+    }
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.packets, STRANGERS);
+    assert_in_range(stats.peers, REMEMBERED / 2, REMEMBERED);
+}
+
 /* While a slow network is at work, packets pile up; their frame's wait does not end before they are read. */
 static void a_busy_server_reads_before_it_gives_up(void **state)
 {
@@ -454,6 +476,7 @@ int main(void)
         cmocka_unit_test(garbage_does_not_stop_service),
         cmocka_unit_test(a_busy_server_reads_before_it_gives_up),
         cmocka_unit_test(a_plain_peer_gets_no_more_than_it_asked_for),
+        cmocka_unit_test(many_strangers_are_not_remembered),
         cmocka_unit_test(the_longest_packets_pass),
     };
     return cmocka_run_group_tests_name("server before strangers", tests, link_set_up, link_tear_down);

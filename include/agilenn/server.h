@@ -69,7 +69,7 @@ struct agn_server_config {
     uint32_t frame_wait_ms; /* from a frame's first packet to an answer with what came [200]; a device
                                that states a deadline waits for half of that if it is shorter */
     int max_frames;         /* frames of a model held at once, waiting or just answered [1024] */
-    int max_peers;          /* idle peers remembered by the CoAP library [4096] */
+    int max_peers;          /* idle peers remembered by the CoAP library [512, or two a key] */
     int receive_buffer;   /* bytes of each socket's queue of datagrams [256 K]; net.core.rmem_max bounds it */
     int workers;          /* threads that call infer [1] */
     int max_batch;        /* frames of one call of infer at most [16] */

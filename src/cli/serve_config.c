@@ -81,7 +81,7 @@ static bool set(struct reading *reading, const char *section, const char *key, c
     const struct setting settings[] = {
         {"server", "address", &o->address, NULL, 0, 0, NULL},
         {"server", "port", NULL, &o->port, 0, 65535, NULL},
-        {"server", "max_peers", NULL, &o->max_peers, 1, AGN_SERVER_MAX_PEERS, NULL},
+        {"server", "max_peers", NULL, &o->max_peers, 0, AGN_SERVER_MAX_PEERS, NULL},
         {"server", "receive_buffer", NULL, &o->receive_buffer, 4096, AGN_SERVER_MAX_RECEIVE_BUFFER, NULL},
         {"server", "drain_ms", NULL, &o->drain_ms, 1, 60000, NULL},
         {"server", "log", &o->log, NULL, 0, 0, NULL},

@@ -55,8 +55,9 @@ int agn__coap_offer_dtls(struct agn__coap *coap, struct agn_keys *keys)
     return 0;
 }
 
-void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys)
+void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys, int max_peers)
 {
+    coap_context_set_max_idle_sessions(coap->context, (unsigned)max_peers);
     agn_keys_free(coap->keys);
     coap->keys = keys;
     coap->generation++;

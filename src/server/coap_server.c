@@ -16,7 +16,7 @@ enum {
     IDLE_PEER_SECONDS = 60,
     IDLE_DTLS_SECONDS = 3600, /* a new handshake costs a device more than a server's memory does */
     COAP_ENVELOPE_BYTES = 32, /* token, options and marker around an answer */
-    MAX_READS = 16,           /* datagrams read at once */
+    MAX_READS = 64,           /* datagrams read at once */
     FALLBACK_POLL_MS = 50,    /* where libcoap has no descriptor to wait on */
 };
 

@@ -43,8 +43,8 @@ struct agn__coap_config {
     bool plain_off;
     uint16_t dtls_port;
     struct agn_keys *keys; /* taken over unless opening fails; NULL: no DTLS */
-    int max_peers;
-    int receive_buffer; /* bytes to ask the system for */
+    int max_peers;         /* idle ones remembered */
+    int receive_buffer;    /* bytes to ask the system for */
     struct agn__limits_config limits;
     size_t reply_bytes; /* the longest answer that will be sent */
     agn__request_fn *handler;
@@ -57,8 +57,9 @@ uint16_t agn__coap_port(const struct agn__coap *coap);
 uint16_t agn__coap_dtls_port(const struct agn__coap *coap);
 
 /* New keys in place of the old ones, which it frees. A session whose identity is gone, or has another key
- * now, gets 4.01 from now on; the others go on. Only where there were keys from the beginning. */
-void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys);
+ * now, gets 4.01 from now on; the others go on. Only where there were keys from the beginning. `max_peers` as
+ * in the configuration. */
+void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys, int max_peers);
 
 /* Counts since opening, but for the last. */
 struct agn__coap_counts {

@@ -15,7 +15,6 @@
 enum {
     DEFAULT_FRAME_WAIT_MS = 200,
     DEFAULT_FRAMES = 1024,
-    DEFAULT_PEERS = 4096,
     DEFAULT_RECEIVE_BUFFER = 256 << 10,
     DEFAULT_WORKERS = 1,
     DEFAULT_BATCH = 16,
@@ -280,7 +279,6 @@ static void fill_in_defaults(struct agn_server_config *config)
 {
     config->frame_wait_ms = config->frame_wait_ms > 0 ? config->frame_wait_ms : DEFAULT_FRAME_WAIT_MS;
     config->max_frames = config->max_frames > 0 ? config->max_frames : DEFAULT_FRAMES;
-    config->max_peers = config->max_peers > 0 ? config->max_peers : DEFAULT_PEERS;
     config->receive_buffer = config->receive_buffer > 0 ? config->receive_buffer : DEFAULT_RECEIVE_BUFFER;
     config->workers = config->workers > 0 ? config->workers : DEFAULT_WORKERS;
     config->max_batch = config->max_batch > 0 ? config->max_batch : DEFAULT_BATCH;

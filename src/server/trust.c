@@ -8,7 +8,12 @@ enum {
     DEFAULT_MESSAGES_PER_S = 5000,
     DEFAULT_BYTES_PER_S = 4000000,
     MIN_BYTES_PER_S = 2000, /* or else the longest packet never comes through */
-    PEERS_REMEMBERED = 4,   /* times config.max_peers: the CoAP library holds on to busy ones beyond that */
+    MIN_PEERS = 512,
+    PEERS_A_KEY = 2, /* a device that comes from another port leaves its old session behind */
+    /* Accounts of limits, which cost less than the CoAP library's sessions: it holds on to busy ones beyond
+     * its number, and a device must be known until it has its answer. */
+    MIN_ACCOUNTS = 16384,
+    ACCOUNTS_A_PEER = 4,
     ANSWER_RATIO = 3,
     ANSWER_MAX_BYTES = 65536,
 };
@@ -39,6 +44,22 @@ static int load_keys(struct agn_server *server, const char *path, struct agn_key
     return agn_keys_load(keys, path);
 }
 
+/* For a plain peer the CoAP library remembers nothing of worth, and looks at all that it knows whenever a new
+ * one comes; a DTLS session that it forgets costs a handshake. So as few as possible, but two for each key.
+ */
+static int peers_to_remember(const struct agn_server *server, int keys)
+{
+    int wanted = server->config.max_peers > 0     ? server->config.max_peers
+                 : keys > MIN_PEERS / PEERS_A_KEY ? keys * PEERS_A_KEY
+                                                  : MIN_PEERS;
+    return wanted < AGN_SERVER_MAX_PEERS ? wanted : AGN_SERVER_MAX_PEERS;
+}
+
+static int at_least(int value, int min)
+{
+    return value > min ? value : min;
+}
+
 int agn__trust_open(struct agn_server *server, const struct agn_server_config *given)
 {
     struct agn_keys *keys;
@@ -46,6 +67,7 @@ int agn__trust_open(struct agn_server *server, const struct agn_server_config *g
     if (status < 0)
         return status;
     int keys_count = keys ? agn_keys_count(keys) : 0;
+    int peers = peers_to_remember(server, keys_count);
     /* A later model may have more classes than those of now. */
     struct agn__coap_config coap = {
         .address = given->address ? given->address : "127.0.0.1",
@@ -53,9 +75,9 @@ int agn__trust_open(struct agn_server *server, const struct agn_server_config *g
         .plain_off = given->plain_off,
         .dtls_port = given->dtls_port,
         .keys = keys,
-        .max_peers = server->config.max_peers,
+        .max_peers = peers,
         .receive_buffer = server->config.receive_buffer,
-        .limits = {.peers = PEERS_REMEMBERED * server->config.max_peers,
+        .limits = {.peers = at_least(ACCOUNTS_A_PEER * peers, MIN_ACCOUNTS),
                    .messages_per_s =
                        given->peer_messages_per_s != 0 ? given->peer_messages_per_s : DEFAULT_MESSAGES_PER_S,
                    .bytes_per_s =
@@ -109,7 +131,7 @@ void agn__trust_turn(struct agn_server *server)
         return;
     server->live.keys = agn_keys_count(keys);
     server->live.key_reloads++;
-    agn__coap_set_keys(server->coap, keys);
+    agn__coap_set_keys(server->coap, keys, peers_to_remember(server, server->live.keys));
     agn_log(AGN_LOG_INFO, "reload: keys of %d devices", server->live.keys);
 }
 
