@@ -123,6 +123,29 @@ holds "$(figure packets_lost) > 0.1 * $(figure packets) && $(figure packets_lost
 holds "$(figure fallback_rate) > 0.15 && $(figure answered) > 0"
 holds "$(figure accuracy) >= $(figure local_accuracy) - 0.1"
 
+# -- Ctrl-C: the figures so far, and the exit code of what was interrupted
+for more in "" --json; do
+    # shellcheck disable=SC2086 # an option or none
+    "$bin" swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 200 --duration 600 --deadline 300 --csv "$tmp/seconds.csv" \
+        $more >"$tmp/out" 2>"$tmp/err" &
+    swarm=$!
+    sleep 1.5
+    signal TERM "$swarm" # as INT, which a shell's children in the background ignore
+    await "$swarm" 20 "the interrupted swarm"
+    swarm=
+    [ "$code" -eq 130 ] || die "the swarm ended with exit code $code after SIGTERM, expected 130"
+    holds "$(awk -F, 'NR > 1 { sum += $3 } END { print sum + 0 }' "$tmp/seconds.csv") > 10"
+done
+accounted
+holds "$(figure answered) > 10 && $(figure offered) < 20000"
+run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 0.01 --duration 0.001
+grep -qF "no frame was due in 0.001 s" "$tmp/err" || die "no word on an empty run"
+[ ! -s "$tmp/out" ] || die "an empty run has no figures"
+run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 1 --duration 0.001
+grep -qF "no frame was due in any step of 0.001 s" "$tmp/err" || die "no word on steps without a frame"
+run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 0.5
+grep -qF "begins at 0.5 frames/s, expected 1 to" "$tmp/err" || die "no word on a rate too low to begin with"
+
 # -- the highest rate
 run 0 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 2000 --duration 0.2 --limit 50 --json
 accounted

@@ -135,8 +135,10 @@ static void rights_and_owner_are_checked(void **state)
         write_file("a:" KEY "\n", refused[i]);
         int status = agn_keys_load(&keys, path);
         assert_true(status == AGN_ERR_ARG || (status == AGN_ERR_IO && geteuid() != 0));
-        if (status == AGN_ERR_ARG)
-            assert_non_null(strstr(agn_error_message(), "chmod 600"));
+        if (status != AGN_ERR_ARG)
+            continue;
+        assert_non_null(strstr(agn_error_message(), "expected 0600 or 0400; run `chmod 600"));
+        assert_int_equal(strstr(agn_error_message(), "others may see") != NULL, (refused[i] & 077) != 0);
     }
     static const mode_t taken[] = {0600, 0400};
     for (size_t i = 0; i < AGN_COUNT_OF(taken); i++) {

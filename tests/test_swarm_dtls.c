@@ -12,7 +12,9 @@
 
 #include "agilenn/keys.h"
 #include "agilenn/swarm.h"
+#include "fake_server.h"
 #include "link_world.h"
+#include "swarm/ports.h"
 #include "temp_folder.h"
 
 enum { IMAGES = 8, DEVICES = 12, KEYS = 5 }; /* fewer keys than devices: some share one */
@@ -177,12 +179,29 @@ static void strangers_are_told_so(void **state)
     link_stop_server(&running, NULL);
 }
 
+static void nobody_there_is_said_with_advice(void **state)
+{
+    (void)state;
+    struct agn_keys *keys;
+    struct agn__ports *ports;
+    uint16_t silent = fake_start(&(struct fake_conduct){.kind = FAKE_SILENT});
+    assert_int_equal(agn_keys_load(&keys, good_keys), 0);
+    assert_int_equal(agn__ports_open(&ports, "127.0.0.1", silent, 2, keys), 0);
+    assert_int_equal(agn__ports_connect(ports, 0.1), AGN_ERR_TIMEOUT);
+    assert_non_null(strstr(agn_error_message(), "only 0 of 2 DTLS sessions"));
+    assert_non_null(strstr(agn_error_message(), "does the server listen for DTLS at this port?"));
+    agn__ports_free(ports);
+    agn_keys_free(keys);
+    fake_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_recover_from_a_restart), /* first: it forks, and no server was made before */
         cmocka_unit_test(frames_are_answered_in_sessions),
         cmocka_unit_test(strangers_are_told_so),
+        cmocka_unit_test(nobody_there_is_said_with_advice),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

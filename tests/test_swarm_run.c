@@ -236,6 +236,24 @@ static void another_model_ends_the_run(void **state)
     fake_stop();
 }
 
+/* A model that is changed in mid-run costs the answers from then on, not the figures of the whole run. */
+static void a_model_that_goes_is_counted(void **state)
+{
+    (void)state;
+    const struct fake_conduct conduct = {.kind = FAKE_MISMATCHING, .answers = 30};
+    struct agn_swarm *swarm = new_swarm(fake_start(&conduct), 2000, (struct agn_swarm_link){0});
+    struct agn_swarm_report report = run(swarm, 400, 0.25);
+    assert_int_equal(report.answered, 30);
+    assert_int_equal(report.rejected, report.offered - 30);
+    assert_int_equal(report.disowned, report.rejected);
+    agn_swarm_free(swarm);
+    fake_stop();
+    report =
+        run_against(FAKE_FOREIGN_MODEL, 2000); /* what is said of other frames and models is none of ours */
+    assert_int_equal(report.answered, report.offered);
+    assert_int_equal(report.disowned, 0);
+}
+
 static void sum_seconds(void *user, const struct agn_swarm_second *second)
 {
     struct agn_swarm_second *sum = user;
@@ -338,6 +356,10 @@ static void bad_requests_are_refused(void **state)
     assert_int_equal(agn_swarm_run(swarm, &load, &report), AGN_ERR_ARG);
     load = (struct agn_swarm_load){.rate_fps = 1, .seconds = (double)INFINITY};
     assert_int_equal(agn_swarm_run(swarm, &load, &report), AGN_ERR_ARG);
+    const struct agn_swarm_ramp ramp = {.load = {.rate_fps = 0.5, .seconds = 1}};
+    struct agn_swarm_ramp_report searched;
+    assert_int_equal(agn_swarm_ramp(swarm, &ramp, &searched), AGN_ERR_ARG);
+    assert_non_null(strstr(agn_error_message(), "begins at 0.5 frames/s, expected 1 to"));
     agn_swarm_free(swarm);
 }
 
@@ -368,6 +390,7 @@ int main(void)
         cmocka_unit_test(late_refusals_pause_too),
         cmocka_unit_test(odd_answers_are_not_counted_twice),
         cmocka_unit_test(another_model_ends_the_run),
+        cmocka_unit_test(a_model_that_goes_is_counted),
         cmocka_unit_test(seconds_add_up),
         cmocka_unit_test(the_ramp_finds_the_limit),
         cmocka_unit_test(bad_requests_are_refused),

@@ -95,6 +95,8 @@ struct agn_swarm_report {
                            the frame only after its deadline; not sent, in a pause that 5.03 asked for */
     uint64_t late;      /* answers after the deadline; not counted elsewhere */
     uint64_t strangers; /* datagrams that are no answer to any frame; repeated answers */
+    uint64_t disowned;  /* answers that the server has not the model, after others: it was changed meanwhile.
+                           Their frames are among the rejected ones */
     uint64_t packets,
         packets_lost;    /* sent by devices; of these, lost by the link's model or refused by the system */
     uint64_t handshakes; /* DTLS sessions made before the run; it takes handshake_s and is no part of it */
@@ -111,8 +113,8 @@ struct agn_swarm_report {
 };
 
 /* Offers the load, then waits until every frame has its prediction. An interrupt ends the load early, with 0
- * and a report of what there was. AGN_ERR_ARG: a bad load; AGN_ERR_MISMATCH: the server has not the model;
- * AGN_ERR_UNSUPPORTED, AGN_ERR_TIMEOUT: it makes no DTLS session with a device;
+ * and a report of what there was. AGN_ERR_ARG: a bad load; AGN_ERR_MISMATCH: the server has not the model,
+ * and has answered nothing yet; AGN_ERR_UNSUPPORTED, AGN_ERR_TIMEOUT: it makes no DTLS session with a device;
  * AGN_ERR_IO, AGN_ERR_MEMORY. */
 int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load,
                   struct agn_swarm_report *report);
@@ -132,13 +134,13 @@ struct agn_swarm_ramp {
 struct agn_swarm_ramp_report {
     bool found;                      /* false: no rate from 1 frame/s up was sustained */
     bool interrupted;                /* the search is not finished */
-    struct agn_swarm_report highest; /* the highest rate sustained; if not found, the last tried */
+    struct agn_swarm_report highest; /* the highest rate sustained; if not found, the last with frames */
     struct agn_swarm_report half;    /* a run at half of that */
 };
 
 /* Searches the highest rate that is sustained: doubles (or halves), then narrows down. A step that fails is
  * tried once more before it counts, and anew while the generator itself had no turn in time, up to 6 times in
- * all. Errors of agn_swarm_run. */
+ * all. Errors of agn_swarm_run; AGN_ERR_ARG: load.rate_fps outside of 1 .. 1e6. */
 int agn_swarm_ramp(struct agn_swarm *swarm, const struct agn_swarm_ramp *ramp,
                    struct agn_swarm_ramp_report *report);
 

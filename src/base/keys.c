@@ -250,8 +250,8 @@ static int check_file(const struct stat *info, const char *path)
             "%s belongs to user %u, who could put keys of their own there; make it yours (chown) or root's",
             path, (unsigned)info->st_uid);
     if (mode != 0600 && mode != 0400)
-        return agn_fail(AGN_ERR_ARG, "%s has mode %04o, so that others may see the keys; run `chmod 600 %s`",
-                        path, (unsigned)mode, path);
+        return agn_fail(AGN_ERR_ARG, "%s has mode %04o%s, expected 0600 or 0400; run `chmod 600 %s`", path,
+                        (unsigned)mode, mode & 077 ? ", so that others may see the keys" : "", path);
     if ((uintmax_t)info->st_size > FILE_MAX_BYTES)
         return agn_fail(AGN_ERR_RANGE, "%s: %jd bytes, expected at most %zu", path, (intmax_t)info->st_size,
                         FILE_MAX_BYTES);

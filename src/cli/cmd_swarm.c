@@ -226,13 +226,21 @@ static json_t *report_json(const struct agn_swarm_report *r)
     const struct {
         const char *name;
         uint64_t count;
-    } counts[] = {{"offered", r->offered},     {"answered", r->answered},
-                  {"fallbacks", r->fallbacks}, {"lost_predictions", r->lost_predictions},
-                  {"timed_out", r->timed_out}, {"busy", r->busy},
-                  {"rejected", r->rejected},   {"overslept", r->overslept},
-                  {"paused", r->paused},       {"late", r->late},
-                  {"strangers", r->strangers}, {"handshakes", r->handshakes},
-                  {"packets", r->packets},     {"packets_lost", r->packets_lost},
+    } counts[] = {{"offered", r->offered},
+                  {"answered", r->answered},
+                  {"fallbacks", r->fallbacks},
+                  {"lost_predictions", r->lost_predictions},
+                  {"timed_out", r->timed_out},
+                  {"busy", r->busy},
+                  {"rejected", r->rejected},
+                  {"overslept", r->overslept},
+                  {"paused", r->paused},
+                  {"late", r->late},
+                  {"strangers", r->strangers},
+                  {"disowned", r->disowned},
+                  {"handshakes", r->handshakes},
+                  {"packets", r->packets},
+                  {"packets_lost", r->packets_lost},
                   {"bytes", r->bytes}};
     const struct {
         const char *name;
@@ -261,12 +269,21 @@ static json_t *report_json(const struct agn_swarm_report *r)
 
 static void print_latency(FILE *stream, const char *name, const struct agn_swarm_latency *l)
 {
+    if (isnan(l->p50_ms)) {
+        fprintf(stream, "%-12s none\n", name);
+        return;
+    }
     fprintf(stream, "%-12s %.2f/%.2f/%.2f/%.2f/%.2f ms p50/p90/p99/p99.9/max\n", name, l->p50_ms, l->p90_ms,
             l->p99_ms, l->p999_ms, l->max_ms);
 }
 
 static void print_report(FILE *stream, const struct agn_swarm_report *r)
 {
+    if (r->offered == 0) {
+        fprintf(stream, "load         no frame was due in %g s; make --duration longer or --rate higher\n",
+                r->seconds);
+        return;
+    }
     fprintf(stream, "load         %.1f frames/s from %d devices for %.1f s; %.1f answers/s\n", r->offered_fps,
             r->devices, r->seconds, r->achieved_fps);
     fprintf(
@@ -291,18 +308,38 @@ static void print_report(FILE *stream, const struct agn_swarm_report *r)
                 (unsigned long long)r->handshakes, r->handshake_s);
     if (r->overslept > 0 || (r->send_lag.p99_ms > 2 && r->send_lag.p99_ms > 0.25 * r->answer.p99_ms))
         fprintf(stream, "note         the generator was late itself: part of the latency is its own\n");
+    if (r->disowned > 0)
+        fprintf(stream, "note         the server had not the model for some of the frames (4.09): was its "
+                        "model changed?\n");
     if (r->answered == 0)
         fprintf(stream, "note         no answer came: is a server listening there?\n");
 }
 
 static void print_step(void *user, const struct agn_swarm_report *r, bool sustained)
 {
+    if (r->offered == 0) {
+        fprintf(user, "no frame was due in a step of %g s; make --duration longer\n", r->seconds);
+        return;
+    }
     fprintf(user, "%8.1f frames/s: %6.2f %% fall back, p50 %.2f ms, p99 %.2f ms%s\n", r->offered_fps,
             100 * r->fallback_rate, r->prediction.p50_ms, r->prediction.p99_ms,
             sustained ? "" : "  - too much");
 }
 
 /* ---- the two kinds of run ---------------------------------------------------------------------- */
+
+/* Of a run whose figures have been printed. */
+static int end_code(void)
+{
+    return agn_interrupt_requested() ? AGN_CLI_INTERRUPTED : AGN_CLI_SUCCESS;
+}
+
+static int fail_empty(const struct swarm_options *o)
+{
+    return agn_fail(AGN_ERR_ARG,
+                    "no frame was due in %g s at %g frames/s; make --duration longer or --rate higher",
+                    o->duration_s, o->rate_fps);
+}
 
 static int run_once(const struct swarm_options *o, struct agn_swarm *swarm, struct agn_swarm_load *load)
 {
@@ -311,18 +348,55 @@ static int run_once(const struct swarm_options *o, struct agn_swarm *swarm, stru
     load->progress = agn_progress_print;
     load->progress_user = stderr;
     int status = agn_swarm_run(swarm, load, &report);
+    if (status == AGN_OK && report.offered == 0 && agn_interrupt_requested())
+        return AGN_CLI_INTERRUPTED;
+    if (status == AGN_OK && report.offered == 0)
+        status = fail_empty(o);
     if (status < 0)
         return agn__cli_fail("swarm", status);
     json_t *figures = o->json || o->report ? report_json(&report) : NULL;
     if (o->report)
         status = agn__swarm_report_write(o->report, swarm, &report, &heard->seconds, figures);
-    if (o->json && status == AGN_OK)
-        return agn__cli_print_json("swarm", figures);
+    if (o->json && status == AGN_OK) {
+        int code = agn__cli_print_json("swarm", figures);
+        return code == AGN_CLI_SUCCESS ? end_code() : code;
+    }
     json_decref(figures);
     if (status < 0)
         return agn__cli_fail("swarm", status);
     print_report(stdout, &report);
-    return AGN_CLI_SUCCESS;
+    return end_code();
+}
+
+/* What was sustained before an interrupt is worth its name, too. */
+static int print_ramp(const struct swarm_options *o, const struct agn_swarm_ramp_report *report)
+{
+    if (o->json) {
+        json_t *object = report_json(&report->highest);
+        if (object)
+            json_object_set_new(object, "half",
+                                report->interrupted ? json_null() : report_json(&report->half));
+        int code = agn__cli_print_json("swarm", object);
+        return code == AGN_CLI_SUCCESS ? end_code() : code;
+    }
+    printf("-- the highest rate sustained%s\n", report->interrupted ? " until the interrupt" : "");
+    print_report(stdout, &report->highest);
+    if (!report->interrupted) {
+        printf("-- at half of it\n");
+        print_report(stdout, &report->half);
+    }
+    return end_code();
+}
+
+static int fail_ramp(const struct swarm_options *o, const struct agn_swarm_report *last)
+{
+    if (last->offered == 0)
+        return agn_fail(AGN_ERR_ARG, "no frame was due in any step of %g s; make --duration longer",
+                        o->duration_s);
+    return agn_fail(AGN_ERR_TIMEOUT,
+                    "no rate is sustained: %.1f %% of %.1f frames/s fell back, expected at most %g %%; is a "
+                    "server listening there, and is --deadline long enough for its link?",
+                    100 * last->fallback_rate, last->offered_fps, o->limit);
 }
 
 static int run_ramp(const struct swarm_options *o, struct agn_swarm *swarm, const struct agn_swarm_load *load)
@@ -331,27 +405,11 @@ static int run_ramp(const struct swarm_options *o, struct agn_swarm *swarm, cons
         .load = *load, .fallback_limit = o->limit / 100, .step = print_step, .step_user = stderr};
     struct agn_swarm_ramp_report report;
     int status = agn_swarm_ramp(swarm, &ramp, &report);
-    if (status == AGN_OK && report.interrupted)
+    if (status == AGN_OK && report.interrupted && !report.found)
         return AGN_CLI_INTERRUPTED;
     if (status == AGN_OK && !report.found)
-        status =
-            agn_fail(AGN_ERR_TIMEOUT,
-                     "no rate is sustained: %.1f %% of %.1f frames/s fell back, expected at most %g %%; is a "
-                     "server listening there, and is --deadline long enough for its link?",
-                     100 * report.highest.fallback_rate, report.highest.offered_fps, o->limit);
-    if (status < 0)
-        return agn__cli_fail("swarm", status);
-    if (o->json) {
-        json_t *object = report_json(&report.highest);
-        if (object)
-            json_object_set_new(object, "half", report_json(&report.half));
-        return agn__cli_print_json("swarm", object);
-    }
-    printf("-- the highest rate sustained\n");
-    print_report(stdout, &report.highest);
-    printf("-- at half of it\n");
-    print_report(stdout, &report.half);
-    return AGN_CLI_SUCCESS;
+        status = fail_ramp(o, &report.highest);
+    return status < 0 ? agn__cli_fail("swarm", status) : print_ramp(o, &report);
 }
 
 static int run(const struct swarm_options *o, struct agn_swarm *swarm)
@@ -376,7 +434,7 @@ static int run(const struct swarm_options *o, struct agn_swarm *swarm)
     agn_free(to.seconds.items);
     if (!o->csv)
         return code;
-    if (code != AGN_CLI_SUCCESS) {
+    if (code != AGN_CLI_SUCCESS && code != AGN_CLI_INTERRUPTED) {
         agn_file_out_abort(&out);
         return code;
     }

@@ -242,6 +242,14 @@ static int count_sessions(struct agn__ports *ports)
     return count;
 }
 
+static int fail_late(const struct agn__ports *ports, uint32_t done, double seconds)
+{
+    return agn_fail(AGN_ERR_TIMEOUT, "only %u of %u DTLS sessions were made in %.0f s; %s", done,
+                    ports->count, seconds,
+                    done == 0 ? "does the server listen for DTLS at this port?"
+                              : "take fewer devices, or see what keeps the server busy");
+}
+
 /* Goes on with some handshakes from device `first` on. */
 static int advance_some(struct agn__ports *ports, uint32_t first)
 {
@@ -272,8 +280,7 @@ int agn__ports_connect(struct agn__ports *ports, double seconds)
         if (status >= 0 && agn_interrupt_requested())
             status = agn_fail(AGN_ERR_INTERRUPTED, "interrupted while DTLS sessions were made");
         if (status >= 0 && done < ports->count && agn_now_s() > until_s)
-            status = agn_fail(AGN_ERR_TIMEOUT, "only %u of %u DTLS sessions were made in %.0f s", done,
-                              ports->count, seconds);
+            status = fail_late(ports, done, seconds);
     }
     return status < 0 ? status : (int)ports->count - before;
 }

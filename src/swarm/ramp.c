@@ -50,7 +50,8 @@ static int try_rate(const struct search *search, double rate_fps)
         return status;
     if (status > 0)
         search->report->found = true;
-    if (status > 0 || !search->report->found)
+    bool tells = report.offered > 0 || search->report->highest.offered == 0;
+    if (status > 0 || (!search->report->found && tells))
         search->report->highest = report;
     return status;
 }
@@ -94,6 +95,9 @@ int agn_swarm_ramp(struct agn_swarm *swarm, const struct agn_swarm_ramp *ramp,
                    struct agn_swarm_ramp_report *report)
 {
     *report = (struct agn_swarm_ramp_report){0};
+    if (!(ramp->load.rate_fps >= lowest_fps && ramp->load.rate_fps <= highest_fps))
+        return agn_fail(AGN_ERR_ARG, "a search that begins at %g frames/s, expected %g to %g",
+                        ramp->load.rate_fps, lowest_fps, highest_fps);
     const struct search search = {.swarm = swarm,
                                   .ramp = ramp,
                                   .report = report,

@@ -48,7 +48,8 @@ struct agn_swarm {
     const struct agn_swarm_load *load;
     double start_s;              /* of the run, monotonic; all other times count from there */
     struct agn__arrival arrival; /* the next one, if has_arrival */
-    bool has_arrival, mismatched;
+    bool has_arrival;
+    bool mismatched; /* there is no point in going on */
     uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
     uint8_t answer[AGN_WIRE_MAX_REPLY + ANSWER_ROOM];
 };
@@ -235,11 +236,13 @@ static bool judge(struct agn_swarm *swarm, const struct agn__coap_answer_view *v
     struct agn_reply_packet reply;
     if (agn_reply_unpack(view->payload, view->payload_bytes, &reply) < 0)
         return judge_plain(view, answer);
-    if (reply.status == AGN_REPLY_MISMATCH)
-        swarm->mismatched = true;
     if (reply.frame != entry->frame || reply.model_id != swarm->pool.model_id ||
         reply.status == AGN_REPLY_BAD_PACKET)
         return false;
+    if (reply.status == AGN_REPLY_MISMATCH && swarm->ledger.report.answered == 0)
+        swarm->mismatched = true;
+    else if (reply.status == AGN_REPLY_MISMATCH)
+        swarm->ledger.report.disowned++;
     if (reply.status != AGN_REPLY_OK) {
         answer->kind = reply.status == AGN_REPLY_BUSY ? EVENT_BUSY : EVENT_REJECTED;
         return true;

@@ -106,6 +106,7 @@ static void say(const struct asker *asker, uint8_t status, bool with_packet, uin
 static void answer_one(const struct asker *asker)
 {
     const struct fake_conduct *conduct = &fake.conduct;
+    struct asker foreign;
     bool refuses = conduct->refusals == 0 || atomic_load(&fake.frames) <= conduct->refusals;
     if (conduct->delay_ms > 0)
         usleep(1000 * conduct->delay_ms);
@@ -122,8 +123,17 @@ static void answer_one(const struct asker *asker)
         say(asker, AGN_REPLY_FAILED, true, 0);
         return;
     case FAKE_MISMATCHING:
-        say(asker, AGN_REPLY_MISMATCH, true, 0);
+        say(asker, atomic_load(&fake.frames) <= conduct->answers ? AGN_REPLY_OK : AGN_REPLY_MISMATCH, true,
+            0);
         return;
+    case FAKE_FOREIGN_MODEL:
+        foreign = *asker;
+        foreign.packet.frame ^= 1;
+        say(&foreign, AGN_REPLY_MISMATCH, true, 0);
+        foreign = *asker;
+        foreign.packet.model_id ^= 1;
+        say(&foreign, AGN_REPLY_MISMATCH, true, 0);
+        break;
     case FAKE_FOREIGN_BUSY:
         say(asker, AGN_REPLY_BUSY, true, 0x80);
         break;

@@ -14,15 +14,17 @@ enum fake_kind {
     FAKE_BUSY,       /* 5.03 with a reply packet */
     FAKE_PLAIN_BUSY, /* 5.03 without */
     FAKE_FAILING,
-    FAKE_NOISY, /* damages answers, or makes them those to another frame */
-    FAKE_MISMATCHING,
-    FAKE_SLOW,         /* 5 ms a frame */
-    FAKE_FOREIGN_BUSY, /* 5.03 to a token of somebody else, then a good answer */
+    FAKE_NOISY,         /* damages answers, or makes them those to another frame */
+    FAKE_MISMATCHING,   /* has not the model */
+    FAKE_FOREIGN_MODEL, /* has not the model of another frame, and another one; then a good answer */
+    FAKE_SLOW,          /* 5 ms a frame */
+    FAKE_FOREIGN_BUSY,  /* 5.03 to a token of somebody else, then a good answer */
 };
 
 struct fake_conduct {
     enum fake_kind kind;
     int refusals;      /* FAKE_BUSY: so many frames, then good answers; 0: all frames */
+    int answers;       /* FAKE_MISMATCHING: so many good answers before */
     uint32_t delay_ms; /* before an answer; one frame at a time */
     /* Max-Age as the option's bytes, at most 8; NULL: none. */
     const uint8_t *max_age;
