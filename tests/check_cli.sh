@@ -189,4 +189,23 @@ if [ -w /dev/full ]; then
     [ "$code" -eq 1 ] || die "--help into a full disk: exit code $code, expected 1"
     err_has "cannot write"
 fi
+
+# -- closed streams stay unusable: no file that is opened takes their place
+"$bin" modem --pty "$tmp/tty" --boot 1 <&- >&- 2>"$tmp/err" &
+modem=$!
+trap 'kill $modem 2>/dev/null || true' EXIT
+waited=0
+while [ ! -L "$tmp/tty" ] && [ $waited -lt 100 ]; do
+    sleep 0.1
+    waited=$((waited + 1))
+done
+for stream in 0 1; do
+    file=$(readlink "/proc/$modem/fd/$stream")
+    [ "$file" = /dev/null ] || die "a program begun with stream $stream closed has $file there"
+done
+signal INT $modem
+await $modem 20 "the modem"
+trap - EXIT
+[ "$code" -eq 1 ] || die "modem without an output: exit code $code, expected 1"
+err_has "cannot write"
 echo "command line: all as expected"

@@ -154,6 +154,44 @@ stop TERM 0
 logged '"event":"drain"'
 [ "$(figure replies "$tmp/end")" = 128 ] || die "not every frame had a reply"
 
+# -- a reload that is asked for while it starts does not end it
+mkfifo "$tmp/slow.conf"
+: >"$tmp/serve.out"
+: >"$tmp/serve.err"
+"$bin" serve --config "$tmp/slow.conf" --json --log json >"$tmp/serve.out" 2>"$tmp/serve.err" &
+server=$!
+exec 3<>"$tmp/slow.conf"
+for _ in $(seq 200); do
+    ! readlink "/proc/$server/fd/"* 2>/dev/null | grep -qF slow.conf || break
+    sleep 0.05
+done
+signal HUP "$server"
+cat "$tmp/server.conf" >&3
+exec 3>&-
+logged '"event":"start"'
+# -- and neither does a reader of its log that ends first
+mkfifo "$tmp/log"
+stop TERM 0
+head -n 1 "$tmp/log" >"$tmp/first" &
+reader=$!
+"$bin" serve --config "$tmp/server.conf" --json --log json >"$tmp/serve.out" 2>"$tmp/log" &
+server=$!
+await "$reader" 20 "the reader of the log"
+for _ in $(seq 150); do
+    ! grep -q listening "$tmp/serve.out" || break
+    sleep 0.1
+done
+kill -HUP "$server" # its lines meet a closed pipe
+sleep 0.5
+stop TERM 0
+[ "$(figure reloads "$tmp/end")" = 1 ] || die "a server whose log nobody reads does not reload"
+if [ -w /dev/full ]; then
+    code=0
+    "$bin" serve --config "$tmp/server.conf" >/dev/full 2>"$tmp/err" || code=$?
+    [ "$code" -eq 1 ] || die "a server that cannot say where it listens: exit code $code, expected 1"
+    grep -qF "cannot write to standard output" "$tmp/err" || die "no word of the full disk"
+fi
+
 # -- replaced while a device works: no frame loses its answer
 cp "$a" "$tmp/live.safetensors"
 cp "$b" "$tmp/other.safetensors"

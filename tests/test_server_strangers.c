@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -294,6 +295,36 @@ static void garbage_does_not_stop_service(void **state)
     assert_true(stats.bad_checksum > 100 && bad > stats.bad_checksum + 20);
 }
 
+static void count_line(void *user, enum agn_log_level level, const char *line)
+{
+    (void)level;
+    if (strncmp(line, "start", 5) != 0)
+        atomic_fetch_add((atomic_int *)user, 1);
+}
+
+/* libcoap calls each an alert. */
+static void resets_do_not_fill_the_log(void **state)
+{
+    (void)state;
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    atomic_int lines = 0;
+    agn_log_to(count_line, &lines, AGN_LOG_INFO);
+    link_start_server(&running, &model, 0);
+    int fd = stranger_socket(agn_server_port(running.server));
+    for (uint8_t i = 0; i < 50; i++) {
+        const uint8_t reset[] = {0x70, 0, 0, i};
+        assert_int_equal(send(fd, reset, sizeof reset, 0), (ssize_t)sizeof reset);
+    }
+    uint8_t answer[64];
+    static const uint8_t get[] = {0x50, 0x01, 0, 2, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'};
+    assert_true(ask(fd, get, sizeof get, answer, sizeof answer, 2000) > 0); /* all of them have been read */
+    close(fd);
+    link_stop_server(&running, NULL);
+    agn_log_to(NULL, NULL, AGN_LOG_ERROR);
+    assert_int_equal(lines, 0);
+}
+
 static int infer_many(void *user, const float *features, int count, float *logits)
 {
     (void)user;
@@ -474,6 +505,7 @@ int main(void)
         cmocka_unit_test(bad_packets_are_named),
         cmocka_unit_test(a_failure_is_told_again),
         cmocka_unit_test(garbage_does_not_stop_service),
+        cmocka_unit_test(resets_do_not_fill_the_log),
         cmocka_unit_test(a_busy_server_reads_before_it_gives_up),
         cmocka_unit_test(a_plain_peer_gets_no_more_than_it_asked_for),
         cmocka_unit_test(many_strangers_are_not_remembered),

@@ -182,7 +182,9 @@ static int say_listening(const struct agn_serve_options *o, const struct agn_edg
         if (monitor)
             printf("page and metrics at %s\n", agn_monitor_url(monitor));
     }
-    return fflush(stdout) == 0 ? AGN_CLI_SUCCESS : AGN_CLI_FAILURE;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return AGN_CLI_SUCCESS;
+    return agn__cli_fail("serve", agn_fail(AGN_ERR_IO, "cannot write to standard output where it listens"));
 }
 
 static json_t *trust_json(const struct agn_server_stats *s)
@@ -265,16 +267,22 @@ static void on_hangup(int number)
     agn_edge_reload(running);
 }
 
-static void listen_to_hangup(struct agn_edge *edge)
+static void handle(int number, void (*handler)(int))
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = edge ? on_hangup : SIG_IGN;
+    action.sa_handler = handler;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+/* NULL: there is nothing to load anew. A file that changes after it was loaded is seen without the signal. */
+static void listen_to_hangup(struct agn_edge *edge)
+{
     if (edge)
         running = edge;
-    sigaction(SIGHUP, &action, NULL);
+    handle(SIGHUP, edge ? on_hangup : SIG_IGN);
 }
 
 /* Those that this process may use. */
@@ -338,6 +346,8 @@ int agn__cmd_serve(int argc, char **argv)
                                   .dtls_port = 5684,
                                   .peer_rate = 5000,
                                   .peer_bytes = 4000000};
+    listen_to_hangup(NULL);
+    handle(SIGPIPE, SIG_IGN); /* whoever reads the log may end first */
     int code = read_options(&o, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;

@@ -1,5 +1,6 @@
 /* `agilenn`: finds the subcommand, installs the signal handlers, checks that the output was written.
  * The work is in cmd_<name>.c, one file a subcommand. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,8 +158,18 @@ static void limit_spinning(char **argv)
     }
 }
 
+/* A file that is opened takes the lowest free number: were one of these free, it could be written to by
+ * whatever prints. Each is opened the wrong way round, so that using it fails as on a closed one. */
+static void occupy_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    occupy_standard_streams();
     agn_launch_unbind();
     limit_spinning(argv);
     install_signal_handlers();

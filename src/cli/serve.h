@@ -23,7 +23,8 @@ struct agn_serve_options {
 int agn__serve_read_config(const char *path, struct agn_serve_options *options);
 
 /* Sends log lines to stderr: format "text" or "json", one object a line; NULL: warnings and errors only, as
- * text. What exceeds some lines a second is counted instead and said later. */
+ * text. What exceeds 20 lines a second of one origin (the word before the colon) is counted instead and said
+ * later. */
 void agn__serve_log_to_stderr(const char *format);
 
 #endif

@@ -24,9 +24,13 @@ struct edge_model {
     uint32_t model_id;
 };
 
-/* How a file looked: what differs when it was written. */
+/* How a file looked: what differs when it was written, or when others may read it now. All zero: there is
+ * none. */
 struct look {
-    int64_t seconds, nanoseconds, size, inode;
+    struct timespec modified, changed;
+    int64_t size;
+    uint64_t device, inode;
+    uint32_t mode, user;
 };
 
 struct edge_file {
@@ -124,13 +128,25 @@ static struct look look_at(const char *path)
     struct stat found;
     if (stat(path, &found) != 0)
         return (struct look){0};
-    return (struct look){found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_size, (int64_t)found.st_ino};
+    return (struct look){.modified = found.st_mtim,
+                         .changed = found.st_ctim,
+                         .size = found.st_size,
+                         .device = found.st_dev,
+                         .inode = found.st_ino,
+                         .mode = found.st_mode,
+                         .user = found.st_uid};
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
 static bool same_look(const struct look *a, const struct look *b)
 {
-    return a->seconds == b->seconds && a->nanoseconds == b->nanoseconds && a->size == b->size &&
-           a->inode == b->inode;
+    return same_time(&a->modified, &b->modified) && same_time(&a->changed, &b->changed) &&
+           a->size == b->size && a->device == b->device && a->inode == b->inode && a->mode == b->mode &&
+           a->user == b->user;
 }
 
 /* Loads what `wanted` names; files[i] gets a new model or stays NULL. True when one did. */
@@ -186,11 +202,12 @@ static void reload_keys(struct agn_edge *edge)
         agn_log(AGN_LOG_ERROR, "reload: %s; the keys before stay valid", agn_error_message());
 }
 
-/* A file that is being written changes from look to look; it is taken when it has come to rest. */
+/* A file that is being written changes from look to look; it is taken when it has come to rest. One that is
+ * gone, or empty, counts as changed, too: loading it fails once, and says so. */
 static bool has_changed(struct edge_file *file)
 {
     struct look now = look_at(file->path);
-    bool changed = now.size > 0 && same_look(&now, &file->last) && !same_look(&now, &file->loaded);
+    bool changed = same_look(&now, &file->last) && !same_look(&now, &file->loaded);
     file->last = now;
     return changed;
 }

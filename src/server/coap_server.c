@@ -22,13 +22,15 @@ enum {
 
 /* ---- libcoap's process-wide state ------------------------------------------------- */
 
-/* libcoap warns of every malformed datagram: not worth a line of a normal log. */
+/* libcoap warns of malformed datagrams, and raises the alarm for every RST. Whoever sends those must not fill
+ * the log: what matters to the server is told by its own lines. */
 static void forward_log(coap_log_t level, const char *message)
 {
+    (void)level;
     size_t length = strlen(message);
     while (length > 0 && message[length - 1] == '\n')
         length--;
-    agn_log(level <= LOG_ERR ? AGN_LOG_WARN : AGN_LOG_DEBUG, "coap: %.*s", (int)length, message);
+    agn_log(AGN_LOG_DEBUG, "coap: %.*s", (int)length, message);
 }
 
 /* Never undone: another server of this process may still be at work. */
