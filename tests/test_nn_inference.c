@@ -271,6 +271,35 @@ static void several_work_at_the_same_time(void **state)
     }
 }
 
+/* The first one packs, the others read the same weights, from threads of their own, and outlive it. */
+static void several_share_their_weights(void **state)
+{
+    (void)state;
+    struct network *n = from_text(texts[0], (struct agn_shape){12, 12, 8}, 400);
+    struct agn_inference_config config = {
+        .graph = &n->graph, .params = n->params, .max_batch = BATCH, .threads = 1};
+    struct agn_inference *first = NULL;
+    struct worker workers[3];
+    assert_int_equal(agn_inference_create(&config, &first), AGN_OK);
+    size_t bytes = agn_inference_bytes(first);
+    config.weights_of = first;
+    for (size_t i = 0; i < AGN_COUNT_OF(workers); i++) {
+        workers[i] = (struct worker){.network = n};
+        assert_int_equal(agn_inference_create(&config, &workers[i].inference), AGN_OK);
+    }
+    assert_int_equal(agn_inference_bytes(first), bytes); /* nothing was packed again */
+    agn_inference_free(first);
+    for (size_t i = 0; i < AGN_COUNT_OF(workers); i++)
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    for (size_t i = 0; i < AGN_COUNT_OF(workers); i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_true(workers[i].worst < 1e-3F);
+    }
+    for (size_t i = 0; i < AGN_COUNT_OF(workers); i++)
+        agn_inference_free(workers[i].inference);
+    free_network(n);
+}
+
 /* ---- 8 bits --------------------------------------------------------------------------- */
 
 static void skip_without_int8(void)
@@ -383,6 +412,10 @@ static void refuses_what_it_cannot_do(void **state)
     assert_int_equal(agn_inference_run(inference, n->src, 3, dst), AGN_ERR_RANGE);
     assert_int_equal(agn_inference_run(inference, n->src, -1, dst), AGN_ERR_RANGE);
     assert_int_equal(agn_inference_run(inference, n->src, 2, dst), AGN_OK);
+    foreign.weights_of = inference;
+    struct agn_inference *none = NULL;
+    assert_int_equal(agn_inference_create(&foreign, &none), AGN_ERR_ARG);
+    assert_null(none);
     agn_inference_free(inference);
     agn_inference_free(NULL);
     free_network(other);
@@ -397,6 +430,7 @@ int main(void)
         cmocka_unit_test(irregular_graphs_equal_the_frozen_net),
         cmocka_unit_test(a_sum_as_result_leaves_its_sources_alone),
         cmocka_unit_test(several_work_at_the_same_time),
+        cmocka_unit_test(several_share_their_weights),
         cmocka_unit_test(eight_bits_are_near),
         cmocka_unit_test(eight_bits_where_ranges_are_known),
         cmocka_unit_test(refuses_what_it_cannot_do),

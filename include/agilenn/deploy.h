@@ -58,6 +58,8 @@ struct agn_remote;
 
 /* 0 asks for the default in brackets. */
 struct agn_remote_config {
+    const struct agn_remote *weights_of; /* of the same model: packed weights are shared with it, which takes
+                                            memory once only; not created at the same time [a copy] */
     int threads;   /* of one call [agn_nn_threads()]; a server with several workers gives each one thread */
     int max_batch; /* frames computed together; more in one call are no error [32] */
     bool

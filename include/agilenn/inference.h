@@ -22,6 +22,9 @@ struct agn_inference_config {
      * each tensor, from the statistics that BN carries; no images are needed. Dense layers stay in floats,
      * and so does whatever oneDNN has no fast 8-bit code for. Needs a CPU with AVX512_VNNI, and oneDNN 2. */
     bool int8;
+    /* One of the same graph and parameters, whose packed weights are used as well instead of a copy; it may
+     * be freed first. Creations that share must not happen at the same time. NULL: a copy. */
+    const struct agn_inference *weights_of;
     float source_limit; /* int8: sources lie between 0 and this, others are cut off; 0 = 6, ReLU6's */
 };
 
@@ -37,7 +40,7 @@ void agn_inference_free(struct agn_inference *inference);
  * with it by rounding only. */
 int agn_inference_run(struct agn_inference *inference, const float *src, int count, float *dst);
 
-/* Memory of weights and activations. */
+/* Memory of weights, shared ones too, and activations. */
 size_t agn_inference_bytes(const struct agn_inference *inference);
 /* Share of the multiply-accumulates that are done in 8 bits: 0 without int8. */
 double agn_inference_int8_share(const struct agn_inference *inference);

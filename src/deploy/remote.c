@@ -28,6 +28,8 @@ int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_
                                            .max_batch = remote->max_batch,
                                            .threads = config->threads,
                                            .int8 = config->int8,
+                                           .weights_of =
+                                               config->weights_of ? config->weights_of->inference : NULL,
                                            .source_limit = model->centroids[AGN_LEVELS - 1]};
     int status = agn_inference_create(&planned, &remote->inference);
     if (status < 0) {

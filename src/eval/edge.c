@@ -77,7 +77,9 @@ static int model_load(const char *path, int workers, const struct agn_remote_con
         status = AGN_ERR_MEMORY;
     for (; status == AGN_OK && made->workers < workers; made->workers++) {
         struct agn_remote *remote = NULL;
-        status = agn_remote_create_as(made->model, config, &remote);
+        struct agn_remote_config planned = *config;
+        planned.weights_of = made->workers > 0 ? made->remotes[0] : NULL;
+        status = agn_remote_create_as(made->model, &planned, &remote);
         if (status < 0)
             break;
         made->remotes[made->workers] = remote;

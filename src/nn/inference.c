@@ -22,8 +22,9 @@ struct nets {
 };
 
 struct agn_inference {
-    struct agn__weights_pool *weights;
-    struct agn__range *ranges; /* NULL: floats */
+    struct agn__weights_pool *weights; /* shared with those created by `weights_of` */
+    const struct agn_params *params;   /* whose weights these are: to compare, not to read */
+    struct agn__range *ranges;         /* NULL: floats */
     struct agn__fusion fusion;
     int max_batch, threads;
     struct nets *lanes; /* (threads) */
@@ -47,6 +48,9 @@ static int check(const struct agn_inference_config *config, int threads)
     if (!(config->source_limit >= 0.0F && config->source_limit <= MAX_SOURCE)) {
         return agn_fail(AGN_ERR_RANGE, "sources have a limit of 0 to %g, not %g", (double)MAX_SOURCE,
                         (double)config->source_limit);
+    }
+    if (config->weights_of != NULL && config->weights_of->params != config->params) {
+        return agn_fail(AGN_ERR_ARG, "inferences share weights only where they have the same parameters");
     }
     return config->int8 ? agn__onednn_check_int8() : AGN_OK;
 }
@@ -99,7 +103,11 @@ static int fill_in(struct agn_inference *inference, const struct agn_inference_c
     inference->src_floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     inference->dst_floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
     inference->lanes = agn_alloc((size_t)threads, sizeof(*inference->lanes));
-    int status = inference->lanes == NULL ? AGN_ERR_MEMORY : agn__weights_pool_create(&inference->weights);
+    int status = inference->lanes == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    if (status == AGN_OK && config->weights_of != NULL)
+        inference->weights = agn__weights_pool_share(config->weights_of->weights);
+    else if (status == AGN_OK)
+        status = agn__weights_pool_create(&inference->weights);
     inference->fusion.weights = inference->weights;
     if (status == AGN_OK && config->int8)
         status = find_ranges(inference, config);
@@ -126,6 +134,7 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
     }
     inference->max_batch = config->max_batch;
     inference->threads = threads;
+    inference->params = config->params;
     status = fill_in(inference, config);
     if (status < 0) {
         agn_inference_free(inference);

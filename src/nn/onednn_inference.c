@@ -1,6 +1,7 @@
 /* Convolutions for inference. See onednn_inference.h. */
 #include "nn/onednn_inference.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "agilenn/base.h"
@@ -15,6 +16,7 @@ struct packed {
 };
 
 struct agn__weights_pool {
+    atomic_int owners;
     struct packed *list;
     size_t count, capacity;
 };
@@ -34,17 +36,26 @@ struct agn__infer_conv {
 int agn__weights_pool_create(struct agn__weights_pool **pool)
 {
     *pool = agn_alloc(1, sizeof(**pool));
+    if (*pool != NULL)
+        atomic_init(&(*pool)->owners, 1);
     return *pool == NULL ? AGN_ERR_MEMORY : AGN_OK;
+}
+
+struct agn__weights_pool *agn__weights_pool_share(struct agn__weights_pool *pool)
+{
+    atomic_fetch_add(&pool->owners, 1);
+    return pool;
 }
 
 void agn__weights_pool_free(struct agn__weights_pool *pool)
 {
-    for (size_t i = 0; pool != NULL && i < pool->count; i++) {
+    if (pool == NULL || atomic_fetch_sub(&pool->owners, 1) > 1)
+        return;
+    for (size_t i = 0; i < pool->count; i++) {
         agn__dnnl_desc_destroy(pool->list[i].desc);
         agn_free(pool->list[i].bytes);
     }
-    if (pool != NULL)
-        agn_free(pool->list);
+    agn_free(pool->list);
     agn_free(pool);
 }
 

@@ -24,9 +24,12 @@ struct agn__infer_config {
 
 struct agn__infer_conv;
 
-/* Packed weights by number and format; primitives that find theirs there share them. */
+/* Packed weights by number and format; primitives that find theirs there share them. What is in a pool does
+ * not change any more, so that primitives in any thread may read it; only one may be added at a time. */
 struct agn__weights_pool;
 int agn__weights_pool_create(struct agn__weights_pool **pool);
+/* One more owner; each of them frees it, and the last one's call does so. NULL is allowed there. */
+struct agn__weights_pool *agn__weights_pool_share(struct agn__weights_pool *pool);
 void agn__weights_pool_free(struct agn__weights_pool *pool);
 size_t agn__weights_pool_bytes(const struct agn__weights_pool *pool);
 
