@@ -600,6 +600,74 @@ static void a_model_that_stays_is_left_alone(void **state)
     assert_int_equal(world.networks[1].released, 1);
 }
 
+static bool two_replies_of_one(const struct agn_server_stats *stats)
+{
+    return stats->model_count == 1 && stats->models[0].model_id == world.models[0].model_id &&
+           stats->models[0].replies == 2;
+}
+
+static bool is_alone(const struct agn_server_stats *stats)
+{
+    return atomic_load(&world.networks[0].released) == 1 && stats->models[0].in_hand == 0;
+}
+
+/* Devices know a model by its id; what the server puts in for missing channels is not in it. */
+static void values_of_the_server_alone_are_taken_over(void **state)
+{
+    (void)state;
+    struct agn_server_stats stats;
+    struct stranger_answer answer;
+    const float fill[2] = {7.0f, 9.0f}, trust[3] = {1.0f, 0.5f, 1.0f};
+    start((struct agn_server_config){.workers = 1, .frame_wait_ms = 50}, 1);
+    ask(0, 1, 1);
+    struct network twin = {.number = 0, .map = world.networks[0].map};
+    struct agn_server_model next = world.models[0];
+    next.user = next.owner = &twin;
+    next.fill = fill;
+    next.trust = trust;
+    assert_int_equal(agn_server_replace_models(world.server, &next, 1), 0);
+    await_stats(one_reload);
+    struct stranger_packet half = {.frame = 2, .channel_count = 1, .last = 1, .index = 1, .symbol = 4};
+    stranger_send(world.fd, &world.models[0], &half);
+    stranger_receive(world.fd, &answer, PATIENCE_MS);
+    assert_int_equal(answer.code, 204);
+    assert_int_equal(agn_reply_logit(&answer.reply, 1), 128 * 4 / 2);
+    assert_int_equal(agn_reply_logit(&answer.reply, 2), 256 * 9 / 2);
+
+    /* One series for one id, while the old one still stands by and after it has gone. */
+    await_stats(two_replies_of_one);
+    await_stats(is_alone);
+    ask(0, 3, 1);
+    finish(&stats);
+    assert_int_equal(stats.model_count, 1);
+    assert_int_equal(stats.models[0].replies, 3);
+    assert_int_equal(stats.models[0].frames, 3);
+    assert_int_equal(twin.released, 1);
+}
+
+/* Within the time that its last replies are kept. */
+static void a_model_that_comes_back_is_one(void **state)
+{
+    (void)state;
+    struct agn_server_stats stats;
+    start((struct agn_server_config){.workers = 1}, 1);
+    ask(0, 1, 1);
+    struct network twin = {.number = 0, .map = world.networks[0].map};
+    assert_int_equal(agn_server_replace_models(world.server, &world.models[1], 1), 0);
+    await_stats(one_reload);
+    agn_server_stats(world.server, &stats);
+    assert_int_equal(stats.model_count, 1); /* one is served */
+    assert_int_equal(stats.models[0].model_id, world.models[1].model_id);
+    struct agn_server_model again = world.models[0];
+    again.user = again.owner = &twin;
+    assert_int_equal(agn_server_replace_models(world.server, &again, 1), 0);
+    await_stats(two_reloads);
+    ask(0, 2, 1);
+    await_stats(two_replies_of_one);
+    finish(&stats);
+    assert_int_equal(atomic_load(&world.networks[0].released) + atomic_load(&twin.released), 2);
+}
+
 static bool is_draining(const struct agn_server_stats *stats)
 {
     return stats->draining;
@@ -681,6 +749,8 @@ int main(void)
         cmocka_unit_test(a_frame_begun_anew_is_answered_anew),
         cmocka_unit_test(a_replaced_model_answers_its_last_frames),
         cmocka_unit_test(a_model_that_stays_is_left_alone),
+        cmocka_unit_test(values_of_the_server_alone_are_taken_over),
+        cmocka_unit_test(a_model_that_comes_back_is_one),
         cmocka_unit_test(draining_answers_what_is_in_hand),
         cmocka_unit_test(draining_ends_in_time),
         cmocka_unit_test(histograms_count_in_their_buckets),

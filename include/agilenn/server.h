@@ -112,8 +112,9 @@ void agn_server_stop(struct agn_server *server);
 void agn_server_drain(struct agn_server *server);
 
 /* Serves these models from the next turn of the loop on, in place of all before. A model whose id is served
- * already stays as it is, and the newcomer is released. One that is gone takes no new frames and lives until
- * its last one is answered. Errors as for agn_server_create, with the old models still served. */
+ * already with the same shape, centroids, fill and trust stays as it is, and the newcomer is released. One
+ * that is gone takes no new frames and lives until its last one is answered. Errors as for agn_server_create,
+ * with the old models still served. */
 int agn_server_replace_models(struct agn_server *server, const struct agn_server_model *models, int count);
 
 /* Reads config.psk_file anew. Sessions go on, but for those whose identity is gone or has another key now:

@@ -90,14 +90,23 @@ static int find_id(const struct agn__model_set *set, uint32_t model_id)
     return -1;
 }
 
-/* Models that stay keep their place in memory, with all their frames. */
+static void add_counts(struct agn_server_model_stats *to, const struct agn_server_model_stats *more)
+{
+    to->packets += more->packets;
+    to->frames += more->frames;
+    to->replies += more->replies;
+    to->replies_failed += more->replies_failed;
+}
+
+/* Models that stay keep their place in memory, with all their frames. One with the id of another but other
+ * values of the server's own is another model; devices need not know. */
 static void take_over(struct agn_server *server, struct agn__model_set *next, double now_s)
 {
     struct agn__model_set old = server->set;
     int kept = 0, fresh = 0;
     for (int i = 0; i < next->count; i++) {
         int same = find_id(&old, next->models[i]->model.model_id);
-        if (same < 0) {
+        if (same < 0 || !agn__served_is_same(old.models[same], next->models[i])) {
             fresh++;
             continue;
         }
@@ -143,8 +152,29 @@ void agn__models_turn(struct agn_server *server, double now_s)
             link = &model->next;
             continue;
         }
+        int same = find_id(&server->set, model->model.model_id);
+        if (same >= 0) /* what it counted must not vanish with it */
+            add_counts(&server->set.models[same]->stats, &model->stats);
         *link = model->next;
         agn__served_free(model, true);
+    }
+}
+
+/* Retiring models show up with the one that has their id now; those without one are not served. */
+void agn__models_publish(struct agn_server *server)
+{
+    struct agn_server_stats *stats = &server->live;
+    stats->model_count = server->set.count;
+    for (int i = 0; i < server->set.count; i++) {
+        stats->models[i] = server->set.models[i]->stats;
+        stats->models[i].in_hand = agn__assembly_pending(server->set.models[i]->assembly);
+    }
+    for (const struct agn__served *model = server->retiring; model; model = model->next) {
+        int same = find_id(&server->set, model->model.model_id);
+        if (same < 0)
+            continue;
+        add_counts(&stats->models[same], &model->stats);
+        stats->models[same].in_hand += agn__assembly_pending(model->assembly);
     }
 }
 

@@ -102,6 +102,16 @@ struct agn__served *agn__served_create(const struct agn_server_model *model,
     return served;
 }
 
+bool agn__served_is_same(const struct agn__served *a, const struct agn__served *b)
+{
+    const struct agn_server_model *one = &a->model, *other = &b->model;
+    size_t channels = one->shape.channels;
+    return memcmp(&one->shape, &other->shape, sizeof one->shape) == 0 && one->classes == other->classes &&
+           memcmp(one->centroids, other->centroids, sizeof one->centroids) == 0 &&
+           memcmp(a->fill, b->fill, channels * sizeof *a->fill) == 0 &&
+           memcmp(a->trust, b->trust, (channels + 1) * sizeof *a->trust) == 0;
+}
+
 void agn__served_free(struct agn__served *served, bool release)
 {
     if (!served)

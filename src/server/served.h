@@ -47,6 +47,9 @@ int agn__served_check(const struct agn_server_model *model);
 /* NULL with agn_fail when memory is short. The model is released by agn__served_free, not here on failure. */
 struct agn__served *agn__served_create(const struct agn_server_model *model,
                                        const struct agn__served_limits *limits);
+/* Whether both, of one id, hold the same values. The id stands for networks and codecs, as devices see them;
+ * fill and trust are the server's own. */
+bool agn__served_is_same(const struct agn__served *a, const struct agn__served *b);
 /* Forgets its exchanges and, with `release`, gives the model back. NULL is allowed. */
 void agn__served_free(struct agn__served *served, bool release);
 

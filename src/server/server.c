@@ -32,16 +32,6 @@ enum {
 
 /* ---- the loop ------------------------------------------------------------------------- */
 
-static void publish_model(struct agn__served *model, void *user)
-{
-    struct agn_server_stats *stats = user;
-    if (stats->model_count == AGN_SERVER_MAX_MODELS)
-        return;
-    struct agn_server_model_stats *shown = &stats->models[stats->model_count++];
-    *shown = model->stats;
-    shown->in_hand = agn__assembly_pending(model->assembly);
-}
-
 static void publish(struct agn_server *server)
 {
     struct agn_server_stats *stats = &server->live;
@@ -53,8 +43,7 @@ static void publish(struct agn_server *server)
     stats->uptime_s = agn_now_s() - server->begin_s;
     stats->reload_failures = atomic_load(&server->reload_failures);
     agn__trust_publish(server);
-    stats->model_count = 0;
-    agn__models_each(server, publish_model, stats);
+    agn__models_publish(server);
     pthread_mutex_lock(&server->lock);
     server->published = *stats;
     pthread_mutex_unlock(&server->lock);

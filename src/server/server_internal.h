@@ -86,6 +86,8 @@ void agn__models_turn(struct agn_server *server, double now_s);
 /* The model that a packet is for, or NULL. A retired one takes packets of its own frames only. */
 struct agn__served *agn__models_find(struct agn_server *server, const struct agn__peer *peer,
                                      uint32_t model_id, uint16_t frame, double now_s);
+/* Copies what each served model has counted into the statistics. */
+void agn__models_publish(struct agn_server *server);
 /* Calls `visit` for every model, retired ones too. */
 void agn__models_each(struct agn_server *server, void (*visit)(struct agn__served *model, void *user),
                       void *user);
