@@ -377,6 +377,41 @@ static void only_a_few_are_told_of_a_full_queue(void **state)
     assert_int_equal(stats.inferences, 3);
 }
 
+/* A deadline shorter than the server's rests makes nobody else's packets too old. Where this machine stands
+ * still for so long, it is tried again. */
+static bool hurried_ones_are_told(uint16_t first)
+{
+    enum { HURRIED = 16 };
+    struct agn_server_stats before, after;
+    agn_server_stats(world.server, &before);
+    for (uint16_t i = 0; i < HURRIED; i++)
+        send_frame(0, (uint16_t)(first + i), 0, 4);
+    do {
+        usleep(1000);
+        agn_server_stats(world.server, &after);
+    } while (after.refused_busy + after.dropped_datagrams <
+             before.refused_busy + before.dropped_datagrams + HURRIED);
+    return after.dropped_datagrams == before.dropped_datagrams;
+}
+
+static void a_short_deadline_is_nobody_elses(void **state)
+{
+    (void)state;
+    struct agn_server_stats stats;
+    start((struct agn_server_config){.workers = 1, .max_batch = 1, .max_queue = 1}, 1);
+    set_gate(true);
+    send_frame(0, 0, 0, 0);
+    await_entered(1);
+    send_frame(0, 1, 0, 0);
+    await_stats(one_waits);
+    bool told = false;
+    for (uint16_t i = 1; i <= 10 && !told; i++)
+        told = hurried_ones_are_told((uint16_t)(100 * i));
+    assert_true(told);
+    set_gate(false);
+    finish(&stats);
+}
+
 /* What finds the buffer full is lost, but counted; a larger buffer holds more. */
 static void the_receive_buffer_is_as_large_as_asked_for(void **state)
 {
@@ -742,6 +777,7 @@ int main(void)
         cmocka_unit_test(workers_compute_at_once),
         cmocka_unit_test(a_full_queue_refuses_at_once),
         cmocka_unit_test(only_a_few_are_told_of_a_full_queue),
+        cmocka_unit_test(a_short_deadline_is_nobody_elses),
         cmocka_unit_test(the_receive_buffer_is_as_large_as_asked_for),
         cmocka_unit_test(a_frame_that_finds_the_queue_full_is_told),
         cmocka_unit_test(nobody_computes_what_nobody_awaits),

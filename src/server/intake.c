@@ -5,6 +5,9 @@
 #include "agilenn/base.h"
 #include "server/server_internal.h"
 
+/* A device that states a very short deadline must not have others' packets thrown away. */
+#define MIN_STALE_S 0.025
+
 static void count_bad(struct agn_server_stats *stats, int status)
 {
     switch (status) {
@@ -88,20 +91,23 @@ static bool was_refused(const struct agn__refused *refused, const struct agn__pe
 /* Whether a frame that begins now may come to an answer. Refusing it at once is what keeps a server that is
  * asked too much at its full rate: a frame that waits in vain costs the others their time. Half of a stated
  * deadline is left for inference and the ways of packets and answer. */
-static bool has_room(struct agn_server *server, const struct agn__served *model,
-                     const struct agn__request *request, const struct agn_feature_packet *packet,
-                     double now_s)
+static bool has_room(const struct agn_server *server, const struct agn__served *model, double waited_s,
+                     double patience_s)
 {
     int depth = agn__crew_depth(server->crew) + agn__assembly_complete(model->assembly);
-    double waited_s = now_s - request->arrived_s;
-    double patience_s = packet->deadline_ms > 0 ? packet->deadline_ms / 1000.0 : INFINITY;
-    if (waited_s > patience_s / 4.0)
-        server->stale[request->verified] = true; /* and so is what stands behind it */
     if (server->draining || depth >= server->config.max_queue)
         return false;
     if (depth == 0) /* the estimate may be stale */
         return waited_s < patience_s;
     return waited_s + depth * server->frame_cost_s < patience_s / 2.0;
+}
+
+/* There is no room for a frame. If it has waited for long to be read, so has what stands behind it. */
+static void look_at_age(struct agn_server *server, const struct agn__request *request, double waited_s,
+                        double patience_s)
+{
+    if (waited_s > fmax(patience_s / 4.0, MIN_STALE_S))
+        server->stale[request->verified] = true;
 }
 
 /* True when the packet may go on to its frame. A device hears of a refusal once: at its first packet. */
@@ -113,8 +119,11 @@ static bool admit(struct agn_server *server, struct agn__served *model, struct a
     struct agn__refused *refused = refused_at(server, &request->peer, packet->frame);
     if (was_refused(refused, &request->peer, packet->frame, now_s))
         return false;
-    if (has_room(server, model, request, packet, now_s))
+    double waited_s = now_s - request->arrived_s;
+    double patience_s = packet->deadline_ms > 0 ? packet->deadline_ms / 1000.0 : INFINITY;
+    if (has_room(server, model, waited_s, patience_s))
         return true;
+    look_at_age(server, request, waited_s, patience_s);
     *refused =
         (struct agn__refused){request->peer, packet->frame, now_s + server->config.frame_wait_ms / 1000.0};
     server->live.refused_busy++;

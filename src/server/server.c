@@ -91,7 +91,8 @@ static bool is_drained(struct agn_server *server)
 static void rest_after_refusals(struct agn_server *server)
 {
     struct pollfd batch_done = {.fd = server->wake_fd, .events = POLLIN};
-    bool enough = server->refused_in_turn >= MAX_REFUSED && !server->draining;
+    bool enough =
+        server->refused_in_turn >= MAX_REFUSED && !server->draining && agn__crew_depth(server->crew) > 0;
     server->refused_in_turn = 0;
     if (!enough)
         return;
