@@ -44,10 +44,14 @@ static struct {
     enum modem_kind kind;
     const char *parrot;
     bool is_server_hostile, is_dead;
-    uint32_t falls_at;   /* from this frame on the radio is slower; 0: never */
-    double falls_to_bps; /* so slow */
-    bool is_blind;       /* the device measures nothing */
-    double period_s;     /* frames come so often at most */
+    int busy_at;          /* this frame is refused with 5.03; < 0: none */
+    uint32_t max_age_s;   /* of that */
+    double busy_s;        /* when that was said; 0: not yet */
+    double least_pause_s; /* until the first packet after that */
+    uint32_t falls_at;    /* from this frame on the radio is slower; 0: never */
+    double falls_to_bps;  /* so slow */
+    bool is_blind;        /* the device measures nothing */
+    double period_s;      /* frames come so often at most */
     struct agn__esp esp;
     struct agn__assembly *assembly;
     char text[MAX_TEXT];
@@ -149,6 +153,21 @@ static void say_reply(const uint8_t *reply, size_t len)
     agn__esp_from_server(&world.esp, answer, 9 + len, world.now_s);
 }
 
+/* 5.03, with Max-Age as one byte or as four. */
+static void say_busy(uint16_t frame, uint32_t model_id, uint32_t max_age_s, bool is_damaged)
+{
+    uint8_t answer[64] = {0x54, 0xA3, 0, 0, 1, 2, 3, 4, 0xD4, 1};
+    size_t at = 10;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        answer[at++] = (uint8_t)(max_age_s >> shift);
+    answer[at++] = 0xFF;
+    const struct agn_reply_packet packet = {.model_id = model_id, .frame = frame, .status = AGN_REPLY_BUSY};
+    int len = agn_reply_pack(&packet, NULL, answer + at, sizeof answer - at);
+    assert_true(len > 0);
+    answer[at] ^= (uint8_t)(is_damaged ? 0x10 : 0);
+    agn__esp_from_server(&world.esp, answer, at + (size_t)len, world.now_s);
+}
+
 static size_t make_reply(uint16_t frame, uint32_t model_id, uint32_t classes, uint8_t missing, uint8_t *reply)
 {
     int16_t logits[MAX_CLASSES + 1] = {0};
@@ -181,6 +200,10 @@ static void say_wrong_replies(uint16_t frame, uint32_t model_id)
     memset(reply, 0x41, sizeof reply);
     say_reply(reply, sizeof reply);
     agn__esp_from_server(&world.esp, reply, 3, world.now_s);
+    say_busy(frame, model_id, 60, true);
+    say_busy(frame, model_id ^ 1, 60, false);
+    const uint8_t plain[] = {0x50, 0xA3, 0, 0};
+    agn__esp_from_server(&world.esp, plain, sizeof plain, world.now_s);
 }
 
 static uint8_t count_missing(int slot)
@@ -208,6 +231,22 @@ static void answer_frame(int slot)
         say_reply(reply, len);
 }
 
+/* Whether the server refuses the packet; holds that no other frame's comes before the pause is over. */
+static bool is_refused(const struct agn_feature_packet *packet)
+{
+    if (packet->frame == world.busy_at) {
+        if (world.busy_s > 0)
+            return true; /* it hears of that once */
+        world.busy_s = world.now_s;
+        say_busy(packet->frame, packet->model_id, world.max_age_s, false);
+        return true;
+    }
+    double pause_s = world.now_s - world.busy_s;
+    if (world.busy_s > 0 && pause_s < world.least_pause_s)
+        world.least_pause_s = pause_s;
+    return false;
+}
+
 static int serve(void *user, const uint8_t *bytes, size_t len)
 {
     struct agn_feature_packet packet;
@@ -216,6 +255,7 @@ static int serve(void *user, const uint8_t *bytes, size_t len)
     if (world.is_dead || len <= AGN__COAP_REQUEST_OVERHEAD ||
         agn_feature_unpack(bytes + AGN__COAP_REQUEST_OVERHEAD, len - AGN__COAP_REQUEST_OVERHEAD, &packet) <
             0 ||
+        is_refused(&packet) ||
         agn__assembly_offer(world.assembly, &(struct agn__peer){{1}}, &packet, world.now_s, &offer) < 0)
         return 0;
     size_t reply_bytes;
@@ -254,6 +294,9 @@ static void begin_world(const struct agn_modem_model *model)
     world.kind = REAL_MODEM;
     world.is_server_hostile = world.is_dead = world.is_blind = false;
     world.falls_at = 0;
+    world.busy_at = -1;
+    world.busy_s = 0;
+    world.least_pause_s = 1e9;
     world.period_s = 0;
     world.now_s = 0;
     world.text_bytes = 0;
@@ -415,6 +458,36 @@ static void believes_only_its_answer(void **state)
     assert_true(edge.counts.replies_other >= FRAMES);
 }
 
+/* 60 frames at 20 a second, the sixth of which is refused. */
+static void pauses_when_asked_to(void **state)
+{
+    (void)state;
+    const struct agn_modem_model model = {.bandwidth_bps = 6e6, .delay_s = 0.002};
+    begin_world(&model);
+    world.period_s = 0.05;
+    world.busy_at = 5;
+    world.max_age_s = 1;
+    uint32_t fused = run_device("a pause of 1 s");
+    assert_int_equal(edge.counts.frames_busy, 1);
+    assert_in_range(edge.counts.frames_paused, 15, 50); /* the first ones come late, the modem had to start */
+    assert_int_equal(fused, FRAMES - 1 - edge.counts.frames_paused);
+    assert_true(world.least_pause_s >= 1.0 && world.least_pause_s < 1.6);
+    assert_true(has_line("\nframes_busy,1\n") && has_line("\ndeadline_misses,0\n"));
+    assert_in_range(stats.frame_ms.max, 0, 100); /* a refusal ends a frame at once */
+
+    begin_world(&model);
+    world.period_s = 1;
+    world.busy_at = 5;
+    world.max_age_s = UINT32_MAX;
+    assert_int_equal(run_device("a server that asks for a century"), 5);
+    assert_int_equal(edge.counts.frames_paused, FRAMES - 6);
+    begin_world(&model); /* capped: with frames far enough apart the device comes back */
+    world.period_s = 6;
+    world.busy_at = 5;
+    assert_in_range(run_device("the same, for longer"), FRAMES - 1 - 15, FRAMES - 1 - 9);
+    assert_true(world.least_pause_s >= 60 && world.least_pause_s < 97);
+}
+
 /* ---- a model and frames ----------------------------------------------------------------------------- */
 
 /* A random model whose frames take several hundred bytes. */
@@ -480,6 +553,7 @@ int main(void)
         cmocka_unit_test(keeps_deadlines_alone),
         cmocka_unit_test(cuts_frames_to_what_the_radio_carries),
         cmocka_unit_test(believes_only_its_answer),
+        cmocka_unit_test(pauses_when_asked_to),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

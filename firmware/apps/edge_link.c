@@ -19,6 +19,19 @@ static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
     return board_uart_write(bytes, len);
 }
 
+/* 5.03. The serial line may damage anything: only a reply packet, whose checksum holds, is believed to ask
+ * for a pause. One to an earlier frame counts as well; nothing more of this one is sent then. */
+static void take_busy(struct edge_link *link, const struct agn__coap_answer_view *answer)
+{
+    struct agn_reply_packet reply;
+    if (agn_reply_unpack(answer->payload, answer->payload_bytes, &reply) < 0 ||
+        reply.status != AGN_REPLY_BUSY || reply.model_id != link->dev->model.model_id)
+        return;
+    agn_pause_refused(&link->pause, answer->max_age_s, board_now_ms(), board_count());
+    if (agn_dev_accept_reply(link->dev, answer->payload, answer->payload_bytes) == AGN_ERR_BUSY)
+        link->is_over = 1;
+}
+
 /* A datagram of the modem: a CoAP answer with a reply to this frame, or nothing of ours. */
 static void take_datagram(void *user, const uint8_t *bytes, size_t len)
 {
@@ -31,17 +44,21 @@ static void take_datagram(void *user, const uint8_t *bytes, size_t len)
     if (answer.code_class != 2) { /* a packet that came damaged, or a server in trouble */
         link->counts.refusals++;
         link->is_refused |= answer.code_class == 5;
+        if (agn__coap_is_busy(&answer))
+            take_busy(link, &answer);
         return;
     }
     int status = agn_dev_accept_reply(link->dev, answer.payload, answer.payload_bytes);
-    if (status == 0)
+    if (status == 0) {
         link->is_answered = 1;
-    else if (status == AGN_ERR_FORMAT || status == AGN_ERR_CHECKSUM)
+        agn_pause_answered(&link->pause);
+    } else if (status == AGN_ERR_FORMAT || status == AGN_ERR_CHECKSUM) {
         link->counts.replies_damaged++;
-    else if (status == AGN_ERR_TIMEOUT)
+    } else if (status == AGN_ERR_TIMEOUT) {
         link->counts.replies_late++;
-    else
+    } else {
         link->counts.replies_other++;
+    }
 }
 
 int edge_link_init(struct edge_link *link, struct agn_dev *dev, uint32_t deadline_ms)
@@ -184,7 +201,7 @@ static uint32_t wait_ms(const struct edge_link *link)
 /* The next thing to do with a modem that has nothing under way. */
 static void go_on(struct edge_link *link, uint32_t left_ms)
 {
-    if (link->is_stuck)
+    if (link->is_stuck || agn_pause_is_on(&link->pause, board_now_ms()))
         return;
     if (link->is_complete && board_now_ms() - link->last_gone_ms < wait_ms(link))
         return;
@@ -231,16 +248,22 @@ static void learn(struct edge_link *link)
 int edge_link_exchange(struct edge_link *link)
 {
     uint32_t begin_ms = board_now_ms(), spent_ms;
-    link->is_answered = link->is_stuck = link->is_begun = link->is_refused = 0;
+    link->is_answered = link->is_stuck = link->is_begun = link->is_refused = link->is_over = 0;
     link->packets_gone = link->making = 0;
     link->frame_cap = 0;
     link->round = 0;
+    if (agn_pause_is_on(&link->pause, begin_ms)) {
+        edge_link_turn(link); /* the modem goes on talking */
+        link->counts.frames_paused++;
+        return 0;
+    }
     if (set_budget(link) == 0) {
         link->counts.frames_unfit++;
         return 0;
     }
     begin_round(link);
-    while (!link->is_answered && (spent_ms = board_now_ms() - begin_ms) < link->deadline_ms) {
+    while (!link->is_answered && !link->is_over &&
+           (spent_ms = board_now_ms() - begin_ms) < link->deadline_ms) {
         edge_link_turn(link);
         if (link->is_answered || esp_at_outcome(&link->modem) == ESP_AT_PENDING)
             continue;
@@ -248,6 +271,7 @@ int edge_link_exchange(struct edge_link *link)
             take_outcome(link);
         go_on(link, link->deadline_ms - spent_ms);
     }
+    link->counts.frames_busy += link->is_over;
     if (link->packets_gone == 0 && !link->is_answered)
         link->counts.frames_unsent++;
     learn(link);

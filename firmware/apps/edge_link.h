@@ -7,11 +7,13 @@
  *
  * What is known to be lost is sent again at once, what may be lost when no answer comes. Packets are as long
  * as the serial line lets them be, and frames as long as half of the deadline lets them be at the rate of
- * late: docs/MODEM.md. The board's clock and UART are used; no wait is without a bound. */
+ * late: docs/MODEM.md. Nothing is sent in a pause that a busy server asked for (agn_pause.h). The board's
+ * clock and UART are used; no wait is without a bound. */
 #ifndef AGN_FIRMWARE_EDGE_LINK_H
 #define AGN_FIRMWARE_EDGE_LINK_H
 
 #include "agn_device.h"
+#include "agn_pause.h"
 #include "agn_rate.h"
 #include "client/coap_message.h"
 #include "drivers/esp_at.h"
@@ -27,10 +29,12 @@ struct edge_link_counts {
     uint32_t bytes;                 /* of all these, with CoAP's */
     uint32_t again;                 /* packets given again since the modem had lost track */
     uint32_t rounds;                /* frames sent again since no answer came */
-    uint32_t refusals;              /* by the server: packets that came damaged */
+    uint32_t refusals;              /* by the server: packets that came damaged; busy */
     uint32_t replies_damaged, replies_late, replies_other;
     uint32_t frames_unsent; /* not one packet went whole */
     uint32_t frames_unfit;  /* not sent: nothing of them would have got through in time */
+    uint32_t frames_busy;   /* ended by 5.03 */
+    uint32_t frames_paused; /* not sent: 5.03 had asked for a pause */
 };
 
 struct edge_link {
@@ -47,13 +51,15 @@ struct edge_link {
     uint8_t is_answered;
     uint8_t is_begun;      /* a packet of the frame was given to the modem */
     uint8_t is_refused;    /* the server said that it cannot answer the frame */
+    uint8_t is_over;       /* and asks for a pause */
     uint8_t round;         /* of this frame, from 0 */
     uint32_t packets_gone; /* of this frame, with repeated ones */
     uint32_t first_ms;     /* its first packet was given to the modem */
     uint32_t last_gone_ms;
     uint32_t answer_ms; /* how long an answer may take after the last packet */
     struct agn_rate rate;
-    uint32_t making; /* what packets took in this frame, in units of board_count */
+    struct agn_pause pause; /* asked for by the server */
+    uint32_t making;        /* what packets took in this frame, in units of board_count */
     struct edge_link_counts counts;
     uint8_t received[ESP_AT_MAX_DATAGRAM];
     uint8_t request[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
@@ -66,7 +72,7 @@ int edge_link_init(struct edge_link *link, struct agn_dev *dev, uint32_t deadlin
 void edge_link_turn(struct edge_link *link);
 
 /* Sends the frame whose last row has been pushed and waits for the answer. Returns 1 when it came within the
- * deadline, else 0 at the deadline. */
+ * deadline, else 0 at the deadline; or at once, where the server asks for a pause, or one is on. */
 int edge_link_exchange(struct edge_link *link);
 
 #endif

@@ -60,7 +60,10 @@ void edge_stats_print(const struct edge_stats *stats, const struct edge_link *li
     print_number("answers_partial", stats->partial);
     print_number("local_fallbacks", stats->local);
     print_number("frames_sure", stats->sure);
-    print_number("deadline_misses", stats->local - stats->sure); /* the answer came late or never */
+    print_number("frames_busy", counts->frames_busy);
+    print_number("frames_paused", counts->frames_paused);
+    /* the answer came late or never */
+    print_number("deadline_misses", stats->local - stats->sure - counts->frames_busy - counts->frames_paused);
     print_number("frames_unsent", counts->frames_unsent);
     print_number("frames_unfit", counts->frames_unfit);
     print_number("packets_given", counts->packets);

@@ -57,6 +57,26 @@ static struct agn_cli_option flag(const char *name, bool *variable, const char *
     return (struct agn_cli_option){.name = name, .type = AGN_CLI_FLAG, .flag = variable, .help = help};
 }
 
+static const char description[] =
+    "Loads a server with the traffic of many devices and says what it makes of it. The load is "
+    "open-loop: when a frame is sent is decided beforehand, not by the answers, and latency counts "
+    "from that moment, so that a server that stalls cannot hide it. Each frame is what the device runtime "
+    "makes of a real image; it ends with a fused prediction, or with the local one at its deadline or "
+    "when the server refuses it.\n"
+    "With --ramp, runs of --duration seconds look for the highest rate at which no more than --limit "
+    "of the frames fall back, and a last one measures latency at half of that.\n"
+    "What to read: fallback_rate (the server's limit shows there first), p99_ms (to the prediction, "
+    "fallbacks included), lost_predictions (always 0), and send_lag: when that is not far below the "
+    "latency, the generator is at its own limit and another machine should take part of the load. "
+    "docs/SCALING.md has measured figures.";
+
+static const char example[] =
+    "agilenn serve out/fashion/model.safetensors --port 5683 &\n"
+    "agilenn swarm out/fashion/model.agn --preset fashion --devices 100 --rate 500\n"
+    "agilenn swarm out/fashion/model.agn --devices 100 --ramp --duration 5\n"
+    "agilenn swarm out/fashion/model.agn --preset fashion --rate 200 --duration 600 \\\n"
+    "    --delay 10 --jitter 5 --loss 5 --bandwidth 270 --report out/load --json";
+
 static int parse(struct swarm_options *o, int argc, char **argv)
 {
     static const char *const splits[] = {"test", "train", NULL};
@@ -107,37 +127,16 @@ static int parse(struct swarm_options *o, int argc, char **argv)
         if (strcmp(options[i].name, "split") == 0)
             options[i].choices = splits;
     }
-    const struct agn_cli_command command = {
-        .name = "swarm",
-        .usage = "[options] MODEL.agn",
-        .description =
-            "Loads a server with the traffic of many devices and says what it makes of it. The load is "
-            "open-loop: "
-            "when a frame is sent is decided beforehand, not by the answers, and latency counts from that "
-            "moment, "
-            "so that a server that stalls cannot hide it. Each frame is what the device runtime makes of a "
-            "real "
-            "image; it ends with a fused prediction, or with the local one at its deadline or when the "
-            "server "
-            "refuses it.\n"
-            "With --ramp, runs of --duration seconds look for the highest rate at which no more than --limit "
-            "of "
-            "the frames fall back, and a last one measures latency at half of that.\n"
-            "What to read: fallback_rate (the server's limit shows there first), p99_ms (to the prediction, "
-            "fallbacks included), lost_predictions (always 0), and send_lag: when that is not far below the "
-            "latency, the generator is at its own limit and another machine should take part of the load. "
-            "docs/SCALING.md has measured figures.",
-        .example = "agilenn serve out/fashion/model.safetensors --port 5683 &\n"
-                   "agilenn swarm out/fashion/model.agn --preset fashion --devices 100 --rate 500\n"
-                   "agilenn swarm out/fashion/model.agn --devices 100 --ramp --duration 5\n"
-                   "agilenn swarm out/fashion/model.agn --preset fashion --rate 200 --duration 600 \\\n"
-                   "    --delay 10 --jitter 5 --loss 5 --bandwidth 270 --report out/load --json",
-        .options = options,
-        .option_count = AGN_COUNT_OF(options),
-        .operands = &o->model,
-        .min_operands = 1,
-        .max_operands = 1,
-        .operand_name = "MODEL.agn"};
+    const struct agn_cli_command command = {.name = "swarm",
+                                            .usage = "[options] MODEL.agn",
+                                            .description = description,
+                                            .example = example,
+                                            .options = options,
+                                            .option_count = AGN_COUNT_OF(options),
+                                            .operands = &o->model,
+                                            .min_operands = 1,
+                                            .max_operands = 1,
+                                            .operand_name = "MODEL.agn"};
     return agn__cli_parse(&command, argc, argv);
 }
 
@@ -420,7 +419,7 @@ static int run(const struct swarm_options *o, struct agn_swarm *swarm)
                                   .fixed = strcmp(o->arrivals, "fixed") == 0,
                                   .second = hear_second,
                                   .second_user = &to};
-    struct agn_file_out out;
+    struct agn_file_out out = {0};
     int status = o->report ? agn_plot_available() : AGN_OK;
     if (status == AGN_OK && o->csv)
         status = agn_file_out_open(&out, o->csv);
