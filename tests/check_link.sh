@@ -154,6 +154,15 @@ holds "($(figure payload_bytes_mean "$tmp/out") - $(figure coded_bytes_mean "$tm
 holds "($(figure datagram_bytes_mean "$tmp/out") - $(figure payload_bytes_mean "$tmp/out") - 18) ^ 2 < 1e-9"
 run 0 run "$tmp/a.agn" --preset tiny --port "$port" --deadline 10000
 out_has "64 predictions (64 fused, 0 local only)"
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --bandwidth auto --deadline 10000 --json
+is fused 64
+holds "$(figure measured_kbps "$tmp/out") > 0"
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --bandwidth 100 --deadline 10000 --json
+is fused 64
+out_has '"measured_kbps": null'
+for bandwidth in much -1 4000001 12345678 1e3 "" autos; do
+    run 2 run "$tmp/a.agn" --preset tiny --port "$port" --bandwidth "$bandwidth"
+done
 run 0 run "$tmp/a.agn" --preset tiny --port "$port" --drop 1000 --deadline 20 --images 10 --json
 is predictions_lost 0
 is fused 0
@@ -181,9 +190,9 @@ run 2 serve "$a" --wait 0
 stop TERM 0
 sed 1d "$tmp/serve.out" >"$tmp/out"
 cp "$tmp/serve.err" "$tmp/err"
-is frames 264
-is frames_complete 264
-is packets 265 # and one of another model
+is frames 392
+is frames_complete 392
+is packets 393 # and one of another model
 is bad_packets 1
 is duplicates 0
 [ ! -s "$tmp/err" ] || die "the server wrote to stderr"

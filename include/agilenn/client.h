@@ -49,6 +49,8 @@ struct agn_client_config {
     uint32_t budget_bytes;   /* [no limit] */
     uint32_t bandwidth_kbps; /* of the way to the server, kbit/s: what it carries in half of the deadline,
                                 which is how long the server waits [no limit] */
+    bool measure_bandwidth;  /* the same with what answers so far say of the way there and back (agn_rate.h);
+                                in less than half of the deadline where there are repeats */
 
     /* For tests: this many packets of 1000 are lost on the way out, chosen by `drop_seed`. */
     uint32_t drop_permille;
@@ -95,6 +97,8 @@ struct agn_client_result {
     size_t coded_bytes;    /* symbols as coded, without headers; 0 when skipped */
     size_t reply_bytes;    /* CoAP payload of the accepted answer */
 
+    double rate_kbps; /* of late, as measured with this frame: what gets through, in kbit/s, headers and the
+                         server's time included; 0: not measured, or nothing known */
     double device_s;  /* extractor, Local NN, encoder and fusion */
     double network_s; /* from the first packet to the answer, or to giving up; coding the later packets
                          falls into this time too and counts in both */

@@ -60,6 +60,7 @@ struct agn_run_report {
     int reasons[AGN_CLIENT_REASON_COUNT];
     int sent; /* frames of which packets went out; the byte figures are means over these */
     double packets_mean, payload_bytes_mean, datagram_bytes_mean, coded_bytes_mean, reply_bytes_mean;
+    double rate_kbps; /* of the latest frame that was sent; NAN: not measured, or nothing known */
     double raw_bytes; /* a frame's symbols at 3 bits each, without headers */
     struct {
         double min, median, p99, max;

@@ -1,5 +1,6 @@
 /* `agilenn run`: an emulated device classifies a data set through a real socket. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agilenn/monitor.h"
@@ -12,7 +13,8 @@ enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct run_options {
     const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
-    int port, images, deadline_ms, drop, repeats, budget, bandwidth;
+    const char *bandwidth;
+    int port, images, deadline_ms, drop, repeats, budget;
     bool json;
     struct agn_cli_list model, set;
     const char *report;
@@ -71,8 +73,10 @@ static int parse(struct run_options *o, int argc, char **argv)
         whole("budget", "BYTES", &o->budget, 0, 1000000000,
               "send no more than so much of a frame, all headers counted, most important channels first; "
               "0 = all"),
-        whole("bandwidth", "KBIT/S", &o->bandwidth, 0, 4000000,
-              "send no more of a frame than such a link carries within half of the deadline; 0 = all"),
+        text(
+            "bandwidth", "KBIT/S|auto", &o->bandwidth,
+            "send no more of a frame than such a link carries within half of the deadline; 0 = all; auto: as "
+            "answers so far say that it carries"),
         whole("repeat", "N", &o->repeats, 0, 10,
               "send a frame's packets so often again while no answer has come"),
         whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
@@ -109,6 +113,20 @@ static int open_data(const struct run_options *o, struct agn_dataset **data)
     if (status == AGN_OK)
         status = agn__cli_replace_data(&preset, o->data);
     return status == AGN_OK ? agn__cli_open_dataset(&preset, o->split, -1, data) : status;
+}
+
+/* --bandwidth; false: neither a number in range nor "auto". */
+static bool read_bandwidth(const char *given, struct agn_client_config *client)
+{
+    enum { MAX_KBPS = 4000000, MAX_DIGITS = 7 };
+    client->measure_bandwidth = strcmp(given, "auto") == 0;
+    size_t digits = strspn(given, "0123456789");
+    if (client->measure_bandwidth)
+        return true;
+    if (digits == 0 || digits > MAX_DIGITS || given[digits] != 0)
+        return false;
+    client->bandwidth_kbps = (uint32_t)strtoul(given, NULL, 10);
+    return client->bandwidth_kbps <= MAX_KBPS;
 }
 
 /* Checked here rather than by the client, which does not know the file's name. */
@@ -215,16 +233,16 @@ static int print_json(const struct agn_run_report *r)
         json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));
     }
     json_t *object = json_pack(
-        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:f}", "images", r->images,
-        "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images, "local_accuracy",
-        r->local_correct / images, "fused", r->fused, "reasons", reasons, "packets_mean",
+        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f}", "images",
+        r->images, "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images,
+        "local_accuracy", r->local_correct / images, "fused", r->fused, "reasons", reasons, "packets_mean",
         real_or_null(r->packets_mean), "payload_bytes_mean", real_or_null(r->payload_bytes_mean),
         "datagram_bytes_mean", real_or_null(r->datagram_bytes_mean), "coded_bytes_mean",
         real_or_null(r->coded_bytes_mean), "raw_bytes", r->raw_bytes, "reply_bytes_mean",
         real_or_null(r->reply_bytes_mean), "host_device_ms",
         spread_json(r->device_ms.min, r->device_ms.median, r->device_ms.p99, r->device_ms.max), "network_ms",
-        spread_json(r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max), "seconds",
-        r->seconds);
+        spread_json(r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max),
+        "measured_kbps", real_or_null(r->rate_kbps), "seconds", r->seconds);
     return agn__cli_print_json("run", object);
 }
 
@@ -248,16 +266,27 @@ static int print_text(const struct agn_run_report *r)
         printf("answer       %.2f/%.2f/%.2f/%.2f ms min/median/p99/max after the first packet\n",
                r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max);
     }
+    if (isfinite(r->rate_kbps)) {
+        printf("link         %.0f kbit/s as measured last, the server's time included\n", r->rate_kbps);
+    }
     return AGN_CLI_SUCCESS;
 }
 
 int agn__cmd_run(int argc, char **argv)
 {
-    struct run_options o = {
-        .host = "127.0.0.1", .port = 5683, .preset = "fashion", .split = "test", .deadline_ms = 200};
+    struct run_options o = {.host = "127.0.0.1",
+                            .port = 5683,
+                            .preset = "fashion",
+                            .split = "test",
+                            .deadline_ms = 200,
+                            .bandwidth = "0"};
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON) {
         return code;
+    }
+    struct agn_client_config link = {.bandwidth_kbps = 0};
+    if (!read_bandwidth(o.bandwidth, &link)) {
+        return agn__cli_usage_error("run", "--bandwidth %s: expected 0 to 4000000 or auto", o.bandwidth);
     }
     struct agn_dataset *data = NULL;
     uint8_t *model = NULL;
@@ -275,7 +304,8 @@ int agn__cmd_run(int argc, char **argv)
                                                    .model = model,
                                                    .model_bytes = model_bytes,
                                                    .budget_bytes = (uint32_t)o.budget,
-                                                   .bandwidth_kbps = (uint32_t)o.bandwidth,
+                                                   .bandwidth_kbps = link.bandwidth_kbps,
+                                                   .measure_bandwidth = link.measure_bandwidth,
                                                    .repeats = o.repeats,
                                                    .drop_permille = (uint32_t)o.drop,
                                                    .drop_seed = 1},

@@ -7,6 +7,7 @@
 #include "agilenn/base.h"
 #include "agilenn/keys.h"
 #include "agn_pause.h"
+#include "agn_rate.h"
 #include "client/coap_message.h"
 #include "client/link.h"
 
@@ -30,6 +31,10 @@ struct agn_client {
     struct agn__link link;
     struct agn_rng drops, noise;
     struct agn_pause pause; /* asked for by the server */
+    bool measures;          /* the link, in ticks of 0.1 ms */
+    struct agn_rate rate;
+    uint32_t budget; /* of a frame, as the configuration wants it */
+    uint16_t extra_bytes;
     uint32_t deadline_ms, drop_permille;
     int dead_after, probe_every; /* dead_after < 0: never */
     int repeats;
@@ -218,6 +223,35 @@ static void await_with_repeats(struct agn_client *client, struct agn_client_resu
         await_answer(client, result, until_s);
 }
 
+/* ---- what the link carries ------------------------------------------------------------------ */
+
+enum { TICKS_PER_MS = 10 };
+
+static uint32_t ticks_of(double time_s)
+{
+    return (uint32_t)(uint64_t)(time_s * 1e3 * TICKS_PER_MS);
+}
+
+/* An answer before the first repetition, which would only add to a queue. */
+static void set_measured_budget(struct agn_client *client)
+{
+    uint32_t ticks = client->deadline_ms * TICKS_PER_MS / (uint32_t)(client->repeats + 2);
+    uint32_t carried = agn_rate_budget(&client->rate, ticks, agn_dev_least_bytes(&client->dev));
+    agn_dev_set_budget(&client->dev, carried < client->budget ? carried : client->budget,
+                       client->extra_bytes);
+}
+
+static void measure(struct agn_client *client, struct agn_client_result *result, double first_send_s)
+{
+    uint32_t bytes = agn_dev_bytes_through(&client->dev);
+    uint32_t begin = ticks_of(first_send_s), end = ticks_of(agn_now_s());
+    if (result->reason == AGN_CLIENT_FUSED)
+        agn_rate_answered(&client->rate, bytes, begin, end);
+    else if (result->reason == AGN_CLIENT_TIMEOUT && result->packets > 0)
+        agn_rate_missed(&client->rate, bytes, begin, end);
+    result->rate_kbps = agn_rate_speed(&client->rate) * TICKS_PER_MS * 8e-3;
+}
+
 /* ---- one frame ----------------------------------------------------------------------------- */
 
 static bool should_send(struct agn_client *client)
@@ -256,14 +290,20 @@ static void ask_server(struct agn_client *client, struct agn_client_result *resu
     if (status < 0) {
         result->reason = reason_of(status);
     } else {
+        if (client->measures)
+            set_measured_budget(client);
         send_frame(client, result, &first_send_s);
         if (result->packets == 0 && result->reason == AGN_CLIENT_TIMEOUT)
             result->reason = AGN_CLIENT_UNSENT;
         /* A handshake counts; coding the first packet does not. */
         double until_s = (client->link.dtls ? begin_s : first_send_s) + patience_s;
         await_with_repeats(client, result, first_send_s, until_s);
+        if (client->measures)
+            measure(client, result, first_send_s);
     }
     result->network_s = agn_now_s() - (client->link.dtls ? begin_s : first_send_s);
+    if (result->reason == AGN_CLIENT_UNSENT) /* says nothing of the server */
+        return;
     bool untrusted = result->reason == AGN_CLIENT_UNTRUSTED;
     bool missed = result->reason == AGN_CLIENT_TIMEOUT || result->reason == AGN_CLIENT_REFUSED || untrusted;
     client->misses = !missed ? 0 : client->misses < client->dead_after ? client->misses + 1 : client->misses;
@@ -350,7 +390,11 @@ static void set_budget(struct agn_client *client, const struct agn_client_config
     if (config->bandwidth_kbps > 0 && carried < budget)
         budget = carried;
     int extra_bytes = AGN__COAP_REQUEST_OVERHEAD + UDP_IP_BYTES + (config->psk_file ? DTLS_BYTES : 0);
-    agn_dev_set_budget(&client->dev, (uint32_t)budget, (uint16_t)extra_bytes);
+    client->budget = (uint32_t)budget;
+    client->extra_bytes = (uint16_t)extra_bytes;
+    client->measures = config->measure_bandwidth;
+    agn_rate_init(&client->rate);
+    agn_dev_set_budget(&client->dev, client->budget, client->extra_bytes);
 }
 
 static int open_device(struct agn_client *client, const struct agn_client_config *config)

@@ -48,6 +48,7 @@ static void add_frame(struct tally *t, int index, int label, const struct agn_cl
     r->raw_bytes = (double)frame->raw_bytes;
     if (frame->packets > 0) {
         r->sent++;
+        r->rate_kbps = frame->rate_kbps > 0 ? frame->rate_kbps : NAN;
         t->packets += frame->packets;
         t->payload += (double)frame->payload_bytes;
         t->datagram += (double)frame->datagram_bytes;
@@ -150,7 +151,8 @@ static int classify_all(struct tally *t, struct agn_client *client)
 
 int agn_run_images(const struct agn_run_config *config, struct agn_run_report *result)
 {
-    struct agn_run_report report = {.images = config->images > 0 ? config->images : config->data->count};
+    struct agn_run_report report = {.images = config->images > 0 ? config->images : config->data->count,
+                                    .rate_kbps = NAN};
     struct tally t = {.config = config, .report = &report};
     struct agn_client *client = NULL;
     int status = agn_client_create(&client, &config->client);
