@@ -137,7 +137,7 @@ static void a_bad_link_costs_answers_only(void **state)
     link_start_server(&running, &model, 20);
     const struct agn_swarm_link link = {
         .bandwidth_bps = 4e6, .delay_s = 0.005, .jitter_s = 0.005, .loss = 0.2};
-    struct agn_swarm *swarm = new_swarm(agn_server_port(running.server), 300, link);
+    struct agn_swarm *swarm = new_swarm(agn_server_port(running.server), 1000, link);
     struct agn_swarm_report report = run(swarm, 400, 0.4);
     assert_true(report.packets_lost > report.packets / 10 && report.packets_lost < report.packets * 3 / 10);
     /* an answer gets lost with 20 %, a frame's packets all together hardly ever */

@@ -3,6 +3,7 @@
 #include "swarm/ports.h"
 
 #include <errno.h>
+#include <math.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -25,12 +26,14 @@ enum {
     DATAGRAM_BYTES = 4096,
 };
 
-static const double stuck_s = 1.5;
+static const double stuck_s =
+    1.5; /* doubled with every attempt: a busy server needs longer, not more of them */
 
 struct port {
     int fd;
     struct agn__dtls *dtls; /* NULL: plain */
     double begun_s;         /* its handshake; 0: not yet */
+    double patience_s;      /* with it; 0: stuck_s */
 };
 
 struct agn__ports {
@@ -207,6 +210,8 @@ static int take_handshakes(struct agn__ports *ports)
 static int begin_anew(struct agn__ports *ports, uint32_t device)
 {
     struct port *port = &ports->devices[device];
+    /* Closing alone would not do where another process holds the socket, too. */
+    (void)epoll_ctl(ports->epoll, EPOLL_CTL_DEL, port->fd, NULL);
     close(port->fd);
     port->fd = -1;
     port->begun_s = 0;
@@ -222,9 +227,15 @@ static int advance(struct agn__ports *ports, uint32_t device, double now_s)
     struct port *port = &ports->devices[device];
     if (port->begun_s <= 0)
         port->begun_s = now_s;
-    if (agn__dtls_advance(port->dtls) != AGN__DTLS_HANDSHAKE)
+    if (agn__dtls_advance(port->dtls) != AGN__DTLS_HANDSHAKE) {
+        port->patience_s = stuck_s;
         return 0;
-    int status = now_s > port->begun_s + stuck_s ? begin_anew(ports, device) : 0;
+    }
+    port->patience_s = fmax(port->patience_s, stuck_s);
+    if (now_s <= port->begun_s + port->patience_s)
+        return 1;
+    port->patience_s *= 2;
+    int status = begin_anew(ports, device);
     return status < 0 ? status : 1;
 }
 
