@@ -4,9 +4,8 @@
  * for half of a deadline, one frame that was quick by chance does not make the next one miss it. */
 #include "agn_rate.h"
 
-#include <string.h>
-
 #include "agn_device.h"
+#include "agn_memory.h"
 
 enum { SCALE_BITS = 10, FAR_BELOW = 2, MISS_FACTOR = 4 };
 

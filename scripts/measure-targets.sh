@@ -107,7 +107,8 @@ measure() {
     "${tool}nm" "$work/linked.elf" | awk '$2 ~ /[tT]/ { print $3 }' >"$work/linked"
     code=$("${tool}size" -A "$work/linked.elf" |
         awk '$1 ~ /^\.(text|rodata|srodata|sdata2|data|sdata|ARM\.exidx|ARM\.extab)/ { s += $2 } END { print s }')
-    echo "{$code, $(deepest_stack)}"
+    stack=$(deepest_stack)
+    echo "{$code, $stack}"
 }
 
 echo "/* Made by scripts/measure-targets.sh with gcc $(arm-none-eabi-gcc -dumpversion) and RISC-V gcc $(riscv64-unknown-elf-gcc -dumpversion): name, kernels, sizeof(struct agn_dev),"
@@ -123,6 +124,10 @@ for target in $targets; do
     kernels=plain
     grep -q 'agn_dsp$' "$work/state" && kernels=dsp
     grep -q 'agn_mve$' "$work/state" && kernels=mve
+    # Not within the echo, which would hide a failure.
     # shellcheck disable=SC2086
-    echo "{\"$target\", \"$kernels\", $state, {$(measure -O2 $cc), $(measure -Os $cc)}},"
+    fast=$(measure -O2 $cc)
+    # shellcheck disable=SC2086
+    small=$(measure -Os $cc)
+    echo "{\"$target\", \"$kernels\", $state, {$fast, $small}},"
 done
