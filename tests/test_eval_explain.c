@@ -126,7 +126,7 @@ static void the_reference_is_told_wrong(void **state)
         assert_true(!e->reference_valid || e->loss < log(CLASSES)); /* most likely is above 1 / classes */
         valid += e->reference_valid;
     }
-    assert_int_equal(agn_model_evaluate(model, &first, false, &evaluation), AGN_OK);
+    assert_int_equal(agn_model_evaluate(model, &first, &evaluation), AGN_OK);
     assert_true(fabs(evaluation.reference_valid * IMAGES - valid) < 1e-6);
     /* with every label wrong, no image is valid */
     uint16_t labels[TEST_IMAGES] = {0};

@@ -199,7 +199,7 @@ static void every_frame_counts(void **state)
     assert_int_equal(agn_run_images(&run, &r), AGN_OK);
     stop_server();
     assert_int_equal(r.images, IMAGES);
-    assert_int_equal(agn_model_evaluate(world.model, world.data, false, &evaluation), AGN_OK);
+    assert_int_equal(agn_model_evaluate(world.model, world.data, &evaluation), AGN_OK);
     assert_true(fabs((double)r.correct / IMAGES - evaluation.fused_accuracy) <= 0.1);
     assert_true(fabs((double)r.local_correct / IMAGES - evaluation.local_accuracy) <= 0.1);
 }

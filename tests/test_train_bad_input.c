@@ -110,8 +110,7 @@ static void labels_outside_the_classes(void **state)
     expect_refused(&config, AGN_ERR_RANGE, "test image 7 has label 3");
     struct agn_model *model = fresh_model();
     struct agn_evaluation evaluation;
-    expect_failure(agn_model_evaluate(model, &wrong, false, &evaluation), AGN_ERR_RANGE,
-                   "image 7 has label 3");
+    expect_failure(agn_model_evaluate(model, &wrong, &evaluation), AGN_ERR_RANGE, "image 7 has label 3");
     agn_model_free(model);
 }
 
@@ -133,7 +132,7 @@ static void classes_of_another_set(void **state)
     struct agn_dataset data = test_set.set;
     data.class_names = shifted;
     struct agn_evaluation evaluation;
-    expect_failure(agn_model_evaluate(model, &data, false, &evaluation), AGN_ERR_MISMATCH,
+    expect_failure(agn_model_evaluate(model, &data, &evaluation), AGN_ERR_MISMATCH,
                    "class 0 of the data set is 'right', but 'left' in the model");
     data.class_names = numbers; /* has no names */
     succeed(agn_model_check_data(model, &data));
@@ -201,7 +200,7 @@ static void weights_too_large_to_compute_with(void **state)
     }
     reference->version++;
     struct agn_evaluation evaluation;
-    expect_failure(agn_model_evaluate(model, &test_set.set, false, &evaluation), AGN_ERR_NUMERIC,
+    expect_failure(agn_model_evaluate(model, &test_set.set, &evaluation), AGN_ERR_NUMERIC,
                    "importance of the features is not a number");
     agn_model_free(model);
 }

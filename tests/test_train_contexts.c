@@ -65,6 +65,8 @@ static double bits_of_image(const struct agn_model *model, const struct agn_cont
     return bits;
 }
 
+static double channel_sums[AGN_MAX_FEATURES]; /* of the quantised values that mean_bits saw last */
+
 /* Mean bits of an image's symbols under the contexts; the number of images is a multiple of BATCH. */
 static double mean_bits(const struct agn_model *model, const struct agn_context_model *contexts,
                         const struct agn_dataset *data)
@@ -83,6 +85,7 @@ static double mean_bits(const struct agn_model *model, const struct agn_context_
           *values = calloc(BATCH * positions * 8, sizeof(float));
     uint8_t *symbols = calloc(BATCH * positions, sent);
     double bits = 0.0;
+    memset(channel_sums, 0, sizeof channel_sums);
     assert_true(local && rest && values && symbols && data->count % BATCH == 0);
     succeed(agn_net_create(&net_config, &net));
     succeed(agn_loader_create(data, &load, &loader));
@@ -93,6 +96,9 @@ static double mean_bits(const struct agn_model *model, const struct agn_context_
         agn__split_channels(agn_net_output(net), BATCH * positions, model->map.channels,
                             model->preset.model.local_channels, local, rest);
         agn_quantise(model->centroids, rest, BATCH * positions * sent, symbols, values);
+        for (size_t i = 0; i < BATCH * positions * sent; i++) {
+            channel_sums[i % sent] += (double)values[i];
+        }
         for (size_t i = 0; i < BATCH; i++) {
             bits += bits_of_image(model, contexts, symbols + i * positions * sent);
         }
@@ -232,11 +238,57 @@ static void training_learns_them(void **state)
     agn_model_contexts(model, &contexts);
     assert_true(contexts.distributions > 1);
     uint32_t id = agn_model_id(model);
+    size_t fill_bytes = (size_t)model->sent_channels * sizeof(float);
+    float fill[AGN_MAX_FEATURES];
+    memcpy(fill, model->fill, fill_bytes);
     succeed(agn_model_learn_contexts(model, train)); /* from these images it was */
     assert_int_equal(agn_model_id(model), id);
+    assert_memory_equal(model->fill, fill, fill_bytes);
+    succeed(agn_model_learn_contexts(model, test));
+    assert_memory_not_equal(model->fill, fill, fill_bytes);
     agn_model_free(model);
     agn_dataset_free(train);
     agn_dataset_free(test);
+}
+
+/* Models of the same training images are the same, whatever they are tested on. */
+static void nothing_of_the_test_images_enters(void **state)
+{
+    (void)state;
+    struct agn_dataset *train = tiny_dataset(&config, 96, 3);
+    struct agn_model *models[2];
+    for (uint64_t i = 0; i < 2; i++) {
+        struct agn_dataset *test = tiny_dataset(&config, 32 + (int)i, 4 + i);
+        models[i] = tiny_trained_model(&config, train, test, 5);
+        agn_dataset_free(test);
+    }
+    assert_int_equal(agn_model_id(models[0]), agn_model_id(models[1]));
+    size_t sent = (size_t)models[0]->sent_channels;
+    assert_memory_equal(models[0]->fill, models[1]->fill, sent * sizeof(float));
+    assert_memory_equal(models[0]->trust, models[1]->trust, (sent + 1) * sizeof(float));
+    agn_model_free(models[0]);
+    agn_model_free(models[1]);
+    agn_dataset_free(train);
+}
+
+/* The mean of what the server decodes. */
+static void fill_is_the_channels_mean(void **state)
+{
+    (void)state;
+    enum { IMAGES = 2 * BATCH };
+    struct agn_dataset *data = tiny_dataset(&config, IMAGES, 3);
+    struct agn_model *model = tiny_random_model(&config, data, 5);
+    struct agn_context_model contexts;
+    succeed(agn_model_learn_contexts(model, data));
+    agn_model_contexts(model, &contexts);
+    (void)mean_bits(model, &contexts, data);
+    for (int c = 0; c < model->sent_channels; c++) {
+        double symbols = (double)IMAGES * model->map.height * model->map.width;
+        assert_true(channel_sums[c] > 0.0);
+        assert_true(fabs((double)model->fill[c] - channel_sums[c] / symbols) < 1e-5);
+    }
+    agn_model_free(model);
+    agn_dataset_free(data);
 }
 
 /* ---- the file --------------------------------------------------------------------------------- */
@@ -368,6 +420,8 @@ int main(void)
         cmocka_unit_test(few_images),
         cmocka_unit_test(a_data_set_in_the_order_of_its_classes),
         cmocka_unit_test(training_learns_them),
+        cmocka_unit_test(nothing_of_the_test_images_enters),
+        cmocka_unit_test(fill_is_the_channels_mean),
         cmocka_unit_test(saved_and_loaded),
         cmocka_unit_test(damaged_tensors),
         cmocka_unit_test(a_file_without_them),

@@ -379,11 +379,11 @@ static void evaluation_checks_its_data(void **state)
     struct agn_evaluation evaluation = {.images = -7};
     tiny_dataset_make(&data, 30, 1);
     data.set.width = 8;
-    assert_int_equal(agn_model_evaluate(model, &data.set, false, &evaluation), AGN_ERR_MISMATCH);
+    assert_int_equal(agn_model_evaluate(model, &data.set, &evaluation), AGN_ERR_MISMATCH);
     expect_message("12x8x1");
     data.set.width = TINY_SIDE;
     data.set.classes = 4;
-    assert_int_equal(agn_model_evaluate(model, &data.set, false, &evaluation), AGN_ERR_MISMATCH);
+    assert_int_equal(agn_model_evaluate(model, &data.set, &evaluation), AGN_ERR_MISMATCH);
     expect_message("4 classes");
     assert_int_equal(evaluation.images, -7);
     tiny_dataset_free(&data);

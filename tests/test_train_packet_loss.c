@@ -201,7 +201,7 @@ static void evaluation_meets_its_ends(void **state)
     tiny_dataset_make(&data, 300, 3); /* more than a batch */
     tiny_preset_make(&preset);
     assert_int_equal(agn_model_create(&preset, &data.set, &model), AGN_OK);
-    assert_int_equal(agn_model_evaluate(model, &data.set, true, &whole), AGN_OK);
+    assert_int_equal(agn_model_evaluate(model, &data.set, &whole), AGN_OK);
     assert_int_equal(agn_model_evaluate_loss(model, &data.set, &plan, &lossy), AGN_OK);
     assert_int_equal(lossy.images, 300);
     assert_int_equal(lossy.local_right, lround(300.0 * whole.local_accuracy));

@@ -143,10 +143,10 @@ static void largest_mean_importance_comes_first(void **state)
     struct agn_model *model = make_model("conv:c6:s2 conv:c8", "conv:c12 mb:c12:e2 conv:c16:s2");
     struct agn_evaluation before, after;
     bool sorted = true;
-    succeed(agn_model_evaluate(model, &data.set, false, &before));
+    succeed(agn_model_evaluate(model, &data.set, &before));
     snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "importance");
     succeed(agn__select_channels(model, NULL, &data.set));
-    succeed(agn_model_evaluate(model, &data.set, false, &after));
+    succeed(agn_model_evaluate(model, &data.set, &after));
     assert_true(after.reference_valid > 0.0);
     for (int c = 1; c < FEATURES; c++) {
         sorted = sorted && before.channel_importance[c] <= before.channel_importance[c - 1];

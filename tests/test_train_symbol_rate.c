@@ -210,7 +210,7 @@ static double bits_of(struct agn_model *model, const struct tiny_dataset *data)
 {
     struct agn_evaluation evaluation;
     double bits = 0.0;
-    assert_int_equal(agn_model_evaluate(model, &data->set, false, &evaluation), AGN_OK);
+    assert_int_equal(agn_model_evaluate(model, &data->set, &evaluation), AGN_OK);
     for (int l = 0; l < AGN_LEVELS; l++) {
         double share = evaluation.level_share[l];
         bits -= share > 0.0 ? share * log2(share) : 0.0;

@@ -91,9 +91,9 @@ struct agn_evaluation {
 int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data);
 
 /* Runs extractor, quantiser, both networks and the reference over a data set. Importance by the preset's
- * method. Also measures model->fill when `measure_fill`. Errors of agn_model_check_data; AGN_ERR_NUMERIC:
+ * method. Changes nothing in the model. Errors of agn_model_check_data; AGN_ERR_NUMERIC:
  * importance is not a number. */
-int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
+int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data,
                        struct agn_evaluation *evaluation);
 
 /* ---- the codecs' context model ------------------------------------------------------ */
@@ -102,8 +102,8 @@ int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, 
 void agn_model_contexts(const struct agn_model *model, struct agn_context_model *contexts);
 
 /* Learns the tables from the symbols of (at most 4000 of) the images, which should be those trained on. A
- * fresh model has one distribution for all. Changes the model's id: devices need a new model.agn. Errors of
- * agn_model_check_data. */
+ * fresh model has one distribution for all. Measures model->fill on the same symbols. Changes the model's id:
+ * devices need a new model.agn. Errors of agn_model_check_data. */
 int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data);
 
 /* Learns model->trust from (at most 3000 of) the images, which should be those trained on, with channels lost

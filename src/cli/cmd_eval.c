@@ -83,7 +83,7 @@ static int run(struct job *job)
     if (status >= 0)
         status = agn__cli_open_dataset(&job->model->preset, job->split, job->limit, &job->dataset);
     if (status >= 0)
-        status = agn_model_evaluate(job->model, job->dataset, false, &job->evaluation);
+        status = agn_model_evaluate(job->model, job->dataset, &job->evaluation);
     plan_losses(job);
     if (status >= 0 && job->packets > 0)
         status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);

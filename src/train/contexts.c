@@ -1,4 +1,5 @@
-/* The context model of the range and Huffman coders, learned from the symbols of training images.
+/* The context model of the range and Huffman coders, learned from the symbols of training images, and the
+ * mean of each channel, which the same symbols give.
  *
  * Each context of each channel (agn_wire.h) has counts of the symbols that followed it. Contexts with alike
  * counts share a distribution: k-means with the bits of coding as the distance, so that a centre is the mean
@@ -283,6 +284,19 @@ static int count_batch(struct source *s, const struct agn_model *model, const st
     return AGN_OK;
 }
 
+static void take_channel_means(struct agn_model *model, const double *counts)
+{
+    for (size_t c = 0; c < (size_t)model->sent_channels; c++) {
+        double sum = 0.0, symbols = 0.0;
+        for (size_t i = 0; i < (size_t)AGN_CONTEXTS * AGN_LEVELS; i++) {
+            double count = counts[c * AGN_CONTEXTS * AGN_LEVELS + i];
+            sum += count * (double)model->centroids[i % AGN_LEVELS];
+            symbols += count;
+        }
+        model->fill[c] = (float)(sum / fmax(symbols, 1.0));
+    }
+}
+
 int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data)
 {
     size_t contexts = (size_t)model->sent_channels * AGN_CONTEXTS;
@@ -305,6 +319,9 @@ int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *
     }
     if (status == AGN_OK)
         status = cluster(model, counts);
+    if (status == AGN_OK) {
+        take_channel_means(model, counts);
+    }
     close_source(&source);
     agn_free(counts);
     return status;

@@ -15,7 +15,7 @@ struct evaluator {
     float *rest, *importance;
     uint8_t *symbols;
     size_t positions, sent; /* of a batch */
-    double *fill_sum, importance_sum[AGN_MAX_FEATURES];
+    double importance_sum[AGN_MAX_FEATURES];
     int64_t levels[AGN_LEVELS];
     int64_t images, fused, local_right, remote_right, valid, disordered;
     double skewness;
@@ -45,8 +45,7 @@ static int open_evaluator(struct evaluator *e, const struct agn_dataset *data)
     e->rest = agn_alloc(e->sent, sizeof(float));
     e->symbols = agn_alloc(e->sent, 1);
     e->importance = agn_alloc((size_t)BATCH * (size_t)model->map.channels, sizeof(float));
-    e->fill_sum = agn_alloc((size_t)model->sent_channels, sizeof(double));
-    if (e->rest == NULL || e->symbols == NULL || e->importance == NULL || e->fill_sum == NULL) {
+    if (e->rest == NULL || e->symbols == NULL || e->importance == NULL) {
         return AGN_ERR_MEMORY;
     }
     int status = method < 0 ? method : make_net(&model->extractor, model->extractor_params, &e->extractor);
@@ -71,7 +70,6 @@ static void close_evaluator(struct evaluator *e)
     agn_free(e->rest);
     agn_free(e->symbols);
     agn_free(e->importance);
-    agn_free(e->fill_sum);
 }
 
 static int run_networks(struct evaluator *e, const struct agn_batch *batch)
@@ -143,17 +141,15 @@ static void count_importance(struct evaluator *e, const struct agn_batch *batch)
 
 static void count_symbols(struct evaluator *e, const struct agn_batch *batch)
 {
-    size_t sent = e->sent / BATCH * (size_t)batch->count, channels = (size_t)e->model->sent_channels;
-    const float *values = agn_net_input(e->remote);
+    size_t sent = e->sent / BATCH * (size_t)batch->count;
     for (size_t i = 0; i < sent; i++) {
         e->levels[e->symbols[i]]++;
-        e->fill_sum[i % channels] += (double)values[i];
     }
 }
 
-static void summarise(const struct evaluator *e, bool measure_fill, struct agn_evaluation *out)
+static void summarise(const struct evaluator *e, struct agn_evaluation *out)
 {
-    struct agn_model *model = e->model;
+    const struct agn_model *model = e->model;
     double images = (double)(e->images > 0 ? e->images : 1), valid = (double)(e->valid > 0 ? e->valid : 1);
     size_t symbols_per_image = e->sent / BATCH;
     double symbols = images * (double)symbols_per_image;
@@ -172,9 +168,6 @@ static void summarise(const struct evaluator *e, bool measure_fill, struct agn_e
     }
     for (int c = 0; c < model->map.channels; c++) {
         out->channel_importance[c] = (float)(e->importance_sum[c] / valid);
-    }
-    for (int c = 0; c < model->sent_channels && measure_fill; c++) {
-        model->fill[c] = (float)(e->fill_sum[c] / (symbols / (double)model->sent_channels));
     }
 }
 
@@ -198,8 +191,6 @@ static int sum_figures(struct evaluator *e)
     int status = agn_group_sum(e->group, numbers, NUMBERS);
     if (status == AGN_OK)
         status = agn_group_sum(e->group, e->importance_sum, (size_t)model->map.channels);
-    if (status == AGN_OK)
-        status = agn_group_sum(e->group, e->fill_sum, (size_t)model->sent_channels);
     for (int i = 0; i < COUNTS; i++) {
         *counts[i] = (int64_t)numbers[i];
     }
@@ -227,7 +218,7 @@ static int run_batch(struct evaluator *e, const struct agn_batch *batch)
 }
 
 int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
-                  bool measure_fill, struct agn_evaluation *evaluation)
+                  struct agn_evaluation *evaluation)
 {
     struct evaluator e = {.model = model, .group = group};
     struct agn_batch batch;
@@ -249,14 +240,14 @@ int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct
                           "the importance of the features is not a number: the model's weights are "
                           "damaged, or too large to compute with");
     if (status == AGN_OK) {
-        summarise(&e, measure_fill, evaluation);
+        summarise(&e, evaluation);
     }
     close_evaluator(&e);
     return status;
 }
 
-int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data, bool measure_fill,
+int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data,
                        struct agn_evaluation *evaluation)
 {
-    return agn__evaluate(model, NULL, data, measure_fill, evaluation);
+    return agn__evaluate(model, NULL, data, evaluation);
 }

@@ -134,7 +134,7 @@ static int enter_joint_phase(struct agn__trainer *t)
     struct agn_evaluation before = {0};
     int status = agn__select_channels(model, t->config->group, t->config->train);
     if (status == AGN_OK) {
-        status = agn__evaluate(model, t->config->group, t->config->test, false, &before);
+        status = agn__evaluate(model, t->config->group, t->config->test, &before);
     }
     if (status < 0) {
         return status;
@@ -226,8 +226,8 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
     if (status == AGN_OK) /* in each process the same, as weights and images are */
         status = agn_group_agree(config->group, agn_model_learn_contexts(t.model, config->train));
     if (status == AGN_OK)
-        status = agn__evaluate(t.model, config->group, config->test, true, &made.evaluation);
-    if (status == AGN_OK) /* evaluation has measured what stands in for the channels */
+        status = agn__evaluate(t.model, config->group, config->test, &made.evaluation);
+    if (status == AGN_OK) /* after the contexts, with which the channels' means are measured */
         status = agn_group_agree(config->group, agn_model_learn_trust(t.model, config->train));
     if (status == AGN_OK) {
         memcpy(t.model->importance_after, made.evaluation.channel_importance,

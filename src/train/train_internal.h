@@ -161,7 +161,7 @@ void agn__contexts_initialise(struct agn_model *model);
 
 /* agn_model_evaluate, of which each process does a part. */
 int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
-                  bool measure_fill, struct agn_evaluation *evaluation);
+                  struct agn_evaluation *evaluation);
 
 /* ---- reference_file.c: a pre-trained reference network and its stem ------------------------- */
 
