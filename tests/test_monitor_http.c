@@ -347,16 +347,16 @@ static void test_a_client_that_does_not_read(void **state)
 
 /* ---- tests: reports ---------------------------------------------------------------------------------- */
 
-static const uint64_t none[3];
+static const uint64_t none[4];
 
-/* What status.json says that was reported: predictions, right ones, fallbacks; all 0 for null. */
-static void assert_reported(const uint64_t counts[3])
+/* What status.json says that was reported: predictions, right ones, fallbacks, paused; all 0 for null. */
+static void assert_reported(const uint64_t counts[4])
 {
     assert_int_equal(ask("GET", "/metrics"), 200);
-    static const char *const names[] = {"\nagilenn_reported_predictions_total ",
-                                        "\nagilenn_reported_correct_total ",
-                                        "\nagilenn_reported_fallbacks_total "};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {
+        "\nagilenn_reported_predictions_total ", "\nagilenn_reported_correct_total ",
+        "\nagilenn_reported_fallbacks_total ", "\nagilenn_reported_paused_total "};
+    for (int i = 0; i < 4; i++) {
         const char *found = strstr(body(), names[i]);
         assert_int_equal(found ? strtoull(found + strlen(names[i]), NULL, 10) : 0, counts[i]);
     }
@@ -374,7 +374,7 @@ static int post(const char *type, const char *text)
 static void test_no_reports_unless_asked_for(void **state)
 {
     (void)state;
-    struct agn_monitor_truth truth = {10, 9, 1};
+    struct agn_monitor_truth truth = {10, 9, 1, 0};
     assert_int_equal(agn_monitor_report(agn_monitor_url(monitor), &truth), AGN_ERR_UNSUPPORTED);
     assert_non_null(strstr(agn_error_message(), "takes no reports"));
     assert_reported(none);
@@ -383,18 +383,18 @@ static void test_no_reports_unless_asked_for(void **state)
 static void test_reports(void **state)
 {
     (void)state;
-    struct agn_monitor_truth first = {10, 9, 1}, second = {5, 2, 5};
+    struct agn_monitor_truth first = {10, 9, 1, 0}, second = {5, 2, 5, 4};
     assert_int_equal(agn_monitor_report(agn_monitor_url(monitor), &first), 0);
     char place[64];
     snprintf(place, sizeof place, "localhost:%u", (unsigned)agn_monitor_port(monitor));
     assert_int_equal(agn_monitor_report(place, &second), 0);
-    assert_reported((uint64_t[]){15, 11, 6});
+    assert_reported((uint64_t[]){15, 11, 6, 4});
     static const char chunked[] =
         "POST /report HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         "Transfer-Encoding: chunked\r\n\r\n"
         "18\r\n{\"predictions\": 1, \"corr\r\n19\r\nect\": 1, \"fallbacks\": 0 }\r\n0\r\n\r\n";
     assert_int_equal(exchange(chunked, strlen(chunked)), 200);
-    assert_reported((uint64_t[]){16, 12, 6});
+    assert_reported((uint64_t[]){16, 12, 6, 4});
     assert_int_equal(ask("GET", "/report"), 404);
 }
 
@@ -414,6 +414,9 @@ static void test_bad_reports(void **state)
         "{\"predictions\": 1, \"correct\": 2, \"fallbacks\": 0}",
         "{\"predictions\": 1, \"correct\": 1, \"fallbacks\": 2}",
         "{\"predictions\": -1, \"correct\": -1, \"fallbacks\": -1}",
+        "{\"predictions\": 3, \"correct\": 1, \"fallbacks\": 1, \"paused\": 2}",
+        "{\"predictions\": 3, \"correct\": 1, \"fallbacks\": 1, \"paused\": -1}",
+        "{\"predictions\": 3, \"correct\": 1, \"fallbacks\": 1, \"paused\": \"1\"}",
         "{\"predictions\": 1000000001, \"correct\": 1, \"fallbacks\": 0}",
         "{\"predictions\": 99999999999999999999, \"correct\": 1, \"fallbacks\": 0}",
         "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["};
@@ -437,7 +440,7 @@ static void test_bad_reports(void **state)
 static void test_reports_to_nobody(void **state)
 {
     (void)state;
-    struct agn_monitor_truth truth = {1, 1, 0};
+    struct agn_monitor_truth truth = {1, 1, 0, 0};
     assert_int_equal(agn_monitor_report("http://127.0.0.1:1/", &truth), AGN_ERR_IO);
     assert_int_equal(agn_monitor_report("https://127.0.0.1:1/", &truth), AGN_ERR_ARG);
     assert_int_equal(agn_monitor_report("http://127.0.0.1/", &truth), AGN_ERR_ARG);

@@ -433,13 +433,14 @@ static void test_reported_accuracy(void **state)
     (void)state;
     memset(&history, 0, sizeof history);
     struct agn_server_stats s = busy_server();
-    history.truth = (struct agn_monitor_truth){100, 50, 10};
+    history.truth = (struct agn_monitor_truth){100, 50, 10, 0};
     agn__history_add(&history, 100.0, &s);
-    history.truth = (struct agn_monitor_truth){180, 122, 20};
+    history.truth = (struct agn_monitor_truth){180, 122, 20, 9};
     agn__history_add(&history, 101.0, &s);
     json_t *status = take_status(&s, 101.0), *accuracy = json_object_get(status, "accuracy");
     assert_true(fabs(json_number_value(json_object_get(accuracy, "share")) - 122.0 / 180.0) < 1e-5);
     assert_int_equal(json_integer_value(json_object_get(accuracy, "predictions")), 180);
+    assert_true(fabs(json_number_value(json_object_get(accuracy, "paused_share")) - 9.0 / 180.0) < 1e-5);
     json_t *recent = json_object_get(status, "recent");
     assert_true(json_number_value(json_object_get(recent, "accuracy")) == 0.9);
     assert_true(json_number_value(json_object_get(recent, "fallback_share")) == 0.125);
@@ -448,6 +449,7 @@ static void test_reported_accuracy(void **state)
     assert_true(value_of("agilenn_reported_predictions_total", "") == 180);
     assert_true(value_of("agilenn_reported_correct_total", "") == 122);
     assert_true(value_of("agilenn_reported_fallbacks_total", "") == 20);
+    assert_true(value_of("agilenn_reported_paused_total", "") == 9);
 }
 
 /* ---- history and health ----------------------------------------------------------------------------- */

@@ -55,6 +55,7 @@ struct agn_monitor_truth {
     uint64_t predictions; /* final ones, with the server's part or without */
     uint64_t correct;     /* of these */
     uint64_t fallbacks;   /* of these, local ones */
+    uint64_t paused;      /* of these, in pauses that a busy server had asked for */
 };
 
 /* A test rig tells a monitor what has come since its last report, at "[http://]HOST:PORT[/]". Waits for the

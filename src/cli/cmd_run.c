@@ -170,6 +170,7 @@ static void hear_frame(void *user, int index, int label, const struct agn_client
     to->truth.predictions++;
     to->truth.correct += result->class_index == label;
     to->truth.fallbacks += !result->fused;
+    to->truth.paused += result->reason == AGN_CLIENT_PAUSED;
     if (to->url && agn_now_s() >= to->next_report_s)
         report_truth(to);
 }

@@ -108,6 +108,9 @@ static void write_truth(FILE *out, const struct agn_monitor_truth *truth)
     write_head(out, "reported_fallbacks_total", "counter",
                "Of the predictions reported, those without the server.");
     fprintf(out, "agilenn_reported_fallbacks_total %" PRIu64 "\n", truth->fallbacks);
+    write_head(out, "reported_paused_total", "counter",
+               "Of these, those in pauses that a busy server had asked for.");
+    fprintf(out, "agilenn_reported_paused_total %" PRIu64 "\n", truth->paused);
 }
 
 static void write_gauge(FILE *out, const char *name, const char *help, double value)

@@ -241,6 +241,7 @@ function showAccuracy(accuracy, recent) {
   put('accuracy-count', number(accuracy.predictions, 0));
   put('fallback', percent(recent.fallback_share));
   put('fallback-all', percent(accuracy.fallback_share));
+  put('paused-all', percent(accuracy.paused_share));
 }
 
 async function poll() {

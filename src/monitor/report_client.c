@@ -48,10 +48,10 @@ static int dial(const char *host, const char *port, int *socket_fd)
 static int post(int fd, const char *host, const struct agn_monitor_truth *truth)
 {
     char body[160], request[640], answer[32] = "";
-    int body_bytes =
-        snprintf(body, sizeof body,
-                 "{\"predictions\": %" PRIu64 ", \"correct\": %" PRIu64 ", \"fallbacks\": %" PRIu64 "}",
-                 truth->predictions, truth->correct, truth->fallbacks);
+    int body_bytes = snprintf(body, sizeof body,
+                              "{\"predictions\": %" PRIu64 ", \"correct\": %" PRIu64
+                              ", \"fallbacks\": %" PRIu64 ", \"paused\": %" PRIu64 "}",
+                              truth->predictions, truth->correct, truth->fallbacks, truth->paused);
     int bytes = snprintf(request, sizeof request,
                          "POST /report HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
                          "Content-Length: %d\r\nConnection: close\r\n\r\n%s",

@@ -200,7 +200,8 @@ static json_t *accuracy_object(const struct agn_monitor_truth *truth)
 {
     double predictions = (double)truth->predictions;
     const struct row rows[] = {{"share", (double)truth->correct / predictions},
-                               {"fallback_share", (double)truth->fallbacks / predictions}};
+                               {"fallback_share", (double)truth->fallbacks / predictions},
+                               {"paused_share", (double)truth->paused / predictions}};
     json_t *object = truth->predictions > 0 ? object_of(rows, AGN_COUNT_OF(rows)) : json_null();
     if (truth->predictions > 0)
         json_object_set_new(object, "predictions", integer(truth->predictions));
