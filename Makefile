@@ -5,7 +5,7 @@ CMAKE_ARGS ?=
 SECONDS ?= 60
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build help deps demo test bench bench-mcu fuzz clean
+.PHONY: build help deps demo test bench bench-mcu fuzz tsan clean
 
 build: deps
 	@mkdir -p $(BUILD)
@@ -19,6 +19,7 @@ help:
 	@echo "make bench   build and run the benchmarks"
 	@echo "make bench-mcu  count instructions and bytes on an emulated Cortex-M7; tables in out/bench"
 	@echo "make fuzz    fuzz every decoder and parser with libFuzzer, SECONDS each (60)"
+	@echo "make tsan    look for data races with ThreadSanitizer: tests, then a server under load; SECONDS of it (5)"
 	@echo "make deps    install the Debian packages that are missing (the targets above do so by themselves)"
 	@echo "make clean   delete $(BUILD)/"
 	@echo "Settings: BUILD=folder JOBS=n CMAKE_ARGS='-DAGN_SANITIZE=address,undefined'"
@@ -45,6 +46,11 @@ bench-mcu:
 fuzz:
 	@scripts/install-deps.sh ci
 	@JOBS=$(JOBS) scripts/fuzz.sh --seconds $(SECONDS)
+
+tsan: SECONDS = 5
+tsan:
+	@scripts/install-deps.sh test
+	@JOBS=$(JOBS) scripts/tsan.sh --seconds $(SECONDS)
 
 clean:
 	cmake -E rm -rf $(BUILD)
