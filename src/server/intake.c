@@ -102,15 +102,17 @@ static bool has_room(const struct agn_server *server, const struct agn__served *
     return waited_s + depth * server->frame_cost_s < patience_s / 2.0;
 }
 
-/* There is no room for a frame. If it has waited for long to be read, so has what stands behind it. */
+/* There is no room for a frame. If it has waited for long to be read, so has what stands behind it. A server
+ * that only stood still for a moment has nothing else to do, and reads on. */
 static void look_at_age(struct agn_server *server, const struct agn__request *request, double waited_s,
                         double patience_s)
 {
-    if (waited_s > fmax(patience_s / 4.0, MIN_STALE_S))
+    if (agn__crew_depth(server->crew) > 0 && waited_s > fmax(patience_s / 4.0, MIN_STALE_S))
         server->stale[request->verified] = true;
 }
 
-/* True when the packet may go on to its frame. A device hears of a refusal once: at its first packet. */
+/* True when the packet may go on to its frame. A device hears of a refusal once: at its first packet; one
+ * that waits no more does not, for it would stay away from a server that may have time again. */
 static bool admit(struct agn_server *server, struct agn__served *model, struct agn__request *request,
                   const struct agn_feature_packet *packet, double now_s)
 {
@@ -126,6 +128,10 @@ static bool admit(struct agn_server *server, struct agn__served *model, struct a
     look_at_age(server, request, waited_s, patience_s);
     *refused =
         (struct agn__refused){request->peer, packet->frame, now_s + server->config.frame_wait_ms / 1000.0};
+    if (waited_s >= patience_s && !server->draining) {
+        server->live.dropped_expired++;
+        return false;
+    }
     server->live.refused_busy++;
     server->refused_in_turn++;
     refuse(server, request, packet->model_id, packet->frame, AGN_REPLY_BUSY);
