@@ -55,6 +55,9 @@ int agn__cli_print_json(const char *command, json_t *object);
 /* A JSON string from bytes of any origin: what is not UTF-8 has its bytes above 0x7f replaced by '?'. */
 json_t *agn__cli_json_string(const char *text);
 
+/* A JSON number, or null for one that is none. */
+json_t *agn__cli_json_real(double number);
+
 /* Sends library log lines to stderr, each with its level; debug lines only when `verbose`. */
 void agn__cli_log_to_stderr(bool verbose);
 

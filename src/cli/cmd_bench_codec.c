@@ -17,11 +17,6 @@ struct job {
     struct agn_bench_codec result;
 };
 
-static json_t *number_or_null(double number)
-{
-    return isnan(number) ? json_null() : json_real(number);
-}
-
 static int print_json(const struct job *job)
 {
     const struct agn_bench_codec *r = &job->result;
@@ -33,9 +28,9 @@ static int print_json(const struct job *job)
             codecs, json_pack("{s:s, s:f, s:f, s:f, s:f, s:o, s:o, s:i, s:i}", "codec", row->name,
                               "bytes_mean", row->bytes_mean, "of_lzw", row->bytes_mean / lzw, "encode_mb_s",
                               row->encode_mb_s, "decode_mb_s", row->decode_mb_s, "instructions_per_symbol",
-                              number_or_null(row->instructions_per_symbol), "packet_bytes_mean",
-                              number_or_null(row->packet_bytes_mean), "table_bytes", (int)row->table_bytes,
-                              "encoder_ram_bytes", (int)row->encoder_bytes));
+                              agn__cli_json_real(row->instructions_per_symbol), "packet_bytes_mean",
+                              agn__cli_json_real(row->packet_bytes_mean), "table_bytes",
+                              (int)row->table_bytes, "encoder_ram_bytes", (int)row->encoder_bytes));
     }
     json_t *object = json_pack(
         "{s:o, s:i, s:i, s:f, s:b, s:{s:f, s:f, s:f, s:f}, s:o, s:o}", "preset",

@@ -24,43 +24,26 @@ struct job {
     struct agn_curves curves;
 };
 
-static struct agn_cli_option text(const char *name, const char *metavar, const char **string,
-                                  const char *help)
-{
-    return (struct agn_cli_option){
-        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = string, .help = help};
-}
-
-static struct agn_cli_option whole(const char *name, const char *metavar, int *integer, int min, int max,
-                                   const char *help)
-{
-    return (struct agn_cli_option){.name = name,
-                                   .metavar = metavar,
-                                   .type = AGN_CLI_INT,
-                                   .integer = integer,
-                                   .min = min,
-                                   .max = max,
-                                   .help = help};
-}
-
 static int parse(struct job *job, int argc, char **argv)
 {
     static const char *const splits[] = {"train", "test", NULL};
     const struct agn_cli_option options[] = {
-        text("data", "DIR", &job->data,
-             "folder of the data set, instead of the one that the model was trained on"),
+        agn__cli_text("data", "DIR", &job->data,
+                      "folder of the data set, instead of the one that the model was trained on"),
         {.name = "split",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
          .string = &job->split,
          .choices = splits,
          .help = "images to measure on: train or test"},
-        whole("limit", "N", &job->limit, 0, 1000000000,
-              "measure on so many images, spread evenly over the set; 0 = all"),
-        whole("images", "N", &job->images, 1, 1000000, "training images to calibrate the device model on"),
-        text("codec", "NAME", &job->codec,
-             "preferred codec of the packets; the model's own if not given; contexts are learned from the "
-             "calibration images where the model has none"),
+        agn__cli_whole("limit", "N", &job->limit, 0, 1000000000,
+                       "measure on so many images, spread evenly over the set; 0 = all"),
+        agn__cli_whole("images", "N", &job->images, 1, 1000000,
+                       "training images to calibrate the device model on"),
+        agn__cli_text(
+            "codec", "NAME", &job->codec,
+            "preferred codec of the packets; the model's own if not given; contexts are learned from the "
+            "calibration images where the model has none"),
         {.name = "confidence",
          .metavar = "SHARE",
          .type = AGN_CLI_DOUBLE,
@@ -68,15 +51,15 @@ static int parse(struct job *job, int argc, char **argv)
          .min = 0.0,
          .max = 1.0,
          .help = "as of `agilenn export`: also tells what comes of this calibration; 0 = none"},
-        whole("packet", "BYTES", &job->packet, 0, AGN_WIRE_MAX_PACKET,
-              "largest feature packet; 0 = 1152, 512 and 256 in turn, budgets with 1152"),
-        whole("extra", "BYTES", &job->extra, 0, 1000,
-              "what carries a packet, counted in all bytes: CoAP, UDP and IPv4 headers are 46"),
-        whole("rounds", "N", &job->rounds, 1, AGN_CURVE_ROUNDS,
-              "how often a device sends a frame of which something was lost"),
-        whole("seed", "N", &job->seed, 0, 1000000000, "of the losses"),
-        text("out", "DIR", &job->out, "write tables (CSV) and plots (PNG) there"),
-        whole("threads", "N", &job->threads, 0, 1024, AGN_CLI_HELP_THREADS),
+        agn__cli_whole("packet", "BYTES", &job->packet, 0, AGN_WIRE_MAX_PACKET,
+                       "largest feature packet; 0 = 1152, 512 and 256 in turn, budgets with 1152"),
+        agn__cli_whole("extra", "BYTES", &job->extra, 0, 1000,
+                       "what carries a packet, counted in all bytes: CoAP, UDP and IPv4 headers are 46"),
+        agn__cli_whole("rounds", "N", &job->rounds, 1, AGN_CURVE_ROUNDS,
+                       "how often a device sends a frame of which something was lost"),
+        agn__cli_whole("seed", "N", &job->seed, 0, 1000000000, "of the losses"),
+        agn__cli_text("out", "DIR", &job->out, "write tables (CSV) and plots (PNG) there"),
+        agn__cli_whole("threads", "N", &job->threads, 0, 1024, AGN_CLI_HELP_THREADS),
         {.name = "json", .type = AGN_CLI_FLAG, .flag = &job->json, .help = "print one JSON object"}};
     const struct agn_cli_command command = {
         .name = "curves",

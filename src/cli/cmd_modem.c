@@ -16,13 +16,6 @@ struct modem_options {
     double loss, reorder, uart_loss, uart_corrupt, reset, busy, error; /* percent */
 };
 
-static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
-                                  const char *help)
-{
-    return (struct agn_cli_option){
-        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
-}
-
 static struct agn_cli_option number(const char *name, const char *metavar, double *variable, double max,
                                     const char *help)
 {
@@ -33,14 +26,15 @@ static struct agn_cli_option number(const char *name, const char *metavar, doubl
 static int parse(struct modem_options *o, int argc, char **argv)
 {
     const struct agn_cli_option options[] = {
-        text("connect", "PATH", &o->connect,
-             "the serial line is a unix socket on which QEMU listens (-serial unix:PATH,server=on,wait=on)"),
-        text("listen", "PATH", &o->listen,
-             "the serial line is a unix socket that this program makes, for one device"),
-        text("pty", "LINK", &o->pty,
-             "the serial line is a pseudo-terminal; LINK becomes a symbolic link to it"),
-        text("server", "HOST:PORT", &o->server,
-             "send all datagrams there, whatever address the device asks for; else to that address"),
+        agn__cli_text(
+            "connect", "PATH", &o->connect,
+            "the serial line is a unix socket on which QEMU listens (-serial unix:PATH,server=on,wait=on)"),
+        agn__cli_text("listen", "PATH", &o->listen,
+                      "the serial line is a unix socket that this program makes, for one device"),
+        agn__cli_text("pty", "LINK", &o->pty,
+                      "the serial line is a pseudo-terminal; LINK becomes a symbolic link to it"),
+        agn__cli_text("server", "HOST:PORT", &o->server,
+                      "send all datagrams there, whatever address the device asks for; else to that address"),
         number("patience", "S", &o->patience_s, 86400, "seconds to wait for the other end of the line"),
         {.name = "seed",
          .metavar = "N",
@@ -62,9 +56,10 @@ static int parse(struct modem_options *o, int argc, char **argv)
         number("boot", "MS", &o->boot_ms, 60000, "from a restart to \"ready\""),
         number("busy", "PERCENT", &o->busy, 100, "of commands are answered \"busy p...\" and ignored"),
         number("error", "PERCENT", &o->error, 100, "of commands are answered ERROR and ignored"),
-        text("ssid", "NAME", &o->ssid,
-             "the only network there is, to be joined with AT+CWJAP; else the modem is joined already"),
-        text("password", "TEXT", &o->password, "of that network")};
+        agn__cli_text(
+            "ssid", "NAME", &o->ssid,
+            "the only network there is, to be joined with AT+CWJAP; else the modem is joined already"),
+        agn__cli_text("password", "TEXT", &o->password, "of that network")};
     const struct agn_cli_command command = {
         .name = "modem",
         .usage = "(--connect PATH | --listen PATH | --pty LINK) [options]",

@@ -6,10 +6,9 @@
 #include "agilenn/monitor.h"
 #include "agilenn/run.h"
 #include "cli/cli.h"
+#include "cli/device_model.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
-
-enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct run_options {
     const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
@@ -20,36 +19,17 @@ struct run_options {
     const char *report;
 };
 
-static struct agn_cli_option whole(const char *name, const char *metavar, int *variable, int min, int max,
-                                   const char *help)
-{
-    return (struct agn_cli_option){.name = name,
-                                   .metavar = metavar,
-                                   .type = AGN_CLI_INT,
-                                   .integer = variable,
-                                   .min = min,
-                                   .max = max,
-                                   .help = help};
-}
-
-static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
-                                  const char *help)
-{
-    return (struct agn_cli_option){
-        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
-}
-
 static int parse(struct run_options *o, int argc, char **argv)
 {
     static const char *const splits[] = {"test", "train", NULL};
     const struct agn_cli_option options[] = {
         {.name = "host", .metavar = "HOST", .type = AGN_CLI_STRING, .string = &o->host, .help = "the server"},
-        whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
-        text("psk-file", "FILE", &o->psk_file,
-             "speak DTLS, with a key of this file (see agilenn keys); --port is then the server's "
-             "--dtls-port"),
-        text("psk-identity", "NAME", &o->psk_identity,
-             "the device's name in that file, where it holds several"),
+        agn__cli_whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
+        agn__cli_text("psk-file", "FILE", &o->psk_file,
+                      "speak DTLS, with a key of this file (see agilenn keys); --port is then the server's "
+                      "--dtls-port"),
+        agn__cli_text("psk-identity", "NAME", &o->psk_identity,
+                      "the device's name in that file, where it holds several"),
         {.name = "preset",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
@@ -60,31 +40,33 @@ static int parse(struct run_options *o, int argc, char **argv)
          .type = AGN_CLI_LIST,
          .list = &o->set,
          .help = "override a value of the preset"},
-        text("data", "DIR", &o->data, "folder of the data set, instead of the preset's"),
+        agn__cli_text("data", "DIR", &o->data, "folder of the data set, instead of the preset's"),
         {.name = "split",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
          .string = &o->split,
          .choices = splits,
          .help = "test or train"},
-        whole("images", "N", &o->images, 0, 100000000, "images to classify; 0 = all of the split"),
-        whole("deadline", "MS", &o->deadline_ms, 1, 60000,
-              "wait so long for the server's answer, then predict locally"),
-        whole("budget", "BYTES", &o->budget, 0, 1000000000,
-              "send no more than so much of a frame, all headers counted, most important channels first; "
-              "0 = all"),
-        text(
+        agn__cli_whole("images", "N", &o->images, 0, 100000000, "images to classify; 0 = all of the split"),
+        agn__cli_whole("deadline", "MS", &o->deadline_ms, 1, 60000,
+                       "wait so long for the server's answer, then predict locally"),
+        agn__cli_whole(
+            "budget", "BYTES", &o->budget, 0, 1000000000,
+            "send no more than so much of a frame, all headers counted, most important channels first; "
+            "0 = all"),
+        agn__cli_text(
             "bandwidth", "KBIT/S|auto", &o->bandwidth,
             "send no more of a frame than such a link carries within half of the deadline; 0 = all; auto: as "
             "answers so far say that it carries"),
-        whole("repeat", "N", &o->repeats, 0, 10,
-              "send a frame's packets so often again while no answer has come"),
-        whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
-        text("predictions", "FILE", &o->predictions,
-             "write a CSV line for each image: prediction, local prediction, how it came about"),
-        text("report", "URL", &o->report,
-             "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
-             "are right, as in http://127.0.0.1:9090/"),
+        agn__cli_whole("repeat", "N", &o->repeats, 0, 10,
+                       "send a frame's packets so often again while no answer has come"),
+        agn__cli_whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
+        agn__cli_text("predictions", "FILE", &o->predictions,
+                      "write a CSV line for each image: prediction, local prediction, how it came about"),
+        agn__cli_text(
+            "report", "URL", &o->report,
+            "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
+            "are right, as in http://127.0.0.1:9090/"),
         {.name = "json",
          .type = AGN_CLI_FLAG,
          .flag = &o->json,
@@ -106,15 +88,6 @@ static int parse(struct run_options *o, int argc, char **argv)
     return agn__cli_parse(&command, argc, argv);
 }
 
-static int open_data(const struct run_options *o, struct agn_dataset **data)
-{
-    struct agn_preset preset;
-    int status = agn__cli_load_preset(o->preset, &o->set, &preset);
-    if (status == AGN_OK)
-        status = agn__cli_replace_data(&preset, o->data);
-    return status == AGN_OK ? agn__cli_open_dataset(&preset, o->split, -1, data) : status;
-}
-
 /* --bandwidth; false: neither a number in range nor "auto". */
 static bool read_bandwidth(const char *given, struct agn_client_config *client)
 {
@@ -127,18 +100,6 @@ static bool read_bandwidth(const char *given, struct agn_client_config *client)
         return false;
     client->bandwidth_kbps = (uint32_t)strtoul(given, NULL, 10);
     return client->bandwidth_kbps <= MAX_KBPS;
-}
-
-/* Checked here rather than by the client, which does not know the file's name. */
-static int read_model(const char *path, uint8_t **model, size_t *model_bytes)
-{
-    struct agn_dev_model opened;
-    int status = agn_file_read(path, MAX_MODEL_BYTES, model, model_bytes);
-    if (status < 0) {
-        return status;
-    }
-    status = agn_dev_model_open(&opened, *model, *model_bytes);
-    return status == AGN_OK ? AGN_OK : agn_fail(status, "%s: %s", path, agn_model_agn_problem(status));
 }
 
 /* Who hears of each frame: a CSV file, the server's page, or nobody. */
@@ -215,11 +176,6 @@ static json_t *spread_json(double min, double median, double p99, double max)
                : json_null();
 }
 
-static json_t *real_or_null(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static int print_json(const struct agn_run_report *r)
 {
     double images = (double)r->images;
@@ -237,13 +193,13 @@ static int print_json(const struct agn_run_report *r)
         "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f}", "images",
         r->images, "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images,
         "local_accuracy", r->local_correct / images, "fused", r->fused, "reasons", reasons, "packets_mean",
-        real_or_null(r->packets_mean), "payload_bytes_mean", real_or_null(r->payload_bytes_mean),
-        "datagram_bytes_mean", real_or_null(r->datagram_bytes_mean), "coded_bytes_mean",
-        real_or_null(r->coded_bytes_mean), "raw_bytes", r->raw_bytes, "reply_bytes_mean",
-        real_or_null(r->reply_bytes_mean), "host_device_ms",
+        agn__cli_json_real(r->packets_mean), "payload_bytes_mean", agn__cli_json_real(r->payload_bytes_mean),
+        "datagram_bytes_mean", agn__cli_json_real(r->datagram_bytes_mean), "coded_bytes_mean",
+        agn__cli_json_real(r->coded_bytes_mean), "raw_bytes", r->raw_bytes, "reply_bytes_mean",
+        agn__cli_json_real(r->reply_bytes_mean), "host_device_ms",
         spread_json(r->device_ms.min, r->device_ms.median, r->device_ms.p99, r->device_ms.max), "network_ms",
         spread_json(r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max),
-        "measured_kbps", real_or_null(r->rate_kbps), "seconds", r->seconds);
+        "measured_kbps", agn__cli_json_real(r->rate_kbps), "seconds", r->seconds);
     return agn__cli_print_json("run", object);
 }
 
@@ -293,9 +249,9 @@ int agn__cmd_run(int argc, char **argv)
     uint8_t *model = NULL;
     size_t model_bytes = 0;
     struct agn_run_report report = {0};
-    int status = read_model(o.model.items[0], &model, &model_bytes);
+    int status = agn__cli_read_device_model(o.model.items[0], &model, &model_bytes);
     if (status == AGN_OK)
-        status = open_data(&o, &data);
+        status = agn__cli_open_images(o.preset, &o.set, o.data, o.split, -1, &data);
     if (status == AGN_OK) {
         struct agn_run_config config = {.client = {.host = o.host,
                                                    .port = (uint16_t)o.port,

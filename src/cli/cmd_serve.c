@@ -10,25 +10,6 @@
 #include "cli/cli.h"
 #include "cli/serve.h"
 
-static struct agn_cli_option whole(const char *name, const char *metavar, int *variable, int min, int max,
-                                   const char *help)
-{
-    return (struct agn_cli_option){.name = name,
-                                   .metavar = metavar,
-                                   .type = AGN_CLI_INT,
-                                   .integer = variable,
-                                   .min = min,
-                                   .max = max,
-                                   .help = help};
-}
-
-static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
-                                  const char *help)
-{
-    return (struct agn_cli_option){
-        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
-}
-
 static const char description[] =
     "Serves the Remote NNs of trained models over CoAP/UDP (POST /v1/infer) until Ctrl-C. A device must run "
     "the "
@@ -56,49 +37,54 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
 {
     static const char *const logs[] = {"text", "json", NULL};
     struct agn_cli_option options[] = {
-        text("config", "FILE", &o->config, "read settings from an ini file; options given here go before it"),
-        text("address", "ADDR", &o->address,
-             "IP address or name to listen at; 0.0.0.0 is every IPv4 address of this machine"),
-        whole("port", "PORT", &o->port, 0, 65535, "UDP port; 0 takes any free one and says which"),
-        whole("wait", "MS", &o->wait_ms, 1, 60000,
-              "answer with what has come so long after a frame's first packet"),
-        whole("workers", "N", &o->workers, 0, AGN_SERVER_MAX_WORKERS,
-              "threads that take batches; 0 = one for each core"),
-        whole("threads", "N", &o->threads, 0, 256,
-              "threads that compute one batch together; 0 = the cores shared out among the workers"),
+        agn__cli_text("config", "FILE", &o->config,
+                      "read settings from an ini file; options given here go before it"),
+        agn__cli_text("address", "ADDR", &o->address,
+                      "IP address or name to listen at; 0.0.0.0 is every IPv4 address of this machine"),
+        agn__cli_whole("port", "PORT", &o->port, 0, 65535, "UDP port; 0 takes any free one and says which"),
+        agn__cli_whole("wait", "MS", &o->wait_ms, 1, 60000,
+                       "answer with what has come so long after a frame's first packet"),
+        agn__cli_whole("workers", "N", &o->workers, 0, AGN_SERVER_MAX_WORKERS,
+                       "threads that take batches; 0 = one for each core"),
+        agn__cli_whole("threads", "N", &o->threads, 0, 256,
+                       "threads that compute one batch together; 0 = the cores shared out among the workers"),
         {.name = "int8",
          .type = AGN_CLI_FLAG,
          .flag = &o->int8,
          .help = "compute the Remote NNs' convolutions in 8-bit integers, where the CPU has AVX512_VNNI"},
-        whole("batch", "N", &o->batch, 1, AGN_SERVER_MAX_BATCH, "frames of a batch at most"),
-        whole("batch-wait", "US", &o->batch_wait_us, 0, 1000000,
-              "microseconds that a batch which is not full waits for more"),
-        whole("queue", "N", &o->queue, 1, AGN_SERVER_MAX_QUEUE,
-              "frames that may wait for a worker; beyond, new ones are refused as busy"),
-        whole("max-frames", "N", &o->max_frames, 1, AGN_SERVER_MAX_FRAMES,
-              "frames of a model kept at once: waiting for packets, or just answered"),
-        whole("max-peers", "N", &o->max_peers, 0, AGN_SERVER_MAX_PEERS,
-              "idle devices remembered; 0 = 512, or two for each key of --psk-file if that is more"),
-        whole("receive-buffer", "BYTES", &o->receive_buffer, 4096, AGN_SERVER_MAX_RECEIVE_BUFFER,
-              "for datagrams that come faster than they are read; net.core.rmem_max bounds it"),
-        text("psk-file", "FILE", &o->psk_file,
-             "offer DTLS too, to devices with a key in this file (see agilenn keys); read anew when it "
-             "changes"),
-        whole("dtls-port", "PORT", &o->dtls_port, 0, 65535, "UDP port of DTLS; 0 takes any free one"),
+        agn__cli_whole("batch", "N", &o->batch, 1, AGN_SERVER_MAX_BATCH, "frames of a batch at most"),
+        agn__cli_whole("batch-wait", "US", &o->batch_wait_us, 0, 1000000,
+                       "microseconds that a batch which is not full waits for more"),
+        agn__cli_whole("queue", "N", &o->queue, 1, AGN_SERVER_MAX_QUEUE,
+                       "frames that may wait for a worker; beyond, new ones are refused as busy"),
+        agn__cli_whole("max-frames", "N", &o->max_frames, 1, AGN_SERVER_MAX_FRAMES,
+                       "frames of a model kept at once: waiting for packets, or just answered"),
+        agn__cli_whole("max-peers", "N", &o->max_peers, 0, AGN_SERVER_MAX_PEERS,
+                       "idle devices remembered; 0 = 512, or two for each key of --psk-file if that is more"),
+        agn__cli_whole("receive-buffer", "BYTES", &o->receive_buffer, 4096, AGN_SERVER_MAX_RECEIVE_BUFFER,
+                       "for datagrams that come faster than they are read; net.core.rmem_max bounds it"),
+        agn__cli_text(
+            "psk-file", "FILE", &o->psk_file,
+            "offer DTLS too, to devices with a key in this file (see agilenn keys); read anew when it "
+            "changes"),
+        agn__cli_whole("dtls-port", "PORT", &o->dtls_port, 0, 65535,
+                       "UDP port of DTLS; 0 takes any free one"),
         {.name = "plain-off",
          .type = AGN_CLI_FLAG,
          .flag = &o->plain_off,
          .help = "offer DTLS only: no plain CoAP"},
-        whole("peer-rate", "N", &o->peer_rate, 0, AGN_SERVE_MAX_PEER_RATE,
-              "messages a second that one address and port may send; 0 = no limit"),
-        whole("peer-bytes", "N", &o->peer_bytes, 0, AGN_SERVE_MAX_PEER_BYTES,
-              "bytes a second that it may send, 2000 or more; 0 = no limit"),
-        whole("drain", "MS", &o->drain_ms, 1, 60000, "how long to answer frames in hand before ending"),
-        text("log", "FORMAT", &o->log,
-             "log start, reloads and the end to stderr, as text or as JSON, an object a line; without it "
-             "warnings "
-             "and errors only"),
-        text(
+        agn__cli_whole("peer-rate", "N", &o->peer_rate, 0, AGN_SERVE_MAX_PEER_RATE,
+                       "messages a second that one address and port may send; 0 = no limit"),
+        agn__cli_whole("peer-bytes", "N", &o->peer_bytes, 0, AGN_SERVE_MAX_PEER_BYTES,
+                       "bytes a second that it may send, 2000 or more; 0 = no limit"),
+        agn__cli_whole("drain", "MS", &o->drain_ms, 1, 60000,
+                       "how long to answer frames in hand before ending"),
+        agn__cli_text(
+            "log", "FORMAT", &o->log,
+            "log start, reloads and the end to stderr, as text or as JSON, an object a line; without it "
+            "warnings "
+            "and errors only"),
+        agn__cli_text(
             "http", "[ADDRESS:]PORT", &o->http,
             "show what the server does at this TCP port: a live page at /, Prometheus metrics at /metrics, "
             "/healthz, /readyz, /status.json; at 127.0.0.1 unless an address is given; not shown by default"),

@@ -2,16 +2,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "agilenn/deploy.h"
 #include "agilenn/plot.h"
 #include "agilenn/swarm.h"
-#include "agn_device.h"
 #include "cli/cli.h"
+#include "cli/device_model.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
 #include "cli/swarm_report.h"
-
-enum { MAX_MODEL_BYTES = 64 << 20 };
 
 struct swarm_options {
     const char *host, *preset, *data, *split, *arrivals, *csv, *report, *psk_file;
@@ -20,42 +17,6 @@ struct swarm_options {
     bool ramp, no_pause, json;
     struct agn_cli_list model, set;
 };
-
-static struct agn_cli_option text(const char *name, const char *metavar, const char **variable,
-                                  const char *help)
-{
-    return (struct agn_cli_option){
-        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
-}
-
-static struct agn_cli_option whole(const char *name, const char *metavar, int *variable, int min, int max,
-                                   const char *help)
-{
-    return (struct agn_cli_option){.name = name,
-                                   .metavar = metavar,
-                                   .type = AGN_CLI_INT,
-                                   .integer = variable,
-                                   .min = min,
-                                   .max = max,
-                                   .help = help};
-}
-
-static struct agn_cli_option real(const char *name, const char *metavar, double *variable, double min,
-                                  double max, const char *help)
-{
-    return (struct agn_cli_option){.name = name,
-                                   .metavar = metavar,
-                                   .type = AGN_CLI_DOUBLE,
-                                   .real = variable,
-                                   .min = min,
-                                   .max = max,
-                                   .help = help};
-}
-
-static struct agn_cli_option flag(const char *name, bool *variable, const char *help)
-{
-    return (struct agn_cli_option){.name = name, .type = AGN_CLI_FLAG, .flag = variable, .help = help};
-}
 
 static const char description[] =
     "Loads a server with the traffic of many devices and says what it makes of it. The load is "
@@ -82,45 +43,49 @@ static int parse(struct swarm_options *o, int argc, char **argv)
     static const char *const splits[] = {"test", "train", NULL};
     static const char *const arrivals[] = {"poisson", "fixed", NULL};
     struct agn_cli_option options[] = {
-        text("host", "HOST", &o->host, "the server"),
-        whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
-        whole("devices", "N", &o->devices, 1, AGN_SWARM_MAX_DEVICES,
-              "devices, each with a socket of its own"),
-        real("rate", "FPS", &o->rate_fps, 0.001, 1e7, "frames a second, of all devices together"),
-        real("duration", "S", &o->duration_s, 0.001, 604800, "seconds of the run; of each step with --ramp"),
-        text("arrivals", "KIND", &o->arrivals,
-             "poisson: every device sends at random, by itself; fixed: evenly spaced, devices in turn"),
-        whole("deadline", "MS", &o->deadline_ms, 1, AGN_SWARM_MAX_DEADLINE_MS,
-              "a frame without an answer so long after it was due takes its local prediction"),
-        flag("ramp", &o->ramp, "search the highest rate that the server sustains, from --rate on"),
-        real("limit", "PERCENT", &o->limit, 0.001, 99,
-             "a rate is sustained when no more frames than these fall back to the local prediction"),
-        real("delay", "MS", &o->delay_ms, 0, 60000, "of each datagram on the radio, each way"),
-        real("jitter", "MS", &o->jitter_ms, 0, 60000, "added to it at random, evenly from 0"),
-        real("loss", "PERCENT", &o->loss, 0, 100, "of datagrams, each way"),
-        real("bandwidth", "KBPS", &o->bandwidth_kbps, 0, 1e6,
-             "of each device's radio, kilobits a second with headers of IP and UDP; 0 = no limit"),
-        flag("no-pause", &o->no_pause,
-             "devices go on sending when a busy server asks for a pause (5.03 with Max-Age)"),
-        text("psk-file", "FILE", &o->psk_file,
-             "speak DTLS: device i has the i-th key of this file (see agilenn keys), and the first again "
-             "when there are "
-             "no more; --port is then the server's --dtls-port"),
-        text("preset", "NAME", &o->preset, "preset that names the data set"),
+        agn__cli_text("host", "HOST", &o->host, "the server"),
+        agn__cli_whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
+        agn__cli_whole("devices", "N", &o->devices, 1, AGN_SWARM_MAX_DEVICES,
+                       "devices, each with a socket of its own"),
+        agn__cli_real("rate", "FPS", &o->rate_fps, 0.001, 1e7, "frames a second, of all devices together"),
+        agn__cli_real("duration", "S", &o->duration_s, 0.001, 604800,
+                      "seconds of the run; of each step with --ramp"),
+        agn__cli_text(
+            "arrivals", "KIND", &o->arrivals,
+            "poisson: every device sends at random, by itself; fixed: evenly spaced, devices in turn"),
+        agn__cli_whole("deadline", "MS", &o->deadline_ms, 1, AGN_SWARM_MAX_DEADLINE_MS,
+                       "a frame without an answer so long after it was due takes its local prediction"),
+        agn__cli_flag("ramp", &o->ramp, "search the highest rate that the server sustains, from --rate on"),
+        agn__cli_real("limit", "PERCENT", &o->limit, 0.001, 99,
+                      "a rate is sustained when no more frames than these fall back to the local prediction"),
+        agn__cli_real("delay", "MS", &o->delay_ms, 0, 60000, "of each datagram on the radio, each way"),
+        agn__cli_real("jitter", "MS", &o->jitter_ms, 0, 60000, "added to it at random, evenly from 0"),
+        agn__cli_real("loss", "PERCENT", &o->loss, 0, 100, "of datagrams, each way"),
+        agn__cli_real("bandwidth", "KBPS", &o->bandwidth_kbps, 0, 1e6,
+                      "of each device's radio, kilobits a second with headers of IP and UDP; 0 = no limit"),
+        agn__cli_flag("no-pause", &o->no_pause,
+                      "devices go on sending when a busy server asks for a pause (5.03 with Max-Age)"),
+        agn__cli_text(
+            "psk-file", "FILE", &o->psk_file,
+            "speak DTLS: device i has the i-th key of this file (see agilenn keys), and the first again "
+            "when there are "
+            "no more; --port is then the server's --dtls-port"),
+        agn__cli_text("preset", "NAME", &o->preset, "preset that names the data set"),
         {.name = "set",
          .metavar = "SECTION.KEY=VALUE",
          .type = AGN_CLI_LIST,
          .list = &o->set,
          .help = AGN_CLI_HELP_SET},
-        text("data", "DIR", &o->data, AGN_CLI_HELP_DATA),
-        text("split", "NAME", &o->split, "test or train"),
-        whole("images", "N", &o->images, 1, 1000000,
-              "images of it that devices see, spread evenly over the split"),
-        whole("seed", "N", &o->seed, 0, 2147483647, "chooses arrivals, images and losses"),
-        text("csv", "FILE", &o->csv, "write a line for each second: load, answers, fallbacks, latency"),
-        text("report", "DIR", &o->report,
-             "write a picture of the run there (load.png, by gnuplot), and what is in it as tables"),
-        flag("json", &o->json, "print the figures as one JSON object")};
+        agn__cli_text("data", "DIR", &o->data, AGN_CLI_HELP_DATA),
+        agn__cli_text("split", "NAME", &o->split, "test or train"),
+        agn__cli_whole("images", "N", &o->images, 1, 1000000,
+                       "images of it that devices see, spread evenly over the split"),
+        agn__cli_whole("seed", "N", &o->seed, 0, 2147483647, "chooses arrivals, images and losses"),
+        agn__cli_text("csv", "FILE", &o->csv,
+                      "write a line for each second: load, answers, fallbacks, latency"),
+        agn__cli_text("report", "DIR", &o->report,
+                      "write a picture of the run there (load.png, by gnuplot), and what is in it as tables"),
+        agn__cli_flag("json", &o->json, "print the figures as one JSON object")};
     for (size_t i = 0; i < AGN_COUNT_OF(options); i++) {
         if (strcmp(options[i].name, "arrivals") == 0)
             options[i].choices = arrivals;
@@ -142,26 +107,6 @@ static int parse(struct swarm_options *o, int argc, char **argv)
 
 /* ---- what goes in ------------------------------------------------------------------------- */
 
-static int open_data(const struct swarm_options *o, struct agn_dataset **data)
-{
-    struct agn_preset preset;
-    int status = agn__cli_load_preset(o->preset, &o->set, &preset);
-    if (status == AGN_OK)
-        status = agn__cli_replace_data(&preset, o->data);
-    return status == AGN_OK ? agn__cli_open_dataset(&preset, o->split, o->images, data) : status;
-}
-
-/* Checked here rather than by the swarm, which does not know the file's name. */
-static int read_model(const char *path, uint8_t **model, size_t *model_bytes)
-{
-    struct agn_dev_model opened;
-    int status = agn_file_read(path, MAX_MODEL_BYTES, model, model_bytes);
-    if (status < 0)
-        return status;
-    status = agn_dev_model_open(&opened, *model, *model_bytes);
-    return status == AGN_OK ? AGN_OK : agn_fail(status, "%s: %s", path, agn_model_agn_problem(status));
-}
-
 static int create(const struct swarm_options *o, struct agn_swarm **swarm)
 {
     uint8_t *model = NULL;
@@ -178,9 +123,9 @@ static int create(const struct swarm_options *o, struct agn_swarm **swarm)
                                       .seed = (uint64_t)o->seed,
                                       .ignore_pauses = o->no_pause,
                                       .psk_file = o->psk_file};
-    int status = read_model(o->model.items[0], &model, &config.model_bytes);
+    int status = agn__cli_read_device_model(o->model.items[0], &model, &config.model_bytes);
     if (status == AGN_OK)
-        status = open_data(o, &data);
+        status = agn__cli_open_images(o->preset, &o->set, o->data, o->split, o->images, &data);
     config.model = model;
     config.data = data;
     if (status == AGN_OK)
@@ -208,16 +153,11 @@ static void hear_second(void *user, const struct agn_swarm_second *second)
         agn__seconds_add(&to->seconds, second);
 }
 
-static json_t *real_or_null(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *latency_json(const struct agn_swarm_latency *l)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "p50", real_or_null(l->p50_ms), "p90",
-                     real_or_null(l->p90_ms), "p99", real_or_null(l->p99_ms), "p999",
-                     real_or_null(l->p999_ms), "max", real_or_null(l->max_ms));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "p50", agn__cli_json_real(l->p50_ms), "p90",
+                     agn__cli_json_real(l->p90_ms), "p99", agn__cli_json_real(l->p99_ms), "p999",
+                     agn__cli_json_real(l->p999_ms), "max", agn__cli_json_real(l->max_ms));
 }
 
 static json_t *report_json(const struct agn_swarm_report *r)
@@ -254,7 +194,7 @@ static json_t *report_json(const struct agn_swarm_report *r)
     json_t *object = json_pack("{s:i}", "devices", r->devices);
     int failed = object == NULL;
     for (size_t i = 0; !failed && i < AGN_COUNT_OF(figures); i++)
-        failed = json_object_set_new(object, figures[i].name, real_or_null(figures[i].value));
+        failed = json_object_set_new(object, figures[i].name, agn__cli_json_real(figures[i].value));
     for (size_t i = 0; !failed && i < AGN_COUNT_OF(counts); i++)
         failed = json_object_set_new(object, counts[i].name, json_integer((json_int_t)counts[i].count));
     if (!failed)

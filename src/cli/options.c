@@ -12,6 +12,44 @@
 #include "cli/cli.h"
 #include "cli/nearest.h"
 
+/* ---- making them ---------------------------------------------------------------------------- */
+
+struct agn_cli_option agn__cli_text(const char *name, const char *metavar, const char **variable,
+                                    const char *help)
+{
+    return (struct agn_cli_option){
+        .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
+}
+
+struct agn_cli_option agn__cli_whole(const char *name, const char *metavar, int *variable, int min, int max,
+                                     const char *help)
+{
+    return (struct agn_cli_option){.name = name,
+                                   .metavar = metavar,
+                                   .type = AGN_CLI_INT,
+                                   .integer = variable,
+                                   .min = min,
+                                   .max = max,
+                                   .help = help};
+}
+
+struct agn_cli_option agn__cli_real(const char *name, const char *metavar, double *variable, double min,
+                                    double max, const char *help)
+{
+    return (struct agn_cli_option){.name = name,
+                                   .metavar = metavar,
+                                   .type = AGN_CLI_DOUBLE,
+                                   .real = variable,
+                                   .min = min,
+                                   .max = max,
+                                   .help = help};
+}
+
+struct agn_cli_option agn__cli_flag(const char *name, bool *variable, const char *help)
+{
+    return (struct agn_cli_option){.name = name, .type = AGN_CLI_FLAG, .flag = variable, .help = help};
+}
+
 enum { HELP = 'h', FIRST_OPTION = 1000, VERBOSE = FIRST_OPTION + AGN_CLI_MAX_OPTIONS };
 
 static bool parse_int(const char *text, double min, double max, int *value)

@@ -57,6 +57,15 @@ struct agn_cli_command {
     const char *operand_name; /* for messages: "MODEL" */
 };
 
+/* Options in short, for tables of them: a text, a whole number and a real one within [min, max], a flag. */
+struct agn_cli_option agn__cli_text(const char *name, const char *metavar, const char **variable,
+                                    const char *help);
+struct agn_cli_option agn__cli_whole(const char *name, const char *metavar, int *variable, int min, int max,
+                                     const char *help);
+struct agn_cli_option agn__cli_real(const char *name, const char *metavar, double *variable, double min,
+                                    double max, const char *help);
+struct agn_cli_option agn__cli_flag(const char *name, bool *variable, const char *help);
+
 /* What agn__cli_parse returns when the command should go on. */
 enum { AGN_CLI_GO_ON = -1 };
 

@@ -1,4 +1,5 @@
 /* What a subcommand says to the user: errors and log lines on stderr, JSON on stdout. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,11 @@ json_t *agn__cli_json_string(const char *text)
     string = json_string(ascii);
     free(ascii);
     return string;
+}
+
+json_t *agn__cli_json_real(double number)
+{
+    return isfinite(number) ? json_real(number) : json_null();
 }
 
 static void print_log_line(void *user, enum agn_log_level level, const char *line)

@@ -23,6 +23,16 @@ int agn__cli_replace_data(struct agn_preset *preset, const char *folder)
     return AGN_OK;
 }
 
+int agn__cli_open_images(const char *name, const struct agn_cli_list *assignments, const char *folder,
+                         const char *split, int limit, struct agn_dataset **dataset)
+{
+    struct agn_preset preset;
+    int status = agn__cli_load_preset(name, assignments, &preset);
+    if (status == AGN_OK)
+        status = agn__cli_replace_data(&preset, folder);
+    return status == AGN_OK ? agn__cli_open_dataset(&preset, split, limit, dataset) : status;
+}
+
 /* A few wrong labels look like a data set of more classes: the first image beyond the model's is named. */
 static int refuse_classes(const struct agn_dataset_source *source, const struct agn_dataset *data,
                           int classes)

@@ -21,6 +21,10 @@ int agn__cli_load_preset(const char *name, const struct agn_cli_list *assignment
 int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
                           struct agn_dataset **dataset);
 
+/* The same of the preset that --preset and --set name, in `folder` (--data) unless that is NULL. */
+int agn__cli_open_images(const char *preset, const struct agn_cli_list *assignments, const char *folder,
+                         const char *split, int limit, struct agn_dataset **dataset);
+
 /* Why the device could not run the preset's extractor, as a sentence; NULL: it could, or the extractor is
  * none that anything could run. Valid until the next error. */
 const char *agn__cli_undeployable(const struct agn_preset *preset);

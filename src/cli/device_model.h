@@ -1,0 +1,12 @@
+/* model.agn as a command's operand. */
+#ifndef AGN_CLI_DEVICE_MODEL_H
+#define AGN_CLI_DEVICE_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads the file and opens it once, so that errors name it. *model, which must be NULL before, is the
+ * caller's to agn_free, after an error as well. Errors of agn_file_read and agn_dev_model_open. */
+int agn__cli_read_device_model(const char *path, uint8_t **model, size_t *model_bytes);
+
+#endif
