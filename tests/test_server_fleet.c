@@ -364,8 +364,8 @@ static void only_a_few_are_told_of_a_full_queue(void **state)
     await_entered(1);
     send_frame(0, 1, 0, 0);
     await_stats(one_waits);
-    for (uint16_t i = 2; i < 2 + BURST; i++)
-        send_frame(0, i, 0, 40);
+    for (int i = 2; i < 2 + BURST; i++)
+        send_frame(0, (uint16_t)i, 0, 40);
     await_stats(the_burst_is_over);
     set_gate(false);
     int told = 0, answered = 0;
@@ -389,7 +389,7 @@ static bool hurried_ones_are_told(uint16_t first)
     enum { HURRIED = 16 };
     struct agn_server_stats before, after;
     agn_server_stats(world.server, &before);
-    for (uint16_t i = 0; i < HURRIED; i++)
+    for (int i = 0; i < HURRIED; i++)
         send_frame(0, (uint16_t)(first + i), 0, 4);
     after = before;
     for (int i = 0; i < PATIENCE_MS && done_with(&after) < done_with(&before) + HURRIED; i++) {

@@ -415,7 +415,7 @@ static void many_strangers_are_not_remembered(void **state)
     struct agn_server_model model = link_served_model();
     link_start_server(&running, &model, 20);
     for (int i = 0; i < STRANGERS; i++) {
-        uint8_t answer[256];
+        uint8_t answer[256] = {0};
         static const uint8_t nothing[] = {0x50, 0x02, 0, 1, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'};
         int fd = stranger_socket(agn_server_port(running.server));
         assert_true(ask(fd, nothing, sizeof nothing, answer, sizeof answer, 5000) > 4);
