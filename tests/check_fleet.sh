@@ -142,6 +142,18 @@ run 2 serve
 run 1 serve "$a" "$a" --port 0
 grep -qF "serve each once" "$tmp/err" || die "a model given twice is not refused"
 
+# -- an IPv6 address is told as links have it
+if [ -r /proc/net/if_inet6 ] && grep -q '^0\{31\}1 ' /proc/net/if_inet6; then
+    "$bin" serve "$a" --address ::1 --port 0 --threads 1 >"$tmp/serve.out" 2>"$tmp/serve.err" &
+    server=$!
+    for _ in $(seq 150); do
+        ! grep -q 'Ctrl-C ends' "$tmp/serve.out" || break
+        sleep 0.1
+    done
+    grep -q '^at coap://\[::1\]:[0-9]*/v1/infer; ' "$tmp/serve.out" || die "the address ::1 is not told with brackets"
+    stop TERM 0
+fi
+
 # -- two models at once
 start --config "$tmp/server.conf"
 [ "$(grep -o '"models": \[[^]]*' "$tmp/serve.out" | grep -o '"[0-9a-f]\{8\}"' | wc -l)" -eq 2 ] || die "two models are not served"

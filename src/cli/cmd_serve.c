@@ -138,6 +138,13 @@ static int read_options(struct agn_serve_options *o, int argc, char **argv)
 
 /* ---- what is said ------------------------------------------------------------------------- */
 
+static void say_address(const char *scheme, const char *address, unsigned port)
+{
+    bool six = strchr(address, ':') != NULL;
+    printf("at %s://%s%s%s:%u/v1/infer; Ctrl-C ends\n", scheme, six ? "[" : "", address, six ? "]" : "",
+           port);
+}
+
 /* `monitor` may be NULL. */
 static int say_listening(const struct agn_serve_options *o, const struct agn_edge *edge,
                          const struct agn_monitor *monitor)
@@ -162,9 +169,9 @@ static int say_listening(const struct agn_serve_options *o, const struct agn_edg
         for (int i = 0; i < o->models.count; i++)
             printf("serving %s (model %08x)\n", o->models.items[i], agn_edge_model_id(edge, i));
         if (port != 0)
-            printf("at coap://%s:%u/v1/infer; Ctrl-C ends\n", o->address, port);
+            say_address("coap", o->address, port);
         if (dtls_port != 0)
-            printf("at coaps://%s:%u/v1/infer; Ctrl-C ends\n", o->address, dtls_port);
+            say_address("coaps", o->address, dtls_port);
         if (monitor)
             printf("page and metrics at %s\n", agn_monitor_url(monitor));
     }
