@@ -295,6 +295,68 @@ static void garbage_does_not_stop_service(void **state)
     assert_true(stats.bad_checksum > 100 && bad > stats.bad_checksum + 20);
 }
 
+/* What libcoap would answer by itself: at more length than was asked, and to anybody. */
+static void what_is_not_there_costs_little(void **state)
+{
+    (void)state;
+    struct link_server running = {0};
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 0);
+    static const struct {
+        uint8_t bytes[24];
+        size_t len;
+        int code; /* 0: nothing comes back */
+    } cases[] = {
+        {{0x50, 0x01, 0, 1}, 4, 404},
+        {{0x50, 0x02, 0, 2}, 4, 404},
+        {{0x50, 0x04, 0, 3}, 4, 404}, /* DELETE: not 2.02 */
+        {{0x40, 0x05, 0, 4}, 4, 404},
+        {{0x50, 0x07, 0, 5}, 4, 404},
+        {{0x51, 0x03, 0, 6, 0x77}, 5, 404},
+        {{0x50, 0x02, 0, 7, 0xB2, 'v', '1', 0x06, 'm', 'o', 'd', 'e', 'l', 's'}, 14, 405},
+        {{0x50, 0x04, 0, 8, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'}, 13, 405},
+        {{0x50, 0x08, 0, 9}, 4, 0},  /* no method */
+        {{0x40, 0x1F, 0, 10}, 4, 0}, /* the same */
+        {{0x40, 0xE2, 0, 11}, 4, 0}, /* 7.02, of CoAP over TCP */
+    };
+    for (unsigned i = 0; i < AGN_COUNT_OF(cases); i++) {
+        uint8_t answer[256];
+        struct agn__coap_answer_view view;
+        int fd = stranger_socket(agn_server_port(running.server)); /* with nothing saved up */
+        size_t got = ask(fd, cases[i].bytes, cases[i].len, answer, sizeof answer, cases[i].code ? 2000 : 100);
+        close(fd);
+        if (cases[i].code == 0) {
+            assert_int_equal(got, 0);
+            continue;
+        }
+        assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+        assert_int_equal(view.code_class * 100 + view.code_detail, cases[i].code);
+        assert_true(got <= cases[i].len);
+    }
+    link_stop_server(&running, NULL);
+}
+
+/* Two seconds' worth of messages, here two, whatever they ask for. */
+static void what_is_not_there_counts_as_a_message(void **state)
+{
+    (void)state;
+    struct link_server running = {0};
+    struct agn_server_model model = link_served_model();
+    struct agn_server_config config = {.peer_messages_per_s = 1};
+    link_start_server_as(&running, &model, &config);
+    int fd = stranger_socket(agn_server_port(running.server)), answers = 0;
+    for (uint8_t i = 0; i < 6; i++) {
+        const uint8_t get[] = {0x50, 0x01, 1, i};
+        uint8_t answer[64];
+        answers += ask(fd, get, sizeof get, answer, sizeof answer, i < 2 ? 2000 : 50) > 0;
+    }
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_true(answers >= 2 && answers < 6);
+    assert_int_equal(stats.limited, 6 - answers);
+}
+
 static void count_line(void *user, enum agn_log_level level, const char *line)
 {
     (void)level;
@@ -388,22 +450,30 @@ static void a_plain_peer_gets_no_more_than_it_asked_for(void **state)
     model.infer = infer_many;
     link_start_server(&running, &model, 20);
     int fd = stranger_socket(agn_server_port(running.server));
+    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+    size_t length = 0;
     for (uint16_t frame = 1; frame <= 3; frame++) {
         for (uint8_t channel = 0; channel < 2; channel++) {
-            uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
-            size_t length = make_channel_request(datagram, &model, frame, channel, channel == 1);
-            assert_true(3 * 2 * 3 * length < AGN_REPLY_BYTES(AGN_WIRE_MAX_CLASSES)); /* for all together */
+            length = make_channel_request(datagram, &model, frame, channel, channel == 1);
+            assert_true(3 * (2 * 3 + 1) * length <
+                        AGN_REPLY_BYTES(AGN_WIRE_MAX_CLASSES)); /* for all together */
             assert_int_equal(send(fd, datagram, length, 0), (ssize_t)length);
         }
     }
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
     assert_int_equal(poll(&waiting, 1, 400), 0);
+    assert_int_equal(send(fd, datagram, length, 0), (ssize_t)length); /* the stored reply, please */
+    assert_int_equal(poll(&waiting, 1, 200), 0);
     close(fd);
     struct agn_server_stats stats;
     link_stop_server(&running, &stats);
     assert_int_equal(stats.inferences, 3);
-    assert_int_equal(stats.withheld, 3);
-    assert_int_equal(stats.replies, 0);
+    assert_int_equal(stats.withheld, 4);
+    assert_int_equal(stats.duplicates, 1);
+    assert_int_equal(stats.replies, 0); /* of what was not sent nothing is counted */
+    assert_int_equal(stats.replies_again, 0);
+    assert_int_equal(stats.models[0].replies, 0);
+    assert_int_equal(stats.bytes_out, 0);
 }
 
 /* Plain peers beyond the number remembered are answered like any other, and forgotten. */
@@ -505,6 +575,8 @@ int main(void)
         cmocka_unit_test(bad_packets_are_named),
         cmocka_unit_test(a_failure_is_told_again),
         cmocka_unit_test(garbage_does_not_stop_service),
+        cmocka_unit_test(what_is_not_there_costs_little),
+        cmocka_unit_test(what_is_not_there_counts_as_a_message),
         cmocka_unit_test(resets_do_not_fill_the_log),
         cmocka_unit_test(a_busy_server_reads_before_it_gives_up),
         cmocka_unit_test(a_plain_peer_gets_no_more_than_it_asked_for),

@@ -117,6 +117,41 @@ static void add_format(coap_pdu_t *pdu, unsigned format)
                     value);
 }
 
+/* ---- requests for what is not there ------------------------------------------------------ */
+
+enum { METHODS = COAP_REQUEST_IPATCH }; /* GET is 1 */
+
+/* libcoap's own answers to these carry a phrase, to whatever address and as often as anybody asks. */
+static void on_unknown(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
+                       const coap_string_t *query, coap_pdu_t *response)
+{
+    (void)query;
+    struct agn__request request;
+    if (agn__coap_begin(&request, resource, session, pdu, response))
+        agn__coap_decline(&request, AGN__COAP_CODE(4, 4));
+}
+
+static void on_other_method(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
+                            const coap_string_t *query, coap_pdu_t *response)
+{
+    (void)query;
+    struct agn__request request;
+    if (agn__coap_begin(&request, resource, session, pdu, response))
+        agn__coap_decline(&request, AGN__COAP_CODE(4, 5));
+}
+
+static int add_unknown(struct agn__coap *coap)
+{
+    coap_resource_t *resource = coap_resource_unknown_init(on_unknown);
+    if (!resource)
+        return agn_fail(AGN_ERR_MEMORY, "no memory for requests of unknown resources");
+    coap_resource_set_userdata(resource, coap);
+    for (int method = 1; method <= METHODS; method++)
+        coap_register_request_handler(resource, (coap_request_t)method, on_unknown);
+    coap_add_resource(coap->context, resource);
+    return 0;
+}
+
 int agn__coap_add_resource(struct agn__coap *coap, const char *path, coap_request_t method,
                            coap_method_handler_t handler)
 {
@@ -124,7 +159,9 @@ int agn__coap_add_resource(struct agn__coap *coap, const char *path, coap_reques
     if (!resource)
         return agn_fail(AGN_ERR_MEMORY, "no memory for the CoAP resource /%s", path);
     coap_resource_set_userdata(resource, coap);
-    coap_register_request_handler(resource, method, handler);
+    for (int other = 1; other <= METHODS; other++)
+        coap_register_request_handler(resource, (coap_request_t)other,
+                                      other == (int)method ? handler : on_other_method);
     coap_add_resource(coap->context, resource);
     return 0;
 }
@@ -175,6 +212,8 @@ static int open_context(struct agn__coap *coap, const struct agn__coap_config *c
     int status = open_endpoints(coap, config);
     if (status == 0)
         status = agn__coap_add_resource(coap, "v1/infer", COAP_REQUEST_POST, on_infer);
+    if (status == 0)
+        status = add_unknown(coap);
     return status < 0 ? status : agn__coap_add_documents(coap);
 }
 
@@ -295,27 +334,34 @@ static void add_options(coap_pdu_t *pdu, const struct agn__answer *answer)
 /* Nobody knows whether the address of a plain request is the sender's own: an answer must not make the server
  * a lever for whoever forges one. */
 static bool may_send(struct agn__coap *coap, const struct agn__peer *peer, bool verified,
-                     size_t payload_bytes)
+                     size_t message_bytes)
 {
-    if (verified || agn__limits_spend(coap->limits, peer, AGN__ANSWER_OVERHEAD + payload_bytes))
+    if (verified || agn__limits_spend(coap->limits, peer, message_bytes))
         return true;
     coap->counts.withheld++;
     return false;
 }
 
-void agn__coap_answer(struct agn__request *request, const struct agn__answer *answer)
+bool agn__coap_answer(struct agn__request *request, const struct agn__answer *answer)
 {
-    if (!may_send(request->coap, &request->peer, request->verified, answer->len))
-        return;
+    if (!may_send(request->coap, &request->peer, request->verified, AGN__ANSWER_OVERHEAD + answer->len))
+        return false;
     coap_pdu_set_code(request->response, (coap_pdu_code_t)answer->code);
     add_options(request->response, answer);
-    coap_add_data(request->response, answer->len, answer->bytes);
+    return coap_add_data(request->response, answer->len, answer->bytes) != 0;
+}
+
+void agn__coap_decline(struct agn__request *request, uint8_t code)
+{
+    size_t bytes = 4 + coap_pdu_get_token(request->request).length;
+    if (may_send(request->coap, &request->peer, request->verified, bytes))
+        coap_pdu_set_code(request->response, (coap_pdu_code_t)code);
 }
 
 void agn__coap_explain(struct agn__request *request, uint8_t code, const char *sentence)
 {
     size_t length = strlen(sentence);
-    if (!may_send(request->coap, &request->peer, request->verified, length))
+    if (!may_send(request->coap, &request->peer, request->verified, AGN__ANSWER_OVERHEAD + length))
         return;
     coap_pdu_set_code(request->response, (coap_pdu_code_t)code);
     coap_add_data(request->response, length, (const uint8_t *)sentence);
@@ -364,7 +410,7 @@ int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, const
     if (exchange->session) {
         struct agn__peer peer = peer_of(exchange->session);
         bool verified = coap_session_get_proto(exchange->session) == COAP_PROTO_DTLS;
-        status = may_send(coap, &peer, verified, answer->len)
+        status = may_send(coap, &peer, verified, AGN__ANSWER_OVERHEAD + answer->len)
                      ? send_answer(exchange, coap->pdu_bytes, answer)
                      : agn_fail(AGN_ERR_RANGE, "an answer of %zu bytes is too long for what was asked",
                                 answer->len);

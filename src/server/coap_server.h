@@ -97,10 +97,14 @@ struct agn__answer {
     size_t len;
 };
 
-/* Answers in the request's own exchange; without a call the request stays unanswered for now. */
-void agn__coap_answer(struct agn__request *request, const struct agn__answer *answer);
+/* Answers in the request's own exchange; without a call the request stays unanswered for now. False: withheld
+ * from an unverified peer. */
+bool agn__coap_answer(struct agn__request *request, const struct agn__answer *answer);
 /* The same with a sentence for people (a string that stays). */
 void agn__coap_explain(struct agn__request *request, uint8_t code, const char *sentence);
+
+/* The same with nothing but a code, which is no longer than any request. */
+void agn__coap_decline(struct agn__request *request, uint8_t code);
 
 /* Remembers the request's exchange in place of the one that was there. */
 void agn__coap_keep(const struct agn__request *request, struct agn__exchange *exchange);

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <asm/socket.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <netdb.h>
@@ -22,6 +23,7 @@ enum {
     DISCARD_AT_ONCE = 64, /* datagrams */
     MAX_DISCARDS = 256,   /* calls: more than a buffer holds, and an end where they come faster */
     MAX_AGE_S = 60,
+    LAST_METHOD = 7, /* iPATCH */
 };
 
 /* ---- addresses ---------------------------------------------------------------------- */
@@ -123,6 +125,23 @@ static void widen(int fd, int port, int bytes)
             obtained < bytes ? ", all that net.core.rmem_max allows" : "");
 }
 
+/* libcoap answers methods that nobody has defined at more than three times their length, and a ping that is
+ * meant for TCP five times over. The system throws away what has such a code (the second byte behind the UDP
+ * header) before libcoap reads it; requests and empty messages (0.00 to 0.07) pass. */
+static void refuse_other_codes(int fd, int port)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 8 + 1),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_METHOD, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT16_MAX),
+    };
+    struct sock_fprog filter = {.len = AGN_COUNT_OF(steps), .filter = steps};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+        agn_log(AGN_LOG_WARN, "start: port %d takes messages that are no requests, too: %s", port,
+                strerror(errno));
+}
+
 static void remember(struct agn__coap *coap, const struct agn__coap_config *config, int fd, int port,
                      coap_proto_t protocol)
 {
@@ -133,6 +152,8 @@ static void remember(struct agn__coap *coap, const struct agn__coap_config *conf
         return;
     }
     widen(fd, port, config->receive_buffer);
+    if (protocol == COAP_PROTO_UDP)
+        refuse_other_codes(fd, port);
     coap->sockets[coap->socket_count++] = (struct agn__socket){.fd = fd, .dtls = protocol == COAP_PROTO_DTLS};
 }
 

@@ -34,10 +34,13 @@ static void count_bad(struct agn_server_stats *stats, int status)
 
 /* ---- refusals --------------------------------------------------------------------------- */
 
-static void answer(struct agn_server *server, struct agn__request *request, const struct agn__answer *answer)
+/* False: withheld. */
+static bool answer(struct agn_server *server, struct agn__request *request, const struct agn__answer *answer)
 {
-    agn__coap_answer(request, answer);
+    if (!agn__coap_answer(request, answer))
+        return false;
     server->live.bytes_out += answer->len;
+    return true;
 }
 
 /* Refuses a packet whose model and frame are known, in words that the device understands. */
@@ -52,7 +55,7 @@ static void refuse(struct agn_server *server, struct agn__request *request, uint
                                   .len = agn__short_reply(model_id, frame, reply_status, bytes)};
     if (reply_status == AGN_REPLY_BUSY)
         refusal.max_age_s = agn__busy_max_age(server);
-    answer(server, request, &refusal);
+    (void)answer(server, request, &refusal);
 }
 
 /* A packet that could not be unpacked. Model and frame stand at the same place in every version of the
@@ -157,7 +160,8 @@ static void repeat_reply(struct agn_server *server, struct agn__served *model, s
     bool ok = length > 1 && reply[1] == AGN_REPLY_OK; /* a failure is stored like an answer */
     struct agn__answer again = {
         .code = ok ? AGN__CODE_CHANGED : AGN__CODE_INTERNAL, .bytes = reply, .len = length};
-    answer(server, request, &again);
+    if (!answer(server, request, &again))
+        return;
     server->live.replies += ok;
     server->live.replies_again += ok;
     server->live.replies_failed += !ok;

@@ -165,7 +165,13 @@ static void *run_server(void *argument)
 void link_start_server(struct link_server *running, const struct agn_server_model *model, uint32_t wait_ms)
 {
     struct agn_server_config config = {.frame_wait_ms = wait_ms};
-    assert_int_equal(agn_server_create(&running->server, &config, model, 1), 0);
+    link_start_server_as(running, model, &config);
+}
+
+void link_start_server_as(struct link_server *running, const struct agn_server_model *model,
+                          const struct agn_server_config *config)
+{
+    assert_int_equal(agn_server_create(&running->server, config, model, 1), 0);
     assert_true(agn_server_port(running->server) != 0);
     assert_int_equal(pthread_create(&running->thread, NULL, run_server, running), 0);
 }

@@ -48,6 +48,8 @@ struct link_server {
     int status;
 };
 void link_start_server(struct link_server *running, const struct agn_server_model *model, uint32_t wait_ms);
+void link_start_server_as(struct link_server *running, const struct agn_server_model *model,
+                          const struct agn_server_config *config);
 /* Waits for its end, takes the last counts (stats may be NULL), frees it. */
 void link_join_server(struct link_server *running, struct agn_server_stats *stats);
 void link_stop_server(struct link_server *running, struct agn_server_stats *stats);
