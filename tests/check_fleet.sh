@@ -136,6 +136,12 @@ wrong 'batch = 8x' 'batch = 8x: expected 1 to 256'
 wrong 'int8 = 1' 'int8 = 1: expected yes or no'
 wrong 'colour = red' 'unknown setting colour in section [inference]'
 wrong 'nonsense' 'expected [section] or key = value'
+# A value that would be cut, and one that ends the file, are said to be so.
+wrong "# $(printf '%0197d' 0)" 'longer than 198 bytes'
+wrong "model = $(printf '/%0200d' 0).safetensors" 'longer than 198 bytes'
+printf '%s\nthr\000eads = 1\n' "# $(printf '%0196d' 0)" | cat "$tmp/server.conf" - >"$tmp/wrong.conf"
+run 1 serve --config "$tmp/wrong.conf"
+grep -qF "wrong.conf:12: a zero byte" "$tmp/err" || die "a zero byte in the settings is not refused"
 run 1 serve --config "$tmp/none.conf"
 grep -qF "$tmp/none.conf" "$tmp/err" || die "the missing file is not named"
 run 2 serve

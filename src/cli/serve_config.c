@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/serve.h"
 
-enum { MAX_CONFIG_BYTES = 1 << 20, MOST_TEXT = 1 << 16 };
+enum { MAX_CONFIG_BYTES = 1 << 20, MOST_TEXT = 1 << 16, MOST_IN_LINE = 198 };
 
 struct setting {
     const char *section, *key;
@@ -124,6 +124,28 @@ static int on_setting(void *user, const char *section, const char *key, const ch
     return reading->problem[0] == '\0' && set(user, section, key, value); /* the first problem is told */
 }
 
+/* inih takes the rest of a line of 199 bytes or more for another line, and a zero byte for the file's end.
+ * The number of a line that it would misread, or 0. */
+static int find_misread(struct reading *reading, const uint8_t *text, size_t size)
+{
+    int line = 1;
+    for (size_t at = 0, bytes = 0; at < size; at++) {
+        if (text[at] == '\n') {
+            line++;
+            bytes = 0;
+            continue;
+        }
+        bytes++;
+        if (text[at] != '\0' && bytes <= MOST_IN_LINE)
+            continue;
+        snprintf(reading->problem, sizeof reading->problem,
+                 text[at] ? "longer than %d bytes" : "a zero byte; expected text of at most %d bytes",
+                 (int)MOST_IN_LINE);
+        return line;
+    }
+    return 0;
+}
+
 int agn__serve_read_config(const char *path, struct agn_serve_options *options)
 {
     uint8_t *text;
@@ -132,7 +154,9 @@ int agn__serve_read_config(const char *path, struct agn_serve_options *options)
     if (status < 0)
         return agn__cli_fail("serve", status);
     struct reading reading = {.options = options, .path = path};
-    int line = ini_parse_string((const char *)text, on_setting, &reading);
+    int line = find_misread(&reading, text, size);
+    if (line == 0)
+        line = ini_parse_string((const char *)text, on_setting, &reading);
     agn_free(text);
     if (line == 0 && options->log && strcmp(options->log, "text") != 0 && strcmp(options->log, "json") != 0) {
         line = -1;
