@@ -102,14 +102,21 @@ struct agn__served *agn__served_create(const struct agn_server_model *model,
     return served;
 }
 
+static bool are_equal(const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 bool agn__served_is_same(const struct agn__served *a, const struct agn__served *b)
 {
     const struct agn_server_model *one = &a->model, *other = &b->model;
     size_t channels = one->shape.channels;
     return memcmp(&one->shape, &other->shape, sizeof one->shape) == 0 && one->classes == other->classes &&
-           memcmp(one->centroids, other->centroids, sizeof one->centroids) == 0 &&
-           memcmp(a->fill, b->fill, channels * sizeof *a->fill) == 0 &&
-           memcmp(a->trust, b->trust, (channels + 1) * sizeof *a->trust) == 0;
+           are_equal(one->centroids, other->centroids, AGN_WIRE_LEVELS) &&
+           are_equal(a->fill, b->fill, channels) && are_equal(a->trust, b->trust, channels + 1);
 }
 
 void agn__served_free(struct agn__served *served, bool release)
