@@ -39,11 +39,12 @@ static void take_datagram(void *user, const uint8_t *bytes, size_t len)
     struct agn__coap_answer_view answer;
     if (agn__coap_read_answer(bytes, len, &answer) < 0) {
         link->counts.replies_damaged++;
+        link->is_disturbed = 1;
         return;
     }
     if (answer.code_class != 2) { /* a packet that came damaged, or a server in trouble */
         link->counts.refusals++;
-        link->is_refused |= answer.code_class == 5;
+        link->is_disturbed = 1;
         if (agn__coap_is_busy(&answer))
             take_busy(link, &answer);
         return;
@@ -187,6 +188,7 @@ static void take_outcome(struct edge_link *link)
         return;
     }
     link->counts.again++;
+    link->is_disturbed = 1;
     if (link->packets_gone == 0 && 2U * link->cap < link->frame_cap)
         begin_round(link);
 }
@@ -230,7 +232,9 @@ static uint32_t set_budget(struct edge_link *link)
 }
 
 /* Of an answer after repetitions nobody knows what it answers; only the whole frame's time counts then. A
- * modem that took no packet says nothing of the link. */
+ * frame for which the modem took no packet, or lost track of one, says nothing of the link: packets get
+ * shorter then.
+ */
 static void learn(struct edge_link *link)
 {
     uint32_t now_ms = board_now_ms(), bytes = agn_dev_bytes_through(link->dev);
@@ -238,8 +242,9 @@ static void learn(struct edge_link *link)
         uint32_t twice = link->is_complete ? 2 * (now_ms - link->last_gone_ms) : 0;
         if (link->round == 0)
             link->answer_ms = twice > EDGE_ANSWER_MS ? twice : EDGE_ANSWER_MS;
-        agn_rate_answered(&link->rate, bytes, link->first_ms, now_ms);
-    } else if (link->packets_gone > 0 && !link->is_refused) {
+        if (!link->is_disturbed)
+            agn_rate_answered(&link->rate, bytes, link->first_ms, now_ms);
+    } else if (link->packets_gone > 0 && !link->is_disturbed) {
         link->answer_ms = link->deadline_ms / 2; /* a queue, or nobody there: hardly any repetitions */
         agn_rate_missed(&link->rate, bytes, link->first_ms, now_ms);
     }
@@ -248,7 +253,7 @@ static void learn(struct edge_link *link)
 int edge_link_exchange(struct edge_link *link)
 {
     uint32_t begin_ms = board_now_ms(), spent_ms;
-    link->is_answered = link->is_stuck = link->is_begun = link->is_refused = link->is_over = 0;
+    link->is_answered = link->is_stuck = link->is_begun = link->is_disturbed = link->is_over = 0;
     link->packets_gone = link->making = 0;
     link->frame_cap = 0;
     link->round = 0;

@@ -50,7 +50,7 @@ struct edge_link {
     uint8_t is_stuck;      /* no packets can be made of the frame */
     uint8_t is_answered;
     uint8_t is_begun;      /* a packet of the frame was given to the modem */
-    uint8_t is_refused;    /* the server said that it cannot answer the frame */
+    uint8_t is_disturbed;  /* the modem lost track of a packet of it, or the server refused it */
     uint8_t is_over;       /* and asks for a pause */
     uint8_t round;         /* of this frame, from 0 */
     uint32_t packets_gone; /* of this frame, with repeated ones */
