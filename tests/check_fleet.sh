@@ -199,10 +199,8 @@ for _ in $(seq 150); do
     ! grep -q listening "$tmp/serve.out" || break
     sleep 0.1
 done
-kill -HUP "$server" # its lines meet a closed pipe
-sleep 0.5
-stop TERM 0
-[ "$(figure reloads "$tmp/end")" = 1 ] || die "a server whose log nobody reads does not reload"
+stop TERM 0 # what it says of draining meets a closed pipe
+[ "$(figure frames "$tmp/end")" = 0 ] || die "a server whose log nobody reads has no counts at its end"
 if [ -w /dev/full ]; then
     code=0
     "$bin" serve --config "$tmp/server.conf" >/dev/full 2>"$tmp/err" || code=$?
