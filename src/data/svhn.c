@@ -3,20 +3,17 @@
  *   X  uint8, 32 x 32 x 3 x N: row, column, colour, image; MATLAB's first index runs fastest
  *   y  numeric, N labels from 1 to 10, where 10 means digit 0
  *
- * Sizes that a variable claims are held against the file's size before memory is taken. */
+ * Sizes that a variable claims are held against the file's size before matio sees it (mat_guard.h). */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <matio.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "data/image_files.h"
+#include "data/mat_guard.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, CLASSES = 10 };
-
-/* deflate cannot shrink by more than this. */
-enum { MAX_INFLATION = 1032 };
 
 struct mat_file {
     char path[AGN__PATH_BYTES];
@@ -25,24 +22,6 @@ struct mat_file {
     matvar_t *x, *y;
     int count;
 };
-
-/* The header of MATLAB's version 5 ends with its version and "IM", or the reverse. Others never get to matio:
- * version 7.3 is HDF5, a format of its own that these files do not need. */
-static int check_version(const char *path)
-{
-    uint8_t header[128] = {0};
-    FILE *stream = fopen(path, "rb");
-    if (!stream)
-        return agn_fail(AGN_ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    size_t got = fread(header, 1, sizeof header, stream);
-    (void)fclose(stream);
-    if (got == sizeof header &&
-        (memcmp(header + 124, "\x00\x01IM", 4) == 0 || memcmp(header + 124, "\x01\x00MI", 4) == 0))
-        return AGN_OK;
-    return agn_fail(
-        AGN_ERR_FORMAT,
-        "%s: not a MATLAB 5 file (its 128-byte header is missing or of another kind); fetch it again", path);
-}
 
 static int mat_open(struct mat_file *file, const struct agn_dataset_source *source)
 {
@@ -59,7 +38,7 @@ static int mat_open(struct mat_file *file, const struct agn_dataset_source *sour
             "the folder that holds it with --data DIR",
             source->path, name);
     file->size_bytes = (size_t)info.st_size;
-    status = check_version(file->path);
+    status = agn__mat_guard(file->path);
     if (status < 0)
         return status;
     file->mat = Mat_Open(file->path, MAT_ACC_RDONLY);
@@ -98,11 +77,9 @@ static int check_images(struct mat_file *file)
             AGN_ERR_FORMAT,
             "%s: variable X has rank %d and class %d, expected uint8 of 32x32x3xN; fetch it again",
             file->path, x->rank, (int)x->class_type);
-    if (x->dims[3] < 1 || x->dims[3] > AGN__MAX_IMAGES ||
-        x->dims[3] > file->size_bytes * MAX_INFLATION / PIXELS)
-        return agn_fail(AGN_ERR_FORMAT,
-                        "%s: variable X claims %zu images, impossible in %zu bytes; fetch it again",
-                        file->path, x->dims[3], file->size_bytes);
+    if (x->dims[3] < 1 || x->dims[3] > AGN__MAX_IMAGES)
+        return agn_fail(AGN_ERR_FORMAT, "%s: variable X has %zu images, expected 1 to %d; fetch it again",
+                        file->path, x->dims[3], AGN__MAX_IMAGES);
     file->count = (int)x->dims[3];
     return AGN_OK;
 }
