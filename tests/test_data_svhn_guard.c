@@ -198,7 +198,7 @@ static void false_claims_are_refused(void **state)
     }
 }
 
-/* 3 images and all sizes to match, but the bytes of a few: nothing inflates that much. */
+/* 500 images and all sizes to match, but the bytes of two: nothing inflates that much. */
 static void claims_beyond_deflate_are_refused(void **state)
 {
     (void)state;

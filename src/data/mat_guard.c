@@ -73,7 +73,7 @@ static bool has_bytes(const struct mat_header *header, size_t count)
     return count <= header->have - header->at && header->at + count <= header->end;
 }
 
-/* 8 if it is an array of real numbers that the flags announce, whose class matio knows. */
+/* An array of real numbers, of a class that matio knows. */
 static int check_flags(struct mat_header *header)
 {
     if (!has_bytes(header, FLAGS))
