@@ -14,14 +14,6 @@ static const char *const files[] = {"test_batch.bin", "test.bin", "test_32x32.ma
 
 static char folder[512];
 
-/* libmatio asks for as much memory as a file claims to hold, and copes with getting none: calloc must say so
- * here as it does elsewhere. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-
 static void remove_folder(void)
 {
     char path[600];
