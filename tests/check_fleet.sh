@@ -300,8 +300,8 @@ else
 fi
 
 # -- its user, folders and keys as docs/SERVER.md makes them; models and keys replaced while it serves
-etc=$tmp/root/etc/agilenn
-lib=$tmp/root/var/lib/agilenn
+etc=$tmp/system/etc/agilenn
+lib=$tmp/system/var/lib/agilenn
 # into_place FILE OWNER NAME: in one step, as the server may look at any moment
 into_place() {
     install -m 400 -o "$2" -g "$2" "$1" "$3.new"
@@ -313,13 +313,13 @@ set_up_service() {
     sed "s|/var/lib/agilenn|$lib|; s|^address = .*|address = 127.0.0.1|; s|^port = .*|port = 0|
          s|^# psk_file = .*|psk_file = $etc/devices.psk|
          s|^# dtls_port = .*|dtls_port = 0|" "$source/packaging/agilenn-server.conf" >"$etc/server.conf"
-    systemd-sysusers --root="$tmp/root" "$source/packaging/agilenn.sysusers" >"$tmp/out" 2>"$tmp/err" ||
+    systemd-sysusers --root="$tmp/system" "$source/packaging/agilenn.sysusers" >"$tmp/out" 2>"$tmp/err" ||
         die "systemd refuses the user"
-    uid=$(sed -n 's/^agilenn:x:\([0-9]*\):.*/\1/p' "$tmp/root/etc/passwd")
+    uid=$(sed -n 's/^agilenn:x:\([0-9]*\):.*/\1/p' "$tmp/system/etc/passwd")
     run 0 keys --output "$tmp/two.psk" --devices 2
     run 0 keys --output "$tmp/three.psk" --devices 3
     cp "$tmp/two.psk" "$etc/devices.psk"
-    systemd-tmpfiles --root="$tmp/root" --create "$source/packaging/agilenn.tmpfiles" >"$tmp/out" 2>"$tmp/err" ||
+    systemd-tmpfiles --root="$tmp/system" --create "$source/packaging/agilenn.tmpfiles" >"$tmp/out" 2>"$tmp/err" ||
         die "systemd refuses the folders"
     [ "$(stat -c %a:%u "$etc/devices.psk" "$etc" "$lib" | tr '\n' ' ')" = "400:$uid 750:0 755:0 " ] ||
         die "folders or keys have wrong owners or modes"
