@@ -179,6 +179,28 @@ static void choose_types(struct agn_net *net)
     }
 }
 
+/* A sum that the primitive does not do is added to a result that stands elsewhere. Convolutions in 8 bits are
+ * chosen whole. */
+static int choose_forms(struct agn_net *net)
+{
+    int status = AGN_OK;
+    for (int i = 1; i < net->graph.count && status == AGN_OK; i++) {
+        struct agn__op *op = &net->ops[i];
+        if (op->absorbed || !is_conv(op) || op->int8) {
+            continue;
+        }
+        struct agn__infer_config config = {.shape = agn__conv_primitive_shape(op),
+                                           .activation = op->activation,
+                                           .sum = op->sum != NULL,
+                                           .src_scale = 1.0F,
+                                           .dst_scale = 1.0F,
+                                           .sum_scale = 1.0F};
+        status = agn__infer_conv_choose(&config, &op->form);
+        op->sum_in_place = op->sum_in_place && op->form == AGN__FORM_WHOLE;
+    }
+    return status;
+}
+
 int agn__net_fuse(struct agn_net *net)
 {
     for (int i = 1; i < net->graph.count; i++) {
@@ -192,5 +214,5 @@ int agn__net_fuse(struct agn_net *net)
     if (status == AGN_OK && net->fusion->ranges != NULL) {
         choose_types(net);
     }
-    return status;
+    return status == AGN_OK ? choose_forms(net) : status;
 }

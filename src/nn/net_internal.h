@@ -50,6 +50,7 @@ struct agn__op {
     struct agn__node *sum;    /* inference: what an absorbed ADD adds to the result, or NULL */
     bool sum_in_place;        /* it stands where the result goes */
     bool int8;                /* inference: the convolution computes in 8 bits */
+    enum agn__form form;      /* inference: what of activation and sum its primitive does */
     float skip_chance;        /* ADD: of its second source, for each image of a training batch */
     void *state;              /* the operator's own */
 };
@@ -145,6 +146,10 @@ float agn__integer_scale(const struct agn__range *range);
 void agn__convert(const struct agn__node *src, const void *values, enum agn__type type, float scale,
                   void *dst);
 size_t agn__type_bytes(enum agn__type type);
+
+/* dst = activation(dst) [+ sum]: what a convolution for inference leaves to do. `sum` may be NULL, or dst's
+ * neighbour, but does not overlap it. (op_activation.c) */
+void agn__activate_add(enum agn__act activation, float *dst, const float *sum, size_t count);
 
 /* The convolution that does the work of `op`, a CONV or DENSE. */
 struct agn__conv_shape agn__conv_primitive_shape(const struct agn__op *op);

@@ -2,6 +2,7 @@
 #include "nn/onednn_inference.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agilenn/base.h"
@@ -29,6 +30,7 @@ struct agn__infer_conv {
     int oc, scale_mask;
     size_t scratch_bytes;
     dnnl_exec_arg_t args[5];
+    char name[32];
 };
 
 /* ---- packed weights ----------------------------------------------------------- */
@@ -211,7 +213,7 @@ static int describe(const struct agn__infer_config *config, struct descriptors *
 static dnnl_status_t append_activation(dnnl_post_ops_t ops, const struct agn__infer_config *c)
 {
     float step = 1.0F / c->dst_scale;
-    switch (c->activation) {
+    switch (c->form == AGN__FORM_PLAIN ? AGN__ACT_NONE : c->activation) {
     case AGN__ACT_RELU6: /* on numbers that are multiples of the result's step already */
         return agn__dnnl_append_clip(ops, 0.0F, 6.0F * step);
     case AGN__ACT_SILU:
@@ -250,7 +252,7 @@ static int make_attributes(const struct agn__infer_config *c, dnnl_primitive_att
         r = dnnl_post_ops_create(&ops);
     if (r == dnnl_success)
         r = append_activation(ops, c);
-    if (r == dnnl_success && c->sum)
+    if (r == dnnl_success && c->sum && c->form == AGN__FORM_WHOLE)
         r = agn__dnnl_append_sum(ops, c->sum_scale / c->dst_scale);
     if (r == dnnl_success)
         r = dnnl_primitive_attr_set_post_ops(*attributes, ops);
@@ -259,12 +261,22 @@ static int make_attributes(const struct agn__infer_config *c, dnnl_primitive_att
     return agn__onednn_status(r, "setting attributes");
 }
 
-/* Implementations that are no hand-tuned code, which oneDNN falls back to. */
-static bool is_slow(const_dnnl_primitive_desc_t desc)
+static const char *name_of(const_dnnl_primitive_desc_t desc)
 {
-    const char *name = "";
-    return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&name) != dnnl_success ||
-           strstr(name, "ref") != NULL || strstr(name, "gemm") == name;
+    const char *name = NULL;
+    bool told = dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success;
+    return told && name != NULL ? name : "unknown";
+}
+
+/* What oneDNN's names say: code made for the processor, a matrix product with copies around it, reference
+ * code (of one of its parts too, as in "gemm:ref"). */
+enum pace { FAST, COPIES, REFERENCE };
+
+static enum pace pace_of(const char *name)
+{
+    if (strstr(name, "ref") != NULL || strcmp(name, "unknown") == 0)
+        return REFERENCE;
+    return strstr(name, "gemm") == name ? COPIES : FAST;
 }
 
 static int plan(const struct agn__infer_config *config, const struct descriptors *d, dnnl_engine_t engine,
@@ -287,7 +299,7 @@ static int plan(const struct agn__infer_config *config, const struct descriptors
             .attributes = attributes,
         };
         dnnl_status_t r = agn__dnnl_plan_inference(desc, &conv);
-        bool missing = r == dnnl_unimplemented || (r == dnnl_success && is_slow(*desc));
+        bool missing = r == dnnl_unimplemented || (r == dnnl_success && pace_of(name_of(*desc)) != FAST);
         status = config->src != AGN__F32 && missing
                      ? agn_fail(AGN_ERR_UNSUPPORTED, "oneDNN has no fast 8-bit convolution of this kind")
                      : agn__onednn_status(r, "planning a convolution");
@@ -340,8 +352,10 @@ static int fill_in(struct agn__infer_conv *conv, const struct agn__infer_config 
         status = describe(config, &d, &conv->plain_desc);
     if (status == AGN_OK)
         status = plan(config, &d, engine, &desc);
-    if (status == AGN_OK)
+    if (status == AGN_OK) {
+        snprintf(conv->name, sizeof(conv->name), "%s", name_of(desc));
         status = agn__onednn_status(dnnl_primitive_create(&conv->primitive, desc), "making a convolution");
+    }
     if (status == AGN_OK)
         status = agn__onednn_status(
             agn__dnnl_desc_clone(&conv->weights_desc,
@@ -370,6 +384,57 @@ int agn__infer_conv_create(const struct agn__infer_config *config, struct agn__i
     }
     *result = conv;
     return status;
+}
+
+static int pace_of_form(const struct agn__infer_config *config, dnnl_engine_t engine, enum pace *pace)
+{
+    struct descriptors d = {0};
+    agn__dnnl_desc plain_desc = NULL;
+    dnnl_primitive_desc_t desc = NULL;
+    int status = describe(config, &d, &plain_desc);
+    if (status == AGN_OK)
+        status = plan(config, &d, engine, &desc);
+    if (status == AGN_OK) {
+        *pace = pace_of(name_of(desc));
+        dnnl_primitive_desc_destroy(desc);
+    }
+    agn__dnnl_desc_destroy(plain_desc);
+    destroy_descriptors(&d);
+    return status;
+}
+
+int agn__infer_conv_choose(const struct agn__infer_config *config, enum agn__form *form)
+{
+    dnnl_engine_t engine = NULL;
+    dnnl_stream_t stream = NULL;
+    enum agn__form best = AGN__FORM_WHOLE;
+    enum pace best_pace = REFERENCE;
+    int status = agn__onednn_engine(&engine, &stream);
+    for (enum agn__form f = AGN__FORM_WHOLE; f < AGN__FORMS && status == AGN_OK && best_pace != FAST; f++) {
+        struct agn__infer_config tried = *config;
+        enum pace pace = REFERENCE;
+        bool same = (f == AGN__FORM_ACTIVATION && !config->sum) ||
+                    (f == AGN__FORM_PLAIN && config->activation == AGN__ACT_NONE);
+        tried.form = f;
+        status = same ? AGN_OK : pace_of_form(&tried, engine, &pace);
+        if (pace < best_pace) {
+            best = f;
+            best_pace = pace;
+        }
+    }
+    if (status == AGN_OK)
+        *form = best;
+    return status;
+}
+
+const char *agn__infer_conv_name(const struct agn__infer_conv *conv)
+{
+    return conv->name;
+}
+
+bool agn__infer_conv_is_reference(const struct agn__infer_conv *conv)
+{
+    return pace_of(conv->name) == REFERENCE;
 }
 
 void agn__infer_conv_free(struct agn__infer_conv *conv)

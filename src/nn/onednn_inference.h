@@ -10,7 +10,11 @@ enum agn__type { AGN__F32, AGN__U8, AGN__S8 };
 
 enum agn__act { AGN__ACT_NONE, AGN__ACT_RELU6, AGN__ACT_SILU, AGN__ACT_SIGMOID };
 
-/* dst = activation(convolution(src) + bias) [+ what stands in dst] */
+/* How much of dst = activation(convolution(src) + bias) [+ what stands in dst] the primitive itself does. Not
+ * every processor has fast code for all of it; the rest is agn__activate_add's (op_activation.c). */
+enum agn__form { AGN__FORM_WHOLE, AGN__FORM_ACTIVATION, AGN__FORM_PLAIN, AGN__FORMS };
+
+/* dst = activation(convolution(src) + bias) [+ what stands in dst], as far as `form` has it */
 struct agn__infer_config {
     struct agn__conv_shape shape;
     enum agn__act activation;
@@ -20,6 +24,7 @@ struct agn__infer_config {
     float src_scale, dst_scale; /* 1 for floats */
     float sum_scale;            /* of what stands in dst */
     const float *weight_scales; /* (oc): value of a weight's step; NULL with a float src */
+    enum agn__form form;
 };
 
 struct agn__infer_conv;
@@ -36,6 +41,15 @@ size_t agn__weights_pool_bytes(const struct agn__weights_pool *pool);
 /* AGN_ERR_UNSUPPORTED: no 8-bit convolutions of this kind that are faster than those on floats. */
 int agn__infer_conv_create(const struct agn__infer_config *config, struct agn__infer_conv **conv);
 void agn__infer_conv_free(struct agn__infer_conv *conv);
+
+/* The form for which the library has its best code, the one that leaves least to do where several have. Forms
+ * that are the same as an earlier one (no activation, no sum) are not looked at. `config->form` is not read.
+ */
+int agn__infer_conv_choose(const struct agn__infer_config *config, enum agn__form *form);
+/* The library's name of the code that was chosen, such as "jit:avx2"; lives as long as `conv`. */
+const char *agn__infer_conv_name(const struct agn__infer_conv *conv);
+/* Is that reference code, a hundred times slower than the processor can? */
+bool agn__infer_conv_is_reference(const struct agn__infer_conv *conv);
 
 size_t agn__infer_conv_scratch_bytes(const struct agn__infer_conv *conv);
 /* Takes the weights number `key` from `pool`, or packs plain floats (oc, ic/groups, kh, kw) into it. The pool

@@ -120,6 +120,50 @@ AGN_SIMD static void second_part(const float *restrict src, const float *restric
     }
 }
 
+INLINE void finish_loop(float *restrict dst, const float *restrict sum, size_t count,
+                        enum agn__act activation, bool add)
+{
+    for (size_t i = 0; i < count; i++) {
+        float x = dst[i];
+        switch (activation) {
+        case AGN__ACT_RELU6:
+            x = x > 0.0F ? x : 0.0F;
+            x = x < 6.0F ? x : 6.0F;
+            break;
+        case AGN__ACT_SILU:
+            x *= sigmoid(x);
+            break;
+        case AGN__ACT_SIGMOID:
+            x = sigmoid(x);
+            break;
+        default:
+            break;
+        }
+        dst[i] = add ? x + sum[i] : x;
+    }
+}
+
+AGN_SIMD static void finish_part(float *restrict dst, const float *restrict sum, size_t count,
+                                 enum agn__act activation)
+{
+    bool add = sum != NULL;
+    if (activation == AGN__ACT_SILU && add) {
+        finish_loop(dst, sum, count, AGN__ACT_SILU, true);
+    } else if (activation == AGN__ACT_SILU) {
+        finish_loop(dst, sum, count, AGN__ACT_SILU, false);
+    } else if (activation == AGN__ACT_RELU6 && add) {
+        finish_loop(dst, sum, count, AGN__ACT_RELU6, true);
+    } else if (activation == AGN__ACT_RELU6) {
+        finish_loop(dst, sum, count, AGN__ACT_RELU6, false);
+    } else if (activation == AGN__ACT_SIGMOID && add) {
+        finish_loop(dst, sum, count, AGN__ACT_SIGMOID, true);
+    } else if (activation == AGN__ACT_SIGMOID) {
+        finish_loop(dst, sum, count, AGN__ACT_SIGMOID, false);
+    } else if (add) {
+        finish_loop(dst, sum, count, AGN__ACT_NONE, true);
+    }
+}
+
 static int same_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
 {
     spec->shape = graph->ops[spec->src[0]].shape;
@@ -161,6 +205,16 @@ static int activation_forward(struct agn__op *op)
         value_part(op->src[0]->value + begin, op->dst->value + begin, end - begin, silu);
     }
     return AGN_OK;
+}
+
+void agn__activate_add(enum agn__act activation, float *dst, const float *sum, size_t count)
+{
+#pragma omp parallel
+    {
+        size_t begin, end;
+        agn__split(count, GRAIN, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
+        finish_part(dst + begin, sum == NULL ? NULL : sum + begin, end - begin, activation);
+    }
 }
 
 static int slope_all(const struct agn__op *op, const float *from, float *to, bool add)

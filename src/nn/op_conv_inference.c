@@ -90,7 +90,8 @@ static int inference_plan(struct agn__op *op)
                                            .src_scale = state->src_scale,
                                            .dst_scale = op->dst->scale,
                                            .sum_scale = sum_scale,
-                                           .weight_scales = state->weight_scales};
+                                           .weight_scales = state->weight_scales,
+                                           .form = op->form};
         status = agn__infer_conv_create(&config, &state->primitive);
     }
     if (status == AGN_OK)
@@ -122,10 +123,17 @@ static int inference_forward(struct agn__op *op)
         agn__convert(op->src[0], op->src[0]->value, state->src_type, state->src_scale,
                      agn__net_address(op->net, state->src_copy));
     }
-    if (op->sum != NULL && !op->sum_in_place) {
+    bool add = op->sum != NULL && op->form != AGN__FORM_WHOLE;
+    if (op->sum != NULL && !op->sum_in_place && !add) {
         agn__convert(op->sum, op->sum->value, op->dst->type, op->dst->scale, op->dst->value);
     }
-    return agn__infer_conv_run(state->primitive);
+    int status = agn__infer_conv_run(state->primitive);
+    bool activate = op->activation != AGN__ACT_NONE && op->form == AGN__FORM_PLAIN;
+    if (status == AGN_OK && (activate || add)) {
+        agn__activate_add(activate ? op->activation : AGN__ACT_NONE, op->dst->value,
+                          add ? op->sum->value : NULL, op->dst->floats);
+    }
+    return status;
 }
 
 static void inference_release(struct agn__op *op)
