@@ -59,6 +59,14 @@ def spread(values):
     return {"min": min(values), "median": median(values), "max": max(values)}
 
 
+def told(result, name):
+    """Rate and ratio, where the processor has the arithmetic."""
+    if f"{name}_ratio" not in result:
+        return "none on this CPU"
+    rate, ratio = result[f"{name}_images_per_s"], result[f"{name}_ratio"]
+    return f"{rate['median']:.0f} ({ratio['median']:.2f}x, {ratio['min']:.2f} to {ratio['max']:.2f})"
+
+
 def compare(args, preset, batch):
     graph, source = optimised(args.agilenn, preset, batch)
     rates = {"pytorch": [], "f32": [], "int8": []}
@@ -71,13 +79,15 @@ def compare(args, preset, batch):
             known = rates[compute][-1] if rates[compute] else 3 * rates["pytorch"][-1]
             repeats = max(3, int(args.seconds * known / batch))
             last = output_of(command + [str(repeats)] + more)
-            rates[compute].append(last["images_per_s"])
+            if last["compute"] == compute:
+                rates[compute].append(last["images_per_s"])
+    rates = {name: values for name, values in rates.items() if values}
     result = {"preset": preset, "batch": batch, "threads": args.threads, "rounds": args.rounds,
               "torch": torch.__version__}
     result.update({key: last[key] for key in ("machine", "compiler", "commit", "mflop_per_image")})
     for name, values in rates.items():
         result[f"{name}_images_per_s"] = spread(values)
-    for name in ("f32", "int8"):
+    for name in rates.keys() - {"pytorch"}:
         result[f"{name}_ratio"] = spread([a / b for a, b in zip(rates[name], rates["pytorch"])])
     return result
 
@@ -101,10 +111,7 @@ def main():
             r = results[-1]
             if not args.json:
                 print(f"{preset}, batch {batch}, images/s: PyTorch {r['pytorch_images_per_s']['median']:.0f}, "
-                      f"f32 {r['f32_images_per_s']['median']:.0f} ({r['f32_ratio']['median']:.2f}x, "
-                      f"{r['f32_ratio']['min']:.2f} to {r['f32_ratio']['max']:.2f}), "
-                      f"int8 {r['int8_images_per_s']['median']:.0f} ({r['int8_ratio']['median']:.2f}x, "
-                      f"{r['int8_ratio']['min']:.2f} to {r['int8_ratio']['max']:.2f})", flush=True)
+                      f"f32 {told(r, 'f32')}, int8 {told(r, 'int8')}", flush=True)
     if args.json:
         json.dump(results, sys.stdout, indent=2)
         print()

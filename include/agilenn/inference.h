@@ -30,6 +30,10 @@ struct agn_inference_config {
 
 struct agn_inference;
 
+/* Can this CPU and this oneDNN compute in 8 bits? AGN_ERR_UNSUPPORTED with a message that says what is
+ * missing. */
+int agn_inference_check_int8(void);
+
 /* AGN_ERR_RANGE: batch, threads or limit; AGN_ERR_UNSUPPORTED: int8 on this CPU or with this oneDNN (the
  * message says what is missing); AGN_ERR_ARG: parameters that do not fit the graph. */
 int agn_inference_create(const struct agn_inference_config *config, struct agn_inference **inference);
@@ -44,5 +48,19 @@ int agn_inference_run(struct agn_inference *inference, const float *src, int cou
 size_t agn_inference_bytes(const struct agn_inference *inference);
 /* Share of the multiply-accumulates that are done in 8 bits: 0 without int8. */
 double agn_inference_int8_share(const struct agn_inference *inference);
+
+/* What computes one convolution or dense layer. */
+struct agn_inference_layer {
+    const char *name; /* its parameters' prefix, "remote.block1.expand"; these strings live as long as the
+                         inference */
+    const char *code; /* the library's name of its code, "jit:avx2" */
+    const char *rest; /* what of activation and sum comes after it in a loop of its own: "silu + add"; "" */
+    double macs;      /* of an image */
+    bool int8;
+    bool reference; /* code for no processor in particular, some hundred times slower than others */
+};
+
+/* Layer `index` of a net for single images, from 0; false past the last. */
+bool agn_inference_layer(const struct agn_inference *inference, int index, struct agn_inference_layer *layer);
 
 #endif

@@ -3,12 +3,13 @@
 
 #include "agilenn/bench.h"
 #include "cli/bench.h"
+#include "cli/beside.h"
 #include "cli/preset_options.h"
 #include "cli/together.h"
 
 struct bench_options {
     const char *preset;
-    int batch, steps, threads;
+    int batch, steps, threads, beside;
     bool json;
     struct agn_cli_list what, set;
 };
@@ -47,6 +48,7 @@ static int parse(struct bench_options *o, int argc, char **argv)
          .min = 0,
          .max = 1024,
          .help = AGN_CLI_HELP_THREADS},
+        AGN_CLI_BESIDE(&o->beside),
         {.name = "json", .type = AGN_CLI_FLAG, .flag = &o->json, .help = "print one JSON object"}};
     const struct agn_cli_command command = {
         .name = "bench",
@@ -81,12 +83,12 @@ static int print_json(const struct bench_options *o, const struct agn_bench_step
                              r->sums.megabytes, "allreduces", (double)r->sums.sums, "synchronisation_ms",
                              1e3 * r->sums.other_seconds, "synchronisations", (double)r->sums.others);
     json_t *object = json_pack(
-        "{s:o, s:i, s:i, s:i, s:i, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
+        "{s:o, s:i, s:i, s:i, s:i, s:i, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "preset",
         agn__cli_json_string(o->preset), "batch", r->batch, "processes", r->ranks, "threads", r->threads,
-        "steps", r->steps, "sums_per_step", sums, "images_per_s", r->images_per_s_median, "images_per_s_min",
-        r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image", r->step_flop / 1e6,
-        "gflops", r->gflops, "matmul_peak_gflops", r->peak_gflops, "peak_share", r->peak_share, "peak_mib",
-        r->peak_mib, "operators", operators);
+        "beside", o->beside, "steps", r->steps, "sums_per_step", sums, "images_per_s", r->images_per_s_median,
+        "images_per_s_min", r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image",
+        r->step_flop / 1e6, "gflops", r->gflops, "matmul_peak_gflops", r->peak_gflops, "peak_share",
+        r->peak_share, "peak_mib", r->peak_mib, "operators", operators);
     return agn__cli_print_json("bench", object);
 }
 
@@ -141,8 +143,12 @@ int agn__cmd_bench(int argc, char **argv)
     int status = agn_group_open(&group);
     if (status >= 0)
         status = agn_group_agree(group, agn__cli_load_preset(o.preset, &o.set, &preset));
+    struct agn__beside beside = {.count = 0};
+    if (status >= 0)
+        status = agn__beside_start(&beside, o.beside);
     if (status >= 0)
         status = agn_bench_joint_step(&preset, o.batch, o.steps, group, &result);
+    agn__beside_stop(&beside);
     bool first = agn_group_rank(group) == 0;
     code = agn__cli_leave_group("bench", group, status);
     if (code != AGN_CLI_SUCCESS || !first) {

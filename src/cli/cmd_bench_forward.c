@@ -2,12 +2,14 @@
 #include "agilenn/bench.h"
 #include "agn_build.h"
 #include "cli/bench.h"
+#include "cli/beside.h"
 #include "cli/preset_options.h"
 #include "cli/together.h"
 
 struct forward_options {
     const char *preset;
     struct agn_bench_forward_config config;
+    int beside;
     bool json;
     struct agn_cli_list what, set;
 };
@@ -50,6 +52,7 @@ static int parse(struct forward_options *o, int argc, char **argv)
          .min = 0,
          .max = 256,
          .help = AGN_CLI_HELP_THREADS},
+        AGN_CLI_BESIDE(&o->beside),
         {.name = "json", .type = AGN_CLI_FLAG, .flag = &o->json, .help = "print one JSON object"}};
     const struct agn_cli_command command = {
         .name = "bench",
@@ -67,34 +70,57 @@ static int parse(struct forward_options *o, int argc, char **argv)
     return agn__cli_parse(&command, argc, argv);
 }
 
+static json_t *json_from_layers(const struct agn_bench_forward *r)
+{
+    json_t *layers = json_array();
+    for (int i = 0; i < r->layer_count; i++) {
+        const struct agn_bench_layer *l = &r->layers[i];
+        json_array_append_new(layers, json_pack("{s:s, s:s, s:s, s:f, s:b, s:b}", "name", l->name, "code",
+                                                l->code, "after", l->rest, "macs", l->macs, "int8", l->int8,
+                                                "reference", l->reference));
+    }
+    return layers;
+}
+
 static int print_json(const struct forward_options *o, const struct agn_bench_forward *r)
 {
-    json_t *object =
-        json_pack("{s:o, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s, s:s}",
-                  "preset", agn__cli_json_string(o->preset), "batch", r->batch, "repeats", r->repeats,
-                  "threads", r->threads, "compute", o->config.int8 ? "int8" : "f32", "int8_share",
-                  r->int8_share, "images_per_s", r->images_per_s_median, "images_per_s_min",
-                  r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image",
-                  r->flop / 1e6, "gflops", r->gflops, "create_s", r->create_s, "memory_mib", r->memory_mib,
-                  "machine", agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
+    json_t *object = json_pack(
+        "{s:o, s:i, s:i, s:i, s:i, s:o, s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s, "
+        "s:s}",
+        "preset", agn__cli_json_string(o->preset), "batch", r->batch, "repeats", r->repeats, "threads",
+        r->threads, "beside", o->beside, "layers", json_from_layers(r), "reference_layers",
+        r->reference_layers, "compute", r->int8 ? "int8" : "f32", "int8_share", r->int8_share, "images_per_s",
+        r->images_per_s_median, "images_per_s_mean", r->images_per_s_mean, "images_per_s_min",
+        r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image", r->flop / 1e6,
+        "gflops", r->gflops, "create_s", r->create_s, "memory_mib", r->memory_mib, "machine",
+        agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
     return agn__cli_print_json("bench", object);
 }
 
 static int print_text(const struct forward_options *o, const struct agn_bench_forward *r)
 {
     printf("forward pass of the Remote NN, preset %s, %s, batch %d, %d threads, %d calls\n\n", o->preset,
-           o->config.int8 ? "int8" : "f32", r->batch, r->threads, r->repeats);
-    printf("images/s        %.1f (min %.1f, max %.1f)\n", r->images_per_s_median, r->images_per_s_min,
-           r->images_per_s_max);
+           r->int8 ? "int8" : "f32", r->batch, r->threads, r->repeats);
+    printf("images/s        %.1f (min %.1f, max %.1f; %.1f over all calls)\n", r->images_per_s_median,
+           r->images_per_s_min, r->images_per_s_max, r->images_per_s_mean);
     printf("a call          %.3f ms\n", 1e3 * r->batch / r->images_per_s_median);
-    printf("speed           %.1f G%s/s, %.1f M%s an image\n", r->gflops, o->config.int8 ? "OP" : "FLOP",
-           r->flop / 1e6, o->config.int8 ? "OP" : "FLOP");
-    if (o->config.int8) {
+    printf("speed           %.1f G%s/s, %.1f M%s an image\n", r->gflops, r->int8 ? "OP" : "FLOP",
+           r->flop / 1e6, r->int8 ? "OP" : "FLOP");
+    if (r->int8) {
         printf("in 8 bits       %.1f %% of the work\n", 100.0 * r->int8_share);
     }
     printf("memory          %.1f MiB of weights and activations, made in %.0f ms\n", r->memory_mib,
            1e3 * r->create_s);
     printf("machine         %s; compiler %s; commit %s\n", agn_nn_machine(), __VERSION__, AGN_COMMIT);
+    printf("\n%-36s %10s  code\n", "layer", "MACs");
+    for (int i = 0; i < r->layer_count; i++) {
+        const struct agn_bench_layer *l = &r->layers[i];
+        printf("%-36s %10.0f  %s%s%s%s\n", l->name, l->macs, l->code, l->int8 ? ", 8 bits" : "",
+               l->rest[0] != '\0' ? ", then " : "", l->rest);
+    }
+    if (r->reference_layers > 0) {
+        printf("\n%d layers run in reference code: this oneDNN has none for this CPU\n", r->reference_layers);
+    }
     return AGN_CLI_SUCCESS;
 }
 
@@ -102,15 +128,19 @@ int agn__cmd_bench_forward(int argc, char **argv)
 {
     struct forward_options o = {.preset = "fashion", .config = {.batch = 32, .repeats = 50}};
     struct agn_preset preset;
-    struct agn_bench_forward result = {0};
+    static struct agn_bench_forward result; /* its layers are much for a stack */
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON) {
         return code;
     }
     agn__cli_set_threads(o.config.threads);
     int status = agn__cli_load_preset(o.preset, &o.set, &preset);
+    struct agn__beside beside = {.count = 0};
+    if (status >= 0)
+        status = agn__beside_start(&beside, o.beside);
     if (status >= 0)
         status = agn_bench_forward(&preset, &o.config, &result);
+    agn__beside_stop(&beside);
     if (status < 0) {
         return agn__cli_fail("bench", status);
     }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agilenn/inference.h"
 #include "agilenn/run.h"
 
 enum { WATCH_MS = 1000, PATH_BYTES = 1024 };
@@ -332,8 +333,11 @@ int agn_edge_open(const struct agn_edge_config *config, struct agn_edge **result
         return AGN_ERR_MEMORY;
     edge->wake_fd = -1;
     edge->workers = config->server.workers > 0 ? config->server.workers : 1;
+    bool int8 = config->int8 && agn_inference_check_int8() == AGN_OK;
+    if (config->int8 && !int8)
+        agn_log(AGN_LOG_WARN, "serving in floats: %s", agn_error_message());
     edge->remote = (struct agn_remote_config){
-        .threads = config->threads, .max_batch = config->server.max_batch, .int8 = config->int8};
+        .threads = config->threads, .max_batch = config->server.max_batch, .int8 = int8};
     atomic_init(&edge->reload, false);
     atomic_init(&edge->end, false);
     pthread_mutex_init(&edge->lock, NULL);

@@ -226,6 +226,40 @@ size_t agn_inference_bytes(const struct agn_inference *inference)
     return sum;
 }
 
+int agn_inference_check_int8(void)
+{
+    return agn__onednn_check_int8();
+}
+
+/* The loop after a convolution of this form. */
+static const char *rest_of(const struct agn__op *op)
+{
+    static const char *const names[][2] = {[AGN__ACT_NONE] = {"", "add"},
+                                           [AGN__ACT_RELU6] = {"relu6", "relu6 + add"},
+                                           [AGN__ACT_SILU] = {"silu", "silu + add"},
+                                           [AGN__ACT_SIGMOID] = {"sigmoid", "sigmoid + add"}};
+    bool add = op->sum != NULL && op->form != AGN__FORM_WHOLE;
+    return names[op->form == AGN__FORM_PLAIN ? op->activation : AGN__ACT_NONE][add ? 1 : 0];
+}
+
+bool agn_inference_layer(const struct agn_inference *inference, int index, struct agn_inference_layer *layer)
+{
+    const struct agn_net *net = inference->threads > 1 ? inference->team.of[0] : inference->lanes[0].of[0];
+    for (int i = 1; i < net->graph.count; i++) {
+        const struct agn__op *op = &net->ops[i];
+        if (op->absorbed || op->cls != &agn__op_conv_inference || index-- > 0) {
+            continue;
+        }
+        *layer = (struct agn_inference_layer){.name = op->spec->name,
+                                              .rest = rest_of(op),
+                                              .macs = (double)agn_op_macs(&net->graph, i),
+                                              .int8 = op->int8};
+        layer->code = agn__conv_inference_code(op, &layer->reference);
+        return true;
+    }
+    return false;
+}
+
 double agn_inference_int8_share(const struct agn_inference *inference)
 {
     return inference->int8_share;

@@ -129,6 +129,9 @@ extern const struct agn__op_class agn__op_input, agn__op_conv, agn__op_batchnorm
 /* Of CONV and DENSE in nets for inference (op_conv_inference.c). */
 extern const struct agn__op_class agn__op_conv_inference;
 
+/* The library's name of the code of `op`, one of these, and whether that is reference code. */
+const char *agn__conv_inference_code(const struct agn__op *op, bool *reference);
+
 /* A net for inference: config->mode FROZEN, no passes. Parameters are read now and never again. */
 int agn__net_create_inference(const struct agn_net_config *config, int threads,
                               const struct agn__fusion *fusion, struct agn_net **net);

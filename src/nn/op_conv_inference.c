@@ -146,6 +146,13 @@ static void inference_release(struct agn__op *op)
     agn_free(state);
 }
 
+const char *agn__conv_inference_code(const struct agn__op *op, bool *reference)
+{
+    const struct inference_state *state = op->state;
+    *reference = agn__infer_conv_is_reference(state->primitive);
+    return agn__infer_conv_name(state->primitive);
+}
+
 const struct agn__op_class agn__op_conv_inference = {.name = "conv",
                                                      .plan = inference_plan,
                                                      .bind = inference_bind,

@@ -1,4 +1,5 @@
 /* Times forward passes of the Remote NN. See agilenn/bench.h. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "agilenn/bench.h"
@@ -32,6 +33,7 @@ static int time_calls(struct agn_inference *inference, const float *features, fl
     for (int i = 0; i < WARM_UP && status == AGN_OK; i++) {
         status = agn_inference_run(inference, features, result->batch, logits);
     }
+    double first = agn_now_s();
     for (size_t i = 0; i < repeats && status == AGN_OK; i++) {
         double begin = agn_now_s();
         status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
@@ -39,6 +41,7 @@ static int time_calls(struct agn_inference *inference, const float *features, fl
         rates[i] = result->batch / (agn_now_s() - begin);
     }
     if (status == AGN_OK) {
+        result->images_per_s_mean = (double)result->batch * (double)repeats / (agn_now_s() - first);
         qsort(rates, repeats, sizeof(double), ascending);
         result->images_per_s_min = rates[0];
         result->images_per_s_median = rates[repeats / 2];
@@ -48,7 +51,22 @@ static int time_calls(struct agn_inference *inference, const float *features, fl
     return status;
 }
 
-static int run(const struct agn_model *model, bool int8, struct agn_bench_forward *result)
+static void list_layers(const struct agn_inference *inference, struct agn_bench_forward *result)
+{
+    struct agn_inference_layer layer;
+    for (int i = 0; i < AGN_MAX_OPS && agn_inference_layer(inference, i, &layer); i++) {
+        struct agn_bench_layer *kept = &result->layers[result->layer_count++];
+        snprintf(kept->name, sizeof(kept->name), "%s", layer.name);
+        snprintf(kept->code, sizeof(kept->code), "%s", layer.code);
+        snprintf(kept->rest, sizeof(kept->rest), "%s", layer.rest);
+        kept->macs = layer.macs;
+        kept->int8 = layer.int8;
+        kept->reference = layer.reference;
+        result->reference_layers += layer.reference ? 1 : 0;
+    }
+}
+
+static int run(const struct agn_model *model, struct agn_bench_forward *result)
 {
     struct agn_shape in = agn_graph_input_shape(&model->remote);
     size_t batch = (size_t)result->batch;
@@ -57,7 +75,7 @@ static int run(const struct agn_model *model, bool int8, struct agn_bench_forwar
                                            .params = model->remote_params,
                                            .max_batch = result->batch,
                                            .threads = result->threads,
-                                           .int8 = int8};
+                                           .int8 = result->int8};
     struct agn_inference *inference = NULL;
     double begin = agn_now_s();
     int status = agn_inference_create(&planned, &inference);
@@ -76,6 +94,7 @@ static int run(const struct agn_model *model, bool int8, struct agn_bench_forwar
         }
         result->gflops = 1e-9 * result->flop * result->images_per_s_median;
         result->int8_share = agn_inference_int8_share(inference);
+        list_layers(inference, result);
         result->memory_mib = (double)agn_inference_bytes(inference) / 1048576.0;
     }
     agn_inference_free(inference);
@@ -91,12 +110,16 @@ int agn_bench_forward(const struct agn_preset *preset, const struct agn_bench_fo
                                        .repeats = config->repeats,
                                        .threads = config->threads > 0 ? config->threads : agn_nn_threads()};
     struct agn_model *model = NULL;
+    result.int8 = config->int8 && agn_inference_check_int8() == AGN_OK;
+    if (config->int8 && !result.int8) {
+        agn_log(AGN_LOG_WARN, "computing in floats: %s", agn_error_message());
+    }
     if (config->batch < 1 || config->repeats < 1) {
         return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one image and one call");
     }
     int status = agn_model_create(preset, NULL, &model);
     if (status == AGN_OK)
-        status = run(model, config->int8, &result);
+        status = run(model, &result);
     if (status == AGN_OK) {
         *out = result;
     }
