@@ -102,24 +102,28 @@ static void file_gets_no_line_within_an_epoch(void **state)
     assert_string_equal(print_to_file(&progress), "");
 }
 
-static void terminal_line_is_rewritten_and_cut(void **state)
+enum { COLUMNS = 20 };
+
+/* What the printer writes to a terminal of 20 columns: two reports within an epoch, the second too soon for
+ * another line, and its end. NULL: there are no pseudo terminals here. */
+static const char *print_to_terminal(const char *terminal, const char *no_color)
 {
-    (void)state;
-    int master = posix_openpt(O_RDWR | O_NOCTTY);
-    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
-        skip(); /* no pseudo terminals here */
-    FILE *stream = fopen(ptsname(master), "w");
-    if (!stream)
-        skip();
-    struct winsize size = {.ws_row = 24, .ws_col = 20};
-    assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+    static char text[1024];
+    struct winsize size = {.ws_row = 24, .ws_col = COLUMNS};
     struct agn_progress progress = full;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    FILE *stream =
+        master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0 ? fopen(ptsname(master), "w") : NULL;
+    if (!stream)
+        return NULL;
+    assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+    assert_int_equal(terminal ? setenv("TERM", terminal, 1) : unsetenv("TERM"), 0);
+    assert_int_equal(no_color ? setenv("NO_COLOR", no_color, 1) : unsetenv("NO_COLOR"), 0);
     progress.epoch_end = false;
     usleep(150000); /* past the interval between two rewrites */
     agn_progress_print(stream, &progress);
-    agn_progress_print(stream, &progress); /* too soon for another */
+    agn_progress_print(stream, &progress);
     agn_progress_print(stream, &full);
-    char text[512];
     size_t length = 0;
     while (length == 0 || text[length - 1] != '\n') {
         ssize_t got = read(master, text + length, sizeof text - 1 - length);
@@ -127,9 +131,35 @@ static void terminal_line_is_rewritten_and_cut(void **state)
         length += (size_t)got;
     }
     text[length] = '\0';
-    assert_string_equal(text, "\rjoint  epoch 2/5  6\x1b[K\rjoint  epoch 2/5  6\x1b[K\r\n");
     fclose(stream);
     close(master);
+    return text;
+}
+
+static void terminal_line_is_rewritten_and_cut(void **state)
+{
+    (void)state;
+    static const char expected[] = "\rjoint  epoch 2/5  6\x1b[K\rjoint  epoch 2/5  6\x1b[K\r\n";
+    const char *text = print_to_terminal("xterm-256color", NULL);
+    if (!text)
+        skip();
+    assert_string_equal(text, expected);
+    assert_string_equal(print_to_terminal("xterm", ""), expected); /* an empty NO_COLOR asks for nothing */
+}
+
+static void no_escape_sequences_where_they_are_not_wanted(void **state)
+{
+    (void)state;
+    static const char *const environments[][2] = {
+        {"dumb", NULL}, {"", NULL}, {NULL, NULL}, {"xterm", "1"}, {"dumb", "1"}};
+    for (size_t i = 0; i < sizeof environments / sizeof environments[0]; i++) {
+        const char *text = print_to_terminal(environments[i][0], environments[i][1]);
+        if (!text)
+            skip();
+        assert_null(strchr(text, '\x1b'));
+        assert_string_equal(text, "joint  epoch 2/5  61 %  3120 img/s  ETA 0:42  loss 0.412  acc 87.1 %  "
+                                  "skew 0.81  ref 86 %\r\n"); /* the epoch's end alone, as in a file */
+    }
 }
 
 #define FILE_TEST(function) cmocka_unit_test_setup_teardown(function, temp_folder_setup, temp_folder_teardown)
@@ -142,6 +172,7 @@ int main(void)
         FILE_TEST(figures_out_of_range_are_never_shown),
         FILE_TEST(file_gets_no_line_within_an_epoch),
         cmocka_unit_test(terminal_line_is_rewritten_and_cut),
+        cmocka_unit_test(no_escape_sequences_where_they_are_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,8 +122,9 @@ struct agn_progress {
 typedef void agn_progress_fn(void *user, const struct agn_progress *progress);
 
 /* A terminal printer for agn_progress_fn: rewrites one line on a tty, prints a line per
- * epoch or per ten seconds otherwise; figures that are NAN or 0 are left out. `user` is a
- * FILE *. Call it from one thread. */
+ * epoch or per ten seconds otherwise, and where TERM is unset, empty or "dumb" or NO_COLOR is
+ * set and not empty; figures that are NAN or 0 are left out. `user` is a FILE *. Call it from one
+ * thread. */
 void agn_progress_print(void *user, const struct agn_progress *progress);
 
 /* ---- named tensors in a file: the safetensors format -------------------------

@@ -1,9 +1,10 @@
 /* Progress reports for a person: one line that rewrites itself on a terminal, a line per
- * epoch (or per ten seconds of a long one) in a file. */
+ * epoch (or per ten seconds of a long one) in a file and where escape sequences are not wanted. */
 #define _DEFAULT_SOURCE
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -80,12 +81,21 @@ static void cut_to_terminal(struct line *line, int descriptor)
     }
 }
 
+/* A terminal that obeys escape sequences, and a user who wants them (https://no-color.org). */
+static bool can_rewrite(int descriptor)
+{
+    const char *terminal = getenv("TERM"), *no_color = getenv("NO_COLOR");
+    bool dumb = terminal == NULL || terminal[0] == '\0' || strcmp(terminal, "dumb") == 0;
+    bool plain = no_color != NULL && no_color[0] != '\0';
+    return descriptor >= 0 && !dumb && !plain && isatty(descriptor);
+}
+
 void agn_progress_print(void *user, const struct agn_progress *progress)
 {
     static _Thread_local double printed_s = -INFINITY;
     FILE *stream = user;
     int descriptor = fileno(stream);
-    bool terminal = descriptor >= 0 && isatty(descriptor);
+    bool terminal = can_rewrite(descriptor);
     double now = agn_now_s();
     if (printed_s == -INFINITY && !terminal)
         printed_s = now; /* the first line of a file comes with the first ten seconds or epoch */
