@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "data/image.h"
+#include "data/orientation.h"
 #include "test_images.h"
 
 enum { HEIGHT = 13, WIDTH = 17, PIXELS = HEIGHT * WIDTH };
@@ -83,6 +84,129 @@ static void transparent_pixels_are_over_black(void **state)
     agn_free(image.pixels);
     free(data);
 }
+
+/* ---- orientation ---- */
+
+enum { EXIF_BYTES = 26 };
+
+/* A TIFF header and a directory of one entry: orientation, as a SHORT. */
+static void make_exif(uint8_t exif[EXIF_BYTES], bool little_endian, int orientation)
+{
+    static const uint8_t little[EXIF_BYTES] = {'I',  'I',  '*', 0, 8, 0, 0, 0, 1, 0,
+                                               0x12, 0x01, 3,   0, 1, 0, 0, 0, 0, 0};
+    static const uint8_t big[EXIF_BYTES] = {'M',  'M',  0, '*', 0, 0, 0, 8, 0, 1,
+                                            0x01, 0x12, 0, 3,   0, 0, 0, 1, 0, 0};
+    memcpy(exif, little_endian ? little : big, EXIF_BYTES);
+    exif[little_endian ? 18 : 19] = (uint8_t)orientation;
+}
+
+/* `data` with a piece put in at a place; frees data. */
+static uint8_t *insert(uint8_t *data, size_t *size, size_t at, const uint8_t *piece, size_t length)
+{
+    uint8_t *longer = malloc(*size + length);
+    memcpy(longer, data, at);
+    memcpy(longer + at, piece, length);
+    memcpy(longer + at + length, data + at, *size - at);
+    free(data);
+    *size += length;
+    return longer;
+}
+
+/* The file with an EXIF block: an APP1 segment after SOI, or a chunk after IHDR. */
+static uint8_t *add_exif(enum test_image_kind kind, uint8_t *data, size_t *size,
+                         const uint8_t exif[EXIF_BYTES])
+{
+    uint8_t piece[64] = {0};
+    if (kind != TEST_PNG) {
+        memcpy(piece,
+               "\xff\xe1\x00\x22"
+               "Exif\0\0",
+               10);
+        memcpy(piece + 10, exif, EXIF_BYTES);
+        return insert(data, size, 2, piece, 10 + EXIF_BYTES);
+    }
+    piece[3] = EXIF_BYTES;
+    memcpy(piece + 4, "eXIf", 4);
+    memcpy(piece + 8, exif, EXIF_BYTES);
+    uint32_t sum = (uint32_t)crc32(0, piece + 4, 4 + EXIF_BYTES);
+    for (int i = 0; i < 4; i++)
+        piece[8 + EXIF_BYTES + i] = (uint8_t)(sum >> (24 - 8 * i));
+    return insert(data, size, 33, piece, 12 + EXIF_BYTES);
+}
+
+/* A picture of 3 rows and 2 columns, A B / C D / E F, as each orientation shows it. */
+static void orientations_turn_as_viewers_do(void **state)
+{
+    (void)state;
+    static const char *const shown[9] = {"",       "ABCDEF", "BADCFE", "FEDCBA", "EFCDAB",
+                                         "ACEBDF", "ECAFDB", "FDBECA", "BDFACE"};
+    for (int orientation = 1; orientation <= 8; orientation++) {
+        struct agn__image image = {3, 2, 1, agn_alloc(6, 1)};
+        memcpy(image.pixels, "ABCDEF", 6);
+        assert_int_equal(agn__orientation_apply(&image, orientation), AGN_OK);
+        assert_int_equal(image.height, orientation < 5 ? 3 : 2);
+        assert_int_equal(image.width, orientation < 5 ? 2 : 3);
+        assert_memory_equal(image.pixels, shown[orientation], 6);
+        agn_free(image.pixels);
+    }
+}
+
+static void files_are_turned_by_their_exif(void **state)
+{
+    (void)state;
+    uint8_t pixels[PIXELS * 3], exif[EXIF_BYTES];
+    test_image_fill(pixels, HEIGHT, WIDTH, 3, 1);
+    for (size_t k = 0; k < AGN_COUNT_OF(kinds); k++) {
+        for (int orientation = 0; orientation <= 9; orientation++) {
+            for (int wanted = 1; wanted <= 3; wanted += 2) {
+                size_t size;
+                struct agn__image expected, image;
+                uint8_t *data = test_image_make(kinds[k], pixels, HEIGHT, WIDTH, 3, &size);
+                assert_int_equal(decode(data, size, wanted, &expected), AGN_OK);
+                assert_int_equal(agn__orientation_apply(&expected, orientation), AGN_OK);
+                make_exif(exif, orientation % 2 == (int)(k % 2), orientation);
+                data = add_exif(kinds[k], data, &size, exif);
+                assert_int_equal(decode(data, size, wanted, &image), AGN_OK);
+                assert_int_equal(image.height, expected.height);
+                assert_int_equal(image.width, expected.width);
+                assert_memory_equal(image.pixels, expected.pixels, (size_t)(PIXELS * wanted));
+                agn_free(image.pixels);
+                agn_free(expected.pixels);
+                free(data);
+            }
+        }
+    }
+}
+
+/* Cut or changed anywhere, a block gives some orientation, and nothing beyond it is read. */
+static void lying_exif_is_ignored(void **state)
+{
+    (void)state;
+    uint8_t exif[EXIF_BYTES];
+    for (int little = 0; little <= 1; little++) {
+        make_exif(exif, little, 6);
+        assert_int_equal(agn__orientation_read(exif, EXIF_BYTES), 6);
+        for (size_t length = 0; length < 22; length++) {
+            uint8_t *cut = malloc(length ? length : 1); /* a sanitizer sees any read beyond */
+            memcpy(cut, exif, length);
+            assert_int_equal(agn__orientation_read(cut, length), AGN__UPRIGHT);
+            free(cut);
+        }
+        for (int at = 0; at < 18; at++) {
+            for (int value = 0; value < 256; value++) {
+                uint8_t kept = exif[at];
+                exif[at] = (uint8_t)value;
+                int got = agn__orientation_read(exif, EXIF_BYTES);
+                assert_in_range(got, 1, 8);
+                exif[at] = kept;
+            }
+        }
+        memset(exif + 4, 0xff, 4);
+        assert_int_equal(agn__orientation_read(exif, EXIF_BYTES), AGN__UPRIGHT);
+    }
+}
+
+/* ---- damage ---- */
 
 static void every_truncation_is_refused(void **state)
 {
@@ -244,6 +368,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_pictures),
         cmocka_unit_test(transparent_pixels_are_over_black),
+        cmocka_unit_test(orientations_turn_as_viewers_do),
+        cmocka_unit_test(files_are_turned_by_their_exif),
+        cmocka_unit_test(lying_exif_is_ignored),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(changed_bytes_are_safe),
         cmocka_unit_test(other_files_are_refused),

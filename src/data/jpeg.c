@@ -6,7 +6,7 @@
 
 #include <jpeglib.h>
 
-#include "data/image.h"
+#include "data/orientation.h"
 
 enum { MAX_SCANS = 100 }; /* a progressive file of many empty scans costs hours otherwise */
 
@@ -17,6 +17,7 @@ struct jpeg_reader {
     jmp_buf escape;
     char message[JMSG_LENGTH_MAX];
     uint8_t *pixels;
+    int orientation;
     int status; /* of a failure of our own */
 };
 
@@ -42,6 +43,15 @@ static void leave_on_many_scans(j_common_ptr info)
     }
 }
 
+/* A camera's EXIF block is an APP1 segment; another APP1 holds XMP. */
+static int find_orientation(const struct jpeg_decompress_struct *info)
+{
+    for (const struct jpeg_marker_struct *marker = info->marker_list; marker; marker = marker->next)
+        if (marker->data_length >= 6 && memcmp(marker->data, "Exif\0", 6) == 0)
+            return agn__orientation_read(marker->data, marker->data_length);
+    return AGN__UPRIGHT;
+}
+
 /* Decodes into reader->pixels. All that must survive a longjmp lies in *reader. */
 static int decode(struct jpeg_reader *reader, const uint8_t *data, size_t size_bytes, const char *name,
                   int channels)
@@ -53,7 +63,9 @@ static int decode(struct jpeg_reader *reader, const uint8_t *data, size_t size_b
     jpeg_create_decompress(info);
     info->progress = &reader->progress;
     jpeg_mem_src(info, data, (unsigned long)size_bytes);
+    jpeg_save_markers(info, JPEG_APP0 + 1, 0xffff);
     (void)jpeg_read_header(info, TRUE);
+    reader->orientation = find_orientation(info);
     reader->status = agn__image_check_size(name, info->image_height, info->image_width);
     if (reader->status < 0)
         return reader->status;
@@ -83,14 +95,14 @@ int agn__jpeg_decode(const uint8_t *data, size_t size_bytes, const char *name, i
     reader.errors.emit_message = leave_on_warning;
     reader.progress.progress_monitor = leave_on_many_scans;
     int status = decode(&reader, data, size_bytes, name, channels);
-    if (status == AGN_OK) {
-        image->height = (int)reader.info.output_height;
-        image->width = (int)reader.info.output_width;
-        image->channels = channels;
-        image->pixels = reader.pixels;
-    } else {
-        agn_free(reader.pixels);
-    }
+    struct agn__image decoded = {(int)reader.info.output_height, (int)reader.info.output_width, channels,
+                                 reader.pixels};
+    if (status == AGN_OK)
+        status = agn__orientation_apply(&decoded, reader.orientation);
+    if (status == AGN_OK)
+        *image = decoded;
+    else
+        agn_free(decoded.pixels);
     jpeg_destroy_decompress(&reader.info);
     return status;
 }

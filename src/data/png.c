@@ -5,15 +5,16 @@
 #include <png.h>
 #include <zlib.h>
 
-#include "data/image.h"
+#include "data/orientation.h"
 
 static uint32_t read_u32(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* Walks the chunks (u32 length, 4 letters, data, u32 CRC of letters and data) up to IEND. */
-static int check_chunks(const uint8_t *data, size_t size_bytes, const char *name)
+/* Walks the chunks (u32 length, 4 letters, data, u32 CRC of letters and data) up to IEND; notes what a
+ * chunk with EXIF says. */
+static int check_chunks(const uint8_t *data, size_t size_bytes, const char *name, int *orientation)
 {
     size_t at = 8; /* the signature */
     for (;;) {
@@ -31,6 +32,8 @@ static int check_chunks(const uint8_t *data, size_t size_bytes, const char *name
                             at);
         if (memcmp(chunk + 4, "IEND", 4) == 0)
             return AGN_OK;
+        if (memcmp(chunk + 4, "eXIf", 4) == 0)
+            *orientation = agn__orientation_read(chunk + 8, length);
         at += 12 + (size_t)length;
     }
 }
@@ -68,7 +71,8 @@ static int convert(uint8_t **pixels, size_t count, int from, int to)
 int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
                     struct agn__image *image)
 {
-    int status = check_chunks(data, size_bytes, name);
+    int orientation = AGN__UPRIGHT;
+    int status = check_chunks(data, size_bytes, name, &orientation);
     if (status < 0)
         return status;
     png_image png;
@@ -100,7 +104,12 @@ int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, in
     status = convert(&pixels, count, stored, channels);
     if (status < 0)
         goto out;
-    *image = (struct agn__image){(int)png.height, (int)png.width, channels, pixels};
+    struct agn__image decoded = {(int)png.height, (int)png.width, channels, pixels};
+    status = agn__orientation_apply(&decoded, orientation);
+    pixels = decoded.pixels;
+    if (status < 0)
+        goto out;
+    *image = decoded;
     pixels = NULL;
 out:
     png_image_free(&png);
