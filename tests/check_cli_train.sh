@@ -226,6 +226,10 @@ out_has "device model, version 3"
 out_has "6x6x8"
 run 0 info "$tmp/device.safetensors" --json
 out_has '"kind": "device",'
+run 0 info "$dir/reference.safetensors"
+out_has "a reference network with its stem"
+run 0 info "$dir/reference.safetensors" --json
+out_has '"kind": "reference",'
 head -c 200 "$tmp/device.safetensors" >"$tmp/cut"
 refused 1 "$tmp/cut" info "$tmp/cut"
 head -c 300 "$dir/model.safetensors" >"$tmp/cut"
