@@ -151,6 +151,14 @@ for name in float_accuracy local_only_accuracy reference_valid skewness_mean dis
     b=$(figure $name "$tmp/eval.json")
     [ -n "$a" ] && [ "$a" = "$b" ] || die "$name: train says '$a', eval '$b'"
 done
+grep -q '"confusion": \[' "$tmp/out" || die "eval --json lacks the confusion matrix"
+[ "$(grep -c '"accuracy_local": ' "$tmp/out")" -eq 4 ] || die "eval --json: not four classes"
+run 0 eval "$dir/model.safetensors" --confusion "$tmp/confusion.csv"
+out_has "confusion: rows are true classes"
+[ "$(wc -l <"$tmp/confusion.csv")" -eq 5 ] || die "confusion.csv: not a head and four classes"
+awk -F, 'NR > 1 { if (NF != 5) exit 1; for (i = 2; i <= 5; i++) sum += $i }
+         END { exit sum != '"$(figure test_images "$tmp/eval.json")"' }' "$tmp/confusion.csv" ||
+    die "confusion.csv does not count each image once"
 run 0 eval "$dir/checkpoint.safetensors" --split train --limit 20
 out_has "test images                  20"
 run 0 eval "$dir/model.safetensors" --packets 3 --seed 2
@@ -226,6 +234,10 @@ out_has "device model, version 3"
 out_has "6x6x8"
 run 0 info "$tmp/device.safetensors" --json
 out_has '"kind": "device",'
+run 0 info "$dir/reference.safetensors"
+out_has "a reference network with its stem"
+run 0 info "$dir/reference.safetensors" --json
+out_has '"kind": "reference",'
 head -c 200 "$tmp/device.safetensors" >"$tmp/cut"
 refused 1 "$tmp/cut" info "$tmp/cut"
 head -c 300 "$dir/model.safetensors" >"$tmp/cut"

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,8 +146,13 @@ static const struct bad_header {
     {"{\"a\\u0000b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, AGN_ERR_FORMAT,
      "malformed"},
     {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,1]}}", 1, AGN_ERR_FORMAT, "'a': no dtype"},
-    {"{\"a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2, AGN_ERR_UNSUPPORTED,
-     "dtype 'F16'"},
+    {"{\"a\":{\"dtype\":16,\"shape\":[1],\"data_offsets\":[0,2]}}", 2, AGN_ERR_FORMAT, "no dtype"},
+    {"{\"a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, AGN_ERR_FORMAT, "not its shape"},
+    {"{\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,3]}}", 3, AGN_ERR_FORMAT, "not its shape"},
+    {"{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693953],\"data_offsets\":[0,8]}}", 8, AGN_ERR_FORMAT,
+     "not its shape"},
+    {"{\"a\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, AGN_ERR_FORMAT, "not its shape"},
+    {"{\"a\":{\"dtype\":\"F8_X\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, AGN_ERR_FORMAT, "within"},
     {"{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1, AGN_ERR_FORMAT, "no shape"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,1]}}", 1, AGN_ERR_FORMAT, "dimension 0"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1.0],\"data_offsets\":[0,1]}}", 1, AGN_ERR_FORMAT, "dimension 0"},
@@ -229,12 +235,90 @@ static void truncated_and_changed_files(void **state)
             for (int t = 0; t < file.count; t++)
                 for (size_t b = 0; b < file.tensors[t].size_bytes; b++)
                     sum += ((const uint8_t *)file.tensors[t].data)[b];
-            assert_true(sum < 256u * size);
+            assert_true(sum < 512u * size);
             agn_tensor_file_free(&file);
         }
         data[at] = kept;
     }
     agn_free(data);
+}
+
+/* A file of one tensor with `count` values. */
+static void parse_values(const char *type, size_t count, const void *values, size_t values_bytes,
+                         struct agn_tensor_file *file)
+{
+    uint8_t memory[512];
+    char header[160];
+    snprintf(header, sizeof header, "{\"a\":{\"dtype\":\"%s\",\"shape\":[%zu],\"data_offsets\":[0,%zu]}}",
+             type, count, values_bytes);
+    uint64_t header_bytes = strlen(header);
+    memcpy(memory, &header_bytes, 8);
+    memcpy(memory + 8, header, (size_t)header_bytes);
+    memcpy(memory + 8 + header_bytes, values, values_bytes);
+    assert_int_equal(agn_tensor_file_parse(memory, 8 + (size_t)header_bytes + values_bytes, file), AGN_OK);
+    assert_int_equal(file->count, 1);
+}
+
+static void expect_floats(const char *type, const void *values, size_t values_bytes, const float *wanted,
+                          size_t count)
+{
+    struct agn_tensor_file file;
+    parse_values(type, count, values, values_bytes, &file);
+    assert_int_equal(file.tensors[0].dtype, AGN_F32);
+    assert_int_equal(file.tensors[0].size_bytes, count * sizeof(float));
+    assert_memory_equal(file.tensors[0].data, wanted, count * sizeof(float));
+    agn_tensor_file_free(&file);
+}
+
+static void other_floats_become_f32(void **state)
+{
+    (void)state;
+    static const uint16_t half[] = {0x0000, 0x8000, 0x3c00, 0xc100, 0x7bff,
+                                    0x0400, 0x0001, 0x83ff, 0x7c00, 0xfc00};
+    static const float of_half[] = {0.0F,     -0.0F,    1.0F,        -2.5F,    65504.0F,
+                                    0x1p-14F, 0x1p-24F, -0x3ffp-24F, INFINITY, -INFINITY};
+    static const uint16_t brain[] = {0x0000, 0x3f80, 0xc020, 0x0080, 0x0001, 0x7f80};
+    static const float of_brain[] = {0.0F, 1.0F, -2.5F, 0x1p-126F, 0x1p-133F, INFINITY};
+    static const double wide[] = {0.1, -2.5, 1e300, -1e39, 1e-300, -INFINITY};
+    static const float of_wide[] = {0.1F, -2.5F, INFINITY, -INFINITY, 0.0F, -INFINITY};
+    expect_floats("F16", half, sizeof half, of_half, AGN_COUNT_OF(of_half));
+    expect_floats("BF16", brain, sizeof brain, of_brain, AGN_COUNT_OF(of_brain));
+    expect_floats("F64", wide, sizeof wide, of_wide, AGN_COUNT_OF(of_wide));
+}
+
+static void not_a_number_stays_one(void **state)
+{
+    (void)state;
+    static const uint16_t half = 0x7e01, brain = 0xffc1;
+    static const double wide = NAN;
+    const struct {
+        const char *type;
+        const void *value;
+        size_t bytes;
+    } cases[] = {{"F16", &half, 2}, {"BF16", &brain, 2}, {"F64", &wide, 8}};
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        struct agn_tensor_file file;
+        parse_values(cases[i].type, 1, cases[i].value, cases[i].bytes, &file);
+        assert_true(isnan(*(const float *)file.tensors[0].data));
+        agn_tensor_file_free(&file);
+    }
+}
+
+static void types_that_nobody_asks_for_are_kept_as_bytes(void **state)
+{
+    (void)state;
+    static const int64_t batches = 7;
+    const char *const types[] = {"I64", "I16", "U16", "U32", "BOOL", "F8_E4M3"};
+    const size_t counts[] = {1, 4, 4, 2, 8, 5}; /* of a type not known no shape is wrong */
+    for (size_t i = 0; i < AGN_COUNT_OF(types); i++) {
+        struct agn_tensor_file file;
+        parse_values(types[i], counts[i], &batches, sizeof batches, &file);
+        assert_int_equal(file.tensors[0].dtype, AGN_OTHER);
+        assert_int_equal(file.tensors[0].size_bytes, sizeof batches);
+        assert_memory_equal(file.tensors[0].data, &batches, sizeof batches);
+        assert_int_equal(agn_tensor_file_write(temp_path("other.st"), &file), AGN_ERR_ARG);
+        agn_tensor_file_free(&file);
+    }
 }
 
 static void read_errors_name_the_file(void **state)
@@ -293,6 +377,9 @@ int main(void)
         cmocka_unit_test(bad_headers_are_refused),
         cmocka_unit_test(bad_lengths_are_refused),
         FILE_TEST(truncated_and_changed_files),
+        cmocka_unit_test(other_floats_become_f32),
+        cmocka_unit_test(not_a_number_stays_one),
+        FILE_TEST(types_that_nobody_asks_for_are_kept_as_bytes),
         FILE_TEST(read_errors_name_the_file),
         FILE_TEST(writer_refuses_what_a_reader_would),
     };

@@ -296,7 +296,7 @@ static void wrong_files(void **state)
     expect_no_load(&file, false, "'fc.weight' is 80; this network needs 4x20");
     *view = kept;
     view->dtype = AGN_I32;
-    expect_no_load(&file, false, "'fc.weight' is not of type F32");
+    expect_no_load(&file, false, "'fc.weight' does not hold floats");
     agn_free(file.tensors);
     agn_params_free(params);
 }

@@ -129,9 +129,11 @@ void agn_progress_print(void *user, const struct agn_progress *progress);
 
 /* ---- named tensors in a file: the safetensors format -------------------------
  * https://github.com/huggingface/safetensors: u64 header length, JSON header, data.
- * Types used here: F32, I8, U8, I32, U64. Little-endian hosts only. */
+ * Types used here: F32, I8, U8, I32, U64. Reading turns F16, BF16 and F64 into F32 (a double beyond its range
+ * becomes infinite) and keeps the bytes of any other type as AGN_OTHER, which is not written. Little-endian
+ * hosts only. */
 
-enum agn_dtype { AGN_F32, AGN_I8, AGN_U8, AGN_I32, AGN_U64 };
+enum agn_dtype { AGN_F32, AGN_I8, AGN_U8, AGN_I32, AGN_U64, AGN_OTHER };
 
 struct agn_tensor_view {
     char name[96];
@@ -150,8 +152,8 @@ struct agn_tensor_file {
     uint8_t *memory; /* owned; NULL when the caller owns the tensors' data */
 };
 
-/* Every offset, shape and size is checked; a bad file gives AGN_ERR_FORMAT (an unknown
- * type or too many dimensions AGN_ERR_UNSUPPORTED) and says which tensor. Tensors come in
+/* Every offset, shape and size is checked; a bad file gives AGN_ERR_FORMAT (too many
+ * dimensions AGN_ERR_UNSUPPORTED) and says which tensor. Tensors come in
  * the order of their data, which is copied: `data` need not outlive the call. `file` is
  * freed with agn_tensor_file_free. */
 int agn_tensor_file_read(const char *path, struct agn_tensor_file *file);

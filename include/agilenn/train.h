@@ -13,7 +13,7 @@
 #include "agilenn/xai.h"
 #include "agn_wire.h"
 
-enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64 };
+enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1000 };
 
 /* ---- the model ------------------------------------------------------------- */
 
@@ -73,6 +73,11 @@ int agn_model_load(const char *path, struct agn_model **model, struct agn_train_
 
 /* ---- evaluation in float ------------------------------------------------------ */
 
+struct agn_class_count {
+    int images, fused_right, local_right; /* of this class */
+    int predicted;                        /* fused predictions of it, right or wrong */
+};
+
 struct agn_evaluation {
     int images;
     double fused_accuracy, local_accuracy, remote_accuracy;
@@ -83,6 +88,7 @@ struct agn_evaluation {
     double level_share[AGN_LEVELS];
     int levels_used; /* levels with at least 0.1 % of the symbols */
     float channel_importance[AGN_MAX_FEATURES];
+    struct agn_class_count by_class[AGN_MAX_CLASSES]; /* the model's classes */
 };
 
 /* Is this a data set for this model? AGN_ERR_MISMATCH: images of another size, more classes than the model
@@ -95,6 +101,9 @@ int agn_model_check_data(const struct agn_model *model, const struct agn_dataset
  * importance is not a number. */
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data,
                        struct agn_evaluation *evaluation);
+/* The same, and the fused predictions in `confusion`: (true class, predicted class), counts. */
+int agn_model_evaluate_confusion(struct agn_model *model, const struct agn_dataset *data,
+                                 struct agn_evaluation *evaluation, int *confusion);
 
 /* ---- the codecs' context model ------------------------------------------------------ */
 

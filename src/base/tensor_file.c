@@ -5,10 +5,12 @@
  *
  * Offsets count from the header's end. As the format demands, tensors neither overlap nor
  * leave holes. A reader gets copies at aligned addresses, because files of other writers
- * need not align anything. Written files hold wide types first, so that each tensor is
- * aligned to its type when the file is mapped. Little-endian hosts only. */
+ * need not align anything, and all types of floats as F32. Written files hold wide types first, so that each
+ * tensor is aligned to its type when the file is mapped. Little-endian hosts only. */
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +34,21 @@ static const struct {
     [AGN_I32] = {"I32", 4}, [AGN_U64] = {"U64", 8},
 };
 
-/* dims' product times the type's size; false when it overflows or a dimension is negative. */
-static bool shape_bytes(const struct agn_tensor_view *tensor, size_t *size_bytes)
+/* What files of other writers hold besides: floats, which become F32, and types that nobody here asks for. */
+enum conversion { AS_IT_IS, FROM_F16, FROM_BF16, FROM_F64 };
+static const struct {
+    const char *name;
+    size_t size_bytes;
+    enum conversion conversion;
+} foreign[] = {
+    {"F16", 2, FROM_F16}, {"BF16", 2, FROM_BF16}, {"F64", 8, FROM_F64}, {"BOOL", 1, AS_IT_IS},
+    {"I16", 2, AS_IT_IS}, {"U16", 2, AS_IT_IS},   {"U32", 4, AS_IT_IS}, {"I64", 8, AS_IT_IS},
+};
+
+/* dims' product times a value's size; false when it overflows or a dimension is negative. */
+static bool shape_bytes(const struct agn_tensor_view *tensor, size_t value_bytes, size_t *size_bytes)
 {
-    size_t product = dtypes[tensor->dtype].size_bytes;
+    size_t product = value_bytes;
     bool fits = true;
     for (int i = 0; i < tensor->rank; i++) {
         if (tensor->dims[i] < 0)
@@ -80,8 +93,10 @@ const char *agn_tensor_file_metadata(const struct agn_tensor_file *file, const c
 
 /* A tensor of the header and where its bytes are. */
 struct entry {
-    struct agn_tensor_view view;
+    struct agn_tensor_view view; /* size_bytes: of its copy */
     uint64_t begin, end;
+    size_t value_bytes; /* in the file; 0: a type of which nothing is known, whose shape says no size */
+    enum conversion conversion;
 };
 
 static char *copy_string(const char *text)
@@ -113,19 +128,28 @@ static int parse_metadata(const json_t *object, struct agn_tensor_file *file)
     return AGN_OK;
 }
 
-static int parse_dtype(const json_t *value, struct agn_tensor_view *tensor)
+static int parse_dtype(const json_t *value, struct entry *entry)
 {
     const char *name = json_string_value(value);
     if (!name)
-        return agn_fail(AGN_ERR_FORMAT, "tensor '%s': no dtype", tensor->name);
+        return agn_fail(AGN_ERR_FORMAT, "tensor '%s': no dtype", entry->view.name);
     for (size_t i = 0; i < AGN_COUNT_OF(dtypes); i++) {
         if (strcmp(name, dtypes[i].name) == 0) {
-            tensor->dtype = (enum agn_dtype)i;
+            entry->view.dtype = (enum agn_dtype)i;
+            entry->value_bytes = dtypes[i].size_bytes;
             return AGN_OK;
         }
     }
-    return agn_fail(AGN_ERR_UNSUPPORTED, "tensor '%s': dtype '%.16s'; expected F32, I8, U8, I32 or U64",
-                    tensor->name, name);
+    entry->view.dtype = AGN_OTHER;
+    for (size_t i = 0; i < AGN_COUNT_OF(foreign); i++) {
+        if (strcmp(name, foreign[i].name) == 0) {
+            entry->value_bytes = foreign[i].size_bytes;
+            entry->conversion = foreign[i].conversion;
+        }
+    }
+    if (entry->conversion != AS_IT_IS)
+        entry->view.dtype = AGN_F32;
+    return AGN_OK;
 }
 
 static int parse_shape(const json_t *shape, struct agn_tensor_view *tensor)
@@ -159,15 +183,17 @@ static int parse_offsets(const json_t *offsets, size_t data_bytes, struct entry 
                         "tensor '%s': data_offsets [%" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
                         "] do not lie within the %zu bytes of data",
                         name, from, to, data_bytes);
-    size_t expected;
-    if (!shape_bytes(&entry->view, &expected) || expected != (size_t)(to - from))
+    size_t expected, size_bytes = (size_t)(to - from);
+    if (entry->value_bytes > 0 &&
+        (!shape_bytes(&entry->view, entry->value_bytes, &expected) || expected != size_bytes))
         return agn_fail(AGN_ERR_FORMAT,
                         "tensor '%s': data_offsets span %" JSON_INTEGER_FORMAT
-                        " bytes, which is not its shape times the size of %s",
-                        name, to - from, dtypes[entry->view.dtype].name);
+                        " bytes, which is not its shape times the %zu bytes of its type",
+                        name, to - from, entry->value_bytes);
     entry->begin = (uint64_t)from;
     entry->end = (uint64_t)to;
-    entry->view.size_bytes = expected;
+    entry->view.size_bytes =
+        entry->conversion == AS_IT_IS ? size_bytes : size_bytes / entry->value_bytes * sizeof(float);
     return AGN_OK;
 }
 
@@ -180,7 +206,7 @@ static int parse_entry(const char *name, const json_t *object, size_t data_bytes
     memcpy(entry->view.name, name, length + 1);
     if (!json_is_object(object))
         return agn_fail(AGN_ERR_FORMAT, "tensor '%s': not described by an object", name);
-    int status = parse_dtype(json_object_get(object, "dtype"), &entry->view);
+    int status = parse_dtype(json_object_get(object, "dtype"), entry);
     if (status == AGN_OK)
         status = parse_shape(json_object_get(object, "shape"), &entry->view);
     if (status == AGN_OK)
@@ -214,12 +240,50 @@ static int check_cover(const struct entry *entries, int count, size_t data_bytes
     return AGN_OK;
 }
 
+/* Exact: every half is a float. */
+static float float_of_half(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000U) << 16, exponent = half >> 10 & 0x1FU, fraction = half & 0x3FFU;
+    uint32_t bits;
+    float value;
+    if (exponent == 0) {
+        value = ldexpf((float)fraction, -24);
+        return sign ? -value : value;
+    }
+    bits = sign | (exponent == 31 ? 0xFFU : exponent + 112) << 23 | fraction << 13;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* `data` need not be aligned. A double beyond a float's range becomes infinite. */
+static void convert(float *dst, const uint8_t *data, size_t count, enum conversion conversion)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half;
+        uint32_t bits;
+        double wide;
+        if (conversion == FROM_F64) {
+            memcpy(&wide, data + i * sizeof wide, sizeof wide);
+            dst[i] =
+                fabs(wide) > (double)FLT_MAX ? copysignf(INFINITY, (float)copysign(1.0, wide)) : (float)wide;
+            continue;
+        }
+        memcpy(&half, data + i * sizeof half, sizeof half);
+        if (conversion == FROM_F16) {
+            dst[i] = float_of_half(half);
+            continue;
+        }
+        bits = (uint32_t)half << 16;
+        memcpy(&dst[i], &bits, sizeof bits);
+    }
+}
+
 /* Copies the tensors to aligned addresses in one block. */
 static int copy_tensors(const struct entry *entries, int count, const uint8_t *data,
                         struct agn_tensor_file *file)
 {
     size_t total = 0;
-    for (int i = 0; i < count; i++) /* no overlaps: at most the file's size and the gaps */
+    for (int i = 0; i < count; i++) /* no overlaps: at most twice the file's size and the gaps */
         total += (entries[i].view.size_bytes + TENSOR_ALIGNMENT - 1) / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
     file->memory = agn_alloc(total, 1);
     file->tensors = agn_alloc((size_t)count, sizeof *file->tensors);
@@ -230,7 +294,10 @@ static int copy_tensors(const struct entry *entries, int count, const uint8_t *d
         size_t size = entries[i].view.size_bytes;
         file->tensors[i] = entries[i].view;
         file->tensors[i].data = at;
-        if (size > 0)
+        if (entries[i].conversion != AS_IT_IS)
+            convert((float *)(void *)at, data + entries[i].begin, size / sizeof(float),
+                    entries[i].conversion);
+        else if (size > 0)
             memcpy(at, data + entries[i].begin, size);
         at += (size + TENSOR_ALIGNMENT - 1) / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
     }
@@ -323,7 +390,8 @@ static int check_tensor(const struct agn_tensor_view *tensor)
         (size_t)tensor->dtype >= AGN_COUNT_OF(dtypes))
         return agn_fail(AGN_ERR_ARG, "tensor '%s': rank %d or dtype %d out of range", tensor->name,
                         tensor->rank, (int)tensor->dtype);
-    if (!shape_bytes(tensor, &expected) || expected != tensor->size_bytes || (expected > 0 && !tensor->data))
+    if (!shape_bytes(tensor, dtypes[tensor->dtype].size_bytes, &expected) || expected != tensor->size_bytes ||
+        (expected > 0 && !tensor->data))
         return agn_fail(AGN_ERR_ARG, "tensor '%s': %zu bytes do not fit its shape", tensor->name,
                         tensor->size_bytes);
     return AGN_OK;

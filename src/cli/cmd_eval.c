@@ -2,17 +2,19 @@
 #include <string.h>
 
 #include "agilenn/deploy.h"
+#include "cli/class_report.h"
 #include "cli/preset_options.h"
 
 struct job {
     struct agn_cli_list files; /* the model */
-    const char *data, *split;
+    const char *data, *split, *confusion_path;
     int limit, threads, packets, seed;
     bool int8, json;
 
     struct agn_model *model;
     struct agn_dataset *dataset;
     struct agn_evaluation evaluation;
+    int *confusion; /* (true class, predicted class) */
     struct agn_loss_plan losses;
     struct agn_loss_evaluation under_loss;
     struct agn_int8_accuracy in_int8;
@@ -74,6 +76,45 @@ static json_t *json_int8(const struct agn_int8_accuracy *e)
                      "same_answer", share(e->same, e->images));
 }
 
+static int evaluate(struct job *job)
+{
+    size_t classes = (size_t)job->model->classes;
+    job->confusion = agn_alloc(classes * classes, sizeof(*job->confusion));
+    if (!job->confusion)
+        return AGN_ERR_MEMORY;
+    return agn_model_evaluate_confusion(job->model, job->dataset, &job->evaluation, job->confusion);
+}
+
+static struct agn__class_report classes_of(const struct job *job)
+{
+    return (struct agn__class_report){.classes = job->model->classes,
+                                      .names = job->model->class_names,
+                                      .counts = job->evaluation.by_class,
+                                      .confusion = job->confusion};
+}
+
+static int print(const struct job *job)
+{
+    struct agn__class_report classes = classes_of(job);
+    if (job->json) {
+        json_t *json = agn__cli_json_evaluation(job->model, &job->evaluation);
+        if (json != NULL)
+            json_object_set_new(json, "confusion", agn__cli_json_confusion(&classes));
+        if (json != NULL && job->packets > 0)
+            json_object_set_new(json, "packet_loss", json_losses(job));
+        if (json != NULL && job->int8)
+            json_object_set_new(json, "int8", json_int8(&job->in_int8));
+        return agn__cli_print_json("eval", json);
+    }
+    agn__cli_print_evaluation(stdout, job->model, &job->evaluation);
+    agn__cli_print_classes(stdout, &classes);
+    if (job->packets > 0)
+        print_losses(job);
+    if (job->int8)
+        print_int8(&job->in_int8);
+    return AGN_CLI_SUCCESS;
+}
+
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
@@ -83,28 +124,17 @@ static int run(struct job *job)
     if (status >= 0)
         status = agn__cli_open_dataset(&job->model->preset, job->split, job->limit, &job->dataset);
     if (status >= 0)
-        status = agn_model_evaluate(job->model, job->dataset, &job->evaluation);
+        status = evaluate(job);
     plan_losses(job);
     if (status >= 0 && job->packets > 0)
         status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);
     if (status >= 0 && job->int8)
         status = agn_int8_accuracy(job->model, job->dataset, &job->in_int8);
-    if (status < 0)
-        return agn__cli_fail("eval", status);
-    if (job->json) {
-        json_t *json = agn__cli_json_evaluation(job->model, &job->evaluation);
-        if (json != NULL && job->packets > 0)
-            json_object_set_new(json, "packet_loss", json_losses(job));
-        if (json != NULL && job->int8)
-            json_object_set_new(json, "int8", json_int8(&job->in_int8));
-        return agn__cli_print_json("eval", json);
+    if (status >= 0 && job->confusion_path) {
+        struct agn__class_report classes = classes_of(job);
+        status = agn__cli_write_confusion(job->confusion_path, &classes);
     }
-    agn__cli_print_evaluation(stdout, job->model, &job->evaluation);
-    if (job->packets > 0)
-        print_losses(job);
-    if (job->int8)
-        print_int8(&job->in_int8);
-    return AGN_CLI_SUCCESS;
+    return status < 0 ? agn__cli_fail("eval", status) : print(job);
 }
 
 int agn__cmd_eval(int argc, char **argv)
@@ -130,6 +160,11 @@ int agn__cmd_eval(int argc, char **argv)
          .integer = &job.limit,
          .min = -1,
          .max = 1e9},
+        {.name = "confusion",
+         .metavar = "FILE.csv",
+         .help = "write the confusion matrix: a row for each true class, a column for each prediction",
+         .type = AGN_CLI_STRING,
+         .string = &job.confusion_path},
         {.name = "packets",
          .metavar = "N",
          .help = "also measure accuracy when frames travel in N packets of which 0 to 90 % get lost",
@@ -162,7 +197,8 @@ int agn__cmd_eval(int argc, char **argv)
         .usage = "[options] MODEL.safetensors",
         .description = "Evaluates a trained model in float: accuracy of the fused, the local and the remote "
                        "prediction, validity of the reference, skewness and disorder of the importance, use "
-                       "of the quantiser's levels; on request, accuracy under packet loss and in 8 bits.",
+                       "of the quantiser's levels, accuracy by class and which classes are confused; on "
+                       "request, accuracy under packet loss and in 8 bits.",
         .example = "  agilenn eval out/fashion/model.safetensors\n"
                    "  agilenn eval out/fashion/model.safetensors --limit 1000 --json\n"
                    "  agilenn eval out/fashion/model.safetensors --packets 4",
@@ -179,5 +215,6 @@ int agn__cmd_eval(int argc, char **argv)
     code = run(&job);
     agn_model_free(job.model);
     agn_dataset_free(job.dataset);
+    agn_free(job.confusion);
     return code;
 }

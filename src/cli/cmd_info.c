@@ -1,5 +1,5 @@
-/* `agilenn info`: what a file or a preset is, by its content. The tables are in info_model.c and
- * info_device.c. */
+/* `agilenn info`: what a file or a preset is, by its content. The tables are in info_model.c,
+ * info_tensors.c and info_device.c. */
 #include <string.h>
 
 #include "cli/info.h"
@@ -43,10 +43,28 @@ static int show_device(const char *path, bool json)
     return code;
 }
 
-static int show_model(const char *path, bool json)
+/* Else a reference network, or tensors of elsewhere. */
+static bool is_model(const struct agn_tensor_file *file)
 {
+    const char *format = agn_tensor_file_metadata(file, "format");
+    return (format != NULL && strncmp(format, "agilenn-", 8) == 0) ||
+           agn_tensor_file_metadata(file, "preset") != NULL;
+}
+
+static int show_tensor_file(const char *path, bool json)
+{
+    struct agn_tensor_file file = {0};
     struct agn_model *model = NULL;
-    int status = agn_model_load(path, &model, NULL);
+    int status = agn_tensor_file_read(path, &file);
+    if (status < 0)
+        return agn__cli_fail("info", status);
+    if (!is_model(&file)) {
+        int shown = agn__info_tensors(&file, path, json);
+        agn_tensor_file_free(&file);
+        return shown;
+    }
+    agn_tensor_file_free(&file);
+    status = agn_model_load(path, &model, NULL);
     int code = status < 0 ? agn__cli_fail("info", status) : agn__info_model(model, path, true, json);
     agn_model_free(model);
     return code;
@@ -64,7 +82,7 @@ static int show_file(const char *path, bool json)
                      path);
     if (status < 0)
         return agn__cli_fail("info", status);
-    return kind == DEVICE_FILE ? show_device(path, json) : show_model(path, json);
+    return kind == DEVICE_FILE ? show_device(path, json) : show_tensor_file(path, json);
 }
 
 static int show_preset(const struct job *job)
@@ -103,11 +121,11 @@ int agn__cmd_info(int argc, char **argv)
     const struct agn_cli_command command = {
         .name = "info",
         .usage = "FILE | --preset NAME | --preset-keys [options]",
-        .description =
-            "Says what a file holds. A model.safetensors or a checkpoint: layers, shapes, "
-            "multiply-accumulates (MACs) and parameters of each network, quantiser, alpha, "
-            "normalisation. A model.agn: layers, shapes, MACs, flash and RAM by layer, scales. The "
-            "content decides, not the name.",
+        .description = "Says what a file holds. A model.safetensors or a checkpoint: layers, shapes, "
+                       "multiply-accumulates (MACs) and parameters of each network, quantiser, alpha, "
+                       "normalisation. A reference.safetensors: its tensors. A model.agn: layers, shapes, "
+                       "MACs, flash and RAM by layer, scales. The "
+                       "content decides, not the name.",
         .example = "  agilenn info out/fashion/model.safetensors\n"
                    "  agilenn info out/fashion/model.agn --json\n"
                    "  agilenn info --preset fashion --set model.local_channels=8",

@@ -1,6 +1,8 @@
 /* Presets, their data sets and evaluations, for the commands that work on them. */
 #include "cli/preset_options.h"
 
+#include "cli/class_report.h"
+
 #include "agilenn/deploy.h"
 
 #include <string.h>
@@ -101,6 +103,23 @@ json_t *agn__cli_json_floats(const float *values, int count)
     return array;
 }
 
+/* What docs/TRAINING.md advises where a figure misses what it should reach. */
+static void print_advice(FILE *stream, const struct agn_model *model, const struct agn_evaluation *e)
+{
+    const double much_worse = 0.1, much_disorder = 0.1;
+    if (e->reference_valid < e->fused_accuracy - much_worse || e->reference_valid == 0.0)
+        fprintf(stream, "advice: the reference gets few images right, so that skewness and disorder say "
+                        "little: raise joint.anchor (docs/TRAINING.md)\n");
+    if (e->reference_valid > 0.0 && e->skewness < model->preset.joint.rho)
+        fprintf(stream,
+                "advice: skewness is below rho = %g: set reference.channel_dropout to 0.1 to 0.3, train "
+                "longer, or lower joint.lambda (docs/TRAINING.md)\n",
+                model->preset.joint.rho);
+    if (e->reference_valid > 0.0 && e->disorder_rate > much_disorder)
+        fprintf(stream, "advice: many images are out of order: raise joint.disorder_margin, and let the "
+                        "learning rate's cosine finish (docs/TRAINING.md)\n");
+}
+
 void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
                                const struct agn_evaluation *evaluation)
 {
@@ -126,6 +145,10 @@ void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
     for (int level = 0; level < AGN_LEVELS; level++)
         fprintf(stream, " %.1f", 100.0 * evaluation->level_share[level]);
     fprintf(stream, " %%\n");
+    print_advice(stream, model, evaluation);
+    struct agn__class_report classes = {
+        .classes = model->classes, .names = model->class_names, .counts = evaluation->by_class};
+    agn__cli_print_never_predicted(stream, &classes);
 }
 
 static json_t *number_or_null(bool known, double value)
@@ -138,8 +161,10 @@ json_t *agn__cli_json_evaluation(const struct agn_model *model, const struct agn
     float shares[AGN_LEVELS];
     for (int level = 0; level < AGN_LEVELS; level++)
         shares[level] = (float)evaluation->level_share[level];
+    struct agn__class_report classes = {
+        .classes = model->classes, .names = model->class_names, .counts = evaluation->by_class};
     bool measured = evaluation->reference_valid > 0.0;
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:f, s:f, s:i, s:o, s:o}", "test_images",
+    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:f, s:f, s:i, s:o, s:o, s:o}", "test_images",
                      evaluation->images, "float_accuracy", evaluation->fused_accuracy, "local_only_accuracy",
                      evaluation->local_accuracy, "remote_only_accuracy", evaluation->remote_accuracy,
                      "reference_valid", evaluation->reference_valid, "skewness_mean",
@@ -147,5 +172,6 @@ json_t *agn__cli_json_evaluation(const struct agn_model *model, const struct agn
                      number_or_null(measured, evaluation->disorder_rate), "alpha", evaluation->alpha, "rho",
                      model->preset.joint.rho, "centroids_used", evaluation->levels_used, "level_share",
                      agn__cli_json_floats(shares, AGN_LEVELS), "channel_importance",
-                     agn__cli_json_floats(evaluation->channel_importance, model->map.channels));
+                     agn__cli_json_floats(evaluation->channel_importance, model->map.channels), "classes",
+                     agn__cli_json_classes(&classes));
 }

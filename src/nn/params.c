@@ -186,7 +186,7 @@ static const struct agn_tensor_view *find_array(const struct agn_param *param,
         return NULL;
     }
     if (view->dtype != AGN_F32) {
-        agn_fail(AGN_ERR_FORMAT, "tensor '%s' is not of type F32", name);
+        agn_fail(AGN_ERR_FORMAT, "tensor '%s' does not hold floats: expected F32, F16, BF16 or F64", name);
         return NULL;
     }
     return view;

@@ -5,6 +5,7 @@
 #include "train/train_internal.h"
 
 enum { BATCH = 250 };
+enum { CLASS_IMAGES, CLASS_FUSED, CLASS_LOCAL, CLASS_PREDICTED, CLASS_COUNTS };
 
 struct evaluator {
     struct agn_model *model;
@@ -19,6 +20,8 @@ struct evaluator {
     int64_t levels[AGN_LEVELS];
     int64_t images, fused, local_right, remote_right, valid, disordered;
     double skewness;
+    double by_class[AGN_MAX_CLASSES * CLASS_COUNTS]; /* doubles: processes sum them */
+    int *confusion;                                  /* NULL: not asked for */
 };
 
 static int make_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
@@ -93,20 +96,35 @@ static int run_networks(struct evaluator *e, const struct agn_batch *batch)
     return status;
 }
 
+static void count_class(struct evaluator *e, int label, int fused, int local)
+{
+    double *of_label = e->by_class + (size_t)label * CLASS_COUNTS;
+    of_label[CLASS_IMAGES]++;
+    of_label[CLASS_FUSED] += fused == label;
+    of_label[CLASS_LOCAL] += local == label;
+    e->by_class[(size_t)fused * CLASS_COUNTS + CLASS_PREDICTED]++;
+    if (e->confusion != NULL) {
+        e->confusion[(size_t)label * (size_t)e->model->classes + (size_t)fused]++;
+    }
+}
+
 static void count_predictions(struct evaluator *e, const struct agn_batch *batch)
 {
     struct agn_model *model = e->model;
     int classes = model->classes;
-    float alpha = (float)agn_model_alpha(model), fused[1000];
+    float alpha = (float)agn_model_alpha(model), fused[AGN_MAX_CLASSES];
     for (int i = 0; i < batch->count; i++) {
         const float *local = agn_net_output(e->local) + (size_t)i * (size_t)classes;
         const float *remote = agn_net_output(e->remote) + (size_t)i * (size_t)classes;
         for (int c = 0; c < classes; c++) {
             fused[c] = alpha * local[c] + (1.0F - alpha) * remote[c];
         }
+        int label = batch->labels[i], by_fused = agn__argmax(fused, classes),
+            by_local = agn__argmax(local, classes);
         e->images++;
-        e->fused += agn__argmax(fused, classes) == batch->labels[i];
-        e->local_right += agn__argmax(local, classes) == batch->labels[i];
+        e->fused += by_fused == label;
+        e->local_right += by_local == label;
+        count_class(e, label, by_fused, by_local);
         e->remote_right += agn__argmax(remote, classes) == batch->labels[i];
     }
 }
@@ -171,6 +189,17 @@ static void summarise(const struct evaluator *e, struct agn_evaluation *out)
     }
 }
 
+static void summarise_classes(const struct evaluator *e, struct agn_evaluation *out)
+{
+    for (int c = 0; c < e->model->classes; c++) {
+        const double *counts = e->by_class + (size_t)c * CLASS_COUNTS;
+        out->by_class[c] = (struct agn_class_count){.images = (int)counts[CLASS_IMAGES],
+                                                    .fused_right = (int)counts[CLASS_FUSED],
+                                                    .local_right = (int)counts[CLASS_LOCAL],
+                                                    .predicted = (int)counts[CLASS_PREDICTED]};
+    }
+}
+
 /* The figures of all processes' parts. */
 static int sum_figures(struct evaluator *e)
 {
@@ -191,6 +220,8 @@ static int sum_figures(struct evaluator *e)
     int status = agn_group_sum(e->group, numbers, NUMBERS);
     if (status == AGN_OK)
         status = agn_group_sum(e->group, e->importance_sum, (size_t)model->map.channels);
+    if (status == AGN_OK)
+        status = agn_group_sum(e->group, e->by_class, (size_t)model->classes * CLASS_COUNTS);
     for (int i = 0; i < COUNTS; i++) {
         *counts[i] = (int64_t)numbers[i];
     }
@@ -217,37 +248,64 @@ static int run_batch(struct evaluator *e, const struct agn_batch *batch)
     return status;
 }
 
-int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
-                  struct agn_evaluation *evaluation)
+static int evaluate(struct evaluator *e, const struct agn_dataset *data, struct agn_evaluation *evaluation)
 {
-    struct evaluator e = {.model = model, .group = group};
     struct agn_batch batch;
-    int more = 0, status = agn_model_check_data(model, data);
+    int more = 0, status = agn_model_check_data(e->model, data);
     if (status == AGN_OK)
-        status = open_evaluator(&e, data);
+        status = open_evaluator(e, data);
     if (status == AGN_OK)
-        status = agn_loader_start(e.loader, 0);
-    while (status == AGN_OK && (more = agn_loader_next(e.loader, &batch)) > 0) {
-        status = run_batch(&e, &batch);
+        status = agn_loader_start(e->loader, 0);
+    while (status == AGN_OK && (more = agn_loader_next(e->loader, &batch)) > 0) {
+        status = run_batch(e, &batch);
     }
     if (status == AGN_OK && more < 0) {
         status = more;
     }
     if (status == AGN_OK)
-        status = sum_figures(&e);
-    if (status == AGN_OK && !isfinite(e.skewness))
+        status = sum_figures(e);
+    if (status == AGN_OK && !isfinite(e->skewness))
         status = agn_fail(AGN_ERR_NUMERIC,
                           "the importance of the features is not a number: the model's weights are "
                           "damaged, or too large to compute with");
     if (status == AGN_OK) {
-        summarise(&e, evaluation);
+        summarise(e, evaluation);
+        summarise_classes(e, evaluation);
     }
-    close_evaluator(&e);
+    close_evaluator(e);
     return status;
+}
+
+static int evaluate_model(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
+                          struct agn_evaluation *evaluation, int *confusion)
+{
+    struct evaluator *e = agn_alloc(1, sizeof(*e)); /* too large for a stack */
+    if (e == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    e->model = model;
+    e->group = group;
+    e->confusion = confusion;
+    int status = evaluate(e, data, evaluation);
+    agn_free(e);
+    return status;
+}
+
+int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
+                  struct agn_evaluation *evaluation)
+{
+    return evaluate_model(model, group, data, evaluation, NULL);
 }
 
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data,
                        struct agn_evaluation *evaluation)
 {
-    return agn__evaluate(model, NULL, data, evaluation);
+    return evaluate_model(model, NULL, data, evaluation, NULL);
+}
+
+int agn_model_evaluate_confusion(struct agn_model *model, const struct agn_dataset *data,
+                                 struct agn_evaluation *evaluation, int *confusion)
+{
+    memset(confusion, 0, (size_t)model->classes * (size_t)model->classes * sizeof(*confusion));
+    return evaluate_model(model, NULL, data, evaluation, confusion);
 }

@@ -1,0 +1,171 @@
+/* Accuracy by class, in text and JSON. */
+#include "cli/class_report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/preset_options.h"
+
+enum { MOST_ROWS = 20, NAME_COLUMNS = 20 };
+
+static double share(int part, int whole)
+{
+    return whole > 0 ? (double)part / whole : 0.0;
+}
+
+/* Classes as they are listed: in their order, or if there are many the worst first; those without images are
+ * left out. Returns how many there are. */
+static int list_classes(const struct agn__class_report *report, int rows[AGN_MAX_CLASSES])
+{
+    int count = 0;
+    for (int c = 0; c < report->classes; c++)
+        if (report->counts[c].images > 0)
+            rows[count++] = c;
+    if (report->classes <= MOST_ROWS)
+        return count;
+    for (int i = 1; i < count; i++) { /* stable: the first of equals stays first */
+        int moved = rows[i], at = i;
+        const struct agn_class_count *m = &report->counts[moved];
+        for (; at > 0; at--) {
+            const struct agn_class_count *other = &report->counts[rows[at - 1]];
+            if (share(other->fused_right, other->images) <= share(m->fused_right, m->images))
+                break;
+            rows[at] = rows[at - 1];
+        }
+        rows[at] = moved;
+    }
+    return count < MOST_ROWS ? count : MOST_ROWS;
+}
+
+/* The wrong class that images of class `c` are taken for most often; -1: none. */
+static int usual_mistake(const struct agn__class_report *report, int c)
+{
+    int worst = -1;
+    for (int p = 0; report->confusion && p < report->classes; p++) {
+        const int *row = report->confusion + (size_t)c * (size_t)report->classes;
+        if (p != c && row[p] > 0 && (worst < 0 || row[p] > row[worst]))
+            worst = p;
+    }
+    return worst;
+}
+
+static void print_matrix(FILE *stream, const struct agn__class_report *report)
+{
+    fprintf(stream, "\nconfusion: rows are true classes, columns are predictions in the same order\n");
+    for (int c = 0; c < report->classes; c++) {
+        fprintf(stream, "%-*.*s", NAME_COLUMNS, NAME_COLUMNS, report->names[c]);
+        for (int p = 0; p < report->classes; p++)
+            fprintf(stream, " %5d", report->confusion[(size_t)c * (size_t)report->classes + (size_t)p]);
+        fputc('\n', stream);
+    }
+}
+
+void agn__cli_print_classes(FILE *stream, const struct agn__class_report *report)
+{
+    int rows[AGN_MAX_CLASSES];
+    int count = list_classes(report, rows);
+    bool worst_only = report->classes > MOST_ROWS;
+    fprintf(stream, "\n%-*s images    fused    local  predicted%s\n", NAME_COLUMNS,
+            worst_only ? "worst classes" : "class", report->confusion ? "  most often taken for" : "");
+    for (int i = 0; i < count; i++) {
+        const struct agn_class_count *n = &report->counts[rows[i]];
+        fprintf(stream, "%-*.*s %6d %6.2f %% %6.2f %% %10d", NAME_COLUMNS, NAME_COLUMNS,
+                report->names[rows[i]], n->images, 100.0 * share(n->fused_right, n->images),
+                100.0 * share(n->local_right, n->images), n->predicted);
+        int mistake = usual_mistake(report, rows[i]);
+        if (mistake >= 0)
+            fprintf(stream, "  %s", report->names[mistake]);
+        fputc('\n', stream);
+    }
+    if (report->confusion && !worst_only)
+        print_matrix(stream, report);
+}
+
+static bool never_predicted(const struct agn_class_count *count)
+{
+    return count->images > 0 && count->predicted == 0;
+}
+
+void agn__cli_print_never_predicted(FILE *stream, const struct agn__class_report *report)
+{
+    int found = 0;
+    for (int c = 0; c < report->classes; c++) {
+        if (!never_predicted(&report->counts[c]))
+            continue;
+        if (found++ < MOST_ROWS)
+            fprintf(stream, "%s%s (%d images)", found == 1 ? "warning: never predicted: class " : ", ",
+                    report->names[c], report->counts[c].images);
+    }
+    if (found > MOST_ROWS)
+        fprintf(stream, " and %d more classes", found - MOST_ROWS);
+    if (found > 0)
+        fprintf(stream, "; more images of it, or classes that differ more, help\n");
+}
+
+json_t *agn__cli_json_classes(const struct agn__class_report *report)
+{
+    json_t *list = json_array();
+    for (int c = 0; c < report->classes && list; c++) {
+        const struct agn_class_count *n = &report->counts[c];
+        bool known = n->images > 0;
+        json_array_append_new(
+            list,
+            json_pack("{s:o, s:i, s:o, s:o, s:i}", "name", agn__cli_json_string(report->names[c]), "count",
+                      n->images, "accuracy_fused",
+                      known ? json_real(share(n->fused_right, n->images)) : json_null(), "accuracy_local",
+                      known ? json_real(share(n->local_right, n->images)) : json_null(), "predicted",
+                      n->predicted));
+    }
+    return list;
+}
+
+json_t *agn__cli_json_confusion(const struct agn__class_report *report)
+{
+    json_t *rows = json_array();
+    for (int c = 0; c < report->classes && rows; c++) {
+        json_t *row = json_array();
+        for (int p = 0; p < report->classes && row; p++)
+            json_array_append_new(
+                row, json_integer(report->confusion[(size_t)c * (size_t)report->classes + (size_t)p]));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+void agn__cli_csv_field(FILE *stream, const char *text)
+{
+    if (text[strcspn(text, ",\"\r\n")] == '\0') {
+        fputs(text, stream);
+        return;
+    }
+    fputc('"', stream);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', stream);
+        fputc(*text, stream);
+    }
+    fputc('"', stream);
+}
+
+int agn__cli_write_confusion(const char *path, const struct agn__class_report *report)
+{
+    struct agn_file_out out;
+    int status = agn_file_out_open(&out, path);
+    if (status < 0)
+        return status;
+    fputs("true", out.stream);
+    for (int p = 0; p < report->classes; p++) {
+        fputc(',', out.stream);
+        agn__cli_csv_field(out.stream, report->names[p]);
+    }
+    for (int c = 0; c < report->classes; c++) {
+        fputc('\n', out.stream);
+        agn__cli_csv_field(out.stream, report->names[c]);
+        for (int p = 0; p < report->classes; p++)
+            fprintf(out.stream, ",%d", report->confusion[(size_t)c * (size_t)report->classes + (size_t)p]);
+    }
+    fputc('\n', out.stream);
+    return agn_file_out_commit(&out);
+}

@@ -1,0 +1,33 @@
+/* Accuracy by class, in text and JSON, as `agilenn eval`, `run` and `train` report it. */
+#ifndef AGN_CLI_CLASS_REPORT_H
+#define AGN_CLI_CLASS_REPORT_H
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "agilenn/train.h"
+
+struct agn__class_report {
+    int classes;
+    char *const *names; /* classes */
+    const struct agn_class_count *counts;
+    const int *confusion; /* (true class, predicted class); NULL: not known */
+};
+
+/* A table of all classes, or with many of the worst, and with few the confusion matrix. */
+void agn__cli_print_classes(FILE *stream, const struct agn__class_report *report);
+/* A line of the classes that have images but no prediction; nothing where there are none. */
+void agn__cli_print_never_predicted(FILE *stream, const struct agn__class_report *report);
+
+/* Both NULL: out of memory. */
+json_t *agn__cli_json_classes(const struct agn__class_report *report);
+json_t *agn__cli_json_confusion(const struct agn__class_report *report);
+
+/* The confusion matrix with names in the first row and column; whole or not at all. */
+int agn__cli_write_confusion(const char *path, const struct agn__class_report *report);
+
+/* A field of a CSV file, in quotes where it needs them. */
+void agn__cli_csv_field(FILE *stream, const char *text);
+
+#endif
