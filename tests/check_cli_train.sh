@@ -280,7 +280,12 @@ cp "$tmp/stopped/checkpoint.safetensors" "$tmp/whole.checkpoint"
 head -c -4 "$tmp/whole.checkpoint" >"$tmp/stopped/checkpoint.safetensors"
 refused 1 "start afresh, without --resume" "$@" --out "$tmp/stopped" --resume
 cp "$tmp/whole.checkpoint" "$tmp/stopped/checkpoint.safetensors"
+refused 1 "reference.epochs = 0, but checkpoint" "$@" --set reference.epochs=0 --out "$tmp/stopped" --resume
 run 0 "$@" --out "$tmp/stopped" --resume
 cmp "$tmp/whole/model.safetensors" "$tmp/stopped/model.safetensors" || die "the resumed training made another model"
+mv "$tmp/set" "$tmp/moved"
+run 0 "$@" --out "$tmp/stopped" --resume --data "$tmp/moved/" --set joint.epochs=5
+err_has "joint.epochs = 5 instead of 4: the learning rate now falls over 5 epochs, and at epoch 4.00 goes on with"
+mv "$tmp/moved" "$tmp/set"
 refused 1 "there is no checkpoint $tmp/no/" "$@" --out "$tmp/no" --resume
 echo "training commands: all as expected"

@@ -96,7 +96,7 @@ static void checkpoints_hold_both(void **state)
 {
     (void)state;
     struct agn_model *model = averaged_model(), *loaded = NULL;
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 0}, read;
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 0, 7}, read;
     const char *path = temp_path("checkpoint.safetensors");
     succeed(agn_model_save(model, path, &saved));
     succeed(agn_model_load(path, &loaded, &read));
@@ -118,7 +118,7 @@ static void others_hold_none(void **state)
 {
     (void)state;
     struct agn_model *model = make_model(0.9), *loaded = NULL;
-    struct agn_train_state saved = {AGN_PHASE_REFERENCE, 3, 0.5, 64, 0}, read;
+    struct agn_train_state saved = {AGN_PHASE_REFERENCE, 3, 0.5, 64, 0, 7}, read;
     const char *path = temp_path("model.safetensors");
     succeed(agn_model_save(model, path, NULL));
     succeed(agn_model_load(path, &loaded, &read));
@@ -134,7 +134,7 @@ static void others_hold_none(void **state)
 static void expect_refused(const char *tensor, float value, const char *part)
 {
     struct agn_model *model = averaged_model(), *loaded = NULL;
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 0}, read;
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 0, 7}, read;
     struct agn_tensor_file file;
     const char *path = temp_path("changed.safetensors");
     succeed(agn_model_save(model, path, &saved));

@@ -122,7 +122,7 @@ static void round_trips(void **state)
 {
     (void)state;
     struct agn_model *model = make_model(), *loaded = NULL;
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30}, reached;
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30, 7}, reached;
     const char *path = temp_path("model.safetensors");
     succeed(agn_model_save(model, path, NULL));
     succeed(agn_model_load(path, &loaded, &reached));
@@ -134,7 +134,7 @@ static void round_trips(void **state)
     expect_same_model(model, loaded, true);
     assert_true(reached.phase == saved.phase && reached.step == saved.step &&
                 reached.images == saved.images && reached.seconds == saved.seconds &&
-                reached.train_images == saved.train_images);
+                reached.train_images == saved.train_images && reached.data_hash == saved.data_hash);
     agn_model_free(loaded);
     succeed(agn_model_load(path, &loaded, NULL));
     agn_model_free(loaded);
@@ -163,7 +163,7 @@ static void cut_and_bent_files(void **state)
     (void)state;
     struct agn_model *model = make_model();
     const char *path = temp_path("whole.safetensors"), *bent = temp_path("bent.safetensors");
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30};
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30, 7};
     uint8_t *data = NULL;
     size_t size = 0;
     succeed(agn_model_save(model, path, &saved));
@@ -197,7 +197,7 @@ typedef void change_fn(struct agn_tensor_file *file);
 static void expect_changed(change_fn *change, int status, const char *part)
 {
     struct agn_model *model = make_model();
-    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30};
+    struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30, 7};
     const char *path = temp_path("whole.safetensors"), *changed = temp_path("changed.safetensors");
     struct agn_tensor_file file;
     succeed(agn_model_save(model, path, &saved));

@@ -395,6 +395,43 @@ static void resuming_needs_the_same_settings(void **state)
     expect_refused(&config, AGN_ERR_FORMAT, "settings.safetensors");
 }
 
+/* Where the images lie does not matter; epochs may be more, but not fewer than are done. */
+static void resuming_elsewhere_and_longer(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    struct interrupter interrupter = {"joint", 32, false};
+    double reference = config.preset.reference.epochs, joint = config.preset.joint.epochs;
+    char checkpoint[4096];
+    snprintf(checkpoint, sizeof(checkpoint), "%s", temp_path("longer.safetensors"));
+    config.checkpoint = checkpoint;
+    config.progress = interrupt;
+    config.progress_user = &interrupter;
+    expect_refused(&config, AGN_ERR_INTERRUPTED, "--resume");
+    agn_interrupt_clear();
+    config.progress = NULL;
+    config.resume = true;
+    strcpy(config.preset.data.path, "moved/");
+    config.preset.joint.epochs = 0.1;
+    expect_refused(&config, AGN_ERR_MISMATCH, "joint.epochs = 0.1, but checkpoint");
+    config.preset.joint.epochs = joint;
+    config.preset.reference.epochs = reference + 1.0;
+    expect_refused(&config, AGN_ERR_MISMATCH, "has pre-training behind it");
+    config.preset.reference.epochs = reference;
+    for (int more = 1; more <= 2; more++) { /* of an interrupted training; of one that has ended */
+        struct agn_train_state reached;
+        config.preset.joint.epochs = joint + more;
+        struct agn_model *model = train(&config, NULL), *saved = NULL;
+        assert_string_equal(model->preset.data.path, "moved/");
+        assert_true(model->preset.joint.epochs == joint + more);
+        agn_model_free(model);
+        assert_int_equal(agn_model_load(checkpoint, &saved, &reached), AGN_OK);
+        assert_int_equal(reached.phase, AGN_PHASE_DONE);
+        assert_int_equal(reached.step, (int64_t)((joint + more) * STEPS_A_EPOCH));
+        agn_model_free(saved);
+    }
+}
+
 /* A full disk, as a limit on file sizes: the checkpoint before stays, and training can go on from it. */
 static void full_disk(void **state)
 {
@@ -522,6 +559,7 @@ int main(void)
         cmocka_unit_test(resumed_runs_with_all_options_end_the_same),
         cmocka_unit_test(options_matter),
         cmocka_unit_test(resuming_needs_the_same_settings),
+        cmocka_unit_test(resuming_elsewhere_and_longer),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(diverging_runs_say_so),
         cmocka_unit_test(data_must_fit_the_preset),

@@ -63,6 +63,7 @@ struct agn_train_state {
     double seconds;       /* training time so far */
     int64_t images;       /* images trained on so far */
     int64_t train_images; /* in the training set; 0: not known */
+    int64_t data_hash;    /* of the training set's labels and pixels, > 0; 0: not known */
 };
 
 /* model.safetensors. With `state`, a checkpoint: momenta and counters too. Atomic. */

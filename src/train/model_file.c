@@ -209,7 +209,7 @@ static int append_all(const struct agn_model *model, bool momentum, const struct
 
 int agn_model_save(const struct agn_model *model, const char *path, const struct agn_train_state *state)
 {
-    char preset[PRESET_BYTES], progress[160];
+    char preset[PRESET_BYTES], progress[256];
     float scalars[SCALARS] = {model->alpha_weight, model->alpha_momentum, (float)model->skewness_before,
                               (float)model->reference_accuracy};
     float norm[2 * AGN_MAX_CHANNELS];
@@ -248,9 +248,9 @@ int agn_model_save(const struct agn_model *model, const char *path, const struct
         if (state != NULL) {
             snprintf(progress, sizeof(progress),
                      "{\"phase\": %d, \"step\": %lld, \"seconds\": %.3f, \"images\": %lld, "
-                     "\"train_images\": %lld}",
+                     "\"train_images\": %lld, \"data_hash\": %lld}",
                      (int)state->phase, (long long)state->step, state->seconds, (long long)state->images,
-                     (long long)state->train_images);
+                     (long long)state->train_images, (long long)state->data_hash);
         }
         file.metadata = metadata;
         file.metadata_count = state != NULL ? 5 : 4;
@@ -312,21 +312,22 @@ static int read_state(const struct agn_tensor_file *file, struct agn_train_state
         return AGN_OK;
     }
     int phase = 0;
-    json_int_t step = 0, images = 0, train_images = 0;
+    json_int_t step = 0, images = 0, train_images = 0, data_hash = 0;
     json_t *json = json_loads(text, 0, NULL);
-    int bad = json == NULL
-                  ? -1
-                  : json_unpack(json, "{s:i, s:I, s:F, s:I, s?I}", "phase", &phase, "step", &step, "seconds",
-                                &state->seconds, "images", &images, "train_images", &train_images);
+    int bad = json == NULL ? -1
+                           : json_unpack(json, "{s:i, s:I, s:F, s:I, s?I, s?I}", "phase", &phase, "step",
+                                         &step, "seconds", &state->seconds, "images", &images, "train_images",
+                                         &train_images, "data_hash", &data_hash);
     json_decref(json);
     if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0 || train_images < 0 ||
-        !(state->seconds >= 0.0)) {
+        data_hash < 0 || !(state->seconds >= 0.0)) {
         return agn_fail(AGN_ERR_FORMAT, "metadata 'training_state' is damaged: %.100s", text);
     }
     state->phase = (enum agn_phase)phase;
     state->step = step;
     state->images = images;
     state->train_images = train_images;
+    state->data_hash = data_hash;
     return AGN_OK;
 }
 

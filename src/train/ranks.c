@@ -111,6 +111,16 @@ static uint64_t hash_data(uint64_t hash, const struct agn_dataset *data)
     return hash;
 }
 
+int64_t agn__data_hash(const struct agn_dataset *data)
+{
+    const int sizes[] = {data->count, data->height, data->width, data->channels};
+    size_t image = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
+    uint64_t hash = hash_bytes(hash_start, sizes, sizeof(sizes));
+    hash = hash_bytes(hash, data->labels, (size_t)data->count * sizeof(data->labels[0]));
+    hash = hash_bytes(hash, data->pixels, (size_t)data->count * image);
+    return (int64_t)(hash >> 1) | 1;
+}
+
 int agn__check_same_start(const struct agn_train_config *config)
 {
     enum { PRESET_BYTES = 8192 };

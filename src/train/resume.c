@@ -1,14 +1,18 @@
 /* Whether a checkpoint belongs to the training that is to go on, and if not, what differs. */
+#include <math.h>
 #include <string.h>
 
 #include "train/train_internal.h"
 
 enum { PRESET_BYTES = 8192 };
 
-/* The preset as text, its networks as blocks: a name and what it stands for are the same. */
+/* The preset as text, its networks as blocks: a name and what it stands for are the same. Where the images
+ * lie does not count, what they are does (check_images); epochs are looked at on their own. */
 static int format_expanded(const struct agn_preset *preset, char *text, size_t cap)
 {
     struct agn_preset plain = *preset;
+    plain.data.path[0] = '\0';
+    plain.reference.epochs = plain.joint.epochs = 0.0;
     char blocks[AGN_PRESET_TEXT_BYTES];
     char *const networks[] = {plain.model.extractor, plain.model.reference, plain.model.remote};
     for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
@@ -132,7 +136,92 @@ static int check_images(const struct agn_model *saved, const struct agn_train_st
                 advice);
         }
     }
+    if (state->data_hash > 0 && state->data_hash != agn__data_hash(data)) {
+        return agn_fail(AGN_ERR_MISMATCH,
+                        "checkpoint %s was made with other training images: as many, but not all of them are "
+                        "the same, or not in this order; %s",
+                        config->checkpoint, advice);
+    }
     return AGN_OK;
+}
+
+/* ---- epochs -------------------------------------------------------------------------- */
+
+/* A phase that has ended cannot get other epochs, but for the last one, which can go on. */
+static int check_epochs(const struct agn_model *saved, const struct agn_train_state *state,
+                        const struct agn_train_config *config)
+{
+    const struct agn_preset *then = &saved->preset, *now = &config->preset;
+    bool reference = state->phase == AGN_PHASE_REFERENCE;
+    double per_epoch = (double)(config->train->count / now->train.batch);
+    double wanted = reference ? now->reference.epochs : now->joint.epochs;
+    double before = reference ? then->reference.epochs : then->joint.epochs;
+    if (!reference && now->reference.epochs != then->reference.epochs) {
+        return agn_fail(
+            AGN_ERR_MISMATCH,
+            "reference.epochs = %g, but checkpoint %s has pre-training behind it, with %g epochs: "
+            "resume with reference.epochs = %g, or start afresh",
+            now->reference.epochs, config->checkpoint, then->reference.epochs, then->reference.epochs);
+    }
+    if (wanted != before && llround(wanted * per_epoch) < state->step) {
+        return agn_fail(AGN_ERR_MISMATCH,
+                        "%s.epochs = %g, but checkpoint %s has %.2f epochs behind it already: resume with as "
+                        "many or more (it began with %g), or start afresh",
+                        reference ? "reference" : "joint", wanted, config->checkpoint,
+                        (double)state->step / fmax(per_epoch, 1.0), before);
+    }
+    return AGN_OK;
+}
+
+/* The rate at which a phase goes on, with so many epochs. */
+static double rate_with(const struct agn_preset *p, double rate, double epochs, double per_epoch,
+                        int64_t step)
+{
+    int64_t steps = llround(epochs * per_epoch), warmup = llround(p->train.warmup_epochs * per_epoch);
+    return rate * agn__rate_factor(step < steps ? step : steps, steps, warmup, p->train.final_rate);
+}
+
+static void say_new_schedule(const char *phase, double before, double after, double rate,
+                             const struct agn_train_state *state, const struct agn_train_config *config)
+{
+    const struct agn_preset *p = &config->preset;
+    double per_epoch = (double)(config->train->count / p->train.batch);
+    if (before == after) {
+        return;
+    }
+    agn_log(
+        AGN_LOG_INFO,
+        "%s.epochs = %g instead of %g: the learning rate now falls over %g epochs, and at epoch %.2f goes "
+        "on with %.4g instead of %.4g",
+        phase, after, before, after, (double)state->step / fmax(per_epoch, 1.0),
+        rate_with(p, rate, after, per_epoch, state->step),
+        rate_with(p, rate, before, per_epoch, state->step));
+}
+
+void agn__resume_with(struct agn_model *saved, struct agn_train_state *state,
+                      const struct agn_train_config *config, bool say)
+{
+    const struct agn_preset *p = &config->preset;
+    struct agn_preset *then = &saved->preset;
+    struct agn_train_state at = *state;
+    if (state->phase == AGN_PHASE_DONE && p->joint.epochs > then->joint.epochs) {
+        state->phase = AGN_PHASE_JOINT;
+        agn__contexts_initialise(saved); /* learned anew at the end */
+        agn__trust_initialise(saved);
+    }
+    if (say && state->phase == AGN_PHASE_REFERENCE) {
+        say_new_schedule("reference", then->reference.epochs, p->reference.epochs, p->reference.rate, &at,
+                         config);
+        at.step = 0; /* of the phase that has not begun */
+    }
+    if (say) {
+        say_new_schedule("joint", then->joint.epochs, p->joint.epochs, p->joint.rate, &at, config);
+    }
+    then->reference.epochs = p->reference.epochs;
+    then->joint.epochs = p->joint.epochs;
+    memcpy(then->data.path, p->data.path, sizeof(then->data.path));
+    state->train_images = config->train->count;
+    state->data_hash = agn__data_hash(config->train);
 }
 
 int agn__explain_unusable(int status)
@@ -153,8 +242,12 @@ int agn__check_resumable(const struct agn_model *saved, const struct agn_train_s
     int status = format_expanded(&saved->preset, have, sizeof(have));
     if (status >= 0)
         status = format_expanded(&config->preset, want, sizeof(want));
-    if (status < 0 || strcmp(have, want) == 0) {
-        return status < 0 ? status : check_images(saved, state, config);
+    if (status < 0) {
+        return status;
+    }
+    if (strcmp(have, want) == 0) {
+        status = check_images(saved, state, config);
+        return status < 0 ? status : check_epochs(saved, state, config);
     }
     status = agn_model_create(&config->preset, config->train, &wanted);
     if (status < 0) {

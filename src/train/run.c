@@ -66,6 +66,7 @@ static int start_model(struct agn__trainer *t)
     const struct agn_train_config *config = t->config;
     if (!config->resume) {
         t->state.train_images = config->train->count;
+        t->state.data_hash = agn__data_hash(config->train);
         return agn_model_create(&config->preset, config->train, &t->model);
     }
     int status = AGN_OK;
@@ -79,7 +80,14 @@ static int start_model(struct agn__trainer *t)
         return status;
     }
     status = agn__model_load_shared(config->checkpoint, config->group, &t->model, &t->state);
-    return status < 0 ? agn__explain_unusable(status) : agn__check_resumable(t->model, &t->state, config);
+    if (status < 0) {
+        return agn__explain_unusable(status);
+    }
+    status = agn__check_resumable(t->model, &t->state, config);
+    if (status == AGN_OK) {
+        agn__resume_with(t->model, &t->state, config, is_first(t) && !t->check_only);
+    }
+    return status;
 }
 
 /* A reference network from a file: with a stem of its own it is imitated, else it replaces pre-training. */
@@ -203,7 +211,7 @@ static int open_model(struct agn__trainer *t)
 
 int agn_train_check(const struct agn_train_config *config)
 {
-    struct agn__trainer t = {.config = config};
+    struct agn__trainer t = {.config = config, .check_only = true};
     int status = open_model(&t);
     agn__stem_close(&t.stem);
     agn_model_free(t.model);

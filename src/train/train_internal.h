@@ -129,9 +129,14 @@ int agn__symbol_counts_load(struct agn_model *model, const struct agn_tensor_fil
 /* ---- resume.c ---- */
 
 /* AGN_ERR_MISMATCH: the checkpoint's model was made with other settings or on other images; names classes,
- * the first tensor, the first setting, or what else differs. */
+ * the first tensor, the first setting, or what else differs. The folder of the data may be another one, and
+ * epochs may be as many as are done, or more. `state`: where training stands, with the hash of the images. */
 int agn__check_resumable(const struct agn_model *saved, const struct agn_train_state *state,
                          const struct agn_train_config *config);
+/* After agn__check_resumable: the saved model and where it stands take over folder and epochs of `config`. A
+ * training that had ended goes on if it is to have more epochs. With `say`, epochs that change are logged. */
+void agn__resume_with(struct agn_model *saved, struct agn_train_state *state,
+                      const struct agn_train_config *config, bool say);
 /* The message of a checkpoint that could not be loaded, and what to do about it. Returns `status`. */
 int agn__explain_unusable(int status);
 
@@ -202,6 +207,7 @@ struct agn__trainer {
     FILE *metrics;
     struct agn__event_file *events;
     struct agn__stem stem; /* open while phase 1 imitates it */
+    bool check_only;       /* nothing is to be trained */
     bool adopted;          /* a pre-trained reference: phase 1 has nothing to do */
     double phase_start_s, phase_start_stall_s, last_report_s, last_checkpoint_s;
     int64_t phase_start_step;
@@ -243,6 +249,8 @@ int agn__train_jointly(struct agn__trainer *trainer);
 int agn__check_parts(const struct agn_train_config *config);
 /* AGN_ERR_MISMATCH everywhere: a process has other settings or images. */
 int agn__check_same_start(const struct agn_train_config *config);
+/* Of the images' sizes, labels and pixels; > 0. */
+int64_t agn__data_hash(const struct agn_dataset *data);
 int agn__sum_tally(struct agn_group *group, struct agn__tally *tally);
 /* Sees to it that all have the same weights: machines may round differently. */
 int agn__keep_together(struct agn_group *group, struct agn_model *model);
