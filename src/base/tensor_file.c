@@ -192,8 +192,8 @@ static int parse_offsets(const json_t *offsets, size_t data_bytes, struct entry 
                         name, to - from, entry->value_bytes);
     entry->begin = (uint64_t)from;
     entry->end = (uint64_t)to;
-    entry->view.size_bytes =
-        entry->conversion == AS_IT_IS ? size_bytes : size_bytes / entry->value_bytes * sizeof(float);
+    bool converted = entry->conversion != AS_IT_IS && entry->value_bytes > 0;
+    entry->view.size_bytes = converted ? size_bytes / entry->value_bytes * sizeof(float) : size_bytes;
     return AGN_OK;
 }
 

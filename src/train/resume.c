@@ -147,13 +147,20 @@ static int check_images(const struct agn_model *saved, const struct agn_train_st
 
 /* ---- epochs -------------------------------------------------------------------------- */
 
+/* A last, smaller batch is left out. */
+static double steps_per_epoch(const struct agn_train_config *config)
+{
+    int steps = config->train->count / config->preset.train.batch;
+    return steps;
+}
+
 /* A phase that has ended cannot get other epochs, but for the last one, which can go on. */
 static int check_epochs(const struct agn_model *saved, const struct agn_train_state *state,
                         const struct agn_train_config *config)
 {
     const struct agn_preset *then = &saved->preset, *now = &config->preset;
     bool reference = state->phase == AGN_PHASE_REFERENCE;
-    double per_epoch = (double)(config->train->count / now->train.batch);
+    double per_epoch = steps_per_epoch(config);
     double wanted = reference ? now->reference.epochs : now->joint.epochs;
     double before = reference ? then->reference.epochs : then->joint.epochs;
     if (!reference && now->reference.epochs != then->reference.epochs) {
@@ -185,7 +192,7 @@ static void say_new_schedule(const char *phase, double before, double after, dou
                              const struct agn_train_state *state, const struct agn_train_config *config)
 {
     const struct agn_preset *p = &config->preset;
-    double per_epoch = (double)(config->train->count / p->train.batch);
+    double per_epoch = steps_per_epoch(config);
     if (before == after) {
         return;
     }
