@@ -72,17 +72,54 @@ static void known_pictures(void **state)
     }
 }
 
-static void transparent_pixels_are_over_black(void **state)
+static void count_line(void *user, enum agn_log_level level, const char *line)
+{
+    if (level == AGN_LOG_WARN && strstr(line, "picture: "))
+        ++*(int *)user;
+}
+
+static void transparent_pixels_are_over_white(void **state)
 {
     (void)state;
-    const uint8_t pixels[8] = {200, 100, 50, 255, 200, 100, 50, 0};
+    static const uint8_t colour[12] = {200, 100, 50, 255, 200, 100, 50, 0, 0, 255, 100, 51};
+    static const uint8_t grey[6] = {10, 255, 10, 0, 0, 204};
     size_t size;
-    uint8_t *data = test_image_make(TEST_PNG_ALPHA, pixels, 1, 2, 4, &size);
+    uint8_t *data = test_image_make(TEST_PNG_ALPHA, colour, 1, 3, 4, &size);
     struct agn__image image;
     assert_int_equal(decode(data, size, 3, &image), AGN_OK);
-    assert_memory_equal(image.pixels, ((uint8_t[]){200, 100, 50, 0, 0, 0}), 6);
+    assert_memory_equal(image.pixels, ((uint8_t[]){200, 100, 50, 255, 255, 255, 204, 255, 224}), 9);
     agn_free(image.pixels);
     free(data);
+    data = test_image_make(TEST_PNG_ALPHA, grey, 3, 1, 2, &size);
+    assert_int_equal(decode(data, size, 1, &image), AGN_OK);
+    assert_memory_equal(image.pixels, ((uint8_t[]){10, 255, 51}), 3);
+    agn_free(image.pixels);
+    assert_int_equal(decode(data, size, 3, &image), AGN_OK);
+    assert_memory_equal(image.pixels, ((uint8_t[]){10, 10, 10, 255, 255, 255, 51, 51, 51}), 9);
+    agn_free(image.pixels);
+    free(data);
+}
+
+/* A white drawing is lost on white, and that is said; a black one is not, and an empty one is no drawing. */
+static void drawings_lost_on_white_are_mentioned(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t pixels[6];
+        int lines;
+    } cases[] = {{{255, 0, 255, 255, 255, 80}, 1}, {{0, 0, 0, 255, 0, 0}, 0}, {{9, 0, 200, 0, 70, 0}, 0}};
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        size_t size;
+        int lines = 0;
+        struct agn__image image;
+        uint8_t *data = test_image_make(TEST_PNG_ALPHA, cases[i].pixels, 1, 3, 2, &size);
+        agn_log_to(count_line, &lines, AGN_LOG_WARN);
+        assert_int_equal(decode(data, size, 3, &image), AGN_OK);
+        agn_log_to(NULL, NULL, AGN_LOG_WARN);
+        assert_int_equal(lines, cases[i].lines);
+        agn_free(image.pixels);
+        free(data);
+    }
 }
 
 /* ---- orientation ---- */
@@ -234,12 +271,6 @@ static void every_truncation_is_refused(void **state)
         }
         free(data);
     }
-}
-
-static void count_line(void *user, enum agn_log_level level, const char *line)
-{
-    if (level == AGN_LOG_WARN && strstr(line, "picture: "))
-        ++*(int *)user;
 }
 
 /* Junk before the end marker, or no end marker: one line, and the same pixels. */
@@ -476,7 +507,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_pictures),
-        cmocka_unit_test(transparent_pixels_are_over_black),
+        cmocka_unit_test(transparent_pixels_are_over_white),
+        cmocka_unit_test(drawings_lost_on_white_are_mentioned),
         cmocka_unit_test(orientations_turn_as_viewers_do),
         cmocka_unit_test(files_are_turned_by_their_exif),
         cmocka_unit_test(lying_exif_is_ignored),
