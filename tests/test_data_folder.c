@@ -42,6 +42,13 @@ static void assert_refused(const char *split, int status, const char *message)
         fail_msg("status %d, '%s'; expected %d, '%s'", got, agn_error_message(), status, message);
 }
 
+static void count_unread(void *user, enum agn_log_level level, const char *line)
+{
+    if (level == AGN_LOG_WARN &&
+        (strstr(line, "set/train: 2 files or folders are not read") || strstr(line, "not read: ")))
+        ++*(int *)user;
+}
+
 static void classes_and_files_in_byte_order(void **state)
 {
     (void)state;
@@ -54,7 +61,11 @@ static void classes_and_files_in_byte_order(void **state)
     (void)temp_file("set/train/.cache/x.png", "not an image", 12);
     (void)temp_file("set/train/README.png", "not in a class", 14);
     struct agn_dataset *dataset;
+    int lines = 0;
+    agn_log_to(count_unread, &lines, AGN_LOG_WARN);
     assert_int_equal(open_set("train", SIDE, 3, 0, &dataset), AGN_OK);
+    agn_log_to(NULL, NULL, AGN_LOG_WARN);
+    assert_int_equal(lines, 3); /* notes.txt and README.png, and the line above them */
     assert_int_equal(dataset->count, 4);
     assert_int_equal(dataset->classes, 3);
     static const char *const names[] = {"Cat", "ant", "dog"};

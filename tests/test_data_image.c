@@ -72,17 +72,54 @@ static void known_pictures(void **state)
     }
 }
 
-static void transparent_pixels_are_over_black(void **state)
+static void count_line(void *user, enum agn_log_level level, const char *line)
+{
+    if (level == AGN_LOG_WARN && strstr(line, "picture: "))
+        ++*(int *)user;
+}
+
+static void transparent_pixels_are_over_white(void **state)
 {
     (void)state;
-    const uint8_t pixels[8] = {200, 100, 50, 255, 200, 100, 50, 0};
+    static const uint8_t colour[12] = {200, 100, 50, 255, 200, 100, 50, 0, 0, 255, 100, 51};
+    static const uint8_t grey[6] = {10, 255, 10, 0, 0, 204};
     size_t size;
-    uint8_t *data = test_image_make(TEST_PNG_ALPHA, pixels, 1, 2, 4, &size);
+    uint8_t *data = test_image_make(TEST_PNG_ALPHA, colour, 1, 3, 4, &size);
     struct agn__image image;
     assert_int_equal(decode(data, size, 3, &image), AGN_OK);
-    assert_memory_equal(image.pixels, ((uint8_t[]){200, 100, 50, 0, 0, 0}), 6);
+    assert_memory_equal(image.pixels, ((uint8_t[]){200, 100, 50, 255, 255, 255, 204, 255, 224}), 9);
     agn_free(image.pixels);
     free(data);
+    data = test_image_make(TEST_PNG_ALPHA, grey, 3, 1, 2, &size);
+    assert_int_equal(decode(data, size, 1, &image), AGN_OK);
+    assert_memory_equal(image.pixels, ((uint8_t[]){10, 255, 51}), 3);
+    agn_free(image.pixels);
+    assert_int_equal(decode(data, size, 3, &image), AGN_OK);
+    assert_memory_equal(image.pixels, ((uint8_t[]){10, 10, 10, 255, 255, 255, 51, 51, 51}), 9);
+    agn_free(image.pixels);
+    free(data);
+}
+
+/* A white drawing is lost on white, and that is said; a black one is not, and an empty one is no drawing. */
+static void drawings_lost_on_white_are_mentioned(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t pixels[6];
+        int lines;
+    } cases[] = {{{255, 0, 255, 255, 255, 80}, 1}, {{0, 0, 0, 255, 0, 0}, 0}, {{9, 0, 200, 0, 70, 0}, 0}};
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        size_t size;
+        int lines = 0;
+        struct agn__image image;
+        uint8_t *data = test_image_make(TEST_PNG_ALPHA, cases[i].pixels, 1, 3, 2, &size);
+        agn_log_to(count_line, &lines, AGN_LOG_WARN);
+        assert_int_equal(decode(data, size, 3, &image), AGN_OK);
+        agn_log_to(NULL, NULL, AGN_LOG_WARN);
+        assert_int_equal(lines, cases[i].lines);
+        agn_free(image.pixels);
+        free(data);
+    }
 }
 
 /* ---- orientation ---- */
@@ -208,6 +245,7 @@ static void lying_exif_is_ignored(void **state)
 
 /* ---- damage ---- */
 
+/* But for the two bytes of JPEG's end marker: without them every pixel is there. */
 static void every_truncation_is_refused(void **state)
 {
     (void)state;
@@ -219,12 +257,104 @@ static void every_truncation_is_refused(void **state)
         for (size_t length = 0; length < size; length++) {
             struct agn__image image = {.height = 42};
             int status = decode(data, length, 3, &image);
+            if (status == AGN_OK && kinds[k] != TEST_PNG && length >= size - 2) {
+                struct agn__image whole;
+                assert_int_equal(decode(data, size, 3, &whole), AGN_OK);
+                assert_memory_equal(image.pixels, whole.pixels, (size_t)PIXELS * 3);
+                agn_free(whole.pixels);
+                agn_free(image.pixels);
+                continue;
+            }
             if (status != AGN_ERR_FORMAT || image.height != 42 || !strstr(agn_error_message(), "picture: "))
                 fail_msg("kind %zu, %zu of %zu bytes: status %d, '%s'", k, length, size, status,
                          agn_error_message());
         }
         free(data);
     }
+}
+
+/* Junk before the end marker, or no end marker: one line, and the same pixels. */
+static void harmless_damage_is_only_mentioned(void **state)
+{
+    (void)state;
+    static const uint8_t junk[] = "made up\x01\x02 after the last row";
+    for (size_t k = 0; k < 2; k++) {
+        for (int cut = 0; cut <= 1; cut++) {
+            uint8_t pixels[PIXELS * 3];
+            size_t size;
+            int lines = 0;
+            struct agn__image whole, image;
+            test_image_fill(pixels, HEIGHT, WIDTH, 3, 4);
+            uint8_t *data = test_image_make(kinds[k], pixels, HEIGHT, WIDTH, 3, &size);
+            agn_log_to(count_line, &lines, AGN_LOG_WARN);
+            assert_int_equal(decode(data, size, 3, &whole), AGN_OK);
+            assert_int_equal(lines, 0);
+            if (cut)
+                size -= 2;
+            else
+                data = insert(data, &size, size - 2, junk, sizeof junk);
+            assert_int_equal(decode(data, size, 3, &image), AGN_OK);
+            assert_int_equal(lines, 1);
+            agn_log_to(NULL, NULL, AGN_LOG_WARN);
+            assert_memory_equal(image.pixels, whole.pixels, (size_t)PIXELS * 3);
+            agn_free(image.pixels);
+            agn_free(whole.pixels);
+            free(data);
+        }
+    }
+}
+
+/* 16 x 16 pixels of the inks 10, 60, 200 and key 20, inverted as Adobe does. */
+static void four_inks_become_colours(void **state)
+{
+    (void)state;
+    static const uint8_t inks[4] = {245, 195, 55, 235}, rgb[3] = {226, 180, 51};
+    uint8_t pixels[16 * 16 * 4];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = inks[i % 4];
+    for (int marker = 0; marker <= 1; marker++) {
+        for (int wanted = 1; wanted <= 3; wanted += 2) {
+            size_t size;
+            struct agn__image image;
+            uint8_t *data = test_image_make(TEST_JPEG, pixels, 16, 16, 4, &size);
+            size_t at = 0;
+            while (!(data[at] == 0xff && data[at + 1] == 0xee)) /* APP14, Adobe's */
+                assert_true(++at + 16 < size);
+            if (!marker) {
+                memmove(data + at, data + at + 16, size - at - 16);
+                size -= 16;
+            }
+            assert_int_equal(decode(data, size, wanted, &image), AGN_OK);
+            for (int p = 0; p < 16 * 16; p++)
+                for (int c = 0; c < wanted; c++)
+                    assert_close(image.pixels[p * wanted + c], wanted == 1 ? luminance(rgb) : rgb[c], 4);
+            agn_free(image.pixels);
+            free(data);
+        }
+    }
+}
+
+/* 12000 x 8000 grey pixels come at half of that; the left half is darker. */
+static void huge_jpegs_come_smaller(void **state)
+{
+    (void)state;
+    enum { TALL = 8000, WIDE = 12000 };
+    size_t size;
+    struct agn__image image;
+    uint8_t *pixels = agn_alloc(TALL, WIDE);
+    for (size_t y = 0; y < TALL; y++) {
+        memset(pixels + y * WIDE, 40, WIDE / 2);
+        memset(pixels + y * WIDE + WIDE / 2, 220, WIDE / 2);
+    }
+    uint8_t *data = test_image_make(TEST_JPEG, pixels, TALL, WIDE, 1, &size);
+    agn_free(pixels);
+    assert_int_equal(decode(data, size, 1, &image), AGN_OK);
+    assert_int_equal(image.height, TALL / 2);
+    assert_int_equal(image.width, WIDE / 2);
+    assert_close(image.pixels[100], 40, 2);
+    assert_close(image.pixels[WIDE / 2 - 100], 220, 2);
+    agn_free(image.pixels);
+    free(data);
 }
 
 /* A changed byte is refused or decodes to some picture of bounded size; never worse. */
@@ -290,7 +420,17 @@ static void bombs_are_refused(void **state)
     size_t frame = 0;
     while (!(data[frame] == 0xff && data[frame + 1] == 0xc0))
         assert_true(++frame + 9 < size);
-    memcpy(data + frame + 5, "\x80\x00\x80\x00", 4); /* 32768 x 32768 */
+    memcpy(data + frame + 5, "\x80\x00\x80\x00", 4);                 /* 32768 x 32768 */
+    assert_int_equal(decode(data, size, 3, &image), AGN_ERR_FORMAT); /* 4096 x 4096 of it, and no data */
+    memcpy(data + frame + 5, "\xff\xdc\xff\xdc", 4);                 /* 65500 x 65500: too large at 1/8 */
+    assert_int_equal(decode(data, size, 3, &image), AGN_ERR_RANGE);
+    free(data);
+
+    data = test_image_make(TEST_JPEG_PROGRESSIVE, pixels, HEIGHT, WIDTH, 3, &size);
+    frame = 0;
+    while (!(data[frame] == 0xff && data[frame + 1] == 0xc2))
+        assert_true(++frame + 9 < size);
+    memcpy(data + frame + 5, "\x30\x00\x30\x00", 4); /* 12288 x 12288, all of it to be held */
     assert_int_equal(decode(data, size, 3, &image), AGN_ERR_RANGE);
     free(data);
 
@@ -367,11 +507,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_pictures),
-        cmocka_unit_test(transparent_pixels_are_over_black),
+        cmocka_unit_test(transparent_pixels_are_over_white),
+        cmocka_unit_test(drawings_lost_on_white_are_mentioned),
         cmocka_unit_test(orientations_turn_as_viewers_do),
         cmocka_unit_test(files_are_turned_by_their_exif),
         cmocka_unit_test(lying_exif_is_ignored),
         cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(harmless_damage_is_only_mentioned),
+        cmocka_unit_test(four_inks_become_colours),
+        cmocka_unit_test(huge_jpegs_come_smaller),
         cmocka_unit_test(changed_bytes_are_safe),
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(bombs_are_refused),

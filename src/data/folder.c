@@ -69,6 +69,28 @@ static int list_images(struct agn__sink *sink, struct listing *listing, const st
     return status;
 }
 
+/* What lies beside the images is said once, with the first names. */
+static int mention_unread(const char *folder, const struct agn__names *present)
+{
+    enum { SHOWN = 8 };
+    struct agn__names unread = {0};
+    char path[AGN__PATH_BYTES];
+    int status = agn__list_unread(folder, true, &unread);
+    for (int i = 0; status == AGN_OK && i < present->count; i++) {
+        status = agn__path_join(path, folder, present->names[i]);
+        if (status == AGN_OK)
+            status = agn__list_unread(path, false, &unread);
+    }
+    if (status == AGN_OK && unread.count > 0)
+        agn_log(AGN_LOG_WARN,
+                "%s: %d files or folders are not read (only CLASS/*.jpg, .jpeg and .png are):", folder,
+                unread.count);
+    for (int i = 0; status == AGN_OK && i < unread.count && i < SHOWN; i++)
+        agn_log(AGN_LOG_WARN, "  not read: %s", unread.names[i]);
+    agn__names_free(&unread);
+    return status;
+}
+
 static int list_split(struct agn__sink *sink, struct listing *listing)
 {
     const struct agn_dataset_source *source = sink->source;
@@ -96,6 +118,8 @@ static int list_split(struct agn__sink *sink, struct listing *listing)
         status = agn_fail(AGN_ERR_RANGE, "%s: more than %d classes", folder, AGN__MAX_CLASSES);
     if (status == AGN_OK)
         status = list_images(sink, listing, &present);
+    if (status == AGN_OK)
+        status = mention_unread(folder, &present);
     agn__names_free(&present);
     return status;
 }

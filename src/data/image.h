@@ -18,7 +18,7 @@ struct agn__image {
 
 /* Decodes a JPEG or PNG file (told apart by their first bytes) to 1 (grey) or 3 (RGB)
  * channels; grey from colour is 0.299 R + 0.587 G + 0.114 B. Transparent pixels are laid
- * over black. Pixels are turned upright, as the file's EXIF orientation says. A damaged or truncated file,
+ * over white. Pixels are turned upright, as the file's EXIF orientation says. A damaged or truncated file,
  * even if most of it can be shown, is AGN_ERR_FORMAT; `name` is what the message calls it. `image` is
  * untouched on failure. */
 int agn__image_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,

@@ -106,6 +106,26 @@ int agn__list_folder(const char *folder, bool want_folders, struct agn__names *l
     return status;
 }
 
+int agn__list_unread(const char *folder, bool is_split, struct agn__names *list)
+{
+    DIR *directory = opendir(folder);
+    if (!directory)
+        return agn_fail(AGN_ERR_IO, "cannot list %s: %s", folder, strerror(errno));
+    int status = AGN_OK;
+    struct dirent *entry;
+    while (status == AGN_OK && (entry = readdir(directory))) {
+        char path[AGN__PATH_BYTES];
+        if (entry->d_name[0] == '.')
+            continue;
+        status = agn__path_join(path, folder, entry->d_name);
+        if (status == AGN_OK && (is_split ? !agn__is_folder(path) : !is_image_name(entry->d_name)))
+            status = agn__names_add(list, path);
+    }
+    (void)closedir(directory);
+    agn__names_sort(list);
+    return status;
+}
+
 void agn__image_files_free(struct agn__image_files *list)
 {
     agn__names_free(&list->files);

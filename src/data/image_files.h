@@ -22,6 +22,9 @@ int agn__path_join(char path[AGN__PATH_BYTES], const char *folder, const char *n
 bool agn__is_folder(const char *path);
 /* Names in a folder, sorted: its folders, or its images (by their ending). Hidden ones are left out. */
 int agn__list_folder(const char *folder, bool want_folders, struct agn__names *list);
+/* Adds FOLDER/NAME of what no reader takes: in a split's own folder (is_split) its files, in a class folder
+ * other files and folders. Hidden ones are left out. */
+int agn__list_unread(const char *folder, bool is_split, struct agn__names *list);
 
 /* Image files and their labels; paths are relative to `folder`. */
 struct agn__image_files {

@@ -7,6 +7,8 @@
 
 #include "data/orientation.h"
 
+enum { WHITE = 255 };
+
 static uint32_t read_u32(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -68,6 +70,25 @@ static int convert(uint8_t **pixels, size_t count, int from, int to)
     return AGN_OK;
 }
 
+/* Lays pixels with opacity over white, in place, by the values in the file as viewers do. True when this
+ * hides a picture: opacity varies, the result does not. */
+static bool compose(uint8_t *pixels, size_t count, int channels)
+{
+    const uint8_t *src = pixels;
+    uint8_t *dst = pixels;
+    uint8_t first_alpha = pixels[channels];
+    bool varied = false, flat = true;
+    for (size_t i = 0; i < count; i++, src += channels + 1, dst += channels) {
+        unsigned alpha = src[channels];
+        varied |= alpha != first_alpha;
+        for (int c = 0; c < channels; c++) {
+            dst[c] = (uint8_t)((src[c] * alpha + WHITE * (255 - alpha) + 127) / 255);
+            flat &= dst[c] == pixels[c];
+        }
+    }
+    return varied && flat;
+}
+
 int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
                     struct agn__image *image)
 {
@@ -89,18 +110,20 @@ int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, in
     png.flags |=
         PNG_IMAGE_FLAG_16BIT_sRGB; /* 16-bit files without a gamma are no different from 8-bit ones */
     int stored = (png.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
-    png.format = stored == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+    bool transparent = (png.format & PNG_FORMAT_FLAG_ALPHA) != 0;
+    png.format = (stored == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY) | (transparent ? PNG_FORMAT_FLAG_ALPHA : 0);
     size_t count = (size_t)png.height * png.width;
-    pixels = agn_alloc(count, (size_t)stored);
+    pixels = agn_alloc(count, (size_t)stored + transparent);
     if (!pixels) {
         status = AGN_ERR_MEMORY;
         goto out;
     }
-    static const png_color black = {0, 0, 0};
-    if (!png_image_finish_read(&png, &black, pixels, 0, NULL)) {
+    if (!png_image_finish_read(&png, NULL, pixels, 0, NULL)) {
         status = agn_fail(AGN_ERR_FORMAT, "%s: damaged PNG: %s", name, png.message);
         goto out;
     }
+    if (transparent && compose(pixels, count, stored))
+        agn_log(AGN_LOG_WARN, "%s: on the white ground for transparency all its pixels are alike", name);
     status = convert(&pixels, count, stored, channels);
     if (status < 0)
         goto out;

@@ -22,7 +22,7 @@ static uint8_t *make_jpeg(bool progressive, const uint8_t *pixels, int height, i
     info.image_width = (JDIMENSION)width;
     info.image_height = (JDIMENSION)height;
     info.input_components = channels;
-    info.in_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    info.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 4 ? JCS_CMYK : JCS_RGB;
     jpeg_set_defaults(&info);
     jpeg_set_quality(&info, 95, TRUE);
     info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;

@@ -12,7 +12,7 @@ enum test_image_kind {
     TEST_PNG_ALPHA, /* the last of 2 or 4 channels is opacity */
 };
 
-/* Encodes pixels (height x width x channels; 1 grey, 3 RGB; with alpha 2 or 4). The file
+/* Encodes pixels (height x width x channels; 1 grey, 3 RGB; with alpha 2 or 4; JPEG: 4 CMYK). The file
  * is freed with free(). Exits the program on failure. */
 uint8_t *test_image_make(enum test_image_kind kind, const uint8_t *pixels, int height, int width,
                          int channels, size_t *size_bytes);
