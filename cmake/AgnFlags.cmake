@@ -24,7 +24,8 @@ endif()
 add_library(agn_freestanding INTERFACE)
 target_compile_options(agn_freestanding INTERFACE -ffreestanding -Wpedantic)
 
-# Numeric rooms: no errno from libm, fused multiply-add where the target has it. Nothing here reorders
-# sums or drops NaN, so results depend on the thread count and the instruction set only.
+# Numeric rooms: no errno from libm, fused multiply-add where the target has it, and comparisons that need not
+# raise flags for NaN (without this, loops that clamp vectorise neither for SSE2 nor for NEON). Nothing here
+# reorders sums or drops NaN, so results depend on the thread count and the instruction set only.
 add_library(agn_numeric INTERFACE)
-target_compile_options(agn_numeric INTERFACE -fno-math-errno -ffp-contract=fast)
+target_compile_options(agn_numeric INTERFACE -fno-math-errno -fno-trapping-math -ffp-contract=fast)

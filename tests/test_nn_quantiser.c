@@ -81,6 +81,9 @@ static void many_values(void **state)
     agn_quantise(centroids, values, COUNT, only_symbols, NULL);
     assert_memory_equal(symbols, only_symbols, sizeof(symbols));
     agn_quantise(centroids, values, 0, NULL, NULL);
+    memcpy(again, values, sizeof(again));
+    agn_quantise(centroids, again, COUNT, NULL, again); /* in place */
+    assert_memory_equal(quantised, again, sizeof(again));
 }
 
 /* Collapsed centroids: the value is right whichever symbol stands for it. */

@@ -266,7 +266,7 @@ void agn_softmax_ce_tangent_backward(const float *prob, const int32_t *labels, c
 
 enum { AGN_LEVELS = 8 };
 
-/* Nearest centroid of each of `count` values; symbols and values may be NULL. */
+/* Nearest centroid of each of `count` values; symbols and dst may be NULL, and dst may be src. */
 void agn_quantise(const float centroids[AGN_LEVELS], const float *src, size_t count, uint8_t *symbols,
                   float *dst);
 

@@ -78,8 +78,9 @@ static void split(const struct comparison *c)
     for (size_t p = 0; p < positions; p++) {
         const float *row = c->features + p * channels;
         memcpy(c->first + p * own, row, own * sizeof(float));
-        agn_quantise(model->centroids, row + own, sent, NULL, c->rest + p * sent);
+        memcpy(c->rest + p * sent, row + own, sent * sizeof(float));
     }
+    agn_quantise(model->centroids, c->rest, positions * sent, NULL, c->rest);
 }
 
 static int best(const float *values, int count)

@@ -151,8 +151,9 @@ static int run_networks(struct explainer *e, int image)
     float *first = agn_net_input(e->local), *rest = agn_net_input(e->remote);
     for (size_t p = 0; p < positions_of(model); p++, features += k + sent) {
         memcpy(first + p * k, features, k * sizeof *first);
-        agn_quantise(model->centroids, features + k, sent, NULL, rest + p * sent);
+        memcpy(rest + p * sent, features + k, sent * sizeof *rest);
     }
+    agn_quantise(model->centroids, rest, positions_of(model) * sent, NULL, rest);
     const int32_t label = data->labels[image];
     status = agn_net_forward(e->local);
     if (status >= 0)

@@ -6,6 +6,7 @@
 #define AGN_NN_NET_INTERNAL_H
 
 #include "agilenn/nn.h"
+#include "base/vector.h"
 #include "nn/onednn.h"
 #include "nn/onednn_inference.h"
 
@@ -221,13 +222,5 @@ static inline void agn__split(size_t count, size_t grain, int part, int parts, s
     *begin = b < count ? b : count;
     *end = e < count ? e : count;
 }
-
-/* Loops marked so are compiled for several vector widths and chosen at run time. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&     \
-    !defined(__SANITIZE_THREAD__)
-#define AGN_SIMD __attribute__((target_clones("avx512f", "fma", "default"), optimize("O3")))
-#else
-#define AGN_SIMD
-#endif
 
 #endif

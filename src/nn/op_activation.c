@@ -12,47 +12,22 @@
 
 #include "nn/net_internal.h"
 
-/* The loops below are written once and inlined with constant flags, so that each case is a straight loop
- * that the compiler vectorises. */
-#define INLINE static inline __attribute__((always_inline))
-
-/* exp within 2 units in the last place for |x| <= 87, in a form that vectorises: 2^n times a polynomial on
- * [-ln2/2, ln2/2] (Cephes' coefficients). Adding and taking away 1.5 * 2^23 rounds to a whole number. */
-INLINE float exp_fast(float x)
+AGN_INLINE float sigmoid(float x)
 {
-    x = x < 87.0F ? x : 87.0F;
-    x = x > -87.0F ? x : -87.0F;
-    float n = (x * 1.44269504F + 12582912.0F) - 12582912.0F;
-    float r = x - n * 0.693359375F - n * -2.12194440e-4F, p = 1.9875691500e-4F;
-    p = p * r + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
-    p = p * r * r + r + 1.0F;
-    union {
-        int32_t bits;
-        float value;
-    } power = {((int32_t)n + 127) << 23};
-    return p * power.value;
+    return 1.0F / (1.0F + agn__exp(-x));
 }
 
-INLINE float sigmoid(float x)
-{
-    return 1.0F / (1.0F + exp_fast(-x));
-}
-
-INLINE float first(float x, float s, bool silu)
+AGN_INLINE float first(float x, float s, bool silu)
 {
     return silu ? s * (1.0F + x * (1.0F - s)) : s * (1.0F - s);
 }
 
-INLINE float second(float x, float s, bool silu)
+AGN_INLINE float second(float x, float s, bool silu)
 {
     return s * (1.0F - s) * (silu ? 2.0F + x * (1.0F - 2.0F * s) : 1.0F - 2.0F * s);
 }
 
-INLINE void value_loop(const float *restrict src, float *restrict dst, size_t count, bool silu)
+AGN_INLINE void value_loop(const float *restrict src, float *restrict dst, size_t count, bool silu)
 {
     for (size_t i = 0; i < count; i++) {
         float s = sigmoid(src[i]);
@@ -60,8 +35,8 @@ INLINE void value_loop(const float *restrict src, float *restrict dst, size_t co
     }
 }
 
-INLINE void slope_loop(const float *restrict src, const float *restrict from, float *restrict to,
-                       size_t count, bool silu, bool add)
+AGN_INLINE void slope_loop(const float *restrict src, const float *restrict from, float *restrict to,
+                           size_t count, bool silu, bool add)
 {
     for (size_t i = 0; i < count; i++) {
         float d = first(src[i], sigmoid(src[i]), silu) * from[i];
@@ -69,8 +44,9 @@ INLINE void slope_loop(const float *restrict src, const float *restrict from, fl
     }
 }
 
-INLINE void second_loop(const float *restrict src, const float *restrict from, const float *restrict tangent,
-                        const float *restrict diff, float *restrict to, size_t count, bool silu, bool add)
+AGN_INLINE void second_loop(const float *restrict src, const float *restrict from,
+                            const float *restrict tangent, const float *restrict diff, float *restrict to,
+                            size_t count, bool silu, bool add)
 {
     for (size_t i = 0; i < count; i++) {
         float s = sigmoid(src[i]);

@@ -4,7 +4,7 @@
 #include "nn/net_internal.h"
 
 AGN_SIMD static void quantise_part(const float *restrict border, const float *restrict centroids,
-                                   const float *restrict src, size_t count, uint8_t *symbols, float *dst)
+                                   const float *src, size_t count, uint8_t *symbols, float *dst)
 {
     for (size_t i = 0; i < count; i++) {
         float x = src[i], value = centroids[0];

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vector.h"
+#include "train/soft_levels.h"
 #include "train/train_internal.h"
 
 static const float level_max = 6.0F, least_positive = 0.02F, dead_share = 0.002F;
@@ -175,27 +177,32 @@ int agn__centroids_follow(struct agn_model *model, struct agn_group *group, cons
     return AGN_OK;
 }
 
-/* s(x) = sum_l p_l c_l, p = softmax(-(x - c)^2 / tau), so ds/dx = 2/tau Var_p(c); tau is the
- * temperature times the mean squared gap between levels. */
+/* diff *= 2/tau Var_p(c) */
+AGN_SIMD static void scale_by_variance(const float *restrict levels, float tau,
+                                       float (*restrict share)[AGN__SOFT_BLOCK], const float *restrict mean,
+                                       float *restrict diff, size_t count)
+{
+    float variance[AGN__SOFT_BLOCK] = {0};
+    for (int l = 0; l < AGN_LEVELS; l++) {
+        for (size_t i = 0; i < count; i++) {
+            variance[i] += share[l][i] * (levels[l] - mean[i]) * (levels[l] - mean[i]);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        diff[i] *= 2.0F / tau * variance[i];
+    }
+}
+
+/* s(x) = sum_l p_l c_l, p = softmax(-(x - c)^2 / tau), so ds/dx = 2/tau Var_p(c). */
 void agn__soft_quantiser_gradient(const struct agn_model *model, const float *values, double temperature,
                                   float *diff, size_t count)
 {
-    const float *c = model->centroids;
-    float gap = (c[AGN_LEVELS - 1] - c[0]) / (AGN_LEVELS - 1);
-    float tau = (float)temperature * gap * gap + 1e-12F;
+    float tau = agn__soft_tau(model->centroids, (float)temperature);
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < count; i++) {
-        float nearest = INFINITY, sum = 0.0F, mean = 0.0F, square = 0.0F;
-        for (int l = 0; l < AGN_LEVELS; l++) {
-            nearest = fminf(nearest, (values[i] - c[l]) * (values[i] - c[l]));
-        }
-        for (int l = 0; l < AGN_LEVELS; l++) {
-            float p = expf((nearest - (values[i] - c[l]) * (values[i] - c[l])) / tau);
-            sum += p;
-            mean += p * c[l];
-            square += p * c[l] * c[l];
-        }
-        mean /= sum;
-        diff[i] *= 2.0F / tau * fmaxf(0.0F, square / sum - mean * mean);
+    for (size_t begin = 0; begin < count; begin += AGN__SOFT_BLOCK) {
+        float share[AGN_LEVELS][AGN__SOFT_BLOCK], mean[AGN__SOFT_BLOCK];
+        size_t block = count - begin < AGN__SOFT_BLOCK ? count - begin : AGN__SOFT_BLOCK;
+        agn__soft_levels(model->centroids, tau, values + begin, block, share, mean);
+        scale_by_variance(model->centroids, tau, share, mean, diff + begin, block);
     }
 }

@@ -3,14 +3,16 @@
  * The range coder spends -log2 p(symbol | channel, context) on a symbol, a context being a class of its
  * neighbours (agn_wire.h). Moving counts of the symbols in each context give p. Counts and contexts are taken
  * as given; the gradient goes through the symbol alone, by soft assignment to the levels: bits(x) = sum_l
- * a_l(x) bits_l with a = softmax(-(x - c)^2 / tau), tau as in quantiser_learning.c, so that
+ * a_l(x) bits_l with a = softmax(-(x - c)^2 / tau), tau as in soft_levels.h, so that
  *
- *   d bits / dx = 2/tau Cov_a(c, bits). */
+ *   d bits / dx = 2/tau Cov_a(c, bits) = 2/tau sum_l a_l (c_l - mean) bits_l. */
 #include <math.h>
 #include <string.h>
 
 #include "agn_wire.h"
+#include "base/vector.h"
 #include "train/joint.h"
+#include "train/soft_levels.h"
 
 enum { TABLE = AGN_CONTEXTS * AGN_LEVELS }; /* of a channel */
 static const float memory = 0.98F;          /* of the counts, a step */
@@ -100,30 +102,41 @@ int agn__rate_measure(struct agn__joint *j, const struct agn_batch *batch, struc
     return status;
 }
 
+/* share = scale times the share of a level times its distance from the mean: what a bit there weighs. */
+AGN_SIMD static void weigh(const float *restrict levels, float scale,
+                           float (*restrict share)[AGN__SOFT_BLOCK], const float *restrict mean, size_t count)
+{
+    for (int l = 0; l < AGN_LEVELS; l++) {
+        for (size_t i = 0; i < count; i++) {
+            share[l][i] *= scale * (levels[l] - mean[i]);
+        }
+    }
+}
+
 void agn__rate_gradient(const struct agn_model *model, const struct agn__priced *priced, double weight,
                         float *diff)
 {
-    const float *c = model->centroids;
+    const float *levels = model->centroids;
     double softness = model->preset.joint.soft_temperature;
-    float gap = (c[AGN_LEVELS - 1] - c[0]) / (AGN_LEVELS - 1);
-    float tau = (float)(softness > 0.0 ? softness : default_softness) * gap * gap + 1e-12F;
-    float scale = (float)weight * 2.0F / tau;
+    float tau = agn__soft_tau(levels, (float)(softness > 0.0 ? softness : default_softness));
     size_t channels = (size_t)model->sent_channels;
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < priced->count; i++) {
-        const float *bits = priced->bits + (i % channels * AGN_CONTEXTS + priced->contexts[i]) * AGN_LEVELS;
-        float x = priced->values[i], nearest = INFINITY, sum = 0.0F, level = 0.0F, cost = 0.0F, both = 0.0F;
-        for (int l = 0; l < AGN_LEVELS; l++) {
-            nearest = fminf(nearest, (x - c[l]) * (x - c[l]));
+    for (size_t begin = 0; begin < priced->count; begin += AGN__SOFT_BLOCK) {
+        float share[AGN_LEVELS][AGN__SOFT_BLOCK], mean[AGN__SOFT_BLOCK];
+        size_t left = priced->count - begin, block = left < AGN__SOFT_BLOCK ? left : AGN__SOFT_BLOCK;
+        size_t channel = begin % channels;
+        agn__soft_levels(levels, tau, priced->values + begin, block, share, mean);
+        weigh(levels, (float)weight * 2.0F / tau, share, mean, block);
+        for (size_t i = 0; i < block; i++) {
+            size_t context = channel * AGN_CONTEXTS + priced->contexts[begin + i];
+            const float *bits = priced->bits + context * AGN_LEVELS;
+            float sum = 0.0F;
+            for (int l = 0; l < AGN_LEVELS; l++) {
+                sum += share[l][i] * bits[l];
+            }
+            diff[begin + i] += sum;
+            channel = channel + 1 < channels ? channel + 1 : 0;
         }
-        for (int l = 0; l < AGN_LEVELS; l++) {
-            float a = expf((nearest - (x - c[l]) * (x - c[l])) / tau);
-            sum += a;
-            level += a * c[l];
-            cost += a * bits[l];
-            both += a * c[l] * bits[l];
-        }
-        diff[i] += scale * (both / sum - level / sum * (cost / sum));
     }
 }
 
