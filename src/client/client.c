@@ -131,14 +131,14 @@ static void obey(struct agn_client *client, const struct agn__coap_answer_view *
         agn_pause_refused(&client->pause, answer->max_age_s, now_ms(), (uint32_t)agn_rng_u64(&client->noise));
 }
 
-/* Once for each frame; a refusal in time is no answer that was late. */
+/* Once for each frame. A busy server's refusal does not say how long an answer takes. */
 static void note_late(struct agn_client *client, const struct agn__coap_answer_view *answer)
 {
     int age = age_of(client, answer);
     if (age == 0 || age >= LATEST_FORGOTTEN)
         return;
     double *sent_s = &client->sent_s[(uint16_t)(client->frame - age) % LATEST_FORGOTTEN];
-    if (*sent_s > 0.0)
+    if (*sent_s > 0.0 && !agn__coap_is_busy(answer))
         client->late_s = agn_now_s() - *sent_s;
     *sent_s = 0.0;
 }
