@@ -149,11 +149,16 @@ is raw_bytes 68.0
 is packets_mean 1.0
 is reply_bytes_mean 24.0
 holds "$(figure accuracy "$tmp/out") > 0.7"
+is late_answers 0
+out_has '"classes": ['
 holds "$(figure coded_bytes_mean "$tmp/out") > 0 && $(figure coded_bytes_mean "$tmp/out") <= 68"
 holds "($(figure payload_bytes_mean "$tmp/out") - $(figure coded_bytes_mean "$tmp/out") - 20) ^ 2 < 1e-9"
 holds "($(figure datagram_bytes_mean "$tmp/out") - $(figure payload_bytes_mean "$tmp/out") - 18) ^ 2 < 1e-9"
-run 0 run "$tmp/a.agn" --preset tiny --port "$port" --deadline 10000
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --deadline 10000 --predictions "$tmp/predictions.csv"
 out_has "64 predictions (64 fused, 0 local only)"
+out_has "class  "
+[ "$(grep -c ',fused$' "$tmp/predictions.csv")" -eq 64 ] || die "predictions.csv: not 64 fused lines"
+awk -F, 'NR > 1 && (NF != 11 || $7 != $1 || $10 < 0) { exit 1 }' "$tmp/predictions.csv" || die "predictions.csv: wrong columns"
 run 0 run "$tmp/a.agn" --preset tiny --port "$port" --bandwidth auto --deadline 10000 --json
 is fused 64
 holds "$(figure measured_kbps "$tmp/out") > 0"

@@ -73,6 +73,10 @@ static void classes_and_files_in_byte_order(void **state)
         assert_string_equal(dataset->class_names[i], names[i]);
     static const uint16_t labels[] = {0, 1, 2, 2};
     assert_memory_equal(dataset->labels, labels, sizeof labels);
+    static const char *const files[] = {"/train/Cat/z.png", "/train/ant/x.jpeg", "/train/dog/a.png",
+                                        "/train/dog/b.PNG"};
+    for (int i = 0; i < 4; i++)
+        assert_non_null(strstr(dataset->files[i], files[i]));
     static const int variants[] = {3, 0, 1, 2};
     for (int i = 0; i < 4; i++) {
         uint8_t expected[COLOUR];

@@ -99,7 +99,9 @@ struct agn_client_result {
 
     double rate_kbps; /* of late, as measured with this frame: what gets through, in kbit/s, headers and the
                          server's time included; 0: not measured, or nothing known */
-    double device_s;  /* extractor, Local NN, encoder and fusion */
+    double late_s;   /* heard with this frame: an answer to an earlier one after its deadline, that long after
+                        that one's first packet (or less, when nobody listened meanwhile); 0: none */
+    double device_s; /* extractor, Local NN, encoder and fusion */
     double network_s; /* from the first packet to the answer, or to giving up; coding the later packets
                          falls into this time too and counts in both */
 };

@@ -30,6 +30,7 @@ struct agn_dataset {
     uint8_t *pixels; /* count x height x width x channels */
     uint16_t *labels;
     char **class_names; /* classes; never NULL, digits where the set has no names */
+    char **files;       /* count: paths, where each image is a file of its own; else NULL */
 };
 
 /* "idx", "folder", "cifar10", "cifar100", "svhn", "tiny-imagenet", then NULL. */

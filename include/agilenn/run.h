@@ -58,7 +58,11 @@ struct agn_run_report {
     int fused, correct, local_correct, fused_correct;
     int before_event, before_event_correct, after_event_correct;
     int reasons[AGN_CLIENT_REASON_COUNT];
-    int sent; /* frames of which packets went out; the byte figures are means over these */
+    struct agn_class_count by_class[AGN_MAX_CLASSES]; /* the data set's, or the model's if it has more;
+                                                         fused_right counts what the device said in the end */
+    int late;                                         /* frames whose answer came, but after the deadline */
+    double late_ms; /* median of these: from the first packet to the answer; NAN: none */
+    int sent;       /* frames of which packets went out; the byte figures are means over these */
     double packets_mean, payload_bytes_mean, datagram_bytes_mean, coded_bytes_mean, reply_bytes_mean;
     double rate_kbps; /* of the latest frame that was sent; NAN: not measured, or nothing known */
     double raw_bytes; /* a frame's symbols at 3 bits each, without headers */

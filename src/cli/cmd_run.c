@@ -5,6 +5,7 @@
 
 #include "agilenn/monitor.h"
 #include "agilenn/run.h"
+#include "cli/class_report.h"
 #include "cli/cli.h"
 #include "cli/device_model.h"
 #include "cli/options.h"
@@ -61,8 +62,10 @@ static int parse(struct run_options *o, int argc, char **argv)
         agn__cli_whole("repeat", "N", &o->repeats, 0, 10,
                        "send a frame's packets so often again while no answer has come"),
         agn__cli_whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
-        agn__cli_text("predictions", "FILE", &o->predictions,
-                      "write a CSV line for each image: prediction, local prediction, how it came about"),
+        agn__cli_text(
+            "predictions", "FILE", &o->predictions,
+            "write a CSV line for each image: prediction, local prediction, how it came about, file, "
+            "classes by name, margin over the next class in logits"),
         agn__cli_text(
             "report", "URL", &o->report,
             "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
@@ -105,6 +108,8 @@ static bool read_bandwidth(const char *given, struct agn_client_config *client)
 /* Who hears of each frame: a CSV file, the server's page, or nobody. */
 struct listeners {
     FILE *csv;
+    const struct agn_dataset *data;
+    int classes; /* the device model's */
     const char *url;
     struct agn_monitor_truth truth; /* not reported yet */
     double next_report_s;
@@ -122,12 +127,45 @@ static void report_truth(struct listeners *to)
         to->truth = (struct agn_monitor_truth){0};
 }
 
+/* How far the prediction is ahead of the next class, in logits. */
+static double margin_of(const struct agn_client_result *result, int classes)
+{
+    int top = result->class_index, next = INT16_MIN;
+    for (int c = 0; c < classes; c++)
+        if (c != top && result->logits[c] > next)
+            next = result->logits[c];
+    return classes > 1 ? (result->logits[top] - next) / 256.0 : 0.0;
+}
+
+static void write_name(const struct agn_dataset *data, FILE *csv, int class)
+{
+    fputc(',', csv);
+    if (class < data->classes)
+        agn__cli_csv_field(csv, data->class_names[class]);
+    else
+        fprintf(csv, "%d", class);
+}
+
+static void write_frame(const struct listeners *to, int index, int label,
+                        const struct agn_client_result *result)
+{
+    const struct agn_dataset *data = to->data;
+    fprintf(to->csv, "%d,%d,%d,%d,%d,%d,", index, label, result->class_index, result->local_class,
+            result->fused, result->channels_missing);
+    if (data->files)
+        agn__cli_csv_field(to->csv, data->files[index % data->count]);
+    else
+        fprintf(to->csv, "%d", index % data->count);
+    write_name(data, to->csv, label);
+    write_name(data, to->csv, result->class_index);
+    fprintf(to->csv, ",%.4f,%s\n", margin_of(result, to->classes), result->fused ? "fused" : "local");
+}
+
 static void hear_frame(void *user, int index, int label, const struct agn_client_result *result)
 {
     struct listeners *to = user;
     if (to->csv)
-        fprintf(to->csv, "%d,%d,%d,%d,%d,%d\n", index, label, result->class_index, result->local_class,
-                result->fused, result->channels_missing);
+        write_frame(to, index, label, result);
     to->truth.predictions++;
     to->truth.correct += result->class_index == label;
     to->truth.fallbacks += !result->fused;
@@ -151,16 +189,20 @@ static int run_images(struct agn_run_config *config, const struct run_options *o
                       struct agn_run_report *report)
 {
     struct agn_file_out out;
-    struct listeners to = {.url = o->report};
+    struct listeners to = {.url = o->report, .data = config->data};
+    struct agn_dev_model model;
+    int status = agn_dev_model_open(&model, config->client.model, config->client.model_bytes);
+    to.classes = status == AGN_OK ? model.classes : 0; /* the client says what is wrong */
     if (o->predictions == NULL) {
         return run_and_tell(config, &to, report);
     }
-    int status = agn_file_out_open(&out, o->predictions);
+    status = agn_file_out_open(&out, o->predictions);
     if (status < 0) {
         return status;
     }
     to.csv = out.stream;
-    fprintf(out.stream, "image,label,prediction,local_prediction,fused,channels_missing\n");
+    fprintf(out.stream, "image,label,prediction,local_prediction,fused,channels_missing,file,true_class,"
+                        "predicted_class,margin,way\n");
     status = run_and_tell(config, &to, report);
     if (status < 0) {
         agn_file_out_abort(&out);
@@ -176,8 +218,15 @@ static json_t *spread_json(double min, double median, double p99, double max)
                : json_null();
 }
 
-static int print_json(const struct agn_run_report *r)
+static struct agn__class_report classes_of(const struct agn_run_report *r, const struct agn_dataset *data)
 {
+    return (struct agn__class_report){
+        .classes = data->classes, .names = data->class_names, .counts = r->by_class};
+}
+
+static int print_json(const struct agn_run_report *r, const struct agn_dataset *data)
+{
+    struct agn__class_report classes = classes_of(r, data);
     double images = (double)r->images;
     static const char *const keys[AGN_CLIENT_REASON_COUNT] = {
         [AGN_CLIENT_FUSED] = "fused",         [AGN_CLIENT_TIMEOUT] = "timeout",
@@ -190,8 +239,8 @@ static int print_json(const struct agn_run_report *r)
         json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));
     }
     json_t *object = json_pack(
-        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f}", "images",
-        r->images, "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images,
+        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f, s:i, s:o, s:o}",
+        "images", r->images, "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images,
         "local_accuracy", r->local_correct / images, "fused", r->fused, "reasons", reasons, "packets_mean",
         agn__cli_json_real(r->packets_mean), "payload_bytes_mean", agn__cli_json_real(r->payload_bytes_mean),
         "datagram_bytes_mean", agn__cli_json_real(r->datagram_bytes_mean), "coded_bytes_mean",
@@ -199,12 +248,24 @@ static int print_json(const struct agn_run_report *r)
         agn__cli_json_real(r->reply_bytes_mean), "host_device_ms",
         spread_json(r->device_ms.min, r->device_ms.median, r->device_ms.p99, r->device_ms.max), "network_ms",
         spread_json(r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max),
-        "measured_kbps", agn__cli_json_real(r->rate_kbps), "seconds", r->seconds);
+        "measured_kbps", agn__cli_json_real(r->rate_kbps), "seconds", r->seconds, "late_answers", r->late,
+        "late_ms", agn__cli_json_real(r->late_ms), "classes", agn__cli_json_classes(&classes));
     return agn__cli_print_json("run", object);
 }
 
-static int print_text(const struct agn_run_report *r)
+/* Where answers come late the deadline is to blame, not the server. */
+static void print_late(const struct agn_run_report *r, int deadline_ms)
 {
+    if (r->late > 0)
+        printf("late         %d answers: the server answers after %.0f ms (median), later than the deadline "
+               "of %d "
+               "ms: --deadline %.0f or more\n",
+               r->late, r->late_ms, deadline_ms, ceil(1.5 * r->late_ms / 10.0) * 10.0);
+}
+
+static int print_text(const struct agn_run_report *r, const struct agn_dataset *data, int deadline_ms)
+{
+    struct agn__class_report classes = classes_of(r, data);
     double images = (double)r->images;
     printf("images       %d, %d predictions (%d fused, %d local only)\n", r->images, r->predictions, r->fused,
            r->predictions - r->fused);
@@ -215,6 +276,7 @@ static int print_text(const struct agn_run_report *r)
             printf("  %-6d     %s\n", r->reasons[i], agn_client_reason_text((enum agn_client_reason)i));
         }
     }
+    print_late(r, deadline_ms);
     if (r->sent > 0) {
         printf("bytes sent   %.0f symbols + headers, %.0f symbols alone, of %.0f raw; %.2f packets a frame\n",
                r->payload_bytes_mean, r->coded_bytes_mean, r->raw_bytes, r->packets_mean);
@@ -226,6 +288,8 @@ static int print_text(const struct agn_run_report *r)
     if (isfinite(r->rate_kbps)) {
         printf("link         %.0f kbit/s as measured last, the server's time included\n", r->rate_kbps);
     }
+    agn__cli_print_classes(stdout, &classes);
+    agn__cli_print_never_predicted(stdout, &classes);
     return AGN_CLI_SUCCESS;
 }
 
@@ -273,7 +337,9 @@ int agn__cmd_run(int argc, char **argv)
                                         .progress_user = stderr};
         status = run_images(&config, &o, &report);
     }
-    code = status < 0 ? agn__cli_fail("run", status) : o.json ? print_json(&report) : print_text(&report);
+    code = status < 0 ? agn__cli_fail("run", status)
+           : o.json   ? print_json(&report, data)
+                      : print_text(&report, data, o.deadline_ms);
     agn_dataset_free(data);
     agn_free(model);
     return code;

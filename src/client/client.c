@@ -38,9 +38,11 @@ struct agn_client {
     uint32_t deadline_ms, drop_permille;
     int dead_after, probe_every; /* dead_after < 0: never */
     int repeats;
-    int misses;  /* frames in a row without any answer */
-    int skipped; /* frames since the last probe */
-    int unheard; /* frames sent in a row without any answer; begun anew with a session */
+    int misses;                      /* frames in a row without any answer */
+    int skipped;                     /* frames since the last probe */
+    int unheard;                     /* frames sent in a row without any answer; begun anew with a session */
+    double sent_s[LATEST_FORGOTTEN]; /* first packets of frames that went without an answer; 0: none */
+    double late_s;                   /* the latest late answer that no result has told of; 0: none */
     uint16_t frame, message_id;
     uint8_t salt; /* first byte of every token, so that an earlier run's answers do not match */
     int16_t *logits, *local_logits;
@@ -129,6 +131,24 @@ static void obey(struct agn_client *client, const struct agn__coap_answer_view *
         agn_pause_refused(&client->pause, answer->max_age_s, now_ms(), (uint32_t)agn_rng_u64(&client->noise));
 }
 
+/* Once for each frame. A busy server's refusal does not say how long an answer takes. */
+static void note_late(struct agn_client *client, const struct agn__coap_answer_view *answer)
+{
+    int age = age_of(client, answer);
+    if (age == 0 || age >= LATEST_FORGOTTEN)
+        return;
+    double *sent_s = &client->sent_s[(uint16_t)(client->frame - age) % LATEST_FORGOTTEN];
+    if (*sent_s > 0.0 && !agn__coap_is_busy(answer))
+        client->late_s = agn_now_s() - *sent_s;
+    *sent_s = 0.0;
+}
+
+static void hear_of_earlier(struct agn_client *client, const struct agn__coap_answer_view *answer)
+{
+    obey(client, answer);
+    note_late(client, answer);
+}
+
 /* Answers that missed their frame's deadline are worth nothing but for a wish to be left alone: that of an
  * overloaded server is often late. */
 static void hear_late_answers(struct agn_client *client)
@@ -139,7 +159,7 @@ static void hear_late_answers(struct agn_client *client)
         if (length < 0)
             return;
         if (agn__coap_read_answer(client->answer, (size_t)length, &answer) == 0)
-            obey(client, &answer);
+            hear_of_earlier(client, &answer);
     }
 }
 
@@ -164,7 +184,7 @@ static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t 
     struct agn__coap_answer_view answer;
     if (agn__coap_read_answer(bytes, len, &answer) < 0)
         return false;
-    obey(client, &answer);
+    hear_of_earlier(client, &answer);
     if (age_of(client, &answer) != 0)
         return false;
     if (answer.type == AGN__COAP_CON) {
@@ -301,6 +321,8 @@ static void ask_server(struct agn_client *client, struct agn_client_result *resu
         if (client->measures)
             measure(client, result, first_send_s);
     }
+    if (result->reason == AGN_CLIENT_TIMEOUT)
+        client->sent_s[client->frame % LATEST_FORGOTTEN] = first_send_s;
     result->network_s = agn_now_s() - (client->link.dtls ? begin_s : first_send_s);
     if (result->reason == AGN_CLIENT_UNSENT) /* says nothing of the server */
         return;
@@ -337,6 +359,7 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
     struct agn_client_result made = {.reason = AGN_CLIENT_SKIPPED, .reply_status = -1};
     made.raw_bytes = client->raw_bytes;
     client->frame++;
+    client->sent_s[client->frame % LATEST_FORGOTTEN] = 0.0;
     double begin_s = agn_now_s();
     int status = agn_dev_frame_begin(&client->dev, client->frame, (uint16_t)client->deadline_ms);
     if (status == 0)
@@ -354,6 +377,8 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
     else if (should_send(client))
         ask_server(client, &made);
     fill_prediction(client, &made);
+    made.late_s = client->late_s;
+    client->late_s = 0.0;
     *result = made;
     return 0;
 }

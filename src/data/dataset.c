@@ -171,6 +171,9 @@ void agn_dataset_free(struct agn_dataset *dataset)
         return;
     for (int i = 0; dataset->class_names && i < dataset->classes; i++)
         agn_free(dataset->class_names[i]);
+    for (int i = 0; dataset->files && i < dataset->count; i++)
+        agn_free(dataset->files[i]);
+    agn_free(dataset->files);
     agn_free(dataset->class_names);
     agn_free(dataset->pixels);
     agn_free(dataset->labels);

@@ -21,6 +21,10 @@ int agn__limit_pick(int kept, int kept_count, int total);
 
 struct agn__sink;
 
+/* Keeps FOLDER/paths[i] of the images that the sink's data set keeps; nothing when there is no data set.
+ * After agn__sink_begin. */
+int agn__sink_keep_files(struct agn__sink *sink, const char *folder, char *const *paths);
+
 /* The readers: hand the images of sink->source to the sink. */
 int agn__idx_read(struct agn__sink *sink);
 int agn__folder_read(struct agn__sink *sink);

@@ -132,6 +132,8 @@ int agn__folder_read(struct agn__sink *sink)
         status = agn__sink_begin(sink, listing.images.files.count, listing.classes.count,
                                  (const char *const *)listing.classes.names, listing.classes.count);
     if (status == AGN_OK)
+        status = agn__sink_keep_files(sink, listing.images.folder, listing.images.files.names);
+    if (status == AGN_OK)
         status = agn__image_files_load(&listing.images, sink);
     listing_free(&listing);
     return status;

@@ -29,6 +29,25 @@ int agn__sink_pick(const struct agn__sink *sink, int kept)
     return agn__limit_pick(kept, sink->kept, sink->total);
 }
 
+int agn__sink_keep_files(struct agn__sink *sink, const char *folder, char *const *paths)
+{
+    struct agn_dataset *dataset = sink->dataset;
+    if (!dataset)
+        return AGN_OK;
+    dataset->files = agn_alloc((size_t)dataset->count, sizeof *dataset->files);
+    if (!dataset->files)
+        return AGN_ERR_MEMORY;
+    for (int i = 0; i < dataset->count; i++) {
+        const char *path = paths[agn__sink_pick(sink, i)];
+        size_t size = strlen(folder) + strlen(path) + 2;
+        dataset->files[i] = agn_alloc(size, 1);
+        if (!dataset->files[i])
+            return AGN_ERR_MEMORY;
+        (void)snprintf(dataset->files[i], size, "%s/%s", folder, path);
+    }
+    return AGN_OK;
+}
+
 int agn__sink_first(const struct agn__sink *sink, int record)
 {
     int low = 0, high = sink->kept;

@@ -225,6 +225,8 @@ int agn__tiny_imagenet_read(struct agn__sink *sink)
     if (status == AGN_OK)
         status = begin(sink, tiny);
     if (status == AGN_OK)
+        status = agn__sink_keep_files(sink, tiny->images.folder, tiny->images.files.names);
+    if (status == AGN_OK)
         status = agn__image_files_load(&tiny->images, sink);
     tiny_free(tiny);
     agn_free(tiny);

@@ -11,6 +11,7 @@ struct tally {
     const struct agn_run_config *config;
     struct agn_run_report *report;
     double *device_ms, *network_ms; /* of fused frames */
+    double *late_ms;                /* of answers after the deadline */
     double packets, payload, datagram, coded, reply;
     double begin_s, last_report_s;
 };
@@ -34,6 +35,19 @@ static void spread(double *values, int count, double *min, double *median, doubl
     *max = values[count - 1];
 }
 
+static void add_class(struct agn_run_report *r, int label, const struct agn_client_result *frame)
+{
+    if (label < AGN_MAX_CLASSES) {
+        struct agn_class_count *count = &r->by_class[label];
+        count->images++;
+        count->fused_right += frame->class_index == label;
+        count->local_right += frame->local_class == label;
+    }
+    if (frame->class_index >= 0 && frame->class_index < AGN_MAX_CLASSES) {
+        r->by_class[frame->class_index].predicted++;
+    }
+}
+
 static void add_frame(struct tally *t, int index, int label, const struct agn_client_result *frame)
 {
     struct agn_run_report *r = t->report;
@@ -42,6 +56,10 @@ static void add_frame(struct tally *t, int index, int label, const struct agn_cl
     r->correct += right;
     r->local_correct += frame->local_class == label;
     r->reasons[frame->reason]++;
+    add_class(r, label, frame);
+    if (frame->late_s > 0.0) {
+        t->late_ms[r->late++] = 1e3 * frame->late_s;
+    }
     r->before_event += !after;
     r->before_event_correct += right && !after;
     r->after_event_correct += right && after;
@@ -98,6 +116,8 @@ static void finish(struct tally *t)
            &r->device_ms.max);
     spread(t->network_ms, r->fused, &r->network_ms.min, &r->network_ms.median, &r->network_ms.p99,
            &r->network_ms.max);
+    double ignored;
+    spread(t->late_ms, r->late, &ignored, &r->late_ms, &ignored, &ignored);
     r->seconds = agn_now_s() - t->begin_s;
 }
 
@@ -160,7 +180,8 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
         status = check_fit(config, agn_client_model(client));
     t.device_ms = agn_alloc((size_t)report.images, sizeof(double));
     t.network_ms = agn_alloc((size_t)report.images, sizeof(double));
-    if (status == AGN_OK && (t.device_ms == NULL || t.network_ms == NULL))
+    t.late_ms = agn_alloc((size_t)report.images, sizeof(double));
+    if (status == AGN_OK && (t.device_ms == NULL || t.network_ms == NULL || t.late_ms == NULL))
         status = AGN_ERR_MEMORY;
     t.begin_s = agn_now_s();
     if (status == AGN_OK)
@@ -171,6 +192,7 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
     }
     agn_free(t.device_ms);
     agn_free(t.network_ms);
+    agn_free(t.late_ms);
     agn_client_free(client);
     return status;
 }

@@ -58,7 +58,8 @@ struct agn_dataset *tiny_dataset(const struct tiny_config *config, int count, ui
                                  config->classes,
                                  agn_alloc((size_t)count, image),
                                  agn_alloc((size_t)count, sizeof(uint16_t)),
-                                 agn_alloc((size_t)config->classes, sizeof(char *))};
+                                 agn_alloc((size_t)config->classes, sizeof(char *)),
+                                 NULL};
     assert_true(data->pixels && data->labels && data->class_names);
     for (int i = 0; i < config->classes; i++) {
         data->class_names[i] = agn_alloc(16, 1);
