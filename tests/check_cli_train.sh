@@ -99,7 +99,15 @@ for points in 0 129 -1 2.5 x; do
 done
 refused 1 "ig-gauss-legendre take 1" train --preset tiny --out "$tmp/no" --set joint.points=1
 refused 1 "block 'cnv:c8'" train --preset tiny --out "$tmp/no" --set model.remote=cnv:c8
-refused 1 "has 4 classes, but the model only 3" train --preset tiny --out "$tmp/no" --set data.classes=3
+refused 1 "data.classes = 3, but the data set in $tmp/set has 4 classes (train image 3 has label 3): leave data.classes out" \
+    train --preset tiny --out "$tmp/no" --set data.classes=3
+refused 1 "data.classes = 1: expected 2 to 1000, or 0" train --preset tiny --out "$tmp/no" --set data.classes=1
+refused 1 "data.classes is not set" info --preset tiny --set data.classes=0
+run 0 train --preset tiny --out "$tmp/counted" --set data.classes=0 --set train.batch=257 --set reference.epochs=2 --set joint.epochs=1 --no-plots
+err_has "train.batch = 256 instead of 257: there are only 256 training images"
+run 0 info "$tmp/counted/model.safetensors" --json
+out_has '"classes"'
+rm -r "$tmp/counted"
 refused 1 "$tmp/nowhere" train --preset tiny --out "$tmp/no" --data "$tmp/nowhere"
 cp -r "$tmp/set" "$tmp/one"
 labels=train-labels-idx1-ubyte
@@ -107,7 +115,6 @@ labels=train-labels-idx1-ubyte
 refused 1 "all 256 training images in $tmp/one are of one class" train --preset tiny --out "$tmp/no" --data "$tmp/one"
 { head -c 25 "$tmp/set/$labels" && printf '\310' && tail -c +27 "$tmp/set/$labels"; } >"$tmp/one/$labels"
 refused 1 "train image 17 has label 200" train --preset tiny --out "$tmp/no" --data "$tmp/one"
-refused 1 "only 256 training images" train --preset tiny --out "$tmp/no" --set train.batch=257
 refused 1 "12x12" train --preset tiny --out "$tmp/no" --set data.width=16
 refused 2 "--preset NAME is missing" train --out "$tmp/no"
 refused 2 "exclude each other" train --preset tiny --out "$tmp/no" --resume --force

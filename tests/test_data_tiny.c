@@ -127,6 +127,15 @@ static void damage_is_refused(void **state)
     assert_refused("train", AGN_ERR_NOT_FOUND, "wnids.txt is missing");
 }
 
+/* Of a class that is never shown nothing can be learned. */
+static void classes_of_train_need_images(void **state)
+{
+    (void)state;
+    write_text("set/wnids.txt", "n03\nn01\nn04\n");
+    write_text("set/train/n04/images/notes.txt", "no images yet");
+    assert_refused("train", AGN_ERR_FORMAT, "train/n04/images has no .jpg, .jpeg or .png image");
+}
+
 static void inspection_lists_what_is_bad(void **state)
 {
     (void)state;
@@ -187,6 +196,7 @@ int main(void)
         TEST(reads_the_official_layout),
         TEST(reads_rearranged_copies),
         TEST(damage_is_refused),
+        TEST(classes_of_train_need_images),
         TEST(inspection_lists_what_is_bad),
         TEST(command_ends_with_1_when_something_is_bad),
         TEST(command_refuses_a_single_class),

@@ -266,9 +266,10 @@ CHANGE(other_format, set_metadata(f, "format", "agilenn-model-99"))
 CHANGE(empty_preset, set_metadata(f, "preset", ""))
 CHANGE(bad_preset, set_metadata(f, "preset", "[joint]\nrho = 7\n"))
 CHANGE(unknown_key, set_metadata(f, "preset", "[joint]\n\x1b[2Jevil = 7\n"))
-CHANGE(huge_networks, set_metadata(f, "preset",
-                                   "[data]\nheight=64\nwidth=64\n[model]\nextractor=conv:c65000 conv:c8\n"
-                                   "reference=conv:c65000 conv:c65000:k9\nremote=conv:c8\n"))
+CHANGE(huge_networks,
+       set_metadata(f, "preset",
+                    "[data]\nclasses=10\nheight=64\nwidth=64\n[model]\nextractor=conv:c65000 conv:c8\n"
+                    "reference=conv:c65000 conv:c65000:k9\nremote=conv:c8\n"))
 CHANGE(no_classes, set_metadata(f, "classes", "[]"))
 CHANGE(classes_of_numbers, set_metadata(f, "classes", "[1, 2, 3]"))
 CHANGE(classes_not_json, set_metadata(f, "classes", "[[[[[["))

@@ -295,6 +295,7 @@ static void start_preset(struct agn_preset *preset)
     static const char *const settings[] = {"model.extractor=conv24:s2", "model.reference=mobilenetv2-tiny",
                                            "model.remote=mobilenetv2-tiny"};
     agn_preset_defaults(preset);
+    preset->data.classes = 10;
     for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
         assert_int_equal(agn_preset_set(preset, settings[i]), AGN_OK);
     }

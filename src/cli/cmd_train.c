@@ -97,6 +97,16 @@ static int check_checkpoint(const struct job *job)
                     job->out);
 }
 
+static int open_data(struct job *job)
+{
+    struct agn_preset any = job->preset;
+    any.data.classes = 0;
+    int status = agn__cli_open_dataset(&any, "train", -1, &job->train);
+    if (status >= 0)
+        status = agn__cli_open_dataset(&any, "test", -1, &job->test);
+    return status < 0 ? status : agn_train_fit_preset(&job->preset, job->train, job->test, job->group);
+}
+
 static int prepare(struct job *job)
 {
     bool first = agn_group_rank(job->group) == 0; /* which writes the files */
@@ -107,9 +117,7 @@ static int prepare(struct job *job)
     if (status >= 0 && first && !job->no_plots)
         status = agn_plot_available();
     if (status >= 0)
-        status = agn__cli_open_dataset(&job->preset, "train", -1, &job->train);
-    if (status >= 0)
-        status = agn__cli_open_dataset(&job->preset, "test", -1, &job->test);
+        status = open_data(job);
     if (status >= 0 && first)
         status = check_checkpoint(job);
     status = agn_group_agree(job->group, status);

@@ -73,7 +73,7 @@ int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, in
     int status = agn_dataset_open(&source, &opened);
     if (status < 0)
         return status;
-    if (opened->classes > preset->data.classes) {
+    if (preset->data.classes > 0 && opened->classes > preset->data.classes) {
         status = refuse_classes(&source, opened, preset->data.classes);
         agn_dataset_free(opened);
         return status;

@@ -139,8 +139,15 @@ static int list_class_folders(struct agn__sink *sink, struct tiny *tiny, const c
                                                   "no folder %s: wnids.txt names that class; fetch the data "
                                                   "set again",
                                                   folder));
-        else if (status == AGN_OK)
+        else if (status == AGN_OK) {
             status = agn__image_files_add_folder(&tiny->images, relative, row->label);
+            if (status == 0 && strcmp(split, "train") == 0)
+                status =
+                    agn__sink_bad(sink, agn_fail(AGN_ERR_FORMAT,
+                                                 "%s has no .jpg, .jpeg or .png image: put images of the "
+                                                 "class there, or take it out of wnids.txt",
+                                                 folder));
+        }
     }
     return status < 0 ? status : AGN_OK;
 }

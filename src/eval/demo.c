@@ -33,9 +33,11 @@ static int open_split(const struct agn_preset *p, const char *split, int limit, 
  * mistake leaves nothing behind. */
 static int open_data(struct agn__demo *d)
 {
-    const struct agn_preset *p = &d->config->preset;
+    struct agn_preset *p = &d->preset, some;
     struct agn_model *networks = NULL;
-    int status = agn_model_create(p, NULL, &networks);
+    *p = some = d->config->preset;
+    some.data.classes = some.data.classes == 0 ? 2 : some.data.classes;
+    int status = agn_model_create(&some, NULL, &networks);
     agn_model_free(networks);
     if (status == AGN_OK && p->data.path[0] == '\0')
         status = agn_fail(AGN_ERR_ARG, "the preset names no data set; set data.path");
@@ -43,12 +45,8 @@ static int open_data(struct agn__demo *d)
         status = open_split(p, "train", p->data.train_limit, &d->train);
     if (status == AGN_OK)
         status = open_split(p, "test", p->data.test_limit, &d->test);
-    for (int i = 0; i < 2 && status == AGN_OK; i++) {
-        const struct agn_dataset *data = i == 0 ? d->train : d->test;
-        if (data->classes > p->data.classes)
-            status = agn_fail(AGN_ERR_RANGE, "the %s set in %s has %d classes, but data.classes = %d",
-                              i == 0 ? "training" : "test", p->data.path, data->classes, p->data.classes);
-    }
+    if (status == AGN_OK)
+        status = agn_train_fit_preset(p, d->train, d->test, NULL);
     if (status == AGN_OK)
         status = agn_make_dirs(d->config->folder);
     if (status == AGN_OK)
@@ -63,7 +61,7 @@ static int train(struct agn__demo *d)
     agn__demo_path(d, "metrics.jsonl", metrics);
     agn__demo_path(d, "checkpoint.safetensors", checkpoint);
     agn__demo_path(d, "model.safetensors", model);
-    struct agn_train_config config = {.preset = d->config->preset,
+    struct agn_train_config config = {.preset = d->preset,
                                       .train = d->train,
                                       .test = d->test,
                                       .checkpoint = checkpoint,

@@ -10,6 +10,7 @@ enum { AGN__PATH_BYTES = 1100 };
 
 struct agn__demo {
     const struct agn_demo_config *config;
+    struct agn_preset preset; /* with what it leaves to the data */
     double begin_s, wall_seconds;
     struct agn_dataset *train, *test;
     struct agn_model *model;

@@ -69,6 +69,49 @@ int agn_model_check_data(const struct agn_model *model, const struct agn_dataset
     return check_labels("the data set's", data);
 }
 
+/* ---- what a preset leaves to the data ------------------------------------------------- */
+
+/* idx files number their classes, so that those above the highest label are not known to be missing. */
+static int fit_classes(struct agn_preset *p, const struct agn_dataset *train, const struct agn_dataset *test)
+{
+    int counted = train->classes > test->classes ? train->classes : test->classes, first = 0;
+    const struct agn_dataset *larger = counted == train->classes ? train : test;
+    char where[64] = "";
+    if (p->data.classes == 0) {
+        p->data.classes = counted;
+        return AGN_OK;
+    }
+    if (p->data.classes == counted || (p->data.classes > counted && strcmp(p->data.format, "idx") == 0)) {
+        return AGN_OK;
+    }
+    while (first < larger->count && larger->labels[first] < p->data.classes) {
+        first++;
+    }
+    if (first < larger->count) {
+        snprintf(where, sizeof(where), " (%s image %d has label %d)", larger == train ? "train" : "test",
+                 first, larger->labels[first]);
+    }
+    return agn_fail(AGN_ERR_RANGE,
+                    "data.classes = %d, but the data set in %s has %d classes%s: leave data.classes out (or "
+                    "0), and they are counted; or set it to %d",
+                    p->data.classes, p->data.path, counted, where, counted);
+}
+
+int agn_train_fit_preset(struct agn_preset *preset, const struct agn_dataset *train,
+                         const struct agn_dataset *test, struct agn_group *group)
+{
+    int batch = preset->train.batch, size = agn_group_size(group), most = train->count / size * size;
+    int status = fit_classes(preset, train, test);
+    if (status == AGN_OK && batch > train->count && most >= 2) {
+        preset->train.batch = most;
+        if (agn_group_rank(group) == 0) {
+            agn_log(AGN_LOG_INFO, "train.batch = %d instead of %d: there are only %d training images", most,
+                    batch, train->count);
+        }
+    }
+    return status;
+}
+
 /* ---- training ------------------------------------------------------------------------ */
 
 static int check_set(const struct agn_preset *p, const char *what, const struct agn_dataset *data)

@@ -167,6 +167,10 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
     model->classes = preset->data.classes;
     agn__alpha_initialise(model);
     int status = agn_preset_check(preset);
+    if (status == AGN_OK && preset->data.classes < 2)
+        status =
+            agn_fail(AGN_ERR_ARG, "data.classes is not set, and there are no data here to count them in: "
+                                  "set it, for instance --set data.classes=10");
     if (status == AGN_OK)
         status = build_graphs(model);
     if (status == AGN_OK)

@@ -35,7 +35,8 @@ static const struct key keys[] = {
     {"data", "height", WHOLE, FIELD(data.height), 8, 1024, "28", "image height, pixels"},
     {"data", "width", WHOLE, FIELD(data.width), 8, 1024, "28", "image width, pixels"},
     {"data", "channels", WHOLE, FIELD(data.channels), 1, 3, "1", "1 grey, 3 RGB"},
-    {"data", "classes", WHOLE, FIELD(data.classes), 2, 1000, "10", "number of classes"},
+    {"data", "classes", WHOLE, FIELD(data.classes), 0, 1000, "0",
+     "number of classes; 0 = counted in the data"},
     {"data", "train_limit", WHOLE, FIELD(data.train_limit), 0, 100000000, "0",
      "training images to use, 0 = all"},
     {"data", "test_limit", WHOLE, FIELD(data.test_limit), 0, 100000000, "0", "test images to use, 0 = all"},
@@ -566,6 +567,10 @@ int agn_preset_check(const struct agn_preset *p)
         return agn_fail(AGN_ERR_ARG,
                         "data.format = '%s': expected idx, folder, cifar10, cifar100, svhn or tiny-imagenet",
                         p->data.format);
+    }
+    if (p->data.classes == 1) {
+        return agn_fail(AGN_ERR_RANGE,
+                        "data.classes = 1: expected 2 to 1000, or 0 to count them in the data");
     }
     if (agn_codec_from_name(p->model.codec) < 0) {
         return agn_fail(AGN_ERR_ARG, "model.codec = '%s': expected range, huffman, lzw or raw3",
