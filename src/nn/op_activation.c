@@ -96,8 +96,8 @@ AGN_SIMD static void second_part(const float *restrict src, const float *restric
     }
 }
 
-INLINE void finish_loop(float *restrict dst, const float *restrict sum, size_t count,
-                        enum agn__act activation, bool add)
+AGN_INLINE void finish_loop(float *restrict dst, const float *restrict sum, size_t count,
+                            enum agn__act activation, bool add)
 {
     for (size_t i = 0; i < count; i++) {
         float x = dst[i];
