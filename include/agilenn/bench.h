@@ -46,7 +46,7 @@ struct agn_bench_forward_config {
 struct agn_bench_layer {
     char name[AGN_NAME_BYTES], code[32], rest[16]; /* as struct agn_inference_layer has them */
     double macs;
-    bool int8, reference;
+    bool gathered, int8, reference;
 };
 
 struct agn_bench_forward {

@@ -56,6 +56,7 @@ struct agn_inference_layer {
     const char *code; /* the library's name of its code, "jit:avx2" */
     const char *rest; /* what of activation and sum comes after it in a loop of its own: "silu + add"; "" */
     double macs;      /* of an image */
+    bool gathered;    /* as a matrix product of rows gathered from the source */
     bool int8;
     bool reference; /* code for no processor in particular, some hundred times slower than others */
 };

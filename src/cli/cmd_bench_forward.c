@@ -75,9 +75,10 @@ static json_t *json_from_layers(const struct agn_bench_forward *r)
     json_t *layers = json_array();
     for (int i = 0; i < r->layer_count; i++) {
         const struct agn_bench_layer *l = &r->layers[i];
-        json_array_append_new(layers, json_pack("{s:s, s:s, s:s, s:f, s:b, s:b}", "name", l->name, "code",
-                                                l->code, "after", l->rest, "macs", l->macs, "int8", l->int8,
-                                                "reference", l->reference));
+        json_array_append_new(layers,
+                              json_pack("{s:s, s:s, s:s, s:f, s:b, s:b, s:b}", "name", l->name, "code",
+                                        l->code, "after", l->rest, "macs", l->macs, "gathered", l->gathered,
+                                        "int8", l->int8, "reference", l->reference));
     }
     return layers;
 }
@@ -115,8 +116,8 @@ static int print_text(const struct forward_options *o, const struct agn_bench_fo
     printf("\n%-36s %10s  code\n", "layer", "MACs");
     for (int i = 0; i < r->layer_count; i++) {
         const struct agn_bench_layer *l = &r->layers[i];
-        printf("%-36s %10.0f  %s%s%s%s\n", l->name, l->macs, l->code, l->int8 ? ", 8 bits" : "",
-               l->rest[0] != '\0' ? ", then " : "", l->rest);
+        printf("%-36s %10.0f  %s%s%s%s%s\n", l->name, l->macs, l->code, l->gathered ? ", gathered" : "",
+               l->int8 ? ", 8 bits" : "", l->rest[0] != '\0' ? ", then " : "", l->rest);
     }
     if (r->reference_layers > 0) {
         printf("\n%d layers run in reference code: this oneDNN has none for this CPU\n", r->reference_layers);

@@ -189,7 +189,12 @@ static int choose_forms(struct agn_net *net)
         if (op->absorbed || !is_conv(op) || op->int8) {
             continue;
         }
-        struct agn__infer_config config = {.shape = agn__conv_primitive_shape(op),
+        struct agn__conv_shape shape = agn__conv_primitive_shape(op);
+        op->gather = agn__conv_prefers_gathering(&shape);
+        if (op->gather) {
+            shape = agn__conv_gathered_shape(&shape);
+        }
+        struct agn__infer_config config = {.shape = shape,
                                            .activation = op->activation,
                                            .sum = op->sum != NULL,
                                            .src_scale = 1.0F,

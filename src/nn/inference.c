@@ -252,6 +252,7 @@ bool agn_inference_layer(const struct agn_inference *inference, int index, struc
         }
         *layer = (struct agn_inference_layer){.name = op->spec->name,
                                               .rest = rest_of(op),
+                                              .gathered = op->gather,
                                               .macs = (double)agn_op_macs(&net->graph, i),
                                               .int8 = op->int8};
         layer->code = agn__conv_inference_code(op, &layer->reference);

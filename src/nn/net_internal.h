@@ -51,6 +51,7 @@ struct agn__op {
     struct agn__node *sum;    /* inference: what an absorbed ADD adds to the result, or NULL */
     bool sum_in_place;        /* it stands where the result goes */
     bool int8;                /* inference: the convolution computes in 8 bits */
+    bool gather;              /* inference: the convolution is a matrix product of gathered rows */
     enum agn__form form;      /* inference: what of activation and sum its primitive does */
     float skip_chance;        /* ADD: of its second source, for each image of a training batch */
     void *state;              /* the operator's own */
@@ -157,6 +158,10 @@ void agn__activate_add(enum agn__act activation, float *dst, const float *sum, s
 
 /* The convolution that does the work of `op`, a CONV or DENSE. */
 struct agn__conv_shape agn__conv_primitive_shape(const struct agn__op *op);
+/* Does it run faster as a matrix product of gathered rows, on this processor? Then this is the product of as
+ * many images as are gathered at once. (op_conv_inference.c) */
+bool agn__conv_prefers_gathering(const struct agn__conv_shape *shape);
+struct agn__conv_shape agn__conv_gathered_shape(const struct agn__conv_shape *shape);
 /* Weights and bias (zeros if there is none) with the BN after it folded in. Status. */
 int agn__conv_fold(const struct agn__op *op, float *weights, float *bias);
 

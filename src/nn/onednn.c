@@ -68,6 +68,12 @@ const char *agn__onednn_isa(void)
     return "no instructions known to it";
 }
 
+bool agn__onednn_isa_is_narrow(void)
+{
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), wide = (unsigned)dnnl_cpu_isa_avx512_core;
+    return (isa & (unsigned)dnnl_cpu_isa_sse41) != 0 && (isa & wide) != wide;
+}
+
 bool agn__onednn_has_bf16(void)
 {
     unsigned needed = (unsigned)dnnl_cpu_isa_avx512_core_bf16;

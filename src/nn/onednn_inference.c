@@ -485,6 +485,12 @@ int agn__infer_conv_run(struct agn__infer_conv *conv)
     return status;
 }
 
+int agn__infer_conv_run_to(struct agn__infer_conv *conv, void *dst)
+{
+    int status = agn__onednn_status(dnnl_memory_set_data_handle(conv->dst, dst), "binding memory");
+    return status == AGN_OK ? agn__infer_conv_run(conv) : status;
+}
+
 int agn__onednn_check_int8(void)
 {
     if (DNNL_VERSION_MAJOR != 2)

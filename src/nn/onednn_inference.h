@@ -59,6 +59,8 @@ int agn__infer_conv_pack(struct agn__infer_conv *conv, struct agn__weights_pool 
 /* bias: floats, in units of src_scale * weight_scales where there are such. */
 int agn__infer_conv_bind(struct agn__infer_conv *conv, void *src, float *bias, void *dst, void *scratch);
 int agn__infer_conv_run(struct agn__infer_conv *conv);
+/* The same with the result elsewhere. */
+int agn__infer_conv_run_to(struct agn__infer_conv *conv, void *dst);
 
 /* Has this CPU 8-bit dot products that oneDNN uses, and has this oneDNN the interface? */
 int agn__onednn_check_int8(void);

@@ -60,6 +60,7 @@ static void list_layers(const struct agn_inference *inference, struct agn_bench_
         snprintf(kept->code, sizeof(kept->code), "%s", layer.code);
         snprintf(kept->rest, sizeof(kept->rest), "%s", layer.rest);
         kept->macs = layer.macs;
+        kept->gathered = layer.gathered;
         kept->int8 = layer.int8;
         kept->reference = layer.reference;
         result->reference_layers += layer.reference ? 1 : 0;
