@@ -21,15 +21,31 @@ struct nets {
     int sizes; /* how many of them there are */
 };
 
+/* Where maps are large few images fit a core's cache, where they are small weights are what is read, and many
+ * images want to share them: so the network may be cut in two parts, each with batches of its own. */
+enum { PARTS = 2 };
+
+struct part {
+    struct agn_graph graph;
+    struct agn__fusion fusion;
+    size_t src_floats, dst_floats; /* of an image */
+};
+
+/* What computes alone: the nets of each part, and what lies between them. */
+struct lane {
+    struct nets part[PARTS];
+    float *between; /* (1 << (SIZES - 1)) images; NULL with one part */
+};
+
 struct agn_inference {
     struct agn__weights_pool *weights; /* shared with those created by `weights_of` */
     const struct agn_params *params;   /* whose weights these are: to compare, not to read */
     struct agn__range *ranges;         /* NULL: floats */
-    struct agn__fusion fusion;
     int max_batch, threads;
-    struct nets *lanes; /* (threads) */
-    struct nets team;   /* with several threads */
-    size_t src_floats, dst_floats;
+    struct part *parts; /* (part_count) */
+    int part_count;
+    struct lane *lanes; /* (threads) */
+    struct lane team;   /* with several threads */
     double int8_share;
 };
 
@@ -61,22 +77,96 @@ static int find_ranges(struct agn_inference *inference, const struct agn_inferen
     if (inference->ranges == NULL) {
         return AGN_ERR_MEMORY;
     }
-    inference->fusion.ranges = inference->ranges;
     float limit = config->source_limit > 0.0F ? config->source_limit : DEFAULT_SOURCE;
     return agn__ranges_from_statistics(config->graph, config->params, limit, inference->ranges);
 }
 
+static size_t floats_of(struct agn_shape shape)
+{
+    return (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
+}
+
+/* Does nothing after operator `k` read what came before it, and does a new step begin after it? */
+static bool may_cut(const struct agn_graph *graph, int k)
+{
+    enum agn_op_type next = graph->ops[k + 1].type;
+    if (next != AGN_OP_CONV && next != AGN_OP_POOL) {
+        return false; /* BN and activations are part of the convolution before them */
+    }
+    for (int i = k + 1; i < graph->count; i++) {
+        const struct agn_op_spec *op = &graph->ops[i];
+        if (op->src[0] < k || (op->src[1] >= 0 && op->src[1] < k)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first place after which as many images as a lane takes at most fit its cache; 0: at none, or at once.
+ */
+static int find_cut(const struct agn_graph *graph)
+{
+    int cut = 0;
+    for (int k = graph->count - 2; k > 0; k--) {
+        size_t step = floats_of(graph->ops[k].shape) + floats_of(graph->ops[k + 1].shape);
+        if ((step * sizeof(float)) << (SIZES - 1) > LANE_BYTES) {
+            return cut;
+        }
+        cut = may_cut(graph, k) ? k : cut;
+    }
+    return 0;
+}
+
+/* Operators `first` + 1 to `last`, on what operator `first` makes. */
+static void slice(const struct agn_graph *graph, int first, int last, struct part *part)
+{
+    part->graph.count = last - first + 1;
+    part->graph.ops[0] =
+        (struct agn_op_spec){.type = AGN_OP_INPUT, .src = {-1, -1}, .shape = graph->ops[first].shape};
+    for (int i = first + 1; i <= last; i++) {
+        struct agn_op_spec *op = &part->graph.ops[i - first];
+        *op = graph->ops[i];
+        op->src[0] -= first;
+        op->src[1] -= op->src[1] < 0 ? 0 : first;
+    }
+    part->fusion.first = first;
+    part->src_floats = floats_of(graph->ops[first].shape);
+    part->dst_floats = floats_of(graph->ops[last].shape);
+}
+
+/* Lanes of narrow vectors were measured to gain from two parts; in 8 bits a cut would cost conversions. */
+static int make_parts(struct agn_inference *inference, const struct agn_inference_config *config)
+{
+    const struct agn_graph *graph = config->graph;
+    int many = config->max_batch / inference->threads >= 1 << (SIZES - 1);
+    int cut = many && !config->int8 && agn__onednn_isa_is_narrow() ? find_cut(graph) : 0;
+    inference->parts = agn_alloc(PARTS, sizeof(*inference->parts));
+    if (inference->parts == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    inference->part_count = cut > 0 ? 2 : 1;
+    slice(graph, 0, cut > 0 ? cut : graph->count - 1, &inference->parts[0]);
+    if (cut > 0) {
+        slice(graph, cut, graph->count - 1, &inference->parts[1]);
+    }
+    for (int p = 0; p < inference->part_count; p++) {
+        inference->parts[p].fusion.weights = inference->weights;
+        inference->parts[p].fusion.ranges = inference->ranges; /* with 8 bits there is one part */
+    }
+    return AGN_OK;
+}
+
 /* Nets for 1, 2, 4, ... up to `most` images, and not beyond what the cache holds. */
-static int make_nets(const struct agn_inference *inference, const struct agn_inference_config *config,
-                     int threads, int most, struct nets *nets)
+static int make_nets(const struct part *part, struct agn_params *params, int threads, int most,
+                     struct nets *nets)
 {
     int status = AGN_OK;
     size_t bytes = 0;
     for (int size = 1; size <= most && nets->sizes < SIZES && 2 * bytes <= LANE_BYTES && status == AGN_OK;
          size *= 2) {
         struct agn_net_config planned = {
-            .graph = config->graph, .params = config->params, .batch = size, .mode = AGN_NET_FROZEN};
-        status = agn__net_create_inference(&planned, threads, &inference->fusion, &nets->of[nets->sizes]);
+            .graph = &part->graph, .params = params, .batch = size, .mode = AGN_NET_FROZEN};
+        status = agn__net_create_inference(&planned, threads, &part->fusion, &nets->of[nets->sizes]);
         if (status == AGN_OK) {
             bytes = agn_net_arena_bytes(nets->of[nets->sizes]);
             nets->sizes++;
@@ -85,13 +175,35 @@ static int make_nets(const struct agn_inference *inference, const struct agn_inf
     return status;
 }
 
-static double int8_share(const struct agn_net *net)
+static int make_lane(const struct agn_inference *inference, struct agn_params *params, int threads, int most,
+                     struct lane *lane)
+{
+    int status = AGN_OK;
+    for (int p = 0; p < inference->part_count && status == AGN_OK; p++) {
+        status = make_nets(&inference->parts[p], params, threads, most, &lane->part[p]);
+    }
+    if (status == AGN_OK && inference->part_count > 1) {
+        lane->between = agn_alloc(inference->parts[0].dst_floats << (SIZES - 1), sizeof(float));
+        status = lane->between == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    }
+    return status;
+}
+
+static const struct lane *single_image(const struct agn_inference *inference)
+{
+    return inference->threads > 1 ? &inference->team : &inference->lanes[0];
+}
+
+static double int8_share(const struct agn_inference *inference)
 {
     double all = 0.0, integer = 0.0;
-    for (int i = 1; i < net->graph.count; i++) {
-        double macs = (double)agn_op_macs(&net->graph, i);
-        all += macs;
-        integer += net->ops[i].int8 ? macs : 0.0;
+    for (int p = 0; p < inference->part_count; p++) {
+        const struct agn_net *net = single_image(inference)->part[p].of[0];
+        for (int i = 1; i < net->graph.count; i++) {
+            double macs = (double)agn_op_macs(&net->graph, i);
+            all += macs;
+            integer += net->ops[i].int8 ? macs : 0.0;
+        }
     }
     return all > 0.0 ? integer / all : 0.0;
 }
@@ -99,28 +211,26 @@ static double int8_share(const struct agn_net *net)
 static int fill_in(struct agn_inference *inference, const struct agn_inference_config *config)
 {
     int threads = inference->threads;
-    struct agn_shape in = agn_graph_input_shape(config->graph), out = agn_graph_output_shape(config->graph);
-    inference->src_floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-    inference->dst_floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
     inference->lanes = agn_alloc((size_t)threads, sizeof(*inference->lanes));
     int status = inference->lanes == NULL ? AGN_ERR_MEMORY : AGN_OK;
     if (status == AGN_OK && config->weights_of != NULL)
         inference->weights = agn__weights_pool_share(config->weights_of->weights);
     else if (status == AGN_OK)
         status = agn__weights_pool_create(&inference->weights);
-    inference->fusion.weights = inference->weights;
     if (status == AGN_OK && config->int8)
         status = find_ranges(inference, config);
+    if (status == AGN_OK)
+        status = make_parts(inference, config);
     for (int t = 0; t < threads && status == AGN_OK; t++) {
         int most = config->max_batch / threads; /* of one lane; rounded up where it is alone */
-        status = make_nets(inference, config, 1, most, &inference->lanes[t]);
+        status = make_lane(inference, config->params, 1, most, &inference->lanes[t]);
     }
     if (status == AGN_OK && threads > 1) {
         int most = threads - 1 < config->max_batch ? threads - 1 : config->max_batch;
-        status = make_nets(inference, config, threads, most, &inference->team);
+        status = make_lane(inference, config->params, threads, most, &inference->team);
     }
     if (status == AGN_OK)
-        inference->int8_share = int8_share(threads > 1 ? inference->team.of[0] : inference->lanes[0].of[0]);
+        inference->int8_share = int8_share(inference);
     return status;
 }
 
@@ -144,11 +254,14 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
     return AGN_OK;
 }
 
-static void free_nets(struct nets *nets)
+static void free_lane(struct lane *lane)
 {
-    for (int i = 0; i < nets->sizes; i++) {
-        agn_net_free(nets->of[i]);
+    for (int p = 0; p < PARTS; p++) {
+        for (int i = 0; i < lane->part[p].sizes; i++) {
+            agn_net_free(lane->part[p].of[i]);
+        }
     }
+    agn_free(lane->between);
 }
 
 void agn_inference_free(struct agn_inference *inference)
@@ -157,10 +270,11 @@ void agn_inference_free(struct agn_inference *inference)
         return;
     }
     for (int t = 0; inference->lanes != NULL && t < inference->threads; t++) {
-        free_nets(&inference->lanes[t]);
+        free_lane(&inference->lanes[t]);
     }
-    free_nets(&inference->team);
+    free_lane(&inference->team);
     agn__weights_pool_free(inference->weights);
+    agn_free(inference->parts);
     agn_free(inference->lanes);
     agn_free(inference->ranges);
     agn_free(inference);
@@ -168,11 +282,10 @@ void agn_inference_free(struct agn_inference *inference)
 
 /* ---- work --------------------------------------------------------------------------------- */
 
-/* `count` images, as many at once as there are nets for. */
-static int run_nets(const struct agn_inference *inference, const struct nets *nets, const float *src,
-                    int count, float *dst)
+/* `count` images through one part, as many at once as there are nets for. */
+static int run_part(const struct part *part, const struct nets *nets, const float *src, int count, float *dst)
 {
-    size_t in = inference->src_floats, out = inference->dst_floats;
+    size_t in = part->src_floats, out = part->dst_floats;
     int status = AGN_OK, done = 0;
     for (int i = nets->sizes - 1; i >= 0; i--) {
         size_t size = (size_t)1 << i;
@@ -185,22 +298,40 @@ static int run_nets(const struct agn_inference *inference, const struct nets *ne
     return status;
 }
 
+static int run_lane(const struct agn_inference *inference, const struct lane *lane, const float *src,
+                    int count, float *dst)
+{
+    const struct part *first = &inference->parts[0], *second = &inference->parts[1];
+    if (inference->part_count == 1) {
+        return run_part(first, &lane->part[0], src, count, dst);
+    }
+    int status = AGN_OK;
+    for (int done = 0; done < count && status == AGN_OK; done += 1 << (SIZES - 1)) {
+        int now = count - done < 1 << (SIZES - 1) ? count - done : 1 << (SIZES - 1);
+        status = run_part(first, &lane->part[0], src + (size_t)done * first->src_floats, now, lane->between);
+        if (status == AGN_OK)
+            status =
+                run_part(second, &lane->part[1], lane->between, now, dst + (size_t)done * second->dst_floats);
+    }
+    return status;
+}
+
 int agn_inference_run(struct agn_inference *inference, const float *src, int count, float *dst)
 {
     if (count < 0 || count > inference->max_batch) {
         return agn_fail(AGN_ERR_RANGE, "inference was planned for up to %d images, not %d",
                         inference->max_batch, count);
     }
+    size_t in = inference->parts[0].src_floats, out = inference->parts[inference->part_count - 1].dst_floats;
     int threads = inference->threads, each = count / threads, failed = AGN_OK;
     if (threads == 1) {
-        return run_nets(inference, &inference->lanes[0], src, count, dst);
+        return run_lane(inference, &inference->lanes[0], src, count, dst);
     }
     if (each > 0) {
 #pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(min : failed)
         for (int t = 0; t < threads; t++) {
             size_t first = (size_t)t * (size_t)each;
-            int status = run_nets(inference, &inference->lanes[t], src + first * inference->src_floats, each,
-                                  dst + first * inference->dst_floats);
+            int status = run_lane(inference, &inference->lanes[t], src + first * in, each, dst + first * out);
             failed = status < failed ? status : failed;
         }
     }
@@ -208,20 +339,25 @@ int agn_inference_run(struct agn_inference *inference, const float *src, int cou
         return agn_fail(failed, "inference failed in one of its threads");
     }
     size_t done = (size_t)each * (size_t)threads;
-    return run_nets(inference, &inference->team, src + done * inference->src_floats, count - (int)done,
-                    dst + done * inference->dst_floats);
+    return run_lane(inference, &inference->team, src + done * in, count - (int)done, dst + done * out);
+}
+
+static size_t lane_bytes(const struct agn_inference *inference, const struct lane *lane)
+{
+    size_t sum = lane->between == NULL ? 0 : (inference->parts[0].dst_floats * sizeof(float)) << (SIZES - 1);
+    for (int p = 0; p < PARTS; p++) {
+        for (int i = 0; i < lane->part[p].sizes; i++) {
+            sum += agn_net_arena_bytes(lane->part[p].of[i]);
+        }
+    }
+    return sum;
 }
 
 size_t agn_inference_bytes(const struct agn_inference *inference)
 {
-    size_t sum = agn__weights_pool_bytes(inference->weights);
+    size_t sum = agn__weights_pool_bytes(inference->weights) + lane_bytes(inference, &inference->team);
     for (int t = 0; t < inference->threads; t++) {
-        for (int i = 0; i < inference->lanes[t].sizes; i++) {
-            sum += agn_net_arena_bytes(inference->lanes[t].of[i]);
-        }
-    }
-    for (int i = 0; i < inference->team.sizes; i++) {
-        sum += agn_net_arena_bytes(inference->team.of[i]);
+        sum += lane_bytes(inference, &inference->lanes[t]);
     }
     return sum;
 }
@@ -242,12 +378,11 @@ static const char *rest_of(const struct agn__op *op)
     return names[op->form == AGN__FORM_PLAIN ? op->activation : AGN__ACT_NONE][add ? 1 : 0];
 }
 
-bool agn_inference_layer(const struct agn_inference *inference, int index, struct agn_inference_layer *layer)
+static bool find_layer(const struct agn_net *net, int *index, struct agn_inference_layer *layer)
 {
-    const struct agn_net *net = inference->threads > 1 ? inference->team.of[0] : inference->lanes[0].of[0];
     for (int i = 1; i < net->graph.count; i++) {
         const struct agn__op *op = &net->ops[i];
-        if (op->absorbed || op->cls != &agn__op_conv_inference || index-- > 0) {
+        if (op->absorbed || op->cls != &agn__op_conv_inference || (*index)-- > 0) {
             continue;
         }
         *layer = (struct agn_inference_layer){.name = op->spec->name,
@@ -259,6 +394,15 @@ bool agn_inference_layer(const struct agn_inference *inference, int index, struc
         return true;
     }
     return false;
+}
+
+bool agn_inference_layer(const struct agn_inference *inference, int index, struct agn_inference_layer *layer)
+{
+    bool found = false;
+    for (int p = 0; p < inference->part_count && !found; p++) {
+        found = find_layer(single_image(inference)->part[p].of[0], &index, layer);
+    }
+    return found;
 }
 
 double agn_inference_int8_share(const struct agn_inference *inference)

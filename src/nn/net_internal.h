@@ -94,6 +94,8 @@ struct agn__range {
 /* What nets for inference share. */
 struct agn__fusion {
     struct agn__weights_pool *weights;
+    int first; /* the graph's operator 0 is this one of the whole network's: weights are known by their number
+                */
     const struct agn__range *ranges; /* of each operator's result; NULL: all in floats */
 };
 

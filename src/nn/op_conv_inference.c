@@ -230,7 +230,8 @@ static int inference_bind(struct agn__op *op)
 static int inference_load(struct agn__op *op)
 {
     struct inference_state *state = op->state;
-    int status = agn__infer_conv_pack(state->primitive, op->net->fusion->weights, op->index, state->weights);
+    int status = agn__infer_conv_pack(state->primitive, op->net->fusion->weights,
+                                      op->net->fusion->first + op->index, state->weights);
     agn_free(state->weights);
     state->weights = NULL;
     return status;
