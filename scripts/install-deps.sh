@@ -6,7 +6,7 @@
 #   ci     the same, and linters, formatter, clang
 set -eu
 
-build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libcoap3-dev libgnutls28-dev libmicrohttpd-dev libjpeg62-turbo-dev libpng-dev
+build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libxnnpack-dev libpthreadpool-dev libcoap3-dev libgnutls28-dev libmicrohttpd-dev libjpeg62-turbo-dev libpng-dev
   zlib1g-dev libjansson-dev libinih-dev libmatio-dev libcurl4-gnutls-dev libarchive-dev nettle-dev
   libopenmpi-dev openmpi-bin libcmocka-dev gnuplot-nox dataset-fashion-mnist"
 test_packages="libcoap3-bin curl gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"

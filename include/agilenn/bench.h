@@ -3,6 +3,7 @@
 #define AGILENN_BENCH_H
 
 #include "agilenn/distributed.h"
+#include "agilenn/inference.h"
 #include "agilenn/nn.h"
 #include "agilenn/preset.h"
 
@@ -41,6 +42,7 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
 struct agn_bench_forward_config {
     int batch, repeats, threads; /* threads 0 = agn_nn_threads() */
     bool int8;
+    enum agn_inference_engine engine;
 };
 
 struct agn_bench_layer {

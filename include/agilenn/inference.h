@@ -13,6 +13,10 @@
 
 enum { AGN_INFERENCE_MAX_BATCH = 4096, AGN_INFERENCE_MAX_THREADS = 256 };
 
+/* Which library computes convolutions. BEST: oneDNN where it has code for this processor, else XNNPACK, which
+ * has it for arm64. The others are for comparisons and tests. */
+enum agn_inference_engine { AGN_ENGINE_BEST, AGN_ENGINE_ONEDNN, AGN_ENGINE_XNNPACK };
+
 struct agn_inference_config {
     const struct agn_graph *graph; /* copied */
     struct agn_params *params;     /* only read, and not after creation */
@@ -25,6 +29,7 @@ struct agn_inference_config {
     /* One of the same graph and parameters, whose packed weights are used as well instead of a copy; it may
      * be freed first. Creations that share must not happen at the same time. NULL: a copy. */
     const struct agn_inference *weights_of;
+    enum agn_inference_engine engine;
     float source_limit; /* int8: sources lie between 0 and this, others are cut off; 0 = 6, ReLU6's */
 };
 
@@ -34,8 +39,9 @@ struct agn_inference;
  * missing. */
 int agn_inference_check_int8(void);
 
-/* AGN_ERR_RANGE: batch, threads or limit; AGN_ERR_UNSUPPORTED: int8 on this CPU or with this oneDNN (the
- * message says what is missing); AGN_ERR_ARG: parameters that do not fit the graph. */
+/* AGN_ERR_RANGE: batch, threads or limit; AGN_ERR_UNSUPPORTED: int8 on this CPU, with this oneDNN or with
+ * XNNPACK, or XNNPACK where it is not (the message says what is missing); AGN_ERR_ARG: parameters that do not
+ * fit the graph. */
 int agn_inference_create(const struct agn_inference_config *config, struct agn_inference **inference);
 void agn_inference_free(struct agn_inference *inference);
 

@@ -1,4 +1,6 @@
 /* `agilenn bench forward`: how fast this machine runs the server's network. Measuring is src/train's work. */
+#include <string.h>
+
 #include "agilenn/bench.h"
 #include "agn_build.h"
 #include "cli/bench.h"
@@ -7,12 +9,15 @@
 #include "cli/together.h"
 
 struct forward_options {
-    const char *preset;
+    const char *preset, *engine;
     struct agn_bench_forward_config config;
     int beside;
     bool json;
     struct agn_cli_list what, set;
 };
+
+static const char *const engines[] = {"best", "onednn", "xnnpack",
+                                      NULL}; /* as enum agn_inference_engine has them */
 
 static int parse(struct forward_options *o, int argc, char **argv)
 {
@@ -45,6 +50,12 @@ static int parse(struct forward_options *o, int argc, char **argv)
          .type = AGN_CLI_FLAG,
          .flag = &o->config.int8,
          .help = "in 8-bit integers, as `agilenn serve --int8`"},
+        {.name = "engine",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->engine,
+         .choices = engines,
+         .help = "best, onednn or xnnpack: the library that computes; best is what the server takes"},
         {.name = "threads",
          .metavar = "N",
          .type = AGN_CLI_INT,
@@ -127,12 +138,16 @@ static int print_text(const struct forward_options *o, const struct agn_bench_fo
 
 int agn__cmd_bench_forward(int argc, char **argv)
 {
-    struct forward_options o = {.preset = "fashion", .config = {.batch = 32, .repeats = 50}};
+    struct forward_options o = {
+        .preset = "fashion", .engine = "best", .config = {.batch = 32, .repeats = 50}};
     struct agn_preset preset;
     static struct agn_bench_forward result; /* its layers are much for a stack */
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON) {
         return code;
+    }
+    while (strcmp(o.engine, engines[o.config.engine]) != 0) {
+        o.config.engine++;
     }
     agn__cli_set_threads(o.config.threads);
     int status = agn__cli_load_preset(o.preset, &o.set, &preset);

@@ -179,29 +179,48 @@ static void choose_types(struct agn_net *net)
     }
 }
 
-/* A sum that the primitive does not do is added to a result that stands elsewhere. Convolutions in 8 bits are
- * chosen whole. */
+/* XNNPACK clamps, and does nothing else to a result. */
+static enum agn__form xnn_form(const struct agn__op *op)
+{
+    bool clamps = op->activation == AGN__ACT_NONE || op->activation == AGN__ACT_RELU6;
+    return !clamps ? AGN__FORM_PLAIN : op->sum != NULL ? AGN__FORM_ACTIVATION : AGN__FORM_WHOLE;
+}
+
+/* oneDNN's best form of a convolution on floats, or XNNPACK. */
+static int choose_form(const struct agn_net *net, struct agn__op *op)
+{
+    struct agn__conv_shape shape = agn__conv_primitive_shape(op);
+    bool fast = false;
+    op->gather = !net->fusion->xnn_alone && agn__conv_prefers_gathering(&shape);
+    if (op->gather) {
+        shape = agn__conv_gathered_shape(&shape);
+    }
+    struct agn__infer_config config = {.shape = shape,
+                                       .activation = op->activation,
+                                       .sum = op->sum != NULL,
+                                       .src_scale = 1.0F,
+                                       .dst_scale = 1.0F,
+                                       .sum_scale = 1.0F};
+    int status = net->fusion->xnn_alone ? AGN_OK : agn__infer_conv_choose(&config, &op->form, &fast);
+    op->xnn = !fast && net->fusion->xnn != NULL;
+    if (op->xnn) {
+        op->gather = false;
+        op->form = xnn_form(op);
+    }
+    return status;
+}
+
+/* A sum that is not part of the convolution is added to a result that stands elsewhere. Convolutions in 8
+ * bits are chosen whole. */
 static int choose_forms(struct agn_net *net)
 {
     int status = AGN_OK;
     for (int i = 1; i < net->graph.count && status == AGN_OK; i++) {
         struct agn__op *op = &net->ops[i];
-        if (op->absorbed || !is_conv(op) || op->int8) {
-            continue;
+        if (!op->absorbed && is_conv(op) && !op->int8) {
+            status = choose_form(net, op);
+            op->sum_in_place = op->sum_in_place && op->form == AGN__FORM_WHOLE;
         }
-        struct agn__conv_shape shape = agn__conv_primitive_shape(op);
-        op->gather = agn__conv_prefers_gathering(&shape);
-        if (op->gather) {
-            shape = agn__conv_gathered_shape(&shape);
-        }
-        struct agn__infer_config config = {.shape = shape,
-                                           .activation = op->activation,
-                                           .sum = op->sum != NULL,
-                                           .src_scale = 1.0F,
-                                           .dst_scale = 1.0F,
-                                           .sum_scale = 1.0F};
-        status = agn__infer_conv_choose(&config, &op->form);
-        op->sum_in_place = op->sum_in_place && op->form == AGN__FORM_WHOLE;
     }
     return status;
 }

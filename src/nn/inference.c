@@ -27,12 +27,14 @@ enum { PARTS = 2 };
 
 struct part {
     struct agn_graph graph;
-    struct agn__fusion fusion;
+    int first;                     /* of the whole network's operators */
     size_t src_floats, dst_floats; /* of an image */
 };
 
 /* What computes alone: the nets of each part, and what lies between them. */
 struct lane {
+    struct agn__fusion fusion[PARTS];
+    struct agn__xnn_set *xnn; /* or NULL */
     struct nets part[PARTS];
     float *between; /* (1 << (SIZES - 1)) images; NULL with one part */
 };
@@ -42,7 +44,8 @@ struct agn_inference {
     const struct agn_params *params;   /* whose weights these are: to compare, not to read */
     struct agn__range *ranges;         /* NULL: floats */
     int max_batch, threads;
-    struct part *parts; /* (part_count) */
+    bool xnn, xnn_alone; /* may, must XNNPACK compute? */
+    struct part *parts;  /* (part_count) */
     int part_count;
     struct lane *lanes; /* (threads) */
     struct lane team;   /* with several threads */
@@ -67,6 +70,13 @@ static int check(const struct agn_inference_config *config, int threads)
     }
     if (config->weights_of != NULL && config->weights_of->params != config->params) {
         return agn_fail(AGN_ERR_ARG, "inferences share weights only where they have the same parameters");
+    }
+    if (config->engine == AGN_ENGINE_XNNPACK && config->int8) {
+        return agn_fail(AGN_ERR_UNSUPPORTED, "XNNPACK computes in floats here; 8 bits are oneDNN's");
+    }
+    if (config->engine == AGN_ENGINE_XNNPACK && !agn__xnn_is_there()) {
+        return agn_fail(AGN_ERR_UNSUPPORTED, "XNNPACK is not there: the program was built without it, or it "
+                                             "does not know this processor");
     }
     return config->int8 ? agn__onednn_check_int8() : AGN_OK;
 }
@@ -129,7 +139,7 @@ static void slice(const struct agn_graph *graph, int first, int last, struct par
         op->src[0] -= first;
         op->src[1] -= op->src[1] < 0 ? 0 : first;
     }
-    part->fusion.first = first;
+    part->first = first;
     part->src_floats = floats_of(graph->ops[first].shape);
     part->dst_floats = floats_of(graph->ops[last].shape);
 }
@@ -149,16 +159,12 @@ static int make_parts(struct agn_inference *inference, const struct agn_inferenc
     if (cut > 0) {
         slice(graph, cut, graph->count - 1, &inference->parts[1]);
     }
-    for (int p = 0; p < inference->part_count; p++) {
-        inference->parts[p].fusion.weights = inference->weights;
-        inference->parts[p].fusion.ranges = inference->ranges; /* with 8 bits there is one part */
-    }
     return AGN_OK;
 }
 
 /* Nets for 1, 2, 4, ... up to `most` images, and not beyond what the cache holds. */
 static int make_nets(const struct part *part, struct agn_params *params, int threads, int most,
-                     struct nets *nets)
+                     const struct agn__fusion *fusion, struct nets *nets)
 {
     int status = AGN_OK;
     size_t bytes = 0;
@@ -166,7 +172,7 @@ static int make_nets(const struct part *part, struct agn_params *params, int thr
          size *= 2) {
         struct agn_net_config planned = {
             .graph = &part->graph, .params = params, .batch = size, .mode = AGN_NET_FROZEN};
-        status = agn__net_create_inference(&planned, threads, &part->fusion, &nets->of[nets->sizes]);
+        status = agn__net_create_inference(&planned, threads, fusion, &nets->of[nets->sizes]);
         if (status == AGN_OK) {
             bytes = agn_net_arena_bytes(nets->of[nets->sizes]);
             nets->sizes++;
@@ -178,9 +184,15 @@ static int make_nets(const struct part *part, struct agn_params *params, int thr
 static int make_lane(const struct agn_inference *inference, struct agn_params *params, int threads, int most,
                      struct lane *lane)
 {
-    int status = AGN_OK;
+    int status = inference->xnn ? agn__xnn_set_create(threads, &lane->xnn) : AGN_OK;
     for (int p = 0; p < inference->part_count && status == AGN_OK; p++) {
-        status = make_nets(&inference->parts[p], params, threads, most, &lane->part[p]);
+        lane->fusion[p] =
+            (struct agn__fusion){.weights = inference->weights,
+                                 .xnn = lane->xnn,
+                                 .xnn_alone = inference->xnn_alone,
+                                 .first = inference->parts[p].first,
+                                 .ranges = inference->ranges}; /* with 8 bits there is one part */
+        status = make_nets(&inference->parts[p], params, threads, most, &lane->fusion[p], &lane->part[p]);
     }
     if (status == AGN_OK && inference->part_count > 1) {
         lane->between = agn_alloc(inference->parts[0].dst_floats << (SIZES - 1), sizeof(float));
@@ -245,6 +257,9 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
     inference->max_batch = config->max_batch;
     inference->threads = threads;
     inference->params = config->params;
+    inference->xnn_alone = config->engine == AGN_ENGINE_XNNPACK;
+    inference->xnn =
+        inference->xnn_alone || (config->engine == AGN_ENGINE_BEST && !config->int8 && agn__xnn_is_there());
     status = fill_in(inference, config);
     if (status < 0) {
         agn_inference_free(inference);
@@ -261,6 +276,7 @@ static void free_lane(struct lane *lane)
             agn_net_free(lane->part[p].of[i]);
         }
     }
+    agn__xnn_set_free(lane->xnn);
     agn_free(lane->between);
 }
 
@@ -344,7 +360,8 @@ int agn_inference_run(struct agn_inference *inference, const float *src, int cou
 
 static size_t lane_bytes(const struct agn_inference *inference, const struct lane *lane)
 {
-    size_t sum = lane->between == NULL ? 0 : (inference->parts[0].dst_floats * sizeof(float)) << (SIZES - 1);
+    size_t sum = agn__xnn_set_bytes(lane->xnn);
+    sum += lane->between == NULL ? 0 : (inference->parts[0].dst_floats * sizeof(float)) << (SIZES - 1);
     for (int p = 0; p < PARTS; p++) {
         for (int i = 0; i < lane->part[p].sizes; i++) {
             sum += agn_net_arena_bytes(lane->part[p].of[i]);

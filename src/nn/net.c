@@ -310,7 +310,7 @@ static int plan_operators(struct agn_net *net)
 static int place_memory(struct agn_net *net)
 {
     net->arena_bytes = agn__memory_plan(net->buffers, net->buffer_count);
-    net->arena = net->arena_bytes == 0 ? NULL : agn_alloc(net->arena_bytes, 1);
+    net->arena = net->arena_bytes == 0 ? NULL : agn_alloc(net->arena_bytes + AGN__XNN_BEYOND, 1);
     if (net->arena == NULL) {
         return agn_fail(AGN_ERR_MEMORY,
                         "a network for batches of %d needs %zu MB, which this machine has not", net->batch,

@@ -9,6 +9,7 @@
 #include "base/vector.h"
 #include "nn/onednn.h"
 #include "nn/onednn_inference.h"
+#include "nn/xnnpack.h"
 
 enum { AGN__MAX_THREADS = 256 };
 
@@ -51,6 +52,7 @@ struct agn__op {
     struct agn__node *sum;    /* inference: what an absorbed ADD adds to the result, or NULL */
     bool sum_in_place;        /* it stands where the result goes */
     bool int8;                /* inference: the convolution computes in 8 bits */
+    bool xnn;                 /* inference: XNNPACK computes the convolution */
     bool gather;              /* inference: the convolution is a matrix product of gathered rows */
     enum agn__form form;      /* inference: what of activation and sum its primitive does */
     float skip_chance;        /* ADD: of its second source, for each image of a training batch */
@@ -94,6 +96,8 @@ struct agn__range {
 /* What nets for inference share. */
 struct agn__fusion {
     struct agn__weights_pool *weights;
+    struct agn__xnn_set *xnn; /* of those that compute by turns; NULL: oneDNN alone */
+    bool xnn_alone;
     int first; /* the graph's operator 0 is this one of the whole network's: weights are known by their number
                 */
     const struct agn__range *ranges; /* of each operator's result; NULL: all in floats */

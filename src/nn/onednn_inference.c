@@ -403,7 +403,7 @@ static int pace_of_form(const struct agn__infer_config *config, dnnl_engine_t en
     return status;
 }
 
-int agn__infer_conv_choose(const struct agn__infer_config *config, enum agn__form *form)
+int agn__infer_conv_choose(const struct agn__infer_config *config, enum agn__form *form, bool *fast)
 {
     dnnl_engine_t engine = NULL;
     dnnl_stream_t stream = NULL;
@@ -422,8 +422,10 @@ int agn__infer_conv_choose(const struct agn__infer_config *config, enum agn__for
             best_pace = pace;
         }
     }
-    if (status == AGN_OK)
+    if (status == AGN_OK) {
         *form = best;
+        *fast = best_pace == FAST;
+    }
     return status;
 }
 

@@ -42,10 +42,10 @@ size_t agn__weights_pool_bytes(const struct agn__weights_pool *pool);
 int agn__infer_conv_create(const struct agn__infer_config *config, struct agn__infer_conv **conv);
 void agn__infer_conv_free(struct agn__infer_conv *conv);
 
-/* The form for which the library has its best code, the one that leaves least to do where several have. Forms
- * that are the same as an earlier one (no activation, no sum) are not looked at. `config->form` is not read.
- */
-int agn__infer_conv_choose(const struct agn__infer_config *config, enum agn__form *form);
+/* The form for which the library has its best code, the one that leaves least to do where several have;
+ * `fast`: is it made for this processor? Forms that are the same as an earlier one (no activation, no sum)
+ * are not looked at. `config->form` is not read. */
+int agn__infer_conv_choose(const struct agn__infer_config *config, enum agn__form *form, bool *fast);
 /* The library's name of the code that was chosen, such as "jit:avx2"; lives as long as `conv`. */
 const char *agn__infer_conv_name(const struct agn__infer_conv *conv);
 /* Is that reference code, a hundred times slower than the processor can? */

@@ -176,6 +176,21 @@ static void choose_source(struct agn__op *op, struct inference_state *state)
             : agn__net_buffer(op->net, src->floats * agn__type_bytes(state->src_type), now, now);
 }
 
+static int key_of(const struct agn__op *op)
+{
+    return op->net->fusion->first + op->index;
+}
+
+static int plan_xnn(struct agn__op *op, struct inference_state *state, const struct agn__conv_shape *shape)
+{
+    bool relu6 = op->activation == AGN__ACT_RELU6 && op->form != AGN__FORM_PLAIN;
+    int status = shape->depthwise ? AGN_OK : reorder_weights(state, shape);
+    if (status == AGN_OK)
+        status =
+            agn__xnn_conv_create(op->net->fusion->xnn, key_of(op), shape, state->weights, state->bias, relu6);
+    return status;
+}
+
 static int inference_plan(struct agn__op *op)
 {
     struct inference_state *state = agn_alloc(1, sizeof(*state));
@@ -191,6 +206,9 @@ static int inference_plan(struct agn__op *op)
     if (status == AGN_OK && op->int8)
         status = scale_weights(state, (size_t)shape.oc);
     state->rows = -1;
+    if (op->xnn) {
+        return status == AGN_OK ? plan_xnn(op, state, &shape) : status;
+    }
     if (status == AGN_OK && op->gather) {
         int now = agn__time(op->net, AGN__FORWARD, op->index);
         status = reorder_weights(state, &shape);
@@ -220,6 +238,9 @@ static int inference_plan(struct agn__op *op)
 static int inference_bind(struct agn__op *op)
 {
     struct inference_state *state = op->state;
+    if (op->xnn) {
+        return AGN_OK;
+    }
     void *src = state->rows >= 0       ? agn__net_address(op->net, state->rows)
                 : state->src_copy >= 0 ? agn__net_address(op->net, state->src_copy)
                                        : op->src[0]->value;
@@ -230,11 +251,21 @@ static int inference_bind(struct agn__op *op)
 static int inference_load(struct agn__op *op)
 {
     struct inference_state *state = op->state;
-    int status = agn__infer_conv_pack(state->primitive, op->net->fusion->weights,
-                                      op->net->fusion->first + op->index, state->weights);
+    int status = op->xnn ? AGN_OK
+                         : agn__infer_conv_pack(state->primitive, op->net->fusion->weights, key_of(op),
+                                                state->weights);
     agn_free(state->weights);
     state->weights = NULL;
     return status;
+}
+
+static int run(const struct agn__op *op, const struct inference_state *state)
+{
+    if (op->xnn) {
+        struct agn__conv_shape shape = agn__conv_primitive_shape(op);
+        return agn__xnn_conv_run(op->net->fusion->xnn, key_of(op), &shape, op->src[0]->value, op->dst->value);
+    }
+    return state->rows >= 0 ? run_gathered(op, state) : agn__infer_conv_run(state->primitive);
 }
 
 static int inference_forward(struct agn__op *op)
@@ -248,7 +279,7 @@ static int inference_forward(struct agn__op *op)
     if (op->sum != NULL && !op->sum_in_place && !add) {
         agn__convert(op->sum, op->sum->value, op->dst->type, op->dst->scale, op->dst->value);
     }
-    int status = state->rows >= 0 ? run_gathered(op, state) : agn__infer_conv_run(state->primitive);
+    int status = run(op, state);
     bool activate = op->activation != AGN__ACT_NONE && op->form == AGN__FORM_PLAIN;
     if (status == AGN_OK && (activate || add)) {
         agn__activate_add(activate ? op->activation : AGN__ACT_NONE, op->dst->value,
@@ -270,6 +301,10 @@ static void inference_release(struct agn__op *op)
 const char *agn__conv_inference_code(const struct agn__op *op, bool *reference)
 {
     const struct inference_state *state = op->state;
+    if (op->xnn) {
+        *reference = false;
+        return "xnnpack";
+    }
     *reference = agn__infer_conv_is_reference(state->primitive);
     return agn__infer_conv_name(state->primitive);
 }

@@ -67,7 +67,8 @@ static void list_layers(const struct agn_inference *inference, struct agn_bench_
     }
 }
 
-static int run(const struct agn_model *model, struct agn_bench_forward *result)
+static int run(const struct agn_model *model, const struct agn_bench_forward_config *config,
+               struct agn_bench_forward *result)
 {
     struct agn_shape in = agn_graph_input_shape(&model->remote);
     size_t batch = (size_t)result->batch;
@@ -76,7 +77,8 @@ static int run(const struct agn_model *model, struct agn_bench_forward *result)
                                            .params = model->remote_params,
                                            .max_batch = result->batch,
                                            .threads = result->threads,
-                                           .int8 = result->int8};
+                                           .int8 = result->int8,
+                                           .engine = config->engine};
     struct agn_inference *inference = NULL;
     double begin = agn_now_s();
     int status = agn_inference_create(&planned, &inference);
@@ -120,7 +122,7 @@ int agn_bench_forward(const struct agn_preset *preset, const struct agn_bench_fo
     }
     int status = agn_model_create(preset, NULL, &model);
     if (status == AGN_OK)
-        status = run(model, &result);
+        status = run(model, config, &result);
     if (status == AGN_OK) {
         *out = result;
     }
