@@ -101,13 +101,37 @@ static void free_network(struct network *n)
     agn_free(n);
 }
 
-static struct agn_inference *plan(struct network *n, int threads, bool int8)
+static struct agn_inference *plan_with(struct network *n, int threads, bool int8,
+                                       enum agn_inference_engine engine)
 {
-    struct agn_inference_config config = {
-        .graph = &n->graph, .params = n->params, .max_batch = BATCH, .threads = threads, .int8 = int8};
+    struct agn_inference_config config = {.graph = &n->graph,
+                                          .params = n->params,
+                                          .max_batch = BATCH,
+                                          .threads = threads,
+                                          .int8 = int8,
+                                          .engine = engine};
     struct agn_inference *inference = NULL;
     assert_int_equal(agn_inference_create(&config, &inference), AGN_OK);
     return inference;
+}
+
+static struct agn_inference *plan(struct network *n, int threads, bool int8)
+{
+    return plan_with(n, threads, int8, AGN_ENGINE_BEST);
+}
+
+/* Is the library there? */
+static bool has_engine(enum agn_inference_engine engine)
+{
+    struct network *n = from_text("conv:c8", (struct agn_shape){4, 4, 3}, 1);
+    struct agn_inference_config config = {
+        .graph = &n->graph, .params = n->params, .max_batch = 1, .threads = 1, .engine = engine};
+    struct agn_inference *inference = NULL;
+    int status = agn_inference_create(&config, &inference);
+    agn_inference_free(inference);
+    free_network(n);
+    assert_true(status == AGN_OK || status == AGN_ERR_UNSUPPORTED);
+    return status == AGN_OK;
 }
 
 static void near(const float *values, const float *expected, size_t count, float tolerance)
@@ -122,10 +146,10 @@ static void near(const float *values, const float *expected, size_t count, float
 }
 
 /* Any number of images, and nothing written beyond theirs. */
-static void equals_frozen(struct network *n, int threads)
+static void engine_equals_frozen(struct network *n, int threads, enum agn_inference_engine engine)
 {
     static const int counts[] = {BATCH, 1, 0, 2, 3, 7, 8};
-    struct agn_inference *inference = plan(n, threads, false);
+    struct agn_inference *inference = plan_with(n, threads, false, engine);
     assert_true(agn_inference_bytes(inference) > 0);
     assert_true(agn_inference_int8_share(inference) == 0.0);
     for (size_t c = 0; c < AGN_COUNT_OF(counts); c++) {
@@ -139,6 +163,14 @@ static void equals_frozen(struct network *n, int threads)
             assert_true(dst[i] == 77.0F);
     }
     agn_inference_free(inference);
+}
+
+static void equals_frozen(struct network *n, int threads)
+{
+    engine_equals_frozen(n, threads, AGN_ENGINE_BEST);
+    engine_equals_frozen(n, threads, AGN_ENGINE_ONEDNN);
+    if (has_engine(AGN_ENGINE_XNNPACK))
+        engine_equals_frozen(n, threads, AGN_ENGINE_XNNPACK);
 }
 
 /* ---- floats --------------------------------------------------------------------- */

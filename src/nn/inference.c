@@ -45,7 +45,9 @@ struct agn_inference {
     struct agn__range *ranges;         /* NULL: floats */
     int max_batch, threads;
     bool xnn, xnn_alone; /* may, must XNNPACK compute? */
-    struct part *parts;  /* (part_count) */
+    bool xnn_threads; /* it has the threads, OpenMP one: two pools that wait busily stand in each other's way
+                       */
+    struct part *parts; /* (part_count) */
     int part_count;
     struct lane *lanes; /* (threads) */
     struct lane team;   /* with several threads */
@@ -184,7 +186,11 @@ static int make_nets(const struct part *part, struct agn_params *params, int thr
 static int make_lane(const struct agn_inference *inference, struct agn_params *params, int threads, int most,
                      struct lane *lane)
 {
-    int status = inference->xnn ? agn__xnn_set_create(threads, &lane->xnn) : AGN_OK;
+    int status = AGN_OK;
+    if (inference->xnn)
+        status = agn__xnn_set_create(inference->xnn_threads ? threads : 1, &lane->xnn);
+    if (inference->xnn_threads)
+        threads = 1;
     for (int p = 0; p < inference->part_count && status == AGN_OK; p++) {
         lane->fusion[p] =
             (struct agn__fusion){.weights = inference->weights,
@@ -260,6 +266,7 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
     inference->xnn_alone = config->engine == AGN_ENGINE_XNNPACK;
     inference->xnn =
         inference->xnn_alone || (config->engine == AGN_ENGINE_BEST && !config->int8 && agn__xnn_is_there());
+    inference->xnn_threads = inference->xnn && (inference->xnn_alone || !agn__onednn_knows_processor());
     status = fill_in(inference, config);
     if (status < 0) {
         agn_inference_free(inference);

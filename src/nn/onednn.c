@@ -68,10 +68,19 @@ const char *agn__onednn_isa(void)
     return "no instructions known to it";
 }
 
+bool agn__onednn_knows_processor(void)
+{
+#if defined(__x86_64__)
+    return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)dnnl_cpu_isa_sse41) != 0;
+#else
+    return false; /* where a build has code all the same, plans find it layer by layer */
+#endif
+}
+
 bool agn__onednn_isa_is_narrow(void)
 {
     unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), wide = (unsigned)dnnl_cpu_isa_avx512_core;
-    return (isa & (unsigned)dnnl_cpu_isa_sse41) != 0 && (isa & wide) != wide;
+    return agn__onednn_knows_processor() && (isa & wide) != wide;
 }
 
 bool agn__onednn_has_bf16(void)

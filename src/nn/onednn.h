@@ -25,6 +25,8 @@ struct agn__conv; /* a planned convolution pass */
 
 /* What of the CPU oneDNN uses, as a name, and whether that has bf16 arithmetic. */
 const char *agn__onednn_isa(void);
+/* Has oneDNN code for this processor? Debian's has for x86 from SSE4.1 on, and for little else. */
+bool agn__onednn_knows_processor(void);
 /* x86 with vectors of 8 floats or less: there oneDNN's direct convolutions make 35 to 46 of the 75 GFLOP/s
  * that its matrix product makes on a Zen 3 core; with AVX-512 some 80 %. */
 bool agn__onednn_isa_is_narrow(void);
