@@ -35,6 +35,10 @@ function(agn_add_room name)
   endif()
   if(ROOM_NUMERIC)
     target_link_libraries(${target} PRIVATE agn_numeric)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64" AND CMAKE_C_COMPILER_ID STREQUAL "GNU"
+      AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 dies there of some loops ("in vect_transform_reduction"); numeric rooms avoid them.
+    target_compile_options(${target} PRIVATE -fno-tree-loop-vectorize)
   endif()
 endfunction()
 

@@ -11,12 +11,28 @@ static double log_sum(const float *logits, int classes, double temperature)
 {
     double top = (double)logits[0], sum = 0.0;
     for (int c = 1; c < classes; c++) {
-        top = fmax(top, (double)logits[c]);
+        top = logits[c] > top ? logits[c] : top; /* gcc 12 for arm64 cannot compile a loop of fmax */
     }
     for (int c = 0; c < classes; c++) {
         sum += exp(((double)logits[c] - top) / temperature);
     }
     return top / temperature + log(sum);
+}
+
+/* One image's share of the loss; adds to its gradient. */
+static double distil_row(const float *student, const float *teacher, int classes, double temperature,
+                         double scale, float *diff)
+{
+    double student_sum = log_sum(student, classes, temperature), loss = 0.0;
+    double teacher_sum = log_sum(teacher, classes, temperature);
+    for (int c = 0; c < classes; c++) {
+        double log_q = (double)student[c] / temperature - student_sum;
+        double log_p = (double)teacher[c] / temperature - teacher_sum;
+        double p = exp(log_p);
+        loss += p * (log_p - log_q);
+        diff[c] += (float)(scale * temperature * (exp(log_q) - p));
+    }
+    return temperature * temperature * loss;
 }
 
 double agn__distil(const float *student, const float *teacher, int n, int classes, double temperature,
@@ -25,14 +41,7 @@ double agn__distil(const float *student, const float *teacher, int n, int classe
     double loss = 0.0;
     for (int i = 0; i < n; i++) {
         size_t row = (size_t)i * (size_t)classes;
-        double student_sum = log_sum(student + row, classes, temperature);
-        double teacher_sum = log_sum(teacher + row, classes, temperature);
-        for (size_t at = row; at < row + (size_t)classes; at++) {
-            double log_q = (double)student[at] / temperature - student_sum;
-            double log_p = (double)teacher[at] / temperature - teacher_sum;
-            loss += temperature * temperature * exp(log_p) * (log_p - log_q);
-            diff[at] += (float)(scale * temperature * (exp(log_q) - exp(log_p)));
-        }
+        loss += distil_row(student + row, teacher + row, classes, temperature, scale, diff + row);
     }
     return loss;
 }
