@@ -51,9 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct agn_dataset *dataset = NULL;
     int inspected = agn_dataset_inspect(&source, &report);
     int opened = agn_dataset_open(&source, &dataset);
-    if (opened == AGN_OK && (inspected != AGN_OK || report.bad_count != 0 || report.count != dataset->count))
+    if (opened == AGN_OK && (inspected != AGN_OK || report.bad.count != 0 || report.count != dataset->count))
         abort();
-    if (opened != AGN_OK && inspected == AGN_OK && report.bad_count == 0)
+    if (opened != AGN_OK && inspected == AGN_OK && report.bad.count == 0)
         abort();
     if (inspected == AGN_OK)
         agn_dataset_report_free(&report);

@@ -44,8 +44,8 @@ static void assert_refused(const char *split, int status, const char *message)
 
 static void count_unread(void *user, enum agn_log_level level, const char *line)
 {
-    if (level == AGN_LOG_WARN &&
-        (strstr(line, "set/train: 2 files or folders are not read") || strstr(line, "not read: ")))
+    if (level == AGN_LOG_WARN && (strstr(line, "set, split train: files and folders that are not read: 2") ||
+                                  strstr(line, "1 .txt: ") || strstr(line, "1 beside the class folders: ")))
         ++*(int *)user;
 }
 
@@ -195,8 +195,92 @@ static void empty_classes(void **state)
     struct agn_dataset_report report;
     assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
     assert_int_equal(report.count, 2);
-    assert_int_equal(report.bad_count, 1);
-    assert_non_null(strstr(report.bad[0], "set/train/b has no"));
+    assert_int_equal(report.bad.count, 1);
+    assert_non_null(strstr(report.bad.texts[0], "set/train/b has no"));
+    agn_dataset_report_free(&report);
+}
+
+static const struct agn_dataset_findings *unread_of(const struct agn_dataset_report *report, const char *kind)
+{
+    for (int i = 0; i < report->unread_kinds; i++)
+        if (strcmp(report->unread[i].kind, kind) == 0)
+            return &report->unread[i].found;
+    fail_msg("no kind '%s' among %d", kind, report->unread_kinds);
+    return NULL;
+}
+
+/* What is not read is counted by ending, with a few names, however much there is. */
+static void unread_files_are_counted(void **state)
+{
+    (void)state;
+    char name[64];
+    add_image("set/train/a/1.JFIF", TEST_JPEG, 3, 0);
+    add_image("set/train/a/2.jpe", TEST_JPEG, 3, 0);
+    add_image("set/train/b/png-in-truth.jpg", TEST_PNG, 3, 1);
+    for (int i = 0; i < 300; i++) {
+        (void)snprintf(name, sizeof name, "set/train/%c/%03d.HEIC", i % 2 ? 'b' : 'a', i);
+        (void)temp_file(name, "made up", 7);
+    }
+    for (int i = 0; i < 40; i++) { /* more kinds than are told apart */
+        (void)snprintf(name, sizeof name, "set/train/a/x.e%02d", i);
+        (void)temp_file(name, "made up", 7);
+    }
+    (void)temp_file("set/train/b/README", "made up", 7);
+    (void)temp_file("set/train/b/more/1.jpg", "made up", 7);
+    (void)temp_file("set/train/stray.jpg", "made up", 7);
+    struct agn_dataset_source source = {.format = "folder", .path = temp_path("set"), .split = "train"};
+    struct agn_dataset_report report;
+    assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
+    assert_int_equal(report.count, 3);
+    assert_int_equal(report.bad.count, 0);
+    assert_int_equal(report.unread_count, 300 + 40 + 3);
+    assert_int_equal(report.unread_kinds, AGN_REPORT_KINDS);
+    assert_int_equal(unread_of(&report, "beside the class folders")->count, 1);
+    int counted = 0;
+    for (int i = 0; i < report.unread_kinds; i++) {
+        counted += report.unread[i].found.count;
+        assert_in_range(report.unread[i].found.kept, 1, AGN_REPORT_UNREAD);
+    }
+    assert_int_equal(counted, report.unread_count);
+    agn_dataset_report_free(&report);
+
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof name, "set/train/a/x.e%02d", i);
+        assert_int_equal(remove(temp_path("%s", name)), 0);
+    }
+    source.path = temp_path("set");
+    assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
+    const struct agn_dataset_findings *heic = unread_of(&report, ".heic");
+    assert_int_equal(heic->count, 300);
+    assert_int_equal(heic->kept, AGN_REPORT_UNREAD);
+    for (int i = 0; i < heic->kept; i++) {
+        (void)snprintf(name, sizeof name, "set/train/a/%03d.HEIC", 2 * i);
+        assert_non_null(strstr(heic->texts[i], name));
+    }
+    assert_non_null(strstr(unread_of(&report, "without an ending")->texts[0], "b/README"));
+    assert_non_null(strstr(unread_of(&report, "folder in a class folder")->texts[0], "b/more"));
+    assert_int_equal(report.unread_kinds, 4);
+    agn_dataset_report_free(&report);
+}
+
+/* Images that are read with a warning: in the report when inspecting, in the log when opening. */
+static void warnings_are_reported(void **state)
+{
+    (void)state;
+    uint8_t pixels[COLOUR];
+    size_t size;
+    test_image_fill(pixels, SIDE, SIDE, 3, 2);
+    uint8_t *data = test_image_make(TEST_JPEG, pixels, SIDE, SIDE, 3, &size);
+    (void)temp_file("set/test/a/cut.jpg", data, size - 2);
+    (void)temp_file("set/test/b/whole.jpg", data, size);
+    free(data);
+    const struct agn_dataset_source source = {.format = "folder", .path = temp_path("set"), .split = "test"};
+    struct agn_dataset_report report;
+    assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
+    assert_int_equal(report.count, 2);
+    assert_int_equal(report.bad.count, 0);
+    assert_int_equal(report.warnings.count, 1);
+    assert_non_null(strstr(report.warnings.texts[0], "a/cut.jpg: "));
     agn_dataset_report_free(&report);
 }
 
@@ -224,6 +308,8 @@ int main(void)
         FILE_TEST(first_damaged_file_is_named),
         FILE_TEST(what_users_get_wrong),
         FILE_TEST(empty_classes),
+        FILE_TEST(unread_files_are_counted),
+        FILE_TEST(warnings_are_reported),
         FILE_TEST(interruption_stops_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

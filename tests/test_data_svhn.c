@@ -169,7 +169,7 @@ static void wrong_labels_are_found(void **state)
     struct agn_dataset_source source = {.format = "svhn", .path = temp_folder(), .split = "train"};
     assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
     assert_int_equal(report.count, COUNT - 2);
-    assert_int_equal(report.bad_count, 2);
+    assert_int_equal(report.bad.count, 2);
     assert_int_equal(report.class_counts[0], 1);
     agn_dataset_report_free(&report);
 }

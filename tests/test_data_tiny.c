@@ -147,9 +147,9 @@ static void inspection_lists_what_is_bad(void **state)
     write_image("set/train/n01/images/n01_9.JPEG", 20, 52);
     assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
     assert_int_equal(report.count, 5);
-    assert_int_equal(report.bad_count, 2);
-    assert_non_null(strstr(report.bad[0], "n02_1.JPEG"));
-    assert_non_null(strstr(report.bad[1], "n03_0.JPEG"));
+    assert_int_equal(report.bad.count, 2);
+    assert_non_null(strstr(report.bad.texts[0], "n02_1.JPEG"));
+    assert_non_null(strstr(report.bad.texts[1], "n03_0.JPEG"));
     assert_int_equal(report.size_count, 2);
     assert_int_equal(report.sizes[0].count, 4);
     assert_int_equal(report.sizes[1].height, 20);

@@ -54,7 +54,26 @@ void agn_dataset_free(struct agn_dataset *dataset);
 
 /* ---- looking at all of a data set without keeping it ----------------------- */
 
-enum { AGN_REPORT_SIZES = 16, AGN_REPORT_BAD = 1000 };
+enum {
+    AGN_REPORT_SIZES = 16,
+    AGN_REPORT_BAD = 1000,
+    AGN_REPORT_WARNINGS = 200,
+    AGN_REPORT_KINDS = 24, /* of what is not read */
+    AGN_REPORT_KIND_BYTES = 32,
+    AGN_REPORT_UNREAD = 5 /* names of each kind */
+};
+
+/* How many there were of something, and the first texts of them in byte order. */
+struct agn_dataset_findings {
+    char **texts;
+    int kept, count;
+};
+
+/* Files and folders in a split that are not read, of one kind: an ending as ".heic", or some words. */
+struct agn_dataset_unread {
+    char kind[AGN_REPORT_KIND_BYTES];
+    struct agn_dataset_findings found; /* paths */
+};
 
 struct agn_dataset_size {
     int height, width, count;
@@ -67,9 +86,12 @@ struct agn_dataset_report {
     double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS]; /* over the pixels as they are in the files */
     struct agn_dataset_size sizes[AGN_REPORT_SIZES];      /* most frequent first */
     int size_count;
-    int other_sizes; /* images of sizes for which `sizes` had no room */
-    char **bad;      /* a sentence for each bad file or record, in byte order; the first found are kept */
-    int bad_kept, bad_count;
+    int other_sizes;                 /* images of sizes for which `sizes` had no room */
+    struct agn_dataset_findings bad; /* a sentence for each bad file or record */
+    struct agn_dataset_findings
+        warnings; /* a sentence for each image that is used, but not as it should be */
+    struct agn_dataset_unread unread[AGN_REPORT_KINDS];
+    int unread_kinds, unread_count;
 };
 
 /* Reads a split whole, going on after what is bad; the source's size is not looked at. AGN_OK also

@@ -156,7 +156,7 @@ int agn__dataset_read(struct agn__sink *sink)
 int agn_dataset_open(const struct agn_dataset_source *source, struct agn_dataset **dataset)
 {
     struct agn__sink sink = {.source = source, .channels = source->channels};
-    int status = agn__dataset_read(&sink);
+    int status = agn__sink_read(&sink);
     if (status < 0) {
         agn_dataset_free(sink.dataset);
         return status;

@@ -9,26 +9,35 @@
 #include "agilenn/base.h"
 
 /* Larger images are refused: a file of a few bytes may announce any size. */
-enum { AGN__IMAGE_MAX_SIDE = 65535, AGN__IMAGE_MAX_PIXELS = 64 * 1000 * 1000 };
+enum {
+    AGN__IMAGE_MAX_SIDE = 65535,
+    AGN__IMAGE_MAX_PIXELS = 64 * 1000 * 1000,
+    AGN__IMAGE_WARNING_BYTES = 512
+};
 
 struct agn__image {
     int height, width, channels;
     uint8_t *pixels; /* height x width x channels, freed with agn_free */
 };
 
-/* Decodes a JPEG or PNG file (told apart by their first bytes) to 1 (grey) or 3 (RGB)
- * channels; grey from colour is 0.299 R + 0.587 G + 0.114 B. Transparent pixels are laid
- * over white. Pixels are turned upright, as the file's EXIF orientation says. A damaged or truncated file,
- * even if most of it can be shown, is AGN_ERR_FORMAT; `name` is what the message calls it. `image` is
- * untouched on failure. */
-int agn__image_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
-                      struct agn__image *image);
+/* One file's bytes, and how they are to be read. */
+struct agn__image_file {
+    const uint8_t *data;
+    size_t size_bytes;
+    const char *name;                       /* what messages call it */
+    int channels;                           /* 1 (grey) or 3 (RGB) */
+    char warning[AGN__IMAGE_WARNING_BYTES]; /* out: "", or what is odd about an image that can be used */
+};
 
-/* The two formats, once agn__image_decode has told them apart; same contract. */
-int agn__jpeg_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
-                     struct agn__image *image);
-int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
-                    struct agn__image *image);
+/* Decodes a JPEG or PNG file (told apart by their first bytes); grey from colour is
+ * 0.299 R + 0.587 G + 0.114 B. Transparent pixels are laid over white. Pixels are turned upright, as the
+ * file's EXIF orientation says. A damaged or truncated file, even if most of it can be shown, is
+ * AGN_ERR_FORMAT. `image` is untouched on failure. */
+int agn__image_decode(struct agn__image_file *file, struct agn__image *image);
+
+/* The formats, once agn__image_decode has told them apart; same contract. */
+int agn__jpeg_decode(struct agn__image_file *file, struct agn__image *image);
+int agn__png_decode(struct agn__image_file *file, struct agn__image *image);
 
 /* Checks announced dimensions against the bounds above. */
 int agn__image_check_size(const char *name, unsigned long height, unsigned long width);

@@ -1,5 +1,6 @@
 /* PNG through libpng's simplified API, which stops once the last pixel is there: that
  * the file is whole to its last chunk is checked here first. */
+#include <stdio.h>
 #include <string.h>
 
 #include <png.h>
@@ -89,18 +90,19 @@ static bool compose(uint8_t *pixels, size_t count, int channels)
     return varied && flat;
 }
 
-int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
-                    struct agn__image *image)
+int agn__png_decode(struct agn__image_file *file, struct agn__image *image)
 {
+    const char *name = file->name;
+    int channels = file->channels;
     int orientation = AGN__UPRIGHT;
-    int status = check_chunks(data, size_bytes, name, &orientation);
+    int status = check_chunks(file->data, file->size_bytes, name, &orientation);
     if (status < 0)
         return status;
     png_image png;
     memset(&png, 0, sizeof png);
     png.version = PNG_IMAGE_VERSION;
     uint8_t *pixels = NULL;
-    if (!png_image_begin_read_from_memory(&png, data, size_bytes)) {
+    if (!png_image_begin_read_from_memory(&png, file->data, file->size_bytes)) {
         status = agn_fail(AGN_ERR_FORMAT, "%s: damaged PNG: %s", name, png.message);
         goto out;
     }
@@ -123,7 +125,8 @@ int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, in
         goto out;
     }
     if (transparent && compose(pixels, count, stored))
-        agn_log(AGN_LOG_WARN, "%s: on the white ground for transparency all its pixels are alike", name);
+        (void)snprintf(file->warning, sizeof file->warning,
+                       "%s: on the white ground for transparency all its pixels are alike", name);
     status = convert(&pixels, count, stored, channels);
     if (status < 0)
         goto out;

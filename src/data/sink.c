@@ -141,30 +141,53 @@ int agn__sink_put(struct agn__sink *sink, int kept, int label, const struct agn_
     return AGN_OK;
 }
 
-static int write_down(struct agn_dataset_report *report, const char *sentence)
-{
-    report->bad_count++;
-    if (report->bad_kept == AGN_REPORT_BAD)
-        return AGN_OK;
-    size_t size = strlen(sentence) + 1;
-    if (!report->bad)
-        report->bad = agn_alloc(AGN_REPORT_BAD, sizeof *report->bad);
-    char *copy = report->bad ? agn_alloc(size, 1) : NULL;
-    if (!copy)
-        return AGN_ERR_MEMORY;
-    memcpy(copy, sentence, size);
-    report->bad[report->bad_kept++] = copy;
-    return AGN_OK;
-}
-
 int agn__sink_bad(struct agn__sink *sink, int status)
 {
     if (!sink->report || status == AGN_ERR_MEMORY || status == AGN_ERR_INTERRUPTED)
         return status;
     int result;
 #pragma omp critical(agn_sink_bad)
-    result = write_down(sink->report, agn_error_message());
+    result = agn__findings_add(&sink->report->bad, AGN_REPORT_BAD, agn_error_message());
     return result;
+}
+
+int agn__sink_warn(struct agn__sink *sink, const char *sentence)
+{
+    int result;
+#pragma omp critical(agn_sink_warn)
+    result = agn__findings_add(&sink->warnings, AGN_REPORT_WARNINGS, sentence);
+    return result;
+}
+
+/* ---- the end ---- */
+
+static void log_warnings(const struct agn_dataset_findings *warnings)
+{
+    enum { SHOWN = 8 };
+    for (int i = 0; i < warnings->kept && i < SHOWN; i++)
+        agn_log(AGN_LOG_WARN, "%s", warnings->texts[i]);
+    if (warnings->count > SHOWN)
+        agn_log(AGN_LOG_WARN, "... and %d more images with something odd; agilenn data check lists them",
+                warnings->count - SHOWN);
+}
+
+int agn__sink_read(struct agn__sink *sink)
+{
+    int status = agn__dataset_read(sink);
+    agn__unread_sort(&sink->unread);
+    if (sink->report) {
+        struct agn_dataset_report *report = sink->report;
+        report->warnings = sink->warnings;
+        memcpy(report->unread, sink->unread.kinds, sizeof report->unread);
+        report->unread_kinds = sink->unread.kind_count;
+        report->unread_count = sink->unread.count;
+    } else {
+        agn__unread_log(&sink->unread, sink->source);
+        log_warnings(&sink->warnings);
+        agn__unread_free(&sink->unread);
+        agn__findings_free(&sink->warnings);
+    }
+    return status;
 }
 
 /* ---- several threads ---- */
@@ -204,11 +227,6 @@ int agn__load_parallel(int first, int end, int (*load)(void *user, int index), v
 
 /* ---- reports ---- */
 
-static int compare_sentences(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int compare_sizes(const void *a, const void *b)
 {
     const struct agn_dataset_size *left = a, *right = b;
@@ -229,8 +247,6 @@ static void finish_report(const struct agn__sink *sink)
         report->std[c] = variance > 0.0 ? sqrt(variance) : 0.0;
     }
     qsort(report->sizes, (size_t)report->size_count, sizeof *report->sizes, compare_sizes);
-    if (report->bad_kept > 0) /* threads find them in any order */
-        qsort(report->bad, (size_t)report->bad_kept, sizeof *report->bad, compare_sentences);
 }
 
 int agn_dataset_inspect(const struct agn_dataset_source *source, struct agn_dataset_report *report)
@@ -243,7 +259,7 @@ int agn_dataset_inspect(const struct agn_dataset_source *source, struct agn_data
         whole.channels = channels;
     whole.height = whole.width = 1; /* of no meaning here, but within bounds */
     struct agn__sink sink = {.source = &whole, .report = &fresh, .channels = whole.channels};
-    int status = agn__dataset_read(&sink);
+    int status = agn__sink_read(&sink);
     if (status == AGN_ERR_FORMAT || status == AGN_ERR_IO || status == AGN_ERR_RANGE ||
         status == AGN_ERR_MISMATCH || status == AGN_ERR_UNSUPPORTED)
         status = agn__sink_bad(&sink, status); /* the end of reading, but not of the report */
@@ -260,10 +276,11 @@ void agn_dataset_report_free(struct agn_dataset_report *report)
 {
     for (int i = 0; report->class_names && i < report->classes; i++)
         agn_free(report->class_names[i]);
-    for (int i = 0; i < report->bad_kept; i++)
-        agn_free(report->bad[i]);
+    for (int i = 0; i < report->unread_kinds; i++)
+        agn__findings_free(&report->unread[i].found);
     agn_free(report->class_names);
     agn_free(report->class_counts);
-    agn_free(report->bad);
+    agn__findings_free(&report->bad);
+    agn__findings_free(&report->warnings);
     *report = (struct agn_dataset_report){0};
 }

@@ -140,7 +140,7 @@ static int list_class_folders(struct agn__sink *sink, struct tiny *tiny, const c
                                                   "set again",
                                                   folder));
         else if (status == AGN_OK) {
-            status = agn__image_files_add_folder(&tiny->images, relative, row->label);
+            status = agn__image_files_add_folder(&tiny->images, relative, row->label, NULL);
             if (status == 0 && strcmp(split, "train") == 0)
                 status =
                     agn__sink_bad(sink, agn_fail(AGN_ERR_FORMAT,
