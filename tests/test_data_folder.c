@@ -30,7 +30,13 @@ static void add_image(const char *name, enum test_image_kind kind, int channels,
 static int open_set(const char *split, int side, int channels, int limit, struct agn_dataset **dataset)
 {
     *dataset = NULL;
-    struct agn_dataset_source source = {"folder", temp_path("set"), split, side, side, channels, limit};
+    struct agn_dataset_source source = {.format = "folder",
+                                        .path = temp_path("set"),
+                                        .split = split,
+                                        .height = side,
+                                        .width = side,
+                                        .channels = channels,
+                                        .limit = limit};
     return agn_dataset_open(&source, dataset);
 }
 
@@ -263,6 +269,118 @@ static void unread_files_are_counted(void **state)
     agn_dataset_report_free(&report);
 }
 
+struct lines {
+    int total, files;
+};
+
+static void count_skipped(void *user, enum agn_log_level level, const char *line)
+{
+    struct lines *lines = user;
+    if (level == AGN_LOG_WARN && strstr(line, "split train: bad files or records that are left out"))
+        lines->total = atoi(strrchr(line, ':') + 2);
+    lines->files += strncmp(line, "  ", 2) == 0 && strstr(line, ".png: ");
+}
+
+/* What is left out leaves no gap; the log counts it and has the first names. */
+static void bad_files_may_be_skipped(void **state)
+{
+    (void)state;
+    char name[64];
+    for (int i = 0; i < 60; i++) {
+        (void)snprintf(name, sizeof name, "set/train/%c/%03d.png", i < 30 ? 'a' : 'b', i);
+        if (i % 3 == 0)
+            (void)temp_file(name, "\x89PNG\r\n\x1a\n made up", 16);
+        else
+            add_image(name, TEST_PNG, 3, i % 5);
+    }
+    struct agn_dataset *dataset = NULL;
+    struct agn_dataset_source source = {.format = "folder",
+                                        .path = temp_path("set"),
+                                        .split = "train",
+                                        .height = SIDE,
+                                        .width = SIDE,
+                                        .channels = 3};
+    assert_int_equal(agn_dataset_open(&source, &dataset), AGN_ERR_FORMAT);
+    assert_non_null(strstr(agn_error_message(), "set/train/a/000.png"));
+    assert_non_null(strstr(agn_error_message(), "'agilenn data check "));
+    assert_non_null(strstr(agn_error_message(), "--set data.bad_files=skip"));
+    source.bad_files = "ignore";
+    assert_int_equal(agn_dataset_open(&source, &dataset), AGN_ERR_ARG);
+    source.bad_files = "skip";
+    struct lines lines = {0};
+    agn_log_to(count_skipped, &lines, AGN_LOG_WARN);
+    assert_int_equal(agn_dataset_open(&source, &dataset), AGN_OK);
+    agn_log_to(NULL, NULL, AGN_LOG_WARN);
+    assert_int_equal(lines.total, 20);
+    assert_int_equal(lines.files, 8);
+    assert_int_equal(dataset->count, 40);
+    for (int i = 0; i < 40; i++) {
+        int number = i / 2 * 3 + 1 + i % 2;
+        uint8_t expected[COLOUR];
+        (void)snprintf(name, sizeof name, "/%03d.png", number);
+        assert_non_null(strstr(dataset->files[i], name));
+        assert_int_equal(dataset->labels[i], number >= 30);
+        test_image_fill(expected, SIDE, SIDE, 3, number % 5);
+        assert_memory_equal(dataset->pixels + (size_t)i * COLOUR, expected, COLOUR);
+    }
+    agn_dataset_free(dataset);
+}
+
+/* A class without a good image, and a split without one. */
+static void skipping_has_its_bounds(void **state)
+{
+    (void)state;
+    add_image("set/train/a/1.png", TEST_PNG, 3, 0);
+    (void)temp_file("set/train/b/1.png", "made up", 7);
+    (void)temp_file("set/train/b/2.png", "made up", 7);
+    (void)temp_file("set/test/a/1.png", "made up", 7);
+    struct agn_dataset *dataset = NULL;
+    struct agn_dataset_source source = {.format = "folder",
+                                        .path = temp_path("set"),
+                                        .split = "train",
+                                        .height = SIDE,
+                                        .width = SIDE,
+                                        .channels = 1,
+                                        .bad_files = "skip"};
+    assert_int_equal(agn_dataset_open(&source, &dataset), AGN_ERR_FORMAT);
+    assert_non_null(strstr(agn_error_message(), "no image of class 'b' can be read"));
+    source.split = "test";
+    assert_int_equal(agn_dataset_open(&source, &dataset), AGN_ERR_FORMAT);
+    assert_non_null(strstr(agn_error_message(), "no image can be read"));
+    assert_null(dataset);
+}
+
+static void grounds_have_names_and_digits(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "#", "#12345", "#1234567", "#12345g", "#-12345", "ffffff", "White"};
+    uint8_t rgb[3];
+    assert_true(agn_dataset_ground("#0aFf10", rgb));
+    assert_memory_equal(rgb, "\x0a\xff\x10", 3);
+    assert_true(agn_dataset_ground("black", rgb));
+    assert_memory_equal(rgb, "\0\0\0", 3);
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++)
+        assert_false(agn_dataset_ground(bad[i], rgb));
+    static const uint8_t half[8] = {10, 20, 30, 255, 10, 20, 30, 0};
+    size_t size;
+    uint8_t *data = test_image_make(TEST_PNG_ALPHA, half, 1, 2, 4, &size);
+    (void)temp_file("set/train/a/1.png", data, size);
+    free(data);
+    struct agn_dataset *dataset = NULL;
+    struct agn_dataset_source source = {.format = "folder",
+                                        .path = temp_path("set"),
+                                        .split = "train",
+                                        .height = 1,
+                                        .width = 2,
+                                        .channels = 3,
+                                        .ground = "#0aFf10"};
+    assert_int_equal(agn_dataset_open(&source, &dataset), AGN_OK);
+    assert_memory_equal(dataset->pixels, ((uint8_t[]){10, 20, 30, 0x0a, 0xff, 0x10}), 6);
+    agn_dataset_free(dataset);
+    source.ground = "pink";
+    assert_int_equal(agn_dataset_open(&source, &dataset), AGN_ERR_ARG);
+}
+
 /* Images that are read with a warning: in the report when inspecting, in the log when opening. */
 static void warnings_are_reported(void **state)
 {
@@ -309,6 +427,9 @@ int main(void)
         FILE_TEST(what_users_get_wrong),
         FILE_TEST(empty_classes),
         FILE_TEST(unread_files_are_counted),
+        FILE_TEST(bad_files_may_be_skipped),
+        FILE_TEST(skipping_has_its_bounds),
+        FILE_TEST(grounds_have_names_and_digits),
         FILE_TEST(warnings_are_reported),
         FILE_TEST(interruption_stops_reading),
     };

@@ -70,7 +70,13 @@ static const char *write_mat(const char *name, const struct mat *content)
 
 static int open_set(const char *split, int limit, struct agn_dataset **dataset)
 {
-    struct agn_dataset_source source = {"svhn", temp_folder(), split, 32, 32, 3, limit};
+    struct agn_dataset_source source = {.format = "svhn",
+                                        .path = temp_folder(),
+                                        .split = split,
+                                        .height = 32,
+                                        .width = 32,
+                                        .channels = 3,
+                                        .limit = limit};
     *dataset = NULL;
     return agn_dataset_open(&source, dataset);
 }

@@ -22,7 +22,9 @@ struct agn_dataset_source {
     const char *path;            /* a folder */
     const char *split;           /* "train" or "test" */
     int height, width, channels; /* size of the images; all formats but idx are resized to it */
-    int limit;                   /* keep at most this many images, spread evenly over the set; 0 = all */
+    const char *bad_files;       /* NULL or "refuse": an error; "skip": they are left out, and mentioned */
+    const char *ground; /* what shows where images are transparent (agn_dataset_ground); NULL: white */
+    int limit;          /* keep at most this many images, spread evenly over the set; 0 = all */
 };
 
 struct agn_dataset {
@@ -40,6 +42,9 @@ bool agn_dataset_format_known(const char *format);
 bool agn_dataset_format_size(const char *format, int *height, int *width, int *channels);
 /* The format that a folder's files show; "folder" when nothing speaks for another. */
 const char *agn_dataset_detect(const char *path);
+
+/* Reads "white", "black" or "#RRGGBB" (six hexadecimal digits); false: it is neither. */
+bool agn_dataset_ground(const char *text, uint8_t rgb[3]);
 
 /* idx: train-images-idx3-ubyte[.gz] etc. (t10k-* for split "test").
  * folder: PATH/SPLIT/CLASS/ *.jpg|*.jpeg|*.png, classes in byte order of their names.

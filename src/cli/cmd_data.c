@@ -132,6 +132,8 @@ static int take_preset(const char *name, const struct agn_cli_list *assignments,
     source->height = preset->data.height;
     source->width = preset->data.width;
     source->channels = preset->data.channels;
+    source->bad_files = preset->data.bad_files;
+    source->ground = preset->data.ground;
     if (source->limit < 0)
         source->limit =
             strcmp(source->split, "train") == 0 ? preset->data.train_limit : preset->data.test_limit;

@@ -255,6 +255,11 @@ int agn__cmd_data_check(int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &check.source.format,
          .choices = agn_dataset_formats},
+        {.name = "ground",
+         .metavar = "COLOUR",
+         .help = "what shows where images are transparent: white, black or #RRGGBB, as data.ground will say",
+         .type = AGN_CLI_STRING,
+         .string = &check.source.ground},
         {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &json},
     };
     const struct agn_cli_command command = {
@@ -278,6 +283,10 @@ int agn__cmd_data_check(int argc, char **argv)
     int code = agn__cli_parse(&command, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
+    uint8_t ground[3];
+    if (check.source.ground && !agn_dataset_ground(check.source.ground, ground))
+        return agn__cli_usage_error("data check", "--ground %s: expected white, black or #RRGGBB",
+                                    check.source.ground);
     check.source.path = operands.items[0];
     return run_check(&check, json);
 }

@@ -206,6 +206,7 @@ static int load_image(void *user, int kept)
         status = agn_file_read(path, MAX_FILE_BYTES, &data, &size);
     struct agn__image_file decoded = {
         .data = data, .size_bytes = size, .name = path, .channels = sink->channels};
+    memcpy(decoded.ground, sink->ground, sizeof decoded.ground);
     if (status == AGN_OK)
         status = agn__image_decode(&decoded, &image);
     if (status == AGN_OK && decoded.warning[0] != '\0')
@@ -214,11 +215,7 @@ static int load_image(void *user, int kept)
         status = agn__sink_put(sink, kept, loading->list->labels[file], &image);
     agn_free(image.pixels);
     agn_free(data);
-    if (status == AGN_OK || sink->report)
-        return status < 0 ? agn__sink_bad(sink, status) : AGN_OK;
-    char why[768];
-    snprintf(why, sizeof why, "%s", agn_error_message());
-    return agn_fail(status, "%s; 'agilenn data check %s' names every bad file", why, sink->source->path);
+    return status < 0 ? agn__sink_bad(sink, status) : AGN_OK;
 }
 
 int agn__image_files_load(const struct agn__image_files *list, struct agn__sink *sink)

@@ -112,13 +112,13 @@ static int choose_scale(struct jpeg_decompress_struct *info, const char *name)
 static void inks_to_pixels(const uint8_t *inks, size_t count, int channels, uint8_t *dst)
 {
     for (size_t i = 0; i < count; i++, inks += 4, dst += channels) {
-        unsigned rgb[3];
+        uint8_t rgb[3];
         for (int c = 0; c < 3; c++)
-            rgb[c] = (inks[c] * (unsigned)inks[3] + 127) / 255;
+            rgb[c] = (uint8_t)((inks[c] * (unsigned)inks[3] + 127) / 255);
         if (channels == 1)
-            dst[0] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
-        for (int c = 0; channels == 3 && c < 3; c++)
-            dst[c] = (uint8_t)rgb[c];
+            dst[0] = agn__luminance(rgb);
+        else
+            memcpy(dst, rgb, 3);
     }
 }
 

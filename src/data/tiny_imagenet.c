@@ -135,18 +135,19 @@ static int list_class_folders(struct agn__sink *sink, struct tiny *tiny, const c
             status = agn__path_join(folder, tiny->root, relative);
         }
         if (status == AGN_OK && !agn__is_folder(folder))
-            status = agn__sink_bad(sink, agn_fail(AGN_ERR_FORMAT,
-                                                  "no folder %s: wnids.txt names that class; fetch the data "
-                                                  "set again",
-                                                  folder));
+            status =
+                agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
+                                               "no folder %s: wnids.txt names that class; fetch the data "
+                                               "set again",
+                                               folder));
         else if (status == AGN_OK) {
             status = agn__image_files_add_folder(&tiny->images, relative, row->label, NULL);
             if (status == 0 && strcmp(split, "train") == 0)
                 status =
-                    agn__sink_bad(sink, agn_fail(AGN_ERR_FORMAT,
-                                                 "%s has no .jpg, .jpeg or .png image: put images of the "
-                                                 "class there, or take it out of wnids.txt",
-                                                 folder));
+                    agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
+                                                   "%s has no .jpg, .jpeg or .png image: put images of the "
+                                                   "class there, or take it out of wnids.txt",
+                                                   folder));
         }
     }
     return status < 0 ? status : AGN_OK;
