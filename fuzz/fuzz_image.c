@@ -1,4 +1,4 @@
-/* Feeds the JPEG and PNG readers any bytes, and fits what they accept to a small size.
+/* Feeds the readers of image files any bytes, and fits what they accept to a small size.
  * PNG files are fed a second time with their checksums put right: otherwise hardly a
  * changed one would get past them. */
 #include <stddef.h>

@@ -177,7 +177,8 @@ static void what_users_get_wrong(void **state)
     (void)temp_file("set/train/a/readme.txt", "x", 1);
     assert_refused("train", AGN_ERR_FORMAT, "has no images");
     (void)temp_file("set/train/a/empty.jpg", "", 0);
-    assert_refused("train", AGN_ERR_FORMAT, "empty.jpg: neither a JPEG nor a PNG image (0 bytes)");
+    assert_refused("train", AGN_ERR_FORMAT,
+                   "empty.jpg: no JPEG, PNG, WebP, GIF, TIFF or BMP image (0 bytes)");
     assert_int_equal(mkdir(temp_path("set/train/a/b.jpg"), 0777), 0);
     assert_refused("train", AGN_ERR_IO, "b.jpg: it is a folder");
 }
@@ -189,9 +190,9 @@ static void empty_classes(void **state)
     add_image("set/train/a/1.png", TEST_PNG, 3, 0);
     add_image("set/train/c/1.png", TEST_PNG, 3, 1);
     add_image("set/test/a/1.png", TEST_PNG, 3, 0);
-    (void)temp_file("set/train/b/1.gif", "GIF89a", 6);
-    (void)temp_file("set/test/b/1.gif", "GIF89a", 6);
-    assert_refused("train", AGN_ERR_FORMAT, "set/train/b has no .jpg, .jpeg or .png image");
+    (void)temp_file("set/train/b/1.heic", "GIF89a", 6);
+    (void)temp_file("set/test/b/1.heic", "GIF89a", 6);
+    assert_refused("train", AGN_ERR_FORMAT, "set/train/b has no image that is read");
     struct agn_dataset *dataset;
     assert_int_equal(open_set("test", SIDE, 3, 0, &dataset), AGN_OK);
     assert_int_equal(dataset->count, 1);

@@ -139,7 +139,7 @@ static void classes_of_train_need_images(void **state)
     (void)state;
     write_text("set/wnids.txt", "n03\nn01\nn04\n");
     write_text("set/train/n04/images/notes.txt", "no images yet");
-    assert_refused("train", AGN_ERR_FORMAT, "train/n04/images has no .jpg, .jpeg or .png image");
+    assert_refused("train", AGN_ERR_FORMAT, "train/n04/images has no image that is read");
 }
 
 static void inspection_lists_what_is_bad(void **state)

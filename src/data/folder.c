@@ -39,13 +39,13 @@ static int refuse_empty_classes(struct agn__sink *sink, const char *folder, cons
     int status = AGN_OK;
     for (int i = 0; i < empty->count && status == AGN_OK; i++) {
         if (train)
-            status = agn__sink_fault(
-                sink, agn_fail(AGN_ERR_FORMAT,
-                               "%s/%s has no .jpg, .jpeg or .png image: put images of the class "
-                               "there, or remove the folder (in test, too)",
-                               folder, empty->names[i]));
+            status =
+                agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
+                                               "%s/%s has no image that is read: put images of the class "
+                                               "there, or remove the folder (in test, too)",
+                                               folder, empty->names[i]));
         else
-            agn_log(AGN_LOG_WARN, "%s/%s has no .jpg, .jpeg or .png image", folder, empty->names[i]);
+            agn_log(AGN_LOG_WARN, "%s/%s has no image that is read", folder, empty->names[i]);
     }
     return status;
 }

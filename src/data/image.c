@@ -20,6 +20,11 @@ static bool begins_with(const struct agn__image_file *file, const void *start, s
     return file->size_bytes >= length && memcmp(file->data, start, length) == 0;
 }
 
+static bool holds(const struct agn__image_file *file, size_t at, const char letters[4])
+{
+    return file->size_bytes >= at + 4 && memcmp(file->data + at, letters, 4) == 0;
+}
+
 int agn__image_decode(struct agn__image_file *file, struct agn__image *image)
 {
     file->warning[0] = '\0';
@@ -30,6 +35,19 @@ int agn__image_decode(struct agn__image_file *file, struct agn__image *image)
         return agn__jpeg_decode(file, image);
     if (begins_with(file, "\x89PNG\r\n\x1a\n", 8))
         return agn__png_decode(file, image);
-    return agn_fail(AGN_ERR_FORMAT, "%s: neither a JPEG nor a PNG image (%zu bytes)", file->name,
+    if (begins_with(file, "RIFF", 4) && holds(file, 8, "WEBP"))
+        return agn__webp_decode(file, image);
+    if (begins_with(file, "GIF87a", 6) || begins_with(file, "GIF89a", 6))
+        return agn__gif_decode(file, image);
+    if (begins_with(file, "II*\0", 4) || begins_with(file, "MM\0*", 4) || begins_with(file, "II+\0", 4) ||
+        begins_with(file, "MM\0+", 4))
+        return agn__tiff_decode(file, image);
+    if (begins_with(file, "BM", 2))
+        return agn__bmp_decode(file, image);
+    if (holds(file, 4, "ftyp"))
+        return agn_fail(AGN_ERR_FORMAT,
+                        "%s: a HEIC or AVIF image or a film, which is not read: convert it to JPEG",
+                        file->name);
+    return agn_fail(AGN_ERR_FORMAT, "%s: no JPEG, PNG, WebP, GIF, TIFF or BMP image (%zu bytes)", file->name,
                     file->size_bytes);
 }

@@ -1,4 +1,4 @@
-/* Inside src/data: JPEG and PNG files to pixels, and pixels to another size. */
+/* Inside src/data: image files to pixels, and pixels to another size. */
 #ifndef AGN_DATA_IMAGE_H
 #define AGN_DATA_IMAGE_H
 
@@ -30,7 +30,8 @@ struct agn__image_file {
     char warning[AGN__IMAGE_WARNING_BYTES]; /* out: "", or what is odd about an image that can be used */
 };
 
-/* Decodes a JPEG or PNG file (told apart by their first bytes); grey from colour is
+/* Decodes a JPEG, PNG, WebP, GIF, TIFF or BMP file (told apart by their first bytes; of several pictures in
+ * one the first); grey from colour is
  * 0.299 R + 0.587 G + 0.114 B. Transparent pixels are laid over the ground. Pixels are turned upright, as the
  * file's EXIF orientation says. A damaged or truncated file, even if most of it can be shown, is
  * AGN_ERR_FORMAT. `image` is untouched on failure. */
@@ -39,6 +40,10 @@ int agn__image_decode(struct agn__image_file *file, struct agn__image *image);
 /* The formats, once agn__image_decode has told them apart; same contract. */
 int agn__jpeg_decode(struct agn__image_file *file, struct agn__image *image);
 int agn__png_decode(struct agn__image_file *file, struct agn__image *image);
+int agn__webp_decode(struct agn__image_file *file, struct agn__image *image);
+int agn__gif_decode(struct agn__image_file *file, struct agn__image *image);
+int agn__tiff_decode(struct agn__image_file *file, struct agn__image *image);
+int agn__bmp_decode(struct agn__image_file *file, struct agn__image *image);
 
 /* How colours stand beside their opacity: as they are, or multiplied by it. */
 enum agn__alpha { AGN__ALPHA_PLAIN, AGN__ALPHA_MULTIPLIED };

@@ -143,11 +143,10 @@ static int list_class_folders(struct agn__sink *sink, struct tiny *tiny, const c
         else if (status == AGN_OK) {
             status = agn__image_files_add_folder(&tiny->images, relative, row->label, NULL);
             if (status == 0 && strcmp(split, "train") == 0)
-                status =
-                    agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
-                                                   "%s has no .jpg, .jpeg or .png image: put images of the "
-                                                   "class there, or take it out of wnids.txt",
-                                                   folder));
+                status = agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
+                                                        "%s has no image that is read: put images of the "
+                                                        "class there, or take it out of wnids.txt",
+                                                        folder));
         }
     }
     return status < 0 ? status : AGN_OK;
