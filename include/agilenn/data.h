@@ -47,7 +47,7 @@ const char *agn_dataset_detect(const char *path);
 bool agn_dataset_ground(const char *text, uint8_t rgb[3]);
 
 /* idx: train-images-idx3-ubyte[.gz] etc. (t10k-* for split "test").
- * folder: PATH/SPLIT/CLASS/ *.jpg|*.jpeg|*.png, classes in byte order of their names.
+ * folder: PATH/SPLIT/CLASS/ *.jpg|*.png|..., classes in byte order of their names.
  * cifar10, cifar100: the official binary version; fine labels. svhn: cropped digits, SPLIT_32x32.mat.
  * tiny-imagenet: the official layout, split "test" being its val. docs/DATA.md has the details.
  * Sizes change by a triangle filter (bilinear where images grow); one channel of three is

@@ -1,4 +1,4 @@
-/* Class folders: PATH/SPLIT/CLASS/ *.jpg, *.jpeg, *.png.
+/* Class folders: PATH/SPLIT/CLASS/ *.jpg, *.png and other images (agn__is_image_name).
  *
  * Classes are numbered in byte order of their names in PATH/train (or in the split itself
  * where there is no train), so that a class missing from the test split shifts no label.
