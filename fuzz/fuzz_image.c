@@ -1,4 +1,4 @@
-/* Feeds the JPEG and PNG readers any bytes, and fits what they accept to a small size.
+/* Feeds the readers of image files any bytes, and fits what they accept to a small size.
  * PNG files are fed a second time with their checksums put right: otherwise hardly a
  * changed one would get past them. */
 #include <stddef.h>
@@ -17,7 +17,9 @@ static void decode(const uint8_t *data, size_t size)
 {
     for (int channels = 1; channels <= 3; channels += 2) {
         struct agn__image image;
-        if (agn__image_decode(data, size, "input", channels, &image) < 0)
+        struct agn__image_file file = {
+            .data = data, .size_bytes = size, .name = "input", .channels = channels};
+        if (agn__image_decode(&file, &image) < 0)
             continue;
         if (image.channels != channels || image.height < 1 || image.width < 1)
             abort();

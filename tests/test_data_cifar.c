@@ -62,7 +62,13 @@ static void write_cifar10(const char *folder)
 static int open_set(const char *format, const char *split, int size, int channels, int limit,
                     struct agn_dataset **dataset)
 {
-    struct agn_dataset_source source = {format, temp_path("set"), split, size, size, channels, limit};
+    struct agn_dataset_source source = {.format = format,
+                                        .path = temp_path("set"),
+                                        .split = split,
+                                        .height = size,
+                                        .width = size,
+                                        .channels = channels,
+                                        .limit = limit};
     *dataset = NULL;
     return agn_dataset_open(&source, dataset);
 }
@@ -144,7 +150,13 @@ static void resizes_and_turns_grey(void **state)
     for (int i = 0; i < 2 * 16 * 16; i++)
         assert_int_equal(dataset->pixels[i], 124); /* 0.299 200 + 0.587 100 + 0.114 50 = 124.2 */
     agn_dataset_free(dataset);
-    struct agn_dataset_source two = {"cifar10", temp_path("set"), "test", 32, 32, 2, 0};
+    struct agn_dataset_source two = {.format = "cifar10",
+                                     .path = temp_path("set"),
+                                     .split = "test",
+                                     .height = 32,
+                                     .width = 32,
+                                     .channels = 2,
+                                     .limit = 0};
     assert_int_equal(agn_dataset_open(&two, &dataset), AGN_ERR_ARG);
 }
 
@@ -207,10 +219,10 @@ static void inspection_goes_on(void **state)
     assert_int_equal(remove(temp_path("set/data_batch_4.bin")), 0);
     assert_int_equal(inspect("cifar10", "train", &report), AGN_OK);
     assert_int_equal(report.count, 3 + 1 + 2 + 1);
-    assert_int_equal(report.bad_count, 3);
-    assert_non_null(strstr(report.bad[0], "data_batch_2.bin: record 1 has label 77"));
-    assert_non_null(strstr(report.bad[1], "data_batch_2.bin: record 2 has 3072 bytes"));
-    assert_non_null(strstr(report.bad[2], "data_batch_4.bin is missing"));
+    assert_int_equal(report.bad.count, 3);
+    assert_non_null(strstr(report.bad.texts[0], "data_batch_2.bin: record 1 has label 77"));
+    assert_non_null(strstr(report.bad.texts[1], "data_batch_2.bin: record 2 has 3072 bytes"));
+    assert_non_null(strstr(report.bad.texts[2], "data_batch_4.bin is missing"));
     assert_int_equal(report.size_count, 1);
     assert_int_equal(report.sizes[0].count, 7);
     assert_int_equal(report.sizes[0].width, 32);
@@ -228,7 +240,7 @@ static void inspection_agrees_with_opening(void **state)
     assert_int_equal(open_set("cifar10", "test", 32, 3, 0, &dataset), AGN_OK);
     assert_int_equal(inspect("cifar10", "test", &report), AGN_OK);
     agn_dataset_statistics(dataset, mean, std);
-    assert_int_equal(report.bad_count, 0);
+    assert_int_equal(report.bad.count, 0);
     assert_int_equal(report.count, dataset->count);
     for (int c = 0; c < 3; c++) {
         assert_true(report.mean[c] == mean[c]);

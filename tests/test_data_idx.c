@@ -68,7 +68,13 @@ static void write_set(const char *folder, size_t images_bytes, size_t labels_byt
 
 static int open_set(const char *folder, int limit, struct agn_dataset **dataset)
 {
-    struct agn_dataset_source source = {"idx", temp_path("%s", folder), "train", HEIGHT, WIDTH, 1, limit};
+    struct agn_dataset_source source = {.format = "idx",
+                                        .path = temp_path("%s", folder),
+                                        .split = "train",
+                                        .height = HEIGHT,
+                                        .width = WIDTH,
+                                        .channels = 1,
+                                        .limit = limit};
     return agn_dataset_open(&source, dataset);
 }
 
@@ -107,7 +113,13 @@ static void gzipped_test_split_of_fashion(void **state)
     (void)gzip_file("fashion-mnist/t10k-images-idx3-ubyte.gz", images_file, IMAGES_BYTES);
     (void)gzip_file("fashion-mnist/t10k-labels-idx1-ubyte.gz", labels_file, LABELS_BYTES);
     struct agn_dataset *dataset;
-    struct agn_dataset_source source = {"idx", temp_path("fashion-mnist"), "test", HEIGHT, WIDTH, 1, 0};
+    struct agn_dataset_source source = {.format = "idx",
+                                        .path = temp_path("fashion-mnist"),
+                                        .split = "test",
+                                        .height = HEIGHT,
+                                        .width = WIDTH,
+                                        .channels = 1,
+                                        .limit = 0};
     assert_int_equal(agn_dataset_open(&source, &dataset), AGN_OK);
     assert_int_equal(dataset->count, COUNT);
     assert_string_equal(dataset->class_names[1], "Trouser");
@@ -253,7 +265,13 @@ static void missing_sets(void **state)
 static void wrong_requests(void **state)
 {
     (void)state;
-    const struct agn_dataset_source good = {"idx", temp_folder(), "train", HEIGHT, WIDTH, 1, 0};
+    const struct agn_dataset_source good = {.format = "idx",
+                                            .path = temp_folder(),
+                                            .split = "train",
+                                            .height = HEIGHT,
+                                            .width = WIDTH,
+                                            .channels = 1,
+                                            .limit = 0};
     struct agn_dataset_source bad[7];
     for (size_t i = 0; i < AGN_COUNT_OF(bad); i++)
         bad[i] = good;
@@ -270,7 +288,13 @@ static void wrong_requests(void **state)
 
     /* Grey files where a colour network was configured. */
     write_set("set", IMAGES_BYTES, LABELS_BYTES);
-    struct agn_dataset_source colour = {"idx", temp_path("set"), "train", HEIGHT, WIDTH, 3, 0};
+    struct agn_dataset_source colour = {.format = "idx",
+                                        .path = temp_path("set"),
+                                        .split = "train",
+                                        .height = HEIGHT,
+                                        .width = WIDTH,
+                                        .channels = 3,
+                                        .limit = 0};
     assert_int_equal(agn_dataset_open(&colour, &dataset), AGN_ERR_MISMATCH);
     assert_non_null(strstr(agn_error_message(), "with 1 channel, but 3x4 with 3 channels were expected"));
 }

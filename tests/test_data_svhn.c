@@ -70,7 +70,13 @@ static const char *write_mat(const char *name, const struct mat *content)
 
 static int open_set(const char *split, int limit, struct agn_dataset **dataset)
 {
-    struct agn_dataset_source source = {"svhn", temp_folder(), split, 32, 32, 3, limit};
+    struct agn_dataset_source source = {.format = "svhn",
+                                        .path = temp_folder(),
+                                        .split = split,
+                                        .height = 32,
+                                        .width = 32,
+                                        .channels = 3,
+                                        .limit = limit};
     *dataset = NULL;
     return agn_dataset_open(&source, dataset);
 }
@@ -169,7 +175,7 @@ static void wrong_labels_are_found(void **state)
     struct agn_dataset_source source = {.format = "svhn", .path = temp_folder(), .split = "train"};
     assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
     assert_int_equal(report.count, COUNT - 2);
-    assert_int_equal(report.bad_count, 2);
+    assert_int_equal(report.bad.count, 2);
     assert_int_equal(report.class_counts[0], 1);
     agn_dataset_report_free(&report);
 }

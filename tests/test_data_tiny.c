@@ -60,7 +60,13 @@ static int make_set(void **state)
 
 static int open_set(const char *split, struct agn_dataset **dataset)
 {
-    struct agn_dataset_source source = {"tiny-imagenet", temp_path("set"), split, 8, 8, 3, 0};
+    struct agn_dataset_source source = {.format = "tiny-imagenet",
+                                        .path = temp_path("set"),
+                                        .split = split,
+                                        .height = 8,
+                                        .width = 8,
+                                        .channels = 3,
+                                        .limit = 0};
     *dataset = NULL;
     return agn_dataset_open(&source, dataset);
 }
@@ -133,7 +139,7 @@ static void classes_of_train_need_images(void **state)
     (void)state;
     write_text("set/wnids.txt", "n03\nn01\nn04\n");
     write_text("set/train/n04/images/notes.txt", "no images yet");
-    assert_refused("train", AGN_ERR_FORMAT, "train/n04/images has no .jpg, .jpeg or .png image");
+    assert_refused("train", AGN_ERR_FORMAT, "train/n04/images has no image that is read");
 }
 
 static void inspection_lists_what_is_bad(void **state)
@@ -145,11 +151,14 @@ static void inspection_lists_what_is_bad(void **state)
     write_text("set/train/n02/images/n02_1.JPEG", "no image");
     write_text("set/train/n03/images/n03_0.JPEG", "\xff\xd8\xff");
     write_image("set/train/n01/images/n01_9.JPEG", 20, 52);
+    write_text("set/train/n01/images/n01_8.avif", "made up");
     assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
+    assert_int_equal(report.unread_count, 1);
+    assert_string_equal(report.unread[0].kind, ".avif");
     assert_int_equal(report.count, 5);
-    assert_int_equal(report.bad_count, 2);
-    assert_non_null(strstr(report.bad[0], "n02_1.JPEG"));
-    assert_non_null(strstr(report.bad[1], "n03_0.JPEG"));
+    assert_int_equal(report.bad.count, 2);
+    assert_non_null(strstr(report.bad.texts[0], "n02_1.JPEG"));
+    assert_non_null(strstr(report.bad.texts[1], "n03_0.JPEG"));
     assert_int_equal(report.size_count, 2);
     assert_int_equal(report.sizes[0].count, 4);
     assert_int_equal(report.sizes[1].height, 20);

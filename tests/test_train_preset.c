@@ -61,6 +61,17 @@ static void written_presets_read_the_same(void **state)
     preset.train.seed = 2147483647;
     assert_int_equal(agn_preset_set(&preset, "data.path=/a folder/with = and : and a;b/\xC3\xA9#1"), AGN_OK);
     round_trip(&preset);
+    assert_int_equal(agn_preset_set(&preset, "data.ground=#12AbeF"), AGN_OK);
+    assert_int_equal(agn_preset_set(&preset, "data.bad_files=skip"), AGN_OK);
+    round_trip(&preset);
+    struct agn_preset read;
+    agn_preset_defaults(&read);
+    assert_string_equal(read.data.ground, "white");
+    assert_string_equal(read.data.bad_files, "refuse");
+    assert_int_equal(agn_preset_parse("[data]\nground = #12AbeF\nbad_files = skip ; a comment\n", &read),
+                     AGN_OK);
+    assert_string_equal(read.data.ground, "#12AbeF");
+    assert_string_equal(read.data.bad_files, "skip");
 }
 
 /* Longer than a line of the INI reader may be. */
@@ -266,6 +277,8 @@ static void checks_what_fits_together(void **state)
     static const struct {
         const char *assignment, *message;
     } bad[] = {{"data.format=csv", "data.format = 'csv': expected idx, folder, cifar10"},
+               {"data.bad_files=ignore", "data.bad_files = 'ignore': expected refuse or skip"},
+               {"data.ground=#12345", "data.ground = '#12345': expected white, black or #RRGGBB"},
                {"model.codec=zip", "model.codec = 'zip': expected range, huffman, lzw or raw3"},
                {"joint.method=magic", "joint.method = 'magic'"},
                {"joint.points=1", "joint.points = 1"},

@@ -22,7 +22,9 @@ struct agn_dataset_source {
     const char *path;            /* a folder */
     const char *split;           /* "train" or "test" */
     int height, width, channels; /* size of the images; all formats but idx are resized to it */
-    int limit;                   /* keep at most this many images, spread evenly over the set; 0 = all */
+    const char *bad_files;       /* NULL or "refuse": an error; "skip": they are left out, and mentioned */
+    const char *ground; /* what shows where images are transparent (agn_dataset_ground); NULL: white */
+    int limit;          /* keep at most this many images, spread evenly over the set; 0 = all */
 };
 
 struct agn_dataset {
@@ -41,8 +43,11 @@ bool agn_dataset_format_size(const char *format, int *height, int *width, int *c
 /* The format that a folder's files show; "folder" when nothing speaks for another. */
 const char *agn_dataset_detect(const char *path);
 
+/* Reads "white", "black" or "#RRGGBB" (six hexadecimal digits); false: it is neither. */
+bool agn_dataset_ground(const char *text, uint8_t rgb[3]);
+
 /* idx: train-images-idx3-ubyte[.gz] etc. (t10k-* for split "test").
- * folder: PATH/SPLIT/CLASS/ *.jpg|*.jpeg|*.png, classes in byte order of their names.
+ * folder: PATH/SPLIT/CLASS/ *.jpg|*.png|..., classes in byte order of their names.
  * cifar10, cifar100: the official binary version; fine labels. svhn: cropped digits, SPLIT_32x32.mat.
  * tiny-imagenet: the official layout, split "test" being its val. docs/DATA.md has the details.
  * Sizes change by a triangle filter (bilinear where images grow); one channel of three is
@@ -54,7 +59,26 @@ void agn_dataset_free(struct agn_dataset *dataset);
 
 /* ---- looking at all of a data set without keeping it ----------------------- */
 
-enum { AGN_REPORT_SIZES = 16, AGN_REPORT_BAD = 1000 };
+enum {
+    AGN_REPORT_SIZES = 16,
+    AGN_REPORT_BAD = 1000,
+    AGN_REPORT_WARNINGS = 200,
+    AGN_REPORT_KINDS = 24, /* of what is not read */
+    AGN_REPORT_KIND_BYTES = 32,
+    AGN_REPORT_UNREAD = 5 /* names of each kind */
+};
+
+/* How many there were of something, and the first texts of them in byte order. */
+struct agn_dataset_findings {
+    char **texts;
+    int kept, count;
+};
+
+/* Files and folders in a split that are not read, of one kind: an ending as ".heic", or some words. */
+struct agn_dataset_unread {
+    char kind[AGN_REPORT_KIND_BYTES];
+    struct agn_dataset_findings found; /* paths */
+};
 
 struct agn_dataset_size {
     int height, width, count;
@@ -67,9 +91,12 @@ struct agn_dataset_report {
     double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS]; /* over the pixels as they are in the files */
     struct agn_dataset_size sizes[AGN_REPORT_SIZES];      /* most frequent first */
     int size_count;
-    int other_sizes; /* images of sizes for which `sizes` had no room */
-    char **bad;      /* a sentence for each bad file or record, in byte order; the first found are kept */
-    int bad_kept, bad_count;
+    int other_sizes;                 /* images of sizes for which `sizes` had no room */
+    struct agn_dataset_findings bad; /* a sentence for each bad file or record */
+    struct agn_dataset_findings
+        warnings; /* a sentence for each image that is used, but not as it should be */
+    struct agn_dataset_unread unread[AGN_REPORT_KINDS];
+    int unread_kinds, unread_count;
 };
 
 /* Reads a split whole, going on after what is bad; the source's size is not looked at. AGN_OK also

@@ -20,6 +20,7 @@ struct agn_preset {
         int height, width, channels, classes;
         int train_limit, test_limit; /* images to keep, 0 = all */
         int flip, crop_pad;
+        char bad_files[16], ground[16]; /* as in agn_dataset_source */
     } data;
     struct {
         char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],

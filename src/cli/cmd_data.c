@@ -132,6 +132,8 @@ static int take_preset(const char *name, const struct agn_cli_list *assignments,
     source->height = preset->data.height;
     source->width = preset->data.width;
     source->channels = preset->data.channels;
+    source->bad_files = preset->data.bad_files;
+    source->ground = preset->data.ground;
     if (source->limit < 0)
         source->limit =
             strcmp(source->split, "train") == 0 ? preset->data.train_limit : preset->data.test_limit;
@@ -192,7 +194,7 @@ static int run_report(int argc, char **argv)
          .list = &assignments},
         {.name = "format",
          .metavar = "NAME",
-         .help = "idx: files like train-images-idx3-ubyte.gz; folder: PATH/SPLIT/CLASS/*.jpg or *.png; "
+         .help = "idx: files like train-images-idx3-ubyte.gz; folder: PATH/SPLIT/CLASS/*.jpg (*.png, ...); "
                  "cifar10, cifar100, svhn, tiny-imagenet: as published; without a preset: idx",
          .type = AGN_CLI_STRING,
          .string = &source.format,

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
-enum { SPLITS = 2, SHOWN_BAD = 50 };
+enum { SPLITS = 2, SHOWN_BAD = 50, SHOWN_WARNINGS = 10 };
 
 static const char *const split_names[SPLITS] = {"train", "test"};
 
@@ -24,7 +24,7 @@ struct check {
 
 static bool split_good(const struct split_result *split)
 {
-    return !split->error && split->report.bad_count == 0 && split->report.count > 0 && !split->one_class;
+    return !split->error && split->report.bad.count == 0 && split->report.count > 0 && !split->one_class;
 }
 
 /* An error only when the check itself cannot go on. */
@@ -68,6 +68,33 @@ static void print_channels(FILE *text, const char *name, const double *values, i
     fprintf(text, "\n");
 }
 
+static void print_findings(FILE *text, const char *name, const struct agn_dataset_findings *findings,
+                           int most)
+{
+    int shown = findings->kept < most ? findings->kept : most;
+    fprintf(text, "  %-8s %d\n", name, findings->count);
+    for (int i = 0; i < shown; i++)
+        fprintf(text, "    %s\n", findings->texts[i]);
+    if (findings->count > shown)
+        fprintf(text, "    ... and %d more", findings->count - shown);
+    if (findings->kept > shown)
+        fprintf(text, " (--json lists the first %d)", findings->kept);
+    fprintf(text, "%s", findings->count > shown ? "\n" : "");
+}
+
+/* "not read" has a line for each kind, with its first names. */
+static void print_unread(FILE *text, const struct agn_dataset_report *report)
+{
+    fprintf(text, "  not read %d\n", report->unread_count);
+    for (int i = 0; i < report->unread_kinds; i++) {
+        const struct agn_dataset_findings *found = &report->unread[i].found;
+        fprintf(text, "    %8d  %s:", found->count, report->unread[i].kind);
+        for (int name = 0; name < found->kept; name++)
+            fprintf(text, "%s %s", name ? "," : "", found->texts[name]);
+        fprintf(text, "%s\n", found->count > found->kept ? ", ..." : "");
+    }
+}
+
 static void print_split(FILE *text, const char *name, const struct split_result *split)
 {
     const struct agn_dataset_report *report = &split->report;
@@ -78,6 +105,8 @@ static void print_split(FILE *text, const char *name, const struct split_result 
     }
     fprintf(text, "  images   %d:", report->count);
     print_sizes(text, report);
+    if (report->unread_count > 0)
+        print_unread(text, report);
     print_channels(text, "mean", report->mean, report->channels);
     print_channels(text, "std", report->std, report->channels);
     fprintf(text, "  classes  %d\n", report->classes);
@@ -85,13 +114,9 @@ static void print_split(FILE *text, const char *name, const struct split_result 
         fprintf(text, "    %8d  %s\n", report->class_counts[label], report->class_names[label]);
     if (split->one_class)
         fprintf(text, "  bad      all images are of one class, expected two or more\n");
-    fprintf(text, "  bad      %d\n", report->bad_count);
-    int shown = report->bad_kept < SHOWN_BAD ? report->bad_kept : SHOWN_BAD;
-    for (int i = 0; i < shown; i++)
-        fprintf(text, "    %s\n", report->bad[i]);
-    if (report->bad_count > shown)
-        fprintf(text, "    ... and %d more%s\n", report->bad_count - shown,
-                report->bad_kept > shown ? " (--json lists up to 1000)" : "");
+    print_findings(text, "bad", &report->bad, SHOWN_BAD);
+    if (report->warnings.count > 0)
+        print_findings(text, "warnings", &report->warnings, SHOWN_WARNINGS);
 }
 
 /* ---- JSON; NULL when memory runs out, as with jansson's constructors ---- */
@@ -124,11 +149,23 @@ static json_t *json_from_classes(const struct agn_dataset_report *report)
     return array;
 }
 
-static json_t *json_from_bad(const struct agn_dataset_report *report)
+static json_t *json_from_texts(const struct agn_dataset_findings *findings)
 {
     json_t *array = json_array();
-    for (int i = 0; i < report->bad_kept; i++)
-        (void)json_array_append_new(array, agn__cli_json_string(report->bad[i]));
+    for (int i = 0; i < findings->kept; i++)
+        (void)json_array_append_new(array, agn__cli_json_string(findings->texts[i]));
+    return array;
+}
+
+static json_t *json_from_unread(const struct agn_dataset_report *report)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < report->unread_kinds; i++) {
+        const struct agn_dataset_unread *kind = &report->unread[i];
+        (void)json_array_append_new(
+            array, json_pack("{s:o, s:i, s:o}", "kind", agn__cli_json_string(kind->kind), "count",
+                             kind->found.count, "first", json_from_texts(&kind->found)));
+    }
     return array;
 }
 
@@ -138,12 +175,30 @@ static json_t *json_from_split(const char *name, const struct split_result *spli
     if (split->error)
         return json_pack("{s:s, s:b, s:o}", "split", name, "good", 0, "error",
                          agn__cli_json_string(split->error));
-    return json_pack("{s:s, s:b, s:i, s:i, s:o, s:o, s:o, s:i, s:o, s:b, s:i, s:o}", "split", name, "good",
-                     split_good(split), "images", report->count, "channels", report->channels, "mean",
-                     json_from_channels(report->mean, report->channels), "std",
+    return json_pack("{s:s, s:b, s:i, s:i, s:o, s:o, s:o, s:i, s:o, s:b, s:i, s:o, s:i, s:o, s:i, s:o}",
+                     "split", name, "good", split_good(split), "images", report->count, "channels",
+                     report->channels, "mean", json_from_channels(report->mean, report->channels), "std",
                      json_from_channels(report->std, report->channels), "sizes", json_from_sizes(report),
                      "other_sizes", report->other_sizes, "classes", json_from_classes(report), "one_class",
-                     split->one_class, "bad_count", report->bad_count, "bad", json_from_bad(report));
+                     split->one_class, "bad_count", report->bad.count, "bad", json_from_texts(&report->bad),
+                     "warning_count", report->warnings.count, "warnings", json_from_texts(&report->warnings),
+                     "unread_count", report->unread_count, "unread", json_from_unread(report));
+}
+
+static void print_verdict(const struct check *check, bool good)
+{
+    int unread = 0, warnings = 0;
+    for (int i = 0; i < SPLITS; i++) {
+        unread += check->splits[i].report.unread_count;
+        warnings += check->splits[i].report.warnings.count;
+    }
+    printf("%s", good ? "good" : "not good: see the lines that begin with bad");
+    if (unread > 0)
+        printf("; %d file%s or folder%s not read", unread, unread == 1 ? "" : "s",
+               unread == 1 ? " is" : "s are");
+    if (warnings > 0)
+        printf("; %d image%s read with a warning", warnings, warnings == 1 ? " is" : "s are");
+    printf("\n");
 }
 
 static int report_all(const struct check *check, bool json)
@@ -161,7 +216,7 @@ static int report_all(const struct check *check, bool json)
             print_split(stdout, split_names[i], split);
     }
     if (!json) {
-        printf("%s\n", good ? "good" : "not good: see the lines that begin with bad");
+        print_verdict(check, good);
     } else {
         int code = agn__cli_print_json("data check",
                                        json_pack("{s:s, s:o, s:b, s:o}", "format", check->source.format,
@@ -200,6 +255,11 @@ int agn__cmd_data_check(int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &check.source.format,
          .choices = agn_dataset_formats},
+        {.name = "ground",
+         .metavar = "COLOUR",
+         .help = "what shows where images are transparent: white, black or #RRGGBB, as data.ground will say",
+         .type = AGN_CLI_STRING,
+         .string = &check.source.ground},
         {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &json},
     };
     const struct agn_cli_command command = {
@@ -207,7 +267,8 @@ int agn__cmd_data_check(int argc, char **argv)
         .usage = "DIR [options]",
         .description =
             "Reads every file of both splits of a data set, going on after bad ones, and says what is "
-            "there: images by class, mean and standard deviation of each channel, sizes, bad files. "
+            "there: images by class, mean and standard deviation of each channel, sizes, bad files, images "
+            "that are read with a warning, files and folders that are not read. "
             "Ends with 1 when a file or record is bad, a split is missing, or all images are of one "
             "class.",
         .example = "  agilenn data check cifar-10-batches-bin\n"
@@ -222,6 +283,10 @@ int agn__cmd_data_check(int argc, char **argv)
     int code = agn__cli_parse(&command, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
+    uint8_t ground[3];
+    if (check.source.ground && !agn_dataset_ground(check.source.ground, ground))
+        return agn__cli_usage_error("data check", "--ground %s: expected white, black or #RRGGBB",
+                                    check.source.ground);
     check.source.path = operands.items[0];
     return run_check(&check, json);
 }

@@ -66,6 +66,8 @@ int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, in
                                               .height = preset->data.height,
                                               .width = preset->data.width,
                                               .channels = preset->data.channels,
+                                              .bad_files = preset->data.bad_files,
+                                              .ground = preset->data.ground,
                                               .limit = limit >= 0 ? limit
                                                        : train    ? preset->data.train_limit
                                                                   : preset->data.test_limit};

@@ -2,6 +2,7 @@
  * Formats themselves are in files of their own; where their images go is in sink.c. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/sink.h"
@@ -119,6 +120,33 @@ const char *agn_dataset_detect(const char *path)
     return "folder";
 }
 
+bool agn_dataset_ground(const char *text, uint8_t rgb[3])
+{
+    if (strcmp(text, "white") == 0 || strcmp(text, "black") == 0) {
+        memset(rgb, text[0] == 'w' ? 255 : 0, 3);
+        return true;
+    }
+    if (text[0] != '#' || strlen(text) != 7 || strspn(text + 1, "0123456789abcdefABCDEF") != 6)
+        return false;
+    unsigned long value = strtoul(text + 1, NULL, 16);
+    for (int c = 0; c < 3; c++)
+        rgb[c] = (uint8_t)(value >> (16 - 8 * c));
+    return true;
+}
+
+/* How images are to be read, into the sink. */
+static int take_options(struct agn__sink *sink)
+{
+    const char *bad_files = sink->source->bad_files ? sink->source->bad_files : "refuse";
+    const char *ground = sink->source->ground ? sink->source->ground : "white";
+    sink->skip = strcmp(bad_files, "skip") == 0;
+    if (!sink->skip && strcmp(bad_files, "refuse") != 0)
+        return agn_fail(AGN_ERR_ARG, "bad files '%s': expected refuse or skip", bad_files);
+    if (!agn_dataset_ground(ground, sink->ground))
+        return agn_fail(AGN_ERR_ARG, "ground '%s': expected white, black or #RRGGBB", ground);
+    return AGN_OK;
+}
+
 static int check_source(const struct agn_dataset_source *source)
 {
     if (!source->format || !source->path || !source->split)
@@ -139,6 +167,8 @@ static int check_source(const struct agn_dataset_source *source)
 int agn__dataset_read(struct agn__sink *sink)
 {
     int status = check_source(sink->source);
+    if (status == AGN_OK)
+        status = take_options(sink);
     if (status < 0)
         return status;
     const struct format *format = find_format(sink->source->format);
@@ -156,7 +186,7 @@ int agn__dataset_read(struct agn__sink *sink)
 int agn_dataset_open(const struct agn_dataset_source *source, struct agn_dataset **dataset)
 {
     struct agn__sink sink = {.source = source, .channels = source->channels};
-    int status = agn__dataset_read(&sink);
+    int status = agn__sink_read(&sink);
     if (status < 0) {
         agn_dataset_free(sink.dataset);
         return status;

@@ -1,4 +1,4 @@
-/* Class folders: PATH/SPLIT/CLASS/ *.jpg, *.jpeg, *.png.
+/* Class folders: PATH/SPLIT/CLASS/ *.jpg, *.png and other images (agn__is_image_name).
  *
  * Classes are numbered in byte order of their names in PATH/train (or in the split itself
  * where there is no train), so that a class missing from the test split shifts no label.
@@ -39,13 +39,13 @@ static int refuse_empty_classes(struct agn__sink *sink, const char *folder, cons
     int status = AGN_OK;
     for (int i = 0; i < empty->count && status == AGN_OK; i++) {
         if (train)
-            status = agn__sink_bad(sink,
-                                   agn_fail(AGN_ERR_FORMAT,
-                                            "%s/%s has no .jpg, .jpeg or .png image: put images of the class "
-                                            "there, or remove the folder (in test, too)",
-                                            folder, empty->names[i]));
+            status =
+                agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
+                                               "%s/%s has no image that is read: put images of the class "
+                                               "there, or remove the folder (in test, too)",
+                                               folder, empty->names[i]));
         else
-            agn_log(AGN_LOG_WARN, "%s/%s has no .jpg, .jpeg or .png image", folder, empty->names[i]);
+            agn_log(AGN_LOG_WARN, "%s/%s has no image that is read", folder, empty->names[i]);
     }
     return status;
 }
@@ -57,7 +57,7 @@ static int list_images(struct agn__sink *sink, struct listing *listing, const st
     int status = AGN_OK;
     for (int i = 0; i < present->count && status == AGN_OK; i++) {
         int label = agn__names_find(&listing->classes, present->names[i]);
-        int count = agn__image_files_add_folder(&listing->images, present->names[i], label);
+        int count = agn__image_files_add_folder(&listing->images, present->names[i], label, &sink->unread);
         status = count == 0 ? agn__names_add(&empty, present->names[i]) : count < 0 ? count : AGN_OK;
     }
     if (status == AGN_OK && listing->images.files.count == 0)
@@ -66,28 +66,6 @@ static int list_images(struct agn__sink *sink, struct listing *listing, const st
     if (status == AGN_OK)
         status = refuse_empty_classes(sink, folder, &empty);
     agn__names_free(&empty);
-    return status;
-}
-
-/* What lies beside the images is said once, with the first names. */
-static int mention_unread(const char *folder, const struct agn__names *present)
-{
-    enum { SHOWN = 8 };
-    struct agn__names unread = {0};
-    char path[AGN__PATH_BYTES];
-    int status = agn__list_unread(folder, true, &unread);
-    for (int i = 0; status == AGN_OK && i < present->count; i++) {
-        status = agn__path_join(path, folder, present->names[i]);
-        if (status == AGN_OK)
-            status = agn__list_unread(path, false, &unread);
-    }
-    if (status == AGN_OK && unread.count > 0)
-        agn_log(AGN_LOG_WARN,
-                "%s: %d files or folders are not read (only CLASS/*.jpg, .jpeg and .png are):", folder,
-                unread.count);
-    for (int i = 0; status == AGN_OK && i < unread.count && i < SHOWN; i++)
-        agn_log(AGN_LOG_WARN, "  not read: %s", unread.names[i]);
-    agn__names_free(&unread);
     return status;
 }
 
@@ -117,9 +95,9 @@ static int list_split(struct agn__sink *sink, struct listing *listing)
     if (status == AGN_OK && listing->classes.count > AGN__MAX_CLASSES)
         status = agn_fail(AGN_ERR_RANGE, "%s: more than %d classes", folder, AGN__MAX_CLASSES);
     if (status == AGN_OK)
-        status = list_images(sink, listing, &present);
+        status = agn__count_stray(folder, &sink->unread);
     if (status == AGN_OK)
-        status = mention_unread(folder, &present);
+        status = list_images(sink, listing, &present);
     agn__names_free(&present);
     return status;
 }

@@ -15,17 +15,39 @@ int agn__image_check_size(const char *name, unsigned long height, unsigned long 
     return AGN_OK;
 }
 
-int agn__image_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
-                      struct agn__image *image)
+static bool begins_with(const struct agn__image_file *file, const void *start, size_t length)
 {
-    static const uint8_t jpeg_start[3] = {0xff, 0xd8, 0xff};
-    static const uint8_t png_start[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    if (channels != 1 && channels != 3)
-        return agn_fail(AGN_ERR_ARG, "%s: %d channels asked for; images are read with 1 or 3", name,
-                        channels);
-    if (size_bytes >= sizeof jpeg_start && memcmp(data, jpeg_start, sizeof jpeg_start) == 0)
-        return agn__jpeg_decode(data, size_bytes, name, channels, image);
-    if (size_bytes >= sizeof png_start && memcmp(data, png_start, sizeof png_start) == 0)
-        return agn__png_decode(data, size_bytes, name, channels, image);
-    return agn_fail(AGN_ERR_FORMAT, "%s: neither a JPEG nor a PNG image (%zu bytes)", name, size_bytes);
+    return file->size_bytes >= length && memcmp(file->data, start, length) == 0;
+}
+
+static bool holds(const struct agn__image_file *file, size_t at, const char letters[4])
+{
+    return file->size_bytes >= at + 4 && memcmp(file->data + at, letters, 4) == 0;
+}
+
+int agn__image_decode(struct agn__image_file *file, struct agn__image *image)
+{
+    file->warning[0] = '\0';
+    if (file->channels != 1 && file->channels != 3)
+        return agn_fail(AGN_ERR_ARG, "%s: %d channels asked for; images are read with 1 or 3", file->name,
+                        file->channels);
+    if (begins_with(file, "\xff\xd8\xff", 3))
+        return agn__jpeg_decode(file, image);
+    if (begins_with(file, "\x89PNG\r\n\x1a\n", 8))
+        return agn__png_decode(file, image);
+    if (begins_with(file, "RIFF", 4) && holds(file, 8, "WEBP"))
+        return agn__webp_decode(file, image);
+    if (begins_with(file, "GIF87a", 6) || begins_with(file, "GIF89a", 6))
+        return agn__gif_decode(file, image);
+    if (begins_with(file, "II*\0", 4) || begins_with(file, "MM\0*", 4) || begins_with(file, "II+\0", 4) ||
+        begins_with(file, "MM\0+", 4))
+        return agn__tiff_decode(file, image);
+    if (begins_with(file, "BM", 2))
+        return agn__bmp_decode(file, image);
+    if (holds(file, 4, "ftyp"))
+        return agn_fail(AGN_ERR_FORMAT,
+                        "%s: a HEIC or AVIF image or a film, which is not read: convert it to JPEG",
+                        file->name);
+    return agn_fail(AGN_ERR_FORMAT, "%s: no JPEG, PNG, WebP, GIF, TIFF or BMP image (%zu bytes)", file->name,
+                    file->size_bytes);
 }

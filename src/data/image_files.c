@@ -71,20 +71,27 @@ bool agn__is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool is_image_name(const char *name)
+bool agn__is_image_name(const char *name)
 {
+    static const char *const endings[] = {".jpg",  ".jpeg", ".jpe", ".jfif", ".png",
+                                          ".webp", ".gif",  ".tif", ".tiff", ".bmp"};
     const char *dot = strrchr(name, '.');
-    return dot &&
-           (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".png") == 0);
+    for (size_t i = 0; dot && i < AGN_COUNT_OF(endings); i++)
+        if (strcasecmp(dot, endings[i]) == 0)
+            return true;
+    return false;
 }
 
-int agn__list_folder(const char *folder, bool want_folders, struct agn__names *list)
+/* Calls visit(user, path, name) for what is in a folder, but for hidden entries, in the folder's own order.
+ */
+static int visit_folder(const char *folder, int (*visit)(void *user, const char *path, const char *name),
+                        void *user)
 {
     DIR *directory = opendir(folder);
     if (!directory)
         return agn_fail(AGN_ERR_IO, "cannot list %s: %s", folder, strerror(errno));
     int status = AGN_OK;
-    for (;;) {
+    while (status == AGN_OK) {
         errno = 0;
         struct dirent *entry = readdir(directory);
         if (!entry) {
@@ -96,34 +103,46 @@ int agn__list_folder(const char *folder, bool want_folders, struct agn__names *l
         if (entry->d_name[0] == '.')
             continue;
         status = agn__path_join(path, folder, entry->d_name);
-        if (status == AGN_OK && (want_folders ? agn__is_folder(path) : is_image_name(entry->d_name)))
-            status = agn__names_add(list, entry->d_name);
-        if (status < 0)
-            break;
+        if (status == AGN_OK)
+            status = visit(user, path, entry->d_name);
     }
     (void)closedir(directory);
+    return status;
+}
+
+struct visit {
+    bool want_folders;
+    struct agn__names *names;
+    struct agn__unread *unread; /* may be NULL */
+};
+
+static int list_entry(void *user, const char *path, const char *name)
+{
+    struct visit *visit = user;
+    if (visit->want_folders ? agn__is_folder(path) : agn__is_image_name(name))
+        return agn__names_add(visit->names, name);
+    if (visit->want_folders || !visit->unread)
+        return AGN_OK;
+    return agn__unread_add(visit->unread, agn__is_folder(path) ? "folder in a class folder" : NULL, path);
+}
+
+int agn__list_folder(const char *folder, bool want_folders, struct agn__names *list)
+{
+    struct visit visit = {want_folders, list, NULL};
+    int status = visit_folder(folder, list_entry, &visit);
     agn__names_sort(list);
     return status;
 }
 
-int agn__list_unread(const char *folder, bool is_split, struct agn__names *list)
+static int count_stray(void *user, const char *path, const char *name)
 {
-    DIR *directory = opendir(folder);
-    if (!directory)
-        return agn_fail(AGN_ERR_IO, "cannot list %s: %s", folder, strerror(errno));
-    int status = AGN_OK;
-    struct dirent *entry;
-    while (status == AGN_OK && (entry = readdir(directory))) {
-        char path[AGN__PATH_BYTES];
-        if (entry->d_name[0] == '.')
-            continue;
-        status = agn__path_join(path, folder, entry->d_name);
-        if (status == AGN_OK && (is_split ? !agn__is_folder(path) : !is_image_name(entry->d_name)))
-            status = agn__names_add(list, path);
-    }
-    (void)closedir(directory);
-    agn__names_sort(list);
-    return status;
+    (void)name;
+    return agn__is_folder(path) ? AGN_OK : agn__unread_add(user, "beside the class folders", path);
+}
+
+int agn__count_stray(const char *folder, struct agn__unread *unread)
+{
+    return visit_folder(folder, count_stray, unread);
 }
 
 void agn__image_files_free(struct agn__image_files *list)
@@ -149,13 +168,16 @@ int agn__image_files_add(struct agn__image_files *list, const char *relative, in
     return agn__names_add(&list->files, relative);
 }
 
-int agn__image_files_add_folder(struct agn__image_files *list, const char *relative, int label)
+int agn__image_files_add_folder(struct agn__image_files *list, const char *relative, int label,
+                                struct agn__unread *unread)
 {
     char folder[AGN__PATH_BYTES], file[AGN__PATH_BYTES];
     struct agn__names images = {0};
+    struct visit visit = {false, &images, unread};
     int status = agn__path_join(folder, list->folder, relative);
     if (status == AGN_OK)
-        status = agn__list_folder(folder, false, &images);
+        status = visit_folder(folder, list_entry, &visit);
+    agn__names_sort(&images);
     for (int i = 0; status == AGN_OK && i < images.count; i++) {
         status = agn__path_join(file, relative, images.names[i]);
         if (status == AGN_OK)
@@ -183,17 +205,18 @@ static int load_image(void *user, int kept)
     int status = agn__path_join(path, loading->list->folder, loading->list->files.names[file]);
     if (status == AGN_OK)
         status = agn_file_read(path, MAX_FILE_BYTES, &data, &size);
+    struct agn__image_file decoded = {
+        .data = data, .size_bytes = size, .name = path, .channels = sink->channels};
+    memcpy(decoded.ground, sink->ground, sizeof decoded.ground);
     if (status == AGN_OK)
-        status = agn__image_decode(data, size, path, sink->channels, &image);
+        status = agn__image_decode(&decoded, &image);
+    if (status == AGN_OK && decoded.warning[0] != '\0')
+        status = agn__sink_warn(sink, decoded.warning);
     if (status == AGN_OK)
         status = agn__sink_put(sink, kept, loading->list->labels[file], &image);
     agn_free(image.pixels);
     agn_free(data);
-    if (status == AGN_OK || sink->report)
-        return status < 0 ? agn__sink_bad(sink, status) : AGN_OK;
-    char why[768];
-    snprintf(why, sizeof why, "%s", agn_error_message());
-    return agn_fail(status, "%s; 'agilenn data check %s' names every bad file", why, sink->source->path);
+    return status < 0 ? agn__sink_bad(sink, status) : AGN_OK;
 }
 
 int agn__image_files_load(const struct agn__image_files *list, struct agn__sink *sink)

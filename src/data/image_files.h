@@ -22,9 +22,10 @@ int agn__path_join(char path[AGN__PATH_BYTES], const char *folder, const char *n
 bool agn__is_folder(const char *path);
 /* Names in a folder, sorted: its folders, or its images (by their ending). Hidden ones are left out. */
 int agn__list_folder(const char *folder, bool want_folders, struct agn__names *list);
-/* Adds FOLDER/NAME of what no reader takes: in a split's own folder (is_split) its files, in a class folder
- * other files and folders. Hidden ones are left out. */
-int agn__list_unread(const char *folder, bool is_split, struct agn__names *list);
+/* Whether files of such a name are tried as images: by its ending; what they are, their content says. */
+bool agn__is_image_name(const char *name);
+/* Counts the files in a split's own folder, which no reader takes. Hidden ones are left out. */
+int agn__count_stray(const char *folder, struct agn__unread *unread);
 
 /* Image files and their labels; paths are relative to `folder`. */
 struct agn__image_files {
@@ -36,8 +37,10 @@ struct agn__image_files {
 
 void agn__image_files_free(struct agn__image_files *list);
 int agn__image_files_add(struct agn__image_files *list, const char *relative, int label);
-/* All images directly in list->folder/`relative`, in byte order; returns their number or an error. */
-int agn__image_files_add_folder(struct agn__image_files *list, const char *relative, int label);
+/* All images directly in list->folder/`relative`, in byte order; returns their number or an error. What else
+ * is there is counted in `unread`, unless that is NULL. */
+int agn__image_files_add_folder(struct agn__image_files *list, const char *relative, int label,
+                                struct agn__unread *unread);
 /* Decodes those that the sink wants, on several threads. After agn__sink_begin. */
 int agn__image_files_load(const struct agn__image_files *list, struct agn__sink *sink);
 

@@ -112,13 +112,13 @@ static int choose_scale(struct jpeg_decompress_struct *info, const char *name)
 static void inks_to_pixels(const uint8_t *inks, size_t count, int channels, uint8_t *dst)
 {
     for (size_t i = 0; i < count; i++, inks += 4, dst += channels) {
-        unsigned rgb[3];
+        uint8_t rgb[3];
         for (int c = 0; c < 3; c++)
-            rgb[c] = (inks[c] * (unsigned)inks[3] + 127) / 255;
+            rgb[c] = (uint8_t)((inks[c] * (unsigned)inks[3] + 127) / 255);
         if (channels == 1)
-            dst[0] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
-        for (int c = 0; channels == 3 && c < 3; c++)
-            dst[c] = (uint8_t)rgb[c];
+            dst[0] = agn__luminance(rgb);
+        else
+            memcpy(dst, rgb, 3);
     }
 }
 
@@ -143,9 +143,10 @@ static int read_rows(struct jpeg_reader *reader, int channels)
 }
 
 /* Decodes into reader->pixels. All that must survive a longjmp lies in *reader. */
-static int decode(struct jpeg_reader *reader, const uint8_t *data, size_t size_bytes, const char *name,
-                  int channels)
+static int decode(struct jpeg_reader *reader, const struct agn__image_file *file)
 {
+    const char *name = file->name;
+    int channels = file->channels;
     struct jpeg_decompress_struct *info = &reader->info;
     if (setjmp(reader->escape) != 0) /* after the last row, what follows does not matter */
         return reader->complete
@@ -154,7 +155,7 @@ static int decode(struct jpeg_reader *reader, const uint8_t *data, size_t size_b
 
     jpeg_create_decompress(info);
     info->progress = &reader->progress;
-    jpeg_mem_src(info, data, (unsigned long)size_bytes);
+    jpeg_mem_src(info, file->data, (unsigned long)file->size_bytes);
     jpeg_save_markers(info, JPEG_APP0 + 1, 0xffff);
     reader->in_header = true;
     (void)jpeg_read_header(info, TRUE);
@@ -177,8 +178,7 @@ static int decode(struct jpeg_reader *reader, const uint8_t *data, size_t size_b
     return AGN_OK;
 }
 
-int agn__jpeg_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
-                     struct agn__image *image)
+int agn__jpeg_decode(struct agn__image_file *file, struct agn__image *image)
 {
     struct jpeg_reader reader;
     memset(&reader, 0, sizeof reader);
@@ -187,11 +187,12 @@ int agn__jpeg_decode(const uint8_t *data, size_t size_bytes, const char *name, i
     reader.errors.error_exit = leave;
     reader.errors.emit_message = weigh_warning;
     reader.progress.progress_monitor = leave_on_many_scans;
-    int status = decode(&reader, data, size_bytes, name, channels);
-    struct agn__image decoded = {(int)reader.info.output_height, (int)reader.info.output_width, channels,
-                                 reader.pixels};
+    int status = decode(&reader, file);
+    struct agn__image decoded = {(int)reader.info.output_height, (int)reader.info.output_width,
+                                 file->channels, reader.pixels};
     if (status == AGN_OK && reader.message[0] != '\0')
-        agn_log(AGN_LOG_WARN, "%s: %s; every pixel is there, the image is used", name, reader.message);
+        (void)snprintf(file->warning, sizeof file->warning, "%s: %s; every pixel is there, the image is used",
+                       file->name, reader.message);
     if (status == AGN_OK)
         status = agn__orientation_apply(&decoded, reader.orientation);
     if (status == AGN_OK)

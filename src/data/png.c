@@ -1,5 +1,8 @@
-/* PNG through libpng's simplified API, which stops once the last pixel is there: that
- * the file is whole to its last chunk is checked here first. */
+/* PNG through libpng's own API. Its simplified one would correct gamma, which viewers and other readers do
+ * not. Reading stops once the last pixel is there: that the file is whole to its last chunk is checked here
+ * first. libpng's errors leave by longjmp, which stays inside this file. */
+#include <setjmp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <png.h>
@@ -7,7 +10,15 @@
 
 #include "data/orientation.h"
 
-enum { WHITE = 255 };
+struct png_reader {
+    png_structp png;
+    png_infop info;
+    jmp_buf escape;
+    const uint8_t *data;
+    size_t size_bytes, at;
+    struct agn__image image;
+    char message[256];
+};
 
 static uint32_t read_u32(const uint8_t *bytes)
 {
@@ -16,22 +27,22 @@ static uint32_t read_u32(const uint8_t *bytes)
 
 /* Walks the chunks (u32 length, 4 letters, data, u32 CRC of letters and data) up to IEND; notes what a
  * chunk with EXIF says. */
-static int check_chunks(const uint8_t *data, size_t size_bytes, const char *name, int *orientation)
+static int check_chunks(const struct agn__image_file *file, int *orientation)
 {
     size_t at = 8; /* the signature */
     for (;;) {
-        if (size_bytes - at < 12)
-            return agn_fail(AGN_ERR_FORMAT, "%s: truncated PNG: ends at byte %zu before its IEND chunk", name,
-                            size_bytes);
-        const uint8_t *chunk = data + at;
+        if (file->size_bytes - at < 12)
+            return agn_fail(AGN_ERR_FORMAT, "%s: truncated PNG: ends at byte %zu before its IEND chunk",
+                            file->name, file->size_bytes);
+        const uint8_t *chunk = file->data + at;
         uint32_t length = read_u32(chunk);
-        if (length > size_bytes - at - 12)
+        if (length > file->size_bytes - at - 12)
             return agn_fail(AGN_ERR_FORMAT,
                             "%s: truncated PNG: the chunk at byte %zu has %u bytes, the file ends first",
-                            name, at, (unsigned)length);
+                            file->name, at, (unsigned)length);
         if (crc32(crc32(0, NULL, 0), chunk + 4, (uInt)length + 4) != read_u32(chunk + 8 + length))
-            return agn_fail(AGN_ERR_FORMAT, "%s: damaged PNG: wrong checksum in the chunk at byte %zu", name,
-                            at);
+            return agn_fail(AGN_ERR_FORMAT, "%s: damaged PNG: wrong checksum in the chunk at byte %zu",
+                            file->name, at);
         if (memcmp(chunk + 4, "IEND", 4) == 0)
             return AGN_OK;
         if (memcmp(chunk + 4, "eXIf", 4) == 0)
@@ -40,102 +51,93 @@ static int check_chunks(const uint8_t *data, size_t size_bytes, const char *name
     }
 }
 
-static void grey_to_rgb(const uint8_t *grey, size_t pixels, uint8_t *rgb)
+static void leave(png_structp png, png_const_charp message)
 {
-    for (size_t i = 0; i < pixels; i++)
-        memset(rgb + 3 * i, grey[i], 3);
+    struct png_reader *reader = png_get_error_ptr(png);
+    (void)snprintf(reader->message, sizeof reader->message, "%s", message);
+    longjmp(reader->escape, 1);
 }
 
-/* The weights of JPEG's luminance, so that both formats give the same grey. */
-static void rgb_to_grey(const uint8_t *rgb, size_t pixels, uint8_t *grey)
+static void ignore_warning(png_structp png, png_const_charp message)
 {
-    for (size_t i = 0; i < pixels; i++, rgb += 3)
-        grey[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
+    (void)png;
+    (void)message;
 }
 
-/* Replaces pixels of one number of channels by the other. */
-static int convert(uint8_t **pixels, size_t count, int from, int to)
+static void take_bytes(png_structp png, png_bytep bytes, size_t count)
 {
-    if (from == to)
-        return AGN_OK;
-    uint8_t *converted = agn_alloc(count, (size_t)to);
-    if (!converted)
+    struct png_reader *reader = png_get_io_ptr(png);
+    if (count > reader->size_bytes - reader->at)
+        png_error(png, "the file ends too early");
+    memcpy(bytes, reader->data + reader->at, count);
+    reader->at += count;
+}
+
+/* Eight bits a channel; RGBA where anything can be transparent. The number of channels. */
+static int choose_format(struct png_reader *reader, int channels)
+{
+    png_structp png = reader->png;
+    int type = png_get_color_type(png, reader->info);
+    bool transparent =
+        (type & PNG_COLOR_MASK_ALPHA) != 0 || png_get_valid(png, reader->info, PNG_INFO_tRNS) != 0;
+    bool grey = (type & PNG_COLOR_MASK_COLOR) == 0;
+    png_set_expand(png);
+    png_set_scale_16(png);
+    if (grey && (transparent || channels == 3))
+        png_set_gray_to_rgb(png);
+    return transparent ? 4 : grey && channels == 1 ? 1 : 3;
+}
+
+/* Decodes into reader->image. All that must survive a longjmp lies in *reader. */
+static int decode(struct png_reader *reader, const struct agn__image_file *file)
+{
+    struct agn__image *image = &reader->image;
+    if (setjmp(reader->escape) != 0)
+        return agn_fail(AGN_ERR_FORMAT, "%s: damaged PNG: %s", file->name, reader->message);
+    reader->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, reader, leave, ignore_warning);
+    reader->info = reader->png ? png_create_info_struct(reader->png) : NULL;
+    if (!reader->info)
+        return agn_fail(AGN_ERR_MEMORY, "%s: out of memory", file->name);
+    png_structp png = reader->png;
+    png_set_benign_errors(png, 1);
+    png_set_user_limits(png, AGN__IMAGE_MAX_SIDE, AGN__IMAGE_MAX_SIDE);
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* but pixels, palette, tRNS */
+    png_set_read_fn(png, reader, take_bytes);
+    png_read_info(png, reader->info);
+    image->height = (int)png_get_image_height(png, reader->info);
+    image->width = (int)png_get_image_width(png, reader->info);
+    int status = agn__image_check_size(file->name, (unsigned long)image->height, (unsigned long)image->width);
+    if (status < 0)
+        return status;
+    image->channels = choose_format(reader, file->channels);
+    int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, reader->info);
+    size_t row = (size_t)image->width * (size_t)image->channels;
+    if (png_get_rowbytes(png, reader->info) != row)
+        png_error(png, "rows of an unexpected length");
+    image->pixels = agn_alloc((size_t)image->height, row);
+    if (!image->pixels)
         return AGN_ERR_MEMORY;
-    if (to == 3)
-        grey_to_rgb(*pixels, count, converted);
-    else
-        rgb_to_grey(*pixels, count, converted);
-    agn_free(*pixels);
-    *pixels = converted;
+    for (int pass = 0; pass < passes; pass++)
+        for (size_t y = 0; y < (size_t)image->height; y++)
+            png_read_row(png, image->pixels + y * row, NULL);
     return AGN_OK;
 }
 
-/* Lays pixels with opacity over white, in place, by the values in the file as viewers do. True when this
- * hides a picture: opacity varies, the result does not. */
-static bool compose(uint8_t *pixels, size_t count, int channels)
-{
-    const uint8_t *src = pixels;
-    uint8_t *dst = pixels;
-    uint8_t first_alpha = pixels[channels];
-    bool varied = false, flat = true;
-    for (size_t i = 0; i < count; i++, src += channels + 1, dst += channels) {
-        unsigned alpha = src[channels];
-        varied |= alpha != first_alpha;
-        for (int c = 0; c < channels; c++) {
-            dst[c] = (uint8_t)((src[c] * alpha + WHITE * (255 - alpha) + 127) / 255);
-            flat &= dst[c] == pixels[c];
-        }
-    }
-    return varied && flat;
-}
-
-int agn__png_decode(const uint8_t *data, size_t size_bytes, const char *name, int channels,
-                    struct agn__image *image)
+int agn__png_decode(struct agn__image_file *file, struct agn__image *image)
 {
     int orientation = AGN__UPRIGHT;
-    int status = check_chunks(data, size_bytes, name, &orientation);
+    int status = check_chunks(file, &orientation);
     if (status < 0)
         return status;
-    png_image png;
-    memset(&png, 0, sizeof png);
-    png.version = PNG_IMAGE_VERSION;
-    uint8_t *pixels = NULL;
-    if (!png_image_begin_read_from_memory(&png, data, size_bytes)) {
-        status = agn_fail(AGN_ERR_FORMAT, "%s: damaged PNG: %s", name, png.message);
-        goto out;
-    }
-    status = agn__image_check_size(name, png.height, png.width);
-    if (status < 0)
-        goto out;
-    png.flags |=
-        PNG_IMAGE_FLAG_16BIT_sRGB; /* 16-bit files without a gamma are no different from 8-bit ones */
-    int stored = (png.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
-    bool transparent = (png.format & PNG_FORMAT_FLAG_ALPHA) != 0;
-    png.format = (stored == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY) | (transparent ? PNG_FORMAT_FLAG_ALPHA : 0);
-    size_t count = (size_t)png.height * png.width;
-    pixels = agn_alloc(count, (size_t)stored + transparent);
-    if (!pixels) {
-        status = AGN_ERR_MEMORY;
-        goto out;
-    }
-    if (!png_image_finish_read(&png, NULL, pixels, 0, NULL)) {
-        status = agn_fail(AGN_ERR_FORMAT, "%s: damaged PNG: %s", name, png.message);
-        goto out;
-    }
-    if (transparent && compose(pixels, count, stored))
-        agn_log(AGN_LOG_WARN, "%s: on the white ground for transparency all its pixels are alike", name);
-    status = convert(&pixels, count, stored, channels);
-    if (status < 0)
-        goto out;
-    struct agn__image decoded = {(int)png.height, (int)png.width, channels, pixels};
-    status = agn__orientation_apply(&decoded, orientation);
-    pixels = decoded.pixels;
-    if (status < 0)
-        goto out;
-    *image = decoded;
-    pixels = NULL;
-out:
-    png_image_free(&png);
-    agn_free(pixels);
+    struct png_reader reader;
+    memset(&reader, 0, sizeof reader);
+    reader.data = file->data;
+    reader.size_bytes = file->size_bytes;
+    status = decode(&reader, file);
+    png_destroy_read_struct(&reader.png, &reader.info, NULL);
+    if (status == AGN_OK)
+        return agn__image_finish(file, &reader.image, AGN__ALPHA_PLAIN, orientation, image);
+    agn_free(reader.image.pixels);
     return status;
 }

@@ -12,6 +12,9 @@ int agn__sink_begin(struct agn__sink *sink, int total, int classes, const char *
     sink->kept = agn__limit_count(sink->source, total);
     if (!sink->report) {
         sink->dataset = agn__dataset_alloc(sink->source, sink->kept, classes);
+        sink->present = agn_alloc((size_t)sink->kept, sizeof *sink->present);
+        if (!sink->present)
+            return AGN_ERR_MEMORY;
         return sink->dataset ? agn__dataset_name_classes(sink->dataset, names, names_count) : AGN_ERR_MEMORY;
     }
     struct agn_dataset_report *report = sink->report;
@@ -63,17 +66,14 @@ int agn__sink_first(const struct agn__sink *sink, int record)
 
 /* ---- opening ---- */
 
-/* With the weights, and the rounding, of libjpeg. */
 static int to_grey(const struct agn__image *image, struct agn__image *grey)
 {
     size_t pixels = (size_t)image->height * (size_t)image->width;
     *grey = (struct agn__image){image->height, image->width, 1, agn_alloc(pixels, 1)};
     if (!grey->pixels)
         return AGN_ERR_MEMORY;
-    for (size_t i = 0; i < pixels; i++) {
-        const uint8_t *rgb = image->pixels + 3 * i;
-        grey->pixels[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
-    }
+    for (size_t i = 0; i < pixels; i++)
+        grey->pixels[i] = agn__luminance(image->pixels + 3 * i);
     return AGN_OK;
 }
 
@@ -135,36 +135,153 @@ static void account(struct agn__sink *sink, int label, const struct agn__image *
 
 int agn__sink_put(struct agn__sink *sink, int kept, int label, const struct agn__image *image)
 {
-    if (!sink->report)
-        return keep(sink->dataset, kept, label, image);
+    if (!sink->report) {
+        int status = keep(sink->dataset, kept, label, image);
+        sink->present[kept] = status == AGN_OK;
+        return status;
+    }
     account(sink, label, image);
     return AGN_OK;
 }
 
-static int write_down(struct agn_dataset_report *report, const char *sentence)
+static int note(struct agn_dataset_findings *bad)
 {
-    report->bad_count++;
-    if (report->bad_kept == AGN_REPORT_BAD)
-        return AGN_OK;
-    size_t size = strlen(sentence) + 1;
-    if (!report->bad)
-        report->bad = agn_alloc(AGN_REPORT_BAD, sizeof *report->bad);
-    char *copy = report->bad ? agn_alloc(size, 1) : NULL;
-    if (!copy)
-        return AGN_ERR_MEMORY;
-    memcpy(copy, sentence, size);
-    report->bad[report->bad_kept++] = copy;
-    return AGN_OK;
+    int result;
+#pragma omp critical(agn_sink_bad)
+    result = agn__findings_add(bad, AGN_REPORT_BAD, agn_error_message());
+    return result;
 }
 
 int agn__sink_bad(struct agn__sink *sink, int status)
 {
-    if (!sink->report || status == AGN_ERR_MEMORY || status == AGN_ERR_INTERRUPTED)
+    if (status == AGN_ERR_MEMORY || status == AGN_ERR_INTERRUPTED)
         return status;
+    if (sink->report || sink->skip)
+        return note(sink->report ? &sink->report->bad : &sink->skipped);
+    char why[640];
+    (void)snprintf(why, sizeof why, "%s", agn_error_message());
+    return agn_fail(status,
+                    "%s; 'agilenn data check %s' names every bad file, --set data.bad_files=skip goes on "
+                    "without them",
+                    why, sink->source->path);
+}
+
+int agn__sink_fault(struct agn__sink *sink, int status)
+{
+    bool written = sink->report && status != AGN_ERR_MEMORY && status != AGN_ERR_INTERRUPTED;
+    return written ? note(&sink->report->bad) : status;
+}
+
+int agn__sink_warn(struct agn__sink *sink, const char *sentence)
+{
     int result;
-#pragma omp critical(agn_sink_bad)
-    result = write_down(sink->report, agn_error_message());
+#pragma omp critical(agn_sink_warn)
+    result = agn__findings_add(&sink->warnings, AGN_REPORT_WARNINGS, sentence);
     return result;
+}
+
+/* ---- the end ---- */
+
+enum { SHOWN = 8 }; /* sentences in the log; a check has more of them */
+
+static void log_warnings(const struct agn_dataset_findings *warnings)
+{
+    for (int i = 0; i < warnings->kept && i < SHOWN; i++)
+        agn_log(AGN_LOG_WARN, "%s", warnings->texts[i]);
+    if (warnings->count > SHOWN)
+        agn_log(AGN_LOG_WARN, "... and %d more images with something odd; agilenn data check lists them",
+                warnings->count - SHOWN);
+}
+
+/* Closes the gaps that bad files have left. */
+static void close_gaps(struct agn_dataset *dataset, const bool *present)
+{
+    size_t image_bytes = (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
+    int count = 0;
+    for (int i = 0; i < dataset->count; i++) {
+        if (!present[i]) {
+            if (dataset->files)
+                agn_free(dataset->files[i]);
+            continue;
+        }
+        if (count < i) {
+            memcpy(dataset->pixels + (size_t)count * image_bytes, dataset->pixels + (size_t)i * image_bytes,
+                   image_bytes);
+            dataset->labels[count] = dataset->labels[i];
+            if (dataset->files)
+                dataset->files[count] = dataset->files[i];
+        }
+        count++;
+    }
+    dataset->count = count;
+}
+
+/* Of a class that has lost all its images nothing can be learned. */
+static int check_classes(const struct agn__sink *sink)
+{
+    const struct agn_dataset *dataset = sink->dataset;
+    if (strcmp(sink->source->split, "train") != 0 || !dataset->files || sink->kept < sink->total)
+        return AGN_OK;
+    bool *used = agn_alloc((size_t)dataset->classes, sizeof *used);
+    if (!used)
+        return AGN_ERR_MEMORY;
+    for (int i = 0; i < dataset->count; i++)
+        used[dataset->labels[i]] = true;
+    int label = 0;
+    while (label < dataset->classes && used[label])
+        label++;
+    agn_free(used);
+    return label == dataset->classes
+               ? AGN_OK
+               : agn_fail(AGN_ERR_FORMAT,
+                          "%s: no image of class '%s' can be read: mend its files ('agilenn data check %s' "
+                          "says what is wrong), or remove the class",
+                          sink->source->path, dataset->class_names[label], sink->source->path);
+}
+
+/* What data.bad_files = skip has left out, and what is left. */
+static int end_skipping(struct agn__sink *sink)
+{
+    const struct agn_dataset_source *source = sink->source;
+    const struct agn_dataset_findings *skipped = &sink->skipped;
+    if (skipped->count == 0)
+        return AGN_OK;
+    agn_log(AGN_LOG_WARN, "%s, split %s: bad files or records that are left out (data.bad_files = skip): %d",
+            source->path, source->split, skipped->count);
+    for (int i = 0; i < skipped->kept && i < SHOWN; i++)
+        agn_log(AGN_LOG_WARN, "  %s", skipped->texts[i]);
+    if (skipped->count > SHOWN)
+        agn_log(AGN_LOG_WARN, "  ... and %d more; 'agilenn data check %s' names all", skipped->count - SHOWN,
+                source->path);
+    close_gaps(sink->dataset, sink->present);
+    if (sink->dataset->count == 0)
+        return agn_fail(AGN_ERR_FORMAT,
+                        "%s, split %s: no image can be read; 'agilenn data check %s' says what is wrong",
+                        source->path, source->split, source->path);
+    return check_classes(sink);
+}
+
+int agn__sink_read(struct agn__sink *sink)
+{
+    int status = agn__dataset_read(sink);
+    agn__unread_sort(&sink->unread);
+    if (sink->report) {
+        struct agn_dataset_report *report = sink->report;
+        report->warnings = sink->warnings;
+        memcpy(report->unread, sink->unread.kinds, sizeof report->unread);
+        report->unread_kinds = sink->unread.kind_count;
+        report->unread_count = sink->unread.count;
+        return status;
+    }
+    agn__unread_log(&sink->unread, sink->source);
+    log_warnings(&sink->warnings);
+    if (status == AGN_OK)
+        status = end_skipping(sink);
+    agn__unread_free(&sink->unread);
+    agn__findings_free(&sink->warnings);
+    agn__findings_free(&sink->skipped);
+    agn_free(sink->present);
+    return status;
 }
 
 /* ---- several threads ---- */
@@ -204,11 +321,6 @@ int agn__load_parallel(int first, int end, int (*load)(void *user, int index), v
 
 /* ---- reports ---- */
 
-static int compare_sentences(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int compare_sizes(const void *a, const void *b)
 {
     const struct agn_dataset_size *left = a, *right = b;
@@ -229,8 +341,6 @@ static void finish_report(const struct agn__sink *sink)
         report->std[c] = variance > 0.0 ? sqrt(variance) : 0.0;
     }
     qsort(report->sizes, (size_t)report->size_count, sizeof *report->sizes, compare_sizes);
-    if (report->bad_kept > 0) /* threads find them in any order */
-        qsort(report->bad, (size_t)report->bad_kept, sizeof *report->bad, compare_sentences);
 }
 
 int agn_dataset_inspect(const struct agn_dataset_source *source, struct agn_dataset_report *report)
@@ -243,10 +353,10 @@ int agn_dataset_inspect(const struct agn_dataset_source *source, struct agn_data
         whole.channels = channels;
     whole.height = whole.width = 1; /* of no meaning here, but within bounds */
     struct agn__sink sink = {.source = &whole, .report = &fresh, .channels = whole.channels};
-    int status = agn__dataset_read(&sink);
+    int status = agn__sink_read(&sink);
     if (status == AGN_ERR_FORMAT || status == AGN_ERR_IO || status == AGN_ERR_RANGE ||
         status == AGN_ERR_MISMATCH || status == AGN_ERR_UNSUPPORTED)
-        status = agn__sink_bad(&sink, status); /* the end of reading, but not of the report */
+        status = agn__sink_fault(&sink, status); /* the end of reading, but not of the report */
     if (status < 0) {
         agn_dataset_report_free(&fresh);
         return status;
@@ -260,10 +370,11 @@ void agn_dataset_report_free(struct agn_dataset_report *report)
 {
     for (int i = 0; report->class_names && i < report->classes; i++)
         agn_free(report->class_names[i]);
-    for (int i = 0; i < report->bad_kept; i++)
-        agn_free(report->bad[i]);
+    for (int i = 0; i < report->unread_kinds; i++)
+        agn__findings_free(&report->unread[i].found);
     agn_free(report->class_names);
     agn_free(report->class_counts);
-    agn_free(report->bad);
+    agn__findings_free(&report->bad);
+    agn__findings_free(&report->warnings);
     *report = (struct agn_dataset_report){0};
 }

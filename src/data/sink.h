@@ -7,14 +7,21 @@
 #define AGN_DATA_SINK_H
 
 #include "data/dataset.h"
+#include "data/findings.h"
 #include "data/image.h"
 
 struct agn__sink {
     const struct agn_dataset_source *source;
-    struct agn_dataset *dataset;       /* when opening: made by agn__sink_begin */
-    struct agn_dataset_report *report; /* when inspecting; else NULL */
-    int channels;                      /* of the images that the reader should decode to */
-    int total, kept;                   /* images there are; images that the limit keeps */
+    struct agn_dataset *dataset;          /* when opening: made by agn__sink_begin */
+    struct agn_dataset_report *report;    /* when inspecting; else NULL */
+    bool skip;                            /* when opening: bad files are left out */
+    uint8_t ground[3];                    /* for the transparent parts of images */
+    int channels;                         /* of the images that the reader should decode to */
+    int total, kept;                      /* images there are; images that the limit keeps */
+    struct agn_dataset_findings warnings; /* about images that are used */
+    struct agn_dataset_findings skipped;  /* when opening: what is left out */
+    bool *present;                        /* when opening: kept, the images that are in the data set */
+    struct agn__unread unread;            /* files and folders; readers of files add to it */
     uint64_t sum[AGN_MAX_CHANNELS], squares[AGN_MAX_CHANNELS], pixels;
 };
 
@@ -31,9 +38,19 @@ int agn__sink_first(const struct agn__sink *sink, int record);
 /* Takes image `kept`; label < classes. Any thread, each `kept` once. The image stays the caller's. */
 int agn__sink_put(struct agn__sink *sink, int kept, int label, const struct agn__image *image);
 
-/* Something failed with `status` and a sentence. AGN_OK: it is written down, go on without it. Else
- * the status to end with. Any thread. */
+/* A file or record is bad, with `status` and a sentence. AGN_OK: it is written down, go on without it. Else
+ * the status to end with; the sentence has got the remedies. Any thread. */
 int agn__sink_bad(struct agn__sink *sink, int status);
+
+/* The same of what cannot be left out, such as a class: only an inspection goes on. */
+int agn__sink_fault(struct agn__sink *sink, int status);
+
+/* Notes a sentence about an image that is used nevertheless. Any thread. */
+int agn__sink_warn(struct agn__sink *sink, const char *sentence);
+
+/* Reads all that sink->source names. When opening, what was found beside images goes to the log; when
+ * inspecting, to the report. The sink holds nothing of its own any more but the data set. */
+int agn__sink_read(struct agn__sink *sink);
 
 /* Runs load(user, i) for i of [first, end) on several threads. Ends early on a failure or an interruption;
  * returns the failure of the lowest i, with its sentence. `what` names the data in the latter case. */

@@ -130,23 +130,25 @@ static int list_class_folders(struct agn__sink *sink, struct tiny *tiny, const c
         if (length < 0 || (size_t)length >= sizeof relative)
             return agn_fail(AGN_ERR_ARG, "%.40s: the class id is too long", row->id);
         status = agn__path_join(folder, tiny->root, relative);
+        struct agn__unread *unread = &sink->unread;
         if (status == AGN_OK && !agn__is_folder(folder)) {
+            unread = NULL; /* boxes lie beside the images */
             relative[strlen(relative) - strlen("/images")] = '\0';
             status = agn__path_join(folder, tiny->root, relative);
         }
         if (status == AGN_OK && !agn__is_folder(folder))
-            status = agn__sink_bad(sink, agn_fail(AGN_ERR_FORMAT,
-                                                  "no folder %s: wnids.txt names that class; fetch the data "
-                                                  "set again",
-                                                  folder));
+            status =
+                agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
+                                               "no folder %s: wnids.txt names that class; fetch the data "
+                                               "set again",
+                                               folder));
         else if (status == AGN_OK) {
-            status = agn__image_files_add_folder(&tiny->images, relative, row->label);
+            status = agn__image_files_add_folder(&tiny->images, relative, row->label, unread);
             if (status == 0 && strcmp(split, "train") == 0)
-                status =
-                    agn__sink_bad(sink, agn_fail(AGN_ERR_FORMAT,
-                                                 "%s has no .jpg, .jpeg or .png image: put images of the "
-                                                 "class there, or take it out of wnids.txt",
-                                                 folder));
+                status = agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
+                                                        "%s has no image that is read: put images of the "
+                                                        "class there, or take it out of wnids.txt",
+                                                        folder));
         }
     }
     return status < 0 ? status : AGN_OK;

@@ -25,6 +25,8 @@ static int open_split(const struct agn_preset *p, const char *split, int limit, 
                                         .height = p->data.height,
                                         .width = p->data.width,
                                         .channels = p->data.channels,
+                                        .bad_files = p->data.bad_files,
+                                        .ground = p->data.ground,
                                         .limit = limit};
     return agn_dataset_open(&source, data);
 }

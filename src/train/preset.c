@@ -42,6 +42,10 @@ static const struct key keys[] = {
     {"data", "test_limit", WHOLE, FIELD(data.test_limit), 0, 100000000, "0", "test images to use, 0 = all"},
     {"data", "flip", WHOLE, FIELD(data.flip), 0, 1, "0", "mirror training images at random"},
     {"data", "crop_pad", WHOLE, FIELD(data.crop_pad), 0, 64, "0", "pad by so many pixels and crop at random"},
+    {"data", "bad_files", TEXT, FIELD(data.bad_files), 0, 0, "refuse",
+     "files or records that cannot be read: refuse, or skip (go on without them, naming the first)"},
+    {"data", "ground", TEXT, FIELD(data.ground), 0, 0, "white",
+     "what shows where images are transparent: white, black or #RRGGBB"},
     {"model", "extractor", TEXT, FIELD(model.extractor), 0, 0, "conv:c16:s2 conv:c24",
      "device network: image to feature map"},
     {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
@@ -154,12 +158,11 @@ static int check_text(const struct key *key, const char *value)
         bool blank = *at == ' ', edge = at == value || at[1] == '\0' || at[1] == ' ';
         word = blank ? 0 : word + 1;
         if ((unsigned char)*at < ' ' || *at == 0x7F || (blank && edge) ||
-            (word == 1 && (*at == ';' || *at == '#'))) {
-            return agn_fail(
-                AGN_ERR_RANGE,
-                "%s.%s = '%.100s': no control characters, no word that begins with ';' or '#', and blanks "
-                "only one by one between words",
-                key->section, key->name, value);
+            (word == 1 && (*at == ';' || (*at == '#' && at != value)))) {
+            return agn_fail(AGN_ERR_RANGE,
+                            "%s.%s = '%.100s': no control characters, no word that begins with ';', none but "
+                            "the first that begins with '#', and blanks only one by one between words",
+                            key->section, key->name, value);
         }
         if (word > MOST_WORD) {
             return agn_fail(AGN_ERR_RANGE, "%s.%s: a word has more than %d characters; shorten it",
@@ -535,7 +538,10 @@ static int check_choices(const struct agn_preset *p)
     static const char *const importances[] = {"channel", "element", NULL};
     static const char *const selections[] = {"topk", "importance", "none", NULL};
     static const char *const computes[] = {"f32", "bf16", "bf16-emulated", NULL};
-    int status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
+    static const char *const bad_files[] = {"refuse", "skip", NULL};
+    int status = check_choice("data.bad_files", p->data.bad_files, bad_files);
+    if (status == AGN_OK)
+        status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
     if (status == AGN_OK)
         status = check_choice("joint.importance", p->joint.importance, importances);
     if (status == AGN_OK)
@@ -567,6 +573,10 @@ int agn_preset_check(const struct agn_preset *p)
         return agn_fail(AGN_ERR_ARG,
                         "data.format = '%s': expected idx, folder, cifar10, cifar100, svhn or tiny-imagenet",
                         p->data.format);
+    }
+    uint8_t ground[3];
+    if (!agn_dataset_ground(p->data.ground, ground)) {
+        return agn_fail(AGN_ERR_ARG, "data.ground = '%s': expected white, black or #RRGGBB", p->data.ground);
     }
     if (p->data.classes == 1) {
         return agn_fail(AGN_ERR_RANGE,
