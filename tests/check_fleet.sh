@@ -170,6 +170,7 @@ for model in a b; do
 done
 stop TERM 0
 logged '"event":"drain"'
+logged 'a frame alone takes'
 [ "$(figure replies "$tmp/end")" = 128 ] || die "not every frame had a reply"
 
 # -- a reload that is asked for while it starts does not end it

@@ -55,6 +55,9 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
         agn__cli_whole("batch", "N", &o->batch, 1, AGN_SERVER_MAX_BATCH, "frames of a batch at most"),
         agn__cli_whole("batch-wait", "US", &o->batch_wait_us, 0, 1000000,
                        "microseconds that a batch which is not full waits for more"),
+        agn__cli_whole("rate", "N", &o->rate, 0, 10000000,
+                       "frames a second that are to come: a warning at the start where this machine makes "
+                       "less; 0 = unknown"),
         agn__cli_whole("queue", "N", &o->queue, 1, AGN_SERVER_MAX_QUEUE,
                        "frames that may wait for a worker; beyond, new ones are refused as busy"),
         agn__cli_whole("max-frames", "N", &o->max_frames, 1, AGN_SERVER_MAX_FRAMES,
@@ -366,7 +369,8 @@ int agn__cmd_serve(int argc, char **argv)
                                                 .peer_messages_per_s = o.peer_rate > 0 ? o.peer_rate : -1,
                                                 .peer_bytes_per_s = o.peer_bytes > 0 ? o.peer_bytes : -1},
                                      .threads = o.threads,
-                                     .int8 = o.int8};
+                                     .int8 = o.int8,
+                                     .rate = o.rate};
     struct agn_edge *edge = NULL;
     int status = agn_edge_open(&config, &edge);
     if (status < 0)

@@ -11,7 +11,7 @@ enum { AGN_SERVE_MAX_PEER_RATE = 1000000, AGN_SERVE_MAX_PEER_BYTES = 1000000000 
 struct agn_serve_options {
     const char *config, *address, *log, *http, *psk_file;
     int port, wait_ms, threads, workers, batch, batch_wait_us, queue, max_frames, max_peers, drain_ms,
-        receive_buffer;
+        receive_buffer, rate;
     int dtls_port, peer_rate, peer_bytes;
     bool json, int8, plain_off;
     struct agn_cli_list models;

@@ -97,6 +97,7 @@ static bool set(struct reading *reading, const char *section, const char *key, c
         {"inference", "threads", NULL, &o->threads, 0, 256, NULL},
         {.section = "inference", .key = "int8", .flag = &o->int8},
         {"inference", "batch", NULL, &o->batch, 1, AGN_SERVER_MAX_BATCH, NULL},
+        {"inference", "rate", NULL, &o->rate, 0, 10000000, NULL},
         {"inference", "batch_wait_us", NULL, &o->batch_wait_us, 0, 1000000, NULL},
         {"inference", "queue", NULL, &o->queue, 1, AGN_SERVER_MAX_QUEUE, NULL},
     };

@@ -1,8 +1,12 @@
 /* The Remote NN as the server runs it. */
+#include <stdlib.h>
+
 #include "agilenn/deploy.h"
 #include "agilenn/inference.h"
 
-enum { DEFAULT_BATCH = 32 };
+enum { DEFAULT_BATCH = 32, MOST_CALLS = 64, FEWEST_CALLS = 3 };
+
+static const double measured_s = 0.02;
 
 struct agn_remote {
     struct agn_inference *inference;
@@ -63,4 +67,42 @@ int agn_remote_infer(void *user, const float *features, int count, float *logits
                                    logits + (size_t)done * remote->classes);
     }
     return status;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int agn_remote_measure(struct agn_remote *remote, int count, double *seconds)
+{
+    double took[MOST_CALLS], begin = agn_now_s();
+    float *features = agn_alloc((size_t)count * remote->floats, sizeof(float));
+    float *logits = agn_alloc((size_t)count * remote->classes, sizeof(float));
+    int status = features == NULL || logits == NULL ? AGN_ERR_MEMORY : AGN_OK, calls = 0;
+    if (status == AGN_OK)
+        status = agn_remote_infer(remote, features, count, logits); /* pages and caches */
+    while (status == AGN_OK && calls < MOST_CALLS &&
+           (calls < FEWEST_CALLS || agn_now_s() - begin < measured_s)) {
+        double call = agn_now_s();
+        status = agn_remote_infer(remote, features, count, logits);
+        took[calls++] = agn_now_s() - call;
+    }
+    agn_free(features);
+    agn_free(logits);
+    if (status == AGN_OK) {
+        qsort(took, (size_t)calls, sizeof(double), ascending);
+        *seconds = took[calls / 2];
+    }
+    return status;
+}
+
+int agn_remote_reference_layers(const struct agn_remote *remote)
+{
+    struct agn_inference_layer layer;
+    int count = 0;
+    for (int i = 0; agn_inference_layer(remote->inference, i, &layer); i++)
+        count += layer.reference ? 1 : 0;
+    return count;
 }

@@ -280,7 +280,36 @@ int agn_edge_run(struct agn_edge *edge)
 
 /* ---- open and close ------------------------------------------------------------------------ */
 
-static int open_files(struct agn_edge *edge, const char *const *paths, int count)
+/* What the machine makes of a model, as it starts: workers share nothing, so their rates add up. */
+static int tell_speed(const struct agn_edge *edge, const struct edge_file *file, int rate)
+{
+    struct agn_remote *remote = file->model->remotes[0];
+    double one_s = 0.0, batch_s = 0.0;
+    int batch = edge->remote.max_batch > 0 ? edge->remote.max_batch : 1,
+        slow = agn_remote_reference_layers(remote);
+    int status = agn_remote_measure(remote, 1, &one_s);
+    if (status == AGN_OK)
+        status = agn_remote_measure(remote, batch, &batch_s);
+    if (status < 0)
+        return status;
+    double per_s = (double)edge->workers * batch / batch_s;
+    agn_log(AGN_LOG_INFO,
+            "speed: %s: a frame alone takes %.2f ms; %d workers with batches of %d make about %.0f frames/s",
+            short_name(file->path), 1e3 * one_s, edge->workers, batch, per_s);
+    if (slow > 0)
+        agn_log(
+            AGN_LOG_WARN,
+            "speed: %s: %d layers run in reference code, since the libraries have none for this processor",
+            short_name(file->path), slow);
+    if (per_s < rate)
+        agn_log(AGN_LOG_WARN,
+                "speed: %s: this machine makes about %.0f frames/s, and %d are to come: frames "
+                "beyond that will be refused as busy",
+                short_name(file->path), per_s, rate);
+    return AGN_OK;
+}
+
+static int open_files(struct agn_edge *edge, const char *const *paths, int count, int rate)
 {
     for (int i = 0; i < count; i++) {
         struct edge_file *file = &edge->files[i];
@@ -293,6 +322,9 @@ static int open_files(struct agn_edge *edge, const char *const *paths, int count
         if (status < 0)
             return status;
         edge->file_count++;
+        status = tell_speed(edge, file, rate);
+        if (status < 0)
+            return status;
     }
     return AGN_OK;
 }
@@ -341,7 +373,7 @@ int agn_edge_open(const struct agn_edge_config *config, struct agn_edge **result
     atomic_init(&edge->reload, false);
     atomic_init(&edge->end, false);
     pthread_mutex_init(&edge->lock, NULL);
-    int status = open_files(edge, config->paths, config->count);
+    int status = open_files(edge, config->paths, config->count, config->rate);
     if (status == AGN_OK)
         status = remember_keys(edge, config->server.psk_file);
     if (status == AGN_OK)
