@@ -438,6 +438,13 @@ static int load_parameters(struct agn_net *net)
     return AGN_OK;
 }
 
+/* As many as threads, where the batch divides by them. */
+static int lanes_of(const struct agn_net *net)
+{
+    bool divides = net->threads <= AGN__MAX_LANES && net->batch % net->threads == 0;
+    return divides && net->fusion == NULL ? net->threads : 1;
+}
+
 static int create(const struct agn_net_config *config, int threads, const struct agn__fusion *fusion,
                   struct agn_net **result)
 {
@@ -459,6 +466,7 @@ static int create(const struct agn_net_config *config, int threads, const struct
         net->peers = *config->peers;
     }
     net->threads = threads;
+    net->lanes = lanes_of(net);
     int callers_threads = omp_get_max_threads();
     omp_set_num_threads(net->threads);
     status = plan(net);
