@@ -1,7 +1,8 @@
 /* Inference: nets of several batch sizes over one set of packed weights. See agilenn/inference.h.
  *
  * A lane is what one thread computes with, alone; lanes share nothing that changes. What is left when a batch
- * does not divide by the threads is computed by all of them together (the team). */
+ * does not divide by the threads is computed by all of them together (the team). Where other work keeps the
+ * cores busy, threads wait for one that has no core: then the caller alone is the faster way. */
 #include "agilenn/inference.h"
 
 #include <omp.h>
@@ -12,6 +13,8 @@
 enum { SIZES = 5 }; /* nets for 1, 2, 4, ... images */
 /* What one pass of a lane touches should stay in its core's second cache. */
 static const size_t LANE_BYTES = (size_t)3 << 20;
+/* Many of the time slices that cores are shared by. */
+static const double CHOICE_WINDOW_S = 0.03;
 
 #define DEFAULT_SOURCE 6.0F
 #define MAX_SOURCE     1e6F
@@ -29,6 +32,8 @@ struct agn_inference {
     int max_batch, threads;
     struct nets *lanes; /* (threads) */
     struct nets team;   /* with several threads */
+    struct agn_choice whole,
+        rest; /* way 1: the caller alone; of what divides by the threads, and of what is left */
     size_t src_floats, dst_floats;
     double int8_share;
 };
@@ -112,7 +117,8 @@ static int fill_in(struct agn_inference *inference, const struct agn_inference_c
     if (status == AGN_OK && config->int8)
         status = find_ranges(inference, config);
     for (int t = 0; t < threads && status == AGN_OK; t++) {
-        int most = config->max_batch / threads; /* of one lane; rounded up where it is alone */
+        int most = config->max_batch / threads;
+        most = t == 0 && most < 1 ? 1 : most; /* the caller's takes what is left, too */
         status = make_nets(inference, config, 1, most, &inference->lanes[t]);
     }
     if (status == AGN_OK && threads > 1) {
@@ -134,6 +140,7 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
     }
     inference->max_batch = config->max_batch;
     inference->threads = threads;
+    inference->whole.window_s = inference->rest.window_s = CHOICE_WINDOW_S;
     inference->params = config->params;
     status = fill_in(inference, config);
     if (status < 0) {
@@ -185,31 +192,44 @@ static int run_nets(const struct agn_inference *inference, const struct nets *ne
     return status;
 }
 
+/* The images that divide by the threads, each lane its own. */
+static int run_lanes(const struct agn_inference *inference, const float *src, int each, float *dst, int team)
+{
+    int failed = AGN_OK;
+#pragma omp parallel for schedule(static, 1) num_threads(team) reduction(min : failed)
+    for (int t = 0; t < inference->threads; t++) {
+        size_t first = (size_t)t * (size_t)each;
+        int status = run_nets(inference, &inference->lanes[t], src + first * inference->src_floats, each,
+                              dst + first * inference->dst_floats);
+        failed = status < failed ? status : failed;
+    }
+    return failed < 0 ? agn_fail(failed, "inference failed in one of its threads") : AGN_OK;
+}
+
 int agn_inference_run(struct agn_inference *inference, const float *src, int count, float *dst)
 {
     if (count < 0 || count > inference->max_batch) {
         return agn_fail(AGN_ERR_RANGE, "inference was planned for up to %d images, not %d",
                         inference->max_batch, count);
     }
-    int threads = inference->threads, each = count / threads, failed = AGN_OK;
+    int threads = inference->threads, each = count / threads, left = count % threads, status = AGN_OK;
     if (threads == 1) {
         return run_nets(inference, &inference->lanes[0], src, count, dst);
     }
     if (each > 0) {
-#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(min : failed)
-        for (int t = 0; t < threads; t++) {
-            size_t first = (size_t)t * (size_t)each;
-            int status = run_nets(inference, &inference->lanes[t], src + first * inference->src_floats, each,
-                                  dst + first * inference->dst_floats);
-            failed = status < failed ? status : failed;
-        }
+        double begin = agn_now_s();
+        status = run_lanes(inference, src, each, dst, inference->whole.way == 0 ? threads : 1);
+        agn_choice_report(&inference->whole, count - left, agn_now_s() - begin);
     }
-    if (failed < 0) {
-        return agn_fail(failed, "inference failed in one of its threads");
+    if (status == AGN_OK && left > 0) {
+        size_t done = (size_t)each * (size_t)threads;
+        const struct nets *nets = inference->rest.way == 0 ? &inference->team : &inference->lanes[0];
+        double begin = agn_now_s();
+        status = run_nets(inference, nets, src + done * inference->src_floats, left,
+                          dst + done * inference->dst_floats);
+        agn_choice_report(&inference->rest, left, agn_now_s() - begin);
     }
-    size_t done = (size_t)each * (size_t)threads;
-    return run_nets(inference, &inference->team, src + done * inference->src_floats, count - (int)done,
-                    dst + done * inference->dst_floats);
+    return status;
 }
 
 size_t agn_inference_bytes(const struct agn_inference *inference)

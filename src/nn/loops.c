@@ -4,20 +4,42 @@
 #include "nn/net_internal.h"
 
 static int thread_setting, default_threads;
+static _Thread_local int worker_setting;
 
-void agn_nn_set_threads(int threads)
+static void remember_default(void)
 {
     if (default_threads == 0) {
         default_threads = omp_get_max_threads();
     }
+}
+
+void agn_nn_set_threads(int threads)
+{
+    remember_default();
     thread_setting = threads > 0 ? threads : 0;
+    worker_setting = 0;
     omp_set_num_threads(threads > 0 ? threads : default_threads);
 }
 
 int agn_nn_threads(void)
 {
-    int threads = thread_setting > 0 ? thread_setting : omp_get_max_threads();
+    int threads = thread_setting > 0   ? thread_setting
+                  : worker_setting > 0 ? default_threads
+                                       : omp_get_max_threads();
     return threads < AGN__MAX_THREADS ? threads : AGN__MAX_THREADS;
+}
+
+void agn_nn_set_workers(int workers)
+{
+    remember_default();
+    int threads = agn_nn_threads();
+    worker_setting = workers > 0 && workers < threads ? workers : 0;
+    omp_set_num_threads(agn_nn_workers());
+}
+
+int agn_nn_workers(void)
+{
+    return worker_setting > 0 ? worker_setting : agn_nn_threads();
 }
 
 AGN_SIMD static void add_part(float *restrict dst, const float *a, const float *b, size_t count)

@@ -537,12 +537,19 @@ static int run_operator(struct agn__op *op, enum agn__pass pass)
     }
 }
 
+/* Lanes may wait for a worker; a primitive made for all threads together may not. */
+static int team_of(const struct agn_net *net)
+{
+    int workers = agn_nn_workers();
+    return net->lanes == net->threads && workers < net->threads ? workers : net->threads;
+}
+
 /* OpenMP keeps the number of threads for each thread that calls, so each pass sets its own. */
 static int run_pass(struct agn_net *net, enum agn__pass pass)
 {
     bool reverse = pass == AGN__BACKWARD || pass == AGN__TANGENT_BACKWARD;
     int callers_threads = omp_get_max_threads(), last = net->graph.count - 1;
-    omp_set_num_threads(net->threads);
+    omp_set_num_threads(team_of(net));
     uint64_t callers_mode = agn__denormals_flush();
     int status = pass == AGN__FORWARD ? load_parameters(net) : AGN_OK;
     for (int i = 1; i <= last && status == AGN_OK; i++) {
