@@ -1,6 +1,7 @@
 /* Training a small net: the same bits every time, the same results within float tolerance on any
  * number of threads and from any calling thread, and a loss that goes down. */
 #include <math.h>
+#include <omp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -205,6 +206,23 @@ static void workers_and_odd_batches(void **state)
     agn_nn_set_threads(2);
 }
 
+/* With the default number of threads, too, they come and go. */
+static void workers_return(void **state)
+{
+    (void)state;
+    agn_nn_set_threads(0);
+    omp_set_num_threads(3);
+    for (int i = 0; i < 2; i++) {
+        agn_nn_set_workers(1);
+        assert_int_equal(omp_get_max_threads(), 1);
+        assert_int_equal(agn_nn_threads(), 3);
+        agn_nn_set_workers(0);
+        assert_int_equal(omp_get_max_threads(), 3);
+        assert_int_equal(agn_nn_threads(), 3);
+    }
+    agn_nn_set_threads(2);
+}
+
 /* A wrong sign anywhere, or a gradient that does not reach the first layer, fails here. */
 static void loss_goes_down(void **state)
 {
@@ -263,7 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_seed_same_bits),     cmocka_unit_test(threads_agree),
         cmocka_unit_test(any_calling_thread),      cmocka_unit_test(workers_change_no_bit),
-        cmocka_unit_test(workers_and_odd_batches), cmocka_unit_test(loss_goes_down),
-        cmocka_unit_test(one_small_step_down)};
+        cmocka_unit_test(workers_and_odd_batches), cmocka_unit_test(workers_return),
+        cmocka_unit_test(loss_goes_down),          cmocka_unit_test(one_small_step_down)};
     return cmocka_run_group_tests_name("nn determinism", tests, NULL, NULL);
 }

@@ -4,18 +4,13 @@
 #include "nn/net_internal.h"
 
 static int thread_setting, default_threads;
-static _Thread_local int worker_setting;
+static _Thread_local int worker_setting, threads_without; /* the threads when there is no worker_setting */
 
-static void remember_default(void)
+void agn_nn_set_threads(int threads)
 {
     if (default_threads == 0) {
         default_threads = omp_get_max_threads();
     }
-}
-
-void agn_nn_set_threads(int threads)
-{
-    remember_default();
     thread_setting = threads > 0 ? threads : 0;
     worker_setting = 0;
     omp_set_num_threads(threads > 0 ? threads : default_threads);
@@ -24,17 +19,16 @@ void agn_nn_set_threads(int threads)
 int agn_nn_threads(void)
 {
     int threads = thread_setting > 0   ? thread_setting
-                  : worker_setting > 0 ? default_threads
+                  : worker_setting > 0 ? threads_without
                                        : omp_get_max_threads();
     return threads < AGN__MAX_THREADS ? threads : AGN__MAX_THREADS;
 }
 
 void agn_nn_set_workers(int workers)
 {
-    remember_default();
-    int threads = agn_nn_threads();
-    worker_setting = workers > 0 && workers < threads ? workers : 0;
-    omp_set_num_threads(agn_nn_workers());
+    threads_without = agn_nn_threads();
+    worker_setting = workers > 0 && workers < threads_without ? workers : 0;
+    omp_set_num_threads(worker_setting > 0 ? worker_setting : threads_without);
 }
 
 int agn_nn_workers(void)
