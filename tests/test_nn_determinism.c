@@ -1,6 +1,7 @@
 /* Training a small net: the same bits every time, the same results within float tolerance on any
  * number of threads and from any calling thread, and a loss that goes down. */
 #include <math.h>
+#include <omp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -162,6 +163,66 @@ static void any_calling_thread(void **state)
     agn_nn_set_threads(2);
 }
 
+/* On a busy machine fewer threads compute, and which ones may change from step to step: the bits stay.
+ * Tangents and frozen nets have no other loops. */
+static void workers_change_no_bit(void **state)
+{
+    (void)state;
+    static struct trainer all, fewer;
+    for (int threads = 2; threads <= 3; threads++) {
+        agn_nn_set_threads(threads);
+        train(&all, 1, STEPS);
+        trainer_init(&fewer, 1);
+        for (int step = 0; step < STEPS; step++) {
+            agn_nn_set_workers(1 + step % threads);
+            assert_int_equal(agn_nn_workers(), 1 + step % threads);
+            assert_int_equal(agn_nn_threads(), threads);
+            train_step(&fewer, step);
+        }
+        agn_nn_set_workers(0);
+        assert_int_equal(agn_nn_workers(), threads);
+        expect_same_bits(&all, &fewer);
+        trainer_release(&all);
+        trainer_release(&fewer);
+    }
+    agn_nn_set_threads(2);
+}
+
+/* A batch that does not divide by the threads has no lanes: its net goes on with all of them. */
+static void workers_and_odd_batches(void **state)
+{
+    (void)state;
+    static struct trainer all, fewer;
+    agn_nn_set_threads(5);
+    train(&all, 1, STEPS);
+    trainer_init(&fewer, 1);
+    agn_nn_set_workers(1);
+    for (int step = 0; step < STEPS; step++) {
+        train_step(&fewer, step);
+    }
+    expect_same_bits(&all, &fewer);
+    trainer_release(&all);
+    trainer_release(&fewer);
+    agn_nn_set_threads(2);
+}
+
+/* With the default number of threads, too, they come and go. */
+static void workers_return(void **state)
+{
+    (void)state;
+    agn_nn_set_threads(0);
+    omp_set_num_threads(3);
+    for (int i = 0; i < 2; i++) {
+        agn_nn_set_workers(1);
+        assert_int_equal(omp_get_max_threads(), 1);
+        assert_int_equal(agn_nn_threads(), 3);
+        agn_nn_set_workers(0);
+        assert_int_equal(omp_get_max_threads(), 3);
+        assert_int_equal(agn_nn_threads(), 3);
+    }
+    agn_nn_set_threads(2);
+}
+
 /* A wrong sign anywhere, or a gradient that does not reach the first layer, fails here. */
 static void loss_goes_down(void **state)
 {
@@ -217,8 +278,10 @@ static void one_small_step_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_seed_same_bits), cmocka_unit_test(threads_agree),
-                                       cmocka_unit_test(any_calling_thread), cmocka_unit_test(loss_goes_down),
-                                       cmocka_unit_test(one_small_step_down)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_seed_same_bits),     cmocka_unit_test(threads_agree),
+        cmocka_unit_test(any_calling_thread),      cmocka_unit_test(workers_change_no_bit),
+        cmocka_unit_test(workers_and_odd_batches), cmocka_unit_test(workers_return),
+        cmocka_unit_test(loss_goes_down),          cmocka_unit_test(one_small_step_down)};
     return cmocka_run_group_tests_name("nn determinism", tests, NULL, NULL);
 }

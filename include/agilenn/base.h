@@ -99,6 +99,20 @@ bool agn_file_exists(const char *path);
 /* Monotonic seconds. */
 double agn_now_s(void);
 
+/* Which of two ways of doing the same work is the faster one just now, by timing both. Way 0 is the usual
+ * one; the other is tried when the time of a unit of work has changed by a quarter since they were compared
+ * last, and way 0 again now and then while way 1 is taken. Zero but for window_s is the beginning. */
+struct agn_choice {
+    double window_s; /* calls together make a measurement when they took so long */
+    int way;         /* 0 or 1: that of the next call */
+    /* The rest belongs to agn_choice_report. */
+    double work, seconds, cost[2], settled;
+    int since, gap;
+    bool warm, trial;
+};
+/* A call did `work` (of any unit) in `seconds` by choice->way; changes that. */
+void agn_choice_report(struct agn_choice *choice, double work, double seconds);
+
 /* Set by a signal handler (cli), read by long-running library code, which then
  * saves what it must and returns AGN_ERR_INTERRUPTED. */
 void agn_interrupt_request(void); /* async-signal-safe */

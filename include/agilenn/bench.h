@@ -55,9 +55,10 @@ struct agn_bench_forward {
     int batch, repeats, threads;
     bool int8;                                                      /* asked for, and possible here */
     double images_per_s_min, images_per_s_median, images_per_s_max; /* over single calls */
-    double flop, gflops;      /* of one image, 2 a multiply-accumulate; at the median */
-    double int8_share;        /* of the multiply-accumulates */
-    double images_per_s_mean; /* of all calls together: what others on the cores cost shows here */
+    double flop, gflops;        /* of one image, 2 a multiply-accumulate; at the median */
+    double int8_share;          /* of the multiply-accumulates */
+    double images_per_s_mean;   /* of all calls together: what others on the cores cost shows here */
+    double images_per_s_window; /* least over windows of 0.1 s of calls; the mean where all took less */
     double create_s, memory_mib;
     struct agn_bench_layer layers[AGN_MAX_OPS];
     int layer_count, reference_layers;

@@ -5,6 +5,7 @@
  *
  * Batches are split: each thread takes images of its own through the whole network, a few at a time, so that
  * what lies between two layers stays in its core's cache. A single image is computed by all threads together.
+ * Where that is slower than the calling thread alone, on cores that other work keeps busy, it works alone.
  */
 #ifndef AGILENN_INFERENCE_H
 #define AGILENN_INFERENCE_H
@@ -47,7 +48,7 @@ void agn_inference_free(struct agn_inference *inference);
 
 /* src (count, height, width, channels) -> dst (count, outputs), count from 0 to max_batch. Not by two threads
  * at once; several inferences may run at the same time. An image's result depends on how many images come
- * with it by rounding only. */
+ * with it, and on how busy the machine is, by rounding only. */
 int agn_inference_run(struct agn_inference *inference, const float *src, int count, float *dst);
 
 /* Memory of weights, shared ones too, and activations. */

@@ -242,6 +242,12 @@ double agn_net_seconds(const struct agn_net *net, int op);
  * OpenMP finds. At most 256. Also sets OpenMP's number for the calling thread. */
 void agn_nn_set_threads(int threads);
 int agn_nn_threads(void);
+/* How many of these compute at the same time in passes that the calling thread runs from now on; 0 (the
+ * default) = all. Results keep their bits: a net whose batch divides by its threads works on as many parts,
+ * whoever computes them, and another net goes on with all of its threads. Fewer do not wait for a thread that
+ * has no core. Also sets OpenMP's number for the calling thread. */
+void agn_nn_set_workers(int workers);
+int agn_nn_workers(void);
 /* The CPU's name and what of it the engine uses, for reports: "Intel Xeon ..., 2 CPUs, AVX-512 with VNNI". */
 const char *agn_nn_machine(void);
 

@@ -40,7 +40,7 @@ static int parse(struct bench_options *o, int argc, char **argv)
          .integer = &o->steps,
          .min = 1,
          .max = 100000,
-         .help = "timed steps, after one not counted"},
+         .help = "timed steps, after three not counted"},
         {.name = "threads",
          .metavar = "N",
          .type = AGN_CLI_INT,

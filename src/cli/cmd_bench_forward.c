@@ -96,16 +96,18 @@ static json_t *json_from_layers(const struct agn_bench_forward *r)
 
 static int print_json(const struct forward_options *o, const struct agn_bench_forward *r)
 {
-    json_t *object = json_pack(
-        "{s:o, s:i, s:i, s:i, s:i, s:o, s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s, "
-        "s:s}",
-        "preset", agn__cli_json_string(o->preset), "batch", r->batch, "repeats", r->repeats, "threads",
-        r->threads, "beside", o->beside, "layers", json_from_layers(r), "reference_layers",
-        r->reference_layers, "compute", r->int8 ? "int8" : "f32", "int8_share", r->int8_share, "images_per_s",
-        r->images_per_s_median, "images_per_s_mean", r->images_per_s_mean, "images_per_s_min",
-        r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image", r->flop / 1e6,
-        "gflops", r->gflops, "create_s", r->create_s, "memory_mib", r->memory_mib, "machine",
-        agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
+    json_t *object =
+        json_pack("{s:o, s:i, s:i, s:i, s:i, s:o, s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
+                  "s:f, s:s, s:s, "
+                  "s:s}",
+                  "preset", agn__cli_json_string(o->preset), "batch", r->batch, "repeats", r->repeats,
+                  "threads", r->threads, "beside", o->beside, "layers", json_from_layers(r),
+                  "reference_layers", r->reference_layers, "compute", r->int8 ? "int8" : "f32", "int8_share",
+                  r->int8_share, "images_per_s", r->images_per_s_median, "images_per_s_mean",
+                  r->images_per_s_mean, "images_per_s_window_min", r->images_per_s_window, "images_per_s_min",
+                  r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image",
+                  r->flop / 1e6, "gflops", r->gflops, "create_s", r->create_s, "memory_mib", r->memory_mib,
+                  "machine", agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
     return agn__cli_print_json("bench", object);
 }
 
@@ -113,8 +115,9 @@ static int print_text(const struct forward_options *o, const struct agn_bench_fo
 {
     printf("forward pass of the Remote NN, preset %s, %s, batch %d, %d threads, %d calls\n\n", o->preset,
            r->int8 ? "int8" : "f32", r->batch, r->threads, r->repeats);
-    printf("images/s        %.1f (min %.1f, max %.1f; %.1f over all calls)\n", r->images_per_s_median,
-           r->images_per_s_min, r->images_per_s_max, r->images_per_s_mean);
+    printf("images/s        %.1f (min %.1f, max %.1f; %.1f over all calls, %.1f in the slowest 0.1 s)\n",
+           r->images_per_s_median, r->images_per_s_min, r->images_per_s_max, r->images_per_s_mean,
+           r->images_per_s_window);
     printf("a call          %.3f ms\n", 1e3 * r->batch / r->images_per_s_median);
     printf("speed           %.1f G%s/s, %.1f M%s an image\n", r->gflops, r->int8 ? "OP" : "FLOP",
            r->flop / 1e6, r->int8 ? "OP" : "FLOP");

@@ -23,19 +23,22 @@ int agn_compute_from_name(const char *name)
 /* Whether oneDNN has bf16 convolutions for a CPU without bf16 arithmetic depends on both. */
 static int try_bf16(void)
 {
-    const struct agn__conv_shape shape = {.batch = 1,
-                                          .ic = 16,
-                                          .ih = 4,
-                                          .iw = 4,
-                                          .oc = 16,
-                                          .oh = 4,
-                                          .ow = 4,
-                                          .kernel_h = 1,
-                                          .kernel_w = 1,
-                                          .stride = 1,
-                                          .bf16 = true};
+    const struct agn__conv_config config = {.shape = {.batch = 1,
+                                                      .ic = 16,
+                                                      .ih = 4,
+                                                      .iw = 4,
+                                                      .oc = 16,
+                                                      .oh = 4,
+                                                      .ow = 4,
+                                                      .kernel_h = 1,
+                                                      .kernel_w = 1,
+                                                      .stride = 1,
+                                                      .bf16 = true},
+                                            .pass = AGN__CONV_FORWARD,
+                                            .bias = true,
+                                            .lanes = 1};
     struct agn__conv *conv = NULL;
-    int status = agn__conv_create(&shape, AGN__CONV_FORWARD, true, false, &conv);
+    int status = agn__conv_create(&config, &conv);
     agn__conv_free(conv);
     return status;
 }

@@ -1,7 +1,8 @@
 /* Inference: nets of several batch sizes over one set of packed weights. See agilenn/inference.h.
  *
  * A lane is what one thread computes with, alone; lanes share nothing that changes. What is left when a batch
- * does not divide by the threads is computed by all of them together (the team). */
+ * does not divide by the threads is computed by all of them together (the team). Where other work keeps the
+ * cores busy, threads wait for one that has no core: then the caller alone is the faster way. */
 #include "agilenn/inference.h"
 
 #include <omp.h>
@@ -12,6 +13,8 @@
 enum { SIZES = 5 }; /* nets for 1, 2, 4, ... images */
 /* What one pass of a lane touches should stay in its core's second cache. */
 static const size_t LANE_BYTES = (size_t)3 << 20;
+/* Many of the time slices that cores are shared by. */
+static const double CHOICE_WINDOW_S = 0.03;
 
 #define DEFAULT_SOURCE 6.0F
 #define MAX_SOURCE     1e6F
@@ -51,6 +54,8 @@ struct agn_inference {
     int part_count;
     struct lane *lanes; /* (threads) */
     struct lane team;   /* with several threads */
+    /* Way 1: the caller alone; of what divides by the threads, and of what is left. */
+    struct agn_choice whole, rest;
     double int8_share;
 };
 
@@ -240,7 +245,8 @@ static int fill_in(struct agn_inference *inference, const struct agn_inference_c
     if (status == AGN_OK)
         status = make_parts(inference, config);
     for (int t = 0; t < threads && status == AGN_OK; t++) {
-        int most = config->max_batch / threads; /* of one lane; rounded up where it is alone */
+        int most = config->max_batch / threads;
+        most = t == 0 && most < 1 ? 1 : most; /* the caller's takes what is left, too */
         status = make_lane(inference, config->params, 1, most, &inference->lanes[t]);
     }
     if (status == AGN_OK && threads > 1) {
@@ -262,6 +268,7 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
     }
     inference->max_batch = config->max_batch;
     inference->threads = threads;
+    inference->whole.window_s = inference->rest.window_s = CHOICE_WINDOW_S;
     inference->params = config->params;
     inference->xnn_alone = config->engine == AGN_ENGINE_XNNPACK;
     inference->xnn =
@@ -339,6 +346,20 @@ static int run_lane(const struct agn_inference *inference, const struct lane *la
     return status;
 }
 
+/* The images that divide by the threads, each lane its own. */
+static int run_lanes(const struct agn_inference *inference, const float *src, int each, float *dst, int team)
+{
+    size_t in = inference->parts[0].src_floats, out = inference->parts[inference->part_count - 1].dst_floats;
+    int failed = AGN_OK;
+#pragma omp parallel for schedule(static, 1) num_threads(team) reduction(min : failed)
+    for (int t = 0; t < inference->threads; t++) {
+        size_t first = (size_t)t * (size_t)each;
+        int status = run_lane(inference, &inference->lanes[t], src + first * in, each, dst + first * out);
+        failed = status < failed ? status : failed;
+    }
+    return failed < 0 ? agn_fail(failed, "inference failed in one of its threads") : AGN_OK;
+}
+
 int agn_inference_run(struct agn_inference *inference, const float *src, int count, float *dst)
 {
     if (count < 0 || count > inference->max_batch) {
@@ -346,23 +367,23 @@ int agn_inference_run(struct agn_inference *inference, const float *src, int cou
                         inference->max_batch, count);
     }
     size_t in = inference->parts[0].src_floats, out = inference->parts[inference->part_count - 1].dst_floats;
-    int threads = inference->threads, each = count / threads, failed = AGN_OK;
+    int threads = inference->threads, each = count / threads, left = count % threads, status = AGN_OK;
     if (threads == 1) {
         return run_lane(inference, &inference->lanes[0], src, count, dst);
     }
     if (each > 0) {
-#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(min : failed)
-        for (int t = 0; t < threads; t++) {
-            size_t first = (size_t)t * (size_t)each;
-            int status = run_lane(inference, &inference->lanes[t], src + first * in, each, dst + first * out);
-            failed = status < failed ? status : failed;
-        }
+        double begin = agn_now_s();
+        status = run_lanes(inference, src, each, dst, inference->whole.way == 0 ? threads : 1);
+        agn_choice_report(&inference->whole, count - left, agn_now_s() - begin);
     }
-    if (failed < 0) {
-        return agn_fail(failed, "inference failed in one of its threads");
+    if (status == AGN_OK && left > 0) {
+        size_t done = (size_t)each * (size_t)threads;
+        const struct lane *lane = inference->rest.way == 0 ? &inference->team : &inference->lanes[0];
+        double begin = agn_now_s();
+        status = run_lane(inference, lane, src + done * in, left, dst + done * out);
+        agn_choice_report(&inference->rest, left, agn_now_s() - begin);
     }
-    size_t done = (size_t)each * (size_t)threads;
-    return run_lane(inference, &inference->team, src + done * in, count - (int)done, dst + done * out);
+    return status;
 }
 
 static size_t lane_bytes(const struct agn_inference *inference, const struct lane *lane)

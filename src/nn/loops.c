@@ -4,6 +4,7 @@
 #include "nn/net_internal.h"
 
 static int thread_setting, default_threads;
+static _Thread_local int worker_setting, threads_without; /* the threads when there is no worker_setting */
 
 void agn_nn_set_threads(int threads)
 {
@@ -11,13 +12,28 @@ void agn_nn_set_threads(int threads)
         default_threads = omp_get_max_threads();
     }
     thread_setting = threads > 0 ? threads : 0;
+    worker_setting = 0;
     omp_set_num_threads(threads > 0 ? threads : default_threads);
 }
 
 int agn_nn_threads(void)
 {
-    int threads = thread_setting > 0 ? thread_setting : omp_get_max_threads();
+    int threads = thread_setting > 0   ? thread_setting
+                  : worker_setting > 0 ? threads_without
+                                       : omp_get_max_threads();
     return threads < AGN__MAX_THREADS ? threads : AGN__MAX_THREADS;
+}
+
+void agn_nn_set_workers(int workers)
+{
+    threads_without = agn_nn_threads();
+    worker_setting = workers > 0 && workers < threads_without ? workers : 0;
+    omp_set_num_threads(worker_setting > 0 ? worker_setting : threads_without);
+}
+
+int agn_nn_workers(void)
+{
+    return worker_setting > 0 ? worker_setting : agn_nn_threads();
 }
 
 AGN_SIMD static void add_part(float *restrict dst, const float *a, const float *b, size_t count)

@@ -438,6 +438,13 @@ static int load_parameters(struct agn_net *net)
     return AGN_OK;
 }
 
+/* As many as threads, where the batch divides by them. */
+static int lanes_of(const struct agn_net *net)
+{
+    bool divides = net->threads <= AGN__MAX_LANES && net->batch % net->threads == 0;
+    return divides && net->fusion == NULL ? net->threads : 1;
+}
+
 static int create(const struct agn_net_config *config, int threads, const struct agn__fusion *fusion,
                   struct agn_net **result)
 {
@@ -459,6 +466,7 @@ static int create(const struct agn_net_config *config, int threads, const struct
         net->peers = *config->peers;
     }
     net->threads = threads;
+    net->lanes = lanes_of(net);
     int callers_threads = omp_get_max_threads();
     omp_set_num_threads(net->threads);
     status = plan(net);
@@ -529,12 +537,19 @@ static int run_operator(struct agn__op *op, enum agn__pass pass)
     }
 }
 
+/* Lanes may wait for a worker; a primitive made for all threads together may not. */
+static int team_of(const struct agn_net *net)
+{
+    int workers = agn_nn_workers();
+    return net->lanes == net->threads && workers < net->threads ? workers : net->threads;
+}
+
 /* OpenMP keeps the number of threads for each thread that calls, so each pass sets its own. */
 static int run_pass(struct agn_net *net, enum agn__pass pass)
 {
     bool reverse = pass == AGN__BACKWARD || pass == AGN__TANGENT_BACKWARD;
     int callers_threads = omp_get_max_threads(), last = net->graph.count - 1;
-    omp_set_num_threads(net->threads);
+    omp_set_num_threads(team_of(net));
     uint64_t callers_mode = agn__denormals_flush();
     int status = pass == AGN__FORWARD ? load_parameters(net) : AGN_OK;
     for (int i = 1; i <= last && status == AGN_OK; i++) {

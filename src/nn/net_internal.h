@@ -116,6 +116,7 @@ struct agn_net {
     struct agn_net_peers peers;       /* .sum NULL: none */
     size_t *settled;       /* graph.count, with peers.gradients: after an operator's backward, from here on */
     int threads;           /* of every pass: primitives are made for this number */
+    int lanes;             /* equal parts of the batch that convolutions work on, each by one thread */
     bool moves_statistics; /* forward changes the running statistics in `params` */
     uint64_t loaded_version;
     bool loaded;

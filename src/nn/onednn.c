@@ -1,20 +1,29 @@
 /* Convolutions through oneDNN's C API. See onednn.h, and onednn_compat.h for what depends on its version. */
-#include "nn/onednn.h"
+#include <omp.h>
 
 #include "agilenn/base.h"
+#include "nn/net_internal.h"
 #include "nn/onednn_compat.h"
 #include "nn/onednn_internal.h"
+
+/* Memory of one lane. */
+struct lane {
+    dnnl_memory_t src, weights, bias, dst, scratch;
+    dnnl_exec_arg_t args[5];
+    int arg_count;
+};
 
 struct agn__conv {
     enum agn__conv_pass pass;
     bool bias;
-    dnnl_primitive_t primitive;
-    dnnl_memory_t src, weights, bias_memory, dst, scratch, plain;
+    dnnl_primitive_t primitive; /* of a lane */
+    struct lane lanes[AGN__MAX_LANES];
+    int lane_count;
+    dnnl_memory_t plain;
     agn__dnnl_desc weights_desc;
     dnnl_primitive_t reorder; /* plain -> own for inputs, own -> plain for gradients */
-    size_t weights_bytes, scratch_bytes;
-    dnnl_exec_arg_t args[5];
-    int arg_count;
+    size_t src_bytes, dst_bytes, weights_bytes, bias_bytes, scratch_bytes; /* of a lane */
+    float *weights_start, *bias_start;                                     /* where they are bound */
 };
 
 int agn__onednn_engine(dnnl_engine_t *engine, dnnl_stream_t *stream)
@@ -199,38 +208,52 @@ static agn__dnnl_const_desc weights_of(const_dnnl_primitive_desc_t desc, enum ag
         desc, pass == AGN__CONV_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
 }
 
-static void add_arg(struct agn__conv *conv, int arg, dnnl_memory_t memory)
+static void add_arg(struct lane *lane, int arg, dnnl_memory_t memory)
 {
-    conv->args[conv->arg_count++] = (dnnl_exec_arg_t){arg, memory};
+    lane->args[lane->arg_count++] = (dnnl_exec_arg_t){arg, memory};
 }
 
-static int make_memories(struct agn__conv *conv, const struct descriptors *d, agn__dnnl_const_desc scratch,
-                         dnnl_engine_t engine)
+static int make_lane(struct agn__conv *conv, struct lane *lane, const struct descriptors *d,
+                     agn__dnnl_const_desc scratch, dnnl_engine_t engine)
 {
-    dnnl_status_t r = dnnl_memory_create(&conv->src, d->src, engine, DNNL_MEMORY_NONE);
+    dnnl_status_t r = dnnl_memory_create(&lane->src, d->src, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->dst, d->dst, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&lane->dst, d->dst, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->weights, conv->weights_desc, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&lane->weights, conv->weights_desc, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->plain, d->plain, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&lane->bias, d->bias, engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->bias_memory, d->bias, engine, DNNL_MEMORY_NONE);
-    if (r == dnnl_success)
-        r = dnnl_memory_create(&conv->scratch, scratch, engine, DNNL_MEMORY_NONE);
+        r = dnnl_memory_create(&lane->scratch, scratch, engine, DNNL_MEMORY_NONE);
     if (r != dnnl_success)
         return agn__onednn_status(r, "making memory objects");
 
     bool back_data = conv->pass == AGN__CONV_BACKWARD_DATA,
          back_weights = conv->pass == AGN__CONV_BACKWARD_WEIGHTS;
-    add_arg(conv, back_data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, conv->src);
-    add_arg(conv, back_weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, conv->weights);
-    add_arg(conv, conv->pass == AGN__CONV_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, conv->dst);
+    add_arg(lane, back_data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, lane->src);
+    add_arg(lane, back_weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, lane->weights);
+    add_arg(lane, conv->pass == AGN__CONV_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, lane->dst);
     if (conv->scratch_bytes > 0)
-        add_arg(conv, DNNL_ARG_SCRATCHPAD, conv->scratch);
+        add_arg(lane, DNNL_ARG_SCRATCHPAD, lane->scratch);
     if (conv->bias && !back_data)
-        add_arg(conv, back_weights ? DNNL_ARG_DIFF_BIAS : DNNL_ARG_BIAS, conv->bias_memory);
+        add_arg(lane, back_weights ? DNNL_ARG_DIFF_BIAS : DNNL_ARG_BIAS, lane->bias);
     return AGN_OK;
+}
+
+static int make_memories(struct agn__conv *conv, const struct descriptors *d, agn__dnnl_const_desc scratch,
+                         dnnl_engine_t engine)
+{
+    conv->src_bytes = dnnl_memory_desc_get_size(d->src);
+    conv->dst_bytes = dnnl_memory_desc_get_size(d->dst);
+    conv->weights_bytes = dnnl_memory_desc_get_size(conv->weights_desc);
+    conv->bias_bytes = dnnl_memory_desc_get_size(d->bias);
+    conv->scratch_bytes = dnnl_memory_desc_get_size(scratch);
+    int status = agn__onednn_status(dnnl_memory_create(&conv->plain, d->plain, engine, DNNL_MEMORY_NONE),
+                                    "making memory objects");
+    for (int i = 0; i < conv->lane_count && status == AGN_OK; i++) {
+        status = make_lane(conv, &conv->lanes[i], d, scratch, engine);
+    }
+    return status;
 }
 
 static int make_reorder(struct agn__conv *conv, const struct descriptors *d, dnnl_engine_t engine)
@@ -247,36 +270,29 @@ static int make_reorder(struct agn__conv *conv, const struct descriptors *d, dnn
     return agn__onednn_status(r, "planning a weight conversion");
 }
 
-int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pass, bool bias, bool relu6,
-                     struct agn__conv **result)
+static int create(const struct agn__conv_config *config, struct agn__conv *conv)
 {
+    const struct agn__conv_shape *shape = &config->shape;
     dnnl_engine_t engine = NULL;
     dnnl_stream_t stream = NULL;
     struct descriptors d = {0};
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t desc = NULL;
-    struct agn__conv *conv = agn_alloc(1, sizeof(*conv));
-    int status = conv == NULL ? AGN_ERR_MEMORY : agn__onednn_engine(&engine, &stream);
+    int status = agn__onednn_engine(&engine, &stream);
     if (status == AGN_OK)
-        status = describe(shape, pass, &d);
+        status = describe(shape, conv->pass, &d);
     if (status == AGN_OK)
-        status = make_attributes(relu6 && pass == AGN__CONV_FORWARD, &attributes);
+        status = make_attributes(config->relu6 && conv->pass == AGN__CONV_FORWARD, &attributes);
     if (status == AGN_OK)
-        status = make_primitive_desc(shape, pass, bias, attributes, engine, &d, &desc);
+        status = make_primitive_desc(shape, conv->pass, conv->bias, attributes, engine, &d, &desc);
     if (status == AGN_OK)
         status = agn__onednn_status(dnnl_primitive_create(&conv->primitive, desc), "making a convolution");
-    if (status == AGN_OK) {
-        agn__dnnl_const_desc scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
-        conv->pass = pass;
-        conv->bias = bias;
-        conv->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-        status = agn__onednn_status(agn__dnnl_desc_clone(&conv->weights_desc, weights_of(desc, pass)),
+    if (status == AGN_OK)
+        status = agn__onednn_status(agn__dnnl_desc_clone(&conv->weights_desc, weights_of(desc, conv->pass)),
                                     "describing weights");
-        if (status == AGN_OK) {
-            conv->weights_bytes = dnnl_memory_desc_get_size(conv->weights_desc);
-            status = make_memories(conv, &d, scratch, engine);
-        }
-    }
+    if (status == AGN_OK)
+        status =
+            make_memories(conv, &d, dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0), engine);
     if (status == AGN_OK)
         status = make_reorder(conv, &d, engine);
     if (desc != NULL)
@@ -284,6 +300,23 @@ int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pa
     if (attributes != NULL)
         dnnl_primitive_attr_destroy(attributes);
     destroy_descriptors(&d);
+    return status;
+}
+
+int agn__conv_create(const struct agn__conv_config *config, struct agn__conv **result)
+{
+    struct agn__conv *conv = agn_alloc(1, sizeof(*conv));
+    int status = conv == NULL ? AGN_ERR_MEMORY : AGN_OK, callers_threads = omp_get_max_threads();
+    if (status == AGN_OK) {
+        conv->pass = config->pass;
+        conv->bias = config->bias;
+        conv->lane_count = config->lanes;
+        if (config->lanes > 1) {
+            omp_set_num_threads(1); /* oneDNN plans for so many */
+        }
+        status = create(config, conv);
+        omp_set_num_threads(callers_threads);
+    }
     if (status != AGN_OK) {
         agn__conv_free(conv);
         conv = NULL;
@@ -296,12 +329,16 @@ void agn__conv_free(struct agn__conv *conv)
 {
     if (conv == NULL)
         return;
-    dnnl_memory_t memories[] = {conv->src, conv->weights, conv->bias_memory,
-                                conv->dst, conv->scratch, conv->plain};
-    for (size_t i = 0; i < AGN_COUNT_OF(memories); i++) {
-        if (memories[i] != NULL)
-            dnnl_memory_destroy(memories[i]);
+    for (int l = 0; l < conv->lane_count; l++) {
+        const struct lane *lane = &conv->lanes[l];
+        dnnl_memory_t memories[] = {lane->src, lane->weights, lane->bias, lane->dst, lane->scratch};
+        for (size_t i = 0; i < AGN_COUNT_OF(memories); i++) {
+            if (memories[i] != NULL)
+                dnnl_memory_destroy(memories[i]);
+        }
     }
+    if (conv->plain != NULL)
+        dnnl_memory_destroy(conv->plain);
     if (conv->reorder != NULL)
         dnnl_primitive_destroy(conv->reorder);
     if (conv->primitive != NULL)
@@ -310,14 +347,28 @@ void agn__conv_free(struct agn__conv *conv)
     agn_free(conv);
 }
 
+/* From one lane's to the next one's, so that no cache line belongs to two. */
+static size_t stride_of(size_t bytes)
+{
+    enum { LINE = 64 };
+    return (bytes + LINE - 1) / LINE * LINE;
+}
+
 size_t agn__conv_weights_bytes(const struct agn__conv *conv)
 {
-    return conv->weights_bytes;
+    size_t lanes = conv->pass == AGN__CONV_BACKWARD_WEIGHTS ? (size_t)conv->lane_count : 1;
+    return lanes * stride_of(conv->weights_bytes);
+}
+
+size_t agn__conv_bias_bytes(const struct agn__conv *conv)
+{
+    size_t lanes = conv->pass == AGN__CONV_BACKWARD_WEIGHTS ? (size_t)conv->lane_count : 1;
+    return lanes * stride_of(conv->bias_bytes);
 }
 
 size_t agn__conv_scratch_bytes(const struct agn__conv *conv)
 {
-    return conv->scratch_bytes;
+    return (size_t)conv->lane_count * stride_of(conv->scratch_bytes);
 }
 
 bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b)
@@ -327,15 +378,26 @@ bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b
 
 int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory)
 {
-    dnnl_status_t r = dnnl_memory_set_data_handle(conv->src, memory->src);
-    if (r == dnnl_success)
-        r = dnnl_memory_set_data_handle(conv->dst, memory->dst);
-    if (r == dnnl_success)
-        r = dnnl_memory_set_data_handle(conv->weights, memory->weights);
-    if (r == dnnl_success && memory->bias != NULL)
-        r = dnnl_memory_set_data_handle(conv->bias_memory, memory->bias);
-    if (r == dnnl_success && conv->scratch_bytes > 0)
-        r = dnnl_memory_set_data_handle(conv->scratch, memory->scratch);
+    dnnl_status_t r = dnnl_success;
+    bool gradients = conv->pass == AGN__CONV_BACKWARD_WEIGHTS;
+    for (size_t i = 0; i < (size_t)conv->lane_count && r == dnnl_success; i++) {
+        const struct lane *lane = &conv->lanes[i];
+        size_t own = gradients ? i : 0; /* weights and bias are read by all */
+        r = dnnl_memory_set_data_handle(lane->src, (char *)memory->src + i * conv->src_bytes);
+        if (r == dnnl_success)
+            r = dnnl_memory_set_data_handle(lane->dst, (char *)memory->dst + i * conv->dst_bytes);
+        if (r == dnnl_success)
+            r = dnnl_memory_set_data_handle(lane->weights,
+                                            (char *)memory->weights + own * stride_of(conv->weights_bytes));
+        if (r == dnnl_success && memory->bias != NULL)
+            r = dnnl_memory_set_data_handle(lane->bias,
+                                            (char *)memory->bias + own * stride_of(conv->bias_bytes));
+        if (r == dnnl_success && conv->scratch_bytes > 0)
+            r = dnnl_memory_set_data_handle(lane->scratch,
+                                            (char *)memory->scratch + i * stride_of(conv->scratch_bytes));
+    }
+    conv->weights_start = memory->weights;
+    conv->bias_start = memory->bias;
     return agn__onednn_status(r, "binding memory");
 }
 
@@ -352,9 +414,43 @@ static int execute(dnnl_primitive_t primitive, int arg_count, const dnnl_exec_ar
     return status;
 }
 
+static int run_lane(const struct agn__conv *conv, int lane)
+{
+    return execute(conv->primitive, conv->lanes[lane].arg_count, conv->lanes[lane].args);
+}
+
+static int run_lanes(const struct agn__conv *conv)
+{
+    int failed = AGN_OK;
+#pragma omp parallel for schedule(static, 1) reduction(min : failed)
+    for (int i = 0; i < conv->lane_count; i++) {
+        omp_set_num_threads(1); /* of this lane alone */
+        int status = run_lane(conv, i);
+        failed = status < failed ? status : failed;
+    }
+    return failed < 0 ? agn_fail(failed, "a convolution failed in one of its threads") : AGN_OK;
+}
+
+/* In the order of the lanes, whoever computed them. */
+static void sum_gradients(const struct agn__conv *conv)
+{
+    for (size_t i = 1; i < (size_t)conv->lane_count; i++) {
+        agn__add_to(conv->weights_start,
+                    conv->weights_start + i * stride_of(conv->weights_bytes) / sizeof(float),
+                    conv->weights_bytes / sizeof(float));
+        for (size_t c = 0; conv->bias && c < conv->bias_bytes / sizeof(float); c++) {
+            conv->bias_start[c] += conv->bias_start[i * stride_of(conv->bias_bytes) / sizeof(float) + c];
+        }
+    }
+}
+
 int agn__conv_run(struct agn__conv *conv)
 {
-    return execute(conv->primitive, conv->arg_count, conv->args);
+    int status = conv->lane_count == 1 ? run_lane(conv, 0) : run_lanes(conv);
+    if (status == AGN_OK && conv->pass == AGN__CONV_BACKWARD_WEIGHTS) {
+        sum_gradients(conv);
+    }
+    return status;
 }
 
 static int convert_weights(struct agn__conv *conv, void *plain, dnnl_memory_t from, dnnl_memory_t to)
@@ -370,10 +466,10 @@ int agn__conv_load_weights(struct agn__conv *conv, const float *plain)
         const float *in;
         void *out;
     } address = {plain}; /* oneDNN's handles are not const; a source is only read */
-    return convert_weights(conv, address.out, conv->plain, conv->weights);
+    return convert_weights(conv, address.out, conv->plain, conv->lanes[0].weights);
 }
 
 int agn__conv_store_weights(struct agn__conv *conv, float *plain)
 {
-    return convert_weights(conv, plain, conv->weights, conv->plain);
+    return convert_weights(conv, plain, conv->lanes[0].weights, conv->plain);
 }

@@ -21,7 +21,10 @@ enum agn__conv_pass {
     AGN__CONV_BACKWARD_WEIGHTS /* src, dst -> weights[, bias] */
 };
 
-struct agn__conv; /* a planned convolution pass */
+/* A planned convolution pass. It is made of `lanes` equal parts of the batch, each computed by one thread
+ * from its beginning to its end: which thread computes a lane, and whether two compute at the same time, does
+ * not change a bit. With one lane the calling team computes the whole batch together. */
+struct agn__conv;
 
 /* What of the CPU oneDNN uses, as a name, and whether that has bf16 arithmetic. */
 const char *agn__onednn_isa(void);
@@ -33,13 +36,22 @@ bool agn__onednn_isa_is_narrow(void);
 bool agn__onednn_has_bf16(void);
 
 /* `relu6` clips the forward result to [0, 6]. Status: AGN_ERR_ENGINE with a message; AGN_ERR_UNSUPPORTED
- * where oneDNN has no bf16 convolutions for this CPU. */
-int agn__conv_create(const struct agn__conv_shape *shape, enum agn__conv_pass pass, bool bias, bool relu6,
-                     struct agn__conv **conv);
+ * where oneDNN has no bf16 convolutions for this CPU. `shape` is that of a lane; src and dst of the lanes
+ * follow each other. */
+struct agn__conv_config {
+    struct agn__conv_shape shape;
+    enum agn__conv_pass pass;
+    bool bias, relu6;
+    int lanes; /* 1 to AGN__MAX_LANES */
+};
+enum { AGN__MAX_LANES = 16 };
+int agn__conv_create(const struct agn__conv_config *config, struct agn__conv **conv);
 void agn__conv_free(struct agn__conv *conv);
 
-/* Bytes of the weights in this pass's own format, and of scratch memory. */
+/* Bytes of the weights in this pass's own format (gradients: of each lane), of the bias (likewise), and of
+ * scratch memory. */
 size_t agn__conv_weights_bytes(const struct agn__conv *conv);
+size_t agn__conv_bias_bytes(const struct agn__conv *conv);
 size_t agn__conv_scratch_bytes(const struct agn__conv *conv);
 /* True when two passes keep weights in one format, so that a copy can serve both. */
 bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b);
@@ -49,6 +61,7 @@ struct agn__conv_memory {
     void *src, *weights, *bias, *dst, *scratch;
 };
 int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory);
+/* Gradients of weights and bias are summed over lanes then: the bias's stands at the start of its memory. */
 int agn__conv_run(struct agn__conv *conv);
 
 /* Plain floats -> the pass's format, and back (for gradients). */

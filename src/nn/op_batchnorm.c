@@ -25,7 +25,7 @@ struct bn_state {
     int table_buffer, partial_buffer, peer_buffer, extra_buffer[2];
     /* tables of `channels` floats: forward scale and shift, mean, 1/deviation, backward coefficients */
     float *scale, *shift, *batch_mean, *inverse, *coef_dy, *coef_x, *coef_one;
-    double *partial; /* per thread: 2 x channels */
+    double *partial; /* for each of net->threads parts of the rows: 2 x channels */
     double *sums;    /* 2 x channels over all peers; NULL without */
     int status;      /* of summing over peers */
 };
@@ -263,12 +263,12 @@ static float high_bound(const struct agn__op *op)
     return op->spec->relu6 ? 6.0F : INFINITY;
 }
 
-/* Sum of the threads' partial sums of table entry i. */
-static double total(const struct bn_state *state, size_t i, int threads)
+/* Sum of the parts' sums of table entry i. */
+static double total(const struct bn_state *state, size_t i, int parts)
 {
     double sum = 0.0;
-    for (int t = 0; t < threads; t++) {
-        sum += state->partial[(size_t)t * 2 * (size_t)state->channels + i];
+    for (int p = 0; p < parts; p++) {
+        sum += state->partial[(size_t)p * 2 * (size_t)state->channels + i];
     }
     return sum;
 }
@@ -288,19 +288,19 @@ static int sum_over_peers(struct agn__op *op, struct bn_state *state)
 
 /* The sums about the own origin (see moments) as sums about 0, over all peers: their origins differ. In
  * double the cancellation that origins avoid does no harm. */
-static void share_statistics(struct agn__op *op, struct bn_state *state, int threads)
+static void share_statistics(struct agn__op *op, struct bn_state *state, int parts)
 {
     double rows = (double)state->rows;
     for (int c = 0; c < state->channels; c++) {
-        double origin = (double)op->src[0]->value[c], sum = total(state, (size_t)c, threads);
-        double square = total(state, (size_t)(state->channels + c), threads);
+        double origin = (double)op->src[0]->value[c], sum = total(state, (size_t)c, parts);
+        double square = total(state, (size_t)(state->channels + c), parts);
         state->sums[c] = sum + rows * origin;
         state->sums[state->channels + c] = square + 2.0 * origin * sum + rows * origin * origin;
     }
     state->status = sum_over_peers(op, state);
 }
 
-static void channel_statistics(const struct agn__op *op, const struct bn_state *state, int c, int threads,
+static void channel_statistics(const struct agn__op *op, const struct bn_state *state, int c, int parts,
                                double *mean, double *var)
 {
     double rows = all_rows(op, state);
@@ -308,23 +308,23 @@ static void channel_statistics(const struct agn__op *op, const struct bn_state *
         *mean = state->sums[c] / rows;
         *var = state->sums[state->channels + c] / rows - *mean * *mean;
     } else {
-        double from_origin = total(state, (size_t)c, threads) / rows;
-        *var = total(state, (size_t)(state->channels + c), threads) / rows - from_origin * from_origin;
+        double from_origin = total(state, (size_t)c, parts) / rows;
+        *var = total(state, (size_t)(state->channels + c), parts) / rows - from_origin * from_origin;
         *mean = (double)op->src[0]->value[c] + from_origin;
     }
 }
 
-static void finish_statistics(struct agn__op *op, struct bn_state *state, int threads)
+static void finish_statistics(struct agn__op *op, struct bn_state *state, int parts)
 {
     struct agn_params *params = op->net->params;
     float weight = op->net->bn_momentum;
     double rows = all_rows(op, state), unbiased = rows > 1.0 ? rows / (rows - 1.0) : 1.0;
     if (state->sums != NULL) {
-        share_statistics(op, state, threads);
+        share_statistics(op, state, parts);
     }
     for (int c = 0; c < state->channels; c++) {
         double mean, var;
-        channel_statistics(op, state, c, threads, &mean, &var);
+        channel_statistics(op, state, c, parts, &mean, &var);
         var = var > 0.0 ? var : 0.0;
         float inverse = (float)(1.0 / sqrt(var + (double)AGN_BN_EPSILON));
         float *running_mean = &params->value[state->mean + c], *running_var = &params->value[state->var + c];
@@ -353,37 +353,40 @@ static int bn_forward(struct agn__op *op)
 #pragma omp parallel
     {
         size_t begin, end;
-        int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-        double *sums = state->partial + (size_t)thread * 2 * channels;
-        agn__split(state->rows, ROW_BLOCK, thread, threads, &begin, &end);
-        if (train) {
+        int thread = omp_get_thread_num(), threads = omp_get_num_threads(), parts = op->net->threads;
+        for (int part = thread; train && part < parts; part += threads) {
             float block[2 * channels];
+            double *sums = state->partial + (size_t)part * 2 * channels;
             memset(sums, 0, 2 * channels * sizeof(double));
             const float *x = op->src[0]->value; /* its first row is the origin */
+            agn__split(state->rows, ROW_BLOCK, part, parts, &begin, &end);
             moments(x + begin * channels, x, end - begin, channels, block, sums);
+        }
+        if (train) {
 #pragma omp barrier
 #pragma omp master /* only the calling thread may speak to peers */
-            finish_statistics(op, state, threads);
+            finish_statistics(op, state, parts);
 #pragma omp barrier
         }
+        agn__split(state->rows, ROW_BLOCK, thread, threads, &begin, &end);
         affine(op->src[0]->value + begin * channels, op->dst->value + begin * channels, end - begin, channels,
                state->scale, state->shift, low_bound(op), high_bound(op));
     }
     return state->status;
 }
 
-static void finish_gradients(struct agn__op *op, struct bn_state *state, int threads)
+static void finish_gradients(struct agn__op *op, struct bn_state *state, int parts)
 {
     float *grad = op->net->params->grad;
     float rows = (float)all_rows(op, state);
     size_t channels = (size_t)state->channels;
     for (size_t i = 0; state->sums != NULL && i < 2 * channels; i++) {
-        state->sums[i] = total(state, i, threads);
+        state->sums[i] = total(state, i, parts);
     }
     state->status = state->sums == NULL ? AGN_OK : sum_over_peers(op, state);
     for (int c = 0; c < state->channels; c++) {
-        float s1 = (float)total(state, (size_t)c, threads);
-        float s2 = (float)total(state, (size_t)(state->channels + c), threads) * state->inverse[c];
+        float s1 = (float)total(state, (size_t)c, parts);
+        float s2 = (float)total(state, (size_t)(state->channels + c), parts) * state->inverse[c];
         grad[state->gamma + c] = s2;
         grad[state->beta + c] = s1;
         if (state->sums != NULL) {
@@ -408,21 +411,25 @@ static int bn_backward(struct agn__op *op)
 #pragma omp parallel
     {
         size_t begin, end;
-        int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-        agn__split(state->rows, ROW_BLOCK, thread, threads, &begin, &end);
-        size_t at = begin * channels, rows = end - begin;
-        if (train) {
+        int thread = omp_get_thread_num(), threads = omp_get_num_threads(), parts = op->net->threads;
+        for (int part = thread; train && part < parts; part += threads) {
             float block[2 * channels];
-            double *sums = state->partial + (size_t)thread * 2 * channels;
+            double *sums = state->partial + (size_t)part * 2 * channels;
             memset(sums, 0, 2 * channels * sizeof(double));
-            gradient_moments(state, x + at, dy + at, rows, op->spec->relu6, block, sums);
+            agn__split(state->rows, ROW_BLOCK, part, parts, &begin, &end);
+            gradient_moments(state, x + begin * channels, dy + begin * channels, end - begin, op->spec->relu6,
+                             block, sums);
+        }
+        if (train) {
 #pragma omp barrier
 #pragma omp master /* only the calling thread may speak to peers */
-            finish_gradients(op, state, threads);
+            finish_gradients(op, state, parts);
 #pragma omp barrier
-            if (reach) {
-                gradient_affine(state, x + at, dy + at, dx + at, rows, op->spec->relu6);
-            }
+        }
+        agn__split(state->rows, ROW_BLOCK, thread, threads, &begin, &end);
+        size_t at = begin * channels, rows = end - begin;
+        if (train && reach) {
+            gradient_affine(state, x + at, dy + at, dx + at, rows, op->spec->relu6);
         } else if (reach) {
             gradient_scale(op->dst->value + at, dy + at, dx + at, rows, channels, state->scale, low_bound(op),
                            high_bound(op));

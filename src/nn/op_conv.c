@@ -155,13 +155,13 @@ static void dense_initialise(const struct agn_op_spec *spec, struct agn_params *
 /* Maps of fewer positions are put together, see below: larger ones gain nothing. */
 enum { FULL_MAP = 64 };
 
-/* Where positions do not see each other, the batch is one map of one row: so small maps make full blocks of a
- * matrix product, where one block an image is mostly empty. */
+/* Of a lane. Where positions do not see each other, its batch is one map of one row: so small maps make full
+ * blocks of a matrix product, where one block an image is mostly empty. */
 struct agn__conv_shape agn__conv_primitive_shape(const struct agn__op *op)
 {
     const struct agn_op_spec *spec = op->spec;
     struct agn_shape in = op->src[0]->shape, out = spec->shape;
-    int batch = op->net->batch;
+    int batch = op->net->batch / op->net->lanes;
     if (spec->type == AGN_OP_DENSE) {
         in = (struct agn_shape){1, 1, flat_size(in)};
     }
@@ -191,21 +191,31 @@ static bool tangent_planned(const struct agn__op *op)
     return (op->net->passes & AGN_PASS_TANGENT) != 0;
 }
 
+static int make_primitive(struct agn__op *op, struct conv_state *state, int which, enum agn__conv_pass pass,
+                          bool bias)
+{
+    struct agn__conv_config config = {.shape = agn__conv_primitive_shape(op),
+                                      .pass = pass,
+                                      .bias = bias,
+                                      .relu6 = which == FORWARD && state->relu6,
+                                      .lanes = op->net->lanes};
+    return agn__conv_create(&config, &state->primitive[which]);
+}
+
 static int make_primitives(struct agn__op *op, struct conv_state *state)
 {
-    struct agn__conv_shape shape = agn__conv_primitive_shape(op);
     bool train = op->net->mode == AGN_NET_TRAIN, bias = op->spec->bias || op->folded_bn != NULL;
     bool reach_source = op->flow[0] != AGN__FLOW_NONE;
-    struct agn__conv **p = state->primitive;
-    int status = agn__conv_create(&shape, AGN__CONV_FORWARD, bias, state->relu6, &p[FORWARD]);
-    if (status == AGN_OK && reach_source && (op->net->passes & AGN_PASS_BACKWARD) != 0)
-        status = agn__conv_create(&shape, AGN__CONV_BACKWARD_DATA, false, false, &p[BACKWARD_DATA]);
-    if (status == AGN_OK && train && (op->net->passes & AGN_PASS_BACKWARD) != 0)
-        status = agn__conv_create(&shape, AGN__CONV_BACKWARD_WEIGHTS, bias, false, &p[BACKWARD_WEIGHTS]);
+    bool backward = (op->net->passes & AGN_PASS_BACKWARD) != 0;
+    int status = make_primitive(op, state, FORWARD, AGN__CONV_FORWARD, bias);
+    if (status == AGN_OK && reach_source && backward)
+        status = make_primitive(op, state, BACKWARD_DATA, AGN__CONV_BACKWARD_DATA, false);
+    if (status == AGN_OK && train && backward)
+        status = make_primitive(op, state, BACKWARD_WEIGHTS, AGN__CONV_BACKWARD_WEIGHTS, bias);
     if (status == AGN_OK && tangent_planned(op))
-        status = agn__conv_create(&shape, AGN__CONV_FORWARD, false, false, &p[TANGENT]);
+        status = make_primitive(op, state, TANGENT, AGN__CONV_FORWARD, false);
     if (status == AGN_OK && tangent_planned(op))
-        status = agn__conv_create(&shape, AGN__CONV_BACKWARD_DATA, false, false, &p[TANGENT_BACKWARD]);
+        status = make_primitive(op, state, TANGENT_BACKWARD, AGN__CONV_BACKWARD_DATA, false);
     return status;
 }
 
@@ -255,7 +265,9 @@ static void plan_buffers(struct agn__op *op, struct conv_state *state)
     }
     state->bias_buffer = agn__net_buffer_always(net, state->oc * sizeof(float));
     bool bias_gradient = op->spec->bias && state->primitive[BACKWARD_WEIGHTS] != NULL;
-    state->bias_gradient_buffer = bias_gradient ? agn__net_buffer_always(net, state->oc * sizeof(float)) : -1;
+    state->bias_gradient_buffer =
+        bias_gradient ? agn__net_buffer_always(net, agn__conv_bias_bytes(state->primitive[BACKWARD_WEIGHTS]))
+                      : -1;
     state->folded_buffer =
         op->folded_bn == NULL ? -1 : agn__net_buffer_always(net, state->weights * sizeof(float));
     static const enum agn__pass passes[2] = {AGN__BACKWARD, AGN__TANGENT_BACKWARD};

@@ -30,7 +30,7 @@ void agn_quantise(const float centroids[AGN_LEVELS], const float *src, size_t co
     for (int level = 1; level < AGN_LEVELS; level++) {
         border[level] = 0.5F * (centroids[level - 1] + centroids[level]);
     }
-#pragma omp parallel num_threads(agn_nn_threads())
+#pragma omp parallel num_threads(agn_nn_workers())
     {
         size_t begin, end;
         agn__split(count, 1024, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);

@@ -16,7 +16,7 @@ AGN_SIMD static void step(float *restrict value, const float *restrict grad, flo
 
 void agn_sgd_step(struct agn_params *params, const struct agn_sgd *sgd)
 {
-#pragma omp parallel for schedule(static) num_threads(agn_nn_threads())
+#pragma omp parallel for schedule(static) num_threads(agn_nn_workers())
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
         if (param->trainable) {

@@ -122,6 +122,9 @@ static void collect_operators(struct agn__joint *j, struct agn_bench_step *resul
 
 /* ---- steps ---------------------------------------------------------------------------- */
 
+/* Steps that are not counted: in the third, half of the threads may be tried (agn__run_step). */
+enum { WARM_UP = 3 };
+
 struct made_batch {
     float *images;
     int32_t *labels, *indices;
@@ -162,8 +165,9 @@ static int time_step(struct agn__joint *j, const struct agn_batch *batch, double
     struct agn_group_times before, after;
     agn_group_times(j->group, &before);
     double begin = agn_now_s();
-    int status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
-                                           : agn__joint_step(j, batch, 1e-3, &tally);
+    int status = agn_interrupt_requested()
+                     ? agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted")
+                     : agn__run_step(j->trainer, agn__joint_step, j, batch, 1e-3, &tally);
     figures[RATE] = (double)j->whole / (agn_now_s() - begin);
     agn_group_times(j->group, &after);
     figures[SUMS_SECONDS] = after.sums_seconds - before.sums_seconds;
@@ -180,9 +184,12 @@ static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struc
 {
     size_t steps = (size_t)result->steps;
     double *table = agn_alloc(FIGURES * steps, sizeof(double)), figures[FIGURES];
-    int status = table == NULL ? AGN_ERR_MEMORY : time_step(j, batch, figures, &result->sums);
+    int status = table == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int i = 0; i < WARM_UP && status == AGN_OK; i++) {
+        status = time_step(j, batch, figures, &result->sums);
+    }
     if (status == AGN_OK)
-        status = start_profiles(j); /* the first step is not counted */
+        status = start_profiles(j);
     for (size_t i = 0; i < steps && status == AGN_OK; i++) {
         status = time_step(j, batch, figures, &result->sums);
         for (size_t f = 0; f < FIGURES; f++) {

@@ -27,7 +27,7 @@ static int hint_loss(const struct imitation *im, double *loss)
     const float *ours = agn_net_output(im->extractor), *theirs = agn_net_output(im->stem);
     float *diff = agn_net_diff_output(im->extractor);
     double energy = 0.0, error = 0.0;
-#pragma omp parallel for simd schedule(static) reduction(+ : energy, error)
+#pragma omp parallel for simd schedule(static) reduction(+ : energy, error) num_threads(agn_nn_threads())
     for (size_t i = 0; i < im->features; i++) {
         float d = ours[i] - theirs[i];
         energy += (double)(theirs[i] * theirs[i]);

@@ -5,6 +5,7 @@
 #include "train/train_internal.h"
 
 static const double report_every_s = 0.25, checkpoint_every_s = 60.0;
+static const double CHOICE_WINDOW_S = 0.1; /* many of the time slices that cores are shared by */
 enum { METRICS_EVERY_STEPS = 25 };
 
 static void add_tally(struct agn__tally *sum, const struct agn__tally *t)
@@ -233,6 +234,22 @@ static int interrupted(struct loop *loop)
     return agn_group_agree(t->config->group, status);
 }
 
+/* In a group all wait for the slowest, so that a process cannot measure what its own choice does. */
+int agn__run_step(struct agn__trainer *t, agn__step_fn *step, void *phase, const struct agn_batch *batch,
+                  double rate, struct agn__tally *tally)
+{
+    int threads = agn_nn_threads();
+    if (threads == 1 || agn_group_size(t->config->group) > 1) {
+        return step(phase, batch, rate, tally);
+    }
+    double begin = agn_now_s();
+    agn_nn_set_workers(t->workers.way == 0 ? 0 : (threads + 1) / 2);
+    int status = step(phase, batch, rate, tally);
+    agn_nn_set_workers(0);
+    agn_choice_report(&t->workers, batch->count, agn_now_s() - begin);
+    return status;
+}
+
 static int one_step(struct loop *loop)
 {
     struct agn__trainer *t = loop->trainer;
@@ -246,7 +263,7 @@ static int one_step(struct loop *loop)
     double factor =
         agn__rate_factor(t->state.step, loop->steps, loop->warmup, t->config->preset.train.final_rate);
     double rate = loop->plan->rate * factor;
-    status = loop->plan->step(loop->plan->user, &batch, rate, &tally);
+    status = agn__run_step(t, loop->plan->step, loop->plan->user, &batch, rate, &tally);
     if (status < 0) {
         return status;
     }
@@ -315,6 +332,7 @@ int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
     loop.warmup = llround(t->config->preset.train.warmup_epochs * (double)per_epoch);
     t->phase_start_s = t->last_checkpoint_s = agn_now_s();
     t->phase_start_step = t->state.step;
+    t->workers = (struct agn_choice){.window_s = CHOICE_WINDOW_S};
     t->phase_start_stall_s = agn_loader_stall_s(t->loader);
     int status = begin_phase(&loop);
     while (status == AGN_OK && t->state.step < loop.steps) {

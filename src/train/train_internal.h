@@ -213,6 +213,7 @@ struct agn__trainer {
     int64_t phase_start_step;
     double joint_seconds;
     int64_t joint_images;
+    struct agn_choice workers; /* all threads, or half of them */
 };
 
 /* Figures of the steps since the last report, as sums. */
@@ -234,6 +235,11 @@ struct agn__phase_plan {
     agn__step_fn *step;
     void *user;
 };
+
+/* One step, by all threads or by half of them: where other work keeps the cores busy, fewer threads wait less
+ * for one that has no core. Bits stay the same. Status. */
+int agn__run_step(struct agn__trainer *trainer, agn__step_fn *step, void *phase,
+                  const struct agn_batch *batch, double rate, struct agn__tally *tally);
 
 /* The loop of both phases: batches, rate, progress, metrics, checkpoints, interruption. */
 int agn__run_phase(struct agn__trainer *trainer, const struct agn__phase_plan *plan);
