@@ -178,6 +178,7 @@ static int run_report(int argc, char **argv)
     struct agn_preset preset;
     struct agn_cli_list assignments = {.count = 0};
     const char *size = NULL, *preset_name = NULL;
+    char path[AGN_PRESET_TEXT_BYTES];
     bool json = false;
     const struct agn_cli_option options[] = {
         {.name = "preset",
@@ -244,6 +245,12 @@ static int run_report(int argc, char **argv)
         return code;
     if (assignments.count > 0 && !preset_name)
         return agn__cli_usage_error("data", "--set goes with --preset NAME only");
+    if (source.path) {
+        int status = agn_path_expand(source.path, path, sizeof path);
+        if (status < 0)
+            return agn__cli_fail("data", status);
+        source.path = path;
+    }
     if (preset_name)
         code = take_preset(preset_name, &assignments, &preset, &source);
     if (code == AGN_CLI_GO_ON)

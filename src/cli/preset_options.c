@@ -21,8 +21,7 @@ int agn__cli_replace_data(struct agn_preset *preset, const char *folder)
         return AGN_OK;
     if (folder[0] == '\0' || strlen(folder) >= sizeof preset->data.path)
         return agn_fail(AGN_ERR_ARG, "--data: a path has 1 to %zu bytes", sizeof preset->data.path - 1);
-    memcpy(preset->data.path, folder, strlen(folder) + 1);
-    return AGN_OK;
+    return agn_path_expand(folder, preset->data.path, sizeof preset->data.path);
 }
 
 int agn__cli_open_images(const char *name, const struct agn_cli_list *assignments, const char *folder,

@@ -169,9 +169,21 @@ static int check_text(const struct key *key, const char *value)
     return AGN_OK;
 }
 
+static bool is_path(const struct key *key)
+{
+    return key->offset == offsetof(struct agn_preset, data.path);
+}
+
 static int set_value(struct agn_preset *preset, const struct key *key, const char *value)
 {
-    char *end = NULL;
+    char *end = NULL, expanded[AGN_PRESET_TEXT_BYTES];
+    if (is_path(key)) {
+        int status = strlen(value) < key->size ? agn_path_expand(value, expanded, sizeof(expanded)) : AGN_OK;
+        if (status < 0) {
+            return status;
+        }
+        value = strlen(value) < key->size ? expanded : value; /* check_text refuses it */
+    }
     if (key->type == TEXT) {
         int status = check_text(key, value);
         if (status == AGN_OK) {
