@@ -46,7 +46,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!stream || fwrite(data + 1, 1, size - 1, stream) != size - 1 || fclose(stream) != 0)
         abort();
 
-    struct agn_dataset_source source = {formats[which], folder, "test", 32, 32, 3, 0};
+    struct agn_dataset_source source = {.format = formats[which],
+                                        .path = folder,
+                                        .split = "test",
+                                        .height = 32,
+                                        .width = 32,
+                                        .channels = 3,
+                                        .limit = 0};
     struct agn_dataset_report report = {0};
     struct agn_dataset *dataset = NULL;
     int inspected = agn_dataset_inspect(&source, &report);

@@ -62,7 +62,13 @@ static void write_cifar10(const char *folder)
 static int open_set(const char *format, const char *split, int size, int channels, int limit,
                     struct agn_dataset **dataset)
 {
-    struct agn_dataset_source source = {format, temp_path("set"), split, size, size, channels, limit};
+    struct agn_dataset_source source = {.format = format,
+                                        .path = temp_path("set"),
+                                        .split = split,
+                                        .height = size,
+                                        .width = size,
+                                        .channels = channels,
+                                        .limit = limit};
     *dataset = NULL;
     return agn_dataset_open(&source, dataset);
 }
@@ -144,7 +150,13 @@ static void resizes_and_turns_grey(void **state)
     for (int i = 0; i < 2 * 16 * 16; i++)
         assert_int_equal(dataset->pixels[i], 124); /* 0.299 200 + 0.587 100 + 0.114 50 = 124.2 */
     agn_dataset_free(dataset);
-    struct agn_dataset_source two = {"cifar10", temp_path("set"), "test", 32, 32, 2, 0};
+    struct agn_dataset_source two = {.format = "cifar10",
+                                     .path = temp_path("set"),
+                                     .split = "test",
+                                     .height = 32,
+                                     .width = 32,
+                                     .channels = 2,
+                                     .limit = 0};
     assert_int_equal(agn_dataset_open(&two, &dataset), AGN_ERR_ARG);
 }
 

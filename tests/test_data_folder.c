@@ -30,7 +30,13 @@ static void add_image(const char *name, enum test_image_kind kind, int channels,
 static int open_set(const char *split, int side, int channels, int limit, struct agn_dataset **dataset)
 {
     *dataset = NULL;
-    struct agn_dataset_source source = {"folder", temp_path("set"), split, side, side, channels, limit};
+    struct agn_dataset_source source = {.format = "folder",
+                                        .path = temp_path("set"),
+                                        .split = split,
+                                        .height = side,
+                                        .width = side,
+                                        .channels = channels,
+                                        .limit = limit};
     return agn_dataset_open(&source, dataset);
 }
 

@@ -113,7 +113,13 @@ static void assert_refused(const struct bytes *file, const char *message)
 static void assert_read(const struct bytes *file, const uint8_t labels[IMAGES])
 {
     (void)temp_file("train_32x32.mat", file->at, file->count);
-    struct agn_dataset_source source = {"svhn", temp_folder(), "train", 32, 32, 3, 0};
+    struct agn_dataset_source source = {.format = "svhn",
+                                        .path = temp_folder(),
+                                        .split = "train",
+                                        .height = 32,
+                                        .width = 32,
+                                        .channels = 3,
+                                        .limit = 0};
     struct agn_dataset *dataset = NULL;
     if (agn_dataset_open(&source, &dataset) != AGN_OK)
         fail_msg("%s", agn_error_message());

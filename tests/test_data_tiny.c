@@ -60,7 +60,13 @@ static int make_set(void **state)
 
 static int open_set(const char *split, struct agn_dataset **dataset)
 {
-    struct agn_dataset_source source = {"tiny-imagenet", temp_path("set"), split, 8, 8, 3, 0};
+    struct agn_dataset_source source = {.format = "tiny-imagenet",
+                                        .path = temp_path("set"),
+                                        .split = split,
+                                        .height = 8,
+                                        .width = 8,
+                                        .channels = 3,
+                                        .limit = 0};
     *dataset = NULL;
     return agn_dataset_open(&source, dataset);
 }

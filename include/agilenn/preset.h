@@ -18,7 +18,9 @@ struct agn_preset {
         char format[16];                  /* "idx" or "folder" */
         char path[AGN_PRESET_TEXT_BYTES]; /* folder of the data set */
         int height, width, channels, classes;
-        int train_limit, test_limit; /* images to keep, 0 = all */
+        int train_limit, test_limit;   /* images to keep, 0 = all */
+        char test[64], validation[64]; /* a share, or a folder's name; "": the set's own test split; none */
+        int split_seed;                /* of shares */
         int flip, crop_pad;
     } data;
     struct {
@@ -85,6 +87,11 @@ int agn_preset_check(const struct agn_preset *preset);
 
 /* Writes the preset as INI text into `text`; its length, or AGN_ERR_SPACE. */
 int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap);
+
+/* What agn_dataset_open needs for split "train", "test" or "validation"; `limit` < 0 means the preset's.
+ * Points into the preset. */
+struct agn_dataset_source;
+struct agn_dataset_source agn_preset_source(const struct agn_preset *preset, const char *split, int limit);
 
 /* Prints all keys with ranges, defaults and meaning. */
 void agn_preset_print_keys(FILE *stream);

@@ -126,15 +126,10 @@ static int take_preset(const char *name, const struct agn_cli_list *assignments,
     int status = agn__cli_load_preset(name, assignments, preset);
     if (status < 0)
         return agn__cli_fail("data", status);
-    source->format = source->format ? source->format : preset->data.format;
-    if (!source->path && preset->data.path[0])
-        source->path = preset->data.path;
-    source->height = preset->data.height;
-    source->width = preset->data.width;
-    source->channels = preset->data.channels;
-    if (source->limit < 0)
-        source->limit =
-            strcmp(source->split, "train") == 0 ? preset->data.train_limit : preset->data.test_limit;
+    const char *format = source->format, *path = source->path;
+    *source = agn_preset_source(preset, source->split, source->limit);
+    source->format = format ? format : source->format;
+    source->path = path ? path : *source->path ? source->path : NULL;
     return AGN_CLI_GO_ON;
 }
 
@@ -173,7 +168,7 @@ static int report(const struct agn_dataset_source *source, bool json)
 
 static int run_report(int argc, char **argv)
 {
-    static const char *const splits[] = {"train", "test", NULL};
+    static const char *const splits[] = {"train", "test", "validation", NULL};
     struct agn_dataset_source source = {.split = "train", .limit = -1};
     struct agn_preset preset;
     struct agn_cli_list assignments = {.count = 0};
@@ -211,7 +206,7 @@ static int run_report(int argc, char **argv)
          .string = &size},
         {.name = "split",
          .metavar = "NAME",
-         .help = "train or test",
+         .help = "train, test or validation",
          .type = AGN_CLI_STRING,
          .string = &source.split,
          .choices = splits},

@@ -101,9 +101,9 @@ static int open_data(struct job *job)
 {
     struct agn_preset any = job->preset;
     any.data.classes = 0;
-    int status = agn__cli_open_dataset(&any, "train", -1, &job->train);
+    int status = agn__cli_open_dataset(&any, "test", -1, &job->test); /* soon missed, if it is missing */
     if (status >= 0)
-        status = agn__cli_open_dataset(&any, "test", -1, &job->test);
+        status = agn__cli_open_dataset(&any, "train", -1, &job->train);
     return status < 0 ? status : agn_train_fit_preset(&job->preset, job->train, job->test, job->group);
 }
 

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sink.h"
+#include "data/parts.h"
 
 int agn__sink_begin(struct agn__sink *sink, int total, int classes, const char *const *names, int names_count)
 {
     sink->total = total;
     sink->kept = agn__limit_count(sink->source, total);
+    int status = agn__parts_need_labels(sink) ? agn__parts_choose(sink, total, classes) : AGN_OK;
+    if (status < 0)
+        return status;
     if (!sink->report) {
         sink->dataset = agn__dataset_alloc(sink->source, sink->kept, classes);
         return sink->dataset ? agn__dataset_name_classes(sink->dataset, names, names_count) : AGN_ERR_MEMORY;
@@ -26,7 +29,13 @@ int agn__sink_begin(struct agn__sink *sink, int total, int classes, const char *
 
 int agn__sink_pick(const struct agn__sink *sink, int kept)
 {
-    return agn__limit_pick(kept, sink->kept, sink->total);
+    return sink->picks ? sink->picks[kept] : agn__limit_pick(kept, sink->kept, sink->total);
+}
+
+void agn__sink_release(struct agn__sink *sink)
+{
+    agn_free(sink->picks);
+    sink->picks = NULL;
 }
 
 int agn__sink_keep_files(struct agn__sink *sink, const char *folder, char *const *paths)
@@ -244,6 +253,7 @@ int agn_dataset_inspect(const struct agn_dataset_source *source, struct agn_data
     whole.height = whole.width = 1; /* of no meaning here, but within bounds */
     struct agn__sink sink = {.source = &whole, .report = &fresh, .channels = whole.channels};
     int status = agn__dataset_read(&sink);
+    agn__sink_release(&sink);
     if (status == AGN_ERR_FORMAT || status == AGN_ERR_IO || status == AGN_ERR_RANGE ||
         status == AGN_ERR_MISMATCH || status == AGN_ERR_UNSUPPORTED)
         status = agn__sink_bad(&sink, status); /* the end of reading, but not of the report */

@@ -9,12 +9,21 @@
 #include "data/dataset.h"
 #include "data/image.h"
 
+enum agn__part { AGN__PART_TRAIN, AGN__PART_TEST, AGN__PART_VALIDATION };
+
 struct agn__sink {
     const struct agn_dataset_source *source;
     struct agn_dataset *dataset;       /* when opening: made by agn__sink_begin */
     struct agn_dataset_report *report; /* when inspecting; else NULL */
     int channels;                      /* of the images that the reader should decode to */
-    int total, kept;                   /* images there are; images that the limit keeps */
+    int total, kept;                   /* images there are; images that limit and part keep */
+    /* Which images are wanted (parts.h); source is then `resolved`. */
+    struct agn_dataset_source resolved;
+    enum agn__part part;
+    bool shared; /* the part is a share of the training images, or what shares leave of them */
+    double test_share, validation_share; /* 0: not a share */
+    const uint16_t *labels; /* total: the reader's, set before agn__sink_begin if agn__parts_need_labels */
+    int *picks;             /* kept: ascending; NULL: the limit's */
     uint64_t sum[AGN_MAX_CHANNELS], squares[AGN_MAX_CHANNELS], pixels;
 };
 
@@ -30,6 +39,9 @@ int agn__sink_first(const struct agn__sink *sink, int record);
 
 /* Takes image `kept`; label < classes. Any thread, each `kept` once. The image stays the caller's. */
 int agn__sink_put(struct agn__sink *sink, int kept, int label, const struct agn__image *image);
+
+/* Frees what the sink itself owns, but neither data set nor report. */
+void agn__sink_release(struct agn__sink *sink);
 
 /* Something failed with `status` and a sentence. AGN_OK: it is written down, go on without it. Else
  * the status to end with. Any thread. */

@@ -17,15 +17,9 @@ void agn__demo_path(const struct agn__demo *d, const char *name, char path[AGN__
     snprintf(path, AGN__PATH_BYTES, "%s/%s", d->config->folder, name);
 }
 
-static int open_split(const struct agn_preset *p, const char *split, int limit, struct agn_dataset **data)
+static int open_split(const struct agn_preset *p, const char *split, struct agn_dataset **data)
 {
-    struct agn_dataset_source source = {.format = p->data.format,
-                                        .path = p->data.path,
-                                        .split = split,
-                                        .height = p->data.height,
-                                        .width = p->data.width,
-                                        .channels = p->data.channels,
-                                        .limit = limit};
+    const struct agn_dataset_source source = agn_preset_source(p, split, -1);
     return agn_dataset_open(&source, data);
 }
 
@@ -42,9 +36,9 @@ static int open_data(struct agn__demo *d)
     if (status == AGN_OK && p->data.path[0] == '\0')
         status = agn_fail(AGN_ERR_ARG, "the preset names no data set; set data.path");
     if (status == AGN_OK)
-        status = open_split(p, "train", p->data.train_limit, &d->train);
+        status = open_split(p, "train", &d->train);
     if (status == AGN_OK)
-        status = open_split(p, "test", p->data.test_limit, &d->test);
+        status = open_split(p, "test", &d->test);
     if (status == AGN_OK)
         status = agn_train_fit_preset(p, d->train, d->test, NULL);
     if (status == AGN_OK)

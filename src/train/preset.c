@@ -40,6 +40,14 @@ static const struct key keys[] = {
     {"data", "train_limit", WHOLE, FIELD(data.train_limit), 0, 100000000, "0",
      "training images to use, 0 = all"},
     {"data", "test_limit", WHOLE, FIELD(data.test_limit), 0, 100000000, "0", "test images to use, 0 = all"},
+    {"data", "test", TEXT, FIELD(data.test), 0, 0, "",
+     "test images: a share of the training images to hold out (0.2), or a folder beside train; none = the "
+     "set's own test split"},
+    {"data", "validation", TEXT, FIELD(data.validation), 0, 0, "",
+     "images on which accuracy is measured while training: a share of the training images to hold out (0.1), "
+     "or a folder beside train (val)"},
+    {"data", "split_seed", WHOLE, FIELD(data.split_seed), 0, 2147483647, "1",
+     "of the images that data.test and data.validation hold out"},
     {"data", "flip", WHOLE, FIELD(data.flip), 0, 1, "0", "mirror training images at random"},
     {"data", "crop_pad", WHOLE, FIELD(data.crop_pad), 0, 64, "0", "pad by so many pixels and crop at random"},
     {"model", "extractor", TEXT, FIELD(model.extractor), 0, 0, "conv:c16:s2 conv:c24",
@@ -400,6 +408,24 @@ int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap)
     return status;
 }
 
+struct agn_dataset_source agn_preset_source(const struct agn_preset *preset, const char *split, int limit)
+{
+    int own = strcmp(split, "train") == 0  ? preset->data.train_limit
+              : strcmp(split, "test") == 0 ? preset->data.test_limit
+                                           : 0;
+    return (struct agn_dataset_source){.format = preset->data.format,
+                                       .path = preset->data.path,
+                                       .split = split,
+                                       .height = preset->data.height,
+                                       .width = preset->data.width,
+                                       .channels = preset->data.channels,
+                                       .limit = limit >= 0 ? limit : own,
+                                       .test = preset->data.test,
+                                       .validation = preset->data.validation,
+                                       .split_seed = (uint64_t)preset->data.split_seed,
+                                       .train_limit = preset->data.train_limit};
+}
+
 void agn_preset_print_keys(FILE *stream)
 {
     const char *section = "";
@@ -580,6 +606,10 @@ int agn_preset_check(const struct agn_preset *p)
                         "data.format = '%s': expected idx, folder, cifar10, cifar100, svhn or tiny-imagenet",
                         p->data.format);
     }
+    int status = agn_dataset_check_parts(p->data.format, p->data.test, p->data.validation);
+    if (status < 0) {
+        return status;
+    }
     if (p->data.classes == 1) {
         return agn_fail(AGN_ERR_RANGE,
                         "data.classes = 1: expected 2 to 1000, or 0 to count them in the data");
@@ -602,6 +632,6 @@ int agn_preset_check(const struct agn_preset *p)
             "ig-midpoint and ig-gauss-legendre take 1",
             p->joint.points);
     }
-    int status = check_networks(p);
+    status = check_networks(p);
     return status == AGN_OK ? check_choices(p) : status;
 }
