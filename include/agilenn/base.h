@@ -120,6 +120,7 @@ struct agn_progress {
     double eta_s;                    /* estimated seconds left in this phase */
     double loss, accuracy, skewness; /* accuracy: a share, 0 to 1 */
     double reference_valid;          /* a share, 0 to 1 */
+    double validation;               /* accuracy on validation images, measured last; a share, 0 to 1 */
     double stalled;                  /* share of the time spent waiting for data, 0 to 1 */
     bool epoch_end;                  /* this is the last report of an epoch: worth a line of its own */
 };

@@ -129,7 +129,8 @@ static int take_preset(const char *name, const struct agn_cli_list *assignments,
     const char *format = source->format, *path = source->path;
     *source = agn_preset_source(preset, source->split, source->limit);
     source->format = format ? format : source->format;
-    source->path = path ? path : *source->path ? source->path : NULL;
+    if (path || preset->data.path[0] == '\0')
+        source->path = path;
     return AGN_CLI_GO_ON;
 }
 
@@ -147,6 +148,21 @@ static int complete(struct agn_dataset_source *source, const char *preset, const
         return agn__cli_usage_error("data",
                                     "--size HxWxC is missing: images of class folders are resized to it");
     return size || !preset ? parse_size(size ? size : "28x28x1", source) : AGN_CLI_GO_ON;
+}
+
+/* The source points into `preset`. */
+static int settle(const char *preset_name, const struct agn_cli_list *assignments, const char *size,
+                  struct agn_preset *preset, struct agn_dataset_source *source)
+{
+    const char *path = source->path;
+    int code = preset_name ? take_preset(preset_name, assignments, preset, source) : AGN_CLI_GO_ON;
+    if (code == AGN_CLI_GO_ON && path) {
+        int status = agn_path_expand(path, preset->data.path, sizeof preset->data.path);
+        if (status < 0)
+            return agn__cli_fail("data", status);
+        source->path = preset->data.path;
+    }
+    return code == AGN_CLI_GO_ON ? complete(source, preset_name, size) : code;
 }
 
 static int report(const struct agn_dataset_source *source, bool json)
@@ -173,7 +189,6 @@ static int run_report(int argc, char **argv)
     struct agn_preset preset;
     struct agn_cli_list assignments = {.count = 0};
     const char *size = NULL, *preset_name = NULL;
-    char path[AGN_PRESET_TEXT_BYTES];
     bool json = false;
     const struct agn_cli_option options[] = {
         {.name = "preset",
@@ -240,16 +255,7 @@ static int run_report(int argc, char **argv)
         return code;
     if (assignments.count > 0 && !preset_name)
         return agn__cli_usage_error("data", "--set goes with --preset NAME only");
-    if (source.path) {
-        int status = agn_path_expand(source.path, path, sizeof path);
-        if (status < 0)
-            return agn__cli_fail("data", status);
-        source.path = path;
-    }
-    if (preset_name)
-        code = take_preset(preset_name, &assignments, &preset, &source);
-    if (code == AGN_CLI_GO_ON)
-        code = complete(&source, preset_name, size);
+    code = settle(preset_name, &assignments, size, &preset, &source);
     return code == AGN_CLI_GO_ON ? report(&source, json) : code;
 }
 

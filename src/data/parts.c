@@ -197,8 +197,8 @@ static int find_test_folder(struct agn_dataset_source *source)
         if (strcmp(taken, stand_ins[i]) == 0)
             return agn_fail(AGN_ERR_NOT_FOUND,
                             "%s has no folder test, and data.validation takes %s: hold out a share of the "
-                            "training images as test, --set data.test=0.2, or leave data.validation to a "
-                            "share (0.1) and %s is the test split",
+                            "training images as test, --set data.test=0.2; or set data.validation to a "
+                            "share (0.1), and %s is the test split",
                             path, taken, taken);
         agn_log(AGN_LOG_INFO, "%s has no folder test: %s is the test split", path, stand_ins[i]);
         source->split = stand_ins[i];

@@ -39,6 +39,8 @@ static int open_data(struct agn__demo *d)
         status = open_split(p, "train", &d->train);
     if (status == AGN_OK)
         status = open_split(p, "test", &d->test);
+    if (status == AGN_OK && p->data.validation[0] != '\0')
+        status = open_split(p, "validation", &d->validation);
     if (status == AGN_OK)
         status = agn_train_fit_preset(p, d->train, d->test, NULL);
     if (status == AGN_OK)
@@ -58,6 +60,7 @@ static int train(struct agn__demo *d)
     struct agn_train_config config = {.preset = d->preset,
                                       .train = d->train,
                                       .test = d->test,
+                                      .validation = d->validation,
                                       .checkpoint = checkpoint,
                                       .metrics = metrics,
                                       .progress = agn_progress_print,
@@ -201,5 +204,6 @@ int agn_demo_run(const struct agn_demo_config *config)
     agn_model_free(d.model);
     agn_dataset_free(d.train);
     agn_dataset_free(d.test);
+    agn_dataset_free(d.validation);
     return status;
 }

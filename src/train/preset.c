@@ -92,6 +92,11 @@ static const struct key keys[] = {
     {"train", "compute", TEXT, FIELD(train.compute), 0, 0, "f32",
      "numbers of convolutions and dense layers while training: f32, bf16 (where the CPU has it), or "
      "bf16-emulated (to measure bf16's accuracy on any AVX-512, slowly)"},
+    {"train", "validate_every", WHOLE, FIELD(train.validate_every), 1, 10000, "1",
+     "epochs between two measurements of accuracy on the validation images (data.validation)"},
+    {"train", "choose", TEXT, FIELD(train.choose), 0, 0, "last",
+     "which parameters a phase ends with: those of its last epoch, or of the one with the best accuracy on "
+     "the validation images (best)"},
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
      "pre-training of extractor + reference"},
     {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
@@ -573,7 +578,14 @@ static int check_choices(const struct agn_preset *p)
     static const char *const importances[] = {"channel", "element", NULL};
     static const char *const selections[] = {"topk", "importance", "none", NULL};
     static const char *const computes[] = {"f32", "bf16", "bf16-emulated", NULL};
-    int status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
+    static const char *const epochs[] = {"last", "best", NULL};
+    int status = check_choice("train.choose", p->train.choose, epochs);
+    if (status == AGN_OK && strcmp(p->train.choose, "best") == 0 && p->data.validation[0] == '\0')
+        status =
+            agn_fail(AGN_ERR_ARG, "train.choose = best needs validation images: set data.validation to a "
+                                  "share of the training images, such as 0.1, or to their folder");
+    if (status == AGN_OK)
+        status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
     if (status == AGN_OK)
         status = check_choice("joint.importance", p->joint.importance, importances);
     if (status == AGN_OK)

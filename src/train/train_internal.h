@@ -102,6 +102,8 @@ int agn__average_create(struct agn_model *model);
 void agn__average_free(struct agn__average *average);
 /* After step number `step` (from 0). */
 void agn__average_follow(struct agn_model *model, int64_t step);
+/* Average and weights change places: what is measured between two calls is the model that there will be. */
+void agn__average_swap(struct agn_model *model);
 /* The average becomes the model and is freed. */
 void agn__average_apply(struct agn_model *model);
 /* Calls `visit` for its memory, piece by piece, until an error. */
@@ -110,6 +112,25 @@ int agn__average_visit(struct agn_model *model, int (*visit)(void *user, void *d
 /* To and from a checkpoint. */
 int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file);
 int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file);
+
+/* ---- best.c: the parameters of a phase's best epoch, model->best ----------------------------------- */
+
+/* After `epochs` of the phase the model has this accuracy: keeps its parameters unless that is less than
+ * before; of equals the later ones, which have more of the other losses behind them. */
+int agn__best_note(struct agn_model *model, enum agn_phase phase, double accuracy, double epochs);
+/* They become the model and are freed; returns after how many epochs they were noted. */
+double agn__best_apply(struct agn_model *model);
+void agn__best_free(struct agn__best *best);
+/* To and from a checkpoint of `phase`; one without them loads none. */
+int agn__best_append(const struct agn_model *model, struct agn_tensor_file *file);
+int agn__best_load(struct agn_model *model, const struct agn_tensor_file *file, enum agn_phase phase);
+
+/* ---- validate.c ---- */
+
+/* Share of images that are right, each process doing a part: by the fused prediction, in the reference phase
+ * by the reference network. Changes nothing in the model. */
+int agn__validate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
+                  enum agn_phase phase, double *accuracy);
 
 /* ---- trust.c: what remote logits count when channels are missing ---- */
 
@@ -213,6 +234,7 @@ struct agn__trainer {
     int64_t phase_start_step;
     double joint_seconds;
     int64_t joint_images;
+    double chosen_epochs; /* after which the phase's parameters were the best; NAN: they are the last */
 };
 
 /* Figures of the steps since the last report, as sums. */
