@@ -407,6 +407,7 @@ static struct agn_train_config config_with_all_options(void)
                                            "train.mixup=0.3",
                                            "train.cutout=3",
                                            "train.ema=0.9",
+                                           "train.class_weights=balanced",
                                            "joint.distill=0.5",
                                            "joint.points=2",
                                            "joint.method=ig-gauss-legendre",

@@ -38,12 +38,13 @@ struct agn_preset {
         int seed, batch;
         double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
         double label_smoothing;
-        double mixup;       /* a of Beta(a, a); 0 = off */
-        int cutout;         /* side, pixels; 0 = off */
-        double ema;         /* decay of the weights' moving average; 0 = off */
-        char compute[16];   /* "f32", "bf16" or "bf16-emulated" */
-        int validate_every; /* epochs */
-        char choose[8];     /* "last" or "best": whose parameters a phase ends with */
+        double mixup;           /* a of Beta(a, a); 0 = off */
+        int cutout;             /* side, pixels; 0 = off */
+        double ema;             /* decay of the weights' moving average; 0 = off */
+        char compute[16];       /* "f32", "bf16" or "bf16-emulated" */
+        int validate_every;     /* epochs */
+        char choose[8];         /* "last" or "best": whose parameters a phase ends with */
+        char class_weights[12]; /* "none" or "balanced" */
     } train;
     struct {
         double epochs, rate;

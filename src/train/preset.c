@@ -92,6 +92,10 @@ static const struct key keys[] = {
     {"train", "compute", TEXT, FIELD(train.compute), 0, 0, "f32",
      "numbers of convolutions and dense layers while training: f32, bf16 (where the CPU has it), or "
      "bf16-emulated (to measure bf16's accuracy on any AVX-512, slowly)"},
+    {"train", "class_weights", TEXT, FIELD(train.class_weights), 0, 0, "none",
+     "what an image's cross-entropies count: all the same (none), or as much as makes each class count the "
+     "same "
+     "(balanced)"},
     {"train", "validate_every", WHOLE, FIELD(train.validate_every), 1, 10000, "1",
      "epochs between two measurements of accuracy on the validation images (data.validation)"},
     {"train", "choose", TEXT, FIELD(train.choose), 0, 0, "last",
@@ -578,12 +582,15 @@ static int check_choices(const struct agn_preset *p)
     static const char *const importances[] = {"channel", "element", NULL};
     static const char *const selections[] = {"topk", "importance", "none", NULL};
     static const char *const computes[] = {"f32", "bf16", "bf16-emulated", NULL};
+    static const char *const weights[] = {"none", "balanced", NULL};
     static const char *const epochs[] = {"last", "best", NULL};
     int status = check_choice("train.choose", p->train.choose, epochs);
     if (status == AGN_OK && strcmp(p->train.choose, "best") == 0 && p->data.validation[0] == '\0')
         status =
             agn_fail(AGN_ERR_ARG, "train.choose = best needs validation images: set data.validation to a "
                                   "share of the training images, such as 0.1, or to their folder");
+    if (status == AGN_OK)
+        status = check_choice("train.class_weights", p->train.class_weights, weights);
     if (status == AGN_OK)
         status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
     if (status == AGN_OK)

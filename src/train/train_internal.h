@@ -56,13 +56,18 @@ void agn__warm_start(struct agn_model *model);
 
 /* ---- targets.c: cross-entropy against shares of classes --------------------------------- */
 
-/* targets: (n, classes), each row's sum 1; a label < 0 marks a row to skip. loss[i] of each row, and
- * prob = softmax(logits). */
-void agn__soft_ce_forward(const float *logits, const int32_t *labels, const float *targets, int n,
-                          int classes, float *prob, float *loss);
-/* diff = scale * (prob - targets). */
-void agn__soft_ce_backward(const float *prob, const int32_t *labels, const float *targets, int n, int classes,
-                           float scale, float *diff);
+struct agn__soft_targets {
+    const int32_t *labels; /* n; < 0: a row to skip */
+    const float *shares;   /* (n, classes): each row's sum is its weight */
+    const float *weights;  /* n; NULL: all are 1 */
+    int n, classes;
+};
+/* loss[i] = - sum over c of shares[c] log prob[c], and prob = softmax(logits). */
+void agn__soft_ce_forward(const float *logits, const struct agn__soft_targets *targets, float *prob,
+                          float *loss);
+/* diff = scale * (weight prob - shares). */
+void agn__soft_ce_backward(const float *prob, const struct agn__soft_targets *targets, float scale,
+                           float *diff);
 
 /* ---- distillation.c ---- */
 
@@ -78,12 +83,27 @@ struct agn__preparation {
     int batch, classes;
     int whole, first; /* images of the whole batch; where this process's begin in it */
     struct agn_shape image;
-    float *targets; /* (batch, classes): what a prediction should be */
-    int *partner;   /* of each image of the whole batch, in mixup */
+    float *targets;        /* (batch, classes): what a prediction should be */
+    float *class_weights;  /* classes; NULL: all are 1 */
+    float *target_weights; /* batch, with class_weights: the sum of each row of targets */
+    int *partner;          /* of each image of the whole batch, in mixup */
 };
-/* On failure, too, agn__preparation_release frees what there is. */
-int agn__preparation_create(const struct agn_model *model, const struct agn_group *group,
-                            struct agn__preparation *preparation);
+/* `data` are the training images, whose classes train.class_weights balances; may be NULL without. On
+ * failure, too, agn__preparation_release frees what there is. */
+int agn__preparation_create(const struct agn_model *model, const struct agn_dataset *data,
+                            const struct agn_group *group, struct agn__preparation *preparation);
+/* From now on class c counts weights[c] in targets. */
+int agn__preparation_weigh(struct agn__preparation *preparation, const float *weights);
+/* w_c = images / (classes that have images * images of c); 1 for a class without. */
+void agn__balanced_weights(const struct agn_dataset *data, int classes, float *weights);
+/* What the batch prepared last is to be predicted as. */
+struct agn__soft_targets agn__targets_of(const struct agn__preparation *preparation,
+                                         const struct agn_batch *batch);
+/* What the cross-entropy at a label counts. */
+static inline float agn__label_weight(const struct agn__preparation *preparation, int32_t label)
+{
+    return preparation->class_weights == NULL || label < 0 ? 1.0F : preparation->class_weights[label];
+}
 void agn__preparation_release(struct agn__preparation *preparation);
 /* Writes the batch's images, as the network is to see them, to `input`, and sets the targets. */
 void agn__prepare_batch(struct agn__preparation *preparation, const struct agn_batch *batch,
