@@ -134,10 +134,15 @@ done
 # -- the same with all that draws or mixes by image
 set -- "$@" --set train.mixup=0.3 --set train.cutout=4 --set train.label_smoothing=0.1 --set train.ema=0.9 \
     --set joint.distill=0.5 --set data.flip=1 --set data.crop_pad=1 --set joint.soft_temperature=0.5 \
-    --set joint.packet_loss=0.2 --set joint.bits=0.1
+    --set joint.packet_loss=0.2 --set joint.bits=0.1 --set data.validation=0.2
 run 0 "$bin" "$@" --out "$tmp/one-all"
 run 0 mpirun -n 2 "$bin" "$@" --out "$tmp/two-all"
 same_model "$tmp/one-all/model.safetensors" "$tmp/two-all/model.safetensors" 1e-3
+for all in one-all two-all; do
+    [ "$(grep -c validation_accuracy "$tmp/$all/metrics.jsonl")" -eq 4 ] || die "$all: not 4 lines of validation"
+done
+[ "$(grep validation_images "$tmp/one-all/train.json")" = "$(grep validation_images "$tmp/two-all/train.json")" ] ||
+    die "other validation images in two processes"
 
 # -- stops and deaths. Each process notes its number in $tmp/pid.RANK.
 set -- train --preset tiny --threads 1 --no-plots --set reference.epochs=2 --set joint.epochs=20

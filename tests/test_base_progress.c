@@ -62,6 +62,16 @@ static void all_figures(void **state)
     assert_non_null(strstr(print_to_file(&longer), "ETA 1:02:05"));
 }
 
+static void validation_is_shown(void **state)
+{
+    (void)state;
+    struct agn_progress validated = full;
+    validated.validation = 0.8567;
+    assert_non_null(strstr(print_to_file(&validated), "acc 87.1 %  val 85.7 %  skew 0.81"));
+    validated.validation = NAN;
+    assert_null(strstr(print_to_file(&validated), "val"));
+}
+
 static void absent_figures_are_left_out(void **state)
 {
     (void)state;
@@ -168,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FILE_TEST(all_figures),
+        FILE_TEST(validation_is_shown),
         FILE_TEST(absent_figures_are_left_out),
         FILE_TEST(figures_out_of_range_are_never_shown),
         FILE_TEST(file_gets_no_line_within_an_epoch),

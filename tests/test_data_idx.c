@@ -208,6 +208,68 @@ static void every_changed_gzip_byte_is_safe(void **state)
     agn_free(data);
 }
 
+/* The same content in values of other types. */
+static void write_typed(uint8_t type, size_t each, int first_pixel, int first_label)
+{
+    static uint8_t images[16 + 4 * COUNT * IMAGE], labels[8 + 4 * COUNT];
+    memcpy(images, images_file, 16);
+    memcpy(labels, labels_file, 8);
+    images[2] = labels[2] = type;
+    for (int i = 0; i < COUNT * IMAGE; i++) {
+        int value = i == 0 ? first_pixel : images_file[16 + i];
+        for (size_t b = 0; b < each; b++)
+            images[16 + (size_t)i * each + b] = (uint8_t)((unsigned)value >> 8 * (each - 1 - b));
+    }
+    for (int i = 0; i < COUNT; i++) {
+        int value = i == 0 ? first_label : labels_file[8 + i];
+        for (size_t b = 0; b < each; b++)
+            labels[8 + (size_t)i * each + b] = (uint8_t)((unsigned)value >> 8 * (each - 1 - b));
+    }
+    (void)temp_file("typed/train-images-idx3-ubyte", images, 16 + each * COUNT * IMAGE);
+    (void)temp_file("typed/train-labels-idx1-ubyte", labels, 8 + each * COUNT);
+}
+
+static void integers_of_other_types(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t type;
+        size_t each;
+    } types[] = {{0x08, 1}, {0x09, 1}, {0x0B, 2}, {0x0C, 4}};
+    struct agn_dataset *dataset;
+    for (int i = 0; i < COUNT * IMAGE; i++)
+        images_file[16 + i] = (uint8_t)(i % 128); /* fits in all types */
+    for (size_t t = 0; t < AGN_COUNT_OF(types); t++) {
+        write_typed(types[t].type, types[t].each, 0, 0);
+        assert_int_equal(open_set("typed", 0, &dataset), AGN_OK);
+        assert_int_equal(dataset->classes, 4);
+        assert_memory_equal(dataset->pixels, images_file + 16, COUNT * IMAGE);
+        for (int i = 0; i < COUNT; i++)
+            assert_int_equal(dataset->labels[i], i % 4);
+        agn_dataset_free(dataset);
+        if (types[t].type == 0x08)
+            continue;
+        write_typed(types[t].type, types[t].each, -1, 0);
+        assert_refused("typed", AGN_ERR_FORMAT, "record 0 has a pixel of -1, expected 0 to 255");
+        write_typed(types[t].type, types[t].each, 0, -2);
+        assert_refused("typed", AGN_ERR_FORMAT, "record 0 has label -2, expected 0 to 65534");
+    }
+    write_typed(0x0B, 2, 256, 300);
+    assert_refused("typed", AGN_ERR_FORMAT, "record 0 has a pixel of 256");
+    write_typed(0x0B, 2, 255, 300); /* more than a byte holds */
+    assert_int_equal(open_set("typed", 0, &dataset), AGN_OK);
+    assert_int_equal(dataset->labels[0], 300);
+    assert_int_equal(dataset->classes, 301);
+    assert_int_equal(dataset->pixels[0], 255);
+    agn_dataset_free(dataset);
+    write_typed(0x0C, 4, 0, 65535);
+    assert_refused("typed", AGN_ERR_FORMAT, "record 0 has label 65535");
+    write_typed(0x0D, 4, 0, 0);
+    assert_refused("typed", AGN_ERR_UNSUPPORTED, "holds floats (0x00000d01)");
+    write_typed(0x0A, 1, 0, 0);
+    assert_refused("typed", AGN_ERR_FORMAT, "starts with 0x00000a01");
+}
+
 static void wrong_headers(void **state)
 {
     (void)state;
@@ -324,6 +386,7 @@ int main(void)
         SET_TEST(every_truncation),
         SET_TEST(every_truncation_of_gzip),
         SET_TEST(every_changed_gzip_byte_is_safe),
+        SET_TEST(integers_of_other_types),
         SET_TEST(wrong_headers),
         SET_TEST(trailing_bytes),
         SET_TEST(labels_out_of_range),

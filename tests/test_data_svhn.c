@@ -135,6 +135,58 @@ static void reads_double_labels_and_limits(void **state)
     agn_dataset_free(dataset);
 }
 
+/* X and y of a type, each value from `from`. */
+static void write_typed(enum matio_classes class, enum matio_types type, size_t each, const void *from_x,
+                        const void *from_y)
+{
+    const char *path = temp_file("train_32x32.mat", "", 0);
+    mat_t *mat = Mat_CreateVer(path, NULL, MAT_FT_MAT5);
+    size_t dims[4] = {32, 32, 3, COUNT}, y_dims[2] = {1, COUNT};
+    assert_non_null(mat);
+    assert_true(Mat_SizeOfClass((int)class) == each);
+    matvar_t *variables[] = {
+        Mat_VarCreate("X", class, type, 4, dims, (void *)(uintptr_t)from_x, MAT_F_DONT_COPY_DATA),
+        Mat_VarCreate("y", class, type, 2, y_dims, (void *)(uintptr_t)from_y, MAT_F_DONT_COPY_DATA)};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(Mat_VarWrite(mat, variables[i], MAT_COMPRESSION_ZLIB), 0);
+        Mat_VarFree(variables[i]);
+    }
+    (void)Mat_Close(mat);
+}
+
+#define READS_AS(ctype, class, type)                                                                         \
+    do {                                                                                                     \
+        static ctype wide_x[COUNT * PIXELS];                                                                 \
+        ctype wide_y[COUNT];                                                                                 \
+        for (int i = 0; i < COUNT * PIXELS; i++)                                                             \
+            wide_x[i] = (ctype)x[i];                                                                         \
+        for (int i = 0; i < COUNT; i++)                                                                      \
+            wide_y[i] = (ctype)good_labels[i];                                                               \
+        write_typed(class, type, sizeof(ctype), wide_x, wide_y);                                             \
+        assert_good("train");                                                                                \
+        wide_x[2 * PIXELS] = (ctype)-1;                                                                      \
+        write_typed(class, type, sizeof(ctype), wide_x, wide_y);                                             \
+        assert_refused(AGN_ERR_FORMAT, "record 2 has a pixel in X");                                         \
+    } while (0)
+
+static void reads_all_types(void **state)
+{
+    (void)state;
+    READS_AS(int16_t, MAT_C_INT16, MAT_T_INT16);
+    READS_AS(uint16_t, MAT_C_UINT16, MAT_T_UINT16);
+    READS_AS(int32_t, MAT_C_INT32, MAT_T_INT32);
+    READS_AS(uint32_t, MAT_C_UINT32, MAT_T_UINT32);
+    READS_AS(int64_t, MAT_C_INT64, MAT_T_INT64);
+    READS_AS(uint64_t, MAT_C_UINT64, MAT_T_UINT64);
+    READS_AS(float, MAT_C_SINGLE, MAT_T_SINGLE);
+    READS_AS(double, MAT_C_DOUBLE, MAT_T_DOUBLE);
+    static double fraction[COUNT * PIXELS];
+    fraction[PIXELS] = 0.5;
+    static const double labels[COUNT] = {1, 10, 5, 2, 9, 10};
+    write_typed(MAT_C_DOUBLE, MAT_T_DOUBLE, sizeof(double), fraction, labels);
+    assert_refused(AGN_ERR_FORMAT, "record 1 has a pixel in X that is no integer from 0 to 255");
+}
+
 static void wrong_variables_are_refused(void **state)
 {
     (void)state;
@@ -150,7 +202,7 @@ static void wrong_variables_are_refused(void **state)
     bad = good;
     bad.dims[0] = 16;
     (void)write_mat("train_32x32.mat", &bad);
-    assert_refused(AGN_ERR_FORMAT, "expected uint8 of 32x32x3xN");
+    assert_refused(AGN_ERR_FORMAT, "expected numbers of 32x32x3xN");
     bad = good;
     bad.rank = 3;
     (void)write_mat("train_32x32.mat", &bad);
@@ -158,7 +210,7 @@ static void wrong_variables_are_refused(void **state)
     bad = good;
     bad.y_count = COUNT - 1;
     (void)write_mat("train_32x32.mat", &bad);
-    assert_refused(AGN_ERR_FORMAT, "expected 6 labels");
+    assert_refused(AGN_ERR_FORMAT, "expected 6 numbers");
     (void)temp_file("train_32x32.mat", "no matrix", 9);
     assert_refused(AGN_ERR_FORMAT, "not a MATLAB 5 file");
 }
@@ -223,8 +275,9 @@ static void huge_claims_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(reads_both_splits),      TEST(reads_double_labels_and_limits), TEST(wrong_variables_are_refused),
-        TEST(wrong_labels_are_found), TEST(truncation_is_refused),          TEST(huge_claims_are_refused),
+        TEST(reads_both_splits),           TEST(reads_double_labels_and_limits), TEST(reads_all_types),
+        TEST(wrong_variables_are_refused), TEST(wrong_labels_are_found),         TEST(truncation_is_refused),
+        TEST(huge_claims_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,9 @@ static void what_is_no_number_is_refused(void **state)
     assert_false(agn_file_exists(picture));
 }
 
+#define VALIDATION_LINE(phase, images)                                                                       \
+    "{\"phase\": \"" phase "\", \"images\": " #images ", \"validation_accuracy\": 0.75}\n"
+
 static void training_is_drawn(void **state)
 {
     (void)state;
@@ -125,6 +128,8 @@ static void training_is_drawn(void **state)
         REFERENCE_LINE(1000) "{\"phase\": \"refer",                              /* killed in a line */
         REFERENCE_LINE(0),
         IMITATION_LINE(1000) IMITATION_LINE(2000) JOINT_LINE(3000),
+        REFERENCE_LINE(1000) VALIDATION_LINE("reference", 1000) JOINT_LINE(2000)
+            VALIDATION_LINE("joint", 2000) JOINT_LINE(3000) JOINT_LINE(2000) VALIDATION_LINE("joint", 2000),
     };
     for (size_t i = 0; i < AGN_COUNT_OF(good); i++) {
         write_metrics(good[i]);
@@ -180,6 +185,7 @@ static void damaged_metrics_are_refused(void **state)
         {"{\"phase\": \"joint\", \"images\": 1e999, \"accuracy\": 1, \"loss\": 1}\n", "line 1"},
         {"{\"phase\": 5, \"images\": 1, \"accuracy\": 1, \"loss\": 1}\n", "'phase'"},
         {"\xff\xfe\n", "line 1"},
+        {VALIDATION_LINE("joint", 2000), "no figures"},
     };
     assert_int_equal(agn_file_write(picture, "old", 3), AGN_OK);
     for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {

@@ -16,7 +16,7 @@
 
 /* Relative to the largest value of a tensor; the engine computes in float. */
 static const double bound = 1e-4;
-enum { MOST_NUMBERS = 1024 };
+enum { MOST_NUMBERS = 1024, MOST_GRADIENTS = 4096 };
 
 struct step {
     const struct joint_case *expected;
@@ -119,17 +119,34 @@ static void load_parameters(struct agn_model *model)
     model->alpha_weight = (float)joint_alpha_weight;
 }
 
+/* Cross-entropies are all there is: each image's part of the loss, and of its gradient, is proportional to
+ * what its class counts. */
+static void apply_prediction_alone(struct agn_preset *preset)
+{
+    static const char *const settings[] = {"joint.lambda=1", "joint.distill=0", "joint.anchor=0.5",
+                                           "joint.local=0.4", "train.label_smoothing=0"};
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+        succeed(agn_preset_set(preset, settings[i]));
+    }
+}
+
 /* Runs one step at rate 0, so that nothing moves and gradients and alpha's momentum (momentum 0: its
  * gradient) can be read. Step 1, since at step 0 the levels are found anew. */
-static void run_step(struct step *step, const struct joint_case *expected)
+static void run_step(struct step *step, const struct joint_case *expected, const float *class_weights)
 {
     *step = (struct step){.expected = expected, .worst_name = ""};
     apply_settings(&step->config.preset, expected);
+    if (class_weights != NULL) {
+        apply_prediction_alone(&step->config.preset);
+    }
     step->trainer.config = &step->config;
     step->trainer.state = (struct agn_train_state){.phase = AGN_PHASE_JOINT, .step = 1};
     succeed(agn_model_create(&step->config.preset, NULL, &step->trainer.model));
     load_parameters(step->trainer.model);
     succeed(agn__joint_open(&step->trainer, &step->joint));
+    if (class_weights != NULL) {
+        succeed(agn__preparation_weigh(&step->joint.preparation, class_weights));
+    }
     float images[AGN_COUNT_OF(joint_images)];
     int32_t labels[JOINT_SAMPLES], indices[JOINT_SAMPLES] = {0};
     for (size_t i = 0; i < AGN_COUNT_OF(joint_images); i++) { /* one channel: NCHW is NHWC */
@@ -239,7 +256,7 @@ static void a_step_equals_pytorch(void **state)
     (void)state;
     for (size_t c = 0; c < AGN_COUNT_OF(joint_cases); c++) {
         struct step step;
-        run_step(&step, &joint_cases[c]);
+        run_step(&step, &joint_cases[c], NULL);
         check_predictions(&step);
         check_importance(&step);
         check_gradients(&step);
@@ -247,8 +264,74 @@ static void a_step_equals_pytorch(void **state)
     }
 }
 
+/* Adds up all gradients, each times `factor`; returns the loss. */
+static double add_weighted_step(const float weights[JOINT_CLASSES], double factor, double *sum)
+{
+    struct step step;
+    size_t count = 0;
+    run_step(&step, &joint_cases[0], weights);
+    const struct agn_model *model = step.trainer.model;
+    const struct agn_params *stores[] = {model->extractor_params, model->local_params, model->remote_params};
+    for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
+        assert_true(count + stores[s]->total < MOST_GRADIENTS);
+        for (size_t i = 0; i < stores[s]->total; i++) {
+            sum[count++] += factor * (double)stores[s]->grad[i];
+        }
+    }
+    sum[count] += factor * (double)model->alpha_momentum;
+    double loss = step.tally.loss;
+    end_step(&step);
+    return loss;
+}
+
+static double weighted_loss(const struct step *plain, const float weights[JOINT_CLASSES])
+{
+    double loss = 0.0;
+    for (int i = 0; i < JOINT_SAMPLES; i++) {
+        loss += (double)weights[joint_labels[i]] *
+                ((double)plain->joint.loss[i] + 0.4 * (double)plain->joint.scratch_loss[i] +
+                 0.5 * (double)agn_xai_loss(plain->joint.xai)[i]);
+    }
+    return loss / JOINT_SAMPLES;
+}
+
+/* Classes by themselves make up the whole, in the loss and in every gradient. */
+static void classes_weigh_their_images(void **state)
+{
+    (void)state;
+    static const float each[][JOINT_CLASSES] = {{2, 0, 0}, {0, 2, 0}, {0, 0, 2}}, even[] = {1, 1, 1};
+    static const float mixed[] = {0.25F, 1.0F, 3.0F};
+    static double parts[MOST_GRADIENTS], whole[MOST_GRADIENTS];
+    struct step plain;
+    run_step(&plain, &joint_cases[0], even);
+    for (int c = 0; c < JOINT_CLASSES; c++) {
+        double loss = add_weighted_step(each[c], 1.0, parts);
+        assert_true(fabs(loss - weighted_loss(&plain, each[c])) < 1e-5);
+    }
+    assert_true(fabs(add_weighted_step(mixed, 0.0, whole) - weighted_loss(&plain, mixed)) < 1e-5);
+    add_weighted_step(even, 2.0, whole);
+    double largest = 0.0, error = 0.0;
+    for (size_t i = 0; i < MOST_GRADIENTS; i++) {
+        largest = fmax(largest, fabs(whole[i]));
+        error = fmax(error, fabs(whole[i] - parts[i]));
+    }
+    assert_true(largest > 0.01 && error < 1e-5 * largest);
+    /* {0.25, 1, 3} = {2, 0, 0} / 8 + {0, 2, 0} / 2 + {0, 0, 2} * 3/2 */
+    memset(parts, 0, sizeof(parts));
+    memset(whole, 0, sizeof(whole));
+    add_weighted_step(each[0], 0.125, parts);
+    add_weighted_step(each[1], 0.5, parts);
+    add_weighted_step(each[2], 1.5, parts);
+    add_weighted_step(mixed, 1.0, whole);
+    for (size_t i = 0; i < MOST_GRADIENTS; i++) {
+        assert_true(fabs(whole[i] - parts[i]) < 1e-5 * largest);
+    }
+    end_step(&plain);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_step_equals_pytorch)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_step_equals_pytorch),
+                                       cmocka_unit_test(classes_weigh_their_images)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

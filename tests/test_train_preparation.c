@@ -27,7 +27,7 @@ static int setup(void **state)
     struct agn_preset preset;
     tiny_preset_make(&preset);
     if (agn_model_create(&preset, NULL, &world.model) < 0 ||
-        agn__preparation_create(world.model, NULL, &world.preparation) < 0) {
+        agn__preparation_create(world.model, NULL, NULL, &world.preparation) < 0) {
         return -1;
     }
     for (int i = 0; i < FLOATS; i++) {
@@ -83,6 +83,48 @@ static void smoothed_labels(void **state)
         bool own = world.labels[i / TINY_CLASSES] == i % TINY_CLASSES;
         expect_near((double)world.preparation.targets[i], own ? 0.8 : 0.1, 1e-6);
     }
+}
+
+static void classes_are_balanced(void **state)
+{
+    (void)state;
+    uint16_t labels[12] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 3, 3, 3};
+    const struct agn_dataset data = {.count = 12, .classes = 5, .labels = labels};
+    float weights[5];
+    double sum = 0.0;
+    agn__balanced_weights(&data, 5, weights);
+    static const double expected[] = {12.0 / (3 * 6), 12.0 / (3 * 3), 1.0, 12.0 / (3 * 3), 1.0};
+    for (int c = 0; c < 5; c++) {
+        expect_near((double)weights[c], expected[c], 1e-6);
+    }
+    for (int i = 0; i < 12; i++) {
+        sum += (double)weights[labels[i]];
+    }
+    expect_near(sum, 12.0, 1e-5); /* the mean weight of an image is 1 */
+}
+
+/* Each share counts its class's weight, and rows add up to their own. */
+static void weights_multiply_targets(void **state)
+{
+    (void)state;
+    static const float weights[TINY_CLASSES] = {0.5F, 2.0F, 3.0F};
+    float plain[BATCH * TINY_CLASSES];
+    prepare(0.2, 0.3, 0, 4);
+    memcpy(plain, world.preparation.targets, sizeof(plain));
+    assert_int_equal(agn__preparation_weigh(&world.preparation, weights), AGN_OK);
+    prepare(0.2, 0.3, 0, 4);
+    const struct agn__soft_targets targets = agn__targets_of(&world.preparation, &world.batch);
+    for (int i = 0; i < BATCH; i++) {
+        double sum = 0.0;
+        for (int c = 0; c < TINY_CLASSES; c++) {
+            double share = (double)targets.shares[i * TINY_CLASSES + c];
+            expect_near(share, (double)(weights[c] * plain[i * TINY_CLASSES + c]), 1e-6);
+            sum += share;
+        }
+        expect_near((double)targets.weights[i], sum, 1e-5);
+        assert_true(agn__label_weight(&world.preparation, world.labels[i]) == weights[world.labels[i]]);
+    }
+    assert_true(agn__label_weight(&world.preparation, -1) == 1.0F);
 }
 
 /* Each image is a sum of itself and one other, in one share; targets in the same share. */
@@ -220,10 +262,12 @@ int main(void)
         cmocka_unit_test(without_options_nothing_changes),
         cmocka_unit_test(smoothed_labels),
         cmocka_unit_test(mixed_images_and_targets),
+        cmocka_unit_test(classes_are_balanced),
         cmocka_unit_test(blanked_squares),
         cmocka_unit_test(draws_depend_on_the_step_alone),
         cmocka_unit_test(halves_make_the_whole),
         cmocka_unit_test(shares_follow_the_beta_distribution),
+        cmocka_unit_test(weights_multiply_targets), /* last: from then on classes have weights */
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -183,6 +183,44 @@ static void expect_unreadable(const char *text, int status, const char *part)
     assert_memory_equal(&preset, &before, sizeof(before));
 }
 
+/* No shell has seen what stands in a preset. */
+static void data_paths_are_expanded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given, *path;
+    } cases[] = {{"~/sets/a b", "/home/of me/sets/a b"},
+                 {"~", "/home/of me"},
+                 {"'~/sets'", "/home/of me/sets"},
+                 {"\"/a b/c\"", "/a b/c"},
+                 {"'/it''s'", "/it''s"},
+                 {"~other/sets", "~other/sets"},
+                 {"/a/~/b", "/a/~/b"},
+                 {"\"/a'", "\"/a'"},
+                 {"\"", "\""},
+                 {"", ""}};
+    struct agn_preset preset;
+    char text[256], *before = getenv("HOME") == NULL ? NULL : strdup(getenv("HOME"));
+    assert_int_equal(setenv("HOME", "/home/of me", 1), 0);
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        agn_preset_defaults(&preset);
+        snprintf(text, sizeof(text), "data.path=%s", cases[i].given);
+        assert_int_equal(agn_preset_set(&preset, text), AGN_OK);
+        assert_string_equal(preset.data.path, cases[i].path);
+        snprintf(text, sizeof(text), "[data]\npath = %s\n", cases[i].given);
+        assert_int_equal(agn_preset_parse(text, &preset), AGN_OK);
+        assert_string_equal(preset.data.path, cases[i].path);
+        round_trip(&preset);
+    }
+    assert_int_equal(setenv("HOME", "", 1), 0);
+    assert_int_equal(agn_preset_set(&preset, "data.path=~/sets"), AGN_OK);
+    assert_string_equal(preset.data.path, "~/sets");
+    if (before != NULL) {
+        assert_int_equal(setenv("HOME", before, 1), 0);
+    }
+    free(before);
+}
+
 static void ini_texts(void **state)
 {
     (void)state;
@@ -494,6 +532,7 @@ int main(void)
         cmocka_unit_test(too_small_a_buffer),
         cmocka_unit_test(bad_values_name_key_and_range),
         cmocka_unit_test(assignments),
+        cmocka_unit_test(data_paths_are_expanded),
         cmocka_unit_test(ini_texts),
         cmocka_unit_test(all_bytes),
         cmocka_unit_test(looked_up_by_name),

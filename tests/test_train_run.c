@@ -17,12 +17,13 @@
 #include "tiny_training.h"
 
 enum { IMAGES = 600, TEST_IMAGES = 150, STEPS_A_EPOCH = IMAGES / 32 };
-static struct tiny_dataset train_set, test_set;
+static struct tiny_dataset train_set, test_set, validation_set;
 
 static int setup(void **state)
 {
     tiny_dataset_make(&train_set, IMAGES, 1);
     tiny_dataset_make(&test_set, TEST_IMAGES, 2);
+    tiny_dataset_make(&validation_set, TEST_IMAGES, 3);
     agn_nn_set_threads(1); /* two threads wait long for each other where other tests keep the cores busy */
     return temp_folder_setup(state);
 }
@@ -31,6 +32,7 @@ static int teardown(void **state)
 {
     tiny_dataset_free(&train_set);
     tiny_dataset_free(&test_set);
+    tiny_dataset_free(&validation_set);
     return temp_folder_teardown(state);
 }
 
@@ -228,6 +230,120 @@ static void same_seed_same_bits(void **state)
     agn_model_free(other);
 }
 
+/* ---- validation ------------------------------------------------------------------------ */
+
+/* The preset says that there are such images, the configuration has them. */
+static struct agn_train_config validating_config(const char *choose)
+{
+    struct agn_train_config config = short_config();
+    config.validation = &validation_set.set;
+    strcpy(config.preset.data.validation, "0.2");
+    strcpy(config.preset.train.choose, choose);
+    config.preset.joint.epochs = 3;
+    return config;
+}
+
+/* Accuracies on the validation images, phase by phase, as metrics.jsonl has them; 10 (how many of the first
+ * phase) + (how many of the second one). */
+static int read_validations(const char *path, double reference[8], double joint[8])
+{
+    char line[2048];
+    int counts[2] = {0, 0};
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        json_t *json = json_loads(line, 0, NULL), *value = json_object_get(json, "validation_accuracy");
+        bool of_joint = strcmp(json_string_value(json_object_get(json, "phase")), "joint") == 0;
+        if (value != NULL) {
+            assert_true(counts[of_joint] < 8);
+            (of_joint ? joint : reference)[counts[of_joint]++] = json_number_value(value);
+        }
+        json_decref(json);
+    }
+    fclose(file);
+    return counts[0] * 10 + counts[1];
+}
+
+struct seen {
+    double validation;
+    int reports;
+};
+
+static void note_validation(void *user, const struct agn_progress *progress)
+{
+    struct seen *seen = user;
+    if (progress->epoch_end && isfinite(progress->validation)) {
+        seen->validation = progress->validation;
+        seen->reports++;
+    }
+}
+
+static void validation_is_measured_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct agn_train_config config = validating_config("last"), without = config;
+    struct agn_train_report report;
+    struct seen seen = {NAN, 0};
+    double reference[8], joint[8];
+    char path[4096];
+    snprintf(path, sizeof(path), "%s", temp_path("validated.jsonl"));
+    config.metrics = path;
+    config.progress = note_validation;
+    config.progress_user = &seen;
+    without.validation = NULL;
+    struct agn_model *model = train(&config, &report), *other = train(&without, NULL);
+    expect_same_model(model, other);
+    assert_int_equal(read_validations(path, reference, joint), 13);
+    assert_int_equal(seen.reports, 4);
+    assert_true(seen.validation == report.validation_accuracy && isnan(report.chosen_epochs));
+    assert_true(fabs(joint[2] - report.validation_accuracy) < 1e-5 && joint[2] > 0.6);
+    struct agn_evaluation evaluation;
+    assert_int_equal(agn_model_evaluate(model, &validation_set.set, &evaluation), AGN_OK);
+    assert_true(evaluation.fused_accuracy == report.validation_accuracy);
+    agn_model_free(other);
+    config.preset.train.validate_every = 2; /* and at the end */
+    other = train(&config, NULL);
+    assert_int_equal(read_validations(path, reference, joint), 12);
+    agn_model_free(other);
+    agn_model_free(model);
+}
+
+static void the_best_epoch_is_kept(void **state)
+{
+    (void)state;
+    struct agn_train_config config = validating_config("best");
+    struct agn_train_report report;
+    double reference[8], joint[8], best = 0.0;
+    char path[4096];
+    snprintf(path, sizeof(path), "%s", temp_path("best.jsonl"));
+    config.metrics = path;
+    config.preset.joint.rate = 0.002;
+    config.preset.joint.warm_start = 0;
+    config.preset.reference.epochs = 0.2;
+    config.preset.joint.epochs = 5;
+    for (int i = 0; i < TEST_IMAGES; i++) { /* labels that are wrong: the more is learned, the worse */
+        validation_set.set.labels[i] = (uint16_t)((validation_set.set.labels[i] + 1) % TINY_CLASSES);
+    }
+    struct agn_model *model = train(&config, &report);
+    assert_int_equal(read_validations(path, reference, joint), 15);
+    int at = 0;
+    for (int i = 0; i < 5; i++) {
+        at = joint[i] >= best ? i : at;
+        best = joint[i] >= best ? joint[i] : best;
+    }
+    print_message("validation %.3f %.3f %.3f %.3f %.3f, kept %g: %.3f\n", joint[0], joint[1], joint[2],
+                  joint[3], joint[4], report.chosen_epochs, report.validation_accuracy);
+    assert_true(at < 4); /* else this tests nothing */
+    assert_true(fabs(report.validation_accuracy - best) < 1e-5);
+    assert_true(report.chosen_epochs == at + 1);
+    agn_model_free(model);
+    tiny_dataset_free(&validation_set);
+    tiny_dataset_make(&validation_set, TEST_IMAGES, 3);
+    config.preset.data.validation[0] = '\0';
+    assert_int_equal(agn_preset_check(&config.preset), AGN_ERR_ARG);
+    expect_message("train.choose = best needs validation images");
+}
+
 /* ---- interruption ------------------------------------------------------------------------ */
 
 /* Asks for an interruption at the first epoch's end of a phase, or at its first report after `steps` steps.
@@ -254,6 +370,7 @@ static void interrupt_and_resume(const struct agn_model *whole, const char *phas
     struct agn_train_config config = short_config();
     config.preset = whole->preset;
     struct interrupter interrupter = {phase, images, false};
+    config.validation = whole->preset.data.validation[0] != '\0' ? &validation_set.set : NULL;
     char checkpoint[4096];
     snprintf(checkpoint, sizeof(checkpoint), "%s", temp_path("%s-%d.safetensors", phase, (int)images));
     config.checkpoint = checkpoint;
@@ -290,6 +407,7 @@ static struct agn_train_config config_with_all_options(void)
                                            "train.mixup=0.3",
                                            "train.cutout=3",
                                            "train.ema=0.9",
+                                           "train.class_weights=balanced",
                                            "joint.distill=0.5",
                                            "joint.points=2",
                                            "joint.method=ig-gauss-legendre",
@@ -319,6 +437,22 @@ static void resumed_runs_with_all_options_end_the_same(void **state)
     interrupt_and_resume(whole, "reference", 32);
     interrupt_and_resume(whole, "joint", 32);
     interrupt_and_resume(whole, "joint", (int64_t)64 * STEPS_A_EPOCH); /* before the average is applied */
+    agn_model_free(whole);
+}
+
+static void resumed_runs_choose_the_same_epoch(void **state)
+{
+    (void)state;
+    struct agn_train_config config = validating_config("best");
+    config.preset.reference.epochs = 2;
+    config.preset.train.ema = 0.9;
+    config.preset.joint.rate = 0.5;
+    config.preset.train.final_rate = 1.0;
+    struct agn_model *whole = train(&config, NULL);
+    interrupt_and_resume(whole, "reference", 32 + 32 * STEPS_A_EPOCH);
+    interrupt_and_resume(whole, "joint", 32);
+    interrupt_and_resume(whole, "joint", 32 * STEPS_A_EPOCH);
+    interrupt_and_resume(whole, "joint", (int64_t)96 * STEPS_A_EPOCH);
     agn_model_free(whole);
 }
 
@@ -557,6 +691,9 @@ int main(void)
         cmocka_unit_test(same_seed_same_bits),
         cmocka_unit_test(resumed_runs_end_the_same),
         cmocka_unit_test(resumed_runs_with_all_options_end_the_same),
+        cmocka_unit_test(validation_is_measured_and_changes_nothing),
+        cmocka_unit_test(the_best_epoch_is_kept),
+        cmocka_unit_test(resumed_runs_choose_the_same_epoch),
         cmocka_unit_test(options_matter),
         cmocka_unit_test(resuming_needs_the_same_settings),
         cmocka_unit_test(resuming_elsewhere_and_longer),

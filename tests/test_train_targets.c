@@ -51,8 +51,9 @@ static void hard_targets_give_the_bits_of_the_hard_loss(void **state)
     }
     agn_softmax_ce_forward(logits, labels, ROWS, CLASSES, prob[0], loss[0]);
     agn_softmax_ce_backward(prob[0], labels, ROWS, CLASSES, 0.3F, diff[0]);
-    agn__soft_ce_forward(logits, labels, targets, ROWS, CLASSES, prob[1], loss[1]);
-    agn__soft_ce_backward(prob[1], labels, targets, ROWS, CLASSES, 0.3F, diff[1]);
+    const struct agn__soft_targets soft = {labels, targets, NULL, ROWS, CLASSES};
+    agn__soft_ce_forward(logits, &soft, prob[1], loss[1]);
+    agn__soft_ce_backward(prob[1], &soft, 0.3F, diff[1]);
     assert_memory_equal(prob[0], prob[1], sizeof(prob[0]));
     assert_memory_equal(loss[0], loss[1], sizeof(loss[0]));
     assert_memory_equal(diff[0], diff[1], sizeof(diff[0]));
@@ -83,15 +84,23 @@ static double soft_loss(const double logits[COUNT], const float targets[COUNT], 
     return labels[row] < 0 ? 0.0 : loss;
 }
 
-static void soft_targets(void **state)
+/* Against finite differences; with weights a row's shares add up to its own. */
+static void check_soft_targets(bool weighted)
 {
-    (void)state;
-    float logits[COUNT], targets[COUNT], prob[COUNT], loss[ROWS], diff[COUNT];
+    float logits[COUNT], targets[COUNT], prob[COUNT], loss[ROWS], diff[COUNT], weights[ROWS];
     double exact[COUNT], step = 1e-5;
     draw(logits, 3);
     draw_targets(targets);
-    agn__soft_ce_forward(logits, labels, targets, ROWS, CLASSES, prob, loss);
-    agn__soft_ce_backward(prob, labels, targets, ROWS, CLASSES, 0.5F, diff);
+    for (int i = 0; weighted && i < ROWS; i++) {
+        weights[i] = 0.0F;
+        for (int c = 0; c < CLASSES; c++) {
+            targets[i * CLASSES + c] *= 0.25F + (float)c; /* the class's weight */
+            weights[i] += targets[i * CLASSES + c];
+        }
+    }
+    const struct agn__soft_targets soft = {labels, targets, weighted ? weights : NULL, ROWS, CLASSES};
+    agn__soft_ce_forward(logits, &soft, prob, loss);
+    agn__soft_ce_backward(prob, &soft, 0.5F, diff);
     for (int i = 0; i < COUNT; i++) {
         exact[i] = (double)logits[i];
     }
@@ -105,6 +114,18 @@ static void soft_targets(void **state)
         exact[i] += step;
         expect_near((double)diff[i], 0.5 * (above - below) / (2.0 * step), 1e-6);
     }
+}
+
+static void soft_targets(void **state)
+{
+    (void)state;
+    check_soft_targets(false);
+}
+
+static void weighted_targets(void **state)
+{
+    (void)state;
+    check_soft_targets(true);
 }
 
 /* ---- distillation ------------------------------------------------------------------- */
@@ -171,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hard_targets_give_the_bits_of_the_hard_loss),
         cmocka_unit_test(soft_targets),
+        cmocka_unit_test(weighted_targets),
         cmocka_unit_test(distillation_gradient),
         cmocka_unit_test(equal_predictions),
     };

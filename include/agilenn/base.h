@@ -94,6 +94,10 @@ void agn_file_out_abort(struct agn_file_out *out);
 int agn_make_dirs(const char *path);
 bool agn_file_exists(const char *path);
 
+/* A path from a setting into `path`: quotes around all of it are taken off, and a leading ~ or ~/ becomes
+ * $HOME where that is an absolute path. AGN_ERR_RANGE: longer than cap - 1 bytes. */
+int agn_path_expand(const char *given, char *path, size_t cap);
+
 /* ---- time and interruption -------------------------------------------------- */
 
 /* Monotonic seconds. */
@@ -130,6 +134,7 @@ struct agn_progress {
     double eta_s;                    /* estimated seconds left in this phase */
     double loss, accuracy, skewness; /* accuracy: a share, 0 to 1 */
     double reference_valid;          /* a share, 0 to 1 */
+    double validation;               /* accuracy on validation images, measured last; a share, 0 to 1 */
     double stalled;                  /* share of the time spent waiting for data, 0 to 1 */
     bool epoch_end;                  /* this is the last report of an epoch: worth a line of its own */
 };

@@ -20,12 +20,24 @@ struct agn_normalisation {
 struct agn_dataset_source {
     const char *format;          /* one of agn_dataset_formats */
     const char *path;            /* a folder */
-    const char *split;           /* "train" or "test" */
+    const char *split;           /* "train", "test" or "validation" */
     int height, width, channels; /* size of the images; all formats but idx are resized to it */
     const char *bad_files;       /* NULL or "refuse": an error; "skip": they are left out, and mentioned */
     const char *ground; /* what shows where images are transparent (agn_dataset_ground); NULL: white */
     int limit;          /* keep at most this many images, spread evenly over the set; 0 = all */
+    /* Where test and validation images are: a number between 0 and 1 is that share of the training images,
+     * other text the name of a folder beside train (class folders only); NULL or "" the set's own test split,
+     * and no validation. A share is drawn class by class from split_seed: first test, then validation from
+     * what is left; a class keeps at least one image for training, and of two or more each share gets at
+     * least one, test first. The limit train_limit (0 = all) holds before shares are drawn, `limit` after it.
+     */
+    const char *test, *validation;
+    uint64_t split_seed;
+    int train_limit;
 };
+
+/* Can a set of this format be divided so? AGN_ERR_ARG or AGN_ERR_RANGE names data.test or data.validation. */
+int agn_dataset_check_parts(const char *format, const char *test, const char *validation);
 
 struct agn_dataset {
     int count, height, width, channels, classes;
@@ -47,7 +59,8 @@ const char *agn_dataset_detect(const char *path);
 bool agn_dataset_ground(const char *text, uint8_t rgb[3]);
 
 /* idx: train-images-idx3-ubyte[.gz] etc. (t10k-* for split "test").
- * folder: PATH/SPLIT/CLASS/ *.jpg|*.png|..., classes in byte order of their names.
+ * folder: PATH/SPLIT/CLASS/ *.jpg|*.png|..., classes in byte order of their names. Without a folder test,
+ * val, valid or validation is split "test" (logged); with a share for test, classes may lie in PATH itself.
  * cifar10, cifar100: the official binary version; fine labels. svhn: cropped digits, SPLIT_32x32.mat.
  * tiny-imagenet: the official layout, split "test" being its val. docs/DATA.md has the details.
  * Sizes change by a triangle filter (bilinear where images grow); one channel of three is

@@ -18,7 +18,9 @@ struct agn_preset {
         char format[16];                  /* "idx" or "folder" */
         char path[AGN_PRESET_TEXT_BYTES]; /* folder of the data set */
         int height, width, channels, classes;
-        int train_limit, test_limit; /* images to keep, 0 = all */
+        int train_limit, test_limit;   /* images to keep, 0 = all */
+        char test[64], validation[64]; /* a share, or a folder's name; "": the set's own test split; none */
+        int split_seed;                /* of shares */
         int flip, crop_pad;
         char bad_files[16], ground[16]; /* as in agn_dataset_source */
     } data;
@@ -37,10 +39,13 @@ struct agn_preset {
         int seed, batch;
         double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
         double label_smoothing;
-        double mixup;     /* a of Beta(a, a); 0 = off */
-        int cutout;       /* side, pixels; 0 = off */
-        double ema;       /* decay of the weights' moving average; 0 = off */
-        char compute[16]; /* "f32", "bf16" or "bf16-emulated" */
+        double mixup;           /* a of Beta(a, a); 0 = off */
+        int cutout;             /* side, pixels; 0 = off */
+        double ema;             /* decay of the weights' moving average; 0 = off */
+        char compute[16];       /* "f32", "bf16" or "bf16-emulated" */
+        int validate_every;     /* epochs */
+        char choose[8];         /* "last" or "best": whose parameters a phase ends with */
+        char class_weights[12]; /* "none" or "balanced" */
     } train;
     struct {
         double epochs, rate;
@@ -86,6 +91,11 @@ int agn_preset_check(const struct agn_preset *preset);
 
 /* Writes the preset as INI text into `text`; its length, or AGN_ERR_SPACE. */
 int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap);
+
+/* What agn_dataset_open needs for split "train", "test" or "validation"; `limit` < 0 means the preset's.
+ * Points into the preset. */
+struct agn_dataset_source;
+struct agn_dataset_source agn_preset_source(const struct agn_preset *preset, const char *split, int limit);
 
 /* Prints all keys with ranges, defaults and meaning. */
 void agn_preset_print_keys(FILE *stream);

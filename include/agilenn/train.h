@@ -18,6 +18,7 @@ enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1
 /* ---- the model ------------------------------------------------------------- */
 
 struct agn__average;
+struct agn__best;
 
 struct agn_model {
     struct agn_preset preset;
@@ -31,6 +32,7 @@ struct agn_model {
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
     float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
     struct agn__average *average;       /* of the weights, with train.ema in joint training; else NULL */
+    struct agn__best *best;             /* of the epochs so far, with train.choose = best; else NULL */
     /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and the distributions.
      */
     uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
@@ -164,6 +166,7 @@ void agn_importance_loss(const struct agn_importance_loss_config *config, const 
 struct agn_train_config {
     struct agn_preset preset;
     const struct agn_dataset *train, *test;
+    const struct agn_dataset *validation; /* accuracy on it is measured while training; NULL: none */
     const char
         *checkpoint;     /* path, written at each epoch's end, each minute and on interruption; NULL: none */
     const char *metrics; /* path of metrics.jsonl; NULL: none */
@@ -189,9 +192,11 @@ int agn_train_fit_preset(struct agn_preset *preset, const struct agn_dataset *tr
 struct agn_train_report {
     double seconds, images_per_s; /* over both phases, evaluation left out */
     double joint_images_per_s;
-    double reference_accuracy; /* of extractor + reference after pre-training, on the test images */
-    double stall_seconds;      /* waiting for data; of this process */
-    int ranks;                 /* processes */
+    double reference_accuracy;  /* of extractor + reference after pre-training, on the test images */
+    double validation_accuracy; /* of the model; NAN: there are no validation images */
+    double chosen_epochs;       /* of joint training after which the model was the best (train.choose); NAN */
+    double stall_seconds;       /* waiting for data; of this process */
+    int ranks;                  /* processes */
     struct agn_group_times sums;
     struct agn_evaluation evaluation;
 };

@@ -63,6 +63,8 @@ static void compose(struct line *line, const struct agn_progress *progress)
         add(line, "  loss %.3f", progress->loss);
     if (is_figure(progress->accuracy))
         add(line, "  acc %.1f %%", 100.0 * progress->accuracy);
+    if (is_figure(progress->validation))
+        add(line, "  val %.1f %%", 100.0 * progress->validation);
     if (is_figure(progress->skewness))
         add(line, "  skew %.2f", progress->skewness);
     if (is_figure(progress->reference_valid))

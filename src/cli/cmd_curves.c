@@ -26,7 +26,7 @@ struct job {
 
 static int parse(struct job *job, int argc, char **argv)
 {
-    static const char *const splits[] = {"train", "test", NULL};
+    static const char *const splits[] = {"train", "test", "validation", NULL};
     const struct agn_cli_option options[] = {
         agn__cli_text("data", "DIR", &job->data,
                       "folder of the data set, instead of the one that the model was trained on"),

@@ -126,17 +126,11 @@ static int take_preset(const char *name, const struct agn_cli_list *assignments,
     int status = agn__cli_load_preset(name, assignments, preset);
     if (status < 0)
         return agn__cli_fail("data", status);
-    source->format = source->format ? source->format : preset->data.format;
-    if (!source->path && preset->data.path[0])
-        source->path = preset->data.path;
-    source->height = preset->data.height;
-    source->width = preset->data.width;
-    source->channels = preset->data.channels;
-    source->bad_files = preset->data.bad_files;
-    source->ground = preset->data.ground;
-    if (source->limit < 0)
-        source->limit =
-            strcmp(source->split, "train") == 0 ? preset->data.train_limit : preset->data.test_limit;
+    const char *format = source->format, *path = source->path;
+    *source = agn_preset_source(preset, source->split, source->limit);
+    source->format = format ? format : source->format;
+    if (path || preset->data.path[0] == '\0')
+        source->path = path;
     return AGN_CLI_GO_ON;
 }
 
@@ -154,6 +148,21 @@ static int complete(struct agn_dataset_source *source, const char *preset, const
         return agn__cli_usage_error("data",
                                     "--size HxWxC is missing: images of class folders are resized to it");
     return size || !preset ? parse_size(size ? size : "28x28x1", source) : AGN_CLI_GO_ON;
+}
+
+/* The source points into `preset`. */
+static int settle(const char *preset_name, const struct agn_cli_list *assignments, const char *size,
+                  struct agn_preset *preset, struct agn_dataset_source *source)
+{
+    const char *path = source->path;
+    int code = preset_name ? take_preset(preset_name, assignments, preset, source) : AGN_CLI_GO_ON;
+    if (code == AGN_CLI_GO_ON && path) {
+        int status = agn_path_expand(path, preset->data.path, sizeof preset->data.path);
+        if (status < 0)
+            return agn__cli_fail("data", status);
+        source->path = preset->data.path;
+    }
+    return code == AGN_CLI_GO_ON ? complete(source, preset_name, size) : code;
 }
 
 static int report(const struct agn_dataset_source *source, bool json)
@@ -175,7 +184,7 @@ static int report(const struct agn_dataset_source *source, bool json)
 
 static int run_report(int argc, char **argv)
 {
-    static const char *const splits[] = {"train", "test", NULL};
+    static const char *const splits[] = {"train", "test", "validation", NULL};
     struct agn_dataset_source source = {.split = "train", .limit = -1};
     struct agn_preset preset;
     struct agn_cli_list assignments = {.count = 0};
@@ -212,7 +221,7 @@ static int run_report(int argc, char **argv)
          .string = &size},
         {.name = "split",
          .metavar = "NAME",
-         .help = "train or test",
+         .help = "train, test or validation",
          .type = AGN_CLI_STRING,
          .string = &source.split,
          .choices = splits},
@@ -246,10 +255,7 @@ static int run_report(int argc, char **argv)
         return code;
     if (assignments.count > 0 && !preset_name)
         return agn__cli_usage_error("data", "--set goes with --preset NAME only");
-    if (preset_name)
-        code = take_preset(preset_name, &assignments, &preset, &source);
-    if (code == AGN_CLI_GO_ON)
-        code = complete(&source, preset_name, size);
+    code = settle(preset_name, &assignments, size, &preset, &source);
     return code == AGN_CLI_GO_ON ? report(&source, json) : code;
 }
 

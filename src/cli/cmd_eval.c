@@ -139,7 +139,7 @@ static int run(struct job *job)
 
 int agn__cmd_eval(int argc, char **argv)
 {
-    static const char *const splits[] = {"train", "test", NULL};
+    static const char *const splits[] = {"train", "test", "validation", NULL};
     struct job job = {.split = "test", .limit = -1, .seed = 1};
     const struct agn_cli_option options[] = {
         {.name = "data",
@@ -149,7 +149,7 @@ int agn__cmd_eval(int argc, char **argv)
          .string = &job.data},
         {.name = "split",
          .metavar = "NAME",
-         .help = "train or test",
+         .help = "train, test or validation",
          .type = AGN_CLI_STRING,
          .string = &job.split,
          .choices = splits},

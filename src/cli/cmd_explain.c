@@ -166,7 +166,7 @@ static const char example[] =
 
 static int parse(struct job *job, int argc, char **argv)
 {
-    static const char *const splits[] = {"train", "test", NULL};
+    static const char *const splits[] = {"train", "test", "validation", NULL};
     static const char *const methods[] = {"ig-trapezoid",     "ig-midpoint", "ig-gauss-legendre",
                                           "gradient-x-input", "gradient",    NULL};
     const struct agn_cli_option options[] = {
@@ -190,7 +190,7 @@ static int parse(struct job *job, int argc, char **argv)
          .max = AGN_PLOT_MAX_ROWS},
         {.name = "split",
          .metavar = "NAME",
-         .help = "train or test",
+         .help = "train, test or validation",
          .type = AGN_CLI_STRING,
          .string = &job->split,
          .choices = splits},

@@ -22,7 +22,7 @@ struct run_options {
 
 static int parse(struct run_options *o, int argc, char **argv)
 {
-    static const char *const splits[] = {"test", "train", NULL};
+    static const char *const splits[] = {"test", "train", "validation", NULL};
     const struct agn_cli_option options[] = {
         {.name = "host", .metavar = "HOST", .type = AGN_CLI_STRING, .string = &o->host, .help = "the server"},
         agn__cli_whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
@@ -47,7 +47,7 @@ static int parse(struct run_options *o, int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &o->split,
          .choices = splits,
-         .help = "test or train"},
+         .help = "test, train or validation"},
         agn__cli_whole("images", "N", &o->images, 0, 100000000, "images to classify; 0 = all of the split"),
         agn__cli_whole("deadline", "MS", &o->deadline_ms, 1, 60000,
                        "wait so long for the server's answer, then predict locally"),

@@ -40,7 +40,7 @@ static const char example[] =
 
 static int parse(struct swarm_options *o, int argc, char **argv)
 {
-    static const char *const splits[] = {"test", "train", NULL};
+    static const char *const splits[] = {"test", "train", "validation", NULL};
     static const char *const arrivals[] = {"poisson", "fixed", NULL};
     struct agn_cli_option options[] = {
         agn__cli_text("host", "HOST", &o->host, "the server"),
@@ -77,7 +77,7 @@ static int parse(struct swarm_options *o, int argc, char **argv)
          .list = &o->set,
          .help = AGN_CLI_HELP_SET},
         agn__cli_text("data", "DIR", &o->data, AGN_CLI_HELP_DATA),
-        agn__cli_text("split", "NAME", &o->split, "test or train"),
+        agn__cli_text("split", "NAME", &o->split, "test, train or validation"),
         agn__cli_whole("images", "N", &o->images, 1, 1000000,
                        "images of it that devices see, spread evenly over the split"),
         agn__cli_whole("seed", "N", &o->seed, 0, 2147483647, "chooses arrivals, images and losses"),

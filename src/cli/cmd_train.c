@@ -1,5 +1,6 @@
 /* `agilenn train`: a preset to a trained model in a folder. Everything that can be refused is refused before
  * the first step; files take their names only when they are whole. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ struct job {
     struct agn_group *group; /* of processes that train together, or NULL */
     char paths[OUTPUTS][1024];
     struct agn_preset preset;
-    struct agn_dataset *train, *test;
+    struct agn_dataset *train, *test, *validation;
     struct agn_model *model;
     struct agn_train_report report;
 };
@@ -54,6 +55,7 @@ static struct agn_train_config config_of(const struct job *job)
     return (struct agn_train_config){.preset = job->preset,
                                      .train = job->train,
                                      .test = job->test,
+                                     .validation = job->validation,
                                      .checkpoint = job->paths[CHECKPOINT],
                                      .metrics = job->paths[METRICS],
                                      .tensorboard = job->tensorboard,
@@ -101,9 +103,11 @@ static int open_data(struct job *job)
 {
     struct agn_preset any = job->preset;
     any.data.classes = 0;
-    int status = agn__cli_open_dataset(&any, "train", -1, &job->train);
+    int status = agn__cli_open_dataset(&any, "test", -1, &job->test); /* soon missed, if it is missing */
+    if (status >= 0 && any.data.validation[0])
+        status = agn__cli_open_dataset(&any, "validation", -1, &job->validation);
     if (status >= 0)
-        status = agn__cli_open_dataset(&any, "test", -1, &job->test);
+        status = agn__cli_open_dataset(&any, "train", -1, &job->train);
     return status < 0 ? status : agn_train_fit_preset(&job->preset, job->train, job->test, job->group);
 }
 
@@ -164,6 +168,11 @@ static json_t *json_from(const struct job *job)
         "importance_before", agn__cli_json_floats(model->importance_before, channels), "importance_after",
         agn__cli_json_floats(model->importance_after, channels), "model",
         agn__cli_json_string(job->paths[MODEL]));
+    if (object && job->validation) {
+        json_object_set_new(object, "validation_images", json_integer(job->validation->count));
+        json_object_set_new(object, "validation_accuracy", json_real(report->validation_accuracy));
+        json_object_set_new(object, "chosen_epochs", agn__cli_json_real(report->chosen_epochs));
+    }
     json_t *evaluation = agn__cli_json_evaluation(model, &report->evaluation);
     if (!object || !evaluation || json_object_update(object, evaluation)) {
         json_decref(object);
@@ -216,6 +225,13 @@ static void print_text(const struct job *job)
             100.0 * job->report.sums.hidden_seconds / (job->report.sums.sums_seconds + 1e-9),
             job->report.sums.other_seconds);
     agn__cli_print_evaluation(text, job->model, &job->report.evaluation);
+    if (job->validation) {
+        fprintf(text, "accuracy, validation   %8.2f %%   of %d images",
+                100.0 * job->report.validation_accuracy, job->validation->count);
+        if (isfinite(job->report.chosen_epochs))
+            fprintf(text, "; the parameters are those after epoch %.4g", job->report.chosen_epochs);
+        fprintf(text, "\n");
+    }
     fprintf(text, "before joint training  %8.2f %%   reference valid, skewness %.2f %%\n\n",
             100.0 * job->report.reference_accuracy, 100.0 * job->model->skewness_before);
     fprintf(text, "wrote %s, %s, %s", job->paths[MODEL], output_names[REPORT], output_names[METRICS]);
@@ -354,5 +370,6 @@ int agn__cmd_train(int argc, char **argv)
     agn_model_free(job.model);
     agn_dataset_free(job.train);
     agn_dataset_free(job.test);
+    agn_dataset_free(job.validation);
     return code;
 }

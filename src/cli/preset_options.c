@@ -21,8 +21,7 @@ int agn__cli_replace_data(struct agn_preset *preset, const char *folder)
         return AGN_OK;
     if (folder[0] == '\0' || strlen(folder) >= sizeof preset->data.path)
         return agn_fail(AGN_ERR_ARG, "--data: a path has 1 to %zu bytes", sizeof preset->data.path - 1);
-    memcpy(preset->data.path, folder, strlen(folder) + 1);
-    return AGN_OK;
+    return agn_path_expand(folder, preset->data.path, sizeof preset->data.path);
 }
 
 int agn__cli_open_images(const char *name, const struct agn_cli_list *assignments, const char *folder,
@@ -56,21 +55,10 @@ static int refuse_classes(const struct agn_dataset_source *source, const struct 
 int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
                           struct agn_dataset **dataset)
 {
-    bool train = strcmp(split, "train") == 0;
     if (preset->data.path[0] == '\0')
         return agn_fail(AGN_ERR_ARG,
                         "the preset names no data set: pass its folder with --data DIR, or set data.path");
-    const struct agn_dataset_source source = {.format = preset->data.format,
-                                              .path = preset->data.path,
-                                              .split = split,
-                                              .height = preset->data.height,
-                                              .width = preset->data.width,
-                                              .channels = preset->data.channels,
-                                              .bad_files = preset->data.bad_files,
-                                              .ground = preset->data.ground,
-                                              .limit = limit >= 0 ? limit
-                                                       : train    ? preset->data.train_limit
-                                                                  : preset->data.test_limit};
+    const struct agn_dataset_source source = agn_preset_source(preset, split, limit);
     struct agn_dataset *opened = NULL;
     int status = agn_dataset_open(&source, &opened);
     if (status < 0)

@@ -16,8 +16,8 @@
 /* Loads preset `name`, then applies "section.key=value" texts. Status < 0 with a sentence on failure. */
 int agn__cli_load_preset(const char *name, const struct agn_cli_list *assignments, struct agn_preset *preset);
 
-/* Opens split "train" or "test" as the preset says; `limit` < 0 means the preset's. Refuses a set with
- * more classes than the preset has, if that says how many. */
+/* Opens split "train", "test" or "validation" as the preset says; `limit` < 0 means the preset's. Refuses a
+ * set with more classes than the preset has, if that says how many. */
 int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
                           struct agn_dataset **dataset);
 

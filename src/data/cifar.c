@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "data/image_files.h"
+#include "data/parts.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, MAX_FILES = 5, MAX_NAMES_BYTES = 1 << 16 };
 
@@ -179,6 +180,27 @@ static int load_file(struct agn__sink *sink, const struct split *split, const st
     return status;
 }
 
+/* Of all records, for parts that are drawn by class. */
+static int read_labels(const struct split *split, uint16_t **labels)
+{
+    int status = AGN_OK;
+    *labels = agn_alloc((size_t)split->total, sizeof **labels);
+    if (!*labels)
+        return AGN_ERR_MEMORY;
+    for (int i = 0; status == AGN_OK && i < split->file_count; i++) {
+        const struct batch_file *file = &split->files[i];
+        uint8_t *data = NULL;
+        size_t size = 0;
+        status = agn_file_read(file->path, file->size_bytes, &data, &size);
+        for (int record = 0; status == AGN_OK && record < file->count; record++) {
+            size_t at = (size_t)record * split->record_bytes + (size_t)split->layout->label_bytes - 1;
+            (*labels)[file->first + record] = at < size ? data[at] : 0; /* load_file says what is wrong */
+        }
+        agn_free(data);
+    }
+    return status;
+}
+
 static int read_split(struct agn__sink *sink, const struct layout *layout)
 {
     struct split *split = agn_alloc(1, sizeof *split);
@@ -188,16 +210,21 @@ static int read_split(struct agn__sink *sink, const struct layout *layout)
     split->record_bytes = (size_t)layout->label_bytes + PIXELS;
     const char *names[100] = {NULL};
     char *text = NULL;
+    uint16_t *labels = NULL;
     int name_count = 0;
     int status = find_folder(sink->source, split);
     if (status == AGN_OK)
         status = measure_split(sink, split);
     if (status == AGN_OK)
         status = name_count = read_names(split, &text, names);
+    if (status >= 0 && agn__parts_need_labels(sink))
+        status = read_labels(split, &labels);
+    sink->labels = labels;
     if (status >= 0)
         status = agn__sink_begin(sink, split->total, layout->classes, names, name_count);
     for (int i = 0; status == AGN_OK && i < split->file_count; i++)
         status = load_file(sink, split, &split->files[i]);
+    agn_free(labels);
     agn_free(text);
     agn_free(split);
     return status;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sink.h"
+#include "data/parts.h"
 
 struct agn_dataset *agn__dataset_alloc(const struct agn_dataset_source *source, int count, int classes)
 {
@@ -151,16 +151,18 @@ static int check_source(const struct agn_dataset_source *source)
 {
     if (!source->format || !source->path || !source->split)
         return agn_fail(AGN_ERR_ARG, "a data set needs a format, a folder and a split");
-    if (strcmp(source->split, "train") != 0 && strcmp(source->split, "test") != 0)
-        return agn_fail(AGN_ERR_ARG, "unknown split '%s': expected train or test", source->split);
+    if (strcmp(source->split, "train") != 0 && strcmp(source->split, "test") != 0 &&
+        strcmp(source->split, "validation") != 0)
+        return agn_fail(AGN_ERR_ARG, "unknown split '%s': expected train, test or validation", source->split);
     if (source->height < 1 || source->width < 1 || source->height > 4096 || source->width > 4096)
         return agn_fail(AGN_ERR_ARG, "image size %dx%d: height and width must be 1 to 4096", source->height,
                         source->width);
     if (source->channels < 1 || source->channels > AGN_MAX_CHANNELS)
         return agn_fail(AGN_ERR_ARG, "%d image channels: expected 1 to %d", source->channels,
                         AGN_MAX_CHANNELS);
-    if (source->limit < 0)
-        return agn_fail(AGN_ERR_ARG, "a limit of %d images: expected 0 (all) or more", source->limit);
+    if (source->limit < 0 || source->train_limit < 0)
+        return agn_fail(AGN_ERR_ARG, "a limit of %d images: expected 0 (all) or more",
+                        source->limit < 0 ? source->limit : source->train_limit);
     return AGN_OK;
 }
 
@@ -180,7 +182,8 @@ int agn__dataset_read(struct agn__sink *sink)
     if (strcmp(format->name, "idx") != 0 && sink->source->channels != 1 && sink->source->channels != 3)
         return agn_fail(AGN_ERR_ARG, "%d image channels: format %s is read with 1 (grey) or 3 (RGB)",
                         sink->source->channels, format->name);
-    return format->read(sink);
+    status = agn__parts_resolve(sink);
+    return status < 0 ? status : format->read(sink);
 }
 
 int agn_dataset_open(const struct agn_dataset_source *source, struct agn_dataset **dataset)

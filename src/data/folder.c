@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/image_files.h"
+#include "data/parts.h"
 
 struct listing {
     struct agn__names classes;
@@ -35,7 +36,7 @@ static int list_known_classes(struct listing *listing, const char *train_folder,
 /* Of a class that is never shown nothing can be learned; in the test split it is only not asked for. */
 static int refuse_empty_classes(struct agn__sink *sink, const char *folder, const struct agn__names *empty)
 {
-    bool train = strcmp(sink->source->split, "train") == 0;
+    bool train = sink->part == AGN__PART_TRAIN || sink->shared;
     int status = AGN_OK;
     for (int i = 0; i < empty->count && status == AGN_OK; i++) {
         if (train)
@@ -75,17 +76,14 @@ static int list_split(struct agn__sink *sink, struct listing *listing)
     char train_folder[AGN__PATH_BYTES];
     const char *folder = listing->images.folder;
     struct agn__names present = {0};
-    int status = agn__path_join(listing->images.folder, source->path, source->split);
+    bool flat = strcmp(source->split, ".") == 0; /* classes lie in PATH itself */
+    int status = agn__path_join(listing->images.folder, source->path, flat ? "" : source->split);
+    if (flat)
+        listing->images.folder[strlen(listing->images.folder) - 1] = '\0';
     if (status == AGN_OK)
         status = agn__path_join(train_folder, source->path, "train");
     if (status < 0)
         return status;
-    if (!agn__is_folder(folder))
-        return agn_fail(
-            AGN_ERR_NOT_FOUND,
-            "no folder %s: a class-folder data set has its images in %s/CLASS/*.jpg (or .jpeg, .png); "
-            "pass the folder above with --data DIR",
-            folder, folder);
     status = agn__list_folder(folder, true, &present);
     if (status == AGN_OK && present.count == 0)
         status = agn_fail(AGN_ERR_FORMAT, "%s has no class folders: expected %s/CLASS/*.jpg (or .jpeg, .png)",
@@ -106,6 +104,7 @@ int agn__folder_read(struct agn__sink *sink)
 {
     struct listing listing = {0};
     int status = list_split(sink, &listing);
+    sink->labels = listing.images.labels;
     if (status == AGN_OK)
         status = agn__sink_begin(sink, listing.images.files.count, listing.classes.count,
                                  (const char *const *)listing.classes.names, listing.classes.count);

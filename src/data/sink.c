@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sink.h"
+#include "data/parts.h"
 
 int agn__sink_begin(struct agn__sink *sink, int total, int classes, const char *const *names, int names_count)
 {
     sink->total = total;
     sink->kept = agn__limit_count(sink->source, total);
+    int status = agn__parts_need_labels(sink) ? agn__parts_choose(sink, total, classes) : AGN_OK;
+    if (status < 0)
+        return status;
     if (!sink->report) {
         sink->dataset = agn__dataset_alloc(sink->source, sink->kept, classes);
         sink->present = agn_alloc((size_t)sink->kept, sizeof *sink->present);
@@ -29,7 +32,7 @@ int agn__sink_begin(struct agn__sink *sink, int total, int classes, const char *
 
 int agn__sink_pick(const struct agn__sink *sink, int kept)
 {
-    return agn__limit_pick(kept, sink->kept, sink->total);
+    return sink->picks ? sink->picks[kept] : agn__limit_pick(kept, sink->kept, sink->total);
 }
 
 int agn__sink_keep_files(struct agn__sink *sink, const char *folder, char *const *paths)
@@ -220,7 +223,7 @@ static void close_gaps(struct agn_dataset *dataset, const bool *present)
 static int check_classes(const struct agn__sink *sink)
 {
     const struct agn_dataset *dataset = sink->dataset;
-    if (strcmp(sink->source->split, "train") != 0 || !dataset->files || sink->kept < sink->total)
+    if (sink->part != AGN__PART_TRAIN || !dataset->files || (sink->kept < sink->total && !sink->shared))
         return AGN_OK;
     bool *used = agn_alloc((size_t)dataset->classes, sizeof *used);
     if (!used)
@@ -264,6 +267,8 @@ static int end_skipping(struct agn__sink *sink)
 int agn__sink_read(struct agn__sink *sink)
 {
     int status = agn__dataset_read(sink);
+    agn_free(sink->picks);
+    sink->picks = NULL;
     agn__unread_sort(&sink->unread);
     if (sink->report) {
         struct agn_dataset_report *report = sink->report;

@@ -10,6 +10,8 @@
 #include "data/findings.h"
 #include "data/image.h"
 
+enum agn__part { AGN__PART_TRAIN, AGN__PART_TEST, AGN__PART_VALIDATION };
+
 struct agn__sink {
     const struct agn_dataset_source *source;
     struct agn_dataset *dataset;          /* when opening: made by agn__sink_begin */
@@ -17,11 +19,18 @@ struct agn__sink {
     bool skip;                            /* when opening: bad files are left out */
     uint8_t ground[3];                    /* for the transparent parts of images */
     int channels;                         /* of the images that the reader should decode to */
-    int total, kept;                      /* images there are; images that the limit keeps */
+    int total, kept;                      /* images there are; images that limit and part keep */
     struct agn_dataset_findings warnings; /* about images that are used */
     struct agn_dataset_findings skipped;  /* when opening: what is left out */
     bool *present;                        /* when opening: kept, the images that are in the data set */
     struct agn__unread unread;            /* files and folders; readers of files add to it */
+    /* Which images are wanted (parts.h); source is then `resolved`. */
+    struct agn_dataset_source resolved;
+    enum agn__part part;
+    bool shared; /* the part is a share of the training images, or what shares leave of them */
+    double test_share, validation_share; /* 0: not a share */
+    const uint16_t *labels; /* total: the reader's, set before agn__sink_begin if agn__parts_need_labels */
+    int *picks;             /* kept: ascending; NULL: the limit's */
     uint64_t sum[AGN_MAX_CHANNELS], squares[AGN_MAX_CHANNELS], pixels;
 };
 

@@ -1,8 +1,9 @@
 /* SVHN, cropped digits: train_32x32.mat and test_32x32.mat, MATLAB files read through matio.
  *
- *   X  uint8, 32 x 32 x 3 x N: row, column, colour, image; MATLAB's first index runs fastest
- *   y  numeric, N labels from 1 to 10, where 10 means digit 0
+ *   X  32 x 32 x 3 x N: row, column, colour, image; MATLAB's first index runs fastest
+ *   y  N labels from 1 to 10, where 10 means digit 0
  *
+ * As published both are uint8, but any type of numbers does whose values are such integers.
  * Sizes that a variable claims are held against the file's size before matio sees it (mat_guard.h). */
 #define _POSIX_C_SOURCE 200809L
 #include <matio.h>
@@ -12,6 +13,7 @@
 
 #include "data/image_files.h"
 #include "data/mat_guard.h"
+#include "data/parts.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, CLASSES = 10 };
 
@@ -68,14 +70,46 @@ static int read_header(struct mat_file *file, const char *name, matvar_t **varia
     return AGN_OK;
 }
 
+/* The number at a place of a variable that has been read. */
+static double value_at(const matvar_t *variable, size_t at)
+{
+    switch (variable->class_type) {
+    case MAT_C_DOUBLE:
+        return ((const double *)variable->data)[at];
+    case MAT_C_SINGLE:
+        return (double)((const float *)variable->data)[at];
+    case MAT_C_INT8:
+        return ((const int8_t *)variable->data)[at];
+    case MAT_C_UINT8:
+        return ((const uint8_t *)variable->data)[at];
+    case MAT_C_INT16:
+        return ((const int16_t *)variable->data)[at];
+    case MAT_C_UINT16:
+        return ((const uint16_t *)variable->data)[at];
+    case MAT_C_INT32:
+        return ((const int32_t *)variable->data)[at];
+    case MAT_C_UINT32:
+        return ((const uint32_t *)variable->data)[at];
+    case MAT_C_INT64:
+        return (double)((const int64_t *)variable->data)[at];
+    default: /* is_numeric: MAT_C_UINT64 */
+        return (double)((const uint64_t *)variable->data)[at];
+    }
+}
+
+static bool is_numeric(const matvar_t *variable)
+{
+    return variable->class_type >= MAT_C_DOUBLE && variable->class_type <= MAT_C_UINT64;
+}
+
 static int check_images(struct mat_file *file)
 {
     const matvar_t *x = file->x;
-    if (x->class_type != MAT_C_UINT8 || x->isComplex || x->rank != 4 || x->dims[0] != SIDE ||
-        x->dims[1] != SIDE || x->dims[2] != 3)
+    if (!is_numeric(x) || x->isComplex || x->rank != 4 || x->dims[0] != SIDE || x->dims[1] != SIDE ||
+        x->dims[2] != 3)
         return agn_fail(
             AGN_ERR_FORMAT,
-            "%s: variable X has rank %d and class %d, expected uint8 of 32x32x3xN; fetch it again",
+            "%s: variable X has rank %d and class %d, expected numbers of 32x32x3xN; fetch it again",
             file->path, x->rank, (int)x->class_type);
     if (x->dims[3] < 1 || x->dims[3] > AGN__MAX_IMAGES)
         return agn_fail(AGN_ERR_FORMAT, "%s: variable X has %zu images, expected 1 to %d; fetch it again",
@@ -87,15 +121,13 @@ static int check_images(struct mat_file *file)
 static int check_labels(struct mat_file *file)
 {
     const matvar_t *y = file->y;
-    bool known =
-        y->class_type == MAT_C_UINT8 || y->class_type == MAT_C_INT32 || y->class_type == MAT_C_DOUBLE;
-    if (!known || y->isComplex || y->rank != 2 || y->dims[0] > AGN__MAX_IMAGES ||
+    if (!is_numeric(y) || y->isComplex || y->rank != 2 || y->dims[0] > AGN__MAX_IMAGES ||
         y->dims[1] > AGN__MAX_IMAGES || y->dims[0] * y->dims[1] != (size_t)file->count ||
         (y->dims[0] != 1 && y->dims[1] != 1))
         return agn_fail(
             AGN_ERR_FORMAT,
-            "%s: variable y is %zux%zu of class %d, expected %d labels (uint8, int32 or double), one "
-            "for each image of X; fetch it again",
+            "%s: variable y is %zux%zu of class %d, expected %d numbers, one for each image of X; "
+            "fetch it again",
             file->path, y->rank > 0 ? y->dims[0] : 0, y->rank > 1 ? y->dims[1] : 0, (int)y->class_type,
             file->count);
     return AGN_OK;
@@ -114,23 +146,42 @@ static int read_data(const struct mat_file *file, matvar_t *variable, size_t exp
 /* 1 to 10, or 0 for anything else. */
 static int label_of(const matvar_t *y, int number)
 {
-    double value = 0.0;
-    if (y->class_type == MAT_C_UINT8)
-        value = ((const uint8_t *)y->data)[number];
-    else if (y->class_type == MAT_C_INT32)
-        value = ((const int32_t *)y->data)[number];
-    else
-        value = ((const double *)y->data)[number];
+    double value = value_at(y, (size_t)number);
     for (int label = 1; label <= CLASSES; label++)
         if (value == label)
             return label;
     return 0;
 }
 
+/* Of all records, for parts that are drawn by class. */
+static int list_labels(const struct mat_file *file, uint16_t **labels)
+{
+    *labels = agn_alloc((size_t)file->count, sizeof **labels);
+    for (int i = 0; *labels && i < file->count; i++)
+        (*labels)[i] = (uint16_t)(label_of(file->y, i) % CLASSES);
+    return *labels ? AGN_OK : AGN_ERR_MEMORY;
+}
+
 struct loading {
     struct agn__sink *sink;
     const struct mat_file *file;
 };
+
+/* False: a value of X is no integer from 0 to 255. */
+static bool copy_pixels(const matvar_t *x, int number, uint8_t pixels[PIXELS])
+{
+    bool good = true;
+    for (int row = 0; row < SIDE; row++)
+        for (int column = 0; column < SIDE; column++)
+            for (int c = 0; c < 3; c++) {
+                size_t at = (size_t)number * PIXELS + (size_t)(c * PLANE + column * SIDE + row);
+                double value = value_at(x, at);
+                bool fits = value >= 0.0 && value <= 255.0 && value == (double)(int)value;
+                good = good && fits;
+                pixels[3 * (row * SIDE + column) + c] = fits ? (uint8_t)value : 0;
+            }
+    return good;
+}
 
 static int load_record(void *user, int kept)
 {
@@ -141,12 +192,12 @@ static int load_record(void *user, int kept)
         return agn__sink_bad(loading->sink,
                              agn_fail(AGN_ERR_FORMAT, "%s: record %d has a label other than 1 to 10 in y",
                                       loading->file->path, number));
-    const uint8_t *x = (const uint8_t *)loading->file->x->data + (size_t)number * PIXELS;
     uint8_t pixels[PIXELS];
-    for (int row = 0; row < SIDE; row++)
-        for (int column = 0; column < SIDE; column++)
-            for (int c = 0; c < 3; c++)
-                pixels[3 * (row * SIDE + column) + c] = x[c * PLANE + column * SIDE + row];
+    if (!copy_pixels(loading->file->x, number, pixels))
+        return agn__sink_bad(loading->sink,
+                             agn_fail(AGN_ERR_FORMAT,
+                                      "%s: record %d has a pixel in X that is no integer from 0 to 255",
+                                      loading->file->path, number));
     const struct agn__image image = {SIDE, SIDE, 3, pixels};
     return agn__sink_put(loading->sink, kept, label % CLASSES, &image);
 }
@@ -167,12 +218,17 @@ int agn__svhn_read(struct agn__sink *sink)
     if (status == AGN_OK)
         status = read_data(&file, file.y, count * (size_t)Mat_SizeOfClass((int)file.y->class_type));
     if (status == AGN_OK)
-        status = read_data(&file, file.x, count * PIXELS);
+        status = read_data(&file, file.x, count * PIXELS * (size_t)Mat_SizeOfClass((int)file.x->class_type));
+    uint16_t *labels = NULL;
+    if (status == AGN_OK && agn__parts_need_labels(sink))
+        status = list_labels(&file, &labels);
+    sink->labels = labels;
     if (status == AGN_OK)
         status = agn__sink_begin(sink, file.count, CLASSES, NULL, 0);
     struct loading loading = {sink, &file};
     if (status == AGN_OK)
         status = agn__load_parallel(0, sink->kept, load_record, &loading, file.path);
     mat_close(&file);
+    agn_free(labels);
     return status;
 }

@@ -231,6 +231,7 @@ int agn__tiny_imagenet_read(struct agn__sink *sink)
         status = read_words(tiny);
     if (status == AGN_OK)
         status = list_split(sink, tiny);
+    sink->labels = tiny->images.labels;
     if (status == AGN_OK)
         status = begin(sink, tiny);
     if (status == AGN_OK)

@@ -17,17 +17,9 @@ void agn__demo_path(const struct agn__demo *d, const char *name, char path[AGN__
     snprintf(path, AGN__PATH_BYTES, "%s/%s", d->config->folder, name);
 }
 
-static int open_split(const struct agn_preset *p, const char *split, int limit, struct agn_dataset **data)
+static int open_split(const struct agn_preset *p, const char *split, struct agn_dataset **data)
 {
-    struct agn_dataset_source source = {.format = p->data.format,
-                                        .path = p->data.path,
-                                        .split = split,
-                                        .height = p->data.height,
-                                        .width = p->data.width,
-                                        .channels = p->data.channels,
-                                        .bad_files = p->data.bad_files,
-                                        .ground = p->data.ground,
-                                        .limit = limit};
+    const struct agn_dataset_source source = agn_preset_source(p, split, -1);
     return agn_dataset_open(&source, data);
 }
 
@@ -44,9 +36,11 @@ static int open_data(struct agn__demo *d)
     if (status == AGN_OK && p->data.path[0] == '\0')
         status = agn_fail(AGN_ERR_ARG, "the preset names no data set; set data.path");
     if (status == AGN_OK)
-        status = open_split(p, "train", p->data.train_limit, &d->train);
+        status = open_split(p, "train", &d->train);
     if (status == AGN_OK)
-        status = open_split(p, "test", p->data.test_limit, &d->test);
+        status = open_split(p, "test", &d->test);
+    if (status == AGN_OK && p->data.validation[0] != '\0')
+        status = open_split(p, "validation", &d->validation);
     if (status == AGN_OK)
         status = agn_train_fit_preset(p, d->train, d->test, NULL);
     if (status == AGN_OK)
@@ -66,6 +60,7 @@ static int train(struct agn__demo *d)
     struct agn_train_config config = {.preset = d->preset,
                                       .train = d->train,
                                       .test = d->test,
+                                      .validation = d->validation,
                                       .checkpoint = checkpoint,
                                       .metrics = metrics,
                                       .progress = agn_progress_print,
@@ -209,5 +204,6 @@ int agn_demo_run(const struct agn_demo_config *config)
     agn_model_free(d.model);
     agn_dataset_free(d.train);
     agn_dataset_free(d.test);
+    agn_dataset_free(d.validation);
     return status;
 }

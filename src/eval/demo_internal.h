@@ -12,7 +12,7 @@ struct agn__demo {
     const struct agn_demo_config *config;
     struct agn_preset preset; /* with what it leaves to the data */
     double begin_s, wall_seconds;
-    struct agn_dataset *train, *test;
+    struct agn_dataset *train, *test, *validation;
     struct agn_model *model;
     struct agn_train_report training;
     uint8_t *device_model;

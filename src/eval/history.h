@@ -11,9 +11,17 @@ struct agn__history_point {
     double images, values[AGN__SERIES]; /* NAN: not measured in this phase */
 };
 
+/* Accuracy on the validation images. */
+struct agn__history_validation {
+    bool joint;
+    double images, accuracy;
+};
+
 struct agn__history {
     struct agn__history_point *points; /* images ascend */
     int count, capacity;
+    struct agn__history_validation *validations; /* images ascend */
+    int validation_count, validation_capacity;
     bool imitation; /* phase 1 was imitation of a stem */
 };
 

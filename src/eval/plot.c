@@ -94,6 +94,16 @@ static void write_history(FILE *script, const struct agn__history *history)
         fprintf(script, "\n");
     }
     fprintf(script, "EOD\n");
+    if (history->validation_count == 0)
+        return;
+    fprintf(script, "$validation << EOD\n");
+    for (int i = 0; i < history->validation_count; i++) {
+        const struct agn__history_validation *measured = &history->validations[i];
+        if (i > 0 && measured->joint != history->validations[i - 1].joint)
+            fprintf(script, "\n");
+        fprintf(script, "%.6g %.6g\n", measured->images / 1000.0, 100.0 * measured->accuracy);
+    }
+    fprintf(script, "EOD\n");
 }
 
 /* Thousands of images at which joint training begins; < 0 when it has not begun, 0 when nothing was
@@ -152,6 +162,9 @@ static void write_training_script(FILE *script, const struct agn__history *histo
         fprintf(script,
                 "%s$history using 1:%d with lines linewidth 1.6 dashtype %d linecolor rgb '%s' title '%s'",
                 s == AGN__ACCURACY ? "plot " : ", ", s + 2, lines[s].dash, lines[s].colour, lines[s].title);
+    if (history->validation_count > 0)
+        fprintf(script, ", $validation using 1:2 with linespoints linewidth 1.6 pointtype 7 pointsize 0.6 "
+                        "linecolor rgb '" AGN__COLOUR_SKY "' title 'validation'");
     fprintf(script,
             "\nunset label\n"
             "set tmargin at screen 0.36\nset bmargin at screen 0.11\n"

@@ -80,6 +80,29 @@ void agn__average_follow(struct agn_model *model, int64_t step)
     follow(model->average->small, small, SMALL, (float)(1.0 - decay));
 }
 
+static void swap(float *restrict a, float *restrict b, size_t count)
+{
+#pragma omp parallel for simd schedule(static)
+    for (size_t i = 0; i < count; i++) {
+        float value = a[i];
+        a[i] = b[i];
+        b[i] = value;
+    }
+}
+
+void agn__average_swap(struct agn_model *model)
+{
+    struct agn_params *stores[STORES];
+    float *small = model->average->small;
+    list_stores(model, stores);
+    for (int s = 0; s < STORES; s++) {
+        swap(stores[s]->value, model->average->values[s], stores[s]->total);
+        stores[s]->version++;
+    }
+    swap(&model->alpha_weight, small, 1);
+    swap(model->centroids, small + 1, AGN_LEVELS);
+}
+
 void agn__average_apply(struct agn_model *model)
 {
     struct agn_params *stores[STORES];

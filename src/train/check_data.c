@@ -150,6 +150,8 @@ int agn__check_training_data(const struct agn_train_config *config)
     int status = check_set(p, "training", config->train);
     if (status == AGN_OK)
         status = check_set(p, "test", config->test);
+    if (status == AGN_OK && config->validation != NULL)
+        status = check_set(p, "validation", config->validation);
     if (status == AGN_OK && config->train->count < p->train.batch)
         status = agn_fail(AGN_ERR_ARG,
                           "train.batch = %d, but there are only %d training images: choose a smaller batch",

@@ -46,6 +46,18 @@ static int hint_loss(const struct imitation *im, double *loss)
     return status;
 }
 
+/* Each image's class weighs its gradient. */
+static void weigh_rows(const struct imitation *im, const struct agn_batch *batch, float *diff)
+{
+    int classes = im->model->classes;
+    for (int i = 0; i < im->batch; i++) {
+        float weight = agn__label_weight(&im->preparation, batch->labels[i]);
+        for (int c = 0; c < classes; c++) {
+            diff[(size_t)i * (size_t)classes + (size_t)c] *= weight;
+        }
+    }
+}
+
 /* The reference's opinion of F, and its gradient there. */
 static int anchor(struct imitation *im, const struct agn_batch *batch, double weight)
 {
@@ -61,6 +73,7 @@ static int anchor(struct imitation *im, const struct agn_batch *batch, double we
         agn_softmax_ce_backward(im->prob, batch->labels, im->batch, model->classes,
                                 (float)(weight / (im->batch * agn_group_size(im->group))),
                                 agn_net_diff_output(im->reference));
+        weigh_rows(im, batch, agn_net_diff_output(im->reference));
         status = agn_net_backward(im->reference);
         const float *from = agn_net_diff_input(im->reference);
         float *to = agn_net_diff_output(im->extractor);
@@ -109,8 +122,9 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
         const float *row = im->prob + (size_t)i * (size_t)model->classes;
+        double weight = (double)agn__label_weight(&im->preparation, batch->labels[i]);
         tally->loss +=
-            preset->joint.anchor * (double)im->loss[i] / (batch->count * agn_group_size(im->group));
+            preset->joint.anchor * weight * (double)im->loss[i] / (batch->count * agn_group_size(im->group));
         tally->correct += agn__argmax(row, model->classes) == batch->labels[i];
     }
     return AGN_OK;
@@ -157,7 +171,7 @@ int agn__imitate(struct agn__trainer *trainer)
     im.prob = agn_alloc((size_t)im.batch * (size_t)model->classes, sizeof(float));
     im.loss = agn_alloc((size_t)im.batch, sizeof(float));
     if (status == AGN_OK)
-        status = agn__preparation_create(model, group, &im.preparation);
+        status = agn__preparation_create(model, trainer->config->train, group, &im.preparation);
     if (status == AGN_OK && (im.prob == NULL || im.loss == NULL))
         status = AGN_ERR_MEMORY;
     struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,

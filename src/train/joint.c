@@ -226,7 +226,7 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
     if (status == AGN_OK && preset->joint.bits > 0.0)
         status = agn__rate_open(j);
     if (status == AGN_OK)
-        status = agn__preparation_create(model, j->group, &j->preparation);
+        status = agn__preparation_create(model, trainer->config->train, j->group, &j->preparation);
     return status;
 }
 

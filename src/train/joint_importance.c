@@ -71,11 +71,26 @@ static void count_sample(const struct agn__joint *j, int sample, const struct ag
     tally->disorder_loss += loss->disorder_loss;
 }
 
+/* The gradient of the anchor, which each sample's class weighs. */
+static void add_anchor(const struct agn__joint *j, const struct agn_batch *batch, float anchor, float *diff)
+{
+    const float *gradient = agn_xai_gradient(j->xai);
+    size_t each = j->features / (size_t)j->batch;
+#pragma omp parallel for schedule(static)
+    for (int i = 0; i < j->batch; i++) {
+        float scale = anchor * agn__label_weight(&j->preparation, batch->labels[i]);
+        size_t first = (size_t)i * each;
+        for (size_t at = first; at < first + each; at++) {
+            diff[at] += scale * gradient[at];
+        }
+    }
+}
+
 int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch, struct agn__tally *tally)
 {
     const struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
-    const float *features = agn_net_output(j->extractor), *gradient = agn_xai_gradient(j->xai);
+    const float *features = agn_net_output(j->extractor);
     float *diff = agn_net_diff_output(j->extractor);
     size_t own = agn__importance_count(j) / (size_t)j->batch;
     struct agn_importance_loss_config config = {.channels = model->map.channels,
@@ -93,7 +108,8 @@ int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch
         agn_importance_loss(&config, j->importance + (size_t)i * own, &loss,
                             j->importance_gradient + (size_t)i * own);
         if (i < batch->count) {
-            tally->loss += preset->joint.anchor * (double)agn_xai_loss(j->xai)[i] / images;
+            double weight = (double)agn__label_weight(&j->preparation, batch->labels[i]);
+            tally->loss += preset->joint.anchor * weight * (double)agn_xai_loss(j->xai)[i] / images;
         }
         if (counts[i]) {
             tally->loss += (1.0 - preset->joint.lambda) * (loss.skewness_loss + loss.disorder_loss) / images;
@@ -103,11 +119,7 @@ int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch
         }
     }
     attribution_gradient(j, (1.0 - preset->joint.lambda) / images, counts);
-    float anchor = (float)(preset->joint.anchor / images);
-#pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < j->features; i++) {
-        diff[i] += anchor * gradient[i];
-    }
+    add_anchor(j, batch, (float)(preset->joint.anchor / images), diff);
     return preset->joint.lambda < 1.0 ? agn_xai_backward(j->xai, features, j->diff_attributions, diff)
                                       : AGN_OK;
 }

@@ -23,17 +23,15 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
     float *diff_local = agn_net_diff_output(j->local), *diff_remote = agn_net_diff_output(j->remote);
     float alpha = (float)agn_model_alpha(model), n = (float)agn__loss_images(j, batch->count), slope = 0.0F;
     float own = (float)preset->joint.local / n;
-    const float *targets = j->preparation.targets;
+    const struct agn__soft_targets targets = agn__targets_of(&j->preparation, batch);
     size_t logits = (size_t)j->batch * (size_t)model->classes;
     for (size_t i = 0; i < logits; i++) {
         j->fused[i] = alpha * local[i] + (1.0F - alpha) * remote[i];
     }
-    agn__soft_ce_forward(j->fused, batch->labels, targets, j->batch, model->classes, j->fused_prob, j->loss);
-    agn__soft_ce_forward(local, batch->labels, targets, j->batch, model->classes, j->local_prob,
-                         j->scratch_loss);
-    agn__soft_ce_backward(j->fused_prob, batch->labels, targets, j->batch, model->classes,
-                          (float)preset->joint.lambda / n, j->diff_fused);
-    agn__soft_ce_backward(j->local_prob, batch->labels, targets, j->batch, model->classes, own, diff_local);
+    agn__soft_ce_forward(j->fused, &targets, j->fused_prob, j->loss);
+    agn__soft_ce_forward(local, &targets, j->local_prob, j->scratch_loss);
+    agn__soft_ce_backward(j->fused_prob, &targets, (float)preset->joint.lambda / n, j->diff_fused);
+    agn__soft_ce_backward(j->local_prob, &targets, own, diff_local);
     learn_from_reference(j, batch->count, tally);
     for (size_t i = 0; i < logits; i++) {
         slope += j->diff_fused[i] * (local[i] - remote[i]);

@@ -273,6 +273,7 @@ void agn_model_free(struct agn_model *model)
     agn_params_free(model->remote_params);
     agn_params_free(model->reference_params);
     agn__average_free(model->average);
+    agn__best_free(model->best);
     agn_free(model->fill);
     agn_free(model->symbol_counts);
     agn_free(model->context_map);

@@ -199,6 +199,8 @@ static int append_all(const struct agn_model *model, bool momentum, const struct
         status = append_extras(file, extras, WRITTEN);
     if (status == AGN_OK && momentum && model->average != NULL)
         status = agn__average_append(model, file);
+    if (status == AGN_OK && momentum && model->best != NULL)
+        status = agn__best_append(model, file);
     if (status == AGN_OK && momentum && model->symbol_counts != NULL) {
         const struct extra counts = {agn__symbol_counts_name, model->symbol_counts,
                                      model->sent_channels * AGN_CONTEXTS * AGN_LEVELS};
@@ -406,6 +408,8 @@ static int model_from_file(const struct agn_tensor_file *file, struct agn_model 
         status = agn__model_check_finite(model);
     if (status == AGN_OK && model->preset.train.ema > 0.0 && state->phase == AGN_PHASE_JOINT)
         status = agn__average_load(model, file);
+    if (status == AGN_OK && strcmp(model->preset.train.choose, "best") == 0 && state->phase != AGN_PHASE_DONE)
+        status = agn__best_load(model, file, state->phase);
     if (status == AGN_OK && model->preset.joint.bits > 0.0 && state->phase == AGN_PHASE_JOINT)
         status = agn__symbol_counts_load(model, file);
     if (status != AGN_OK) {

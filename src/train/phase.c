@@ -33,6 +33,7 @@ struct loop {
     int64_t steps, steps_per_epoch, warmup;
     struct agn__tally epoch, recent; /* since the epoch's begin; since the last metrics line */
     bool stop, save;                 /* wanted by any process */
+    double validation;               /* accuracy, measured last; NAN: not yet */
 };
 
 static void report(struct loop *loop, bool epoch_end)
@@ -62,6 +63,7 @@ static void report(struct loop *loop, bool epoch_end)
         .reference_valid = joint ? share((double)loop->epoch.valid, loop->epoch.images) : NAN,
         .stalled =
             (agn_loader_stall_s(t->loader) - t->phase_start_stall_s) / fmax(now - t->phase_start_s, 1e-9),
+        .validation = loop->validation,
         .epoch_end = epoch_end};
     config->progress(config->progress_user, &progress);
 }
@@ -162,6 +164,88 @@ static void write_metrics(struct loop *loop, double rate)
         write_events(loop, &figures, rate);
     }
     memset(&loop->recent, 0, sizeof(loop->recent));
+}
+
+/* ---- validation ------------------------------------------------------------------------ */
+
+/* A line of its own: it comes once an epoch. */
+static void write_validation(const struct loop *loop)
+{
+    const struct agn__trainer *t = loop->trainer;
+    if (t->metrics != NULL) {
+        fprintf(t->metrics,
+                "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"images\": %lld, "
+                "\"validation_accuracy\": %.5f, \"seconds\": %.2f}\n",
+                loop->plan->name, (long long)t->state.step, (long long)loop->steps,
+                (long long)t->state.images, loop->validation, t->state.seconds);
+        fflush(t->metrics);
+    }
+    if (t->events != NULL) {
+        char tag[64];
+        snprintf(tag, sizeof(tag), "%s/validation_accuracy", loop->plan->name);
+        agn__event_file_scalar(t->events, tag, t->state.images / t->config->preset.train.batch,
+                               loop->validation);
+        agn__event_file_flush(t->events);
+    }
+}
+
+/* The model as it would be if the phase ended now. */
+static int measure_validation(struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
+    struct agn_model *model = t->model;
+    enum agn_phase phase = loop->plan->phase;
+    double epochs = (double)t->state.step / (double)loop->steps_per_epoch;
+    bool averaged = model->average != NULL;
+    int status = agn__keep_together(t->config->group, model);
+    if (status < 0) {
+        return status;
+    }
+    if (averaged) {
+        agn__average_swap(model);
+    }
+    status = agn__validate(model, t->config->group, t->config->validation, phase, &loop->validation);
+    if (status == AGN_OK && strcmp(t->config->preset.train.choose, "best") == 0)
+        status = agn_group_agree(t->config->group, agn__best_note(model, phase, loop->validation, epochs));
+    if (averaged) {
+        agn__average_swap(model);
+    }
+    return status;
+}
+
+/* At an epoch's end. Time for it is no training time. */
+static int validate(struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
+    int64_t every = loop->steps_per_epoch * t->config->preset.train.validate_every;
+    double begin = agn_now_s();
+    if (t->config->validation == NULL || (t->state.step % every != 0 && t->state.step != loop->steps)) {
+        return AGN_OK;
+    }
+    int status = measure_validation(loop);
+    if (status == AGN_OK) {
+        write_validation(loop);
+    }
+    t->phase_start_s += agn_now_s() - begin;
+    return status;
+}
+
+/* train.choose = best: the phase ends with the parameters of its best epoch. */
+static void take_best(const struct loop *loop)
+{
+    struct agn__trainer *t = loop->trainer;
+    if (t->model->best == NULL) {
+        return;
+    }
+    agn__average_free(t->model->average); /* the best ones are averaged already */
+    t->model->average = NULL;
+    t->chosen_epochs = agn__best_apply(t->model);
+    if (agn_group_rank(t->config->group) == 0) {
+        agn_log(AGN_LOG_INFO,
+                "%s training ends with the parameters after epoch %.4g, the best on the "
+                "validation images",
+                loop->plan->name, t->chosen_epochs);
+    }
 }
 
 static int diverged(const struct loop *loop, const char *how)
@@ -287,9 +371,11 @@ static int one_step(struct loop *loop)
 
 static int end_epoch(struct loop *loop)
 {
+    int status = validate(loop);
     report(loop, true);
     memset(&loop->epoch, 0, sizeof(loop->epoch));
-    int status = save_checkpoint(loop);
+    if (status == AGN_OK)
+        status = save_checkpoint(loop);
     if (status == AGN_OK && loop->trainer->state.step < loop->steps) {
         status = start_loader(loop);
     }
@@ -323,7 +409,8 @@ static int begin_phase(struct loop *loop)
 int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
 {
     int64_t per_epoch = agn_loader_steps(t->loader);
-    struct loop loop = {.trainer = t, .plan = plan, .steps_per_epoch = per_epoch};
+    struct loop loop = {.trainer = t, .plan = plan, .steps_per_epoch = per_epoch, .validation = NAN};
+    t->chosen_epochs = NAN;
     if (per_epoch < 1) {
         return agn_fail(AGN_ERR_ARG, "the training set has fewer images than one batch of %d",
                         t->config->preset.train.batch);
@@ -348,6 +435,9 @@ int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
             status = save_checkpoint(&loop);
         }
         report(&loop, false);
+    }
+    if (status == AGN_OK) {
+        take_best(&loop);
     }
     return status;
 }

@@ -1,4 +1,4 @@
-/* From a loader's batch to what a training step sees: mixup, cutout, and label smoothing.
+/* From a loader's batch to what a training step sees: mixup, cutout, label smoothing, and class weights.
  *
  * mixup (Zhang et al. 2018): one share a batch, from Beta(a, a), of which the larger part goes to the image
  * itself, so that a batch's labels stay the main ones; the rest goes to another image of the batch. cutout
@@ -9,9 +9,37 @@
 
 #include "train/train_internal.h"
 
-int agn__preparation_create(const struct agn_model *model, const struct agn_group *group,
-                            struct agn__preparation *preparation)
+void agn__balanced_weights(const struct agn_dataset *data, int classes, float *weights)
 {
+    int present = 0;
+    memset(weights, 0, (size_t)classes * sizeof(*weights));
+    for (int i = 0; i < data->count; i++) {
+        present += weights[data->labels[i]] == 0.0F;
+        weights[data->labels[i]]++; /* exact: a set has at most 2^24 images */
+    }
+    for (int c = 0; c < classes; c++) {
+        double images = (double)weights[c];
+        weights[c] = images > 0.0 ? (float)((double)data->count / ((double)present * images)) : 1.0F;
+    }
+}
+
+int agn__preparation_weigh(struct agn__preparation *p, const float *weights)
+{
+    agn_free(p->class_weights);
+    agn_free(p->target_weights);
+    p->class_weights = agn_alloc((size_t)p->classes, sizeof(float));
+    p->target_weights = agn_alloc((size_t)p->batch, sizeof(float));
+    if (p->class_weights == NULL || p->target_weights == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    memcpy(p->class_weights, weights, (size_t)p->classes * sizeof(float));
+    return AGN_OK;
+}
+
+int agn__preparation_create(const struct agn_model *model, const struct agn_dataset *data,
+                            const struct agn_group *group, struct agn__preparation *preparation)
+{
+    float weights[AGN_MAX_CLASSES];
     int whole = model->preset.train.batch, batch = whole / agn_group_size(group);
     *preparation =
         (struct agn__preparation){.preset = &model->preset,
@@ -22,13 +50,31 @@ int agn__preparation_create(const struct agn_model *model, const struct agn_grou
                                   .image = agn_graph_input_shape(&model->extractor),
                                   .targets = agn_alloc((size_t)batch * (size_t)model->classes, sizeof(float)),
                                   .partner = agn_alloc((size_t)whole, sizeof(int))};
-    return preparation->targets == NULL || preparation->partner == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    if (preparation->targets == NULL || preparation->partner == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    if (data == NULL || strcmp(model->preset.train.class_weights, "balanced") != 0) {
+        return AGN_OK;
+    }
+    agn__balanced_weights(data, model->classes, weights);
+    return agn__preparation_weigh(preparation, weights);
 }
 
 void agn__preparation_release(struct agn__preparation *preparation)
 {
     agn_free(preparation->targets);
     agn_free(preparation->partner);
+    agn_free(preparation->class_weights);
+    agn_free(preparation->target_weights);
+}
+
+struct agn__soft_targets agn__targets_of(const struct agn__preparation *p, const struct agn_batch *batch)
+{
+    return (struct agn__soft_targets){.labels = batch->labels,
+                                      .shares = p->targets,
+                                      .weights = p->target_weights,
+                                      .n = p->batch,
+                                      .classes = p->classes};
 }
 
 /* Gamma(shape, 1) by Marsaglia and Tsang's method; shapes below 1 by one more uniform number. */
@@ -122,6 +168,20 @@ static void set_targets(struct agn__preparation *p, const struct agn_batch *batc
     }
 }
 
+/* Each share counts its class's weight. */
+static void weigh_targets(struct agn__preparation *p)
+{
+    for (int i = 0; i < p->batch; i++) {
+        float *target = p->targets + (size_t)i * (size_t)p->classes;
+        double sum = 0.0;
+        for (int c = 0; c < p->classes; c++) {
+            target[c] *= p->class_weights[c];
+            sum += (double)target[c];
+        }
+        p->target_weights[i] = (float)sum;
+    }
+}
+
 void agn__prepare_batch(struct agn__preparation *p, const struct agn_batch *batch, enum agn_phase phase,
                         int64_t step, float *input)
 {
@@ -143,4 +203,7 @@ void agn__prepare_batch(struct agn__preparation *p, const struct agn_batch *batc
         cut_out(p, count, &rng, input);
     }
     set_targets(p, batch, share);
+    if (p->class_weights != NULL) {
+        weigh_targets(p);
+    }
 }

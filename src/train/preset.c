@@ -40,6 +40,14 @@ static const struct key keys[] = {
     {"data", "train_limit", WHOLE, FIELD(data.train_limit), 0, 100000000, "0",
      "training images to use, 0 = all"},
     {"data", "test_limit", WHOLE, FIELD(data.test_limit), 0, 100000000, "0", "test images to use, 0 = all"},
+    {"data", "test", TEXT, FIELD(data.test), 0, 0, "",
+     "test images: a share of the training images to hold out (0.2), or a folder beside train; none = the "
+     "set's own test split"},
+    {"data", "validation", TEXT, FIELD(data.validation), 0, 0, "",
+     "images on which accuracy is measured while training: a share of the training images to hold out (0.1), "
+     "or a folder beside train (val)"},
+    {"data", "split_seed", WHOLE, FIELD(data.split_seed), 0, 2147483647, "1",
+     "of the images that data.test and data.validation hold out"},
     {"data", "flip", WHOLE, FIELD(data.flip), 0, 1, "0", "mirror training images at random"},
     {"data", "crop_pad", WHOLE, FIELD(data.crop_pad), 0, 64, "0", "pad by so many pixels and crop at random"},
     {"data", "bad_files", TEXT, FIELD(data.bad_files), 0, 0, "refuse",
@@ -88,6 +96,15 @@ static const struct key keys[] = {
     {"train", "compute", TEXT, FIELD(train.compute), 0, 0, "f32",
      "numbers of convolutions and dense layers while training: f32, bf16 (where the CPU has it), or "
      "bf16-emulated (to measure bf16's accuracy on any AVX-512, slowly)"},
+    {"train", "class_weights", TEXT, FIELD(train.class_weights), 0, 0, "none",
+     "what an image's cross-entropies count: all the same (none), or as much as makes each class count the "
+     "same "
+     "(balanced)"},
+    {"train", "validate_every", WHOLE, FIELD(train.validate_every), 1, 10000, "1",
+     "epochs between two measurements of accuracy on the validation images (data.validation)"},
+    {"train", "choose", TEXT, FIELD(train.choose), 0, 0, "last",
+     "which parameters a phase ends with: those of its last epoch, or of the one with the best accuracy on "
+     "the validation images (best)"},
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
      "pre-training of extractor + reference"},
     {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
@@ -172,9 +189,21 @@ static int check_text(const struct key *key, const char *value)
     return AGN_OK;
 }
 
+static bool is_path(const struct key *key)
+{
+    return key->offset == offsetof(struct agn_preset, data.path);
+}
+
 static int set_value(struct agn_preset *preset, const struct key *key, const char *value)
 {
-    char *end = NULL;
+    char *end = NULL, expanded[AGN_PRESET_TEXT_BYTES];
+    if (is_path(key)) {
+        int status = strlen(value) < key->size ? agn_path_expand(value, expanded, sizeof(expanded)) : AGN_OK;
+        if (status < 0) {
+            return status;
+        }
+        value = strlen(value) < key->size ? expanded : value; /* check_text refuses it */
+    }
     if (key->type == TEXT) {
         int status = check_text(key, value);
         if (status == AGN_OK) {
@@ -391,6 +420,26 @@ int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap)
     return status;
 }
 
+struct agn_dataset_source agn_preset_source(const struct agn_preset *preset, const char *split, int limit)
+{
+    int own = strcmp(split, "train") == 0  ? preset->data.train_limit
+              : strcmp(split, "test") == 0 ? preset->data.test_limit
+                                           : 0;
+    return (struct agn_dataset_source){.format = preset->data.format,
+                                       .path = preset->data.path,
+                                       .split = split,
+                                       .height = preset->data.height,
+                                       .width = preset->data.width,
+                                       .channels = preset->data.channels,
+                                       .bad_files = preset->data.bad_files,
+                                       .ground = preset->data.ground,
+                                       .limit = limit >= 0 ? limit : own,
+                                       .test = preset->data.test,
+                                       .validation = preset->data.validation,
+                                       .split_seed = (uint64_t)preset->data.split_seed,
+                                       .train_limit = preset->data.train_limit};
+}
+
 void agn_preset_print_keys(FILE *stream)
 {
     const char *section = "";
@@ -539,7 +588,17 @@ static int check_choices(const struct agn_preset *p)
     static const char *const selections[] = {"topk", "importance", "none", NULL};
     static const char *const computes[] = {"f32", "bf16", "bf16-emulated", NULL};
     static const char *const bad_files[] = {"refuse", "skip", NULL};
+    static const char *const weights[] = {"none", "balanced", NULL};
+    static const char *const epochs[] = {"last", "best", NULL};
     int status = check_choice("data.bad_files", p->data.bad_files, bad_files);
+    if (status == AGN_OK)
+        status = check_choice("train.choose", p->train.choose, epochs);
+    if (status == AGN_OK && strcmp(p->train.choose, "best") == 0 && p->data.validation[0] == '\0')
+        status =
+            agn_fail(AGN_ERR_ARG, "train.choose = best needs validation images: set data.validation to a "
+                                  "share of the training images, such as 0.1, or to their folder");
+    if (status == AGN_OK)
+        status = check_choice("train.class_weights", p->train.class_weights, weights);
     if (status == AGN_OK)
         status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
     if (status == AGN_OK)
@@ -578,6 +637,10 @@ int agn_preset_check(const struct agn_preset *p)
     if (!agn_dataset_ground(p->data.ground, ground)) {
         return agn_fail(AGN_ERR_ARG, "data.ground = '%s': expected white, black or #RRGGBB", p->data.ground);
     }
+    int status = agn_dataset_check_parts(p->data.format, p->data.test, p->data.validation);
+    if (status < 0) {
+        return status;
+    }
     if (p->data.classes == 1) {
         return agn_fail(AGN_ERR_RANGE,
                         "data.classes = 1: expected 2 to 1000, or 0 to count them in the data");
@@ -600,6 +663,6 @@ int agn_preset_check(const struct agn_preset *p)
             "ig-midpoint and ig-gauss-legendre take 1",
             p->joint.points);
     }
-    int status = check_networks(p);
+    status = check_networks(p);
     return status == AGN_OK ? check_choices(p) : status;
 }

@@ -41,11 +41,9 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn_net_forward(p->reference);
     }
     if (status == AGN_OK) {
-        const float *targets = p->preparation.targets;
-        agn__soft_ce_forward(agn_net_output(p->reference), batch->labels, targets, p->batch, model->classes,
-                             p->prob, p->loss);
-        agn__soft_ce_backward(p->prob, batch->labels, targets, p->batch, model->classes, 1.0F / (float)images,
-                              agn_net_diff_output(p->reference));
+        const struct agn__soft_targets targets = agn__targets_of(&p->preparation, batch);
+        agn__soft_ce_forward(agn_net_output(p->reference), &targets, p->prob, p->loss);
+        agn__soft_ce_backward(p->prob, &targets, 1.0F / (float)images, agn_net_diff_output(p->reference));
         status = agn_net_backward(p->reference);
     }
     if (status == AGN_OK)
@@ -107,7 +105,7 @@ int agn__pretrain(struct agn__trainer *trainer)
     p.prob = agn_alloc((size_t)p.batch * (size_t)model->classes, sizeof(float));
     p.loss = agn_alloc((size_t)p.batch, sizeof(float));
     if (status == AGN_OK)
-        status = agn__preparation_create(model, group, &p.preparation);
+        status = agn__preparation_create(model, trainer->config->train, group, &p.preparation);
     if (status == AGN_OK && (p.prob == NULL || p.loss == NULL))
         status = AGN_ERR_MEMORY;
     struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,

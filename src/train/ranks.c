@@ -135,9 +135,12 @@ int agn__check_same_start(const struct agn_train_config *config)
     status = agn_group_agree(config->group, status < 0 ? status : AGN_OK);
     if (status == AGN_OK)
         status = compare(config->group, hash_bytes(hash_start, preset, sizeof(preset)), &same_preset);
+    uint64_t images = hash_data(hash_data(hash_start, config->train), config->test);
+    if (config->validation != NULL) {
+        images = hash_data(images, config->validation);
+    }
     if (status == AGN_OK)
-        status =
-            compare(config->group, hash_data(hash_data(hash_start, config->train), config->test), &same_data);
+        status = compare(config->group, images, &same_data);
     if (status == AGN_OK && !same_preset)
         status = agn_fail(AGN_ERR_MISMATCH, "this process has other settings than process 0: presets and "
                                             "options must be the same everywhere");

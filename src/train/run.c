@@ -1,6 +1,7 @@
 /* The whole of training: reference, channel selection, joint training, evaluation. */
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -178,6 +179,7 @@ static void write_report(const struct agn__trainer *t, struct agn_train_report *
     report->images_per_s = (double)t->state.images / seconds;
     report->joint_images_per_s = t->joint_seconds > 0.0 ? (double)t->joint_images / t->joint_seconds : 0.0;
     report->stall_seconds = agn_loader_stall_s(t->loader);
+    report->chosen_epochs = t->chosen_epochs;
     report->ranks = agn_group_size(t->config->group);
     agn_group_times(t->config->group, &report->sums);
 }
@@ -222,7 +224,8 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
                   struct agn_train_report *report)
 {
     struct agn__trainer t = {.config = config};
-    struct agn_train_report made = {0};
+    struct agn_train_report made = {.validation_accuracy = NAN};
+    t.chosen_epochs = NAN;
     int status = open_model(&t);
     if (status == AGN_OK)
         status = open_metrics(&t);
@@ -235,6 +238,9 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
         status = agn_group_agree(config->group, agn_model_learn_contexts(t.model, config->train));
     if (status == AGN_OK)
         status = agn__evaluate(t.model, config->group, config->test, &made.evaluation);
+    if (status == AGN_OK && config->validation != NULL)
+        status = agn__validate(t.model, config->group, config->validation, AGN_PHASE_JOINT,
+                               &made.validation_accuracy);
     if (status == AGN_OK) /* after the contexts, with which the channels' means are measured */
         status = agn_group_agree(config->group, agn_model_learn_trust(t.model, config->train));
     if (status == AGN_OK) {

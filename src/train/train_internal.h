@@ -56,13 +56,18 @@ void agn__warm_start(struct agn_model *model);
 
 /* ---- targets.c: cross-entropy against shares of classes --------------------------------- */
 
-/* targets: (n, classes), each row's sum 1; a label < 0 marks a row to skip. loss[i] of each row, and
- * prob = softmax(logits). */
-void agn__soft_ce_forward(const float *logits, const int32_t *labels, const float *targets, int n,
-                          int classes, float *prob, float *loss);
-/* diff = scale * (prob - targets). */
-void agn__soft_ce_backward(const float *prob, const int32_t *labels, const float *targets, int n, int classes,
-                           float scale, float *diff);
+struct agn__soft_targets {
+    const int32_t *labels; /* n; < 0: a row to skip */
+    const float *shares;   /* (n, classes): each row's sum is its weight */
+    const float *weights;  /* n; NULL: all are 1 */
+    int n, classes;
+};
+/* loss[i] = - sum over c of shares[c] log prob[c], and prob = softmax(logits). */
+void agn__soft_ce_forward(const float *logits, const struct agn__soft_targets *targets, float *prob,
+                          float *loss);
+/* diff = scale * (weight prob - shares). */
+void agn__soft_ce_backward(const float *prob, const struct agn__soft_targets *targets, float scale,
+                           float *diff);
 
 /* ---- distillation.c ---- */
 
@@ -78,12 +83,27 @@ struct agn__preparation {
     int batch, classes;
     int whole, first; /* images of the whole batch; where this process's begin in it */
     struct agn_shape image;
-    float *targets; /* (batch, classes): what a prediction should be */
-    int *partner;   /* of each image of the whole batch, in mixup */
+    float *targets;        /* (batch, classes): what a prediction should be */
+    float *class_weights;  /* classes; NULL: all are 1 */
+    float *target_weights; /* batch, with class_weights: the sum of each row of targets */
+    int *partner;          /* of each image of the whole batch, in mixup */
 };
-/* On failure, too, agn__preparation_release frees what there is. */
-int agn__preparation_create(const struct agn_model *model, const struct agn_group *group,
-                            struct agn__preparation *preparation);
+/* `data` are the training images, whose classes train.class_weights balances; may be NULL without. On
+ * failure, too, agn__preparation_release frees what there is. */
+int agn__preparation_create(const struct agn_model *model, const struct agn_dataset *data,
+                            const struct agn_group *group, struct agn__preparation *preparation);
+/* From now on class c counts weights[c] in targets. */
+int agn__preparation_weigh(struct agn__preparation *preparation, const float *weights);
+/* w_c = images / (classes that have images * images of c); 1 for a class without. */
+void agn__balanced_weights(const struct agn_dataset *data, int classes, float *weights);
+/* What the batch prepared last is to be predicted as. */
+struct agn__soft_targets agn__targets_of(const struct agn__preparation *preparation,
+                                         const struct agn_batch *batch);
+/* What the cross-entropy at a label counts. */
+static inline float agn__label_weight(const struct agn__preparation *preparation, int32_t label)
+{
+    return preparation->class_weights == NULL || label < 0 ? 1.0F : preparation->class_weights[label];
+}
 void agn__preparation_release(struct agn__preparation *preparation);
 /* Writes the batch's images, as the network is to see them, to `input`, and sets the targets. */
 void agn__prepare_batch(struct agn__preparation *preparation, const struct agn_batch *batch,
@@ -102,6 +122,8 @@ int agn__average_create(struct agn_model *model);
 void agn__average_free(struct agn__average *average);
 /* After step number `step` (from 0). */
 void agn__average_follow(struct agn_model *model, int64_t step);
+/* Average and weights change places: what is measured between two calls is the model that there will be. */
+void agn__average_swap(struct agn_model *model);
 /* The average becomes the model and is freed. */
 void agn__average_apply(struct agn_model *model);
 /* Calls `visit` for its memory, piece by piece, until an error. */
@@ -110,6 +132,25 @@ int agn__average_visit(struct agn_model *model, int (*visit)(void *user, void *d
 /* To and from a checkpoint. */
 int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file);
 int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file);
+
+/* ---- best.c: the parameters of a phase's best epoch, model->best ----------------------------------- */
+
+/* After `epochs` of the phase the model has this accuracy: keeps its parameters unless that is less than
+ * before; of equals the later ones, which have more of the other losses behind them. */
+int agn__best_note(struct agn_model *model, enum agn_phase phase, double accuracy, double epochs);
+/* They become the model and are freed; returns after how many epochs they were noted. */
+double agn__best_apply(struct agn_model *model);
+void agn__best_free(struct agn__best *best);
+/* To and from a checkpoint of `phase`; one without them loads none. */
+int agn__best_append(const struct agn_model *model, struct agn_tensor_file *file);
+int agn__best_load(struct agn_model *model, const struct agn_tensor_file *file, enum agn_phase phase);
+
+/* ---- validate.c ---- */
+
+/* Share of images that are right, each process doing a part: by the fused prediction, in the reference phase
+ * by the reference network. Changes nothing in the model. */
+int agn__validate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
+                  enum agn_phase phase, double *accuracy);
 
 /* ---- trust.c: what remote logits count when channels are missing ---- */
 
@@ -214,6 +255,7 @@ struct agn__trainer {
     double joint_seconds;
     int64_t joint_images;
     struct agn_choice workers; /* all threads, or half of them */
+    double chosen_epochs;      /* after which the phase's parameters were the best; NAN: they are the last */
 };
 
 /* Figures of the steps since the last report, as sums. */
