@@ -10,7 +10,7 @@ set(AGN_TEST_ENVIRONMENT
   ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
   LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0
   UBSAN_OPTIONS=print_stacktrace=1
-  TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp)
+  TSAN_OPTIONS=history_size=7:suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp)
 
 # Runs a command as a test, in a private folder (AGN_TEST_TMP) that is deleted after it.
 function(agn_add_test name)

@@ -99,7 +99,7 @@ die() {
 # shellcheck source=tests/support/children.sh
 . tests/support/children.sh
 export AGILENN_PRESETS="$tmp/presets" OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
-export TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp"
+export TSAN_OPTIONS="history_size=7:suppressions=$PWD/tests/support/tsan.supp"
 rm -f "$build"/logs/serve.* "$build"/logs/plain.* "$build"/logs/secure.*
 tiny_set "$tmp"
 for model in a b; do
