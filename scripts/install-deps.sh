@@ -26,8 +26,8 @@ esac
 if ! command -v dpkg-query >/dev/null 2>&1; then
     # Another system: its own package manager is the user's to run; cmake names what is missing.
     echo "This is not a Debian system, so nothing is installed. Needed: a C11 compiler with OpenMP, cmake, pkg-config," >&2
-    echo "oneDNN 2 or 3 (dnnl), libcoap 3, GnuTLS, libmicrohttpd, libjpeg-turbo, libpng, libwebp, giflib, libtiff 4.5, stb, zlib, jansson, inih, matio, libcurl, libarchive, nettle," >&2
-    echo "cmocka, gnuplot, Open MPI (optional), and Fashion-MNIST as idx.gz files (Debian keeps them in /usr/share/datasets/fashion-mnist)." >&2
+    echo "oneDNN 2 or 3 (dnnl), XNNPACK and pthreadpool (for arm64), libcoap 3, GnuTLS, libmicrohttpd, libjpeg-turbo, libpng, libwebp, giflib, libtiff 4.5, stb, zlib, jansson, inih, matio," >&2
+    echo "libcurl, libarchive, nettle, cmocka, gnuplot, Open MPI (optional), and Fashion-MNIST as idx.gz files (Debian keeps them in /usr/share/datasets/fashion-mnist)." >&2
     exit 0
 fi
 

@@ -102,6 +102,8 @@ check_tree() {
                     complain(room "/ is freestanding: only stddef.h, stdint.h, stdbool.h, string.h, arm_acle.h, arm_mve.h")
             } else if (name ~ /dnnl/ && path !~ /^src\/nn\//) {
                 complain("only src/nn may use oneDNN")
+            } else if (name ~ /xnnpack|pthreadpool/ && path != "src/nn/xnnpack.c") {
+                complain("only src/nn/xnnpack.c may use XNNPACK")
             } else if (name ~ /coap/ && path !~ /^src\/(server|client)\//) {
                 complain("only src/server and src/client may use libcoap")
             } else if (name ~ /gnutls/ && path !~ /^src\/client\//) {
@@ -206,6 +208,9 @@ check_itself() {
     expect bad src/nn/conv.c '"agilenn/xai.h"'
     expect bad src/xai/ig.c '<oneapi/dnnl/dnnl.h>'
     expect bad src/xai/ig.c '<dnnl.h>'
+    expect good src/nn/xnnpack.c '<xnnpack.h>'
+    expect bad src/nn/inference.c '<xnnpack.h>'
+    expect bad src/nn/inference.c '<pthreadpool.h>'
     expect bad src/xai/ig.c '"train/loss.h"'
     expect good src/train/joint.c '"agilenn/xai.h"'
     expect bad src/train/joint.c '"agilenn/deploy.h"'
