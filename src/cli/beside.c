@@ -20,7 +20,6 @@ static void compute(pid_t parent)
 #ifdef __linux__
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
-    (void)setsid(); /* a user of its own to a kernel that shares the cores by session */
     for (unsigned long i = 0; i % (1UL << 20) != 0 || getppid() == parent; i++)
         x = x * 0.999999 + 0.5;
     _exit(0);
