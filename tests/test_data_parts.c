@@ -166,7 +166,16 @@ static void missing_splits_say_what_to_do(void **state)
     add_images("other/Testing/a", 1);
     move_to("other");
     assert_refused(&source, "train", AGN_ERR_NOT_FOUND, "has no folder train, but Training: rename it");
-    assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "has no folder test, but Testing: rename it");
+    assert_refused(&source, "test", AGN_ERR_NOT_FOUND,
+                   "no folder test, but Testing: --set data.test=Testing");
+    add_images("capitals/Train/a", 1);
+    add_images("capitals/Val/a", 1);
+    move_to("capitals");
+    assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "no folder test, but Val: --set data.test=Val");
+    source.test = "20%";
+    assert_refused(&source, "test", AGN_ERR_NOT_FOUND,
+                   "expected one that is there (Train, Val), or a share of the training images, such as 0.1");
+    source.test = NULL;
     (void)temp_file("empty/x.txt", "x", 1);
     move_to("empty");
     assert_refused(&source, "train", AGN_ERR_NOT_FOUND, "but nothing is there");
