@@ -160,8 +160,8 @@ static void terminal_line_is_rewritten_and_cut(void **state)
 static void no_escape_sequences_where_they_are_not_wanted(void **state)
 {
     (void)state;
-    static const char *const environments[][2] = {
-        {"dumb", NULL}, {"", NULL}, {NULL, NULL}, {"xterm", "1"}, {"dumb", "1"}};
+    static const char *const environments[][2] = {{"dumb", NULL}, {"unknown", NULL}, {"", NULL},
+                                                  {NULL, NULL},   {"xterm", "1"},    {"dumb", "1"}};
     for (size_t i = 0; i < sizeof environments / sizeof environments[0]; i++) {
         const char *text = print_to_terminal(environments[i][0], environments[i][1]);
         if (!text)

@@ -436,6 +436,30 @@ static void four_inks_become_colours(void **state)
     }
 }
 
+/* Adobe's marker with a number that nobody knows is taken for YCCK (2). */
+static void an_unknown_transform_is_only_mentioned(void **state)
+{
+    (void)state;
+    enum { TRANSFORM = 15 }; /* its place in the marker */
+    size_t size, at = 0;
+    struct agn__image known, unknown;
+    uint8_t pixels[16 * 16 * 4];
+    test_image_fill(pixels, 16, 16, 4, 2);
+    uint8_t *data = test_image_make(TEST_JPEG, pixels, 16, 16, 4, &size);
+    while (!(data[at] == 0xff && data[at + 1] == 0xee))
+        assert_true(++at + 16 < size);
+    data[at + TRANSFORM] = 2;
+    assert_int_equal(decode(data, size, 3, &known), AGN_OK);
+    assert_string_equal(warning, "");
+    data[at + TRANSFORM] = 7;
+    assert_int_equal(decode(data, size, 3, &unknown), AGN_OK);
+    assert_non_null(strstr(warning, "code 7"));
+    assert_memory_equal(unknown.pixels, known.pixels, 16 * 16 * 3);
+    agn_free(known.pixels);
+    agn_free(unknown.pixels);
+    free(data);
+}
+
 /* 12000 x 8000 grey pixels come at half of that; the left half is darker. */
 static void huge_jpegs_come_smaller(void **state)
 {
@@ -621,6 +645,7 @@ int main(void)
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(harmless_damage_is_only_mentioned),
         cmocka_unit_test(four_inks_become_colours),
+        cmocka_unit_test(an_unknown_transform_is_only_mentioned),
         cmocka_unit_test(huge_jpegs_come_smaller),
         cmocka_unit_test(changed_bytes_are_safe),
         cmocka_unit_test(other_files_are_refused),

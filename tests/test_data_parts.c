@@ -1,5 +1,6 @@
 /* Which images are for training, test and validation: folders by name, shares by class, and what is said
  * where a split is missing. */
+#define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "agilenn/data.h"
+#include "cli/cli.h"
 #include "temp_folder.h"
 #include "test_images.h"
 
@@ -122,6 +124,20 @@ static void val_stands_in_for_test(void **state)
     agn_dataset_free(test);
 }
 
+/* The exit code of `agilenn data check "'~/FOLDER'" --test TEST --validation VALIDATION`. */
+static int check(const char *folder, const char *test, const char *validation)
+{
+    char words[7][64] = {"data", "check", "", "--test", "", "--validation", ""};
+    char *argv[8] = {NULL};
+    for (int i = 0; i < 7; i++)
+        argv[i] = words[i];
+    (void)snprintf(words[2], sizeof words[2], "'~/%s'", folder);
+    (void)snprintf(words[4], sizeof words[4], "%s", test);
+    (void)snprintf(words[6], sizeof words[6], "%s", validation);
+    assert_int_equal(setenv("HOME", temp_folder(), 1), 0);
+    return agn__cmd_data(7, argv);
+}
+
 static void missing_splits_say_what_to_do(void **state)
 {
     (void)state;
@@ -132,12 +148,17 @@ static void missing_splits_say_what_to_do(void **state)
     assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "only train: name the folder");
     assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "--set data.test=0.2");
     assert_refused(&source, "validation", AGN_ERR_NOT_FOUND, "--set data.validation=0.1");
+    assert_int_equal(check("set", "", ""), 1);
     add_images("set/val/a", 1);
+    add_images("set/val/b", 1);
     source.validation = "val";
     assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "data.validation takes val");
     source.validation = "dev";
     assert_refused(&source, "validation", AGN_ERR_NOT_FOUND, "which data.validation = dev asks for");
     source.validation = NULL;
+    assert_int_equal(check("set", "0.2", "val"), 0);
+    assert_int_equal(check("set", "0.2", "dev"), 1);
+    assert_int_equal(check("set", "2", ""), 1);
     move_to("set/train");
     assert_refused(&source, "train", AGN_ERR_NOT_FOUND, "has class folders itself (a, b)");
     assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "--set data.test=0.2");
@@ -145,10 +166,42 @@ static void missing_splits_say_what_to_do(void **state)
     add_images("other/Testing/a", 1);
     move_to("other");
     assert_refused(&source, "train", AGN_ERR_NOT_FOUND, "has no folder train, but Training: rename it");
-    assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "has no folder test, but Testing: rename it");
+    assert_refused(&source, "test", AGN_ERR_NOT_FOUND,
+                   "no folder test, but Testing: --set data.test=Testing");
+    add_images("capitals/Train/a", 1);
+    add_images("capitals/Val/a", 1);
+    move_to("capitals");
+    assert_refused(&source, "test", AGN_ERR_NOT_FOUND, "no folder test, but Val: --set data.test=Val");
+    source.test = "20%";
+    assert_refused(&source, "test", AGN_ERR_NOT_FOUND,
+                   "expected one that is there (Train, Val), or a share of the training images, such as 0.1");
+    source.test = NULL;
     (void)temp_file("empty/x.txt", "x", 1);
     move_to("empty");
     assert_refused(&source, "train", AGN_ERR_NOT_FOUND, "but nothing is there");
+}
+
+static void bad_files_name_the_command_that_lists_them(void **state)
+{
+    (void)state;
+    struct agn_dataset_report report;
+    struct agn_dataset_source source = source_of("bad");
+    add_images("bad/a", 4);
+    add_images("bad/b", 4);
+    (void)temp_file("bad/b/004.png", "no image", 8);
+    (void)temp_file("bad/b/005.heic", "made up", 7);
+    source.test = "0.9";
+    assert_refused(&source, "test", AGN_ERR_FORMAT, "--test 0.9' names every bad file");
+    assert_int_equal(check("bad", "0.9", ""), 1);
+    assert_int_equal(remove(temp_path("bad/b/004.png")), 0);
+    assert_int_equal(check("bad", "0.9", ""), 0);
+    assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
+    assert_int_equal(report.unread_count, 1);
+    agn_dataset_report_free(&report);
+    source.split = "test"; /* its files are the training images' */
+    assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
+    assert_int_equal(report.unread_count, 0);
+    agn_dataset_report_free(&report);
 }
 
 static void parts_are_checked(void **state)
@@ -286,8 +339,13 @@ static void idx_files_have_shares_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(val_stands_in_for_test),    TEST(missing_splits_say_what_to_do), TEST(parts_are_checked),
-        TEST(shares_are_drawn_by_class), TEST(limits_hold_around_shares),     TEST(idx_files_have_shares_too),
+        TEST(val_stands_in_for_test),
+        TEST(missing_splits_say_what_to_do),
+        TEST(bad_files_name_the_command_that_lists_them),
+        TEST(parts_are_checked),
+        TEST(shares_are_drawn_by_class),
+        TEST(limits_hold_around_shares),
+        TEST(idx_files_have_shares_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,42 @@ static void fewer_images_than_a_batch(void **state)
     expect_refused(&config, AGN_ERR_ARG, "train.batch = 97, but there are only 96 training images");
 }
 
+static void keep_line(void *user, enum agn_log_level level, const char *line)
+{
+    (void)level;
+    snprintf(user, 512, "%s", line);
+}
+
+/* Labels with a gap, and idx files that are said to have more classes. */
+static void classes_without_training_images(void **state)
+{
+    (void)state;
+    char said[512] = "";
+    uint16_t labels[IMAGES];
+    struct agn_dataset gap = train_set.set;
+    struct agn_preset preset = tiny_config().preset;
+    gap.labels = labels;
+    agn_log_to(keep_line, said, AGN_LOG_WARN);
+    succeed(agn_train_fit_preset(&preset, &train_set.set, &train_set.set, NULL));
+    assert_string_equal(said, "");
+    for (int i = 0; i < IMAGES; i++) {
+        labels[i] = train_set.set.labels[i] == 1 ? 2 : train_set.set.labels[i];
+    }
+    succeed(agn_train_fit_preset(&preset, &gap, &train_set.set, NULL));
+    assert_non_null(strstr(said, "1 of 3 classes without a training image"));
+    assert_non_null(strstr(said, "them: right;"));
+    said[0] = '\0';
+    memset(labels, 0, sizeof(labels));
+    succeed(agn_train_fit_preset(&preset, &gap, &train_set.set, NULL)); /* refused by agn_train_check */
+    assert_string_equal(said, "");
+    snprintf(preset.data.format, sizeof(preset.data.format), "idx");
+    preset.data.classes = 20;
+    succeed(agn_train_fit_preset(&preset, &train_set.set, &train_set.set, NULL));
+    assert_non_null(strstr(said, "17 of 20 classes without a training image"));
+    assert_non_null(strstr(said, "them: 3, 4, 5, 6, 7, 8, 9, 10, ...;"));
+    agn_log_to(NULL, NULL, AGN_LOG_WARN);
+}
+
 /* Labels that mean something else would give figures that mean nothing. */
 static void classes_of_another_set(void **state)
 {
@@ -388,6 +424,7 @@ int main(void)
         cmocka_unit_test(one_class),
         cmocka_unit_test(labels_outside_the_classes),
         cmocka_unit_test(fewer_images_than_a_batch),
+        cmocka_unit_test(classes_without_training_images),
         cmocka_unit_test(classes_of_another_set),
         cmocka_unit_test(images_of_mixed_sizes),
         cmocka_unit_test(weights_too_large_to_compute_with),

@@ -185,6 +185,7 @@ struct agn_train_config {
 
 /* Settles what the preset leaves to the data: data.classes = 0 becomes the number of classes counted, and a
  * batch larger than the training set becomes as large as that (a multiple of the group's processes; logged).
+ * Classes without a training image are logged, too.
  * AGN_ERR_RANGE: data.classes is another number than the data have; idx files may have fewer. */
 int agn_train_fit_preset(struct agn_preset *preset, const struct agn_dataset *train,
                          const struct agn_dataset *test, struct agn_group *group);

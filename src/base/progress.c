@@ -87,7 +87,8 @@ static void cut_to_terminal(struct line *line, int descriptor)
 static bool can_rewrite(int descriptor)
 {
     const char *terminal = getenv("TERM"), *no_color = getenv("NO_COLOR");
-    bool dumb = terminal == NULL || terminal[0] == '\0' || strcmp(terminal, "dumb") == 0;
+    bool dumb = terminal == NULL || terminal[0] == '\0' || strcmp(terminal, "dumb") == 0 ||
+                strcmp(terminal, "unknown") == 0;
     bool plain = no_color != NULL && no_color[0] != '\0';
     return descriptor >= 0 && !dumb && !plain && isatty(descriptor);
 }

@@ -6,9 +6,9 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
-enum { SPLITS = 2, SHOWN_BAD = 50, SHOWN_WARNINGS = 10 };
+enum { SPLITS = 3, SHOWN_BAD = 50, SHOWN_WARNINGS = 10, PATH_BYTES = 1024 };
 
-static const char *const split_names[SPLITS] = {"train", "test"};
+static const char *const split_names[SPLITS] = {"train", "test", "validation"};
 
 struct split_result {
     const char *error; /* NULL, or why there is no report */
@@ -19,8 +19,15 @@ struct split_result {
 
 struct check {
     struct agn_dataset_source source;
+    char path[PATH_BYTES];
     struct split_result splits[SPLITS];
 };
+
+/* Without --validation two. */
+static int split_count(const struct check *check)
+{
+    return check->source.validation && check->source.validation[0] ? SPLITS : SPLITS - 1;
+}
 
 static bool split_good(const struct split_result *split)
 {
@@ -188,7 +195,7 @@ static json_t *json_from_split(const char *name, const struct split_result *spli
 static void print_verdict(const struct check *check, bool good)
 {
     int unread = 0, warnings = 0;
-    for (int i = 0; i < SPLITS; i++) {
+    for (int i = 0; i < split_count(check); i++) {
         unread += check->splits[i].report.unread_count;
         warnings += check->splits[i].report.warnings.count;
     }
@@ -207,7 +214,7 @@ static int report_all(const struct check *check, bool json)
     json_t *splits = json ? json_array() : NULL;
     if (!json)
         printf("data set  %s (%s)\n", check->source.path, check->source.format);
-    for (int i = 0; i < SPLITS; i++) {
+    for (int i = 0; i < split_count(check); i++) {
         const struct split_result *split = &check->splits[i];
         good = good && split_good(split);
         if (json)
@@ -228,15 +235,26 @@ static int report_all(const struct check *check, bool json)
     return good ? AGN_CLI_SUCCESS : AGN_CLI_FAILURE;
 }
 
-static int run_check(struct check *check, bool json)
+/* Path and format, from what the user has given. */
+static int find_set(struct check *check, const char *folder)
 {
-    if (!check->source.format)
-        check->source.format = agn_dataset_detect(check->source.path);
-    int status = AGN_OK;
-    for (int i = 0; i < SPLITS && status == AGN_OK; i++)
+    struct agn_dataset_source *source = &check->source;
+    int status = agn_path_expand(folder, check->path, sizeof check->path);
+    if (status < 0)
+        return status;
+    source->path = check->path;
+    if (!source->format)
+        source->format = agn_dataset_detect(source->path);
+    return agn_dataset_check_parts(source->format, source->test, source->validation);
+}
+
+static int run_check(struct check *check, const char *folder, bool json)
+{
+    int status = find_set(check, folder);
+    for (int i = 0; i < split_count(check) && status == AGN_OK; i++)
         status = check_split(check, i);
     int code = status < 0 ? agn__cli_fail("data check", status) : report_all(check, json);
-    for (int i = 0; i < SPLITS; i++)
+    for (int i = 0; i < split_count(check); i++)
         agn_dataset_report_free(&check->splits[i].report);
     return code;
 }
@@ -260,19 +278,31 @@ int agn__cmd_data_check(int argc, char **argv)
          .help = "what shows where images are transparent: white, black or #RRGGBB, as data.ground will say",
          .type = AGN_CLI_STRING,
          .string = &check.source.ground},
+        {.name = "test",
+         .metavar = "SHARE|FOLDER",
+         .help = "a share of the training images that is held out (0.2), or the folder beside train that has "
+                 "the test images, as data.test will say; needed where there is no folder test",
+         .type = AGN_CLI_STRING,
+         .string = &check.source.test},
+        {.name = "validation",
+         .metavar = "SHARE|FOLDER",
+         .help = "the same for validation images, as data.validation will say",
+         .type = AGN_CLI_STRING,
+         .string = &check.source.validation},
         {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &json},
     };
     const struct agn_cli_command command = {
         .name = "data check",
         .usage = "DIR [options]",
         .description =
-            "Reads every file of both splits of a data set, going on after bad ones, and says what is "
+            "Reads every file of a data set's splits, going on after bad ones, and says what is "
             "there: images by class, mean and standard deviation of each channel, sizes, bad files, images "
             "that are read with a warning, files and folders that are not read. "
             "Ends with 1 when a file or record is bad, a split is missing, or all images are of one "
             "class.",
         .example = "  agilenn data check cifar-10-batches-bin\n"
-                   "  agilenn data check --format folder --json my-images\n",
+                   "  agilenn data check --format folder --json my-images\n"
+                   "  agilenn data check --test 0.2 images-without-a-test-split\n",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
         .operands = &operands,
@@ -287,6 +317,5 @@ int agn__cmd_data_check(int argc, char **argv)
     if (check.source.ground && !agn_dataset_ground(check.source.ground, ground))
         return agn__cli_usage_error("data check", "--ground %s: expected white, black or #RRGGBB",
                                     check.source.ground);
-    check.source.path = operands.items[0];
-    return run_check(&check, json);
+    return run_check(&check, operands.items[0], json);
 }

@@ -46,6 +46,7 @@ static bool is_harmless(struct jpeg_reader *reader)
                (jpeg_has_multiple_scans(info) && reader->errors.msg_parm.i[1] == JPEG_EOI);
     case JWRN_JFIF_MAJOR:
     case JWRN_NOT_SEQUENTIAL:
+    case JWRN_ADOBE_XFORM: /* taken for YCbCr or YCCK, as other readers do */
         return true;
     default:
         return false;

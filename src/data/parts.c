@@ -109,13 +109,13 @@ static void write_names(const struct agn__names *names, char *text, size_t cap)
         (void)snprintf(text + length, cap - length, " and %d more", names->count - SHOWN);
 }
 
-/* A folder that is meant to be the split, but is not called so: Train, training, TEST, testing, ... */
+/* A folder that is meant to be the split, but is not called so: Train, training, TEST, testing, Val, ... */
 static const char *misnamed(const struct agn__names *folders, const char *split)
 {
     for (int i = 0; i < folders->count; i++)
         if (strncasecmp(folders->names[i], split, strlen(split)) == 0)
             return folders->names[i];
-    return NULL;
+    return strcmp(split, "test") == 0 ? misnamed(folders, "val") : NULL;
 }
 
 static int explain_missing(const char *path, const char *split, const struct agn__names *folders,
@@ -131,6 +131,9 @@ static int explain_missing(const char *path, const char *split, const struct agn
                         "images as test, --set data.test=0.2; or move them to %s/train/CLASS and "
                         "%s/test/CLASS; or pass the folder above with --data DIR",
                         path, found, path, path);
+    if (other && test)
+        return agn_fail(AGN_ERR_NOT_FOUND, "%s has no folder test, but %s: --set data.test=%s, or rename it",
+                        path, other, other);
     if (other)
         return agn_fail(AGN_ERR_NOT_FOUND, "%s has no folder %s, but %s: rename it to %s", path, split, other,
                         split);
@@ -209,11 +212,20 @@ static int find_test_folder(struct agn_dataset_source *source)
 
 static int find_named_folder(struct agn_dataset_source *source, const char *key, const char *name)
 {
-    if (!has_folder(source->path, name))
-        return agn_fail(AGN_ERR_NOT_FOUND, "no folder %s/%s, which data.%s = %s asks for", source->path, name,
-                        key, name);
-    source->split = name;
-    return AGN_OK;
+    if (has_folder(source->path, name)) {
+        source->split = name;
+        return AGN_OK;
+    }
+    char found[400];
+    struct agn__names folders = {0};
+    int status = agn__list_folder(source->path, true, &folders);
+    write_names(&folders, found, sizeof found);
+    agn__names_free(&folders);
+    return status < 0 ? status
+                      : agn_fail(AGN_ERR_NOT_FOUND,
+                                 "no folder %s/%s, which data.%s = %s asks for: expected one that is there "
+                                 "(%s), or a share of the training images, such as 0.1",
+                                 source->path, name, key, name, found);
 }
 
 /* ---- what is read ------------------------------------------------------------------------ */

@@ -147,6 +147,18 @@ int agn__sink_put(struct agn__sink *sink, int kept, int label, const struct agn_
     return AGN_OK;
 }
 
+enum { COMMAND_BYTES = 1400 };
+
+/* The command that looks at all files of this set, as it is divided here. */
+static const char *check_command(const struct agn_dataset_source *source, char text[COMMAND_BYTES])
+{
+    bool test = source->test && source->test[0], validation = source->validation && source->validation[0];
+    (void)snprintf(text, COMMAND_BYTES, "agilenn data check %.1024s%s%.64s%s%.64s", source->path,
+                   test ? " --test " : "", test ? source->test : "", validation ? " --validation " : "",
+                   validation ? source->validation : "");
+    return text;
+}
+
 static int note(struct agn_dataset_findings *bad)
 {
     int result;
@@ -161,12 +173,10 @@ int agn__sink_bad(struct agn__sink *sink, int status)
         return status;
     if (sink->report || sink->skip)
         return note(sink->report ? &sink->report->bad : &sink->skipped);
-    char why[640];
+    char why[640], command[COMMAND_BYTES];
     (void)snprintf(why, sizeof why, "%s", agn_error_message());
-    return agn_fail(status,
-                    "%s; 'agilenn data check %s' names every bad file, --set data.bad_files=skip goes on "
-                    "without them",
-                    why, sink->source->path);
+    return agn_fail(status, "%s; '%s' names every bad file, --set data.bad_files=skip goes on without them",
+                    why, check_command(sink->source, command));
 }
 
 int agn__sink_fault(struct agn__sink *sink, int status)
@@ -230,6 +240,7 @@ static int check_classes(const struct agn__sink *sink)
         return AGN_ERR_MEMORY;
     for (int i = 0; i < dataset->count; i++)
         used[dataset->labels[i]] = true;
+    char command[COMMAND_BYTES];
     int label = 0;
     while (label < dataset->classes && used[label])
         label++;
@@ -237,9 +248,10 @@ static int check_classes(const struct agn__sink *sink)
     return label == dataset->classes
                ? AGN_OK
                : agn_fail(AGN_ERR_FORMAT,
-                          "%s: no image of class '%s' can be read: mend its files ('agilenn data check %s' "
-                          "says what is wrong), or remove the class",
-                          sink->source->path, dataset->class_names[label], sink->source->path);
+                          "%s: no image of class '%s' can be read: mend its files ('%s' says what is "
+                          "wrong), or remove the class",
+                          sink->source->path, dataset->class_names[label],
+                          check_command(sink->source, command));
 }
 
 /* What data.bad_files = skip has left out, and what is left. */
@@ -247,6 +259,7 @@ static int end_skipping(struct agn__sink *sink)
 {
     const struct agn_dataset_source *source = sink->source;
     const struct agn_dataset_findings *skipped = &sink->skipped;
+    char command[COMMAND_BYTES];
     if (skipped->count == 0)
         return AGN_OK;
     agn_log(AGN_LOG_WARN, "%s, split %s: bad files or records that are left out (data.bad_files = skip): %d",
@@ -254,13 +267,12 @@ static int end_skipping(struct agn__sink *sink)
     for (int i = 0; i < skipped->kept && i < SHOWN; i++)
         agn_log(AGN_LOG_WARN, "  %s", skipped->texts[i]);
     if (skipped->count > SHOWN)
-        agn_log(AGN_LOG_WARN, "  ... and %d more; 'agilenn data check %s' names all", skipped->count - SHOWN,
-                source->path);
+        agn_log(AGN_LOG_WARN, "  ... and %d more; '%s' names all", skipped->count - SHOWN,
+                check_command(source, command));
     close_gaps(sink->dataset, sink->present);
     if (sink->dataset->count == 0)
-        return agn_fail(AGN_ERR_FORMAT,
-                        "%s, split %s: no image can be read; 'agilenn data check %s' says what is wrong",
-                        source->path, source->split, source->path);
+        return agn_fail(AGN_ERR_FORMAT, "%s, split %s: no image can be read; '%s' says what is wrong",
+                        source->path, source->split, check_command(source, command));
     return check_classes(sink);
 }
 
@@ -269,6 +281,8 @@ int agn__sink_read(struct agn__sink *sink)
     int status = agn__dataset_read(sink);
     agn_free(sink->picks);
     sink->picks = NULL;
+    if (sink->shared && sink->part != AGN__PART_TRAIN)
+        agn__unread_free(&sink->unread); /* it lies among the training images, which mention it */
     agn__unread_sort(&sink->unread);
     if (sink->report) {
         struct agn_dataset_report *report = sink->report;

@@ -15,6 +15,7 @@ struct tiff_reader {
     size_t size_bytes, at;
     char message[256]; /* the first */
     struct agn__image image;
+    enum agn__alpha alpha;
     int orientation;
 };
 
@@ -71,8 +72,42 @@ static int ignore_warning(TIFF *tiff, void *user, const char *module, const char
 
 static int fail_damaged(const struct agn__image_file *file, const char *why)
 {
-    return agn_fail(AGN_ERR_FORMAT, "%s: damaged or unsupported TIFF: %s", file->name,
+    return agn_fail(AGN_ERR_FORMAT, "%s: damaged TIFF: %s", file->name,
                     why[0] ? why : "its pixels cannot be decoded");
+}
+
+/* Floats, 12 bits a sample, compressions that this libtiff was built without, ... */
+static int fail_unsupported(const struct agn__image_file *file, const char *why)
+{
+    return agn_fail(AGN_ERR_FORMAT,
+                    "%s: damaged TIFF, or one of a kind that is not read: %s; convert it to PNG", file->name,
+                    why[0] ? why : "libtiff cannot make RGB of it");
+}
+
+/* What libtiff's fourth value of a pixel is. A sample beside the colours counts as opacity only where the
+ * file says so (near infrared may lie there, too), or says nothing about it; libtiff multiplies colours by
+ * it, but not grey. */
+enum opacity { OPACITY_NONE, OPACITY_PLAIN, OPACITY_MULTIPLIED };
+
+static enum opacity opacity_of(TIFF *tiff, const TIFFRGBAImage *page)
+{
+    uint16_t count = 0, *kinds = NULL;
+    bool grey = page->photometric == PHOTOMETRIC_MINISBLACK || page->photometric == PHOTOMETRIC_MINISWHITE;
+    if (TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &count, &kinds) && count > 0 &&
+        kinds[0] == EXTRASAMPLE_UNSPECIFIED)
+        return OPACITY_NONE;
+    return grey && page->alpha == EXTRASAMPLE_UNASSALPHA ? OPACITY_PLAIN : OPACITY_MULTIPLIED;
+}
+
+/* libtiff's pixels (red lowest, then green, blue, opacity) to bytes in that order, in place. */
+static void unpack_pixels(uint32_t *raster, size_t count, bool opaque)
+{
+    uint8_t *pixels = (uint8_t *)raster;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t pixel = raster[i];
+        for (size_t c = 0; c < 4; c++)
+            pixels[4 * i + c] = opaque && c == 3 ? 255 : (uint8_t)(pixel >> (8 * c));
+    }
 }
 
 /* Rows come as they are stored: how they are to be turned is done as for all formats. */
@@ -87,7 +122,9 @@ static int read_page(struct tiff_reader *reader, TIFF *tiff, const struct agn__i
     if (status < 0)
         return status;
     if (!TIFFRGBAImageOK(tiff, why) || !TIFFRGBAImageBegin(&page, tiff, 1, why))
-        return fail_damaged(file, why[0] ? why : reader->message);
+        return fail_unsupported(file, why[0] ? why : reader->message);
+    enum opacity opacity = opacity_of(tiff, &page);
+    reader->alpha = opacity == OPACITY_MULTIPLIED ? AGN__ALPHA_MULTIPLIED : AGN__ALPHA_PLAIN;
     reader->orientation = page.orientation;
     page.orientation = page.req_orientation = ORIENTATION_TOPLEFT;
     size_t count = (size_t)height * width;
@@ -101,13 +138,8 @@ static int read_page(struct tiff_reader *reader, TIFF *tiff, const struct agn__i
         agn_free(raster);
         return status;
     }
-    uint8_t *pixels = (uint8_t *)raster;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t pixel = raster[i];
-        for (size_t c = 0; c < 4; c++)
-            pixels[4 * i + c] = (uint8_t)(pixel >> (8 * c));
-    }
-    reader->image = (struct agn__image){(int)height, (int)width, 4, pixels};
+    unpack_pixels(raster, count, opacity == OPACITY_NONE);
+    reader->image = (struct agn__image){(int)height, (int)width, 4, (uint8_t *)raster};
     return AGN_OK;
 }
 
@@ -126,7 +158,6 @@ int agn__tiff_decode(struct agn__image_file *file, struct agn__image *image)
     if (tiff)
         TIFFClose(tiff);
     TIFFOpenOptionsFree(options);
-    return status < 0
-               ? status
-               : agn__image_finish(file, &reader.image, AGN__ALPHA_MULTIPLIED, reader.orientation, image);
+    return status < 0 ? status
+                      : agn__image_finish(file, &reader.image, reader.alpha, reader.orientation, image);
 }

@@ -154,6 +154,23 @@ static int list_class_folders(struct agn__sink *sink, struct tiny *tiny, const c
     return status < 0 ? status : AGN_OK;
 }
 
+/* Folders beside the classes' own hold images that nobody will see: a class that wnids.txt lacks, ... */
+static int count_unnamed(struct agn__sink *sink, const struct tiny *tiny, const char *folder)
+{
+    struct agn__names folders = {0};
+    char path[AGN__PATH_BYTES];
+    int status = agn__list_folder(folder, true, &folders);
+    for (int i = 0; status == AGN_OK && i < folders.count; i++) {
+        if (find_class(tiny, folders.names[i]))
+            continue;
+        status = agn__path_join(path, folder, folders.names[i]);
+        if (status == AGN_OK)
+            status = agn__unread_add(&sink->unread, "folder not named in wnids.txt", path);
+    }
+    agn__names_free(&folders);
+    return status;
+}
+
 static int add_annotated(struct agn__sink *sink, struct tiny *tiny, const char *path, char *line, int record)
 {
     char relative[AGN__PATH_BYTES], *rest = NULL;
@@ -200,6 +217,8 @@ static int list_split(struct agn__sink *sink, struct tiny *tiny)
                         train ? "train" : "validation");
     (void)snprintf(tiny->images.folder, sizeof tiny->images.folder, "%s", tiny->root);
     status = train ? list_class_folders(sink, tiny, "train") : list_validation(sink, tiny);
+    if (train && status == AGN_OK)
+        status = count_unnamed(sink, tiny, folder);
     if (status == AGN_OK && tiny->images.files.count == 0)
         status = agn_fail(AGN_ERR_FORMAT, "%s has no images: expected %s", folder,
                           train ? "ID/images/*.JPEG" : "images/*.JPEG and val_annotations.txt");

@@ -97,6 +97,42 @@ static int fit_classes(struct agn_preset *p, const struct agn_dataset *train, co
                     p->data.classes, p->data.path, counted, where, counted);
 }
 
+/* The model will have outputs for them that nothing trains: labels with gaps, data.classes of idx files that
+ * is more than there are, a data.train_limit that leaves some out. */
+static int mention_unseen_classes(const struct agn_preset *p, const struct agn_dataset *train)
+{
+    enum { SHOWN = 8 };
+    char names[SHOWN * 44] = "";
+    size_t length = 0;
+    int unseen = 0;
+    bool *seen = agn_alloc((size_t)p->data.classes, sizeof(*seen));
+    if (seen == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    for (int i = 0; i < train->count; i++) {
+        if (train->labels[i] < p->data.classes) {
+            seen[train->labels[i]] = true;
+        }
+    }
+    for (int c = 0; c < p->data.classes; c++) {
+        char number[16];
+        snprintf(number, sizeof(number), "%d", c);
+        if (!seen[c] && unseen++ < SHOWN) {
+            length +=
+                (size_t)snprintf(names + length, sizeof(names) - length, "%s%.40s", unseen > 1 ? ", " : "",
+                                 c < train->classes ? train->class_names[c] : number);
+        }
+    }
+    agn_free(seen);
+    if (unseen > 0 && unseen < p->data.classes - 1) { /* a single class is refused elsewhere */
+        agn_log(AGN_LOG_WARN,
+                "%d of %d classes without a training image, so that the model cannot learn them: %s%s; add "
+                "images, or look at data.train_limit and data.classes",
+                unseen, p->data.classes, names, unseen > SHOWN ? ", ..." : "");
+    }
+    return AGN_OK;
+}
+
 int agn_train_fit_preset(struct agn_preset *preset, const struct agn_dataset *train,
                          const struct agn_dataset *test, struct agn_group *group)
 {
@@ -109,7 +145,7 @@ int agn_train_fit_preset(struct agn_preset *preset, const struct agn_dataset *tr
                     batch, train->count);
         }
     }
-    return status;
+    return status == AGN_OK && agn_group_rank(group) == 0 ? mention_unseen_classes(preset, train) : status;
 }
 
 /* ---- training ------------------------------------------------------------------------ */
