@@ -144,7 +144,7 @@ static void trainings_are_drawn_side_by_side(void **state)
     (void)state;
     struct agn_plot_labelled trainings[AGN_PLOT_MAX_TRAININGS];
     for (int i = 0; i < AGN_PLOT_MAX_TRAININGS; i++)
-        trainings[i] = (struct agn_plot_labelled){"it's `a` $(label)\n", metrics};
+        trainings[i] = (struct agn_plot_labelled){"'it's `a` $(label) 犬\n", metrics};
     static const char *const good[] = {
         JOINT_LINE(1000),
         REFERENCE_LINE(1000) JOINT_LINE(2000),
