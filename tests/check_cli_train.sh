@@ -166,6 +166,10 @@ out_has "confusion: rows are true classes"
 awk -F, 'NR > 1 { if (NF != 5) exit 1; for (i = 2; i <= 5; i++) sum += $i }
          END { exit sum != '"$(figure test_images "$tmp/eval.json")"' }' "$tmp/confusion.csv" ||
     die "confusion.csv does not count each image once"
+run 0 eval "$dir/model.safetensors" --confusion "$tmp/confusion.png" --confusion "$tmp/again.csv"
+is_png "$tmp/confusion.png"
+cmp -s "$tmp/confusion.csv" "$tmp/again.csv" || die "--confusion twice: another table"
+refused 1 "$tmp/nowhere/x.png" eval "$dir/model.safetensors" --confusion "$tmp/nowhere/x.png"
 
 # -- the worst mistakes
 run 0 eval "$dir/model.safetensors" --mistakes "$tmp/mistakes" --mistakes-count 3

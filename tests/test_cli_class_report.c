@@ -1,4 +1,5 @@
-/* src/cli/class_report.c: the table, the worst of many, classes that are never predicted, CSV. */
+/* src/cli/class_report.c: the table, the worst of many, classes that are never predicted, files of the
+ * confusion matrix. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,20 +85,50 @@ static void json_has_all(void **state)
     json_decref(matrix);
 }
 
+static struct agn_cli_list list_of(const char *first, const char *second)
+{
+    return (struct agn_cli_list){.items = {first, second}, .count = second ? 2 : 1};
+}
+
+/* Returns the size. */
+static size_t assert_starts_with(const char *path, const void *expected, size_t bytes)
+{
+    uint8_t *text;
+    size_t size;
+    assert_int_equal(agn_file_read(path, 1 << 20, &text, &size), AGN_OK);
+    assert_true(size >= bytes);
+    assert_memory_equal(text, expected, bytes);
+    agn_free(text);
+    return size;
+}
+
 static void confusion_as_csv(void **state)
 {
     (void)state;
     const char *path = temp_path("confusion.csv");
-    uint8_t *text;
-    size_t size;
-    assert_int_equal(agn__cli_write_confusion(path, &example), AGN_OK);
-    assert_int_equal(agn_file_read(path, 1000, &text, &size), AGN_OK);
+    const struct agn_cli_list files = list_of(path, NULL), nowhere = list_of(temp_path("no/x.csv"), path);
+    assert_int_equal(agn__cli_check_confusion(&files), AGN_OK);
+    assert_int_equal(agn__cli_write_confusion(&files, &example), AGN_OK);
     const char expected[] =
         "true,cat,\"dog, \"\"big\"\"\",ant\ncat,9,1,0\n\"dog, \"\"big\"\"\",1,9,0\nant,0,5,0\n";
-    assert_int_equal(size, sizeof expected - 1);
-    assert_memory_equal(text, expected, size);
-    agn_free(text);
-    assert_int_equal(agn__cli_write_confusion(temp_path("no/x.csv"), &example), AGN_ERR_IO);
+    assert_int_equal(assert_starts_with(path, expected, sizeof expected - 1), sizeof expected - 1);
+    assert_int_equal(agn__cli_write_confusion(&nowhere, &example), AGN_ERR_IO);
+}
+
+static void the_name_says_whether_it_is_drawn(void **state)
+{
+    (void)state;
+    const char *drawn = temp_path("a.PNG"), *table = temp_path("png"), *other = temp_path("b.png.txt");
+    const struct agn_cli_list both = list_of(drawn, table), third = list_of(other, NULL);
+    const struct agn_cli_list none = {.count = 0};
+    assert_int_equal(agn__cli_check_confusion(&both), AGN_OK);
+    assert_int_equal(agn__cli_write_confusion(&both, &example), AGN_OK);
+    assert_int_equal(agn__cli_write_confusion(&third, &example), AGN_OK);
+    assert_int_equal(agn__cli_write_confusion(&none, &example), AGN_OK);
+    assert_starts_with(drawn, "\x89PNG", 4);
+    assert_starts_with(table, "true,cat", 8);
+    assert_starts_with(other, "true,cat", 8);
+    assert_int_equal(temp_count_entries(temp_folder()), 3);
 }
 
 int main(void)
@@ -108,6 +139,8 @@ int main(void)
         cmocka_unit_test(of_many_classes_the_worst_come_first),
         cmocka_unit_test(json_has_all),
         cmocka_unit_test_setup_teardown(confusion_as_csv, temp_folder_setup, temp_folder_teardown),
+        cmocka_unit_test_setup_teardown(the_name_says_whether_it_is_drawn, temp_folder_setup,
+                                        temp_folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,16 @@ struct agn_plot_load {
  * one share (AGN_ERR_ARG). */
 int agn_plot_load(const char *path, const struct agn_plot_load *load);
 
+enum { AGN_PLOT_MAX_CLASSES = 1000 };
+struct agn_plot_confusion {
+    int classes;        /* 1 to AGN_PLOT_MAX_CLASSES, else AGN_ERR_ARG */
+    char *const *names; /* classes, any bytes */
+    const int *counts;  /* (true class, predicted class) of images, >= 0 */
+};
+/* The confusion matrix as a heat map with a row for each true class, shaded by the share of its images. Up to
+ * 40 classes have their names on both axes, more their numbers; up to 20 have counts in the cells. */
+int agn_plot_confusion(const char *path, const struct agn_plot_confusion *confusion);
+
 /* One picture of a sheet. The caller owns what it points to. */
 struct agn_plot_mistake {
     const char *true_class, *predicted_class; /* any bytes */

@@ -4,7 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "agilenn/plot.h"
 #include "cli/cli.h"
 #include "cli/preset_options.h"
 
@@ -149,7 +151,7 @@ void agn__cli_csv_field(FILE *stream, const char *text)
     fputc('"', stream);
 }
 
-int agn__cli_write_confusion(const char *path, const struct agn__class_report *report)
+static int write_table(const char *path, const struct agn__class_report *report)
 {
     struct agn_file_out out;
     int status = agn_file_out_open(&out, path);
@@ -168,4 +170,40 @@ int agn__cli_write_confusion(const char *path, const struct agn__class_report *r
     }
     fputc('\n', out.stream);
     return agn_file_out_commit(&out);
+}
+
+struct agn_cli_option agn__cli_confusion_option(struct agn_cli_list *files)
+{
+    return (struct agn_cli_option){.name = "confusion",
+                                   .metavar = "FILE",
+                                   .type = AGN_CLI_LIST,
+                                   .list = files,
+                                   .help =
+                                       "write the confusion matrix, a row for each true class and a column "
+                                       "for each prediction: drawn if FILE ends in .png, else as CSV"};
+}
+
+static bool is_picture(const char *path)
+{
+    size_t length = strlen(path);
+    return length >= 4 && strcasecmp(path + length - 4, ".png") == 0;
+}
+
+int agn__cli_check_confusion(const struct agn_cli_list *files)
+{
+    int status = AGN_OK;
+    for (int i = 0; i < files->count && status == AGN_OK; i++)
+        if (is_picture(files->items[i]))
+            status = agn_plot_available();
+    return status;
+}
+
+int agn__cli_write_confusion(const struct agn_cli_list *files, const struct agn__class_report *report)
+{
+    const struct agn_plot_confusion plot = {report->classes, report->names, report->confusion};
+    int status = AGN_OK;
+    for (int i = 0; i < files->count && status == AGN_OK; i++)
+        status = is_picture(files->items[i]) ? agn_plot_confusion(files->items[i], &plot)
+                                             : write_table(files->items[i], report);
+    return status;
 }

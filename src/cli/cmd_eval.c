@@ -8,7 +8,8 @@
 
 struct job {
     struct agn_cli_list files; /* the model */
-    const char *data, *split, *confusion_path, *mistakes_folder;
+    struct agn_cli_list confusion_files;
+    const char *data, *split, *mistakes_folder;
     int limit, threads, packets, seed, mistakes_count;
     bool int8, json;
 
@@ -141,10 +142,21 @@ static int print(const struct job *job)
     return AGN_CLI_SUCCESS;
 }
 
+static int write_files(const struct job *job)
+{
+    struct agn__class_report classes = classes_of(job);
+    struct agn__mistakes_report mistakes = mistakes_of(job);
+    int status = agn__cli_write_confusion(&job->confusion_files, &classes);
+    return status >= 0 && job->mistakes_folder ? agn__cli_write_mistakes(job->mistakes_folder, &mistakes)
+                                               : status;
+}
+
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
-    int status = job->mistakes_folder ? agn_plot_available() : AGN_OK;
+    int status = agn__cli_check_confusion(&job->confusion_files);
+    if (status >= 0 && job->mistakes_folder)
+        status = agn_plot_available();
     if (status >= 0)
         status = agn_model_load(job->files.items[0], &job->model, NULL);
     if (status >= 0)
@@ -160,14 +172,8 @@ static int run(struct job *job)
         status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);
     if (status >= 0 && job->int8)
         status = agn_int8_accuracy(job->model, job->dataset, &job->in_int8);
-    if (status >= 0 && job->confusion_path) {
-        struct agn__class_report classes = classes_of(job);
-        status = agn__cli_write_confusion(job->confusion_path, &classes);
-    }
-    if (status >= 0 && job->mistakes_folder) {
-        struct agn__mistakes_report mistakes = mistakes_of(job);
-        status = agn__cli_write_mistakes(job->mistakes_folder, &mistakes);
-    }
+    if (status >= 0)
+        status = write_files(job);
     return status < 0 ? agn__cli_fail("eval", status) : print(job);
 }
 
@@ -189,11 +195,7 @@ int agn__cmd_eval(int argc, char **argv)
          .choices = splits},
         agn__cli_whole("limit", "N", &job.limit, -1, 1000000000,
                        "images, spread evenly over the set; 0 = all, -1 = as in training"),
-        {.name = "confusion",
-         .metavar = "FILE.csv",
-         .help = "write the confusion matrix: a row for each true class, a column for each prediction",
-         .type = AGN_CLI_STRING,
-         .string = &job.confusion_path},
+        agn__cli_confusion_option(&job.confusion_files),
         agn__cli_text("mistakes", "DIR", &job.mistakes_folder,
                       "write the mistakes with the largest margin of the wrong class over the true one: "
                       "mistakes.csv, and mistakes.png with the images"),
