@@ -17,7 +17,7 @@ static char *const names[] = {cat, dog, ant};
 /* Ants are taken for dogs. */
 static const struct agn_class_count counts[] = {{10, 9, 8, 10}, {10, 9, 7, 15}, {5, 0, 1, 0}};
 static const int confusion[] = {9, 1, 0, 1, 9, 0, 0, 5, 0};
-static const struct agn__class_report example = {3, names, counts, confusion};
+static const struct agn__class_report example = {3, names, counts, confusion, false};
 
 static char *text_of(void (*print)(FILE *, const struct agn__class_report *),
                      const struct agn__class_report *report)
@@ -37,7 +37,7 @@ static void a_class_that_is_never_predicted_is_named(void **state)
     const char *text = text_of(agn__cli_print_never_predicted, &example);
     assert_non_null(strstr(text, "warning: never predicted: class ant (5 images)"));
     assert_null(strstr(text, "cat"));
-    const struct agn__class_report good = {2, names, counts, NULL};
+    const struct agn__class_report good = {2, names, counts, NULL, false};
     assert_string_equal(text_of(agn__cli_print_never_predicted, &good), "");
 }
 
@@ -62,7 +62,7 @@ static void of_many_classes_the_worst_come_first(void **state)
         snprintf(text_names[i], sizeof text_names[i], "c%02d", i);
         many_names[i] = text_names[i];
     }
-    const struct agn__class_report report = {MANY, many_names, many, NULL};
+    const struct agn__class_report report = {MANY, many_names, many, NULL, false};
     const char *text = text_of(agn__cli_print_classes, &report);
     const char *worst = strstr(text, "c29"), *last = strstr(text, "c10");
     assert_true(worst && last && worst < last);
@@ -83,6 +83,40 @@ static void json_has_all(void **state)
     assert_int_equal(json_integer_value(json_array_get(json_array_get(matrix, 2), 1)), 5);
     json_decref(classes);
     json_decref(matrix);
+}
+
+/* Where a device decides, some predictions are fused and some are not: no column may say that all are. */
+static void of_a_run_the_answers_count(void **state)
+{
+    (void)state;
+    struct agn__class_report run = example;
+    const char *fused = text_of(agn__cli_print_classes, &example);
+    assert_non_null(strstr(fused, "class                images    fused    local  predicted"));
+    run.of_run = true;
+    const char *answers = text_of(agn__cli_print_classes, &run);
+    assert_non_null(strstr(answers, "class                images  correct    local  predicted"));
+    assert_null(strstr(answers, "fused"));
+    assert_non_null(strstr(answers, "cat                      10  90.00 %  80.00 %         10"));
+    json_t *classes = agn__cli_json_classes(&run);
+    const json_t *row = json_array_get(classes, 0);
+    assert_true(json_real_value(json_object_get(row, "accuracy")) == 0.9);
+    assert_true(json_real_value(json_object_get(row, "accuracy_local")) == 0.8);
+    assert_null(json_object_get(row, "accuracy_fused"));
+    json_decref(classes);
+}
+
+static void names_are_fit_for_a_terminal(void **state)
+{
+    (void)state;
+    static char wide[] = "犬猫鳥犬猫鳥犬猫鳥犬猫鳥", hostile[] = "\x1b[2J\n\xff\xc3", accent[] = "éé";
+    static char *const strange[] = {wide, hostile, accent};
+    const struct agn__class_report report = {3, strange, counts, confusion, false};
+    const char *text = text_of(agn__cli_print_classes, &report);
+    assert_non_null(strstr(text, "\n犬猫鳥犬猫鳥犬猫鳥…      10  90.00"));
+    assert_non_null(strstr(text, "\n?[2J???                  10  90.00"));
+    assert_non_null(strstr(text, "\néé                        5   0.00"));
+    assert_null(strchr(text, 0x1b));
+    assert_null(strchr(text_of(agn__cli_print_never_predicted, &report), '\xff'));
 }
 
 static struct agn_cli_list list_of(const char *first, const char *second)
@@ -138,6 +172,8 @@ int main(void)
         cmocka_unit_test(table_and_matrix),
         cmocka_unit_test(of_many_classes_the_worst_come_first),
         cmocka_unit_test(json_has_all),
+        cmocka_unit_test(of_a_run_the_answers_count),
+        cmocka_unit_test(names_are_fit_for_a_terminal),
         cmocka_unit_test_setup_teardown(confusion_as_csv, temp_folder_setup, temp_folder_teardown),
         cmocka_unit_test_setup_teardown(the_name_says_whether_it_is_drawn, temp_folder_setup,
                                         temp_folder_teardown),

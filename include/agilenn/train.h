@@ -77,8 +77,8 @@ int agn_model_load(const char *path, struct agn_model **model, struct agn_train_
 /* ---- evaluation in float ------------------------------------------------------ */
 
 struct agn_class_count {
-    int images, fused_right, local_right; /* of this class */
-    int predicted;                        /* fused predictions of it, right or wrong */
+    int images, right, local_right; /* of this class; `right` by the fused prediction */
+    int predicted;                  /* fused predictions of it, right or wrong */
 };
 
 struct agn_evaluation {

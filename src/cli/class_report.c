@@ -32,7 +32,7 @@ static int list_classes(const struct agn__class_report *report, int rows[AGN_MAX
         const struct agn_class_count *m = &report->counts[moved];
         for (; at > 0; at--) {
             const struct agn_class_count *other = &report->counts[rows[at - 1]];
-            if (share(other->fused_right, other->images) <= share(m->fused_right, m->images))
+            if (share(other->right, other->images) <= share(m->right, m->images))
                 break;
             rows[at] = rows[at - 1];
         }
@@ -57,7 +57,7 @@ static void print_matrix(FILE *stream, const struct agn__class_report *report)
 {
     fprintf(stream, "\nconfusion: rows are true classes, columns are predictions in the same order\n");
     for (int c = 0; c < report->classes; c++) {
-        fprintf(stream, "%-*.*s", NAME_COLUMNS, NAME_COLUMNS, report->names[c]);
+        agn__cli_print_name(stream, report->names[c], NAME_COLUMNS);
         for (int p = 0; p < report->classes; p++)
             fprintf(stream, " %5d", report->confusion[(size_t)c * (size_t)report->classes + (size_t)p]);
         fputc('\n', stream);
@@ -69,16 +69,19 @@ void agn__cli_print_classes(FILE *stream, const struct agn__class_report *report
     int rows[AGN_MAX_CLASSES];
     int count = list_classes(report, rows);
     bool worst_only = report->classes > MOST_ROWS;
-    fprintf(stream, "\n%-*s images    fused    local  predicted%s\n", NAME_COLUMNS,
-            worst_only ? "worst classes" : "class", report->confusion ? "  most often taken for" : "");
+    fprintf(stream, "\n%-*s images  %7s    local  predicted%s\n", NAME_COLUMNS,
+            worst_only ? "worst classes" : "class", report->of_run ? "correct" : "fused",
+            report->confusion ? "  most often taken for" : "");
     for (int i = 0; i < count; i++) {
         const struct agn_class_count *n = &report->counts[rows[i]];
-        fprintf(stream, "%-*.*s %6d %6.2f %% %6.2f %% %10d", NAME_COLUMNS, NAME_COLUMNS,
-                report->names[rows[i]], n->images, 100.0 * share(n->fused_right, n->images),
+        agn__cli_print_name(stream, report->names[rows[i]], NAME_COLUMNS);
+        fprintf(stream, " %6d %6.2f %% %6.2f %% %10d", n->images, 100.0 * share(n->right, n->images),
                 100.0 * share(n->local_right, n->images), n->predicted);
         int mistake = usual_mistake(report, rows[i]);
-        if (mistake >= 0)
-            fprintf(stream, "  %s", report->names[mistake]);
+        if (mistake >= 0) {
+            fputs("  ", stream);
+            agn__cli_print_name(stream, report->names[mistake], 0);
+        }
         fputc('\n', stream);
     }
     if (report->confusion && !worst_only)
@@ -96,9 +99,11 @@ void agn__cli_print_never_predicted(FILE *stream, const struct agn__class_report
     for (int c = 0; c < report->classes; c++) {
         if (!never_predicted(&report->counts[c]))
             continue;
-        if (found++ < MOST_ROWS)
-            fprintf(stream, "%s%s (%d images)", found == 1 ? "warning: never predicted: class " : ", ",
-                    report->names[c], report->counts[c].images);
+        if (found++ >= MOST_ROWS)
+            continue;
+        fputs(found == 1 ? "warning: never predicted: class " : ", ", stream);
+        agn__cli_print_name(stream, report->names[c], 0);
+        fprintf(stream, " (%d images)", report->counts[c].images);
     }
     if (found > MOST_ROWS)
         fprintf(stream, " and %d more classes", found - MOST_ROWS);
@@ -113,12 +118,11 @@ json_t *agn__cli_json_classes(const struct agn__class_report *report)
         const struct agn_class_count *n = &report->counts[c];
         bool known = n->images > 0;
         json_array_append_new(
-            list,
-            json_pack("{s:o, s:i, s:o, s:o, s:i}", "name", agn__cli_json_string(report->names[c]), "count",
-                      n->images, "accuracy_fused",
-                      known ? json_real(share(n->fused_right, n->images)) : json_null(), "accuracy_local",
-                      known ? json_real(share(n->local_right, n->images)) : json_null(), "predicted",
-                      n->predicted));
+            list, json_pack("{s:o, s:i, s:o, s:o, s:i}", "name", agn__cli_json_string(report->names[c]),
+                            "count", n->images, report->of_run ? "accuracy" : "accuracy_fused",
+                            known ? json_real(share(n->right, n->images)) : json_null(), "accuracy_local",
+                            known ? json_real(share(n->local_right, n->images)) : json_null(), "predicted",
+                            n->predicted));
     }
     return list;
 }

@@ -14,6 +14,7 @@ struct agn__class_report {
     char *const *names; /* classes */
     const struct agn_class_count *counts;
     const int *confusion; /* (true class, predicted class); NULL: not known */
+    bool of_run;          /* predictions are a device's final ones, fused or local, not the fused ones */
 };
 
 /* A table of all classes, or with many of the worst, and with few the confusion matrix. */

@@ -196,7 +196,7 @@ static void summarise_classes(const struct evaluator *e, struct agn_evaluation *
     for (int c = 0; c < e->model->classes; c++) {
         const double *counts = e->by_class + (size_t)c * CLASS_COUNTS;
         out->by_class[c] = (struct agn_class_count){.images = (int)counts[CLASS_IMAGES],
-                                                    .fused_right = (int)counts[CLASS_FUSED],
+                                                    .right = (int)counts[CLASS_FUSED],
                                                     .local_right = (int)counts[CLASS_LOCAL],
                                                     .predicted = (int)counts[CLASS_PREDICTED]};
     }
