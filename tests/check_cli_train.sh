@@ -166,6 +166,28 @@ out_has "confusion: rows are true classes"
 awk -F, 'NR > 1 { if (NF != 5) exit 1; for (i = 2; i <= 5; i++) sum += $i }
          END { exit sum != '"$(figure test_images "$tmp/eval.json")"' }' "$tmp/confusion.csv" ||
     die "confusion.csv does not count each image once"
+run 0 eval "$dir/model.safetensors" --confusion "$tmp/confusion.png" --confusion "$tmp/again.csv"
+is_png "$tmp/confusion.png"
+cmp -s "$tmp/confusion.csv" "$tmp/again.csv" || die "--confusion twice: another table"
+refused 1 "$tmp/nowhere/x.png" eval "$dir/model.safetensors" --confusion "$tmp/nowhere/x.png"
+
+# -- the worst mistakes
+run 0 eval "$dir/model.safetensors" --mistakes "$tmp/mistakes" --mistakes-count 3
+is_png "$tmp/mistakes/mistakes.png"
+no_leftovers "$tmp/mistakes"
+wrong=$(awk -F, 'NR > 1 { for (i = 2; i <= 5; i++) if (i != NR) sum += $i } END { print sum + 0 }' "$tmp/confusion.csv")
+out_has "mistakes: $wrong of 64 images"
+lines=$((wrong < 3 ? wrong : 3))
+[ "$(wc -l <"$tmp/mistakes/mistakes.csv")" -eq $((lines + 1)) ] || die "mistakes.csv: not a head and $lines mistakes"
+awk -F, 'NR > 1 { if (NF != 6 || $2 != "" || $3 == $4 || $5 < 0 || $6 < 0.25 || $6 > 1) exit 1 }
+         NR > 2 && $5 > last { exit 1 } { last = $5 }' "$tmp/mistakes/mistakes.csv" || die "mistakes.csv: wrong columns or order"
+run 0 eval "$dir/model.safetensors" --mistakes "$tmp/mistakes" --json
+grep -q '"mistakes": \[' "$tmp/out" || die "eval --mistakes --json lacks the mistakes"
+[ "$(grep -c '"margin": ' "$tmp/out")" -eq $((wrong < 25 ? wrong : 25)) ] || die "eval --json: not all mistakes"
+run 2 eval "$dir/model.safetensors" --mistakes "$tmp/mistakes" --mistakes-count 0
+run 2 eval "$dir/model.safetensors" --mistakes "$tmp/mistakes" --mistakes-count 201
+: >"$tmp/plain"
+refused 1 "$tmp/plain" eval "$dir/model.safetensors" --mistakes "$tmp/plain/x"
 run 0 eval "$dir/checkpoint.safetensors" --split train --limit 20
 out_has "test images                  20"
 run 0 eval "$dir/model.safetensors" --packets 3 --seed 2

@@ -156,9 +156,19 @@ holds "($(figure payload_bytes_mean "$tmp/out") - $(figure coded_bytes_mean "$tm
 holds "($(figure datagram_bytes_mean "$tmp/out") - $(figure payload_bytes_mean "$tmp/out") - 18) ^ 2 < 1e-9"
 run 0 run "$tmp/a.agn" --preset tiny --port "$port" --deadline 10000 --predictions "$tmp/predictions.csv"
 out_has "64 predictions (64 fused, 0 local only)"
-out_has "class  "
+out_has "class                images  correct    local  predicted  most often taken for"
+out_has "confusion: rows are true classes"
 [ "$(grep -c ',fused$' "$tmp/predictions.csv")" -eq 64 ] || die "predictions.csv: not 64 fused lines"
 awk -F, 'NR > 1 && (NF != 11 || $7 != $1 || $10 < 0) { exit 1 }' "$tmp/predictions.csv" || die "predictions.csv: wrong columns"
+head -n 1 "$tmp/predictions.csv" | grep -q ',file,true_class,predicted_class,margin,way$' || die "predictions.csv: wrong heading"
+run 0 run "$tmp/a.agn" --preset tiny --port "$port" --deadline 10000 --confusion "$tmp/run.csv" --confusion "$tmp/run.png" --json
+out_has '"confusion": ['
+out_has '"accuracy_local": '
+! grep -qF '"accuracy_fused"' "$tmp/out" || die "run calls answers fused that may be local"
+[ "$(head -c 4 "$tmp/run.png" | tail -c 3)" = PNG ] || die "run --confusion: no PNG"
+awk -F, 'FNR == NR { if (FNR > 1) n[$8 "," $9]++; next } FNR == 1 { for (i = 2; i <= NF; i++) name[i] = $i; next }
+         { for (i = 2; i <= NF; i++) { sum += $i; if ($i != n[$1 "," name[i]] + 0) exit 1 } } END { exit sum != 64 }' \
+    "$tmp/predictions.csv" "$tmp/run.csv" || die "run --confusion does not count what --predictions lists"
 run 0 run "$tmp/a.agn" --preset tiny --port "$port" --bandwidth auto --deadline 10000 --json
 is fused 64
 holds "$(figure measured_kbps "$tmp/out") > 0"
@@ -195,9 +205,9 @@ run 2 serve "$a" --wait 0
 stop TERM 0
 sed 1d "$tmp/serve.out" >"$tmp/out"
 cp "$tmp/serve.err" "$tmp/err"
-is frames 392
-is frames_complete 392
-is packets 393 # and one of another model
+is frames 456
+is frames_complete 456
+is packets 457 # and one of another model
 is bad_packets 1
 is duplicates 0
 [ ! -s "$tmp/err" ] || die "the server wrote to stderr"

@@ -144,7 +144,7 @@ static void trainings_are_drawn_side_by_side(void **state)
     (void)state;
     struct agn_plot_labelled trainings[AGN_PLOT_MAX_TRAININGS];
     for (int i = 0; i < AGN_PLOT_MAX_TRAININGS; i++)
-        trainings[i] = (struct agn_plot_labelled){"it's `a` $(label)\n", metrics};
+        trainings[i] = (struct agn_plot_labelled){"'it's `a` $(label) 犬\n", metrics};
     static const char *const good[] = {
         JOINT_LINE(1000),
         REFERENCE_LINE(1000) JOINT_LINE(2000),
@@ -227,6 +227,73 @@ static void explanations_are_drawn(void **state)
     assert_false(agn_file_exists(picture));
 }
 
+static int confused[AGN_PLOT_MAX_CLASSES * AGN_PLOT_MAX_CLASSES];
+static char *class_names[AGN_PLOT_MAX_CLASSES];
+
+static int plot_confusion(int classes)
+{
+    const struct agn_plot_confusion confusion = {classes, class_names, confused};
+    return agn_plot_confusion(picture, &confusion);
+}
+
+/* Whether there is room is what the size tells; the picture goes. */
+static void assert_drawn(int classes, unsigned least, unsigned most)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    if (plot_confusion(classes) < 0)
+        fail_msg("%d classes: %s", classes, agn_error_message());
+    assert_int_equal(agn_file_read(picture, 1 << 26, &bytes, &size), AGN_OK);
+    unsigned width = (unsigned)bytes[18] << 8 | bytes[19], height = (unsigned)bytes[22] << 8 | bytes[23];
+    agn_free(bytes);
+    assert_int_equal(remove(picture), 0);
+    if (width < least || width > most || height < 200 || height > most)
+        fail_msg("%d classes: a picture of %ux%u", classes, width, height);
+}
+
+static void confusion_of_few_and_many_classes_is_drawn(void **state)
+{
+    (void)state;
+    static const int numbers[] = {1, 2, 10, 20, 21, 40, 41, 100, 200, AGN_PLOT_MAX_CLASSES};
+    static char name[] = "class";
+    for (int i = 0; i < AGN_PLOT_MAX_CLASSES; i++)
+        class_names[i] = name;
+    for (size_t i = 0; i < AGN_COUNT_OF(numbers); i++) {
+        int n = numbers[i];
+        memset(confused, 0, sizeof confused);
+        if (n <= 100)
+            assert_drawn(n, 600, 2300); /* no image at all */
+        for (int c = 0; c < n; c++) {
+            confused[c * n + c] = 9 * c;
+            confused[c * n + (c + 1) % n] += c;
+        }
+        assert_drawn(n, 600, 2300);
+    }
+    confused[0] = 2147483647;
+    assert_drawn(2, 600, 2300);
+    assert_int_equal(plot_confusion(0), AGN_ERR_ARG);
+    assert_int_equal(plot_confusion(AGN_PLOT_MAX_CLASSES + 1), AGN_ERR_ARG);
+    assert_false(agn_file_exists(picture));
+}
+
+static void confusion_of_hostile_names_is_drawn(void **state)
+{
+    (void)state;
+    static char endless[3000], quotes[] = "it's `id` $(x) \\n \"q\" %s {/*2 b}",
+                               lines[] = "two\nEOD\nlines\x1b[2J", broken[] = "\xff\xc3( \xe2\x82",
+                               wide[] = "犬猫鳥犬猫鳥犬猫鳥犬猫鳥", empty[] = "";
+    memset(endless, 'W', sizeof endless - 1);
+    char *const names[] = {endless, quotes, lines, broken, wide, empty};
+    enum { NAMES = AGN_COUNT_OF(names) };
+    memset(confused, 0, sizeof confused);
+    for (int i = 0; i < NAMES; i++) {
+        class_names[i] = names[i];
+        confused[i * NAMES + i] = 1;
+    }
+    assert_drawn(NAMES, 600, 1400);
+    assert_int_equal(temp_count_entries(folder), 0);
+}
+
 static void loads_are_drawn(void **state)
 {
     (void)state;
@@ -282,6 +349,8 @@ int main(void)
         cmocka_unit_test(trainings_are_drawn_side_by_side),
         cmocka_unit_test(damaged_metrics_are_refused),
         cmocka_unit_test(explanations_are_drawn),
+        cmocka_unit_test(confusion_of_few_and_many_classes_is_drawn),
+        cmocka_unit_test(confusion_of_hostile_names_is_drawn),
         cmocka_unit_test(loads_are_drawn),
         cmocka_unit_test(missing_gnuplot_names_its_package),
         cmocka_unit_test(unwritable_path_is_an_error),

@@ -98,6 +98,19 @@ bool agn_file_exists(const char *path);
  * $HOME where that is an absolute path. AGN_ERR_RANGE: longer than cap - 1 bytes. */
 int agn_path_expand(const char *given, char *path, size_t cap);
 
+/* ---- text of any origin ----------------------------------------------------- */
+
+/* Bytes (1 to 4) of the UTF-8 character that `text` begins with, whose code is stored; 0, and nothing stored:
+ * it is none, or a control character. */
+size_t agn_utf8_read(const char *text, uint32_t *code);
+/* Columns that the text takes in a terminal, with wide characters counted as two and bytes that
+ * agn_utf8_read refuses as one. */
+int agn_text_columns(const char *text);
+/* Copies text for a terminal or a picture: what agn_utf8_read refuses becomes '?'; text of more than
+ * `columns` (at least 1) or of cap bytes (at least 4) and more is cut at a character and ends in an ellipsis.
+ * Returns the columns used. */
+int agn_text_clip(char *out, size_t cap, const char *text, int columns);
+
 /* ---- time and interruption -------------------------------------------------- */
 
 /* Monotonic seconds. */

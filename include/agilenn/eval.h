@@ -1,4 +1,4 @@
-/* Looking at trained models: explanations of single images. */
+/* Looking at trained models: explanations of single images, the worst mistakes. */
 #ifndef AGILENN_EVAL_H
 #define AGILENN_EVAL_H
 
@@ -51,5 +51,23 @@ struct agn_completeness {
 /* Measures it on the configuration's images; method, points and path are not looked at. Errors as of
  * agn_explain. */
 int agn_explain_completeness(const struct agn_explain_config *config, struct agn_completeness *completeness);
+
+/* ---- the worst mistakes ------------------------------------------------------------------ */
+
+struct agn_mistake {
+    int image, label, predicted; /* position in the data set, true class, the wrong one */
+    double margin;               /* logit of the wrong class less that of the true one, >= 0 */
+    double probability;          /* softmax of the logits, of the wrong class */
+};
+
+/* Room for the mistakes with the largest margins; `list` (of `capacity`) is the caller's. */
+struct agn_mistakes {
+    struct agn_mistake *list; /* the first `count`: largest margin first, of equals the one told first */
+    int capacity, count;
+    int found; /* all mistakes, kept or not */
+};
+
+/* Keeps the prediction if it is wrong and among the worst so far. Logits of `classes` classes. */
+void agn_mistakes_add(struct agn_mistakes *mistakes, const struct agn_prediction *prediction, int classes);
 
 #endif

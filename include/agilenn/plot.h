@@ -66,6 +66,35 @@ struct agn_plot_load {
  * one share (AGN_ERR_ARG). */
 int agn_plot_load(const char *path, const struct agn_plot_load *load);
 
+enum { AGN_PLOT_MAX_CLASSES = 1000 };
+struct agn_plot_confusion {
+    int classes;        /* 1 to AGN_PLOT_MAX_CLASSES, else AGN_ERR_ARG */
+    char *const *names; /* classes, any bytes */
+    const int *counts;  /* (true class, predicted class) of images, >= 0 */
+};
+/* The confusion matrix as a heat map with a row for each true class, shaded by the share of its images. Up to
+ * 40 classes have their names on both axes, more their numbers; up to 20 have counts in the cells. */
+int agn_plot_confusion(const char *path, const struct agn_plot_confusion *confusion);
+
+/* One picture of a sheet. The caller owns what it points to. */
+struct agn_plot_mistake {
+    const char *true_class, *predicted_class; /* any bytes */
+    int image;                                /* position in the data set */
+    double margin;
+    const uint8_t *pixels; /* NHWC, 3 RGB or fewer, of which the first is shown in grey */
+};
+struct agn_plot_mistakes {
+    const char *title;           /* any bytes */
+    int height, width, channels; /* of all pictures: 1 to 1024 pixels, 1 to 3 channels */
+    const struct agn_plot_mistake *mistakes;
+    int count;
+};
+enum { AGN_PLOT_MAX_MISTAKES = 200, AGN_PLOT_MAX_SIDE = 1024 };
+/* A sheet of 0 to AGN_PLOT_MAX_MISTAKES pictures, row by row, each enlarged by a whole factor to about 112
+ * pixels (beyond 160 made smaller by one) with 'true → predicted' and its number beneath. AGN_ERR_ARG: a
+ * number out of these ranges. */
+int agn_plot_mistakes(const char *path, const struct agn_plot_mistakes *sheet);
+
 enum { AGN_PLOT_MAX_ROWS = 24 };
 
 /* A row for each image: the picture, the heat map over it, bars of channel importance with the first k

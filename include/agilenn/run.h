@@ -61,7 +61,8 @@ struct agn_run_report {
     int before_event, before_event_correct, after_event_correct;
     int reasons[AGN_CLIENT_REASON_COUNT];
     struct agn_class_count by_class[AGN_MAX_CLASSES]; /* the data set's, or the model's if it has more;
-                                                         fused_right counts what the device said in the end */
+                                                         what the device said in the end, fused or local,
+                                                         stands in the place of fused predictions */
     int late;                                         /* frames whose answer came, but after the deadline */
     double late_ms; /* median of these: from the first packet to the answer; NAN: none */
     int sent;       /* frames of which packets went out; the byte figures are means over these */

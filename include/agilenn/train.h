@@ -77,8 +77,8 @@ int agn_model_load(const char *path, struct agn_model **model, struct agn_train_
 /* ---- evaluation in float ------------------------------------------------------ */
 
 struct agn_class_count {
-    int images, fused_right, local_right; /* of this class */
-    int predicted;                        /* fused predictions of it, right or wrong */
+    int images, right, local_right; /* of this class; `right` by the fused prediction */
+    int predicted;                  /* fused predictions of it, right or wrong */
 };
 
 struct agn_evaluation {
@@ -104,9 +104,16 @@ int agn_model_check_data(const struct agn_model *model, const struct agn_dataset
  * importance is not a number. */
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data,
                        struct agn_evaluation *evaluation);
-/* The same, and the fused predictions in `confusion`: (true class, predicted class), counts. */
-int agn_model_evaluate_confusion(struct agn_model *model, const struct agn_dataset *data,
-                                 struct agn_evaluation *evaluation, int *confusion);
+
+/* What the model makes of one image; the logits are fused, the model's classes, valid during the call. */
+struct agn_prediction {
+    int image, label, predicted; /* position in the data set, true class, class of the largest logit */
+    const float *logits;
+};
+typedef void agn_prediction_fn(void *user, const struct agn_prediction *prediction);
+/* The same as agn_model_evaluate, and tells of each image, in their order. */
+int agn_model_evaluate_images(struct agn_model *model, const struct agn_dataset *data,
+                              struct agn_evaluation *evaluation, agn_prediction_fn *tell, void *user);
 
 /* ---- the codecs' context model ------------------------------------------------------ */
 

@@ -4,7 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "agilenn/plot.h"
 #include "cli/cli.h"
 #include "cli/preset_options.h"
 
@@ -30,7 +32,7 @@ static int list_classes(const struct agn__class_report *report, int rows[AGN_MAX
         const struct agn_class_count *m = &report->counts[moved];
         for (; at > 0; at--) {
             const struct agn_class_count *other = &report->counts[rows[at - 1]];
-            if (share(other->fused_right, other->images) <= share(m->fused_right, m->images))
+            if (share(other->right, other->images) <= share(m->right, m->images))
                 break;
             rows[at] = rows[at - 1];
         }
@@ -55,7 +57,7 @@ static void print_matrix(FILE *stream, const struct agn__class_report *report)
 {
     fprintf(stream, "\nconfusion: rows are true classes, columns are predictions in the same order\n");
     for (int c = 0; c < report->classes; c++) {
-        fprintf(stream, "%-*.*s", NAME_COLUMNS, NAME_COLUMNS, report->names[c]);
+        agn__cli_print_name(stream, report->names[c], NAME_COLUMNS);
         for (int p = 0; p < report->classes; p++)
             fprintf(stream, " %5d", report->confusion[(size_t)c * (size_t)report->classes + (size_t)p]);
         fputc('\n', stream);
@@ -67,16 +69,19 @@ void agn__cli_print_classes(FILE *stream, const struct agn__class_report *report
     int rows[AGN_MAX_CLASSES];
     int count = list_classes(report, rows);
     bool worst_only = report->classes > MOST_ROWS;
-    fprintf(stream, "\n%-*s images    fused    local  predicted%s\n", NAME_COLUMNS,
-            worst_only ? "worst classes" : "class", report->confusion ? "  most often taken for" : "");
+    fprintf(stream, "\n%-*s images  %7s    local  predicted%s\n", NAME_COLUMNS,
+            worst_only ? "worst classes" : "class", report->of_run ? "correct" : "fused",
+            report->confusion ? "  most often taken for" : "");
     for (int i = 0; i < count; i++) {
         const struct agn_class_count *n = &report->counts[rows[i]];
-        fprintf(stream, "%-*.*s %6d %6.2f %% %6.2f %% %10d", NAME_COLUMNS, NAME_COLUMNS,
-                report->names[rows[i]], n->images, 100.0 * share(n->fused_right, n->images),
+        agn__cli_print_name(stream, report->names[rows[i]], NAME_COLUMNS);
+        fprintf(stream, " %6d %6.2f %% %6.2f %% %10d", n->images, 100.0 * share(n->right, n->images),
                 100.0 * share(n->local_right, n->images), n->predicted);
         int mistake = usual_mistake(report, rows[i]);
-        if (mistake >= 0)
-            fprintf(stream, "  %s", report->names[mistake]);
+        if (mistake >= 0) {
+            fputs("  ", stream);
+            agn__cli_print_name(stream, report->names[mistake], 0);
+        }
         fputc('\n', stream);
     }
     if (report->confusion && !worst_only)
@@ -94,9 +99,12 @@ void agn__cli_print_never_predicted(FILE *stream, const struct agn__class_report
     for (int c = 0; c < report->classes; c++) {
         if (!never_predicted(&report->counts[c]))
             continue;
-        if (found++ < MOST_ROWS)
-            fprintf(stream, "%s%s (%d images)", found == 1 ? "warning: never predicted: class " : ", ",
-                    report->names[c], report->counts[c].images);
+        if (found++ >= MOST_ROWS)
+            continue;
+        fputs(found == 1 ? "warning: never predicted: class " : ", ", stream);
+        agn__cli_print_name(stream, report->names[c], 0);
+        int images = report->counts[c].images;
+        fprintf(stream, " (%d image%s)", images, images == 1 ? "" : "s");
     }
     if (found > MOST_ROWS)
         fprintf(stream, " and %d more classes", found - MOST_ROWS);
@@ -111,12 +119,11 @@ json_t *agn__cli_json_classes(const struct agn__class_report *report)
         const struct agn_class_count *n = &report->counts[c];
         bool known = n->images > 0;
         json_array_append_new(
-            list,
-            json_pack("{s:o, s:i, s:o, s:o, s:i}", "name", agn__cli_json_string(report->names[c]), "count",
-                      n->images, "accuracy_fused",
-                      known ? json_real(share(n->fused_right, n->images)) : json_null(), "accuracy_local",
-                      known ? json_real(share(n->local_right, n->images)) : json_null(), "predicted",
-                      n->predicted));
+            list, json_pack("{s:o, s:i, s:o, s:o, s:i}", "name", agn__cli_json_string(report->names[c]),
+                            "count", n->images, report->of_run ? "accuracy" : "accuracy_fused",
+                            known ? json_real(share(n->right, n->images)) : json_null(), "accuracy_local",
+                            known ? json_real(share(n->local_right, n->images)) : json_null(), "predicted",
+                            n->predicted));
     }
     return list;
 }
@@ -149,7 +156,7 @@ void agn__cli_csv_field(FILE *stream, const char *text)
     fputc('"', stream);
 }
 
-int agn__cli_write_confusion(const char *path, const struct agn__class_report *report)
+static int write_table(const char *path, const struct agn__class_report *report)
 {
     struct agn_file_out out;
     int status = agn_file_out_open(&out, path);
@@ -168,4 +175,40 @@ int agn__cli_write_confusion(const char *path, const struct agn__class_report *r
     }
     fputc('\n', out.stream);
     return agn_file_out_commit(&out);
+}
+
+struct agn_cli_option agn__cli_confusion_option(struct agn_cli_list *files)
+{
+    return (struct agn_cli_option){.name = "confusion",
+                                   .metavar = "FILE",
+                                   .type = AGN_CLI_LIST,
+                                   .list = files,
+                                   .help =
+                                       "write the confusion matrix, a row for each true class and a column "
+                                       "for each prediction: drawn if FILE ends in .png, else as CSV"};
+}
+
+static bool is_picture(const char *path)
+{
+    size_t length = strlen(path);
+    return length >= 4 && strcasecmp(path + length - 4, ".png") == 0;
+}
+
+int agn__cli_check_confusion(const struct agn_cli_list *files)
+{
+    int status = AGN_OK;
+    for (int i = 0; i < files->count && status == AGN_OK; i++)
+        if (is_picture(files->items[i]))
+            status = agn_plot_available();
+    return status;
+}
+
+int agn__cli_write_confusion(const struct agn_cli_list *files, const struct agn__class_report *report)
+{
+    const struct agn_plot_confusion plot = {report->classes, report->names, report->confusion};
+    int status = AGN_OK;
+    for (int i = 0; i < files->count && status == AGN_OK; i++)
+        status = is_picture(files->items[i]) ? agn_plot_confusion(files->items[i], &plot)
+                                             : write_table(files->items[i], report);
+    return status;
 }

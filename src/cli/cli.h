@@ -52,6 +52,10 @@ FILE *agn__cli_text_stream(bool json);
 /* Prints a JSON object to stdout, indented, and drops the reference. NULL (out of memory) is an error. */
 int agn__cli_print_json(const char *command, json_t *object);
 
+/* Prints text of any origin to a terminal, fit to be one cell of a table: control bytes and what is not UTF-8
+ * become '?', and it is cut or filled with spaces to `columns`; 0: it is as long as it is. */
+void agn__cli_print_name(FILE *stream, const char *text, int columns);
+
 /* A JSON string from bytes of any origin: what is not UTF-8 has its bytes above 0x7f replaced by '?'. */
 json_t *agn__cli_json_string(const char *text);
 

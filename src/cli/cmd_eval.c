@@ -3,18 +3,21 @@
 
 #include "agilenn/deploy.h"
 #include "cli/class_report.h"
+#include "cli/mistakes_report.h"
 #include "cli/preset_options.h"
 
 struct job {
     struct agn_cli_list files; /* the model */
-    const char *data, *split, *confusion_path;
-    int limit, threads, packets, seed;
+    struct agn_cli_list confusion_files;
+    const char *data, *split, *mistakes_folder;
+    int limit, threads, packets, seed, mistakes_count;
     bool int8, json;
 
     struct agn_model *model;
     struct agn_dataset *dataset;
     struct agn_evaluation evaluation;
     int *confusion; /* (true class, predicted class) */
+    struct agn_mistakes mistakes;
     struct agn_loss_plan losses;
     struct agn_loss_evaluation under_loss;
     struct agn_int8_accuracy in_int8;
@@ -76,13 +79,23 @@ static json_t *json_int8(const struct agn_int8_accuracy *e)
                      "same_answer", share(e->same, e->images));
 }
 
+static void note_prediction(void *user, const struct agn_prediction *prediction)
+{
+    struct job *job = user;
+    int classes = job->model->classes;
+    job->confusion[(size_t)prediction->label * (size_t)classes + (size_t)prediction->predicted]++;
+    agn_mistakes_add(&job->mistakes, prediction, classes);
+}
+
 static int evaluate(struct job *job)
 {
     size_t classes = (size_t)job->model->classes;
     job->confusion = agn_alloc(classes * classes, sizeof(*job->confusion));
-    if (!job->confusion)
+    job->mistakes.capacity = job->mistakes_folder ? job->mistakes_count : 0;
+    job->mistakes.list = agn_alloc((size_t)job->mistakes_count, sizeof(*job->mistakes.list));
+    if (!job->confusion || !job->mistakes.list)
         return AGN_ERR_MEMORY;
-    return agn_model_evaluate_confusion(job->model, job->dataset, &job->evaluation, job->confusion);
+    return agn_model_evaluate_images(job->model, job->dataset, &job->evaluation, note_prediction, job);
 }
 
 static struct agn__class_report classes_of(const struct job *job)
@@ -93,13 +106,25 @@ static struct agn__class_report classes_of(const struct job *job)
                                       .confusion = job->confusion};
 }
 
+static struct agn__mistakes_report mistakes_of(const struct job *job)
+{
+    return (struct agn__mistakes_report){.mistakes = &job->mistakes,
+                                         .data = job->dataset,
+                                         .names = job->model->class_names,
+                                         .images = job->evaluation.images,
+                                         .split = job->split};
+}
+
 static int print(const struct job *job)
 {
+    struct agn__mistakes_report mistakes = mistakes_of(job);
     struct agn__class_report classes = classes_of(job);
     if (job->json) {
         json_t *json = agn__cli_json_evaluation(job->model, &job->evaluation);
         if (json != NULL)
             json_object_set_new(json, "confusion", agn__cli_json_confusion(&classes));
+        if (json != NULL && job->mistakes_folder)
+            json_object_set_new(json, "mistakes", agn__cli_json_mistakes(&mistakes));
         if (json != NULL && job->packets > 0)
             json_object_set_new(json, "packet_loss", json_losses(job));
         if (json != NULL && job->int8)
@@ -108,6 +133,8 @@ static int print(const struct job *job)
     }
     agn__cli_print_evaluation(stdout, job->model, &job->evaluation);
     agn__cli_print_classes(stdout, &classes);
+    if (job->mistakes_folder)
+        agn__cli_print_mistakes(stdout, &mistakes);
     if (job->packets > 0)
         print_losses(job);
     if (job->int8)
@@ -115,14 +142,29 @@ static int print(const struct job *job)
     return AGN_CLI_SUCCESS;
 }
 
+static int write_files(const struct job *job)
+{
+    struct agn__class_report classes = classes_of(job);
+    struct agn__mistakes_report mistakes = mistakes_of(job);
+    int status = agn__cli_write_confusion(&job->confusion_files, &classes);
+    return status >= 0 && job->mistakes_folder ? agn__cli_write_mistakes(job->mistakes_folder, &mistakes)
+                                               : status;
+}
+
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
-    int status = agn_model_load(job->files.items[0], &job->model, NULL);
+    int status = agn__cli_check_confusion(&job->confusion_files);
+    if (status >= 0 && job->mistakes_folder)
+        status = agn_plot_available();
+    if (status >= 0)
+        status = agn_model_load(job->files.items[0], &job->model, NULL);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)
         status = agn__cli_open_dataset(&job->model->preset, job->split, job->limit, &job->dataset);
+    if (status >= 0 && job->mistakes_folder)
+        status = agn_make_dirs(job->mistakes_folder);
     if (status >= 0)
         status = evaluate(job);
     plan_losses(job);
@@ -130,17 +172,15 @@ static int run(struct job *job)
         status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);
     if (status >= 0 && job->int8)
         status = agn_int8_accuracy(job->model, job->dataset, &job->in_int8);
-    if (status >= 0 && job->confusion_path) {
-        struct agn__class_report classes = classes_of(job);
-        status = agn__cli_write_confusion(job->confusion_path, &classes);
-    }
+    if (status >= 0)
+        status = write_files(job);
     return status < 0 ? agn__cli_fail("eval", status) : print(job);
 }
 
 int agn__cmd_eval(int argc, char **argv)
 {
     static const char *const splits[] = {"train", "test", "validation", NULL};
-    struct job job = {.split = "test", .limit = -1, .seed = 1};
+    struct job job = {.split = "test", .limit = -1, .seed = 1, .mistakes_count = 25};
     const struct agn_cli_option options[] = {
         {.name = "data",
          .metavar = "DIR",
@@ -153,43 +193,23 @@ int agn__cmd_eval(int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &job.split,
          .choices = splits},
-        {.name = "limit",
-         .metavar = "N",
-         .help = "images, spread evenly over the set; 0 = all, -1 = as in training",
-         .type = AGN_CLI_INT,
-         .integer = &job.limit,
-         .min = -1,
-         .max = 1e9},
-        {.name = "confusion",
-         .metavar = "FILE.csv",
-         .help = "write the confusion matrix: a row for each true class, a column for each prediction",
-         .type = AGN_CLI_STRING,
-         .string = &job.confusion_path},
-        {.name = "packets",
-         .metavar = "N",
-         .help = "also measure accuracy when frames travel in N packets of which 0 to 90 % get lost",
-         .type = AGN_CLI_INT,
-         .integer = &job.packets,
-         .min = 0,
-         .max = 255},
+        agn__cli_whole("limit", "N", &job.limit, -1, 1000000000,
+                       "images, spread evenly over the set; 0 = all, -1 = as in training"),
+        agn__cli_confusion_option(&job.confusion_files),
+        agn__cli_text("mistakes", "DIR", &job.mistakes_folder,
+                      "write the mistakes with the largest margin of the wrong class over the true one: "
+                      "mistakes.csv, and mistakes.png with the images"),
+        agn__cli_whole("mistakes-count", "N", &job.mistakes_count, 1, AGN_PLOT_MAX_MISTAKES,
+                       "how many mistakes"),
+        agn__cli_whole("packets", "N", &job.packets, 0, 255,
+                       "also measure accuracy when frames travel in N packets of which 0 to 90 % get lost"),
         {.name = "int8",
          .help = "also measure accuracy with the Remote NN in 8-bit integers, as `agilenn serve --int8`",
          .type = AGN_CLI_FLAG,
          .flag = &job.int8},
-        {.name = "seed",
-         .metavar = "N",
-         .help = "of the channels in each packet and of what is lost",
-         .type = AGN_CLI_INT,
-         .integer = &job.seed,
-         .min = 0,
-         .max = 1e9},
-        {.name = "threads",
-         .metavar = "N",
-         .help = AGN_CLI_HELP_THREADS,
-         .type = AGN_CLI_INT,
-         .integer = &job.threads,
-         .min = 0,
-         .max = 1024},
+        agn__cli_whole("seed", "N", &job.seed, 0, 1000000000,
+                       "of the channels in each packet and of what is lost"),
+        agn__cli_whole("threads", "N", &job.threads, 0, 1024, AGN_CLI_HELP_THREADS),
         {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job.json},
     };
     const struct agn_cli_command command = {
@@ -201,6 +221,7 @@ int agn__cmd_eval(int argc, char **argv)
                        "request, accuracy under packet loss and in 8 bits.",
         .example = "  agilenn eval out/fashion/model.safetensors\n"
                    "  agilenn eval out/fashion/model.safetensors --limit 1000 --json\n"
+                   "  agilenn eval out/fashion/model.safetensors --mistakes out/fashion/mistakes\n"
                    "  agilenn eval out/fashion/model.safetensors --packets 4",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
@@ -216,5 +237,6 @@ int agn__cmd_eval(int argc, char **argv)
     agn_model_free(job.model);
     agn_dataset_free(job.dataset);
     agn_free(job.confusion);
+    agn_free(job.mistakes.list);
     return code;
 }

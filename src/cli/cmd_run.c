@@ -16,7 +16,7 @@ struct run_options {
     const char *bandwidth;
     int port, images, deadline_ms, drop, repeats, budget;
     bool json;
-    struct agn_cli_list model, set;
+    struct agn_cli_list model, set, confusion;
     const char *report;
 };
 
@@ -66,6 +66,7 @@ static int parse(struct run_options *o, int argc, char **argv)
             "predictions", "FILE", &o->predictions,
             "write a CSV line for each image: prediction, local prediction, how it came about, file, "
             "classes by name, margin over the next class in logits"),
+        agn__cli_confusion_option(&o->confusion),
         agn__cli_text(
             "report", "URL", &o->report,
             "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
@@ -105,15 +106,47 @@ static bool read_bandwidth(const char *given, struct agn_client_config *client)
     return client->bandwidth_kbps <= MAX_KBPS;
 }
 
-/* Who hears of each frame: a CSV file, the server's page, or nobody. */
+enum { NUMBER_BYTES = 12 };
+
+/* Who hears of each frame: the confusion matrix, a CSV file, the server's page. */
 struct listeners {
     FILE *csv;
     const struct agn_dataset *data;
-    int classes; /* the device model's */
+    int classes;    /* the device model's */
+    char **names;   /* of these: the data set's, and numbers for those that it has not */
+    int *confusion; /* (true class, predicted class) of these */
+    char (*numbers)[NUMBER_BYTES];
     const char *url;
     struct agn_monitor_truth truth; /* not reported yet */
     double next_report_s;
 };
+
+static int open_classes(struct listeners *to, const struct agn_dataset *data, const uint8_t *bytes,
+                        size_t size)
+{
+    struct agn_dev_model model;
+    /* The client says what is wrong with a model. */
+    size_t classes = agn_dev_model_open(&model, bytes, size) == AGN_OK ? model.classes : 1;
+    to->data = data;
+    to->classes = (int)classes;
+    to->names = agn_alloc(classes, sizeof(*to->names));
+    to->numbers = agn_alloc(classes, sizeof(*to->numbers));
+    to->confusion = agn_alloc(classes * classes, sizeof(*to->confusion));
+    if (!to->names || !to->numbers || !to->confusion)
+        return AGN_ERR_MEMORY;
+    for (int c = 0; c < to->classes; c++) {
+        snprintf(to->numbers[c], NUMBER_BYTES, "%d", c);
+        to->names[c] = c < data->classes ? data->class_names[c] : to->numbers[c];
+    }
+    return AGN_OK;
+}
+
+static void close_classes(struct listeners *to)
+{
+    agn_free(to->names);
+    agn_free(to->numbers);
+    agn_free(to->confusion);
+}
 
 /* A page that does not answer is left alone for a while: each try may take seconds of the run. */
 static void report_truth(struct listeners *to)
@@ -137,15 +170,6 @@ static double margin_of(const struct agn_client_result *result, int classes)
     return classes > 1 ? (result->logits[top] - next) / 256.0 : 0.0;
 }
 
-static void write_name(const struct agn_dataset *data, FILE *csv, int class)
-{
-    fputc(',', csv);
-    if (class < data->classes)
-        agn__cli_csv_field(csv, data->class_names[class]);
-    else
-        fprintf(csv, "%d", class);
-}
-
 static void write_frame(const struct listeners *to, int index, int label,
                         const struct agn_client_result *result)
 {
@@ -156,8 +180,10 @@ static void write_frame(const struct listeners *to, int index, int label,
         agn__cli_csv_field(to->csv, data->files[index % data->count]);
     else
         fprintf(to->csv, "%d", index % data->count);
-    write_name(data, to->csv, label);
-    write_name(data, to->csv, result->class_index);
+    fputc(',', to->csv);
+    agn__cli_csv_field(to->csv, to->names[label]);
+    fputc(',', to->csv);
+    agn__cli_csv_field(to->csv, to->names[result->class_index]);
     fprintf(to->csv, ",%.4f,%s\n", margin_of(result, to->classes), result->fused ? "fused" : "local");
 }
 
@@ -166,6 +192,7 @@ static void hear_frame(void *user, int index, int label, const struct agn_client
     struct listeners *to = user;
     if (to->csv)
         write_frame(to, index, label, result);
+    to->confusion[(size_t)label * (size_t)to->classes + (size_t)result->class_index]++;
     to->truth.predictions++;
     to->truth.correct += result->class_index == label;
     to->truth.fallbacks += !result->fused;
@@ -185,25 +212,21 @@ static int run_and_tell(struct agn_run_config *config, struct listeners *to, str
 }
 
 /* A CSV file comes to be whole or not at all. */
-static int run_images(struct agn_run_config *config, const struct run_options *o,
+static int run_images(struct agn_run_config *config, const char *predictions, struct listeners *to,
                       struct agn_run_report *report)
 {
     struct agn_file_out out;
-    struct listeners to = {.url = o->report, .data = config->data};
-    struct agn_dev_model model;
-    int status = agn_dev_model_open(&model, config->client.model, config->client.model_bytes);
-    to.classes = status == AGN_OK ? model.classes : 0; /* the client says what is wrong */
-    if (o->predictions == NULL) {
-        return run_and_tell(config, &to, report);
+    if (predictions == NULL) {
+        return run_and_tell(config, to, report);
     }
-    status = agn_file_out_open(&out, o->predictions);
+    int status = agn_file_out_open(&out, predictions);
     if (status < 0) {
         return status;
     }
-    to.csv = out.stream;
+    to->csv = out.stream;
     fprintf(out.stream, "image,label,prediction,local_prediction,fused,channels_missing,file,true_class,"
                         "predicted_class,margin,way\n");
-    status = run_and_tell(config, &to, report);
+    status = run_and_tell(config, to, report);
     if (status < 0) {
         agn_file_out_abort(&out);
         return status;
@@ -218,15 +241,18 @@ static json_t *spread_json(double min, double median, double p99, double max)
                : json_null();
 }
 
-static struct agn__class_report classes_of(const struct agn_run_report *r, const struct agn_dataset *data)
+static struct agn__class_report classes_of(const struct agn_run_report *r, const struct listeners *to)
 {
-    return (struct agn__class_report){
-        .classes = data->classes, .names = data->class_names, .counts = r->by_class};
+    return (struct agn__class_report){.classes = to->classes,
+                                      .names = to->names,
+                                      .counts = r->by_class,
+                                      .confusion = to->confusion,
+                                      .of_run = true};
 }
 
-static int print_json(const struct agn_run_report *r, const struct agn_dataset *data)
+static int print_json(const struct agn_run_report *r, const struct listeners *to)
 {
-    struct agn__class_report classes = classes_of(r, data);
+    struct agn__class_report classes = classes_of(r, to);
     double images = (double)r->images;
     static const char *const keys[AGN_CLIENT_REASON_COUNT] = {
         [AGN_CLIENT_FUSED] = "fused",         [AGN_CLIENT_TIMEOUT] = "timeout",
@@ -239,7 +265,8 @@ static int print_json(const struct agn_run_report *r, const struct agn_dataset *
         json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));
     }
     json_t *object = json_pack(
-        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f, s:i, s:o, s:o}",
+        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f, s:i, s:o, s:o, "
+        "s:o}",
         "images", r->images, "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images,
         "local_accuracy", r->local_correct / images, "fused", r->fused, "reasons", reasons, "packets_mean",
         agn__cli_json_real(r->packets_mean), "payload_bytes_mean", agn__cli_json_real(r->payload_bytes_mean),
@@ -249,7 +276,8 @@ static int print_json(const struct agn_run_report *r, const struct agn_dataset *
         spread_json(r->device_ms.min, r->device_ms.median, r->device_ms.p99, r->device_ms.max), "network_ms",
         spread_json(r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max),
         "measured_kbps", agn__cli_json_real(r->rate_kbps), "seconds", r->seconds, "late_answers", r->late,
-        "late_ms", agn__cli_json_real(r->late_ms), "classes", agn__cli_json_classes(&classes));
+        "late_ms", agn__cli_json_real(r->late_ms), "classes", agn__cli_json_classes(&classes), "confusion",
+        agn__cli_json_confusion(&classes));
     return agn__cli_print_json("run", object);
 }
 
@@ -263,9 +291,9 @@ static void print_late(const struct agn_run_report *r, int deadline_ms)
                r->late, r->late_ms, deadline_ms, ceil(1.5 * r->late_ms / 10.0) * 10.0);
 }
 
-static int print_text(const struct agn_run_report *r, const struct agn_dataset *data, int deadline_ms)
+static int print_text(const struct agn_run_report *r, const struct listeners *to, int deadline_ms)
 {
-    struct agn__class_report classes = classes_of(r, data);
+    struct agn__class_report classes = classes_of(r, to);
     double images = (double)r->images;
     printf("images       %d, %d predictions (%d fused, %d local only)\n", r->images, r->predictions, r->fused,
            r->predictions - r->fused);
@@ -313,9 +341,14 @@ int agn__cmd_run(int argc, char **argv)
     uint8_t *model = NULL;
     size_t model_bytes = 0;
     struct agn_run_report report = {0};
-    int status = agn__cli_read_device_model(o.model.items[0], &model, &model_bytes);
+    struct listeners to = {.url = o.report};
+    int status = agn__cli_check_confusion(&o.confusion);
+    if (status == AGN_OK)
+        status = agn__cli_read_device_model(o.model.items[0], &model, &model_bytes);
     if (status == AGN_OK)
         status = agn__cli_open_images(o.preset, &o.set, o.data, o.split, -1, &data);
+    if (status == AGN_OK)
+        status = open_classes(&to, data, model, model_bytes);
     if (status == AGN_OK) {
         struct agn_run_config config = {.client = {.host = o.host,
                                                    .port = (uint16_t)o.port,
@@ -335,11 +368,16 @@ int agn__cmd_run(int argc, char **argv)
                                         .require_server = true,
                                         .progress = agn_progress_print,
                                         .progress_user = stderr};
-        status = run_images(&config, &o, &report);
+        status = run_images(&config, o.predictions, &to, &report);
+    }
+    if (status == AGN_OK) {
+        struct agn__class_report classes = classes_of(&report, &to);
+        status = agn__cli_write_confusion(&o.confusion, &classes);
     }
     code = status < 0 ? agn__cli_fail("run", status)
-           : o.json   ? print_json(&report, data)
-                      : print_text(&report, data, o.deadline_ms);
+           : o.json   ? print_json(&report, &to)
+                      : print_text(&report, &to, o.deadline_ms);
+    close_classes(&to);
     agn_dataset_free(data);
     agn_free(model);
     return code;

@@ -1,4 +1,5 @@
 /* What a subcommand says to the user: errors and log lines on stderr, JSON on stdout. */
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,6 +42,13 @@ int agn__cli_print_json(const char *command, json_t *object)
     if (failed || fputc('\n', stdout) == EOF)
         return agn__cli_fail(command, agn_fail(AGN_ERR_IO, "cannot write the JSON output"));
     return AGN_CLI_SUCCESS;
+}
+
+void agn__cli_print_name(FILE *stream, const char *text, int columns)
+{
+    char shown[PATH_MAX];
+    int used = agn_text_clip(shown, sizeof shown, text, columns > 0 ? columns : INT_MAX);
+    fprintf(stream, "%s%*s", shown, columns > used ? columns - used : 0, "");
 }
 
 json_t *agn__cli_json_string(const char *text)

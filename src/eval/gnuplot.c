@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agilenn/plot.h"
+#include "eval/fonts.h"
 
 extern char **environ;
 
@@ -149,33 +150,23 @@ int agn_plot_available(void)
     return status;
 }
 
-/* Bytes of the UTF-8 character at `text`, or 0 when it is none or a control character. */
-static size_t character_bytes(const unsigned char *text)
-{
-    size_t length = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
-    if (text[0] < 0x20 || text[0] == 0x7f || text[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 void agn__gnuplot_string(FILE *script, const char *text)
 {
-    const unsigned char *at = (const unsigned char *)text;
     size_t written = 0;
     fputc('\'', script);
-    while (*at && written < TEXT_LIMIT_BYTES) {
-        size_t length = character_bytes(at);
-        if (length == 0)
+    while (*text && written < TEXT_LIMIT_BYTES) {
+        uint32_t code;
+        size_t length = agn_utf8_read(text, &code);
+        if (length == 0 || !agn__font_has(code))
             fputc('?', script);
-        else if (*at == '\'')
-            fputs("''", script); /* the only character that is special within single quotes */
+        else if (*text == '\'')
+            fputs(
+                "’",
+                script); /* the only special one within single quotes, and doubling fails at the beginning */
         else
-            fwrite(at, 1, length, script);
-        at += length ? length : 1;
+            fwrite(text, 1, length, script);
+        text += length ? length : 1;
         written += length ? length : 1;
     }
-    fputs(*at ? "…'" : "'", script);
+    fputs(*text ? "…'" : "'", script);
 }

@@ -19,8 +19,8 @@ int agn__gnuplot_open(struct agn__gnuplot *plot, int width, int height);
  * any case. */
 int agn__gnuplot_draw(struct agn__gnuplot *plot, const char *path);
 
-/* Writes `text`, of any origin, as a string literal: control bytes and bytes that are not UTF-8 become '?',
- * and long text is cut. */
+/* Writes `text`, of any origin, as a string literal: control bytes, bytes that are not UTF-8 and characters
+ * that no installed font has become '?', and long text is cut. */
 void agn__gnuplot_string(FILE *script, const char *text);
 
 /* Colours that stay apart for colour-blind eyes (Okabe and Ito 2008). */

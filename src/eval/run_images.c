@@ -40,7 +40,7 @@ static void add_class(struct agn_run_report *r, int label, const struct agn_clie
     if (label < AGN_MAX_CLASSES) {
         struct agn_class_count *count = &r->by_class[label];
         count->images++;
-        count->fused_right += frame->class_index == label;
+        count->right += frame->class_index == label;
         count->local_right += frame->local_class == label;
     }
     if (frame->class_index >= 0 && frame->class_index < AGN_MAX_CLASSES) {

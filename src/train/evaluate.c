@@ -21,7 +21,8 @@ struct evaluator {
     int64_t images, fused, local_right, remote_right, valid, disordered;
     double skewness;
     double by_class[AGN_MAX_CLASSES * CLASS_COUNTS]; /* doubles: processes sum them */
-    int *confusion;                                  /* NULL: not asked for */
+    agn_prediction_fn *tell;                         /* NULL: nobody asks */
+    void *user;
 };
 
 static int make_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
@@ -103,9 +104,6 @@ static void count_class(struct evaluator *e, int label, int fused, int local)
     of_label[CLASS_FUSED] += fused == label;
     of_label[CLASS_LOCAL] += local == label;
     e->by_class[(size_t)fused * CLASS_COUNTS + CLASS_PREDICTED]++;
-    if (e->confusion != NULL) {
-        e->confusion[(size_t)label * (size_t)e->model->classes + (size_t)fused]++;
-    }
 }
 
 static void count_predictions(struct evaluator *e, const struct agn_batch *batch)
@@ -125,6 +123,10 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
         e->fused += by_fused == label;
         e->local_right += by_local == label;
         count_class(e, label, by_fused, by_local);
+        if (e->tell != NULL) {
+            const struct agn_prediction prediction = {batch->indices[i], label, by_fused, fused};
+            e->tell(e->user, &prediction);
+        }
         e->remote_right += agn__argmax(remote, classes) == batch->labels[i];
     }
 }
@@ -194,7 +196,7 @@ static void summarise_classes(const struct evaluator *e, struct agn_evaluation *
     for (int c = 0; c < e->model->classes; c++) {
         const double *counts = e->by_class + (size_t)c * CLASS_COUNTS;
         out->by_class[c] = (struct agn_class_count){.images = (int)counts[CLASS_IMAGES],
-                                                    .fused_right = (int)counts[CLASS_FUSED],
+                                                    .right = (int)counts[CLASS_FUSED],
                                                     .local_right = (int)counts[CLASS_LOCAL],
                                                     .predicted = (int)counts[CLASS_PREDICTED]};
     }
@@ -277,7 +279,7 @@ static int evaluate(struct evaluator *e, const struct agn_dataset *data, struct 
 }
 
 static int evaluate_model(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
-                          struct agn_evaluation *evaluation, int *confusion)
+                          struct agn_evaluation *evaluation, agn_prediction_fn *tell, void *user)
 {
     struct evaluator *e = agn_alloc(1, sizeof(*e)); /* too large for a stack */
     if (e == NULL) {
@@ -285,7 +287,8 @@ static int evaluate_model(struct agn_model *model, struct agn_group *group, cons
     }
     e->model = model;
     e->group = group;
-    e->confusion = confusion;
+    e->tell = tell;
+    e->user = user;
     int status = evaluate(e, data, evaluation);
     agn_free(e);
     return status;
@@ -294,18 +297,17 @@ static int evaluate_model(struct agn_model *model, struct agn_group *group, cons
 int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
                   struct agn_evaluation *evaluation)
 {
-    return evaluate_model(model, group, data, evaluation, NULL);
+    return evaluate_model(model, group, data, evaluation, NULL, NULL);
 }
 
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data,
                        struct agn_evaluation *evaluation)
 {
-    return evaluate_model(model, NULL, data, evaluation, NULL);
+    return evaluate_model(model, NULL, data, evaluation, NULL, NULL);
 }
 
-int agn_model_evaluate_confusion(struct agn_model *model, const struct agn_dataset *data,
-                                 struct agn_evaluation *evaluation, int *confusion)
+int agn_model_evaluate_images(struct agn_model *model, const struct agn_dataset *data,
+                              struct agn_evaluation *evaluation, agn_prediction_fn *tell, void *user)
 {
-    memset(confusion, 0, (size_t)model->classes * (size_t)model->classes * sizeof(*confusion));
-    return evaluate_model(model, NULL, data, evaluation, confusion);
+    return evaluate_model(model, NULL, data, evaluation, tell, user);
 }
