@@ -12,10 +12,9 @@ enum { FIRMWARE_IMAGES = 20, LEAST_TIMED_MS = 200 };
 
 /* The symbols of all frames, packed in rows and one a byte, and the model they came from. */
 struct symbols {
-    struct agn_dev dev;
-    uint8_t *model, *arena;
+    uint8_t *model;
     uint8_t *packed, *plain;
-    size_t model_bytes, frame_packed, frame_plain;
+    size_t model_bytes, arena_bytes, frame_packed, frame_plain;
     int frames;
     struct agn_map_shape shape;
     struct agn_context_model contexts;
@@ -25,7 +24,6 @@ struct symbols {
 static void free_symbols(struct symbols *s)
 {
     agn_free(s->model);
-    agn_free(s->arena);
     agn_free(s->packed);
     agn_free(s->plain);
 }
@@ -39,11 +37,7 @@ static int open_device(struct symbols *s, const struct agn_bench_codec_config *c
     if (status < 0) {
         return status;
     }
-    size_t arena = agn_dev_arena_bytes(&opened);
-    s->arena = agn_alloc(arena, 1);
-    if (s->arena == NULL) {
-        return AGN_ERR_MEMORY;
-    }
+    s->arena_bytes = agn_dev_arena_bytes(&opened);
     s->shape = (struct agn_map_shape){(uint8_t)(opened.map_c - opened.local_c), (uint8_t)opened.map_h,
                                       (uint8_t)opened.map_w};
     agn_model_contexts(config->model, &s->contexts);
@@ -51,38 +45,53 @@ static int open_device(struct symbols *s, const struct agn_bench_codec_config *c
         agn_huffman_codes(&s->contexts, d, s->codes + (size_t)d * AGN_DISTRIBUTION_BYTES);
     }
     s->contexts.codes = s->codes;
-    return agn_dev_init(&s->dev, s->model, s->model_bytes, s->arena, arena);
+    return AGN_OK;
 }
 
-static int run_device(struct symbols *s, const struct agn_dataset *images)
+/* The symbols of frame i. */
+static int run_frame(const struct symbols *s, struct agn_dev *dev, const struct agn_dataset *images, int i)
 {
     size_t rows = (size_t)s->shape.channels * s->shape.height, row = AGN_ROW_BYTES(s->shape.width);
     size_t image = (size_t)images->height * (size_t)images->width * (size_t)images->channels;
+    uint8_t *plain = s->plain + (size_t)i * s->frame_plain, *packed = s->packed + (size_t)i * s->frame_packed;
+    agn_dev_frame_begin(dev, (uint16_t)i, 0);
+    int status = agn_dev_push_rows(dev, images->pixels + (size_t)i * image, (unsigned)images->height);
+    for (size_t r = 0; r < rows && status >= 0; r++) {
+        for (unsigned x = 0; x < s->shape.width; x++) {
+            plain[r * s->shape.width + x] = (uint8_t)agn_dev_symbol(dev, (unsigned)(r / s->shape.height),
+                                                                    (unsigned)(r % s->shape.height), x);
+        }
+        agn_row_pack(plain + r * s->shape.width, s->shape.width, packed + r * row);
+    }
+    return status < 0 ? status : AGN_OK;
+}
+
+/* Each thread has a device of its own. */
+static int run_device(struct symbols *s, const struct agn_dataset *images)
+{
+    size_t rows = (size_t)s->shape.channels * s->shape.height;
+    int failed = AGN_OK;
     s->frames = images->count;
     s->frame_plain = rows * s->shape.width;
-    s->frame_packed = rows * row;
+    s->frame_packed = rows * AGN_ROW_BYTES(s->shape.width);
     s->plain = agn_alloc((size_t)s->frames, s->frame_plain);
     s->packed = agn_alloc((size_t)s->frames, s->frame_packed);
     if (s->plain == NULL || s->packed == NULL) {
         return AGN_ERR_MEMORY;
     }
-    for (int i = 0; i < s->frames; i++) {
-        uint8_t *plain = s->plain + (size_t)i * s->frame_plain,
-                *packed = s->packed + (size_t)i * s->frame_packed;
-        agn_dev_frame_begin(&s->dev, (uint16_t)i, 0);
-        int status = agn_dev_push_rows(&s->dev, images->pixels + (size_t)i * image, (unsigned)images->height);
-        if (status < 0) {
-            return status;
+#pragma omp parallel reduction(min : failed)
+    {
+        struct agn_dev dev;
+        uint8_t *arena = agn_alloc(s->arena_bytes, 1);
+        failed = arena == NULL ? AGN_ERR_MEMORY
+                               : agn_dev_init(&dev, s->model, s->model_bytes, arena, s->arena_bytes);
+#pragma omp for schedule(static)
+        for (int i = 0; i < s->frames; i++) {
+            failed = failed < 0 ? failed : run_frame(s, &dev, images, i);
         }
-        for (size_t r = 0; r < rows; r++) {
-            for (unsigned x = 0; x < s->shape.width; x++) {
-                plain[r * s->shape.width + x] = (uint8_t)agn_dev_symbol(
-                    &s->dev, (unsigned)(r / s->shape.height), (unsigned)(r % s->shape.height), x);
-            }
-            agn_row_pack(plain + r * s->shape.width, s->shape.width, packed + r * row);
-        }
+        agn_free(arena);
     }
-    return AGN_OK;
+    return failed < 0 ? agn_fail(failed, "the device library fails on the test images") : AGN_OK;
 }
 
 /* ---- entropies --------------------------------------------------------------------------- */
@@ -99,26 +108,38 @@ static double bits_of(const double counts[AGN_WIRE_LEVELS])
     return bits;
 }
 
+/* Bits of each symbol by the model's distributions. */
+static void price_symbols(const struct agn_context_model *model,
+                          double bits[AGN_DISTRIBUTIONS_MAX][AGN_WIRE_LEVELS])
+{
+    for (unsigned d = 0; d < model->distributions; d++) {
+        const uint8_t *entry = model->cumulative + (size_t)d * AGN_DISTRIBUTION_BYTES;
+        unsigned from = 0;
+        for (int symbol = 0; symbol < AGN_WIRE_LEVELS; symbol++) {
+            unsigned up_to = (unsigned)(entry[2 * symbol] | entry[2 * symbol + 1] << 8);
+            bits[d][symbol] = AGN_PROBABILITY_BITS - log2((double)(up_to - from));
+            from = up_to;
+        }
+    }
+}
+
 static int measure_entropies(const struct symbols *s, struct agn_bench_codec *out)
 {
+    double bits[AGN_DISTRIBUTIONS_MAX][AGN_WIRE_LEVELS];
     size_t width = s->shape.width, contexts = (size_t)s->shape.channels * AGN_CONTEXTS;
     double(*counts)[AGN_WIRE_LEVELS] = agn_alloc(contexts, sizeof(*counts));
     double all[AGN_WIRE_LEVELS] = {0}, model = 0.0, channel_bits = 0.0, context_bits = 0.0;
     if (counts == NULL) {
         return AGN_ERR_MEMORY;
     }
+    price_symbols(&s->contexts, bits);
     for (size_t r = 0; r < (size_t)s->frames * s->shape.channels * s->shape.height; r++) {
         size_t channel = r / s->shape.height % s->shape.channels;
         const uint8_t *row = s->plain + r * width, *above = r % s->shape.height > 0 ? row - width : NULL;
         for (unsigned x = 0; x < width; x++) {
             size_t context = channel * AGN_CONTEXTS + agn_context_at(row, above, x, (unsigned)width);
-            const uint8_t *entry =
-                s->contexts.cumulative + (size_t)s->contexts.map[context] * AGN_DISTRIBUTION_BYTES;
-            unsigned symbol = row[x],
-                     from = symbol == 0 ? 0 : (unsigned)(entry[2 * symbol - 2] | entry[2 * symbol - 1] << 8);
-            unsigned up_to = (unsigned)(entry[2 * symbol] | entry[2 * symbol + 1] << 8);
-            model += AGN_PROBABILITY_BITS - log2((double)(up_to - from));
-            counts[context][symbol] += 1.0;
+            model += bits[s->contexts.map[context]][row[x]];
+            counts[context][row[x]] += 1.0;
         }
     }
     for (size_t c = 0; c < s->shape.channels; c++) {

@@ -3,23 +3,38 @@
 
 #include "nn/net_internal.h"
 
-AGN_SIMD static void quantise_part(const float *restrict border, const float *restrict centroids,
-                                   const float *src, size_t count, uint8_t *symbols, float *dst)
+enum { BLOCK = 256 }; /* values that are worked on together */
+
+AGN_SIMD static void find_symbols(const float *restrict border, const float *restrict src, size_t count,
+                                  uint8_t *restrict symbols)
 {
+    int32_t found[BLOCK] = {0};
+    for (int level = 1; level < AGN_LEVELS; level++) {
+        for (size_t i = 0; i < count; i++) {
+            found[i] += src[i] > border[level] ? 1 : 0;
+        }
+    }
     for (size_t i = 0; i < count; i++) {
-        float x = src[i], value = centroids[0];
-        int symbol = 0;
-        for (int level = 1; level < AGN_LEVELS; level++) {
-            bool above = x > border[level];
-            symbol += above;
-            value = above ? centroids[level] : value;
+        symbols[i] = (uint8_t)found[i];
+    }
+}
+
+/* src and dst may be the same. */
+AGN_SIMD static void find_values(const float *restrict border, const float *restrict centroids,
+                                 const float *src, size_t count, float *dst)
+{
+    float found[BLOCK];
+    for (size_t i = 0; i < count; i++) {
+        found[i] = centroids[0];
+    }
+    for (int level = 1; level < AGN_LEVELS; level++) {
+        const float from = border[level], value = centroids[level]; /* else compilers make branches */
+        for (size_t i = 0; i < count; i++) {
+            found[i] = src[i] > from ? value : found[i];
         }
-        if (symbols != NULL) {
-            symbols[i] = (uint8_t)symbol;
-        }
-        if (dst != NULL) {
-            dst[i] = value;
-        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        dst[i] = found[i];
     }
 }
 
@@ -34,7 +49,14 @@ void agn_quantise(const float centroids[AGN_LEVELS], const float *src, size_t co
     {
         size_t begin, end;
         agn__split(count, 1024, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
-        quantise_part(border, centroids, src + begin, end - begin, symbols == NULL ? NULL : symbols + begin,
-                      dst == NULL ? NULL : dst + begin);
+        for (size_t i = begin; i < end; i += BLOCK) {
+            size_t block = end - i < BLOCK ? end - i : BLOCK;
+            if (symbols != NULL) {
+                find_symbols(border, src + i, block, symbols + i);
+            }
+            if (dst != NULL) {
+                find_values(border, centroids, src + i, block, dst + i);
+            }
+        }
     }
 }

@@ -60,8 +60,9 @@ int agn__fill_follow(struct agn_model *model, struct agn_group *group, const uin
     size_t channels = (size_t)model->sent_channels;
     double counts[AGN_MAX_FEATURES * AGN_LEVELS] = {0};
     double all = (double)positions * agn_group_size(group);
-    for (size_t i = 0; i < positions; i++) {
-        for (size_t c = 0; c < channels; c++) {
+#pragma omp parallel for schedule(static)
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t i = 0; i < positions; i++) {
             counts[c * AGN_LEVELS + symbols[i * channels + c]] += 1.0;
         }
     }
@@ -84,6 +85,7 @@ int agn__lose_packets(struct agn__joint *j)
     float *values = agn_net_input(j->remote);
     int first = agn_group_rank(j->group) * j->batch;
     int status = agn__fill_follow(j->model, j->group, j->symbols, j->positions, j->trainer->state.step);
+#pragma omp parallel for schedule(static)
     for (int i = 0; i < j->batch; i++) {
         uint8_t *lost = j->lost + (size_t)i * channels;
         float *image = values + (size_t)i * positions * channels;
@@ -100,6 +102,7 @@ int agn__lose_packets(struct agn__joint *j)
 void agn__forget_lost(const struct agn__joint *j, float *diff)
 {
     size_t channels = (size_t)j->model->sent_channels, positions = j->positions / (size_t)j->batch;
+#pragma omp parallel for schedule(static)
     for (size_t i = 0; i < j->positions; i++) {
         const uint8_t *lost = j->lost + i / positions * channels;
         for (size_t c = 0; c < channels; c++) {

@@ -86,8 +86,8 @@ struct level_moments {
     double count, sum, square, top;
 };
 
-static void gather(const float *values, const uint8_t *symbols, size_t count,
-                   struct level_moments m[AGN_LEVELS])
+static void gather_part(const float *values, const uint8_t *symbols, size_t count,
+                        struct level_moments m[AGN_LEVELS])
 {
     memset(m, 0, AGN_LEVELS * sizeof(m[0]));
     for (size_t i = 0; i < count; i++) {
@@ -97,6 +97,28 @@ static void gather(const float *values, const uint8_t *symbols, size_t count,
         level->sum += x;
         level->square += x * x;
         level->top = x > level->top ? x : level->top;
+    }
+}
+
+/* By parts, as many for any number of threads, so that sums have the same bits. */
+static void gather(const float *values, const uint8_t *symbols, size_t count,
+                   struct level_moments m[AGN_LEVELS])
+{
+    enum { PARTS = 16 };
+    struct level_moments of[PARTS][AGN_LEVELS];
+#pragma omp parallel for schedule(static)
+    for (size_t p = 0; p < PARTS; p++) {
+        size_t begin = count / PARTS * p, end = p + 1 < PARTS ? begin + count / PARTS : count;
+        gather_part(values + begin, symbols + begin, end - begin, of[p]);
+    }
+    memcpy(m, of[0], sizeof(of[0]));
+    for (size_t p = 1; p < PARTS; p++) {
+        for (int level = 0; level < AGN_LEVELS; level++) {
+            m[level].count += of[p][level].count;
+            m[level].sum += of[p][level].sum;
+            m[level].square += of[p][level].square;
+            m[level].top = of[p][level].top > m[level].top ? of[p][level].top : m[level].top;
+        }
     }
 }
 
