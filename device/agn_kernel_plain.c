@@ -4,39 +4,7 @@
  * loop: bias, multiplier and shift are loaded once a row and channel. */
 #include "agn_device_internal.h"
 #include "agn_kernel.h"
-
-static int32_t to_output(const struct agn_dev_layer *layer, struct agn__channel channel, int32_t acc)
-{
-    int32_t q = agn_requantise(acc, channel.multiplier, channel.shift) + layer->out_zero_point;
-    q = q < layer->clamp_min ? layer->clamp_min : q;
-    return q > layer->clamp_max ? layer->clamp_max : q;
-}
-
-/* The outputs of one channel, place after place. */
-struct output {
-    int16_t *value;
-    struct agn__packer packer;
-};
-
-static struct output output_of(const struct agn__sink *sink, size_t channel)
-{
-    struct output out = {NULL, {NULL, 0, 0}};
-    if (sink->table)
-        out.packer.to = sink->packed + channel * sink->step_c;
-    else
-        out.value = sink->values + channel * sink->step_c;
-    return out;
-}
-
-static void put(struct output *out, const struct agn__sink *sink, int32_t q)
-{
-    if (sink->table) {
-        agn__packer_put(&out->packer, sink->table[q + 128]);
-    } else {
-        *out->value = (int16_t)q;
-        out->value += sink->step_x;
-    }
-}
+#include "agn_kernel_output.h"
 
 void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                          unsigned end, const struct agn__sink *sink)
@@ -44,7 +12,7 @@ void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const
     size_t stored = 4 * agn__layer_groups(layer), step = (size_t)layer->stride_w * layer->in_c;
     for (unsigned oc = first; oc < end; oc++) {
         struct agn__channel channel = agn__channel_read(layer->channels, oc);
-        struct output out = output_of(sink, oc - first);
+        struct agn__output out = agn__output_of(sink, oc - first);
         for (unsigned x = 0; x < layer->out_w; x++) {
             int32_t acc = channel.bias;
             const int8_t *weight = layer->weights + oc * stored * layer->kernel_h;
@@ -53,7 +21,7 @@ void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const
                 for (const int8_t *row_end = weight + stored; weight != row_end; weight += 4, src += 4)
                     acc += weight[0] * src[0] + weight[2] * src[1] + weight[1] * src[2] + weight[3] * src[3];
             }
-            put(&out, sink, to_output(layer, channel, acc));
+            agn__put(&out, sink, agn__to_output(layer, channel, acc));
         }
         agn__packer_end(&out.packer);
     }
@@ -65,7 +33,7 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
     size_t plane = agn__step_c(layer);
     for (unsigned c = first; c < end; c++) {
         struct agn__channel channel = agn__channel_read(layer->channels, c);
-        struct output out = output_of(sink, c - first);
+        struct agn__output out = agn__output_of(sink, c - first);
         for (unsigned x = 0; x < layer->out_w; x++) {
             int32_t acc = channel.bias;
             const int8_t *weight = layer->weights + c;
@@ -74,7 +42,7 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
                 for (unsigned kx = 0; kx < layer->kernel_w; kx++, weight += layer->in_c)
                     acc += *weight * src[kx];
             }
-            put(&out, sink, to_output(layer, channel, acc));
+            agn__put(&out, sink, agn__to_output(layer, channel, acc));
         }
         agn__packer_end(&out.packer);
     }
@@ -82,11 +50,13 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
 
 #if !AGN_KERNEL_DSP && !AGN_KERNEL_MVE
 
+#if !AGN_KERNEL_SSE2
 void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                    unsigned end, const struct agn__sink *sink)
 {
     agn__conv_row_plain(layer, rows, first, end, sink);
 }
+#endif
 
 void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                      unsigned end, const struct agn__sink *sink)
