@@ -4,8 +4,7 @@
 
 #include "agn_device_internal.h"
 
-static inline int32_t agn__to_output(const struct agn_dev_layer *layer, struct agn__channel channel,
-                                     int32_t acc)
+static int32_t agn__to_output(const struct agn_dev_layer *layer, struct agn__channel channel, int32_t acc)
 {
     int32_t q = agn_requantise(acc, channel.multiplier, channel.shift) + layer->out_zero_point;
     q = q < layer->clamp_min ? layer->clamp_min : q;
@@ -18,7 +17,7 @@ struct agn__output {
     struct agn__packer packer;
 };
 
-static inline struct agn__output agn__output_of(const struct agn__sink *sink, size_t channel)
+static struct agn__output agn__output_of(const struct agn__sink *sink, size_t channel)
 {
     struct agn__output out = {NULL, {NULL, 0, 0}};
     if (sink->table)
@@ -28,7 +27,7 @@ static inline struct agn__output agn__output_of(const struct agn__sink *sink, si
     return out;
 }
 
-static inline void agn__put(struct agn__output *out, const struct agn__sink *sink, int32_t q)
+static void agn__put(struct agn__output *out, const struct agn__sink *sink, int32_t q)
 {
     if (sink->table) {
         agn__packer_put(&out->packer, sink->table[q + 128]);

@@ -2,9 +2,10 @@
  * makes. */
 #include "agn_device_internal.h"
 #include "agn_kernel.h"
-#include "agn_kernel_output.h"
 
 #if AGN_KERNEL_SSE2
+
+#include "agn_kernel_output.h"
 
 typedef int8_t eight_bytes __attribute__((vector_size(8)));
 typedef int16_t eight_values __attribute__((vector_size(16)));
