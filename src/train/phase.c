@@ -5,7 +5,8 @@
 #include "train/train_internal.h"
 
 static const double report_every_s = 0.25, checkpoint_every_s = 60.0;
-static const double CHOICE_WINDOW_S = 0.1; /* many of the time slices that cores are shared by */
+static const double CHOICE_WINDOW_S =
+    0.5; /* many of the time slices that cores are shared by, and several steps */
 enum { METRICS_EVERY_STEPS = 25 };
 
 static void add_tally(struct agn__tally *sum, const struct agn__tally *t)
