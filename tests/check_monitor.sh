@@ -41,7 +41,7 @@ metric agilenn_reported_predictions_total "" # not asked to report, it did not
 send_frames 50 --report "$url"
 get metrics metrics.out
 metric agilenn_reported_predictions_total 50
-metric agilenn_reported_correct_total "$(awk '/"accuracy"/ { printf "%d", 50 * $2 + 0.5 }' "$tmp/run.out")"
+metric agilenn_reported_correct_total "$(awk '/^  "accuracy":/ { printf "%d", 50 * $2 + 0.5 }' "$tmp/run.out")"
 metric agilenn_reported_fallbacks_total 0
 metric agilenn_ready 1
 id=$(sed -n 's/.*"model_id": "\([0-9a-f]*\)".*/\1/p' "$tmp/serve.out")

@@ -175,13 +175,23 @@ static void gradient_equals_finite_differences(void **state)
             contexts[i] = (uint8_t)agn_rng_below(&rng, AGN_CONTEXTS);
             diff[i] = 1.0F;
         }
-        const struct agn__priced priced = {values, contexts, rig.joint.bits, VALUES};
+        struct agn__priced priced = {values, contexts, rig.joint.bits, VALUES, false};
         agn__rate_gradient(model, &priced, 0.7, diff);
         for (size_t i = 0; i < VALUES; i++) {
             const float *bits = rig.joint.bits + (i % channels * AGN_CONTEXTS + contexts[i]) * AGN_LEVELS;
             double x = (double)values[i], h = 1e-5, t = cases[k].temperature;
             double slope = (soft_bits(model, t, x + h, bits) - soft_bits(model, t, x - h, bits)) / (2.0 * h);
             expect_near((double)diff[i] - 1.0, 0.7 * slope, 2e-3 * (1.0 + fabs(slope)));
+        }
+        /* Where a ReLU6 lets no gradient pass none is added; the others stay as they are. */
+        for (int i = 0; i < VALUES; i += 3) {
+            values[i] = i % 2 == 0 ? 0.0F : 6.0F;
+        }
+        float clamped[VALUES] = {0};
+        priced.clamped = true;
+        agn__rate_gradient(model, &priced, 0.7, clamped);
+        for (int i = 0; i < VALUES; i++) {
+            expect_near((double)clamped[i], i % 3 == 0 ? 0.0 : (double)diff[i] - 1.0, 1e-5);
         }
         close_rig(&rig);
     }

@@ -77,6 +77,7 @@ struct agn__priced {
     const uint8_t *contexts;
     const float *bits; /* (sent channels, AGN_CONTEXTS, AGN_LEVELS) */
     size_t count;
+    bool clamped; /* values come from a ReLU6, whose gradient is 0 at 0 and 6: there nothing is added */
 };
 /* diff += weight * d bits / d values, by soft assignment to the model's levels. */
 void agn__rate_gradient(const struct agn_model *model, const struct agn__priced *priced, double weight,

@@ -71,7 +71,9 @@ int agn__prediction_backward(struct agn__joint *j)
         agn__forget_lost(j, j->diff_rest);
     }
     if (j->bits != NULL) {
-        struct agn__priced priced = {j->rest, j->contexts, j->bits, sent};
+        const struct agn_op_spec *last = &model->extractor.ops[model->extractor.count - 1];
+        bool clamped = last->type == AGN_OP_RELU6 || (last->type == AGN_OP_BATCHNORM && last->relu6);
+        struct agn__priced priced = {j->rest, j->contexts, j->bits, sent, clamped};
         agn__rate_gradient(model, &priced, preset->joint.bits / ((double)sent * agn_group_size(j->group)),
                            j->diff_rest);
     }

@@ -113,29 +113,49 @@ AGN_SIMD static void weigh(const float *restrict levels, float scale,
     }
 }
 
+/* Values of a block that have a gradient. */
+struct live {
+    float value[AGN__SOFT_BLOCK];
+    uint32_t at[AGN__SOFT_BLOCK], context[AGN__SOFT_BLOCK]; /* in the block; in the table of bits */
+    size_t count;
+};
+
+static void collect(const struct agn__priced *priced, size_t begin, size_t count, size_t channels,
+                    struct live *live)
+{
+    size_t channel = begin % channels;
+    live->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        float x = priced->values[begin + i];
+        live->value[live->count] = x;
+        live->at[live->count] = (uint32_t)i;
+        live->context[live->count] = (uint32_t)(channel * AGN_CONTEXTS + priced->contexts[begin + i]);
+        live->count += !priced->clamped || (x > 0.0F && x < 6.0F) ? 1 : 0;
+        channel = channel + 1 < channels ? channel + 1 : 0;
+    }
+}
+
 void agn__rate_gradient(const struct agn_model *model, const struct agn__priced *priced, double weight,
                         float *diff)
 {
     const float *levels = model->centroids;
     double softness = model->preset.joint.soft_temperature;
     float tau = agn__soft_tau(levels, (float)(softness > 0.0 ? softness : default_softness));
-    size_t channels = (size_t)model->sent_channels;
 #pragma omp parallel for schedule(static)
     for (size_t begin = 0; begin < priced->count; begin += AGN__SOFT_BLOCK) {
         float share[AGN_LEVELS][AGN__SOFT_BLOCK], mean[AGN__SOFT_BLOCK];
+        struct live live;
         size_t left = priced->count - begin, block = left < AGN__SOFT_BLOCK ? left : AGN__SOFT_BLOCK;
-        size_t channel = begin % channels;
-        agn__soft_levels(levels, tau, priced->values + begin, block, share, mean);
-        weigh(levels, (float)weight * 2.0F / tau, share, mean, block);
-        for (size_t i = 0; i < block; i++) {
-            size_t context = channel * AGN_CONTEXTS + priced->contexts[begin + i];
-            const float *bits = priced->bits + context * AGN_LEVELS;
+        collect(priced, begin, block, (size_t)model->sent_channels, &live);
+        agn__soft_levels(levels, tau, live.value, live.count, share, mean);
+        weigh(levels, (float)weight * 2.0F / tau, share, mean, live.count);
+        for (size_t i = 0; i < live.count; i++) {
+            const float *bits = priced->bits + (size_t)live.context[i] * AGN_LEVELS;
             float sum = 0.0F;
             for (int l = 0; l < AGN_LEVELS; l++) {
                 sum += share[l][i] * bits[l];
             }
-            diff[begin + i] += sum;
-            channel = channel + 1 < channels ? channel + 1 : 0;
+            diff[begin + live.at[i]] += sum;
         }
     }
 }
