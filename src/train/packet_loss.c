@@ -27,7 +27,7 @@ static void draw_ranges(struct agn_rng *rng, int packets, int channels, uint8_t 
 void agn__draw_lost_channels(struct agn_rng *rng, int packets, double rate, int channels, uint8_t *lost)
 {
     uint8_t packet_of[AGN_MAX_FEATURES];
-    bool lost_packet[AGN_MAX_FEATURES];
+    bool lost_packet[AGN_MAX_FEATURES] = {false};
     packets = packets < channels ? packets : channels;
     draw_ranges(rng, packets, channels, packet_of);
     for (int p = 0; p < packets; p++) {
