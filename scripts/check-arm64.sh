@@ -55,8 +55,9 @@ if [ ! -e "$root/complete" ]; then
         esac
     done
     # Unpacked only: nothing of it is installed or started.
+    # From debootstrap's own mirror, unless AGN_DEBIAN_MIRROR names another.
     debootstrap --foreign --variant=minbase --arch=arm64 --include="${wanted#,}" bookworm "$root" \
-        "${AGN_DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$build/debootstrap.log" 2>&1 ||
+        ${AGN_DEBIAN_MIRROR:+"$AGN_DEBIAN_MIRROR"} >"$build/debootstrap.log" 2>&1 ||
         { tail -n 20 "$build/debootstrap.log" >&2 && exit 1; }
     for package in "$root"/var/cache/apt/archives/*.deb; do
         dpkg -x "$package" "$root"
