@@ -13,7 +13,6 @@ struct validation {
     struct agn_net *extractor, *local, *remote, *reference;
     struct agn_loader *loader;
     float *rest;
-    uint8_t *symbols;
     size_t positions;
     double images, right;
 };
@@ -29,8 +28,7 @@ static int open_joint(struct validation *v)
     struct agn_model *model = v->model;
     size_t sent = v->positions * (size_t)model->sent_channels;
     v->rest = agn_alloc(sent, sizeof(float));
-    v->symbols = agn_alloc(sent, 1);
-    if (v->rest == NULL || v->symbols == NULL) {
+    if (v->rest == NULL) {
         return AGN_ERR_MEMORY;
     }
     int status = make_net(&model->local, model->local_params, &v->local);
@@ -63,7 +61,6 @@ static void close_validation(struct validation *v)
     agn_net_free(v->remote);
     agn_net_free(v->reference);
     agn_free(v->rest);
-    agn_free(v->symbols);
 }
 
 static int forward_joint(struct validation *v)
@@ -71,7 +68,7 @@ static int forward_joint(struct validation *v)
     struct agn_model *model = v->model;
     agn__split_channels(agn_net_output(v->extractor), v->positions, model->map.channels,
                         model->preset.model.local_channels, agn_net_input(v->local), v->rest);
-    agn_quantise(model->centroids, v->rest, v->positions * (size_t)model->sent_channels, v->symbols,
+    agn_quantise(model->centroids, v->rest, v->positions * (size_t)model->sent_channels, NULL,
                  agn_net_input(v->remote));
     int status = agn_net_forward(v->local);
     return status == AGN_OK ? agn_net_forward(v->remote) : status;
