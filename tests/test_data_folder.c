@@ -178,7 +178,7 @@ static void what_users_get_wrong(void **state)
     assert_refused("train", AGN_ERR_FORMAT, "has no images");
     (void)temp_file("set/train/a/empty.jpg", "", 0);
     assert_refused("train", AGN_ERR_FORMAT,
-                   "empty.jpg: no JPEG, PNG, WebP, GIF, TIFF or BMP image (0 bytes)");
+                   "empty.jpg: no JPEG, PNG, WebP, HEIC, AVIF, GIF, TIFF or BMP image (0 bytes)");
     assert_int_equal(mkdir(temp_path("set/train/a/b.jpg"), 0777), 0);
     assert_refused("train", AGN_ERR_IO, "b.jpg: it is a folder");
 }
@@ -190,8 +190,8 @@ static void empty_classes(void **state)
     add_image("set/train/a/1.png", TEST_PNG, 3, 0);
     add_image("set/train/c/1.png", TEST_PNG, 3, 1);
     add_image("set/test/a/1.png", TEST_PNG, 3, 0);
-    (void)temp_file("set/train/b/1.heic", "GIF89a", 6);
-    (void)temp_file("set/test/b/1.heic", "GIF89a", 6);
+    (void)temp_file("set/train/b/1.psd", "GIF89a", 6);
+    (void)temp_file("set/test/b/1.psd", "GIF89a", 6);
     assert_refused("train", AGN_ERR_FORMAT, "set/train/b has no image that is read");
     struct agn_dataset *dataset;
     assert_int_equal(open_set("test", SIDE, 3, 0, &dataset), AGN_OK);
@@ -223,9 +223,9 @@ static void unread_files_are_counted(void **state)
     char name[64];
     add_image("set/train/a/1.JFIF", TEST_JPEG, 3, 0);
     add_image("set/train/a/2.jpe", TEST_JPEG, 3, 0);
-    add_image("set/train/b/png-in-truth.jpg", TEST_PNG, 3, 1);
+    add_image("set/train/b/png-in-truth.HEIC", TEST_PNG, 3, 1);
     for (int i = 0; i < 300; i++) {
-        (void)snprintf(name, sizeof name, "set/train/%c/%03d.HEIC", i % 2 ? 'b' : 'a', i);
+        (void)snprintf(name, sizeof name, "set/train/%c/%03d.PSD", i % 2 ? 'b' : 'a', i);
         (void)temp_file(name, "made up", 7);
     }
     for (int i = 0; i < 40; i++) { /* more kinds than are told apart */
@@ -257,12 +257,12 @@ static void unread_files_are_counted(void **state)
     }
     source.path = temp_path("set");
     assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
-    const struct agn_dataset_findings *heic = unread_of(&report, ".heic");
-    assert_int_equal(heic->count, 300);
-    assert_int_equal(heic->kept, AGN_REPORT_UNREAD);
-    for (int i = 0; i < heic->kept; i++) {
-        (void)snprintf(name, sizeof name, "set/train/a/%03d.HEIC", 2 * i);
-        assert_non_null(strstr(heic->texts[i], name));
+    const struct agn_dataset_findings *psd = unread_of(&report, ".psd");
+    assert_int_equal(psd->count, 300);
+    assert_int_equal(psd->kept, AGN_REPORT_UNREAD);
+    for (int i = 0; i < psd->kept; i++) {
+        (void)snprintf(name, sizeof name, "set/train/a/%03d.PSD", 2 * i);
+        assert_non_null(strstr(psd->texts[i], name));
     }
     assert_non_null(strstr(unread_of(&report, "without an ending")->texts[0], "b/README"));
     assert_non_null(strstr(unread_of(&report, "folder in a class folder")->texts[0], "b/more"));

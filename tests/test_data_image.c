@@ -520,8 +520,8 @@ static void other_files_are_refused(void **state)
     (void)state;
     struct agn__image image;
     assert_int_equal(decode((const uint8_t *)"GIF90a", 6, 3, &image), AGN_ERR_FORMAT);
-    assert_non_null(
-        strstr(agn_error_message(), "picture: no JPEG, PNG, WebP, GIF, TIFF or BMP image (6 bytes)"));
+    assert_non_null(strstr(agn_error_message(),
+                           "picture: no JPEG, PNG, WebP, HEIC, AVIF, GIF, TIFF or BMP image (6 bytes)"));
     assert_int_equal(decode((const uint8_t *)"\xff\xd8\xff", 3, 2, &image), AGN_ERR_ARG);
 }
 

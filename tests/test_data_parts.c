@@ -189,7 +189,7 @@ static void bad_files_name_the_command_that_lists_them(void **state)
     add_images("bad/a", 4);
     add_images("bad/b", 4);
     (void)temp_file("bad/b/004.png", "no image", 8);
-    (void)temp_file("bad/b/005.heic", "made up", 7);
+    (void)temp_file("bad/b/005.psd", "made up", 7);
     source.test = "0.9";
     assert_refused(&source, "test", AGN_ERR_FORMAT, "--test 0.9' names every bad file");
     assert_int_equal(check("bad", "0.9", ""), 1);

@@ -151,11 +151,11 @@ static void inspection_lists_what_is_bad(void **state)
     write_text("set/train/n02/images/n02_1.JPEG", "no image");
     write_text("set/train/n03/images/n03_0.JPEG", "\xff\xd8\xff");
     write_image("set/train/n01/images/n01_9.JPEG", 20, 52);
-    write_text("set/train/n01/images/n01_8.avif", "made up");
+    write_text("set/train/n01/images/n01_8.psd", "made up");
     write_image("set/train/n09/images/n09_0.JPEG", 20, 52); /* a class that wnids.txt lacks */
     assert_int_equal(agn_dataset_inspect(&source, &report), AGN_OK);
     assert_int_equal(report.unread_count, 2);
-    assert_string_equal(report.unread[0].kind, ".avif");
+    assert_string_equal(report.unread[0].kind, ".psd");
     assert_string_equal(report.unread[1].kind, "folder not named in wnids.txt");
     assert_non_null(strstr(report.unread[1].found.texts[0], "set/train/n09"));
     assert_int_equal(report.count, 5);

@@ -87,7 +87,7 @@ struct agn_dataset_findings {
     int kept, count;
 };
 
-/* Files and folders in a split that are not read, of one kind: an ending as ".heic", or some words. */
+/* Files and folders in a split that are not read, of one kind: an ending as ".psd", or some words. */
 struct agn_dataset_unread {
     char kind[AGN_REPORT_KIND_BYTES];
     struct agn_dataset_findings found; /* paths */

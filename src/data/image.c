@@ -45,9 +45,7 @@ int agn__image_decode(struct agn__image_file *file, struct agn__image *image)
     if (begins_with(file, "BM", 2))
         return agn__bmp_decode(file, image);
     if (holds(file, 4, "ftyp"))
-        return agn_fail(AGN_ERR_FORMAT,
-                        "%s: a HEIC or AVIF image or a film, which is not read: convert it to JPEG",
-                        file->name);
-    return agn_fail(AGN_ERR_FORMAT, "%s: no JPEG, PNG, WebP, GIF, TIFF or BMP image (%zu bytes)", file->name,
-                    file->size_bytes);
+        return agn__heic_decode(file, image);
+    return agn_fail(AGN_ERR_FORMAT, "%s: no JPEG, PNG, WebP, HEIC, AVIF, GIF, TIFF or BMP image (%zu bytes)",
+                    file->name, file->size_bytes);
 }

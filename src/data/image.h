@@ -30,17 +30,19 @@ struct agn__image_file {
     char warning[AGN__IMAGE_WARNING_BYTES]; /* out: "", or what is odd about an image that can be used */
 };
 
-/* Decodes a JPEG, PNG, WebP, GIF, TIFF or BMP file (told apart by their first bytes; of several pictures in
- * one the first); grey from colour is
- * 0.299 R + 0.587 G + 0.114 B. Transparent pixels are laid over the ground. Pixels are turned upright, as the
- * file's EXIF orientation says. A damaged or truncated file, even if most of it can be shown, is
- * AGN_ERR_FORMAT. `image` is untouched on failure. */
+/* Decodes a JPEG, PNG, WebP, HEIC, AVIF, GIF, TIFF or BMP file (told apart by their first bytes; of several
+ * pictures in one the first, or the primary one); grey from colour is 0.299 R + 0.587 G + 0.114 B.
+ * Transparent pixels are laid over the ground. Pixels are turned upright, as the file's EXIF orientation says
+ * (HEIC, AVIF: its own irot and imir). A damaged or truncated file, even if most of it can be shown, is
+ * AGN_ERR_FORMAT (damage within a HEIC or AVIF picture's own data: as far as its decoder notices). `image` is
+ * untouched on failure. */
 int agn__image_decode(struct agn__image_file *file, struct agn__image *image);
 
 /* The formats, once agn__image_decode has told them apart; same contract. */
 int agn__jpeg_decode(struct agn__image_file *file, struct agn__image *image);
 int agn__png_decode(struct agn__image_file *file, struct agn__image *image);
 int agn__webp_decode(struct agn__image_file *file, struct agn__image *image);
+int agn__heic_decode(struct agn__image_file *file, struct agn__image *image);
 int agn__gif_decode(struct agn__image_file *file, struct agn__image *image);
 int agn__tiff_decode(struct agn__image_file *file, struct agn__image *image);
 int agn__bmp_decode(struct agn__image_file *file, struct agn__image *image);

@@ -73,8 +73,8 @@ bool agn__is_folder(const char *path)
 
 bool agn__is_image_name(const char *name)
 {
-    static const char *const endings[] = {".jpg",  ".jpeg", ".jpe", ".jfif", ".png",
-                                          ".webp", ".gif",  ".tif", ".tiff", ".bmp"};
+    static const char *const endings[] = {".jpg",  ".jpeg", ".jpe",  ".jfif", ".png", ".webp", ".heic",
+                                          ".heif", ".hif",  ".avif", ".gif",  ".tif", ".tiff", ".bmp"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < AGN_COUNT_OF(endings); i++)
         if (strcasecmp(dot, endings[i]) == 0)
