@@ -163,8 +163,7 @@ static void any_calling_thread(void **state)
     agn_nn_set_threads(2);
 }
 
-/* On a busy machine fewer threads compute, and which ones may change from step to step: the bits stay.
- * Tangents and frozen nets have no other loops. */
+/* On a busy machine fewer threads compute, and which ones may change from step to step: the bits stay. */
 static void workers_change_no_bit(void **state)
 {
     (void)state;
@@ -185,6 +184,75 @@ static void workers_change_no_bit(void **state)
         trainer_release(&all);
         trainer_release(&fewer);
     }
+    agn_nn_set_threads(2);
+}
+
+enum { FROZEN_BATCH = 32, FROZEN_SIDE = 6, FROZEN_FLOATS = FROZEN_BATCH * FROZEN_SIDE * FROZEN_SIDE * 4 };
+
+struct frozen_results {
+    float output[FROZEN_BATCH * CLASSES], tangent_output[FROZEN_BATCH * CLASSES];
+    float diff_input[FROZEN_FLOATS], tangent_diff_input[FROZEN_FLOATS];
+};
+
+static void run_frozen(struct agn_net *net, struct frozen_results *results)
+{
+    net_check_fill(agn_net_input(net), FROZEN_FLOATS, 3);
+    assert_int_equal(agn_net_forward(net), AGN_OK);
+    memcpy(results->output, agn_net_output(net), sizeof(results->output));
+    net_check_fill(agn_net_diff_output(net), (size_t)FROZEN_BATCH * CLASSES, 4);
+    assert_int_equal(agn_net_backward(net), AGN_OK);
+    memcpy(results->diff_input, agn_net_diff_input(net), sizeof(results->diff_input));
+    net_check_fill(agn_net_tangent_input(net), FROZEN_FLOATS, 5);
+    assert_int_equal(agn_net_tangent(net), AGN_OK);
+    memcpy(results->tangent_output, agn_net_tangent_output(net), sizeof(results->tangent_output));
+    net_check_fill(agn_net_tangent_diff_output(net), (size_t)FROZEN_BATCH * CLASSES, 6);
+    assert_int_equal(agn_net_tangent_backward(net), AGN_OK);
+    memcpy(results->tangent_diff_input, agn_net_tangent_diff_input(net), sizeof(results->tangent_diff_input));
+}
+
+static struct agn_net *make_frozen(const struct agn_graph *graph, struct agn_params *params)
+{
+    struct agn_net *net = NULL;
+    struct agn_net_config config = {.graph = graph,
+                                    .params = params,
+                                    .batch = FROZEN_BATCH,
+                                    .mode = AGN_NET_FROZEN,
+                                    .passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT | AGN_PASS_TANGENT};
+    assert_int_equal(agn_net_create(&config, &net), AGN_OK);
+    return net;
+}
+
+/* Parts of a frozen net's batch, whoever computes them, and after the parameters that they share changed. */
+static void frozen_parts(void **state)
+{
+    (void)state;
+    static struct frozen_results all, fewer, changed, fresh;
+    struct agn_graph graph;
+    struct agn_params *params = NULL;
+    int op = agn_graph_init(&graph, (struct agn_shape){FROZEN_SIDE, FROZEN_SIDE, 4});
+    op = agn_graph_parse(&graph, op, "net", "conv:c48 fused:c48:e1 mbse:c48:e2 conv:c16:s2");
+    assert_true(agn_graph_dense(&graph, op, "fc", CLASSES) > 0);
+    assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+    for (int threads = 2; threads <= 4; threads += 2) {
+        agn_nn_set_threads(threads);
+        struct agn_net *net = make_frozen(&graph, params);
+        run_frozen(net, &all);
+        agn_nn_set_workers(1);
+        run_frozen(net, &fewer);
+        agn_nn_set_workers(0);
+        assert_memory_equal(&all, &fewer, sizeof(all));
+
+        net_check_randomise(params, 9 + (uint64_t)threads);
+        params->version++;
+        run_frozen(net, &changed);
+        agn_net_free(net);
+        net = make_frozen(&graph, params);
+        run_frozen(net, &fresh);
+        assert_memory_not_equal(&all, &fresh, sizeof(all));
+        assert_memory_equal(&changed, &fresh, sizeof(fresh));
+        agn_net_free(net);
+    }
+    agn_params_free(params);
     agn_nn_set_threads(2);
 }
 
@@ -279,9 +347,10 @@ static void one_small_step_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_seed_same_bits),     cmocka_unit_test(threads_agree),
-        cmocka_unit_test(any_calling_thread),      cmocka_unit_test(workers_change_no_bit),
-        cmocka_unit_test(workers_and_odd_batches), cmocka_unit_test(workers_return),
-        cmocka_unit_test(loss_goes_down),          cmocka_unit_test(one_small_step_down)};
+        cmocka_unit_test(same_seed_same_bits), cmocka_unit_test(threads_agree),
+        cmocka_unit_test(any_calling_thread),  cmocka_unit_test(workers_change_no_bit),
+        cmocka_unit_test(frozen_parts),        cmocka_unit_test(workers_and_odd_batches),
+        cmocka_unit_test(workers_return),      cmocka_unit_test(loss_goes_down),
+        cmocka_unit_test(one_small_step_down)};
     return cmocka_run_group_tests_name("nn determinism", tests, NULL, NULL);
 }

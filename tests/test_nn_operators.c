@@ -31,13 +31,14 @@ struct conv_case {
 };
 
 static const struct conv_case conv_cases[] = {
-    {{7, 5, 1}, 3, 3, 1, true},    {{7, 5, 3}, 16, 3, 2, false},  {{5, 7, 16}, 24, 1, 1, false},
-    {{9, 8, 3}, 5, 5, 3, true},    {{6, 7, 19}, 33, 1, 2, true},  {{4, 4, 33}, 16, 3, 1, true},
-    {{3, 3, 5}, 19, 5, 1, false},  {{8, 8, 24}, 24, 3, 3, false}, {{1, 1, 33}, 5, 1, 1, true},
-    {{2, 3, 16}, 1, 3, 2, true},   {{8, 7, 5}, 16, 1, 3, false},  {{7, 5, 1}, 0, 3, 1, false},
-    {{7, 5, 16}, 0, 3, 2, false},  {{6, 6, 24}, 0, 5, 1, false},  {{9, 7, 33}, 0, 3, 1, false},
-    {{8, 5, 19}, 0, 5, 2, false},  {{5, 5, 3}, 0, 1, 1, false},   {{10, 7, 5}, 0, 3, 3, false},
-    {{12, 12, 16}, 0, 3, 1, false}};
+    {{7, 5, 1}, 3, 3, 1, true},     {{7, 5, 3}, 16, 3, 2, false},  {{5, 7, 16}, 24, 1, 1, false},
+    {{9, 8, 3}, 5, 5, 3, true},     {{6, 7, 19}, 33, 1, 2, true},  {{4, 4, 33}, 16, 3, 1, true},
+    {{3, 3, 5}, 19, 5, 1, false},   {{8, 8, 24}, 24, 3, 3, false}, {{1, 1, 33}, 5, 1, 1, true},
+    {{2, 3, 16}, 1, 3, 2, true},    {{8, 7, 5}, 16, 1, 3, false},  {{7, 5, 1}, 0, 3, 1, false},
+    {{7, 5, 16}, 0, 3, 2, false},   {{6, 6, 24}, 0, 5, 1, false},  {{9, 7, 33}, 0, 3, 1, false},
+    {{8, 5, 19}, 0, 5, 2, false},   {{5, 5, 3}, 0, 1, 1, false},   {{10, 7, 5}, 0, 3, 3, false},
+    {{12, 12, 16}, 0, 3, 1, false}, {{7, 5, 48}, 64, 3, 1, false}, {{8, 8, 50}, 53, 3, 1, true},
+    {{4, 4, 64}, 48, 3, 1, false}};
 
 static int append_conv(struct agn_graph *graph, int src, const char *name, const struct conv_case *c)
 {
@@ -220,7 +221,7 @@ static void dense_layers_with_batchnorm(void **state)
         &graph, agn_graph_dense(&graph, agn_graph_init(&graph, (struct agn_shape){2, 3, 5}), "fc", 7), "bn",
         false);
     assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
-    struct agn_net_config config = {.graph = &graph, .params = params, .batch = 8, .mode = AGN_NET_FROZEN};
+    struct agn_net_config config = {.graph = &graph, .params = params, .batch = 1, .mode = AGN_NET_FROZEN};
     assert_int_equal(agn_net_create(&config, &net), AGN_OK);
     assert_true(net->ops[bn].absorbed && net->ops[bn - 1].folded_bn == net->ops[bn].spec);
     agn_net_free(net);

@@ -34,6 +34,20 @@ int agn__net_buffer_always(struct agn_net *net, size_t size_bytes)
     return agn__net_buffer(net, size_bytes, 0, AGN__PASSES * net->graph.count);
 }
 
+int agn__net_buffer_of_parameters(struct agn_net *net, size_t size_bytes)
+{
+    int buffer = agn__net_buffer_always(net, agn__net_owns_copies(net) ? size_bytes : 0);
+    if (buffer >= 0) {
+        net->buffers[buffer].shared = !agn__net_owns_copies(net);
+    }
+    return buffer;
+}
+
+bool agn__net_owns_copies(const struct agn_net *net)
+{
+    return net->whole == NULL || net->part == 0;
+}
+
 void agn__net_need_scratch(struct agn_net *net, size_t size_bytes)
 {
     net->scratch_bytes = size_bytes > net->scratch_bytes ? size_bytes : net->scratch_bytes;
@@ -41,6 +55,9 @@ void agn__net_need_scratch(struct agn_net *net, size_t size_bytes)
 
 void *agn__net_address(const struct agn_net *net, int buffer)
 {
+    if (buffer >= 0 && net->buffers[buffer].shared) {
+        net = net->whole->parts[0]; /* planned alike: its buffers have the same numbers */
+    }
     return buffer < 0 ? NULL : net->arena + net->buffers[buffer].offset;
 }
 
@@ -189,8 +206,8 @@ static void plan_node(struct agn_net *net, int index)
     size_t bytes = node->floats * agn__type_bytes(node->type);
     bool border = index == 0 || index == net->graph.count - 1;
     int always = AGN__PASSES * net->graph.count, made = node->producer, used = node->last_consumer;
-    if (!border && node->consumers == 0) {
-        return;
+    if ((!border && node->consumers == 0) || (border && net->whole != NULL)) {
+        return; /* a part's borders are parts of the whole net's */
     }
     node->value_buffer = agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__FORWARD, made),
                                          border ? always : value_lives_until(net, node));
@@ -307,6 +324,31 @@ static int plan_operators(struct agn_net *net)
     return AGN_OK;
 }
 
+/* The stretch of `whole` that belongs to a part's border of `floats`. */
+static float *part_of(float *whole, size_t part, size_t floats)
+{
+    return whole == NULL ? NULL : whole + part * floats;
+}
+
+static void give_addresses(const struct agn_net *net, int index)
+{
+    struct agn__node *node = &net->nodes[index];
+    bool border = index == 0 || index == net->graph.count - 1;
+    if (border && net->whole != NULL) {
+        const struct agn__node *whole = &net->whole->nodes[index];
+        size_t part = (size_t)net->part;
+        node->value = part_of(whole->value, part, node->floats);
+        node->diff = part_of(whole->diff, part, node->floats);
+        node->tangent = part_of(whole->tangent, part, node->floats);
+        node->tangent_diff = part_of(whole->tangent_diff, part, node->floats);
+        return;
+    }
+    node->value = agn__net_address(net, node->value_buffer);
+    node->diff = agn__net_address(net, node->diff_buffer);
+    node->tangent = agn__net_address(net, node->tangent_buffer);
+    node->tangent_diff = agn__net_address(net, node->tangent_diff_buffer);
+}
+
 static int place_memory(struct agn_net *net)
 {
     net->arena_bytes = agn__memory_plan(net->buffers, net->buffer_count);
@@ -317,12 +359,13 @@ static int place_memory(struct agn_net *net)
                         net->arena_bytes >> 20);
     }
     for (int i = 0; i < net->graph.count; i++) {
-        struct agn__node *node = &net->nodes[i];
-        node->value = agn__net_address(net, node->value_buffer);
-        node->diff = agn__net_address(net, node->diff_buffer);
-        node->tangent = agn__net_address(net, node->tangent_buffer);
-        node->tangent_diff = agn__net_address(net, node->tangent_diff_buffer);
+        give_addresses(net, i);
     }
+    return AGN_OK;
+}
+
+static int bind_operators(struct agn_net *net)
+{
     for (int i = 1; i < net->graph.count; i++) {
         struct agn__op *op = &net->ops[i];
         int status = op->absorbed || op->cls->bind == NULL ? AGN_OK : op->cls->bind(op);
@@ -418,10 +461,25 @@ static int plan(struct agn_net *net)
     }
     if (status == AGN_OK && net->peers.gradients != NULL)
         status = find_settled(net);
-    return status == AGN_OK ? place_memory(net) : status;
+    if (status == AGN_OK)
+        status = place_memory(net);
+    return status == AGN_OK ? bind_operators(net) : status;
 }
 
-static int load_parameters(struct agn_net *net)
+/* Of a net that computes in parts: borders, and the parts. */
+static int plan_whole(struct agn_net *net, const struct agn_net_config *config)
+{
+    int status = allocate_tables(net);
+    if (status == AGN_OK) {
+        make_nodes(net);
+        plan_node(net, 0);
+        plan_node(net, net->graph.count - 1);
+        status = place_memory(net);
+    }
+    return status == AGN_OK ? agn__net_make_parts(net, config) : status;
+}
+
+int agn__net_load(struct agn_net *net)
 {
     if (net->loaded && (net->fusion != NULL || net->loaded_version == net->params->version)) {
         return AGN_OK;
@@ -445,8 +503,9 @@ static int lanes_of(const struct agn_net *net)
     return divides && net->fusion == NULL ? net->threads : 1;
 }
 
+/* `part`: its number, of `whole`, unless that is NULL. */
 static int create(const struct agn_net_config *config, int threads, const struct agn__fusion *fusion,
-                  struct agn_net **result)
+                  struct agn_net *whole, int part, struct agn_net **result)
 {
     int status = check_config(config);
     struct agn_net *net = status < 0 ? NULL : agn_alloc(1, sizeof(*net));
@@ -466,10 +525,13 @@ static int create(const struct agn_net_config *config, int threads, const struct
         net->peers = *config->peers;
     }
     net->threads = threads;
+    net->whole = whole;
+    net->part = part;
     net->lanes = lanes_of(net);
+    net->part_count = agn__net_parts(net);
     int callers_threads = omp_get_max_threads();
     omp_set_num_threads(net->threads);
-    status = plan(net);
+    status = net->part_count > 1 ? plan_whole(net, config) : plan(net);
     omp_set_num_threads(callers_threads);
     if (status < 0) {
         agn_net_free(net);
@@ -481,16 +543,22 @@ static int create(const struct agn_net_config *config, int threads, const struct
 
 int agn_net_create(const struct agn_net_config *config, struct agn_net **result)
 {
-    return create(config, agn_nn_threads(), NULL, result);
+    return create(config, agn_nn_threads(), NULL, NULL, 0, result);
+}
+
+int agn__net_create_part(const struct agn_net_config *config, struct agn_net *whole, int part,
+                         struct agn_net **result)
+{
+    return create(config, 1, NULL, whole, part, result);
 }
 
 int agn__net_create_inference(const struct agn_net_config *config, int threads,
                               const struct agn__fusion *fusion, struct agn_net **result)
 {
     struct agn_net *net = NULL;
-    int status = create(config, threads, fusion, &net);
+    int status = create(config, threads, fusion, NULL, 0, &net);
     if (status == AGN_OK) {
-        status = load_parameters(net);
+        status = agn__net_load(net);
     }
     if (status < 0) {
         agn_net_free(net);
@@ -512,6 +580,10 @@ void agn_net_free(struct agn_net *net)
             op->cls->release(&net->ops[i]);
         }
     }
+    for (int p = 0; net->parts != NULL && p < net->part_count; p++) {
+        agn_net_free(net->parts[p]);
+    }
+    agn_free(net->parts);
     agn_free(net->ops);
     agn_free(net->nodes);
     agn_free(net->buffers);
@@ -545,13 +617,16 @@ static int team_of(const struct agn_net *net)
 }
 
 /* OpenMP keeps the number of threads for each thread that calls, so each pass sets its own. */
-static int run_pass(struct agn_net *net, enum agn__pass pass)
+int agn__net_run(struct agn_net *net, enum agn__pass pass)
 {
+    if (net->part_count > 1) {
+        return agn__net_run_parts(net, pass);
+    }
     bool reverse = pass == AGN__BACKWARD || pass == AGN__TANGENT_BACKWARD;
     int callers_threads = omp_get_max_threads(), last = net->graph.count - 1;
     omp_set_num_threads(team_of(net));
     uint64_t callers_mode = agn__denormals_flush();
-    int status = pass == AGN__FORWARD ? load_parameters(net) : AGN_OK;
+    int status = pass == AGN__FORWARD ? agn__net_load(net) : AGN_OK;
     for (int i = 1; i <= last && status == AGN_OK; i++) {
         struct agn__op *op = &net->ops[reverse ? last + 1 - i : i];
         double begin = net->seconds == NULL ? 0.0 : agn_now_s();
@@ -570,7 +645,7 @@ static int run_pass(struct agn_net *net, enum agn__pass pass)
 
 int agn_net_forward(struct agn_net *net)
 {
-    int status = run_pass(net, AGN__FORWARD);
+    int status = agn__net_run(net, AGN__FORWARD);
     if (status == AGN_OK && net->moves_statistics) {
         /* Frozen nets of the same store must fold anew; this net's own copies are still good. */
         net->params->version++;
@@ -581,19 +656,19 @@ int agn_net_forward(struct agn_net *net)
 
 int agn_net_backward(struct agn_net *net)
 {
-    return (net->passes & AGN_PASS_BACKWARD) != 0 ? run_pass(net, AGN__BACKWARD)
+    return (net->passes & AGN_PASS_BACKWARD) != 0 ? agn__net_run(net, AGN__BACKWARD)
                                                   : agn_fail(AGN_ERR_STATE, "no backward was planned");
 }
 
 int agn_net_tangent(struct agn_net *net)
 {
-    return (net->passes & AGN_PASS_TANGENT) != 0 ? run_pass(net, AGN__TANGENT)
+    return (net->passes & AGN_PASS_TANGENT) != 0 ? agn__net_run(net, AGN__TANGENT)
                                                  : agn_fail(AGN_ERR_STATE, "no tangent was planned");
 }
 
 int agn_net_tangent_backward(struct agn_net *net)
 {
-    return (net->passes & AGN_PASS_TANGENT) != 0 ? run_pass(net, AGN__TANGENT_BACKWARD)
+    return (net->passes & AGN_PASS_TANGENT) != 0 ? agn__net_run(net, AGN__TANGENT_BACKWARD)
                                                  : agn_fail(AGN_ERR_STATE, "no tangent was planned");
 }
 
@@ -661,7 +736,11 @@ struct agn_shape agn_net_output_shape(const struct agn_net *net)
 
 size_t agn_net_arena_bytes(const struct agn_net *net)
 {
-    return net->arena_bytes;
+    size_t sum = net->arena_bytes;
+    for (int p = 0; net->parts != NULL && p < net->part_count; p++) {
+        sum += net->parts[p]->arena_bytes;
+    }
+    return sum;
 }
 
 int agn_net_profile(struct agn_net *net)
@@ -669,10 +748,21 @@ int agn_net_profile(struct agn_net *net)
     if (net->seconds == NULL) {
         net->seconds = agn_alloc((size_t)net->graph.count, sizeof(double));
     }
-    return net->seconds == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    int status = net->seconds == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int p = 0; net->parts != NULL && p < net->part_count && status == AGN_OK; p++) {
+        status = agn_net_profile(net->parts[p]);
+    }
+    return status;
 }
 
 double agn_net_seconds(const struct agn_net *net, int op)
 {
-    return net->seconds == NULL || op < 0 || op >= net->graph.count ? 0.0 : net->seconds[op];
+    if (net->seconds == NULL || op < 0 || op >= net->graph.count) {
+        return 0.0;
+    }
+    double parts = 0.0;
+    for (int p = 0; net->parts != NULL && p < net->part_count; p++) {
+        parts += net->parts[p]->seconds[op];
+    }
+    return net->seconds[op] + parts / net->threads;
 }

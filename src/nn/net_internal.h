@@ -19,6 +19,7 @@ struct agn__op;
 struct agn__buffer {
     size_t size_bytes, offset;
     int first, last;
+    bool shared; /* of a part: it is that of the first part */
 };
 
 /* The tensor that an operator makes, with its companions. A pointer is NULL when no planned
@@ -114,9 +115,13 @@ struct agn_net {
     float bn_momentum;
     const struct agn__fusion *fusion; /* NULL but in nets for inference */
     struct agn_net_peers peers;       /* .sum NULL: none */
-    size_t *settled;       /* graph.count, with peers.gradients: after an operator's backward, from here on */
-    int threads;           /* of every pass: primitives are made for this number */
-    int lanes;             /* equal parts of the batch that convolutions work on, each by one thread */
+    size_t *settled; /* graph.count, with peers.gradients: after an operator's backward, from here on */
+    int threads;     /* of every pass: primitives are made for this number */
+    int lanes;       /* equal parts of the batch that convolutions work on, each by one thread */
+    struct agn_net **parts; /* part_count, see net_parts.c, or NULL: this net computes by itself */
+    int part_count;
+    struct agn_net *whole; /* of a part: whose it is, and its number; else NULL */
+    int part;
     bool moves_statistics; /* forward changes the running statistics in `params` */
     uint64_t loaded_version;
     bool loaded;
@@ -181,10 +186,27 @@ int agn__spec_name(struct agn_op_spec *spec, const char *name);
 enum agn__pass { AGN__FORWARD, AGN__BACKWARD, AGN__TANGENT, AGN__TANGENT_BACKWARD, AGN__PASSES };
 int agn__time(const struct agn_net *net, enum agn__pass pass, int index);
 
+/* In how many parts `net` computes: 1 where it has to by itself (net_parts.c). */
+int agn__net_parts(const struct agn_net *net);
+/* Makes part `part` of `whole`, whose borders have addresses. Status. (net.c) */
+int agn__net_create_part(const struct agn_net_config *config, struct agn_net *whole, int part,
+                         struct agn_net **net);
+/* Makes net->part_count parts; status. On failure too, agn_net_free cleans up. */
+int agn__net_make_parts(struct agn_net *net, const struct agn_net_config *config);
+int agn__net_load_parts(struct agn_net *net);
+int agn__net_run_parts(struct agn_net *net, enum agn__pass pass);
+/* One pass, by the calling thread's team; status. Copies of changed parameters. (net.c) */
+int agn__net_run(struct agn_net *net, enum agn__pass pass);
+int agn__net_load(struct agn_net *net);
+
 /* Asks for arena memory that lives from `first` to `last`; buffer number or status. */
 int agn__net_buffer(struct agn_net *net, size_t size_bytes, int first, int last);
 /* The same for the net's whole life. */
 int agn__net_buffer_always(struct agn_net *net, size_t size_bytes);
+/* The same for what parameters are copied to: parts have one copy. Who writes it asks agn__net_owns_copies.
+ */
+int agn__net_buffer_of_parameters(struct agn_net *net, size_t size_bytes);
+bool agn__net_owns_copies(const struct agn_net *net);
 /* Working memory of a primitive while it runs; all operators share one piece, net->scratch_buffer. */
 void agn__net_need_scratch(struct agn_net *net, size_t size_bytes);
 /* Address of a buffer after planning; NULL for -1. */

@@ -5,6 +5,7 @@
 #include "nn/net_internal.h"
 #include "nn/onednn_compat.h"
 #include "nn/onednn_internal.h"
+#include "nn/winograd.h"
 
 /* Memory of one lane. */
 struct lane {
@@ -16,7 +17,8 @@ struct lane {
 struct agn__conv {
     enum agn__conv_pass pass;
     bool bias;
-    dnnl_primitive_t primitive; /* of a lane */
+    struct agn__winograd *winograd; /* computes in place of all that follows but lane_count, or NULL */
+    dnnl_primitive_t primitive;     /* of a lane */
     struct lane lanes[AGN__MAX_LANES];
     int lane_count;
     dnnl_memory_t plain;
@@ -311,10 +313,11 @@ int agn__conv_create(const struct agn__conv_config *config, struct agn__conv **r
         conv->pass = config->pass;
         conv->bias = config->bias;
         conv->lane_count = config->lanes;
+        bool winograd = agn__winograd_suits(config);
         if (config->lanes > 1) {
             omp_set_num_threads(1); /* oneDNN plans for so many */
         }
-        status = create(config, conv);
+        status = winograd ? agn__winograd_create(config, &conv->winograd) : create(config, conv);
         omp_set_num_threads(callers_threads);
     }
     if (status != AGN_OK) {
@@ -329,6 +332,7 @@ void agn__conv_free(struct agn__conv *conv)
 {
     if (conv == NULL)
         return;
+    agn__winograd_free(conv->winograd);
     for (int l = 0; l < conv->lane_count; l++) {
         const struct lane *lane = &conv->lanes[l];
         dnnl_memory_t memories[] = {lane->src, lane->weights, lane->bias, lane->dst, lane->scratch};
@@ -356,6 +360,8 @@ static size_t stride_of(size_t bytes)
 
 size_t agn__conv_weights_bytes(const struct agn__conv *conv)
 {
+    if (conv->winograd != NULL)
+        return agn__winograd_weights_bytes(conv->winograd);
     size_t lanes = conv->pass == AGN__CONV_BACKWARD_WEIGHTS ? (size_t)conv->lane_count : 1;
     return lanes * stride_of(conv->weights_bytes);
 }
@@ -368,16 +374,22 @@ size_t agn__conv_bias_bytes(const struct agn__conv *conv)
 
 size_t agn__conv_scratch_bytes(const struct agn__conv *conv)
 {
+    if (conv->winograd != NULL)
+        return agn__winograd_scratch_bytes(conv->winograd);
     return (size_t)conv->lane_count * stride_of(conv->scratch_bytes);
 }
 
 bool agn__conv_same_weights(const struct agn__conv *a, const struct agn__conv *b)
 {
+    if (a->winograd != NULL || b->winograd != NULL)
+        return a->winograd != NULL && b->winograd != NULL && a->pass == b->pass;
     return dnnl_memory_desc_equal(a->weights_desc, b->weights_desc) != 0;
 }
 
 int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory)
 {
+    if (conv->winograd != NULL)
+        return agn__winograd_bind(conv->winograd, memory);
     dnnl_status_t r = dnnl_success;
     bool gradients = conv->pass == AGN__CONV_BACKWARD_WEIGHTS;
     for (size_t i = 0; i < (size_t)conv->lane_count && r == dnnl_success; i++) {
@@ -414,8 +426,10 @@ static int execute(dnnl_primitive_t primitive, int arg_count, const dnnl_exec_ar
     return status;
 }
 
-static int run_lane(const struct agn__conv *conv, int lane)
+int agn__conv_run_lane(const struct agn__conv *conv, int lane)
 {
+    if (conv->winograd != NULL)
+        return agn__winograd_run_lane(conv->winograd, lane);
     return execute(conv->primitive, conv->lanes[lane].arg_count, conv->lanes[lane].args);
 }
 
@@ -425,7 +439,7 @@ static int run_lanes(const struct agn__conv *conv)
 #pragma omp parallel for schedule(static, 1) reduction(min : failed)
     for (int i = 0; i < conv->lane_count; i++) {
         omp_set_num_threads(1); /* of this lane alone */
-        int status = run_lane(conv, i);
+        int status = agn__conv_run_lane(conv, i);
         failed = status < failed ? status : failed;
     }
     return failed < 0 ? agn_fail(failed, "a convolution failed in one of its threads") : AGN_OK;
@@ -446,7 +460,7 @@ static void sum_gradients(const struct agn__conv *conv)
 
 int agn__conv_run(struct agn__conv *conv)
 {
-    int status = conv->lane_count == 1 ? run_lane(conv, 0) : run_lanes(conv);
+    int status = conv->lane_count == 1 ? agn__conv_run_lane(conv, 0) : run_lanes(conv);
     if (status == AGN_OK && conv->pass == AGN__CONV_BACKWARD_WEIGHTS) {
         sum_gradients(conv);
     }
@@ -462,6 +476,8 @@ static int convert_weights(struct agn__conv *conv, void *plain, dnnl_memory_t fr
 
 int agn__conv_load_weights(struct agn__conv *conv, const float *plain)
 {
+    if (conv->winograd != NULL)
+        return agn__winograd_load_weights(conv->winograd, plain);
     union {
         const float *in;
         void *out;

@@ -63,6 +63,8 @@ struct agn__conv_memory {
 int agn__conv_bind(struct agn__conv *conv, const struct agn__conv_memory *memory);
 /* Gradients of weights and bias are summed over lanes then: the bias's stands at the start of its memory. */
 int agn__conv_run(struct agn__conv *conv);
+/* One lane, by the calling thread alone. Of gradients it leaves the lane's own. */
+int agn__conv_run_lane(const struct agn__conv *conv, int lane);
 
 /* Plain floats -> the pass's format, and back (for gradients). */
 int agn__conv_load_weights(struct agn__conv *conv, const float *plain);

@@ -259,17 +259,17 @@ static void plan_buffers(struct agn__op *op, struct conv_state *state)
         }
         if (state->weights_buffer[i] < 0) {
             state->weights_buffer[i] =
-                agn__net_buffer_always(net, agn__conv_weights_bytes(state->primitive[i]));
+                agn__net_buffer_of_parameters(net, agn__conv_weights_bytes(state->primitive[i]));
         }
         agn__net_need_scratch(net, agn__conv_scratch_bytes(state->primitive[i]));
     }
-    state->bias_buffer = agn__net_buffer_always(net, state->oc * sizeof(float));
+    state->bias_buffer = agn__net_buffer_of_parameters(net, state->oc * sizeof(float));
     bool bias_gradient = op->spec->bias && state->primitive[BACKWARD_WEIGHTS] != NULL;
     state->bias_gradient_buffer =
         bias_gradient ? agn__net_buffer_always(net, agn__conv_bias_bytes(state->primitive[BACKWARD_WEIGHTS]))
                       : -1;
     state->folded_buffer =
-        op->folded_bn == NULL ? -1 : agn__net_buffer_always(net, state->weights * sizeof(float));
+        op->folded_bn == NULL ? -1 : agn__net_buffer_of_parameters(net, state->weights * sizeof(float));
     static const enum agn__pass passes[2] = {AGN__BACKWARD, AGN__TANGENT_BACKWARD};
     for (int i = 0; i < 2; i++) {
         int now = agn__time(net, passes[i], op->index);
@@ -398,6 +398,9 @@ int agn__conv_fold(const struct agn__op *op, float *weights, float *bias)
 
 static int conv_load(struct agn__op *op)
 {
+    if (!agn__net_owns_copies(op->net)) {
+        return AGN_OK;
+    }
     struct conv_state *state = op->state;
     const float *plain = op->net->params->value + state->weights_offset;
     float *bias = agn__net_address(op->net, state->bias_buffer);

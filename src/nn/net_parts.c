@@ -1,0 +1,69 @@
+/* Frozen nets compute in parts: equal parts of the batch, each a net of its own that one thread takes through
+ * a whole pass. Nothing in a frozen net looks from one image at another, so threads meet at the end of a pass
+ * instead of after each operator, a part's tensors stay near the processor that made them, and a thread
+ * without a processor holds up nobody: another one takes the next part. Copies of the parameters are those of
+ * the first part. */
+#include <omp.h>
+#include <stdio.h>
+
+#include "nn/net_internal.h"
+
+/* Two to four parts a thread, where they keep so many images: fewer make poor matrix products. */
+enum { LEAST_IMAGES = 8, MOST_PARTS_A_THREAD = 4 };
+
+int agn__net_parts(const struct agn_net *net)
+{
+    bool possible = net->mode == AGN_NET_FROZEN && net->fusion == NULL && net->whole == NULL;
+    if (!possible || net->threads == 1 || net->batch % net->threads != 0) {
+        return 1;
+    }
+    int each = MOST_PARTS_A_THREAD;
+    while (each > 1 &&
+           (net->batch % (net->threads * each) != 0 || net->batch / (net->threads * each) < LEAST_IMAGES)) {
+        each /= 2;
+    }
+    return net->threads * each;
+}
+
+int agn__net_make_parts(struct agn_net *net, const struct agn_net_config *config)
+{
+    struct agn_net_config part = *config;
+    part.batch = net->batch / net->part_count;
+    net->parts = agn_alloc((size_t)net->part_count, sizeof(struct agn_net *));
+    int status = net->parts == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int p = 0; p < net->part_count && status == AGN_OK; p++) {
+        status = agn__net_create_part(&part, net, p, &net->parts[p]);
+    }
+    return status;
+}
+
+int agn__net_load_parts(struct agn_net *net)
+{
+    int status = AGN_OK;
+    for (int p = 0; p < net->part_count && status == AGN_OK; p++) {
+        status = agn__net_load(net->parts[p]);
+    }
+    return status;
+}
+
+int agn__net_run_parts(struct agn_net *net, enum agn__pass pass)
+{
+    int workers = agn_nn_workers(), team = workers < net->threads ? workers : net->threads;
+    int status = pass == AGN__FORWARD ? agn__net_load_parts(net) : AGN_OK, failed = AGN_OK;
+    if (status < 0) {
+        return status;
+    }
+    char why[512] = "";
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
+    for (int p = 0; p < net->part_count; p++) {
+        int done = agn__net_run(net->parts[p], pass);
+        if (done < 0) {
+#pragma omp critical(agn_net_parts)
+            {
+                failed = done;
+                snprintf(why, sizeof(why), "%s", agn_error_message());
+            }
+        }
+    }
+    return failed < 0 ? agn_fail(failed, "%s", why) : AGN_OK;
+}
