@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agn_coap.h"
 #include "agn_pause.h"
-#include "client/coap_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,10 +15,10 @@ static void demand(int condition)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct agn__coap_answer_view answer;
+    struct agn_coap_answer_view answer;
     memset(&answer, 0x5A, sizeof answer);
-    struct agn__coap_answer_view before = answer;
-    if (agn__coap_read_answer(data, size, &answer) != 0) {
+    struct agn_coap_answer_view before = answer;
+    if (agn_coap_read_answer(data, size, &answer) != 0) {
         demand(answer.payload == before.payload && answer.payload_bytes == before.payload_bytes &&
                answer.token == before.token && answer.max_age_s == before.max_age_s);
         return 0;

@@ -14,7 +14,7 @@ work=$(mktemp -d "${AGN_TEST_TMP:-${TMPDIR:-/tmp}}/agn-drivers.XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM
 for core in cortex-m7 cortex-m0plus; do
     rm -f "$work"/*.o
-    for source in "$root"/firmware/drivers/*.c "$root"/src/client/coap_message.c; do
+    for source in "$root"/firmware/drivers/*.c "$root"/wire/agn_coap.c; do
         "$cc" -ffreestanding -std=c99 -Os -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -mcpu=$core -mthumb \
             -I"$root/wire" -I"$root/firmware" -I"$root/src" -c "$source" -o "$work/$(basename "$source" .c).o"
     done

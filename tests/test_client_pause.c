@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "agn_coap.h"
 #include "agn_pause.h"
-#include "client/coap_message.h"
 #include "fake_server.h"
 #include "link_world.h"
 
@@ -115,11 +115,11 @@ static void refusals_of_others_do_not_count(void **state)
 static uint32_t max_age_of(const uint8_t *options, size_t len)
 {
     uint8_t bytes[64] = {0x50, 0xA3, 0, 1};
-    struct agn__coap_answer_view answer;
+    struct agn_coap_answer_view answer;
     if (len > 0)
         memcpy(bytes + 4, options, len);
-    assert_int_equal(agn__coap_read_answer(bytes, 4 + len, &answer), 0);
-    assert_true(agn__coap_is_busy(&answer));
+    assert_int_equal(agn_coap_read_answer(bytes, 4 + len, &answer), 0);
+    assert_true(agn_coap_is_busy(&answer));
     return answer.max_age_s;
 }
 

@@ -252,9 +252,8 @@ static int serve(void *user, const uint8_t *bytes, size_t len)
     struct agn_feature_packet packet;
     struct agn__offer offer;
     (void)user;
-    if (world.is_dead || len <= AGN__COAP_REQUEST_OVERHEAD ||
-        agn_feature_unpack(bytes + AGN__COAP_REQUEST_OVERHEAD, len - AGN__COAP_REQUEST_OVERHEAD, &packet) <
-            0 ||
+    if (world.is_dead || len <= AGN_COAP_REQUEST_OVERHEAD ||
+        agn_feature_unpack(bytes + AGN_COAP_REQUEST_OVERHEAD, len - AGN_COAP_REQUEST_OVERHEAD, &packet) < 0 ||
         is_refused(&packet) ||
         agn__assembly_offer(world.assembly, &(struct agn__peer){{1}}, &packet, world.now_s, &offer) < 0)
         return 0;

@@ -301,7 +301,7 @@ static void assert_busy(const struct stranger_answer *answer, unsigned max_age_s
     assert_int_equal(answer->code, 503);
     assert_int_equal(answer->reply.status, AGN_REPLY_BUSY);
     static const uint8_t head[] = {0xC1, 42, 0x21};
-    const uint8_t *options = answer->bytes + 4 + AGN__COAP_TOKEN_BYTES;
+    const uint8_t *options = answer->bytes + 4 + AGN_COAP_TOKEN_BYTES;
     assert_memory_equal(options, head, sizeof head);
     assert_int_equal(options[sizeof head], max_age_s);
 }

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "client/coap_message.h"
+#include "agn_coap.h"
 #include "link_world.h"
 
 /* ---- tests: service ------------------------------------------------------------------------ */
@@ -39,7 +39,7 @@ static void every_frame_is_fused(void **state)
         assert_int_equal(result.payload_bytes,
                          result.coded_bytes + (size_t)result.packets * AGN_FEATURE_OVERHEAD_BYTES);
         assert_int_equal(result.datagram_bytes,
-                         result.payload_bytes + (size_t)result.packets * AGN__COAP_REQUEST_OVERHEAD);
+                         result.payload_bytes + (size_t)result.packets * AGN_COAP_REQUEST_OVERHEAD);
         assert_int_equal(result.reply_bytes, AGN_REPLY_BYTES(model.classes));
         assert_true(result.device_s > 0.0 && result.network_s > 0.0 && result.network_s < 2.0);
         float *features = link_expected_features();

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "client/coap_message.h"
+#include "agn_coap.h"
 #include "link_world.h"
 
 /* ---- tests: strangers ----------------------------------------------------------------------- */
@@ -74,11 +74,11 @@ static void read_document(int fd, const uint8_t *request, size_t len, char *text
             asked[asked_len++] = (uint8_t)next;
             asked[3] = (uint8_t)(asked[3] + (block >> 4) + 1);
         }
-        struct agn__coap_answer_view view;
+        struct agn_coap_answer_view view;
         size_t length = ask(fd, asked, asked_len, answer, sizeof answer, 2000);
-        assert_int_equal(agn__coap_read_answer(answer, length, &view), 0);
+        assert_int_equal(agn_coap_read_answer(answer, length, &view), 0);
         assert_int_equal(view.code_class * 100 + view.code_detail, 205);
-        assert_int_equal(view.type, AGN__COAP_NON);
+        assert_int_equal(view.type, AGN_COAP_NON);
         assert_int_equal(view.token_bytes, 1);
         assert_int_equal(view.token[0], request[4]);
         assert_true(length <= 3 * asked_len);
@@ -126,9 +126,9 @@ static void other_resources_answer(void **state)
     };
     for (unsigned i = 0; i < AGN_COUNT_OF(cases); i++) {
         uint8_t answer[2048];
-        struct agn__coap_answer_view view;
+        struct agn_coap_answer_view view;
         size_t length = ask(fd, cases[i].bytes, cases[i].len, answer, sizeof answer, 2000);
-        assert_int_equal(agn__coap_read_answer(answer, length, &view), 0);
+        assert_int_equal(agn_coap_read_answer(answer, length, &view), 0);
         assert_int_equal(view.code_class * 100 + view.code_detail, cases[i].code);
     }
     close(fd);
@@ -143,17 +143,17 @@ static size_t make_request(uint8_t *datagram, uint16_t frame)
     assert_int_equal(agn_dev_push_rows(&link_world.dev, image, link_world.dev.model.input_h), 0);
     agn_free(image);
     int length =
-        agn_dev_next_packet(&link_world.dev, datagram + AGN__COAP_REQUEST_OVERHEAD, AGN_WIRE_MAX_PACKET);
+        agn_dev_next_packet(&link_world.dev, datagram + AGN_COAP_REQUEST_OVERHEAD, AGN_WIRE_MAX_PACKET);
     assert_true(length > 0);
-    const uint8_t token[AGN__COAP_TOKEN_BYTES] = {1, 2, 3, 4};
-    return agn__coap_request(datagram, frame, token, datagram + AGN__COAP_REQUEST_OVERHEAD, (size_t)length);
+    const uint8_t token[AGN_COAP_TOKEN_BYTES] = {1, 2, 3, 4};
+    return agn_coap_request(datagram, frame, token, datagram + AGN_COAP_REQUEST_OVERHEAD, (size_t)length);
 }
 
 /* Replaces the packet's checksum after a change. */
 static void reseal(uint8_t *datagram, size_t length)
 {
-    uint8_t *packet = datagram + AGN__COAP_REQUEST_OVERHEAD;
-    size_t body = length - AGN__COAP_REQUEST_OVERHEAD - AGN_WIRE_CRC_BYTES;
+    uint8_t *packet = datagram + AGN_COAP_REQUEST_OVERHEAD;
+    size_t body = length - AGN_COAP_REQUEST_OVERHEAD - AGN_WIRE_CRC_BYTES;
     uint32_t crc = agn_crc32(0, packet, body);
     for (unsigned i = 0; i < 4; i++)
         packet[body + i] = (uint8_t)(crc >> 8 * i);
@@ -179,15 +179,15 @@ static void bad_packets_are_named(void **state)
         {CHANNEL_AT, 200, false, -1},
     };
     for (unsigned i = 0; i < AGN_COUNT_OF(cases); i++) {
-        uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[2048];
+        uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[2048];
         size_t length = make_request(datagram, (uint16_t)(500 + i));
-        datagram[AGN__COAP_REQUEST_OVERHEAD + cases[i].at] = cases[i].value;
+        datagram[AGN_COAP_REQUEST_OVERHEAD + cases[i].at] = cases[i].value;
         if (cases[i].sealed)
             reseal(datagram, length);
         size_t got = ask(fd, datagram, length, answer, sizeof answer, 2000);
-        struct agn__coap_answer_view view;
+        struct agn_coap_answer_view view;
         struct agn_reply_packet reply;
-        assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+        assert_int_equal(agn_coap_read_answer(answer, got, &view), 0);
         assert_int_equal(view.code_class * 100 + view.code_detail, 400);
         int status = agn_reply_unpack(view.payload, view.payload_bytes, &reply);
         if (cases[i].status < 0) {
@@ -227,13 +227,13 @@ static void a_failure_is_told_again(void **state)
     model.infer = infer_fails;
     link_start_server(&running, &model, 10);
     int fd = stranger_socket(agn_server_port(running.server));
-    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[2048];
+    uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[2048];
     size_t length = make_request(datagram, 7);
     for (int i = 0; i < 2; i++) {
-        struct agn__coap_answer_view view;
+        struct agn_coap_answer_view view;
         datagram[3]++; /* the message id */
         size_t got = ask(fd, datagram, length, answer, sizeof answer, 2000);
-        assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+        assert_int_equal(agn_coap_read_answer(answer, got, &view), 0);
         assert_int_equal(view.code_class * 100 + view.code_detail, 500);
         assert_true(view.payload_bytes > 1);
         assert_int_equal(view.payload[1], AGN_REPLY_FAILED);
@@ -257,11 +257,11 @@ static void garbage_does_not_stop_service(void **state)
     int fd = stranger_socket(agn_server_port(running.server));
     struct agn_rng rng;
     agn_rng_seed(&rng, 99);
-    uint8_t request[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET] = {0};
+    uint8_t request[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET] = {0};
     size_t request_bytes = make_request(request, 4321);
     for (int round = 0; round < 20; round++) {
         for (int i = 0; i < 40; i++) {
-            uint8_t bytes[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+            uint8_t bytes[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
             size_t length = request_bytes;
             memcpy(bytes, request, sizeof bytes);
             if (i % 4 == 0) { /* any bytes */
@@ -274,7 +274,7 @@ static void garbage_does_not_stop_service(void **state)
                 for (int flips = 0; flips < 3; flips++)
                     bytes[agn_rng_below(&rng, (uint32_t)length)] ^= (uint8_t)(1u << agn_rng_below(&rng, 8));
             } else { /* well sealed nonsense */
-                bytes[AGN__COAP_REQUEST_OVERHEAD + 6 + agn_rng_below(&rng, 60)] ^=
+                bytes[AGN_COAP_REQUEST_OVERHEAD + 6 + agn_rng_below(&rng, 60)] ^=
                     (uint8_t)(1 + agn_rng_below(&rng, 255));
                 reseal(bytes, length);
             }
@@ -321,7 +321,7 @@ static void what_is_not_there_costs_little(void **state)
     };
     for (unsigned i = 0; i < AGN_COUNT_OF(cases); i++) {
         uint8_t answer[256];
-        struct agn__coap_answer_view view;
+        struct agn_coap_answer_view view;
         int fd = stranger_socket(agn_server_port(running.server)); /* with nothing saved up */
         size_t got = ask(fd, cases[i].bytes, cases[i].len, answer, sizeof answer, cases[i].code ? 2000 : 100);
         close(fd);
@@ -329,7 +329,7 @@ static void what_is_not_there_costs_little(void **state)
             assert_int_equal(got, 0);
             continue;
         }
-        assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+        assert_int_equal(agn_coap_read_answer(answer, got, &view), 0);
         assert_int_equal(view.code_class * 100 + view.code_detail, cases[i].code);
         assert_true(got <= cases[i].len);
     }
@@ -403,7 +403,7 @@ static size_t make_channel_request(uint8_t *datagram, const struct agn_server_mo
     const struct agn_map_shape *shape = &model->shape;
     struct agn_encoder encoder;
     struct agn_tile tile = {channel, 1, 0, shape->height, shape->width, NULL};
-    uint8_t *packet_bytes = datagram + AGN__COAP_REQUEST_OVERHEAD;
+    uint8_t *packet_bytes = datagram + AGN_COAP_REQUEST_OVERHEAD;
     uint8_t *payload = packet_bytes + AGN_FEATURE_HEADER_BYTES;
     assert_int_equal(
         agn_encoder_begin(&encoder, AGN_CODEC_RAW3, &tile, NULL, 0, payload, AGN_FEATURE_MAX_PAYLOAD), 0);
@@ -426,8 +426,8 @@ static size_t make_channel_request(uint8_t *datagram, const struct agn_server_mo
     packet.payload_bytes = (size_t)agn_encoder_finish(&encoder);
     int length = agn_feature_pack(&packet, packet_bytes, AGN_WIRE_MAX_PACKET);
     assert_true(length > 0);
-    const uint8_t token[AGN__COAP_TOKEN_BYTES] = {1, 2, 3, 4};
-    return agn__coap_request(datagram, 7, token, packet_bytes, (size_t)length);
+    const uint8_t token[AGN_COAP_TOKEN_BYTES] = {1, 2, 3, 4};
+    return agn_coap_request(datagram, 7, token, packet_bytes, (size_t)length);
 }
 
 static int infer_slowly(void *user, const float *features, int count, float *logits)
@@ -450,7 +450,7 @@ static void a_plain_peer_gets_no_more_than_it_asked_for(void **state)
     model.infer = infer_many;
     link_start_server(&running, &model, 20);
     int fd = stranger_socket(agn_server_port(running.server));
-    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+    uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
     size_t length = 0;
     for (uint16_t frame = 1; frame <= 3; frame++) {
         for (uint8_t channel = 0; channel < 2; channel++) {
@@ -513,7 +513,7 @@ static void a_busy_server_reads_before_it_gives_up(void **state)
         uint8_t channel, last;
     } packets[] = {{1, 0, 1}, {2, 0, 0}, {3, 0, 1}, {2, 1, 1}};
     for (unsigned i = 0; i < AGN_COUNT_OF(packets); i++) {
-        uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+        uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
         size_t length =
             make_channel_request(datagram, &model, packets[i].frame, packets[i].channel, packets[i].last);
         assert_int_equal(send(fd, datagram, length, 0), (ssize_t)length);
@@ -542,13 +542,13 @@ static void the_longest_packets_pass(void **state)
     model.infer = infer_many;
     link_start_server(&running, &model, 20000);
     int fd = stranger_socket(agn_server_port(running.server));
-    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[4096];
+    uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET], answer[4096];
     size_t length = make_channel_request(datagram, &model, 0, 0, 1);
-    assert_int_equal(length, AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET - 1);
+    assert_int_equal(length, AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET - 1);
     size_t got = ask(fd, datagram, length, answer, sizeof answer, 2000);
-    struct agn__coap_answer_view view;
+    struct agn_coap_answer_view view;
     struct agn_reply_packet reply;
-    assert_int_equal(agn__coap_read_answer(answer, got, &view), 0);
+    assert_int_equal(agn_coap_read_answer(answer, got, &view), 0);
     assert_int_equal(view.code_class * 100 + view.code_detail, 204);
     assert_memory_equal(view.token, ((const uint8_t[]){1, 2, 3, 4}), 4);
     assert_int_equal(agn_reply_unpack(view.payload, view.payload_bytes, &reply), 0);

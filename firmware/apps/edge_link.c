@@ -21,7 +21,7 @@ static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
 
 /* 5.03. The serial line may damage anything: only a reply packet, whose checksum holds, is believed to ask
  * for a pause. One to an earlier frame counts as well; nothing more of this one is sent then. */
-static void take_busy(struct edge_link *link, const struct agn__coap_answer_view *answer)
+static void take_busy(struct edge_link *link, const struct agn_coap_answer_view *answer)
 {
     struct agn_reply_packet reply;
     if (agn_reply_unpack(answer->payload, answer->payload_bytes, &reply) < 0 ||
@@ -36,8 +36,8 @@ static void take_busy(struct edge_link *link, const struct agn__coap_answer_view
 static void take_datagram(void *user, const uint8_t *bytes, size_t len)
 {
     struct edge_link *link = user;
-    struct agn__coap_answer_view answer;
-    if (agn__coap_read_answer(bytes, len, &answer) < 0) {
+    struct agn_coap_answer_view answer;
+    if (agn_coap_read_answer(bytes, len, &answer) < 0) {
         link->counts.replies_damaged++;
         link->is_disturbed = 1;
         return;
@@ -45,7 +45,7 @@ static void take_datagram(void *user, const uint8_t *bytes, size_t len)
     if (answer.code_class != 2) { /* a packet that came damaged, or a server in trouble */
         link->counts.refusals++;
         link->is_disturbed = 1;
-        if (agn__coap_is_busy(&answer))
+        if (agn_coap_is_busy(&answer))
             take_busy(link, &answer);
         return;
     }
@@ -140,7 +140,7 @@ static void begin_round(struct edge_link *link)
 static void make_packet(struct edge_link *link)
 {
     uint32_t begin = board_count();
-    int len = agn_dev_next_packet(link->dev, link->request + AGN__COAP_REQUEST_OVERHEAD, link->frame_cap);
+    int len = agn_dev_next_packet(link->dev, link->request + AGN_COAP_REQUEST_OVERHEAD, link->frame_cap);
     link->making += board_count() - begin;
     if (len == AGN_ERR_SPACE) {
         widen(link);
@@ -157,11 +157,11 @@ static void make_packet(struct edge_link *link)
 
 static void give_packet(struct edge_link *link, uint32_t left_ms)
 {
-    uint8_t token[AGN__COAP_TOKEN_BYTES] = {0};
+    uint8_t token[AGN_COAP_TOKEN_BYTES] = {0};
     token[0] = (uint8_t)++link->message_id;
     token[1] = (uint8_t)(link->message_id >> 8);
-    size_t total = agn__coap_request(link->request, link->message_id, token,
-                                     link->request + AGN__COAP_REQUEST_OVERHEAD, link->packet_bytes);
+    size_t total = agn_coap_request(link->request, link->message_id, token,
+                                    link->request + AGN_COAP_REQUEST_OVERHEAD, link->packet_bytes);
     if (esp_at_send(&link->modem, link->request, total, board_now_ms(), left_ms) < 0)
         return;
     link->is_under_way = 1;

@@ -12,16 +12,16 @@
 #ifndef AGN_FIRMWARE_EDGE_LINK_H
 #define AGN_FIRMWARE_EDGE_LINK_H
 
+#include "agn_coap.h"
 #include "agn_device.h"
 #include "agn_pause.h"
 #include "agn_rate.h"
-#include "client/coap_message.h"
 #include "drivers/esp_at.h"
 
 enum {
     EDGE_MIN_PACKET = 96,
     EDGE_ANSWER_MS = 60, /* after the last packet, at least; then the frame is sent again */
-    EDGE_EXTRA_BYTES = AGN__COAP_REQUEST_OVERHEAD + 28, /* of a packet on the radio: CoAP, UDP, IPv4 */
+    EDGE_EXTRA_BYTES = AGN_COAP_REQUEST_OVERHEAD + 28, /* of a packet on the radio: CoAP, UDP, IPv4 */
 };
 
 struct edge_link_counts {
@@ -62,7 +62,7 @@ struct edge_link {
     uint32_t making;        /* what packets took in this frame, in units of board_count */
     struct edge_link_counts counts;
     uint8_t received[ESP_AT_MAX_DATAGRAM];
-    uint8_t request[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+    uint8_t request[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
 };
 
 /* Begins to set up the modem. `dev` is an open device and stays. Errors of esp_at_init. */

@@ -6,9 +6,9 @@
 
 #include "agilenn/base.h"
 #include "agilenn/keys.h"
+#include "agn_coap.h"
 #include "agn_pause.h"
 #include "agn_rate.h"
-#include "client/coap_message.h"
 #include "client/link.h"
 
 enum {
@@ -47,7 +47,7 @@ struct agn_client {
     uint8_t salt; /* first byte of every token, so that an earlier run's answers do not match */
     int16_t *logits, *local_logits;
     uint32_t raw_bytes;
-    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+    uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
     uint8_t answer[AGN_WIRE_MAX_REPLY + ANSWER_ROOM];
 };
 
@@ -69,10 +69,10 @@ const char *agn_client_reason_text(enum agn_client_reason reason)
 /* Token: salt, frame (2 bytes), packet index. */
 static void send_packet(struct agn_client *client, struct agn_client_result *result, size_t length)
 {
-    const uint8_t token[AGN__COAP_TOKEN_BYTES] = {client->salt, (uint8_t)(client->frame >> 8),
-                                                  (uint8_t)client->frame, (uint8_t)result->packets};
-    size_t datagram = agn__coap_request(client->datagram, client->message_id++, token,
-                                        client->datagram + AGN__COAP_REQUEST_OVERHEAD, length);
+    const uint8_t token[AGN_COAP_TOKEN_BYTES] = {client->salt, (uint8_t)(client->frame >> 8),
+                                                 (uint8_t)client->frame, (uint8_t)result->packets};
+    size_t datagram = agn_coap_request(client->datagram, client->message_id++, token,
+                                       client->datagram + AGN_COAP_REQUEST_OVERHEAD, length);
     result->packets++;
     result->payload_bytes += length;
     result->datagram_bytes += datagram;
@@ -94,7 +94,7 @@ static void send_frame(struct agn_client *client, struct agn_client_result *resu
     *first_send_s = 0.0;
     while (result->reason == AGN_CLIENT_TIMEOUT) {
         double begin_s = agn_now_s();
-        int length = agn_dev_next_packet(&client->dev, client->datagram + AGN__COAP_REQUEST_OVERHEAD,
+        int length = agn_dev_next_packet(&client->dev, client->datagram + AGN_COAP_REQUEST_OVERHEAD,
                                          AGN_WIRE_MAX_PACKET);
         double coded_s = agn_now_s();
         result->device_s += coded_s - begin_s;
@@ -118,32 +118,32 @@ static uint32_t now_ms(void)
 }
 
 /* How many frames ago the one was sent that an answer is for; LATEST_FORGOTTEN or more: no frame of ours. */
-static int age_of(const struct agn_client *client, const struct agn__coap_answer_view *answer)
+static int age_of(const struct agn_client *client, const struct agn_coap_answer_view *answer)
 {
-    if (answer->token_bytes != AGN__COAP_TOKEN_BYTES || answer->token[0] != client->salt)
+    if (answer->token_bytes != AGN_COAP_TOKEN_BYTES || answer->token[0] != client->salt)
         return LATEST_FORGOTTEN;
     return (uint16_t)(client->frame - (answer->token[1] << 8 | answer->token[2]));
 }
 
-static void obey(struct agn_client *client, const struct agn__coap_answer_view *answer)
+static void obey(struct agn_client *client, const struct agn_coap_answer_view *answer)
 {
-    if (agn__coap_is_busy(answer) && age_of(client, answer) < LATEST_FORGOTTEN)
+    if (agn_coap_is_busy(answer) && age_of(client, answer) < LATEST_FORGOTTEN)
         agn_pause_refused(&client->pause, answer->max_age_s, now_ms(), (uint32_t)agn_rng_u64(&client->noise));
 }
 
 /* Once for each frame. A busy server's refusal does not say how long an answer takes. */
-static void note_late(struct agn_client *client, const struct agn__coap_answer_view *answer)
+static void note_late(struct agn_client *client, const struct agn_coap_answer_view *answer)
 {
     int age = age_of(client, answer);
     if (age == 0 || age >= LATEST_FORGOTTEN)
         return;
     double *sent_s = &client->sent_s[(uint16_t)(client->frame - age) % LATEST_FORGOTTEN];
-    if (*sent_s > 0.0 && !agn__coap_is_busy(answer))
+    if (*sent_s > 0.0 && !agn_coap_is_busy(answer))
         client->late_s = agn_now_s() - *sent_s;
     *sent_s = 0.0;
 }
 
-static void hear_of_earlier(struct agn_client *client, const struct agn__coap_answer_view *answer)
+static void hear_of_earlier(struct agn_client *client, const struct agn_coap_answer_view *answer)
 {
     obey(client, answer);
     note_late(client, answer);
@@ -153,12 +153,12 @@ static void hear_of_earlier(struct agn_client *client, const struct agn__coap_an
  * overloaded server is often late. */
 static void hear_late_answers(struct agn_client *client)
 {
-    struct agn__coap_answer_view answer;
+    struct agn_coap_answer_view answer;
     for (int i = 0; i < MAX_LATE_ANSWERS; i++) {
         int length = agn__link_glance(&client->link, client->answer, sizeof client->answer);
         if (length < 0)
             return;
-        if (agn__coap_read_answer(client->answer, (size_t)length, &answer) == 0)
+        if (agn_coap_read_answer(client->answer, (size_t)length, &answer) == 0)
             hear_of_earlier(client, &answer);
     }
 }
@@ -166,7 +166,7 @@ static void hear_late_answers(struct agn_client *client)
 /* ---- answers in -------------------------------------------------------------------------- */
 
 /* What an answer without a reply packet says: another server, or a damaged packet. */
-static bool judge_plain(const struct agn__coap_answer_view *answer, struct agn_client_result *result)
+static bool judge_plain(const struct agn_coap_answer_view *answer, struct agn_client_result *result)
 {
     bool damaged = answer->code_class == 4 && answer->code_detail == 0;
     if (answer->code_class < 4)
@@ -181,15 +181,15 @@ static bool judge_plain(const struct agn__coap_answer_view *answer, struct agn_c
 static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t len,
                         struct agn_client_result *result)
 {
-    struct agn__coap_answer_view answer;
-    if (agn__coap_read_answer(bytes, len, &answer) < 0)
+    struct agn_coap_answer_view answer;
+    if (agn_coap_read_answer(bytes, len, &answer) < 0)
         return false;
     hear_of_earlier(client, &answer);
     if (age_of(client, &answer) != 0)
         return false;
-    if (answer.type == AGN__COAP_CON) {
-        uint8_t acknowledgement[AGN__COAP_ACK_BYTES];
-        agn__coap_acknowledge(acknowledgement, answer.message_id);
+    if (answer.type == AGN_COAP_CON) {
+        uint8_t acknowledgement[AGN_COAP_ACK_BYTES];
+        agn_coap_acknowledge(acknowledgement, answer.message_id);
         (void)agn__link_send(&client->link, acknowledgement, sizeof acknowledgement);
     }
     struct agn_reply_packet reply;
@@ -414,7 +414,7 @@ static void set_budget(struct agn_client *client, const struct agn_client_config
     uint64_t carried = (uint64_t)config->bandwidth_kbps * client->deadline_ms / 2 / 8; /* kbit/s: bits a ms */
     if (config->bandwidth_kbps > 0 && carried < budget)
         budget = carried;
-    int extra_bytes = AGN__COAP_REQUEST_OVERHEAD + UDP_IP_BYTES + (config->psk_file ? DTLS_BYTES : 0);
+    int extra_bytes = AGN_COAP_REQUEST_OVERHEAD + UDP_IP_BYTES + (config->psk_file ? DTLS_BYTES : 0);
     client->budget = (uint32_t)budget;
     client->extra_bytes = (uint16_t)extra_bytes;
     client->measures = config->measure_bandwidth;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "agilenn/keys.h"
+#include "agn_coap.h"
 #include "agn_pause.h"
-#include "client/coap_message.h"
 #include "swarm/air.h"
 #include "swarm/ledger.h"
 #include "swarm/pool.h"
@@ -50,7 +50,7 @@ struct agn_swarm {
     struct agn__arrival arrival; /* the next one, if has_arrival */
     bool has_arrival;
     bool mismatched; /* there is no point in going on */
-    uint8_t datagram[AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+    uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
     uint8_t answer[AGN_WIRE_MAX_REPLY + ANSWER_ROOM];
 };
 
@@ -64,13 +64,13 @@ static double elapsed_s(const struct agn_swarm *swarm)
 /* Token: number of the frame in the ledger (3 bytes), packet's index. */
 static size_t make_datagram(struct agn_swarm *swarm, const struct agn__air_event *packet)
 {
-    const uint8_t token[AGN__COAP_TOKEN_BYTES] = {(uint8_t)(packet->token >> 16),
-                                                  (uint8_t)(packet->token >> 8), (uint8_t)packet->token,
-                                                  packet->packet};
-    uint8_t *payload = swarm->datagram + AGN__COAP_REQUEST_OVERHEAD;
+    const uint8_t token[AGN_COAP_TOKEN_BYTES] = {(uint8_t)(packet->token >> 16),
+                                                 (uint8_t)(packet->token >> 8), (uint8_t)packet->token,
+                                                 packet->packet};
+    uint8_t *payload = swarm->datagram + AGN_COAP_REQUEST_OVERHEAD;
     size_t length = agn__pool_packet(&swarm->pool, packet->image, packet->packet, packet->frame, payload);
-    return agn__coap_request(swarm->datagram, swarm->devices[packet->device].message_id++, token, payload,
-                             length);
+    return agn_coap_request(swarm->datagram, swarm->devices[packet->device].message_id++, token, payload,
+                            length);
 }
 
 /* A packet that has come through the radio. */
@@ -86,7 +86,7 @@ static int send_packet(struct agn_swarm *swarm, struct agn__air_event *packet, d
     struct agn_swarm_report *report = &swarm->ledger.report;
     const struct agn_feature_packet *made =
         &swarm->pool.packets[swarm->pool.frames[packet->image].first_packet + packet->packet];
-    size_t length = AGN__COAP_REQUEST_OVERHEAD + AGN_FEATURE_OVERHEAD_BYTES + made->payload_bytes;
+    size_t length = AGN_COAP_REQUEST_OVERHEAD + AGN_FEATURE_OVERHEAD_BYTES + made->payload_bytes;
     report->packets++;
     report->bytes += length;
     if (swarm->ideal_link) {
@@ -221,16 +221,16 @@ static void take_answer(struct agn_swarm *swarm, const struct agn__air_event *an
 }
 
 /* An answer without a reply packet. A damaged packet is no reason to give the frame up. */
-static bool judge_plain(const struct agn__coap_answer_view *view, struct agn__air_event *answer)
+static bool judge_plain(const struct agn_coap_answer_view *view, struct agn__air_event *answer)
 {
     if (view->code_class < 4 || (view->code_class == 4 && view->code_detail == 0))
         return false;
-    answer->kind = agn__coap_is_busy(view) ? EVENT_BUSY : EVENT_REJECTED;
+    answer->kind = agn_coap_is_busy(view) ? EVENT_BUSY : EVENT_REJECTED;
     return true;
 }
 
 /* Fuses, or finds out why not. False: the device goes on waiting. */
-static bool judge(struct agn_swarm *swarm, const struct agn__coap_answer_view *view,
+static bool judge(struct agn_swarm *swarm, const struct agn_coap_answer_view *view,
                   const struct agn__entry *entry, struct agn__air_event *answer)
 {
     struct agn_reply_packet reply;
@@ -257,8 +257,8 @@ static bool judge(struct agn_swarm *swarm, const struct agn__coap_answer_view *v
 /* A datagram that the network has for a device: through the radio, if it is an answer. */
 static int take_datagram(struct agn_swarm *swarm, uint32_t device, size_t len)
 {
-    struct agn__coap_answer_view view;
-    if (agn__coap_read_answer(swarm->answer, len, &view) < 0 || view.token_bytes != AGN__COAP_TOKEN_BYTES) {
+    struct agn_coap_answer_view view;
+    if (agn_coap_read_answer(swarm->answer, len, &view) < 0 || view.token_bytes != AGN_COAP_TOKEN_BYTES) {
         count_unwanted(&swarm->ledger, AGN__FOUND_STRANGER);
         return 0;
     }
@@ -266,7 +266,7 @@ static int take_datagram(struct agn_swarm *swarm, uint32_t device, size_t len)
     answer.token = (uint32_t)view.token[0] << 16 | (uint32_t)view.token[1] << 8 | view.token[2];
     struct agn__entry *entry = NULL;
     enum agn__found found = agn__ledger_find(&swarm->ledger, answer.token, device, &entry);
-    bool is_late_refusal = found == AGN__FOUND_LATE && agn__coap_is_busy(&view); /* its pause counts */
+    bool is_late_refusal = found == AGN__FOUND_LATE && agn_coap_is_busy(&view); /* its pause counts */
     if (found != AGN__FOUND_OPEN && !is_late_refusal) {
         count_unwanted(&swarm->ledger, found);
         return 0;

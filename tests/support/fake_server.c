@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "client/coap_message.h"
+#include "agn_coap.h"
 #include "link_world.h"
 
 enum { CODE_CHANGED = 0x44, CODE_UNAVAILABLE = 0xA3 };
@@ -92,7 +92,7 @@ struct asker {
 /* `token_change` is put on the token's first byte. */
 static void say(const struct asker *asker, uint8_t status, bool with_packet, uint8_t token_change)
 {
-    uint8_t reply[AGN_WIRE_MAX_REPLY], bytes[AGN_WIRE_MAX_REPLY + 32], token[AGN__COAP_TOKEN_BYTES];
+    uint8_t reply[AGN_WIRE_MAX_REPLY], bytes[AGN_WIRE_MAX_REPLY + 32], token[AGN_COAP_TOKEN_BYTES];
     size_t reply_bytes = with_packet ? make_reply(reply, &asker->packet, status) : 0;
     memcpy(token, asker->request + 4, sizeof token);
     token[0] ^= token_change;
@@ -161,9 +161,9 @@ static void *serve(void *argument)
             continue;
         ssize_t length =
             recvfrom(fake.fd, request, sizeof request, 0, (struct sockaddr *)&asker.from, &asker.from_bytes);
-        if (length <= AGN__COAP_REQUEST_OVERHEAD ||
-            agn_feature_unpack(request + AGN__COAP_REQUEST_OVERHEAD,
-                               (size_t)length - AGN__COAP_REQUEST_OVERHEAD, &asker.packet) < 0 ||
+        if (length <= AGN_COAP_REQUEST_OVERHEAD ||
+            agn_feature_unpack(request + AGN_COAP_REQUEST_OVERHEAD,
+                               (size_t)length - AGN_COAP_REQUEST_OVERHEAD, &asker.packet) < 0 ||
             !asker.packet.last)
             continue;
         atomic_fetch_add(&fake.frames, 1);

@@ -24,9 +24,9 @@ int stranger_socket(uint16_t port)
 size_t stranger_request(uint8_t datagram[STRANGER_DATAGRAM], const struct agn_server_model *model,
                         const struct stranger_packet *packet)
 {
-    static const uint8_t token[AGN__COAP_TOKEN_BYTES] = {1, 2, 3, 4};
+    static const uint8_t token[AGN_COAP_TOKEN_BYTES] = {1, 2, 3, 4};
     const struct agn_map_shape *shape = &model->shape;
-    uint8_t *bytes = datagram + AGN__COAP_REQUEST_OVERHEAD, *payload = bytes + AGN_FEATURE_HEADER_BYTES;
+    uint8_t *bytes = datagram + AGN_COAP_REQUEST_OVERHEAD, *payload = bytes + AGN_FEATURE_HEADER_BYTES;
     size_t symbols = (size_t)packet->channel_count * shape->height * shape->width;
     size_t payload_bytes = (symbols * 3 + 7) / 8;
     memset(payload, 0, payload_bytes);
@@ -45,7 +45,7 @@ size_t stranger_request(uint8_t datagram[STRANGER_DATAGRAM], const struct agn_se
                                       .payload_bytes = payload_bytes};
     int length = agn_feature_pack(&made, bytes, AGN_WIRE_MAX_PACKET);
     assert_true(length > 0);
-    return agn__coap_request(datagram, packet->frame, token, bytes, (size_t)length);
+    return agn_coap_request(datagram, packet->frame, token, bytes, (size_t)length);
 }
 
 void stranger_send(int fd, const struct agn_server_model *model, const struct stranger_packet *packet)
@@ -58,7 +58,7 @@ void stranger_send(int fd, const struct agn_server_model *model, const struct st
 void stranger_receive(int fd, struct stranger_answer *answer, int wait_ms)
 {
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    struct agn__coap_answer_view view;
+    struct agn_coap_answer_view view;
     answer->code = 0;
     answer->reply.status = 255;
     answer->len = 0;
@@ -67,7 +67,7 @@ void stranger_receive(int fd, struct stranger_answer *answer, int wait_ms)
     ssize_t got = recv(fd, answer->bytes, sizeof answer->bytes, 0);
     assert_true(got > 0);
     answer->len = (size_t)got;
-    assert_int_equal(agn__coap_read_answer(answer->bytes, answer->len, &view), 0);
+    assert_int_equal(agn_coap_read_answer(answer->bytes, answer->len, &view), 0);
     answer->code = view.code_class * 100 + view.code_detail;
     if (agn_reply_unpack(view.payload, view.payload_bytes, &answer->reply) < 0)
         answer->reply.status = 255;

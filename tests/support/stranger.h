@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "agilenn/server.h"
-#include "client/coap_message.h"
+#include "agn_coap.h"
 
-enum { STRANGER_DATAGRAM = AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET };
+enum { STRANGER_DATAGRAM = AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET };
 
 /* A UDP socket connected to a port of this machine. */
 int stranger_socket(uint16_t port);

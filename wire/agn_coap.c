@@ -1,5 +1,5 @@
-/* CoAP messages as bytes; see coap_message.h. */
-#include "client/coap_message.h"
+/* CoAP messages as bytes; see agn_coap.h. */
+#include "agn_coap.h"
 
 #include <string.h>
 
@@ -14,21 +14,21 @@ enum {
     HEADER_BYTES = 4,
 };
 
-size_t agn__coap_request(uint8_t *dst, uint16_t message_id, const uint8_t token[AGN__COAP_TOKEN_BYTES],
-                         const uint8_t *payload, size_t len)
+size_t agn_coap_request(uint8_t *dst, uint16_t message_id, const uint8_t token[AGN_COAP_TOKEN_BYTES],
+                        const uint8_t *payload, size_t len)
 {
     /* Uri-Path is option 11: delta and length in one byte, then the second segment with delta 0. */
     static const uint8_t path[] = {0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'};
-    if (payload != dst + AGN__COAP_REQUEST_OVERHEAD)
-        memcpy(dst + AGN__COAP_REQUEST_OVERHEAD, payload, len);
-    dst[0] = VERSION_BITS | AGN__COAP_NON << 4 | AGN__COAP_TOKEN_BYTES;
+    if (payload != dst + AGN_COAP_REQUEST_OVERHEAD)
+        memcpy(dst + AGN_COAP_REQUEST_OVERHEAD, payload, len);
+    dst[0] = VERSION_BITS | AGN_COAP_NON << 4 | AGN_COAP_TOKEN_BYTES;
     dst[1] = CODE_POST;
     dst[2] = (uint8_t)(message_id >> 8);
     dst[3] = (uint8_t)message_id;
-    memcpy(dst + HEADER_BYTES, token, AGN__COAP_TOKEN_BYTES);
-    memcpy(dst + HEADER_BYTES + AGN__COAP_TOKEN_BYTES, path, sizeof path);
-    dst[AGN__COAP_REQUEST_OVERHEAD - 1] = PAYLOAD_MARKER;
-    return AGN__COAP_REQUEST_OVERHEAD + len;
+    memcpy(dst + HEADER_BYTES, token, AGN_COAP_TOKEN_BYTES);
+    memcpy(dst + HEADER_BYTES + AGN_COAP_TOKEN_BYTES, path, sizeof path);
+    dst[AGN_COAP_REQUEST_OVERHEAD - 1] = PAYLOAD_MARKER;
+    return AGN_COAP_REQUEST_OVERHEAD + len;
 }
 
 /* An option's delta or length: a nibble, and one or two bytes more for 13 and 14; 15 is reserved.
@@ -103,18 +103,18 @@ static int read_options(const uint8_t *src, size_t len, uint32_t *max_age_s)
     return (int)at;
 }
 
-int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answer_view *answer)
+int agn_coap_read_answer(const uint8_t *src, size_t len, struct agn_coap_answer_view *answer)
 {
     if (len < HEADER_BYTES || len > 65535 || (src[0] & 0xC0) != VERSION_BITS)
         return AGN_ERR_FORMAT;
-    struct agn__coap_answer_view read = {.type = (enum agn__coap_type)(src[0] >> 4 & 3),
-                                         .code_class = src[1] >> 5,
-                                         .code_detail = src[1] & 31,
-                                         .message_id = (uint16_t)(src[2] << 8 | src[3]),
-                                         .token_bytes = src[0] & 15,
-                                         .max_age_s = AGN__COAP_DEFAULT_MAX_AGE_S};
+    struct agn_coap_answer_view read = {.type = (enum agn_coap_type)(src[0] >> 4 & 3),
+                                        .code_class = src[1] >> 5,
+                                        .code_detail = src[1] & 31,
+                                        .message_id = (uint16_t)((unsigned)src[2] << 8 | src[3]),
+                                        .token_bytes = src[0] & 15,
+                                        .max_age_s = AGN_COAP_DEFAULT_MAX_AGE_S};
     size_t at = HEADER_BYTES + (size_t)read.token_bytes;
-    if (read.code_class < 2 || read.code_class > 5 || read.type == AGN__COAP_RST ||
+    if (read.code_class < 2 || read.code_class > 5 || read.type == AGN_COAP_RST ||
         read.token_bytes > MAX_TOKEN_BYTES || at > len)
         return AGN_ERR_FORMAT;
     read.token = src + HEADER_BYTES;
@@ -133,14 +133,14 @@ int agn__coap_read_answer(const uint8_t *src, size_t len, struct agn__coap_answe
     return 0;
 }
 
-int agn__coap_is_busy(const struct agn__coap_answer_view *answer)
+int agn_coap_is_busy(const struct agn_coap_answer_view *answer)
 {
     return answer->code_class == 5 && answer->code_detail == 3;
 }
 
-void agn__coap_acknowledge(uint8_t dst[AGN__COAP_ACK_BYTES], uint16_t message_id)
+void agn_coap_acknowledge(uint8_t dst[AGN_COAP_ACK_BYTES], uint16_t message_id)
 {
-    dst[0] = VERSION_BITS | AGN__COAP_ACK << 4;
+    dst[0] = VERSION_BITS | AGN_COAP_ACK << 4;
     dst[1] = 0;
     dst[2] = (uint8_t)(message_id >> 8);
     dst[3] = (uint8_t)message_id;

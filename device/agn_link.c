@@ -1,0 +1,239 @@
+/* Packets, repetitions and the answer; see agn_link.h. */
+#include "agn_link.h"
+
+#include <string.h>
+
+enum {
+    DEFAULT_DEADLINE_MS = 200,
+    DEFAULT_CARRIER_BYTES = 28,
+    DEFAULT_REPEATS = 3,
+    LEAST_ANSWER_MS = 20, /* an answer may take so long before anything is repeated */
+    LATEST_FORGOTTEN = 32 /* frames ago: answers to older ones are nobody's */
+};
+
+enum { OVER, SENDING, WAITING }; /* link->state */
+
+/* What is sent in a token: salt, frame, packet. */
+static void make_token(struct agn_link *link, uint8_t token[AGN_COAP_TOKEN_BYTES])
+{
+    token[0] = link->salt;
+    token[1] = (uint8_t)(link->dev->frame >> 8);
+    token[2] = (uint8_t)link->dev->frame;
+    token[3] = link->packet++;
+}
+
+/* How many frames ago the one was sent that an answer is for; LATEST_FORGOTTEN or more: none of ours. */
+static uint16_t age_of(const struct agn_link *link, const struct agn_coap_answer_view *answer)
+{
+    if (answer->token_bytes != AGN_COAP_TOKEN_BYTES || answer->token[0] != link->salt)
+        return LATEST_FORGOTTEN;
+    return (uint16_t)(link->dev->frame - ((unsigned)answer->token[1] << 8 | answer->token[2]));
+}
+
+int agn_link_init(struct agn_link *link, struct agn_dev *dev, const struct agn_link_config *config,
+                  uint32_t noise)
+{
+    struct agn_link made;
+    memset(&made, 0, sizeof made);
+    made.dev = dev;
+    made.config = *config;
+    if (made.config.deadline_ms == 0)
+        made.config.deadline_ms = DEFAULT_DEADLINE_MS;
+    if (made.config.datagram_bytes == 0 || made.config.datagram_bytes > AGN_LINK_MAX_REQUEST)
+        made.config.datagram_bytes = AGN_LINK_MAX_REQUEST;
+    if (made.config.carrier_bytes == 0)
+        made.config.carrier_bytes = DEFAULT_CARRIER_BYTES;
+    if (made.config.repeats == 0)
+        made.config.repeats = DEFAULT_REPEATS;
+    agn_dev_set_budget(dev, AGN_DEV_NO_BUDGET, 0);
+    if (made.config.datagram_bytes < AGN_COAP_REQUEST_OVERHEAD + agn_dev_least_bytes(dev))
+        return AGN_ERR_RANGE;
+    made.answer_ms = made.config.deadline_ms / 4u;
+    made.noise = noise;
+    made.message_id = (uint16_t)noise;
+    made.salt = (uint8_t)(noise >> 16 ^ noise >> 24);
+    agn_rate_init(&made.rate);
+    *link = made;
+    return 0;
+}
+
+/* Half of the deadline is for what is lost and for an answer that takes longer than the one before. */
+static uint32_t set_budget(struct agn_link *link)
+{
+    uint16_t extra = (uint16_t)(AGN_COAP_REQUEST_OVERHEAD + link->config.carrier_bytes);
+    agn_dev_set_budget(link->dev, AGN_DEV_NO_BUDGET, extra);
+    uint32_t budget =
+        agn_rate_budget(&link->rate, link->config.deadline_ms / 2u, agn_dev_least_bytes(link->dev));
+    agn_dev_set_budget(link->dev, budget, extra);
+    return budget;
+}
+
+int agn_link_begin(struct agn_link *link, uint32_t now_ms)
+{
+    link->state = OVER;
+    link->is_answered = link->is_refused = link->has_ack = link->round = link->packet = 0;
+    link->begin_ms = link->last_ms = now_ms;
+    link->counts.frames++;
+    if (agn_dev_is_sure(link->dev) > 0)
+        return 0;
+    if (agn_pause_is_on(&link->pause, now_ms)) {
+        link->counts.paused++;
+        return 0;
+    }
+    if (set_budget(link) == 0) {
+        link->counts.unfit++;
+        return 0;
+    }
+    link->state = SENDING;
+    return 1;
+}
+
+/* Each round waits longer: what is sent again may only make a queue longer, somewhere on the way. */
+static uint32_t round_ms(const struct agn_link *link)
+{
+    return link->answer_ms << (link->round < 8 ? link->round : 8);
+}
+
+static uint32_t left_ms(const struct agn_link *link, uint32_t now_ms)
+{
+    uint32_t spent = now_ms - link->begin_ms;
+    return spent < link->config.deadline_ms ? link->config.deadline_ms - spent : 0;
+}
+
+static int may_repeat(const struct agn_link *link)
+{
+    return link->config.repeats != AGN_LINK_NO_REPEATS && link->round < link->config.repeats;
+}
+
+static void repeat_in_time(struct agn_link *link, uint32_t now_ms)
+{
+    if (link->state == WAITING && may_repeat(link) && now_ms - link->last_ms >= round_ms(link) &&
+        agn_dev_packets_again(link->dev) == 0) {
+        link->state = SENDING;
+        link->round++;
+        link->counts.rounds++;
+    }
+}
+
+static int make_packet(struct agn_link *link, uint32_t now_ms, uint8_t *datagram)
+{
+    uint8_t token[AGN_COAP_TOKEN_BYTES];
+    int len = agn_dev_next_packet(link->dev, datagram + AGN_COAP_REQUEST_OVERHEAD,
+                                  (size_t)link->config.datagram_bytes - AGN_COAP_REQUEST_OVERHEAD);
+    if (len <= 0) {
+        link->state = len < 0 ? OVER : WAITING;
+        return len;
+    }
+    make_token(link, token);
+    len = (int)agn_coap_request(datagram, link->message_id++, token, datagram + AGN_COAP_REQUEST_OVERHEAD,
+                                (size_t)len);
+    link->last_ms = now_ms;
+    link->counts.datagrams++;
+    link->counts.bytes += (uint32_t)len;
+    return len;
+}
+
+int agn_link_next(struct agn_link *link, uint32_t now_ms, uint8_t *datagram, size_t cap)
+{
+    if (cap < link->config.datagram_bytes)
+        return AGN_ERR_SPACE;
+    if (link->has_ack) {
+        link->has_ack = 0;
+        agn_coap_acknowledge(datagram, link->ack_id);
+        return AGN_COAP_ACK_BYTES;
+    }
+    repeat_in_time(link, now_ms);
+    if (link->state != SENDING || left_ms(link, now_ms) == 0)
+        return 0;
+    return make_packet(link, now_ms, datagram);
+}
+
+/* 5.03. A radio may damage anything: only a reply packet, whose checksum holds, is believed to ask for a
+ * pause. One to an earlier frame counts as well. */
+static void take_busy(struct agn_link *link, uint32_t now_ms, const struct agn_coap_answer_view *answer)
+{
+    struct agn_reply_packet reply;
+    if (agn_reply_unpack(answer->payload, answer->payload_bytes, &reply) < 0 ||
+        reply.status != AGN_REPLY_BUSY || reply.model_id != link->dev->model.model_id)
+        return;
+    agn_pause_refused(&link->pause, answer->max_age_s, now_ms, link->noise += now_ms);
+    if (age_of(link, answer) == 0 && link->state != OVER) {
+        link->counts.busy++;
+        link->state = OVER;
+    }
+}
+
+/* Of other errors only 4.00 leaves hope: a packet was damaged on its way, and others were not. */
+static int take_error(struct agn_link *link, uint32_t now_ms, const struct agn_coap_answer_view *answer)
+{
+    int damaged = answer->code_class == 4 && answer->code_detail == 0;
+    link->counts.refused++;
+    if (agn_coap_is_busy(answer))
+        take_busy(link, now_ms, answer);
+    else if (age_of(link, answer) == 0 && !damaged)
+        link->state = OVER;
+    link->is_refused = 1;
+    return 0;
+}
+
+int agn_link_take(struct agn_link *link, uint32_t now_ms, const uint8_t *datagram, size_t len)
+{
+    struct agn_coap_answer_view answer;
+    if (agn_coap_read_answer(datagram, len, &answer) < 0 || age_of(link, &answer) >= LATEST_FORGOTTEN) {
+        link->counts.unusable++;
+        return 0;
+    }
+    if (answer.type == AGN_COAP_CON) {
+        link->has_ack = 1;
+        link->ack_id = answer.message_id;
+    }
+    if (answer.code_class != 2)
+        return take_error(link, now_ms, &answer);
+    int status = agn_dev_accept_reply(link->dev, answer.payload, answer.payload_bytes);
+    if (status == 0) {
+        link->is_answered = 1;
+        link->state = OVER;
+        link->counts.fused++;
+        agn_pause_answered(&link->pause);
+        return 1;
+    }
+    if (status == AGN_ERR_TIMEOUT)
+        link->counts.late++;
+    else if (status != AGN_ERR_STATE) /* of a repeated packet */
+        link->counts.unusable++;
+    return 0;
+}
+
+uint32_t agn_link_wait_ms(const struct agn_link *link, uint32_t now_ms)
+{
+    uint32_t left = left_ms(link, now_ms);
+    if (link->has_ack)
+        return 1;
+    if (link->state == OVER || left == 0)
+        return 0;
+    if (link->state == SENDING)
+        return 1;
+    if (!may_repeat(link))
+        return left;
+    uint32_t waited = now_ms - link->last_ms, round = round_ms(link);
+    uint32_t until = waited < round ? round - waited : 1;
+    return until < left ? until : left;
+}
+
+/* Of an answer after repetitions nobody knows what it answers; only the whole frame's time counts then. */
+void agn_link_end(struct agn_link *link, uint32_t now_ms)
+{
+    uint32_t bytes = agn_dev_bytes_through(link->dev), most = link->config.deadline_ms / 2u;
+    if (link->is_answered) {
+        uint32_t twice = 2 * (now_ms - link->last_ms);
+        if (link->round == 0)
+            link->answer_ms = twice < LEAST_ANSWER_MS ? (uint32_t)LEAST_ANSWER_MS
+                              : twice < most          ? twice
+                                                      : most;
+        agn_rate_answered(&link->rate, bytes, link->begin_ms, now_ms);
+    } else if (link->packet > 0 && !link->is_refused) {
+        link->answer_ms = most; /* a queue, or nobody there: hardly any repetitions */
+        agn_rate_missed(&link->rate, bytes, link->begin_ms, now_ms);
+    }
+    link->state = OVER;
+}
