@@ -23,6 +23,9 @@
 #include "agn_status.h"
 #include "agn_wire.h"
 
+/* The version of what is below, for sources that were made for it: an exported model's header compares. */
+#define AGN_DEVICE_RUNTIME 2
+
 /* ---- limits of a model ------------------------------------------------------ */
 
 enum {
@@ -115,6 +118,11 @@ struct agn_dev_model {
  * together, accumulators that could overflow; AGN_ERR_UNSUPPORTED: unknown layer or codec.
  * `model` is untouched on failure. */
 int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len);
+
+/* How long the model is that begins at `data`, in bytes, as its header says: where a flash partition holds it
+ * and the partition's rest. Not checked further. 0: no model of this version begins there, or `len` bytes do
+ * not hold it. */
+size_t agn_dev_model_bytes(const void *data, size_t len);
 
 /* ---- memory and reports --------------------------------------------------------- */
 

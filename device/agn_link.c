@@ -1,7 +1,7 @@
 /* Packets, repetitions and the answer; see agn_link.h. */
 #include "agn_link.h"
 
-#include <string.h>
+#include "agn_memory.h"
 
 enum {
     DEFAULT_DEADLINE_MS = 200,

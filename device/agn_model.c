@@ -85,15 +85,32 @@ static int is_zero(const uint8_t *bytes, size_t count)
 }
 
 /* Magic, version, length, checksum: what makes it safe to speak of fields. */
+static int has_magic(const uint8_t *data)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (data[AGN__AT_MAGIC + i] != (uint8_t)AGN__MODEL_MAGIC[i])
+            return 0;
+    return 1;
+}
+
+size_t agn_dev_model_bytes(const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+    if (len < AGN_MODEL_HEADER_BYTES || !has_magic(bytes) ||
+        agn__load_u16(bytes + AGN__AT_VERSION) != AGN_MODEL_VERSION)
+        return 0;
+    uint32_t size = agn__load_u32(bytes + AGN__AT_SIZE);
+    return size <= len ? (size_t)size : 0;
+}
+
 static int check_envelope(const uint8_t *data, size_t len)
 {
     if (((uintptr_t)data & 3) != 0)
         return AGN_ERR_ARG;
     if (len < AGN_MODEL_HEADER_BYTES + 4 || len > UINT32_C(0x7fffffff))
         return AGN_ERR_FORMAT;
-    for (unsigned i = 0; i < 4; i++)
-        if (data[AGN__AT_MAGIC + i] != (uint8_t)AGN__MODEL_MAGIC[i])
-            return AGN_ERR_FORMAT;
+    if (!has_magic(data))
+        return AGN_ERR_FORMAT;
     if (agn__load_u16(data + AGN__AT_VERSION) != AGN_MODEL_VERSION)
         return AGN_ERR_VERSION;
     if (agn__load_u16(data + AGN__AT_HEADER_BYTES) != AGN_MODEL_HEADER_BYTES ||

@@ -1,8 +1,7 @@
 /* CoAP messages as bytes; see agn_coap.h. */
 #include "agn_coap.h"
 
-#include <string.h>
-
+#include "agn_memory.h"
 #include "agn_status.h"
 
 enum {

@@ -1,8 +1,4 @@
-/* The one header to include: the device runtime and this folder's model. */
-#ifndef AGILENN_H
-#define AGILENN_H
+/* The one header to include: the device runtime, the link to the server, and this folder's model. */
+#include "runtime/agn_link.h"
 
-#include "agn_device.h"
 #include "agn_model_data.h"
-
-#endif

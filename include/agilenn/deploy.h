@@ -48,9 +48,22 @@ struct agn_confidence_report {
 int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_dataset *data,
                           double confidence, struct agn_confidence_report *report);
 
-/* Writes a checked model.agn as C sources into `folder` (made if it is not there): runtime, model, sizes,
- * example and build files. Files of an earlier export are replaced. */
-int agn_deploy_c_source(const char *folder, const uint8_t *bytes, size_t size_bytes);
+/* A checked model.agn as C sources. */
+struct agn_c_source {
+    const char *folder; /* made if it is not there */
+    const char *prefix; /* of all that belongs to the model, as "face" in face_model_data.h; NULL: "agn" */
+    const uint8_t *bytes;
+    size_t size_bytes;
+    const char *const *class_names; /* as many as the model has */
+};
+struct agn_c_source_report {
+    int files, replaced, removed; /* written; of these, there before; of an earlier export, there no more */
+};
+
+/* Writes runtime, model, sizes, class names, a test vector, examples and build files. Of an earlier export in
+ * the same folder nothing stays; other files are left alone. AGN_ERR_ARG: the prefix is no C identifier of at
+ * most 32 characters. `report` may be NULL. */
+int agn_deploy_c_source(const struct agn_c_source *source, struct agn_c_source_report *report);
 
 /* ---- Remote NN -------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 #include "cli/target_table.h"
 
 struct export_options {
-    const char *output, *data, *codec, *preset, *c_source;
+    const char *output, *data, *codec, *preset, *c_source, *prefix;
     const char *target_name, *optimise_name, *ram, *flash;
     const struct agn_target *target; /* NULL: all are shown, the limits are the default's */
     enum agn_optimise optimise;
@@ -67,8 +67,15 @@ static int parse(struct export_options *o, int argc, char **argv)
          .metavar = "DIR",
          .type = AGN_CLI_STRING,
          .string = &o->c_source,
-         .help = "also write model and runtime as C sources, with an example and build files, for a firmware "
-                 "project"},
+         .help =
+             "also write model, runtime and link to the server as C sources, with examples and build files, "
+             "for a firmware project"},
+        {.name = "prefix",
+         .metavar = "NAME",
+         .type = AGN_CLI_STRING,
+         .string = &o->prefix,
+         .help = "with --c-source, what the model's names begin with instead of agn, so that two models fit "
+                 "into one program: a C identifier"},
         {.name = "data",
          .metavar = "DIR",
          .type = AGN_CLI_STRING,
@@ -217,6 +224,22 @@ static int make_sure(const struct export_options *o, const struct agn_model *mod
     return status;
 }
 
+static int write_c_source(const struct export_options *o, const struct agn_model *model, const uint8_t *bytes,
+                          size_t size)
+{
+    struct agn_c_source_report report;
+    const struct agn_c_source source = {.folder = o->c_source,
+                                        .prefix = o->prefix,
+                                        .bytes = bytes,
+                                        .size_bytes = size,
+                                        .class_names = (const char *const *)model->class_names};
+    int status = agn_deploy_c_source(&source, &report);
+    if (status >= 0 && (report.replaced > 0 || report.removed > 0))
+        fprintf(stderr, "%s: an earlier export was there: %d files replaced, %d removed\n", o->c_source,
+                report.replaced, report.removed);
+    return status;
+}
+
 static int export_model(const struct export_options *o, struct agn_model *model, struct agn_dataset *data)
 {
     struct agn_quantisation_report report;
@@ -235,7 +258,7 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     if (status >= 0)
         status = agn_file_write(o->output, bytes, size);
     if (status >= 0 && o->c_source != NULL)
-        status = agn_deploy_c_source(o->c_source, bytes, size);
+        status = write_c_source(o, model, bytes, size);
     int code = AGN_CLI_FAILURE;
     if (status < 0) {
         code = agn__cli_fail("export", status);
@@ -353,6 +376,8 @@ int agn__cmd_export(int argc, char **argv)
         return agn__cli_usage_error("export", "give either MODEL.safetensors or --preset NAME");
     if (o.preset == NULL && o.assignments.count > 0)
         return agn__cli_usage_error("export", "--set goes with --preset");
+    if (o.prefix != NULL && o.c_source == NULL)
+        return agn__cli_usage_error("export", "--prefix goes with --c-source DIR");
     if (o.preset != NULL && o.confidence > 0.0)
         return agn__cli_usage_error("export", "--confidence needs a trained model");
     return o.preset != NULL ? export_untrained(&o) : export_trained(&o);
