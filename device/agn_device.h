@@ -23,6 +23,10 @@
 #include "agn_status.h"
 #include "agn_wire.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- limits of a model ------------------------------------------------------ */
 
 enum {
@@ -286,5 +290,9 @@ struct agn_dev_prediction {
 /* The frame's prediction; closes the frame for replies and packets. May be called again.
  * AGN_ERR_STATE before the last row. */
 int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,7 +20,7 @@
 #define AGN__BIG_ENDIAN 0
 #endif
 
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__ARM_FEATURE_SIMD32) && __ARM_FEATURE_SIMD32
 #define AGN__HAS_DSP 1
 #else
 #define AGN__HAS_DSP 0

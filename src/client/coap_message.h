@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     AGN__COAP_TOKEN_BYTES = 4,
     AGN__COAP_REQUEST_OVERHEAD = 4 + AGN__COAP_TOKEN_BYTES + 3 + 6 + 1, /* header, token, path, marker */
@@ -40,5 +44,9 @@ int agn__coap_is_busy(const struct agn__coap_answer_view *answer);
 
 /* Writes the acknowledgement of a confirmable answer. */
 void agn__coap_acknowledge(uint8_t dst[AGN__COAP_ACK_BYTES], uint16_t message_id);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

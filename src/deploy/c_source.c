@@ -23,6 +23,7 @@ static int write_header(const char *folder, const struct agn_dev_model *model)
         text, sizeof(text),
         "/* The model's sizes and bytes (model id %08x). Made by agilenn export --c-source. */\n"
         "#ifndef AGN_MODEL_DATA_H\n#define AGN_MODEL_DATA_H\n\n#include <stdint.h>\n\n"
+        "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
         "#define AGN_MODEL_BYTES       %lu\n"
         "#define AGN_MODEL_ARENA_BYTES %lu\n"
         "#define AGN_MODEL_INPUT_H     %d\n#define AGN_MODEL_INPUT_W     %d\n#define AGN_MODEL_INPUT_C     "
@@ -30,7 +31,7 @@ static int write_header(const char *folder, const struct agn_dev_model *model)
         "#define AGN_MODEL_CLASSES     %d\n\n"
         "/* Aligned as agn_dev_init needs it. */\n"
         "extern const union agn_model_data {\n    uint8_t bytes[AGN_MODEL_BYTES];\n    uint32_t alignment;\n"
-        "} agn_model_data;\n\n#endif\n",
+        "} agn_model_data;\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n",
         (unsigned)model->model_id, (unsigned long)model->size_bytes,
         (unsigned long)agn_dev_arena_bytes(model), model->input_h, model->input_w, model->input_c,
         model->classes);
