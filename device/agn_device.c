@@ -9,7 +9,7 @@ int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void
     int status = agn__model_read(&model, data, model_bytes);
     if (status < 0)
         return status;
-    if (!arena || ((uintptr_t)arena & 3) != 0)
+    if (!arena || !agn__is_aligned_32(arena))
         return AGN_ERR_ARG;
     agn_dev_memory(&model, &memory);
     if (arena_bytes < memory.arena_bytes)
@@ -72,7 +72,7 @@ const int16_t *agn_dev_local(const struct agn_dev *dev)
     return dev->phase >= AGN__PHASE_READY ? dev->local : NULL;
 }
 
-int agn_dev_margin(const struct agn_dev *dev)
+int32_t agn_dev_margin(const struct agn_dev *dev)
 {
     if (dev->phase < AGN__PHASE_READY)
         return AGN_ERR_STATE;
@@ -83,14 +83,14 @@ int agn_dev_margin(const struct agn_dev *dev)
         if (i != best && (margin < 0 || below < margin))
             margin = below;
     }
-    return margin < 0 ? 0 : (int)margin;
+    return margin < 0 ? 0 : margin;
 }
 
 int agn_dev_is_sure(const struct agn_dev *dev)
 {
-    int margin = agn_dev_margin(dev);
+    int32_t margin = agn_dev_margin(dev);
     if (margin < 0)
-        return margin;
+        return (int)margin;
     return dev->model.sure_margin > 0 && margin >= dev->model.sure_margin;
 }
 

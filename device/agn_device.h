@@ -26,6 +26,10 @@
 /* The version of what is below, for sources that were made for it: an exported model's header compares. */
 #define AGN_DEVICE_RUNTIME 2
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- limits of a model ------------------------------------------------------ */
 
 enum {
@@ -112,7 +116,8 @@ struct agn_dev_model {
     struct agn_dev_layer layers[AGN_DEV_MAX_LAYERS];
 };
 
-/* Checks a whole file once and reads its header. `data` must be 4-byte aligned (AGN_ERR_ARG).
+/* Checks a whole file once and reads its header. `data` must be aligned as a uint32_t
+ * (AGN_ERR_ARG): 4 bytes, but for processors that ask for less.
  * AGN_ERR_FORMAT: not a model, truncated, or longer than it says; AGN_ERR_VERSION; AGN_ERR_CHECKSUM;
  * AGN_ERR_RANGE: a size, offset, shape or table value out of bounds, layers that do not fit
  * together, accumulators that could overflow; AGN_ERR_UNSUPPORTED: unknown layer or codec.
@@ -127,27 +132,28 @@ size_t agn_dev_model_bytes(const void *data, size_t len);
 /* ---- memory and reports --------------------------------------------------------- */
 
 /* Arena that a model needs, in bytes. */
-size_t agn_dev_arena_bytes(const struct agn_dev_model *model);
+uint32_t agn_dev_arena_bytes(const struct agn_dev_model *model);
 
 /* For static sizing. Line buffer of a layer; symbols of the sent channels; a row of the local channels, and
  * what a kernel may read beyond the line buffers; pooled sums; logits. */
-#define AGN_DEV_ALIGN4(bytes) (((size_t)(bytes) + 3u) & ~(size_t)3u)
+#define AGN_DEV_ALIGN4(bytes) (((uint32_t)(bytes) + 3u) & ~(uint32_t)3u)
 #define AGN_DEV_LINE_BYTES(kernel_h, in_w, pad_w, in_c)                                                      \
-    AGN_DEV_ALIGN4(2u * (size_t)(kernel_h) * ((size_t)(in_w) + 2u * (size_t)(pad_w)) * (size_t)(in_c))
+    AGN_DEV_ALIGN4(2u * (uint32_t)(kernel_h) * ((uint32_t)(in_w) + 2u * (uint32_t)(pad_w)) * (uint32_t)(in_c))
 #define AGN_DEV_SYMBOL_ROW_BYTES(map_w) (((size_t)(map_w)*3u + 7u) / 8u)
 #define AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w)                                                           \
-    AGN_DEV_ALIGN4((size_t)(sent_c) * (size_t)(map_h)*AGN_DEV_SYMBOL_ROW_BYTES(map_w))
-#define AGN_DEV_MAP_ROW_BYTES(map_w, local_c) AGN_DEV_ALIGN4(2u * (size_t)(map_w) * (size_t)(local_c) + 6u)
-#define AGN_DEV_POOL_BYTES(grid, local_c)     ((size_t)(grid) * (size_t)(grid) * (size_t)(local_c)*4u)
-#define AGN_DEV_LOGIT_BYTES(classes)          (2u * AGN_DEV_ALIGN4((size_t)(classes)*2u))
+    AGN_DEV_ALIGN4((uint32_t)(sent_c) * (uint32_t)(map_h)*AGN_DEV_SYMBOL_ROW_BYTES(map_w))
+#define AGN_DEV_MAP_ROW_BYTES(map_w, local_c)                                                                \
+    AGN_DEV_ALIGN4(2u * (uint32_t)(map_w) * (uint32_t)(local_c) + 6u)
+#define AGN_DEV_POOL_BYTES(grid, local_c) ((uint32_t)(grid) * (uint32_t)(grid) * (uint32_t)(local_c)*4u)
+#define AGN_DEV_LOGIT_BYTES(classes)      (2u * AGN_DEV_ALIGN4((uint32_t)(classes)*2u))
 /* The arena: line buffers (sum over layers, plus the map's row) and the encoder's state share memory, as the
  * encoder starts when the last row is done. */
 #define AGN_DEV_ARENA_BYTES(line_bytes_sum, map_w, sent_c, map_h, grid, local_c, classes)                    \
     (AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w) + AGN_DEV_POOL_BYTES(grid, local_c) +                        \
      AGN_DEV_LOGIT_BYTES(classes) +                                                                          \
-     ((line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c) > (size_t)AGN_LZW_STATE_BYTES                 \
+     ((line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c) > (uint32_t)AGN_LZW_STATE_BYTES               \
           ? (line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c)                                         \
-          : (size_t)AGN_LZW_STATE_BYTES))
+          : (uint32_t)AGN_LZW_STATE_BYTES))
 
 /* Figures of one layer, for `info` and export. */
 struct agn_dev_layer_info {
@@ -212,9 +218,16 @@ struct agn_dev {
     uint16_t class_index;
 };
 
-/* Opens the model (errors of agn_dev_model_open) and lays out the arena. `arena` must be 4-byte
- * aligned (AGN_ERR_ARG) and at least agn_dev_arena_bytes long (AGN_ERR_SPACE); it belongs to `dev`
- * until the device is used no more. `dev` is untouched on failure. */
+/* Opens the model (errors of agn_dev_model_open) and lays out the arena. `arena` must be aligned
+ * as a uint32_t (AGN_ERR_ARG) and at least agn_dev_arena_bytes long (AGN_ERR_SPACE); it belongs to `dev`
+ * until the device is used no more. `dev` is untouched on failure.
+ *
+ * The arena, the model and the pixels lie in normal memory: where the compiler may use unaligned access
+ * (__ARM_FEATURE_UNALIGNED, on by default for a Cortex-M3 and above), words are loaded and stored at any
+ * address. Device memory (external RAM on a Cortex-M7 until the MPU says otherwise, as the SDRAM of an
+ * STM32F7 at 0xC0000000) and a processor with CCR.UNALIGN_TRP set fault at that: give the MPU a region of
+ * normal memory there, or compile everything with -mno-unaligned-access, which takes the plain kernels
+ * (agn_kernel.h). */
 int agn_dev_init(struct agn_dev *dev, const void *model, size_t model_bytes, void *arena, size_t arena_bytes);
 
 /* Starts a frame; drops whatever an unfinished one had. `frame` wraps; `deadline_ms` is told to the
@@ -231,7 +244,7 @@ const int16_t *agn_dev_local(const struct agn_dev *dev);
 
 /* How far the best local logit is above the second best, Q8.8 (0: a tie, or one class only), or AGN_ERR_STATE
  * before the last row. */
-int agn_dev_margin(const struct agn_dev *dev);
+int32_t agn_dev_margin(const struct agn_dev *dev);
 
 /* Whether the local answer is worth so much that the frame need not be sent: 1 if the margin is at least the
  * model's sure_margin (`agilenn export --confidence` finds it), else 0; always 0 where the model has none.
@@ -285,5 +298,9 @@ struct agn_dev_prediction {
 /* The frame's prediction; closes the frame for replies and packets. May be called again.
  * AGN_ERR_STATE before the last row. */
 int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include "agn_device.h"
 #include "agn_memory.h"
 
+/* What the integer rules rest on, and no standard promises. */
+typedef char agn__shifts_keep_the_sign[((int32_t)-2 >> 1 == -1 && (int64_t)-2 >> 1 == -1) ? 1 : -1];
+typedef char agn__casts_take_the_low_bits[((int32_t)UINT32_MAX == -1 && (int16_t)65535 == -1) ? 1 : -1];
+
 /* ---- model.agn: where fields stand --------------------------------------------- */
 
 enum agn__model_field {
@@ -74,11 +78,11 @@ static inline struct agn__channel agn__channel_read(const uint8_t *channels, uns
 int agn__layer_check(const struct agn_dev_layer *layer);
 /* Output side of a layer; 0 if the kernel does not fit. */
 unsigned agn__layer_out_side(unsigned in, unsigned kernel, unsigned stride, unsigned pad);
-size_t agn__layer_weight_count(const struct agn_dev_layer *layer);
+uint32_t agn__layer_weight_count(const struct agn_dev_layer *layer);
 /* Bytes of the weights as they are stored. CONV: each row of a window, kernel_w * in_c weights, is filled up
  * with zeros to groups of four, in which the order is 0, 2, 1, 3: sign extension of even and of odd bytes
  * then gives the pairs that neighbouring values meet. */
-size_t agn__layer_weight_bytes(const struct agn_dev_layer *layer);
+uint32_t agn__layer_weight_bytes(const struct agn_dev_layer *layer);
 static inline size_t agn__layer_groups(const struct agn_dev_layer *layer)
 {
     return ((size_t)layer->kernel_w * layer->in_c + 3u) / 4u;
@@ -176,7 +180,7 @@ void agn__pixel_row(const struct agn_dev_layer *layer, const uint8_t *pixels, in
 int32_t agn__sum_row(const int16_t *values, unsigned count);
 
 /* Streaming (agn_extract.c). */
-size_t agn__line_bytes(const struct agn_dev_layer *layer);
+uint32_t agn__line_bytes(const struct agn_dev_layer *layer);
 void agn__extract_begin(struct agn_dev *dev);
 /* Takes the next image row; the caller counts rows. */
 void agn__extract_row(struct agn_dev *dev, const uint8_t *pixels);

@@ -9,9 +9,10 @@
  * addresses, several places at once) and one, a place at a time, for the rest. */
 #include "agn_device_internal.h"
 #include "agn_kernel.h"
-#include "agn_simd.h"
 
 #if AGN_KERNEL_DSP
+
+#include "agn_simd.h"
 
 /* A function that takes a flag is to be compiled for each of its values. */
 #define AGN__INLINE static inline __attribute__((always_inline))

@@ -1,10 +1,15 @@
 /* Plain C row kernels: the reference that every faster variant must match bit for bit, and the small one.
  *
  * Borders are already in the rows, so no tap is tested. The output channel is the outer
- * loop: bias, multiplier and shift are loaded once a row and channel. */
+ * loop: bias, multiplier and shift are loaded once a row and channel. An int may have 16 bits. */
 #include "agn_device_internal.h"
 #include "agn_kernel.h"
 #include "agn_kernel_output.h"
+
+static inline int32_t product(int8_t weight, int16_t value)
+{
+    return (int32_t)weight * value;
+}
 
 void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                          unsigned end, const struct agn__sink *sink)
@@ -19,7 +24,8 @@ void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const
             for (unsigned ky = 0; ky < layer->kernel_h; ky++) {
                 const int16_t *src = rows[ky] + x * step;
                 for (const int8_t *row_end = weight + stored; weight != row_end; weight += 4, src += 4)
-                    acc += weight[0] * src[0] + weight[2] * src[1] + weight[1] * src[2] + weight[3] * src[3];
+                    acc += product(weight[0], src[0]) + product(weight[2], src[1]) +
+                           product(weight[1], src[2]) + product(weight[3], src[3]);
             }
             agn__put(&out, sink, agn__to_output(layer, channel, acc));
         }
@@ -40,7 +46,7 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
             for (unsigned ky = 0; ky < layer->kernel_h; ky++) {
                 const int16_t *src = rows[ky] + c * plane + (size_t)x * layer->stride_w;
                 for (unsigned kx = 0; kx < layer->kernel_w; kx++, weight += layer->in_c)
-                    acc += *weight * src[kx];
+                    acc += product(*weight, src[kx]);
             }
             agn__put(&out, sink, agn__to_output(layer, channel, acc));
         }

@@ -4,7 +4,7 @@
 
 void agn__local_begin(struct agn_dev *dev)
 {
-    memset(dev->pool, 0, AGN_DEV_POOL_BYTES(dev->model.grid, dev->model.local_c));
+    memset(dev->pool, 0, (size_t)AGN_DEV_POOL_BYTES(dev->model.grid, dev->model.local_c));
 }
 
 static unsigned cell_first(unsigned cell, unsigned side, unsigned grid)

@@ -1,7 +1,7 @@
 /* How much memory a model needs, and where: for the arena's layout, `info` and export. */
 #include "agn_device_internal.h"
 
-size_t agn__line_bytes(const struct agn_dev_layer *layer)
+uint32_t agn__line_bytes(const struct agn_dev_layer *layer)
 {
     return AGN_DEV_LINE_BYTES(layer->kernel_h, layer->in_w, layer->pad_w, layer->in_c);
 }
@@ -13,13 +13,13 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
     const struct agn_dev_layer *layer = &model->layers[index];
     const uint8_t *record =
         model->data + agn__load_u32(model->data + AGN__AT_LAYERS) + (size_t)index * AGN_MODEL_LAYER_BYTES;
-    size_t weights = agn__layer_weight_count(layer);
+    uint32_t weights = agn__layer_weight_count(layer);
     info->shape = *layer;
     /* Every weight is used once at every output place, in both kinds of layer. */
     info->macs = (uint64_t)layer->out_h * layer->out_w * weights;
-    info->weight_bytes = (uint32_t)agn__layer_weight_bytes(layer);
+    info->weight_bytes = agn__layer_weight_bytes(layer);
     info->channel_bytes = (uint32_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES;
-    info->line_bytes = (uint32_t)agn__line_bytes(layer);
+    info->line_bytes = agn__line_bytes(layer);
     info->in_scale_bits = agn__load_u32(record + AGN__LAYER_IN_SCALE);
     info->out_scale_bits = agn__load_u32(record + AGN__LAYER_OUT_SCALE);
     return 0;
@@ -27,16 +27,16 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
 
 void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory)
 {
-    unsigned sent = (unsigned)(model->map_c - model->local_c);
-    unsigned inputs = (unsigned)(model->grid * model->grid * model->local_c);
+    uint32_t sent = (uint32_t)(model->map_c - model->local_c);
+    uint32_t inputs = (uint32_t)model->grid * model->grid * model->local_c;
     memset(memory, 0, sizeof *memory);
     for (unsigned i = 0; i < model->layer_count; i++)
-        memory->line_bytes += (uint32_t)agn__line_bytes(&model->layers[i]);
-    memory->map_row_bytes = (uint32_t)AGN_DEV_MAP_ROW_BYTES(model->map_w, model->local_c);
+        memory->line_bytes += agn__line_bytes(&model->layers[i]);
+    memory->map_row_bytes = AGN_DEV_MAP_ROW_BYTES(model->map_w, model->local_c);
     memory->encoder_bytes = (uint32_t)agn_codec_state_bytes(model->codec);
-    memory->symbol_bytes = (uint32_t)AGN_DEV_SYMBOL_BYTES(sent, model->map_h, model->map_w);
-    memory->pool_bytes = (uint32_t)AGN_DEV_POOL_BYTES(model->grid, model->local_c);
-    memory->logit_bytes = (uint32_t)AGN_DEV_LOGIT_BYTES(model->classes);
+    memory->symbol_bytes = AGN_DEV_SYMBOL_BYTES(sent, model->map_h, model->map_w);
+    memory->pool_bytes = AGN_DEV_POOL_BYTES(model->grid, model->local_c);
+    memory->logit_bytes = AGN_DEV_LOGIT_BYTES(model->classes);
 
     uint32_t scratch = memory->line_bytes + memory->map_row_bytes;
     if (scratch < memory->encoder_bytes)
@@ -51,7 +51,7 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
     memory->raw_bytes = (sent * model->map_h * model->map_w * AGN_WIRE_SYMBOL_BITS + 7) / 8;
 }
 
-size_t agn_dev_arena_bytes(const struct agn_dev_model *model)
+uint32_t agn_dev_arena_bytes(const struct agn_dev_model *model)
 {
     struct agn_dev_memory memory;
     agn_dev_memory(model, &memory);

@@ -10,17 +10,17 @@ unsigned agn__layer_out_side(unsigned in, unsigned kernel, unsigned stride, unsi
     return padded < kernel || stride == 0 ? 0 : (padded - kernel) / stride + 1;
 }
 
-size_t agn__layer_weight_count(const struct agn_dev_layer *layer)
+uint32_t agn__layer_weight_count(const struct agn_dev_layer *layer)
 {
-    size_t window = (size_t)layer->kernel_h * layer->kernel_w * layer->in_c;
+    uint32_t window = (uint32_t)layer->kernel_h * layer->kernel_w * layer->in_c;
     return layer->kind == AGN_LAYER_CONV ? window * layer->out_c : window;
 }
 
-size_t agn__layer_weight_bytes(const struct agn_dev_layer *layer)
+uint32_t agn__layer_weight_bytes(const struct agn_dev_layer *layer)
 {
     if (layer->kind != AGN_LAYER_CONV)
         return agn__layer_weight_count(layer);
-    return 4 * agn__layer_groups(layer) * layer->kernel_h * layer->out_c;
+    return 4 * (uint32_t)agn__layer_groups(layer) * layer->kernel_h * layer->out_c;
 }
 
 static int axis_is_valid(unsigned in, unsigned out, unsigned kernel, unsigned stride, unsigned pad)
@@ -68,7 +68,7 @@ int agn__channel_check(struct agn__channel channel, const int8_t *weights, size_
 /* ---- the header -------------------------------------------------------------------- */
 
 /* A section of `count` bytes whose offset stands at `field`; NULL if it is not inside the body. */
-static const uint8_t *section(const uint8_t *data, size_t body, const uint8_t *field, size_t count)
+static const uint8_t *section(const uint8_t *data, size_t body, const uint8_t *field, uint32_t count)
 {
     uint32_t offset = agn__load_u32(field);
     if ((offset & 3) != 0 || offset < AGN_MODEL_HEADER_BYTES || offset > body || count > body - offset)
@@ -105,16 +105,17 @@ size_t agn_dev_model_bytes(const void *data, size_t len)
 
 static int check_envelope(const uint8_t *data, size_t len)
 {
-    if (((uintptr_t)data & 3) != 0)
+    if (!agn__is_aligned_32(data))
         return AGN_ERR_ARG;
-    if (len < AGN_MODEL_HEADER_BYTES + 4 || len > UINT32_C(0x7fffffff))
+    if (len < AGN_MODEL_HEADER_BYTES + 4)
         return AGN_ERR_FORMAT;
     if (!has_magic(data))
         return AGN_ERR_FORMAT;
     if (agn__load_u16(data + AGN__AT_VERSION) != AGN_MODEL_VERSION)
         return AGN_ERR_VERSION;
-    if (agn__load_u16(data + AGN__AT_HEADER_BYTES) != AGN_MODEL_HEADER_BYTES ||
-        agn__load_u32(data + AGN__AT_SIZE) != len)
+    uint32_t size = agn__load_u32(data + AGN__AT_SIZE);
+    if (agn__load_u16(data + AGN__AT_HEADER_BYTES) != AGN_MODEL_HEADER_BYTES || size != len ||
+        size > INT32_MAX)
         return AGN_ERR_FORMAT;
     return agn__load_u32(data + len - 4) == agn_crc32(0, data, len - 4) ? 0 : AGN_ERR_CHECKSUM;
 }
@@ -216,7 +217,7 @@ static int bind_layer(struct agn_dev_layer *layer, const uint8_t *data, size_t b
 {
     const uint8_t *weights = section(data, body, record + AGN__LAYER_WEIGHTS, agn__layer_weight_bytes(layer));
     const uint8_t *channels =
-        section(data, body, record + AGN__LAYER_CHANNELS, (size_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES);
+        section(data, body, record + AGN__LAYER_CHANNELS, (uint32_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES);
     if (!weights || !channels)
         return AGN_ERR_RANGE;
     layer->weights = (const int8_t *)weights;
@@ -242,7 +243,7 @@ static int bind_layer(struct agn_dev_layer *layer, const uint8_t *data, size_t b
 static int read_layers(struct agn_dev_model *model, const uint8_t *data, size_t body)
 {
     const uint8_t *records =
-        section(data, body, data + AGN__AT_LAYERS, (size_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
+        section(data, body, data + AGN__AT_LAYERS, (uint32_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
     if (!records)
         return AGN_ERR_RANGE;
     unsigned h = model->input_h, w = model->input_w, c = model->input_c;
@@ -275,9 +276,9 @@ static int read_tables(struct agn_dev_model *model, const uint8_t *data, size_t 
     size_t inputs = (size_t)model->grid * model->grid * model->local_c;
     model->symbols = section(data, body, data + AGN__AT_SYMBOLS, 256);
     model->dense_weights =
-        (const int8_t *)section(data, body, data + AGN__AT_DENSE_WEIGHTS, inputs * model->classes);
-    model->dense_channels =
-        section(data, body, data + AGN__AT_DENSE_CHANNELS, (size_t)model->classes * AGN_MODEL_CHANNEL_BYTES);
+        (const int8_t *)section(data, body, data + AGN__AT_DENSE_WEIGHTS, (uint32_t)inputs * model->classes);
+    model->dense_channels = section(data, body, data + AGN__AT_DENSE_CHANNELS,
+                                    (uint32_t)model->classes * AGN_MODEL_CHANNEL_BYTES);
     if (!model->symbols || !model->dense_weights || !model->dense_channels)
         return AGN_ERR_RANGE;
     for (unsigned i = 0; i < 256; i++)
@@ -297,7 +298,7 @@ static int read_contexts(struct agn_dev_model *model, const uint8_t *data, size_
 {
     struct agn_context_model *contexts = &model->contexts;
     unsigned sent = (unsigned)(model->map_c - model->local_c), distributions = data[AGN__AT_DISTRIBUTIONS];
-    size_t map = (size_t)sent * AGN_CONTEXTS, table = (size_t)distributions * AGN_DISTRIBUTION_BYTES;
+    uint32_t map = (uint32_t)sent * AGN_CONTEXTS, table = (uint32_t)distributions * AGN_DISTRIBUTION_BYTES;
     if (!agn_codec_needs_contexts(model->codec))
         return agn__load_u32(data + AGN__AT_CONTEXTS) == 0 && distributions == 0 ? 0 : AGN_ERR_RANGE;
     int has_codes = model->codec == AGN_CODEC_HUFFMAN;

@@ -16,6 +16,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     AGN_PAUSE_MAX_S = 60,     /* whatever a server says; the random part comes on top */
     AGN_PAUSE_DEFAULT_S = 60, /* where it says nothing: what Max-Age is then (RFC 7252, 5.10.5) */
@@ -38,5 +42,9 @@ void agn_pause_refused(struct agn_pause *pause, uint32_t max_age_s, uint32_t now
 
 /* The server has answered a frame: the next pause will be as short as it says. One that is on goes on. */
 void agn_pause_answered(struct agn_pause *pause);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -17,6 +17,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { AGN_RATE_PROBE_EVERY = 8 };
 
 /* Private. */
@@ -47,5 +51,9 @@ uint32_t agn_rate_budget(struct agn_rate *rate, uint32_t ticks, uint32_t least_b
 
 /* Bytes in 1000 ticks, 0 while nothing is known: for reports. */
 uint32_t agn_rate_speed(const struct agn_rate *rate);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

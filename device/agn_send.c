@@ -134,13 +134,14 @@ static size_t packet_room(const struct agn_dev *dev, uint32_t spent, size_t cap)
     uint32_t left = dev->budget > spent ? dev->budget - spent : 0;
     if (left <= dev->extra_bytes)
         return 0;
-    return cap < left - dev->extra_bytes ? cap : left - dev->extra_bytes;
+    left -= dev->extra_bytes;
+    return cap < left ? cap : (size_t)left;
 }
 
 /* Room for that many rows of symbols, packed raw? */
 static int holds_rows(const struct agn_dev *dev, size_t room, unsigned rows)
 {
-    size_t bits = (size_t)rows * AGN_WIRE_SYMBOL_BITS * (size_t)dev->model.map_w;
+    uint32_t bits = (uint32_t)rows * AGN_WIRE_SYMBOL_BITS * dev->model.map_w;
     return room >= AGN_FEATURE_OVERHEAD_BYTES + (bits + 7) / 8;
 }
 

@@ -1,5 +1,5 @@
 /* Two 16-bit lanes in a 32-bit word: the Arm DSP extension's instructions (Cortex-M4, M7, M33 and above), or
- * the same in portable C, so that what uses them is tested on any machine.
+ * the same in portable C, so that what uses them is tested on any little-endian machine (agn_kernel.h).
  *
  * "Low" is bits 0 to 15, "high" bits 16 to 31. No operation here may overflow its accumulator: the model's
  * checks see to that. */
@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "agn_kernel.h"
 #include "agn_memory.h"
 
 /* As -ffreestanding, compilers would call a function by the name of memcpy for each word. */
@@ -47,7 +48,7 @@ static inline void agn__put_half(void *to, uint32_t low)
     AGN__COPY(to, &half, sizeof half);
 }
 
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+#if AGN__HAS_DSP
 
 #include <arm_acle.h>
 

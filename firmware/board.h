@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The application. Called once after start-up with the stack painted, .data copied, .bss cleared and the FPU
  * on; its result is the exit code where a board can end at all. */
 int app_main(void);
@@ -30,5 +34,9 @@ size_t board_uart_read(uint8_t *bytes, size_t cap);
 
 /* Bytes of stack used at most since start-up. */
 uint32_t board_stack_used(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

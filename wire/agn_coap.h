@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     AGN_COAP_TOKEN_BYTES = 4,
     AGN_COAP_REQUEST_OVERHEAD = 4 + AGN_COAP_TOKEN_BYTES + 3 + 6 + 1, /* header, token, path, marker */
@@ -40,5 +44,9 @@ int agn_coap_is_busy(const struct agn_coap_answer_view *answer);
 
 /* Writes the acknowledgement of a confirmable answer. */
 void agn_coap_acknowledge(uint8_t dst[AGN_COAP_ACK_BYTES], uint16_t message_id);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -82,7 +82,7 @@ int agn_codec_from_name(const char *name)
 int agn_codec_state_bytes(int codec)
 {
     const struct agn__codec *row = codec_of(codec);
-    return row ? row->state_bytes : AGN_ERR_UNSUPPORTED;
+    return row ? (int)row->state_bytes : AGN_ERR_UNSUPPORTED;
 }
 
 int agn_codec_needs_contexts(int codec)
@@ -112,7 +112,7 @@ int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_t
         return AGN_ERR_UNSUPPORTED;
     if (row->state_bytes > state_bytes)
         return AGN_ERR_SPACE;
-    if (row->state_bytes > 0 && (!state || ((uintptr_t)state & 1)))
+    if (row->state_bytes > 0 && (!state || !agn__is_aligned_16(state)))
         return AGN_ERR_ARG;
     if (row->contexts && (!agn__has_contexts(tile) || (codec == AGN_CODEC_HUFFMAN && !tile->contexts->codes)))
         return AGN_ERR_ARG;

@@ -21,8 +21,10 @@ int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_
                size_t count)
 {
     if (agn_codec_needs_contexts(codec) &&
-        (!agn__has_contexts(tile) || count != (size_t)tile->channel_count * tile->row_count * tile->width))
+        (!agn__has_contexts(tile) || count != (uint32_t)tile->channel_count * tile->row_count * tile->width))
         return AGN_ERR_ARG;
+    if (len > SIZE_MAX / 32) /* so that no number of bits wraps, even where a size_t has 16 */
+        return AGN_ERR_FORMAT;
     switch (codec) {
     case AGN_CODEC_RAW3:
         return raw_decode(tile, src, len, symbols, count);

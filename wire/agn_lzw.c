@@ -49,7 +49,7 @@ static void lzw_put(struct agn_encoder *encoder, unsigned symbol)
         return;
     }
     for (unsigned child = encoder->state[encoder->code]; child != 0; child = link[child] & LINK_MASK)
-        if (link[child] >> LINK_SYMBOL_SHIFT == (int)symbol) {
+        if ((unsigned)link[child] >> LINK_SYMBOL_SHIFT == symbol) {
             encoder->code = (uint16_t)child;
             return;
         }

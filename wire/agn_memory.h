@@ -1,4 +1,4 @@
-/* The two library functions that wire/ and device/ may call, and little-endian access.
+/* The two library functions that wire/ and device/ may call, alignment, and little-endian access.
  *
  * Declared here because a freestanding compiler need not have <string.h>; any C library,
  * or a few lines in the firmware, provides them. */
@@ -18,9 +18,29 @@
 void *memcpy(void *dst, const void *src, size_t len);
 void *memset(void *dst, int value, size_t len);
 
+/* Alignment is the machine's: 4 and 2 bytes where words have to lie so, 1 on an AVR. */
+struct agn__after_a_byte_32 {
+    uint8_t byte;
+    uint32_t word;
+};
+struct agn__after_a_byte_16 {
+    uint8_t byte;
+    uint16_t half;
+};
+
+static inline int agn__is_aligned_32(const void *at)
+{
+    return (uintptr_t)at % offsetof(struct agn__after_a_byte_32, word) == 0;
+}
+
+static inline int agn__is_aligned_16(const void *at)
+{
+    return (uintptr_t)at % offsetof(struct agn__after_a_byte_16, half) == 0;
+}
+
 static inline uint16_t agn__load_u16(const uint8_t *from)
 {
-    return (uint16_t)(from[0] | from[1] << 8);
+    return (uint16_t)(from[0] | (unsigned)from[1] << 8);
 }
 
 static inline uint32_t agn__load_u32(const uint8_t *from)

@@ -7,6 +7,10 @@
 #ifndef AGN_STATUS_H
 #define AGN_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* X(name, value, text) */
 #define AGN_STATUS_TABLE(X)                                                                                  \
     X(AGN_OK, 0, "success")                                                                                  \
@@ -47,5 +51,9 @@ static inline const char *agn_status_text(int status)
         return status > 0 ? "success" : "unknown status";
     }
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,6 +20,10 @@
 
 #include "agn_status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     AGN_WIRE_VERSION = 1,
     AGN_WIRE_MAX_PACKET = 1152, /* bytes of a feature packet: CoAP + UDP + IPv6 stay within 1280 */
@@ -241,5 +245,9 @@ static inline int32_t agn_fuse(int16_t local, int16_t remote, uint16_t alpha_q15
 /* Position of the largest value, the lowest one of equals; count >= 1. */
 unsigned agn_argmax_s16(const int16_t *values, unsigned count);
 unsigned agn_argmax_s32(const int32_t *values, unsigned count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

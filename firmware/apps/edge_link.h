@@ -18,6 +18,10 @@
 #include "agn_rate.h"
 #include "drivers/esp_at.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     EDGE_MIN_PACKET = 96,
     EDGE_ANSWER_MS = 60, /* after the last packet, at least; then the frame is sent again */
@@ -62,7 +66,11 @@ struct edge_link {
     uint32_t making;        /* what packets took in this frame, in units of board_count */
     struct edge_link_counts counts;
     uint8_t received[ESP_AT_MAX_DATAGRAM];
+<<<<<<< HEAD
     uint8_t request[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+=======
+    uint8_t request[(size_t)AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
+>>>>>>> kernels
 };
 
 /* Begins to set up the modem. `dev` is an open device and stays. Errors of esp_at_init. */
@@ -74,5 +82,9 @@ void edge_link_turn(struct edge_link *link);
 /* Sends the frame whose last row has been pushed and waits for the answer. Returns 1 when it came within the
  * deadline, else 0 at the deadline; or at once, where the server asks for a pause, or one is on. */
 int edge_link_exchange(struct edge_link *link);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,6 +5,10 @@
 #include "agn_device.h"
 #include "edge_link.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum edge_stage {
     EDGE_ROWS,    /* extractor, split, Local NN */
     EDGE_PACKETS, /* making packets, repeated ones as well */
@@ -31,5 +35,9 @@ void edge_spread_add(struct edge_spread *spread, uint32_t value);
 
 /* arena_bytes: as set aside, used or not. */
 void edge_stats_print(const struct edge_stats *stats, const struct edge_link *link, uint32_t arena_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -6,6 +6,10 @@
 #include "agn_device.h"
 #include "board.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The device library's arena: enough for any model unless set, by a board with less RAM or by DEFINES. What a
  * model needs, `agilenn info model.agn` tells. */
 #ifndef APP_ARENA_BYTES
@@ -31,5 +35,9 @@ int frame_run(unsigned index, struct frame_counts *counts, void (*packet)(const 
 
 void print_number(const char *name, uint32_t number);
 void print_hex(const char *name, const uint8_t *bytes, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

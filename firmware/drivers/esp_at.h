@@ -25,6 +25,10 @@
 #include "agn_status.h"
 #include "drivers/esp_at_lines.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     ESP_AT_MAX_DATAGRAM = 1472, /* one Ethernet frame */
     ESP_AT_COMMAND_BYTES = 256,
@@ -168,5 +172,9 @@ enum esp_at_outcome esp_at_outcome(const struct esp_at *modem);
 
 /* For reports: "ready", "resync", ... */
 const char *esp_at_state_text(enum esp_at_state state);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     ESP_AT_LINE_BYTES = 64,        /* no line of interest is longer */
     ESP_AT_ANNOUNCED_BYTES = 4096, /* no modem announces a longer datagram */
@@ -64,5 +68,9 @@ enum esp_at_word {
 };
 
 enum esp_at_word esp_at_lines_word(const struct esp_at_lines *lines, size_t *number);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
