@@ -66,11 +66,7 @@ struct edge_link {
     uint32_t making;        /* what packets took in this frame, in units of board_count */
     struct edge_link_counts counts;
     uint8_t received[ESP_AT_MAX_DATAGRAM];
-<<<<<<< HEAD
-    uint8_t request[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
-=======
-    uint8_t request[(size_t)AGN__COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
->>>>>>> kernels
+    uint8_t request[(size_t)AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
 };
 
 /* Begins to set up the modem. `dev` is an open device and stays. Errors of esp_at_init. */
