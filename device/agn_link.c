@@ -232,7 +232,8 @@ void agn_link_end(struct agn_link *link, uint32_t now_ms)
                                                       : most;
         agn_rate_answered(&link->rate, bytes, link->begin_ms, now_ms);
     } else if (link->packet > 0 && !link->is_refused) {
-        link->answer_ms = most; /* a queue, or nobody there: hardly any repetitions */
+        link->answer_ms =
+            2 * link->answer_ms < most ? 2 * link->answer_ms : most; /* a queue, or nobody there */
         agn_rate_missed(&link->rate, bytes, link->begin_ms, now_ms);
     }
     link->state = OVER;
