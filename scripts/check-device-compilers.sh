@@ -18,7 +18,7 @@ in many ways, runs each program and compares logits, packets and fused answers w
   AVR            an int of 16 bits, under simavr (two frames a codec, two minutes)
 
 and looks that kernels which cannot be right are refused. --quick: a few of each that take some seconds together, without AVR.
-What is not installed is skipped with a line; Debian: gcc-multilib clang g++ gcc-arm-none-eabi libnewlib-arm-none-eabi
+What is not installed is skipped with a line; Debian: libc6-dev-i386 lib32gcc-12-dev clang g++ gcc-arm-none-eabi libnewlib-arm-none-eabi
 qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-avr avr-libc simavr. Exit code 1 where anything differs.
 END
 }
