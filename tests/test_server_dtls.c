@@ -113,6 +113,38 @@ static void frames_are_fused_on_both_ports(void **state)
     assert_int_equal(stats.keys, 2);
 }
 
+/* As LwM2M and people name devices; the longest, too. */
+static void any_identity_is_served(void **state)
+{
+    (void)state;
+    static const char *const identities[] = {
+        "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        "cam 7",
+        "kamera-\xc3\xa4",
+        "hex:0aff",
+        "\" : \"",
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123"};
+    char text[1200] = "";
+    for (size_t i = 0; i < AGN_COUNT_OF(identities); i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s:%s\n", identities[i], KEY_A);
+    }
+    write_file(server_keys, text);
+    write_file(device_keys, text);
+    struct link_server running;
+    start(&running, (struct agn_server_config){0});
+    for (size_t i = 0; i < AGN_COUNT_OF(identities); i++) {
+        struct agn_client *client = new_device(&running, identities[i]);
+        expect_fused(client, 1);
+        agn_client_free(client);
+    }
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.dtls_handshakes, AGN_COUNT_OF(identities));
+    assert_int_equal(stats.dtls_unknown, 0);
+}
+
 static void plain_can_be_off(void **state)
 {
     (void)state;
@@ -410,6 +442,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_device_recovers_from_a_restart, make_keys),
         cmocka_unit_test_setup(frames_are_fused_on_both_ports, make_keys),
+        cmocka_unit_test_setup(any_identity_is_served, make_keys),
         cmocka_unit_test_setup(plain_can_be_off, make_keys),
         cmocka_unit_test_setup(a_wrong_key_gets_no_session, make_keys),
         cmocka_unit_test_setup(garbage_leaves_sessions_alone, make_keys),
