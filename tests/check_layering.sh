@@ -29,6 +29,7 @@ cli: swarm modem monitor client server eval deploy train distributed xai nn data
 public_headers='
 base.h base
 keys.h base
+dtls.h base
 data.h data
 fetch.h data
 nn.h nn

@@ -81,6 +81,7 @@ struct agn_server_config {
     const char *psk_file; /* devices' keys, see agilenn/keys.h: DTLS is offered as well [no DTLS]; copied */
     uint16_t dtls_port;   /* [any free one: ask agn_server_dtls_port] */
     bool plain_off;       /* only DTLS: no plain CoAP; needs psk_file */
+    bool dtls_cbc;        /* CBC ciphers as well, for old devices [AEAD ones only, see agilenn/dtls.h] */
     /* What one peer (address and port) may send, with two seconds' worth at once; less than 0: no limit. */
     double peer_messages_per_s; /* [5000] */
     double peer_bytes_per_s;    /* [4 MB] */
@@ -182,9 +183,11 @@ struct agn_server_stats {
     double uptime_s;  /* since creation */
     uint64_t reloads; /* replacements of models that took effect */
     uint64_t reload_failures;
-    uint64_t dtls_handshakes;   /* sessions that have made a request */
-    uint64_t dtls_failed;       /* sessions of a known identity that ended before: a wrong key */
+    uint64_t dtls_handshakes;   /* completed */
+    uint64_t dtls_failed;       /* a known identity, and what its key cannot read: a wrong key */
     uint64_t dtls_unknown;      /* identities that no key belongs to */
+    uint64_t dtls_refused;      /* no cipher or version in common */
+    uint64_t dtls_unfinished;   /* given up by the peer half-way */
     uint64_t dtls_revoked;      /* requests of sessions whose key is not valid any more */
     uint64_t limited;           /* requests dropped: their peer sent too much */
     uint64_t withheld;          /* answers not sent: too long for what an unverified peer had sent */

@@ -108,8 +108,10 @@ static json_t *errors_array(const struct agn_server_stats *s)
         {"reload", "model reload failed", s->reload_failures},
         {"limited", "request dropped: its peer sends too much", s->limited},
         {"withheld", "answer too long for an unverified peer", s->withheld},
-        {"handshake", "DTLS handshake failed", s->dtls_failed},
+        {"handshake", "DTLS handshake with a wrong key", s->dtls_failed},
         {"identity", "DTLS identity unknown", s->dtls_unknown},
+        {"cipher", "DTLS without a cipher in common", s->dtls_refused},
+        {"unfinished", "DTLS handshake given up by the peer", s->dtls_unfinished},
         {"revoked", "request with a key no longer valid", s->dtls_revoked},
         {"keys", "reload of keys failed", s->key_reload_failures},
     };

@@ -8,6 +8,7 @@
 #define AGN_SERVER_COAP_INTERNAL_H
 
 #include <coap3/coap.h>
+#include <gnutls/gnutls.h>
 
 #include "server/coap_server.h"
 
@@ -17,6 +18,15 @@ struct agn__socket {
     int fd; /* libcoap's */
     bool dtls;
     uint32_t dropped; /* the system's count when it was last looked at */
+};
+
+/* Half-open sessions that libcoap keeps; each takes about 9 KB. Beyond that it takes no new ones until some
+ * have ended or are 30 s old. */
+enum { AGN__HALF_OPEN_MAX = 1024 };
+
+struct agn__half_open {
+    coap_session_t *session;
+    bool has_tls; /* when it was last looked at */
 };
 
 struct agn__coap {
@@ -38,6 +48,10 @@ struct agn__coap {
     struct agn_keys *keys; /* NULL: no DTLS */
     uintptr_t generation;  /* of the keys, from 2; a session carries the one that it was last found good in */
     coap_bin_const_t key_view; /* what libcoap is given of a key; it copies it */
+    gnutls_priority_t priorities;
+    bool dtls_cbc;
+    struct agn__half_open half_open[AGN__HALF_OPEN_MAX + 1]; /* sessions whose handshake is not over */
+    int half_open_count;
 };
 
 /* Fills a request in. False when it is dealt with: its peer sent too much (no answer), or is not trusted any
@@ -57,8 +71,12 @@ double agn__coap_age(struct agn__coap *coap, bool dtls);
 
 /* ---- coap_dtls.c ------------------------------------------------------------------------ */
 
-/* Takes handshakes by these keys from now on; the endpoint is the caller's to open. */
-int agn__coap_offer_dtls(struct agn__coap *coap, struct agn_keys *keys);
+/* Takes handshakes by these keys and ciphers from now on; the endpoint is the caller's to open. */
+int agn__coap_offer_dtls(struct agn__coap *coap, const struct agn__coap_config *config);
+void agn__coap_on_dtls_begin(struct agn__coap *coap, coap_session_t *session);
+/* After each time that libcoap has read: what became of handshakes. */
+void agn__coap_watch_handshakes(struct agn__coap *coap);
+/* May come several times for a session. */
 void agn__coap_on_dtls_end(struct agn__coap *coap, coap_session_t *session);
 /* Whether the keys of now still hold the request's identity and key; if not, it answers 4.01. */
 bool agn__coap_is_trusted(struct agn__request *request);

@@ -172,12 +172,15 @@ int agn__coap_add_resource(struct agn__coap *coap, const char *path, coap_reques
 static int on_event(coap_session_t *session, coap_event_t event)
 {
     struct agn__coap *coap = coap_get_app_data(coap_session_get_context(session));
-    if (event == COAP_EVENT_SERVER_SESSION_NEW)
+    bool dtls = coap_session_get_proto(session) == COAP_PROTO_DTLS;
+    if (event == COAP_EVENT_SERVER_SESSION_NEW) {
         coap->peers++;
-    if (event != COAP_EVENT_SERVER_SESSION_DEL)
-        return 0;
-    coap->peers--;
-    if (coap_session_get_proto(session) == COAP_PROTO_DTLS)
+        if (dtls)
+            agn__coap_on_dtls_begin(coap, session);
+    }
+    if (event == COAP_EVENT_SERVER_SESSION_DEL)
+        coap->peers--;
+    if (dtls && (event == COAP_EVENT_SERVER_SESSION_DEL || event == COAP_EVENT_DTLS_CLOSED))
         agn__coap_on_dtls_end(coap, session);
     return 0;
 }
@@ -192,7 +195,7 @@ static int open_endpoints(struct agn__coap *coap, const struct agn__coap_config 
     coap->port = (uint16_t)port;
     if (!config->keys)
         return 0;
-    int status = agn__coap_offer_dtls(coap, config->keys);
+    int status = agn__coap_offer_dtls(coap, config);
     if (status < 0)
         return status;
     port = agn__coap_listen(coap, config, config->dtls_port, COAP_PROTO_DTLS);
@@ -278,6 +281,8 @@ void agn__coap_close(struct agn__coap *coap)
         return;
     if (coap->context)
         coap_free_context(coap->context);
+    if (coap->priorities)
+        gnutls_priority_deinit(coap->priorities);
     agn__limits_free(coap->limits);
     agn_keys_free(coap->keys);
     agn_free(coap);
@@ -298,6 +303,7 @@ static int read_several(struct agn__coap *coap, int descriptor, int most)
         for (int times = found[i].data.ptr ? reads : 1; times > 0; times--)
             events[total++] = found[i];
     coap_io_do_epoll(coap->context, events, (size_t)total);
+    agn__coap_watch_handshakes(coap);
     return count > 0;
 }
 
@@ -307,10 +313,11 @@ int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int most, int wake_fd
     struct pollfd waiting[2] = {{.fd = wake_fd, .events = POLLIN}, {.fd = descriptor, .events = POLLIN}};
     if (poll(waiting, 2, descriptor >= 0 ? timeout_ms : 0) < 0 && errno != EINTR)
         return agn_fail(AGN_ERR_IO, "waiting for datagrams failed: %s", strerror(errno));
-    if (descriptor < 0)
-        return coap_io_process(coap->context, FALLBACK_POLL_MS) < 0
-                   ? agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket")
-                   : 0;
+    if (descriptor < 0) {
+        int status = coap_io_process(coap->context, FALLBACK_POLL_MS);
+        agn__coap_watch_handshakes(coap);
+        return status < 0 ? agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket") : 0;
+    }
     if ((waiting[1].revents & POLLIN) == 0) /* libcoap's timers make it readable, too */
         return 0;
     bool more = timeout_ms == 0; /* it has just been read */
