@@ -70,6 +70,13 @@ static struct agn_server_stats busy_server(void)
                                  .limited = 1045,
                                  .withheld = 1046,
                                  .dropped_datagrams = 1051,
+                                 .dtls_refused = 1052,
+                                 .dtls_unfinished = 1053,
+                                 .stray_feature_packets = 1054,
+                                 .stray_short = 1055,
+                                 .stray_tls = 1056,
+                                 .stray_coap = 1057,
+                                 .stray_other = 1058,
                                  .key_reloads = 1047,
                                  .key_reload_failures = 1048,
                                  .dtls_peers = 9,
@@ -266,7 +273,14 @@ static void test_every_counter_is_told(void **state)
     assert_true(value_of("agilenn_dtls_requests_revoked_total", "") == 1044);
     assert_true(value_of("agilenn_packets_limited_total", "") == 1045);
     assert_true(value_of("agilenn_replies_withheld_total", "") == 1046);
-    assert_true(value_of("agilenn_datagrams_dropped_total", "") == 1051);
+    assert_true(value_of("agilenn_dtls_handshakes_total", "{result=\"refused\"}") == 1052);
+    assert_true(value_of("agilenn_dtls_handshakes_total", "{result=\"unfinished\"}") == 1053);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"system\"}") == 1051);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"feature_packet\"}") == 1054);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"short\"}") == 1055);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"tls\"}") == 1056);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"coap\"}") == 1057);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"other\"}") == 1058);
     assert_true(value_of("agilenn_key_reloads_total", "{result=\"ok\"}") == 1047);
     assert_true(value_of("agilenn_key_reloads_total", "{result=\"failed\"}") == 1048);
     assert_true(value_of("agilenn_dtls_sessions", "") == 9);

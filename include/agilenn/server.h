@@ -192,7 +192,10 @@ struct agn_server_stats {
     uint64_t limited;           /* requests dropped: their peer sent too much */
     uint64_t withheld;          /* answers not sent: too long for what an unverified peer had sent */
     uint64_t dropped_datagrams; /* by the system: they came faster than they were read */
-    uint64_t key_reloads;       /* that took effect */
+    /* Datagrams that are not what their port is for: feature packets without CoAP around them, below 4 bytes,
+     * (D)TLS at the plain port, plain CoAP at that of DTLS, others. */
+    uint64_t stray_feature_packets, stray_short, stray_tls, stray_coap, stray_other;
+    uint64_t key_reloads; /* that took effect */
     uint64_t key_reload_failures;
     int dtls_peers;  /* now: DTLS sessions */
     int keys;        /* now: identities with a key */

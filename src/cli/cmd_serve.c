@@ -247,6 +247,10 @@ static int say_counts(const struct agn_serve_options *o, const struct agn_server
     if (s->dropped_datagrams > 0)
         printf("%llu datagrams dropped by the system: they came faster than they were read\n",
                (unsigned long long)s->dropped_datagrams);
+    uint64_t others = s->stray_short + s->stray_tls + s->stray_coap + s->stray_other;
+    if (s->stray_feature_packets + others > 0)
+        printf("%llu feature packets without CoAP around them, %llu other datagrams that are no CoAP\n",
+               (unsigned long long)s->stray_feature_packets, (unsigned long long)others);
     if (o->psk_file)
         printf(
             "%llu DTLS sessions, %llu unknown identities, %llu wrong keys, %llu without a cipher in common, "

@@ -103,6 +103,8 @@ static json_t *errors_array(const struct agn_server_stats *s)
         {"evicted", "frame dropped: too many at once", s->frames_evicted},
         {"busy", "frame refused: server busy", s->refused_busy},
         {"datagram", "datagram dropped by the system: too fast", s->dropped_datagrams},
+        {"bare", "feature packet without CoAP around it", s->stray_feature_packets},
+        {"stray", "datagram that is no CoAP", s->stray_short + s->stray_tls + s->stray_coap + s->stray_other},
         {"expired", "frame dropped: too late for its device", s->dropped_expired},
         {"failed", "inference failed", s->replies_failed},
         {"reload", "model reload failed", s->reload_failures},

@@ -2,6 +2,7 @@
  *
  *     coap_server.c  /v1/infer, reading, answers
  *     coap_socket.c  endpoints and their sockets
+ *     coap_strays.c  what comes and is no CoAP
  *     coap_dtls.c    who may speak DTLS
  *     coap_info.c    what can be read: /v1/models, /.well-known/core */
 #ifndef AGN_SERVER_COAP_INTERNAL_H
@@ -12,11 +13,16 @@
 
 #include "server/coap_server.h"
 
-enum { AGN__ANSWER_OVERHEAD = 4 + 8 + 2 + 1 }; /* header, longest token, format, marker */
+enum {
+    AGN__ANSWER_OVERHEAD = 4 + 8 + 2 + 1,   /* header, longest token, format, marker */
+    AGN__MOST_READS = 64,                   /* datagrams read at once */
+    AGN__DATAGRAM_MAX = COAP_RXBUFFER_SIZE, /* bytes of one that libcoap reads; the sockets cut longer ones */
+};
 
 struct agn__socket {
     int fd; /* libcoap's */
     bool dtls;
+    bool peeks;       /* agn__strays_begin has taken it */
     uint32_t dropped; /* the system's count when it was last looked at */
 };
 
@@ -42,6 +48,8 @@ struct agn__coap {
     int reads; /* datagrams that libcoap is asked for at once */
     struct agn__socket sockets[2];
     int socket_count;
+    uint8_t peeked[AGN__MOST_READS][AGN__DATAGRAM_MAX];
+    double explained_s[AGN__STRAY_KINDS]; /* when the log last told of one; 0: never */
 
     struct agn__limits *limits;
     struct agn__coap_counts counts;
@@ -68,6 +76,17 @@ int agn__coap_listen(struct agn__coap *coap, const struct agn__coap_config *conf
                      coap_proto_t protocol);
 /* Seconds since the datagram that libcoap read last arrived at this machine; 0 where that is not known. */
 double agn__coap_age(struct agn__coap *coap, bool dtls);
+
+/* ---- coap_strays.c ---------------------------------------------------------------------- */
+
+/* Whether a socket can be looked into; its filter must keep datagrams at AGN__DATAGRAM_MAX. Begins anew after
+ * datagrams were thrown away. */
+bool agn__strays_begin(int fd);
+/* Counts what is no CoAP (no DTLS) among the next `most` datagrams of each socket, which are then to be read.
+ */
+void agn__strays_look(struct agn__coap *coap, int most);
+/* Of a datagram at a plain or a DTLS port. */
+enum agn__stray agn__stray_kind(const uint8_t *bytes, size_t len, bool dtls);
 
 /* ---- coap_dtls.c ------------------------------------------------------------------------ */
 

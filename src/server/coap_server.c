@@ -16,7 +16,6 @@ enum {
     IDLE_PEER_SECONDS = 60,
     IDLE_DTLS_SECONDS = 3600, /* a new handshake costs a device more than a server's memory does */
     COAP_ENVELOPE_BYTES = 32, /* token, options and marker around an answer */
-    MAX_READS = 64,           /* datagrams read at once */
     FALLBACK_POLL_MS = 50,    /* where libcoap has no descriptor to wait on */
 };
 
@@ -105,7 +104,9 @@ static void on_infer(coap_resource_t *resource, coap_session_t *session, const c
     if (!agn__coap_begin(&request, resource, session, pdu, response))
         return;
     if (coap_get_block(pdu, COAP_OPTION_BLOCK1, &block))
-        agn__coap_explain(&request, AGN__COAP_CODE(4, 13), "a feature packet fits one datagram");
+        agn__coap_explain(
+            &request, AGN__COAP_CODE(4, 13),
+            "no Block1: send a feature packet whole, in one datagram; make packets of 1024 bytes at most");
     else
         request.coap->handler(request.coap->user, &request);
 }
@@ -295,13 +296,14 @@ void agn__coap_close(struct agn__coap *coap)
 static int read_several(struct agn__coap *coap, int descriptor, int most)
 {
     int reads = coap->reads < most ? coap->reads : most;
-    struct epoll_event found[4], events[4 * MAX_READS];
+    struct epoll_event found[4], events[4 * AGN__MOST_READS];
     int count = epoll_wait(descriptor, found, 4, 0), total = 0;
     if (count < 0 && errno != EINTR)
         return agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket: %s", strerror(errno));
     for (int i = 0; i < count; i++)
         for (int times = found[i].data.ptr ? reads : 1; times > 0; times--)
             events[total++] = found[i];
+    agn__strays_look(coap, reads);
     coap_io_do_epoll(coap->context, events, (size_t)total);
     agn__coap_watch_handshakes(coap);
     return count > 0;
@@ -321,7 +323,7 @@ int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int most, int wake_fd
     if ((waiting[1].revents & POLLIN) == 0) /* libcoap's timers make it readable, too */
         return 0;
     bool more = timeout_ms == 0; /* it has just been read */
-    coap->reads = !more ? 1 : 2 * coap->reads < MAX_READS ? 2 * coap->reads : MAX_READS;
+    coap->reads = !more ? 1 : 2 * coap->reads < AGN__MOST_READS ? 2 * coap->reads : AGN__MOST_READS;
     return read_several(coap, descriptor, most);
 }
 

@@ -62,6 +62,17 @@ uint16_t agn__coap_dtls_port(const struct agn__coap *coap);
  * in the configuration. */
 void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys, int max_peers);
 
+/* Datagrams that are not what their port is for. */
+enum agn__stray {
+    AGN__STRAY_FEATURE_PACKET, /* of ours, but nothing around it */
+    AGN__STRAY_SHORT,          /* below 4 bytes */
+    AGN__STRAY_TLS,            /* records of DTLS or TLS at the plain port, of TLS at the other */
+    AGN__STRAY_COAP,           /* plain CoAP at the port of DTLS */
+    AGN__STRAY_OTHER,
+    AGN__STRAY_KINDS,
+    AGN__STRAY_NONE = AGN__STRAY_KINDS
+};
+
 /* Counts since opening, but for the last. */
 struct agn__coap_counts {
     uint64_t handshakes;        /* completed */
@@ -74,7 +85,8 @@ struct agn__coap_counts {
     uint64_t withheld;              /* answers not sent: too long for what an unverified peer had sent */
     uint64_t dropped; /* datagrams that were not read: they found the socket's buffer full (as of the latest
                          agn__coap_count_dropped), or were discarded */
-    int dtls_peers;   /* now */
+    uint64_t strays[AGN__STRAY_KINDS];
+    int dtls_peers; /* now */
 };
 struct agn__coap_counts agn__coap_counts(const struct agn__coap *coap);
 /* Asks the system. */

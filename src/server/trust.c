@@ -149,6 +149,11 @@ void agn__trust_publish(struct agn_server *server)
     stats->limited = counts.limited;
     stats->withheld = counts.withheld;
     stats->dropped_datagrams = counts.dropped;
+    stats->stray_feature_packets = counts.strays[AGN__STRAY_FEATURE_PACKET];
+    stats->stray_short = counts.strays[AGN__STRAY_SHORT];
+    stats->stray_tls = counts.strays[AGN__STRAY_TLS];
+    stats->stray_coap = counts.strays[AGN__STRAY_COAP];
+    stats->stray_other = counts.strays[AGN__STRAY_OTHER];
     stats->dtls_peers = counts.dtls_peers;
     stats->key_reload_failures = atomic_load(&server->key_reload_failures);
 }
