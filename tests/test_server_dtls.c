@@ -399,6 +399,41 @@ static void garbage_leaves_sessions_alone(void **state)
     assert_int_equal(stats.dtls_handshakes, 1);
 }
 
+static void what_is_no_dtls_is_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } strays[] = {
+        {"\x01\x02\0\0\0\0\0\0\0\x01\0\x01\0\x04\0\0\0\0\0\0",
+         20},                       /* a feature packet's header and checksum */
+        {"\x50\x01\0\x01\xb1v", 6}, /* CoAP */
+        {"\x16\x03\x03\0\1x", 6},   /* TLS */
+        {"\x16\xfe\xfd\0", 4},      /* half a record's header */
+        {"hi", 2},
+    };
+    struct link_server running;
+    start(&running, (struct agn_server_config){0});
+    struct agn_client *client = new_device(&running, "camera-a");
+    expect_fused(client, 2);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(agn_server_dtls_port(running.server))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    for (size_t i = 0; i < AGN_COUNT_OF(strays); i++)
+        assert_true(sendto(fd, strays[i].bytes, strays[i].len, 0, (struct sockaddr *)&to, sizeof to) >= 0);
+    close(fd);
+    expect_fused(client, 2);
+    agn_client_free(client);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.stray_feature_packets, 1);
+    assert_int_equal(stats.stray_coap, 1);
+    assert_int_equal(stats.stray_tls, 2);
+    assert_int_equal(stats.stray_short, 1);
+    assert_int_equal(stats.stray_other, 0);
+}
+
 /* Its own bucket, that is; others have theirs. */
 static void a_flood_is_dropped(void **state)
 {
@@ -616,6 +651,7 @@ int main(void)
         cmocka_unit_test_setup(a_refused_hello_is_no_way_in, make_keys),
         cmocka_unit_test_setup(handshakes_are_counted_by_what_became_of_them, make_keys),
         cmocka_unit_test_setup(garbage_leaves_sessions_alone, make_keys),
+        cmocka_unit_test_setup(what_is_no_dtls_is_counted, make_keys),
         cmocka_unit_test_setup(a_flood_is_dropped, make_keys),
         cmocka_unit_test_setup(revoked_keys_end_and_others_go_on, make_keys),
         cmocka_unit_test_setup(a_bad_key_file_leaves_the_old_keys, make_keys),

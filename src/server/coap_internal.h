@@ -82,9 +82,9 @@ double agn__coap_age(struct agn__coap *coap, bool dtls);
 /* Whether a socket can be looked into; its filter must keep datagrams at AGN__DATAGRAM_MAX. Begins anew after
  * datagrams were thrown away. */
 bool agn__strays_begin(int fd);
-/* Counts what is no CoAP (no DTLS) among the next `most` datagrams of each socket, which are then to be read.
- */
-void agn__strays_look(struct agn__coap *coap, int most);
+/* Counts what is no CoAP (no DTLS) among the next `most` datagrams (AGN__MOST_READS at most) of each socket.
+ * Returns how many of each are to be read now: more would go by unseen, fewer leave some unread. */
+int agn__strays_look(struct agn__coap *coap, int most);
 /* Of a datagram at a plain or a DTLS port. */
 enum agn__stray agn__stray_kind(const uint8_t *bytes, size_t len, bool dtls);
 

@@ -295,7 +295,7 @@ void agn__coap_close(struct agn__coap *coap)
  */
 static int read_several(struct agn__coap *coap, int descriptor, int most)
 {
-    int reads = coap->reads < most ? coap->reads : most;
+    int reads = agn__strays_look(coap, coap->reads < most ? coap->reads : most);
     struct epoll_event found[4], events[4 * AGN__MOST_READS];
     int count = epoll_wait(descriptor, found, 4, 0), total = 0;
     if (count < 0 && errno != EINTR)
@@ -303,7 +303,6 @@ static int read_several(struct agn__coap *coap, int descriptor, int most)
     for (int i = 0; i < count; i++)
         for (int times = found[i].data.ptr ? reads : 1; times > 0; times--)
             events[total++] = found[i];
-    agn__strays_look(coap, reads);
     coap_io_do_epoll(coap->context, events, (size_t)total);
     agn__coap_watch_handshakes(coap);
     return count > 0;

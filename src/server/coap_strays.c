@@ -62,15 +62,16 @@ static void explain(const struct agn__coap *coap, enum agn__stray kind, const ch
 {
     unsigned port = dtls ? coap->dtls_port : coap->port;
     struct agn_feature_packet packet;
+    int status = kind == AGN__STRAY_FEATURE_PACKET ? agn_feature_unpack(bytes, len, &packet) : 0;
     if (kind == AGN__STRAY_FEATURE_PACKET)
-        agn_log(AGN_LOG_WARN,
-                "stray: %zu bytes from %s are a feature packet without CoAP around it (model "
-                "%02x%02x%02x%02x, %s): "
-                "send it as the payload of a CoAP POST to /v1/infer at %s port %u; docs/PROTOCOL.md, CoAP "
-                "binding",
-                len, from, bytes[MODEL_ID_AT + 3], bytes[MODEL_ID_AT + 2], bytes[MODEL_ID_AT + 1],
-                bytes[MODEL_ID_AT], agn_status_text(agn_feature_unpack(bytes, len, &packet)),
-                dtls ? "(by DTLS)" : "this", port);
+        agn_log(
+            AGN_LOG_WARN,
+            "stray: %zu bytes from %s are a feature packet without CoAP around it (model %02x%02x%02x%02x, "
+            "%s): "
+            "make it the payload of a CoAP POST to /v1/infer at port %u%s; docs/PROTOCOL.md, CoAP binding",
+            len, from, bytes[MODEL_ID_AT + 3], bytes[MODEL_ID_AT + 2], bytes[MODEL_ID_AT + 1],
+            bytes[MODEL_ID_AT], status < 0 ? agn_status_text(status) : "intact", port,
+            dtls ? ", by DTLS" : "");
     else if (kind == AGN__STRAY_COAP)
         agn_log(AGN_LOG_INFO, "stray: plain CoAP from %s at port %u, which is for DTLS; %s", from, port,
                 coap->port > 0 ? "plain CoAP has a port of its own" : "plain CoAP is off");
@@ -105,7 +106,8 @@ bool agn__strays_begin(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) == 0;
 }
 
-static void look_into(struct agn__coap *coap, const struct agn__socket *socket, int most)
+/* How many datagrams there are. */
+static int look_into(struct agn__coap *coap, const struct agn__socket *socket, int most)
 {
     struct mmsghdr messages[AGN__MOST_READS];
     struct iovec parts[AGN__MOST_READS];
@@ -123,11 +125,15 @@ static void look_into(struct agn__coap *coap, const struct agn__socket *socket, 
         if (kind != AGN__STRAY_NONE)
             take_stray(coap, kind, &messages[i].msg_hdr, len, socket->dtls);
     }
+    return count;
 }
 
-void agn__strays_look(struct agn__coap *coap, int most)
+int agn__strays_look(struct agn__coap *coap, int most)
 {
-    for (int i = 0; i < coap->socket_count; i++)
-        if (coap->sockets[i].peeks)
-            look_into(coap, &coap->sockets[i], most < AGN__MOST_READS ? most : AGN__MOST_READS);
+    int seen = 1;
+    for (int i = 0; i < coap->socket_count; i++) {
+        int count = coap->sockets[i].peeks ? look_into(coap, &coap->sockets[i], most) : most;
+        seen = count > seen ? count : seen;
+    }
+    return seen;
 }
