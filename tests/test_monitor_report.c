@@ -468,6 +468,57 @@ static void test_reported_accuracy(void **state)
 
 /* ---- history and health ----------------------------------------------------------------------------- */
 
+/* ---- the sample dashboard ------------------------------------------------------------------------- */
+
+static bool is_told(const char *name, size_t length)
+{
+    for (int i = 0; i < sample_count; i++)
+        if (strlen(samples[i].name) == length && memcmp(samples[i].name, name, length) == 0)
+            return true;
+    return false;
+}
+
+/* Returns how many metrics the expression names, each of which there must be. */
+static int check_expression(const char *expression)
+{
+    int names = 0;
+    for (const char *at = expression; (at = strstr(at, "agilenn_")); names++) {
+        size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+        if (!is_told(at, length))
+            fail_msg("'%s' asks for what is not told", expression);
+        at += length;
+    }
+    return names;
+}
+
+static void test_the_dashboard_asks_for_what_there_is(void **state)
+{
+    (void)state;
+    char path[1024];
+    const char *root = getenv("AGN_SOURCE_DIR");
+    snprintf(path, sizeof path, "%s/packaging/grafana-agilenn.json", root ? root : ".");
+    json_error_t error;
+    json_t *dashboard = json_load_file(path, JSON_REJECT_DUPLICATES, &error), *panel, *target;
+    if (!dashboard)
+        fail_msg("%s line %d: %s", path, error.line, error.text);
+    struct agn_server_stats stats = busy_server();
+    take_metrics(&stats);
+    int names = 0;
+    size_t i, k;
+    json_array_foreach(json_object_get(dashboard, "panels"), i, panel)
+    {
+        assert_int_equal(json_integer_value(json_object_get(panel, "id")), i + 1);
+        json_array_foreach(json_object_get(panel, "targets"), k, target)
+        {
+            int more = check_expression(json_string_value(json_object_get(target, "expr")));
+            names += more;
+        }
+    }
+    print_message("%d panels and headings, metrics named %d times\n", (int)i, names);
+    assert_true(names > 30);
+    json_decref(dashboard);
+}
+
 static void test_history_forgets(void **state)
 {
     (void)state;
@@ -531,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_status_of_an_idle_server),
         cmocka_unit_test(test_reported_accuracy),
+        cmocka_unit_test(test_the_dashboard_asks_for_what_there_is),
         cmocka_unit_test(test_history_forgets),
         cmocka_unit_test(test_a_server_that_began_anew),
         cmocka_unit_test(test_health),

@@ -7,6 +7,7 @@
  * first. Should both hellos come in one reading of the socket, the session may end up with another cipher; it
  * is refused then before anything is served by it. */
 #include <gnutls/dtls.h>
+#include <gnutls/gnutls.h>
 #include <string.h>
 
 #include "agilenn/base.h"
@@ -93,6 +94,12 @@ int agn__coap_offer_dtls(struct agn__coap *coap, const struct agn__coap_config *
     if (!coap_context_set_psk2(coap->context, &setup))
         return agn_fail(AGN_ERR_IO, "the CoAP library refused to be set up for DTLS");
     return 0;
+}
+
+void agn__coap_end_dtls(struct agn__coap *coap)
+{
+    if (coap->priorities)
+        gnutls_priority_deinit(coap->priorities);
 }
 
 void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys, int max_peers)

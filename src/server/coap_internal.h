@@ -9,7 +9,6 @@
 #define AGN_SERVER_COAP_INTERNAL_H
 
 #include <coap3/coap.h>
-#include <gnutls/gnutls.h>
 
 #include "server/coap_server.h"
 
@@ -56,7 +55,7 @@ struct agn__coap {
     struct agn_keys *keys; /* NULL: no DTLS */
     uintptr_t generation;  /* of the keys, from 2; a session carries the one that it was last found good in */
     coap_bin_const_t key_view; /* what libcoap is given of a key; it copies it */
-    gnutls_priority_t priorities;
+    struct gnutls_priority_st *priorities;
     bool dtls_cbc;
     struct agn__half_open half_open[AGN__HALF_OPEN_MAX + 1]; /* sessions whose handshake is not over */
     int half_open_count;
@@ -95,6 +94,7 @@ int agn__coap_offer_dtls(struct agn__coap *coap, const struct agn__coap_config *
 void agn__coap_on_dtls_begin(struct agn__coap *coap, coap_session_t *session);
 /* After each time that libcoap has read: what became of handshakes. */
 void agn__coap_watch_handshakes(struct agn__coap *coap);
+void agn__coap_end_dtls(struct agn__coap *coap);
 /* May come several times for a session. */
 void agn__coap_on_dtls_end(struct agn__coap *coap, coap_session_t *session);
 /* Whether the keys of now still hold the request's identity and key; if not, it answers 4.01. */

@@ -282,8 +282,7 @@ void agn__coap_close(struct agn__coap *coap)
         return;
     if (coap->context)
         coap_free_context(coap->context);
-    if (coap->priorities)
-        gnutls_priority_deinit(coap->priorities);
+    agn__coap_end_dtls(coap);
     agn__limits_free(coap->limits);
     agn_keys_free(coap->keys);
     agn_free(coap);
