@@ -55,7 +55,7 @@ if command -v promtool >/dev/null; then
 fi
 # Every metric that the alerts and the dashboard ask for exists, with the labels that they select and group by.
 for sample in agilenn-alerts.yml grafana-agilenn.json; do
-    tr -d '\\' <"$AGN_SOURCE_DIR/packaging/$sample" >"$tmp/sample"
+    tr -d '\134' <"$AGN_SOURCE_DIR/packaging/$sample" >"$tmp/sample"
     grep -E -o '(agilenn|process)_[a-z_]+' "$tmp/sample" | sort -u >"$tmp/names"
     [ "$(wc -l <"$tmp/names")" -ge 5 ] || die "packaging/$sample asks for hardly anything"
     while read -r name; do
