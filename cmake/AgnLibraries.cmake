@@ -21,7 +21,7 @@ function(agn_find_library name package)
   target_link_libraries(agn_${name} INTERFACE PkgConfig::AGN_${name})
 endfunction()
 
-# DTLS comes with the first two; the client always speaks it through GnuTLS.
+# DTLS comes with the first two; the client always speaks it through GnuTLS, and the server chooses ciphers with the first only.
 agn_find_library(coap_dtls libcoap3-dev libcoap-3-gnutls libcoap-3-openssl libcoap-3 libcoap-3-notls)
 agn_find_library(gnutls libgnutls28-dev gnutls)
 agn_find_library(microhttpd libmicrohttpd-dev libmicrohttpd)

@@ -2,9 +2,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agilenn/base.h"
 #include "agilenn/keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What is shown of an identity is one line of text that is read back as the same. */
+static void check_text(const char *identity)
+{
+    char text[AGN_KEY_IDENTITY_TEXT], again[AGN_KEY_IDENTITY_MAX + 1];
+    uint32_t code;
+    agn_keys_show_identity(text, identity);
+    if (agn_keys_read_identity(again, text) < 0 || strcmp(again, identity) != 0)
+        abort();
+    for (size_t at = 0, bytes; text[at] != 0; at += bytes)
+        if ((bytes = agn_utf8_read(text + at, &code)) == 0)
+            abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!key || length > AGN_KEY_IDENTITY_MAX || key_bytes < AGN_KEY_MIN_BYTES ||
             key_bytes > AGN_KEY_MAX_BYTES || (i > 0 && strcmp(agn_keys_identity(keys, i - 1), identity) >= 0))
             abort();
+        check_text(identity);
     }
     (void)agn_keys_find(keys, data, size, &key_bytes);
     if (count < 1 || agn_keys_find(keys, "no name", 7, &key_bytes))

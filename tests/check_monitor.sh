@@ -53,9 +53,29 @@ if command -v promtool >/dev/null; then
     promtool check config --syntax-only "$AGN_SOURCE_DIR/packaging/prometheus.yml" >"$tmp/promtool.out" 2>&1 ||
         die "promtool: the sample configuration"
 fi
-# Every metric that the alerts ask for exists.
-grep -o 'agilenn_[a-z_]*' "$AGN_SOURCE_DIR/packaging/agilenn-alerts.yml" | sort -u | while read -r name; do
-    grep -q "^${name}[ {]" "$tmp/metrics.out" || die "packaging/agilenn-alerts.yml asks for $name, which is not told"
+# Every metric that the alerts and the dashboard ask for exists, with the labels that they select and group by.
+for sample in agilenn-alerts.yml grafana-agilenn.json; do
+    tr -d '\134' <"$AGN_SOURCE_DIR/packaging/$sample" >"$tmp/sample"
+    grep -E -o '(agilenn|process)_[a-z_]+' "$tmp/sample" | sort -u >"$tmp/names"
+    [ "$(wc -l <"$tmp/names")" -ge 5 ] || die "packaging/$sample asks for hardly anything"
+    while read -r name; do
+        grep -q "^${name}[ {]" "$tmp/metrics.out" || die "packaging/$sample asks for $name, which is not told"
+    done <"$tmp/names"
+    # name label value, one a line; a value may be one of several
+    grep -E -o '(agilenn|process)_[a-z_]+[{][^}]*[}]' "$tmp/sample" | sort -u | awk -F'[{}]' '{
+            count = split($2, parts, ",")
+            for (i = 1; i <= count; i++) {
+                label = value = parts[i]
+                sub(/[=!~].*/, "", label)
+                gsub(/^[^"]*"|"$/, "", value)
+                values = split(value, each, "|")
+                for (k = 1; k <= values && label !~ /^(instance|job)$/; k++)
+                    print $1, label, each[k]
+            }
+        }' >"$tmp/labels"
+    while read -r name label value; do
+        grep -q "^${name}{.*$label=\"$value\"" "$tmp/metrics.out" || die "packaging/$sample: $name has no $label $value"
+    done <"$tmp/labels"
 done
 # Every metric is in the manual, and every one of the manual is told.
 sed -n 's/^# TYPE \(agilenn_[a-z_]*\) .*/\1/p' "$tmp/metrics.out" | sort >"$tmp/told"

@@ -16,7 +16,8 @@
 #include "agilenn/base.h"
 #include "agilenn/keys.h"
 
-#define KEY "000102030405060708090a0b0c0d0e0f"
+#define KEY      "000102030405060708090a0b0c0d0e0f"
+#define BYTES_64 "0123456789012345678901234567890123456789012345678901234567890123"
 
 static char folder[512], path[600];
 
@@ -58,6 +59,65 @@ static void good_files_are_read(void **state)
     agn_keys_free(keys);
 }
 
+/* Each is found by its bytes, and shown in the shortest way that is read back as the same. */
+static void identities_are_what_devices_use(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *identity, *shown;
+    } cases[] = {
+        {"urn:imei:490154203237518", "urn:imei:490154203237518", NULL},
+        {"cam 7", "cam 7", NULL},
+        {"kamera-\xc3\xa4", "kamera-\xc3\xa4", NULL},
+        {"gate \"north\"", "gate \"north\"", NULL},
+        {"0x61", "0x61", NULL},
+        {":", ":", NULL},
+        {"\"#7: \\\"yard\\\" \\\\ \"", "#7: \"yard\" \\ ", "\"#7: \\\"yard\\\" \\\\ \""},
+        {"\"hex:zz\"", "hex:zz", NULL},
+        {"\"plain\"", "plain", "plain"},
+        {"hex:00ff", NULL, NULL},
+        {"hex:0aff", "\n\xff", NULL},
+        {"hex:6162", "ab", "ab"},
+        {BYTES_64 BYTES_64, BYTES_64 BYTES_64, NULL},
+    };
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        char text[400], shown[AGN_KEY_IDENTITY_TEXT], again[AGN_KEY_IDENTITY_MAX + 1];
+        const char *identity = cases[i].identity;
+        struct agn_keys *keys;
+        size_t bytes;
+        snprintf(text, sizeof text, "  %s:%s\r\n", cases[i].line, KEY);
+        if (!identity) {
+            assert_int_equal(parse(&keys, text), AGN_ERR_FORMAT);
+            continue;
+        }
+        assert_int_equal(parse(&keys, text), 0);
+        assert_string_equal(agn_keys_identity(keys, 0), identity);
+        assert_non_null(agn_keys_find(keys, identity, strlen(identity), &bytes));
+        assert_int_equal(bytes, 16);
+        agn_keys_show_identity(shown, identity);
+        assert_string_equal(shown, cases[i].shown ? cases[i].shown : cases[i].line);
+        assert_int_equal(agn_keys_read_identity(again, shown), 0);
+        assert_string_equal(again, identity);
+        agn_keys_free(keys);
+    }
+}
+
+/* The longest of all, in the way of writing that takes most. */
+static void the_longest_identities_fit(void **state)
+{
+    (void)state;
+    char identity[AGN_KEY_IDENTITY_MAX + 1], shown[AGN_KEY_IDENTITY_TEXT], again[AGN_KEY_IDENTITY_MAX + 1];
+    for (int i = 0; i < 2; i++) {
+        memset(identity, i ? '"' : 0xff, AGN_KEY_IDENTITY_MAX);
+        identity[AGN_KEY_IDENTITY_MAX] = 0;
+        agn_keys_show_identity(shown, identity);
+        assert_int_equal(agn_keys_read_identity(again, shown), 0);
+        assert_string_equal(again, identity);
+    }
+    assert_int_equal(agn_keys_read_identity(again, BYTES_64 BYTES_64 "x"), AGN_ERR_FORMAT);
+    assert_string_equal(again, identity); /* untouched */
+}
+
 /* Each with its line, none with anything that could be a key. */
 static void bad_lines_are_named(void **state)
 {
@@ -75,10 +135,23 @@ static void bad_lines_are_named(void **state)
         {"a:" KEY KEY KEY KEY "00\n", "line 1: a key of the wrong length"},
         {"a:" KEY "zz\n", "line 1: a character in the key"},
         {"a: " KEY "\n", "line 1: a "},
-        {"a b:" KEY "\n", "line 1: a character that no identity may have"},
-        {"caf\xc3\xa9:" KEY "\n", "line 1: a character that no identity may have"},
-        {"0123456789012345678901234567890123456789012345678901234567890123X:" KEY "\n",
-         "line 1: the identity is too long"},
+        {"a\tb:" KEY "\n", "line 1: a character that no identity may have"},
+        {"caf\xc3:" KEY "\n", "line 1: a character that no identity may have"},
+        {"a :" KEY "\n", "line 1: an identity with a blank at its end"},
+        {"\"a:" KEY "\n", "line 1: a quoted identity that does not end"},
+        {"\"a\"b:" KEY "\n", "line 1: a quoted identity that does not end"},
+        {"\"a\\:" KEY "\n", "line 1: a quoted identity"},
+        {"\"a\\n\":" KEY "\n", "line 1: a backslash"},
+        {"\"\":" KEY "\n", "line 1: the identity is empty"},
+        {"hex::" KEY "\n", "line 1: the identity is empty"},
+        {"hex:1:" KEY "\n", "line 1: hex: must be followed by"},
+        {"hex:xy:" KEY "\n", "line 1: hex: must be followed by"},
+        {"hex:6100:" KEY "\n", "line 1: an identity with a zero byte"},
+        {"urn:a:b\n", "line 1: a key of the wrong length"},
+        {BYTES_64 BYTES_64 "X:" KEY "\n", "line 1: an identity of more than 128 bytes"},
+        {"\"" BYTES_64 BYTES_64 "X\":" KEY "\n", "line 1: an identity of more than 128 bytes"},
+        {"a:" KEY "\nhex:61:" KEY KEY "\n", "'a' stands there twice"},
+        {"hex:ff:" KEY "\nhex:FF:" KEY KEY "\n", "'hex:ff' stands there twice"},
         {"a:" KEY "\nb:" KEY "\na:" KEY KEY "\n", "'a' stands there twice"},
     };
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
@@ -189,7 +262,8 @@ static void new_keys_are_private_and_differ(void **state)
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(after.st_size, info.st_size);
     unlink(path);
-    assert_int_equal(agn_keys_generate(path, "a:b", 1), AGN_ERR_ARG);
+    assert_int_equal(agn_keys_generate(path, "a b", 1), AGN_ERR_ARG);
+    assert_int_equal(agn_keys_generate(path, "hex:a", 1), AGN_ERR_ARG);
     assert_int_equal(agn_keys_generate(path, "", 1), AGN_ERR_ARG);
     assert_int_equal(agn_keys_generate(path, "a", 0), AGN_ERR_ARG);
     assert_int_equal(agn_keys_generate("/nowhere/keys", "a", 1), AGN_ERR_IO);
@@ -218,6 +292,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_files_are_read),
+        cmocka_unit_test(identities_are_what_devices_use),
+        cmocka_unit_test(the_longest_identities_fit),
         cmocka_unit_test(bad_lines_are_named),
         cmocka_unit_test(random_text_is_survived),
         cmocka_unit_test(rights_and_owner_are_checked),

@@ -70,6 +70,13 @@ static struct agn_server_stats busy_server(void)
                                  .limited = 1045,
                                  .withheld = 1046,
                                  .dropped_datagrams = 1051,
+                                 .dtls_refused = 1052,
+                                 .dtls_unfinished = 1053,
+                                 .stray_feature_packets = 1054,
+                                 .stray_short = 1055,
+                                 .stray_tls = 1056,
+                                 .stray_coap = 1057,
+                                 .stray_other = 1058,
                                  .key_reloads = 1047,
                                  .key_reload_failures = 1048,
                                  .dtls_peers = 9,
@@ -266,7 +273,14 @@ static void test_every_counter_is_told(void **state)
     assert_true(value_of("agilenn_dtls_requests_revoked_total", "") == 1044);
     assert_true(value_of("agilenn_packets_limited_total", "") == 1045);
     assert_true(value_of("agilenn_replies_withheld_total", "") == 1046);
-    assert_true(value_of("agilenn_datagrams_dropped_total", "") == 1051);
+    assert_true(value_of("agilenn_dtls_handshakes_total", "{result=\"refused\"}") == 1052);
+    assert_true(value_of("agilenn_dtls_handshakes_total", "{result=\"unfinished\"}") == 1053);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"system\"}") == 1051);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"feature_packet\"}") == 1054);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"short\"}") == 1055);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"tls\"}") == 1056);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"coap\"}") == 1057);
+    assert_true(value_of("agilenn_datagrams_dropped_total", "{kind=\"other\"}") == 1058);
     assert_true(value_of("agilenn_key_reloads_total", "{result=\"ok\"}") == 1047);
     assert_true(value_of("agilenn_key_reloads_total", "{result=\"failed\"}") == 1048);
     assert_true(value_of("agilenn_dtls_sessions", "") == 9);
@@ -454,6 +468,57 @@ static void test_reported_accuracy(void **state)
 
 /* ---- history and health ----------------------------------------------------------------------------- */
 
+/* ---- the sample dashboard ------------------------------------------------------------------------- */
+
+static bool is_told(const char *name, size_t length)
+{
+    for (int i = 0; i < sample_count; i++)
+        if (strlen(samples[i].name) == length && memcmp(samples[i].name, name, length) == 0)
+            return true;
+    return false;
+}
+
+/* Returns how many metrics the expression names, each of which there must be. */
+static int check_expression(const char *expression)
+{
+    int names = 0;
+    for (const char *at = expression; (at = strstr(at, "agilenn_")); names++) {
+        size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+        if (!is_told(at, length))
+            fail_msg("'%s' asks for what is not told", expression);
+        at += length;
+    }
+    return names;
+}
+
+static void test_the_dashboard_asks_for_what_there_is(void **state)
+{
+    (void)state;
+    char path[1024];
+    const char *root = getenv("AGN_SOURCE_DIR");
+    snprintf(path, sizeof path, "%s/packaging/grafana-agilenn.json", root ? root : ".");
+    json_error_t error;
+    json_t *dashboard = json_load_file(path, JSON_REJECT_DUPLICATES, &error), *panel, *target;
+    if (!dashboard)
+        fail_msg("%s line %d: %s", path, error.line, error.text);
+    struct agn_server_stats stats = busy_server();
+    take_metrics(&stats);
+    int names = 0;
+    size_t i, k;
+    json_array_foreach(json_object_get(dashboard, "panels"), i, panel)
+    {
+        assert_int_equal(json_integer_value(json_object_get(panel, "id")), i + 1);
+        json_array_foreach(json_object_get(panel, "targets"), k, target)
+        {
+            int more = check_expression(json_string_value(json_object_get(target, "expr")));
+            names += more;
+        }
+    }
+    print_message("%d panels and headings, metrics named %d times\n", (int)i, names);
+    assert_true(names > 30);
+    json_decref(dashboard);
+}
+
 static void test_history_forgets(void **state)
 {
     (void)state;
@@ -517,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_status_of_an_idle_server),
         cmocka_unit_test(test_reported_accuracy),
+        cmocka_unit_test(test_the_dashboard_asks_for_what_there_is),
         cmocka_unit_test(test_history_forgets),
         cmocka_unit_test(test_a_server_that_began_anew),
         cmocka_unit_test(test_health),

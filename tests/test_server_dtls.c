@@ -2,7 +2,10 @@
  * secrets that must not show. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <gnutls/dtls.h>
+#include <gnutls/gnutls.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -113,6 +116,38 @@ static void frames_are_fused_on_both_ports(void **state)
     assert_int_equal(stats.keys, 2);
 }
 
+/* As LwM2M and people name devices; the longest, too. */
+static void any_identity_is_served(void **state)
+{
+    (void)state;
+    static const char *const identities[] = {
+        "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        "cam 7",
+        "kamera-\xc3\xa4",
+        "hex:0aff",
+        "\" : \"",
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123"};
+    char text[1200] = "";
+    for (size_t i = 0; i < AGN_COUNT_OF(identities); i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s:%s\n", identities[i], KEY_A);
+    }
+    write_file(server_keys, text);
+    write_file(device_keys, text);
+    struct link_server running;
+    start(&running, (struct agn_server_config){0});
+    for (size_t i = 0; i < AGN_COUNT_OF(identities); i++) {
+        struct agn_client *client = new_device(&running, identities[i]);
+        expect_fused(client, 1);
+        agn_client_free(client);
+    }
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.dtls_handshakes, AGN_COUNT_OF(identities));
+    assert_int_equal(stats.dtls_unknown, 0);
+}
+
 static void plain_can_be_off(void **state)
 {
     (void)state;
@@ -167,6 +202,170 @@ static void a_wrong_key_gets_no_session(void **state)
     assert_true(stats.dtls_unknown > 0);
 }
 
+/* ---- ciphers, and what becomes of handshakes ---------------------------------------------------- */
+
+enum last_step { ONLY_A_HELLO, HELLOS, WHOLE };
+
+struct stranger {
+    const char *priorities, *identity, *key;
+    enum last_step last;
+};
+
+static const struct sockaddr_in *source; /* of the next handshakes; NULL: any */
+
+static int wait_for_bytes(gnutls_transport_ptr_t user, unsigned ms)
+{
+    struct pollfd waiting = {.fd = *(int *)user, .events = POLLIN};
+    return poll(&waiting, 1, (int)ms);
+}
+
+static ssize_t send_some(gnutls_transport_ptr_t user, const void *bytes, size_t len)
+{
+    int *left = user;
+    return --left[1] < 0 ? (ssize_t)len : send(left[0], bytes, len, 0);
+}
+
+static ssize_t receive(gnutls_transport_ptr_t user, void *bytes, size_t cap)
+{
+    return recv(*(int *)user, bytes, cap, 0);
+}
+
+/* A handshake with GnuTLS's own client, without a request behind it. Returns gnutls_handshake's code; the
+ * cipher goes to `cipher`. */
+static int shake_hands(uint16_t port, const struct stranger *who, gnutls_cipher_algorithm_t *cipher)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct timeval second = {.tv_sec = 1};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    if (source)
+        assert_int_equal(bind(fd, (const struct sockaddr *)source, sizeof *source), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second), 0);
+    int way[2] = {fd, who->last == ONLY_A_HELLO ? 1 : who->last == HELLOS ? 2 : 100};
+    gnutls_psk_client_credentials_t credentials;
+    gnutls_session_t session;
+    const gnutls_datum_t key = {(unsigned char *)(uintptr_t)who->key, (unsigned)strlen(who->key)};
+    assert_int_equal(gnutls_psk_allocate_client_credentials(&credentials), 0);
+    assert_int_equal(gnutls_psk_set_client_credentials(credentials, who->identity, &key, GNUTLS_PSK_KEY_HEX),
+                     0);
+    assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_DATAGRAM), 0);
+    assert_int_equal(gnutls_priority_set_direct(session, who->priorities, NULL), 0);
+    assert_int_equal(gnutls_credentials_set(session, GNUTLS_CRD_PSK, credentials), 0);
+    gnutls_transport_set_ptr(session, way);
+    gnutls_transport_set_push_function(session, send_some);
+    gnutls_transport_set_pull_function(session, receive);
+    gnutls_transport_set_pull_timeout_function(session, wait_for_bytes);
+    gnutls_dtls_set_timeouts(session, 100, 300);
+    int code;
+    do
+        code = gnutls_handshake(session);
+    while (code < 0 && !gnutls_error_is_fatal(code));
+    *cipher = code == 0 ? gnutls_cipher_get(session) : GNUTLS_CIPHER_NULL;
+    if (code == 0)
+        (void)gnutls_bye(session, GNUTLS_SHUT_WR);
+    gnutls_deinit(session);
+    gnutls_psk_free_client_credentials(credentials);
+    close(fd);
+    return code;
+}
+
+#define PSK_ONLY "NONE:+PSK:+ECDHE-PSK:+SIGN-ALL:+GROUP-ALL:+COMP-NULL:"
+#define CBC      "+AES-128-CBC:+AES-256-CBC:+SHA1:+SHA256:+SHA384"
+
+static void only_aead_ciphers_are_served(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *priorities;
+        gnutls_cipher_algorithm_t cipher, with_cbc;
+    } cases[] = {
+        {PSK_ONLY "+VERS-DTLS1.2:+AES-256-CCM-8:+AEAD", GNUTLS_CIPHER_AES_256_CCM_8,
+         GNUTLS_CIPHER_AES_256_CCM_8},
+        {PSK_ONLY "+VERS-DTLS1.2:+AES-128-GCM:+AEAD", GNUTLS_CIPHER_AES_128_GCM, GNUTLS_CIPHER_AES_128_GCM},
+        {PSK_ONLY "+VERS-DTLS1.2:" CBC, GNUTLS_CIPHER_NULL, GNUTLS_CIPHER_AES_128_CBC},
+        {PSK_ONLY "+VERS-DTLS1.2:" CBC ":+AES-128-CCM:+AEAD", GNUTLS_CIPHER_AES_128_CCM,
+         GNUTLS_CIPHER_AES_128_CBC},
+        {PSK_ONLY "+VERS-DTLS1.0:" CBC, GNUTLS_CIPHER_NULL, GNUTLS_CIPHER_NULL},
+    };
+    for (int cbc = 0; cbc < 2; cbc++) {
+        struct link_server running;
+        struct agn_server_stats stats;
+        start(&running, (struct agn_server_config){.dtls_cbc = cbc});
+        for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+            struct stranger who = {cases[i].priorities, "camera-a", KEY_A, WHOLE};
+            gnutls_cipher_algorithm_t cipher;
+            (void)shake_hands(agn_server_dtls_port(running.server), &who, &cipher);
+            print_message("case %zu, CBC %d: %s\n", i, cbc, gnutls_cipher_get_name(cipher));
+            assert_int_equal(cipher, cbc ? cases[i].with_cbc : cases[i].cipher);
+        }
+        link_stop_server(&running, &stats);
+        assert_int_equal(stats.dtls_handshakes, cbc ? 4 : 3);
+        assert_true(stats.dtls_refused >= (cbc ? 1 : 2));
+        assert_int_equal(stats.dtls_failed + stats.dtls_unknown + stats.dtls_unfinished, 0);
+    }
+}
+
+/* A port that was refused once gets no other ciphers the next time. */
+static void a_refused_hello_is_no_way_in(void **state)
+{
+    (void)state;
+    struct link_server running;
+    start(&running, (struct agn_server_config){0});
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof from;
+    int holder = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+    assert_int_equal(setsockopt(holder, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(holder, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(getsockname(holder, (struct sockaddr *)&from, &bytes), 0);
+    source = &from;
+    for (int i = 0; i < 3; i++) {
+        gnutls_cipher_algorithm_t cipher;
+        struct stranger who = {PSK_ONLY "+VERS-DTLS1.2:" CBC, "camera-a", KEY_A, WHOLE};
+        assert_true(shake_hands(agn_server_dtls_port(running.server), &who, &cipher) < 0);
+    }
+    source = NULL;
+    close(holder);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.dtls_handshakes + stats.dtls_failed, 0);
+    assert_true(stats.dtls_refused >= 2);
+}
+
+static void handshakes_are_counted_by_what_became_of_them(void **state)
+{
+    (void)state;
+    static const char aead[] = PSK_ONLY "+VERS-DTLS1.2:+AES-128-CCM-8:+AEAD";
+    static const struct stranger strangers[] = {
+        {aead, "camera-a", KEY_A, WHOLE},        {aead, "camera-b", KEY_B, WHOLE},
+        {aead, "camera-a", KEY_C, WHOLE},        {aead, "camera:c", KEY_C, WHOLE},
+        {aead, "camera-a", KEY_A, ONLY_A_HELLO}, {aead, "camera-a", KEY_A, HELLOS},
+        {aead, "camera-b", KEY_B, HELLOS}};
+    struct link_server running;
+    start(&running, (struct agn_server_config){0});
+    for (size_t i = 0; i < AGN_COUNT_OF(strangers); i++) {
+        gnutls_cipher_algorithm_t cipher;
+        int code = shake_hands(agn_server_dtls_port(running.server), &strangers[i], &cipher);
+        assert_int_equal(code == 0, i < 2);
+    }
+    struct agn_server_stats stats;
+    double begin_s = agn_now_s();
+    do { /* the CoAP library gives up after some seconds */
+        usleep(50000);
+        agn_server_stats(running.server, &stats);
+    } while (stats.dtls_failed + stats.dtls_unfinished < 3 && agn_now_s() < begin_s + 60.0);
+    print_message("%.1f s until the last one was given up\n", agn_now_s() - begin_s);
+    link_stop_server(&running, NULL);
+    assert_int_equal(stats.dtls_handshakes, 2);
+    assert_int_equal(stats.dtls_failed, 1);
+    assert_int_equal(stats.dtls_unknown, 1);
+    assert_int_equal(stats.dtls_refused, 0);
+    assert_int_equal(stats.dtls_unfinished, 2);
+    assert_int_equal(stats.dtls_peers, 0);
+}
+
 /* Bytes that are no handshake, and handshakes that stop half-way, leave the others in peace. */
 static void garbage_leaves_sessions_alone(void **state)
 {
@@ -198,6 +397,41 @@ static void garbage_leaves_sessions_alone(void **state)
     struct agn_server_stats stats;
     link_stop_server(&running, &stats);
     assert_int_equal(stats.dtls_handshakes, 1);
+}
+
+static void what_is_no_dtls_is_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } strays[] = {
+        {"\x01\x02\0\0\0\0\0\0\0\x01\0\x01\0\x04\0\0\0\0\0\0",
+         20},                       /* a feature packet's header and checksum */
+        {"\x50\x01\0\x01\xb1v", 6}, /* CoAP */
+        {"\x16\x03\x03\0\1x", 6},   /* TLS */
+        {"\x16\xfe\xfd\0", 4},      /* half a record's header */
+        {"hi", 2},
+    };
+    struct link_server running;
+    start(&running, (struct agn_server_config){0});
+    struct agn_client *client = new_device(&running, "camera-a");
+    expect_fused(client, 2);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(agn_server_dtls_port(running.server))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    for (size_t i = 0; i < AGN_COUNT_OF(strays); i++)
+        assert_true(sendto(fd, strays[i].bytes, strays[i].len, 0, (struct sockaddr *)&to, sizeof to) >= 0);
+    close(fd);
+    expect_fused(client, 2);
+    agn_client_free(client);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    assert_int_equal(stats.stray_feature_packets, 1);
+    assert_int_equal(stats.stray_coap, 1);
+    assert_int_equal(stats.stray_tls, 2);
+    assert_int_equal(stats.stray_short, 1);
+    assert_int_equal(stats.stray_other, 0);
 }
 
 /* Its own bucket, that is; others have theirs. */
@@ -410,9 +644,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_device_recovers_from_a_restart, make_keys),
         cmocka_unit_test_setup(frames_are_fused_on_both_ports, make_keys),
+        cmocka_unit_test_setup(any_identity_is_served, make_keys),
         cmocka_unit_test_setup(plain_can_be_off, make_keys),
         cmocka_unit_test_setup(a_wrong_key_gets_no_session, make_keys),
+        cmocka_unit_test_setup(only_aead_ciphers_are_served, make_keys),
+        cmocka_unit_test_setup(a_refused_hello_is_no_way_in, make_keys),
+        cmocka_unit_test_setup(handshakes_are_counted_by_what_became_of_them, make_keys),
         cmocka_unit_test_setup(garbage_leaves_sessions_alone, make_keys),
+        cmocka_unit_test_setup(what_is_no_dtls_is_counted, make_keys),
         cmocka_unit_test_setup(a_flood_is_dropped, make_keys),
         cmocka_unit_test_setup(revoked_keys_end_and_others_go_on, make_keys),
         cmocka_unit_test_setup(a_bad_key_file_leaves_the_old_keys, make_keys),

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -387,6 +388,132 @@ static void resets_do_not_fill_the_log(void **state)
     assert_int_equal(lines, 0);
 }
 
+/* ---- what is no CoAP -------------------------------------------------------------------------------- */
+
+struct heard {
+    pthread_mutex_t lock;
+    int lines;
+    char last[400];
+};
+
+static void hear_strays(void *user, enum agn_log_level level, const char *line)
+{
+    struct heard *heard = user;
+    if (strncmp(line, "stray", 5) != 0 || level > AGN_LOG_INFO)
+        return;
+    pthread_mutex_lock(&heard->lock);
+    heard->lines++;
+    snprintf(heard->last, sizeof heard->last, "%s", line);
+    pthread_mutex_unlock(&heard->lock);
+}
+
+/* Each kind with what is like it and is another. Nothing is answered with more than it has. */
+static void what_is_no_coap_is_counted_by_kind(void **state)
+{
+    (void)state;
+    uint8_t bare[2048], long_one[1500] = {0x80};
+    size_t bare_len = make_request(bare, 1) - AGN__COAP_REQUEST_OVERHEAD;
+    memmove(bare, bare + AGN__COAP_REQUEST_OVERHEAD, bare_len);
+    uint8_t damaged[2048], other_version[2048];
+    memcpy(damaged, bare, bare_len);
+    memcpy(other_version, bare, bare_len);
+    damaged[bare_len - 1] ^= 1;
+    other_version[0] = 2;
+    const struct {
+        const uint8_t *bytes;
+        size_t len;
+        int kind; /* as in the array of counts below; -1: none */
+    } cases[] = {
+        {bare, bare_len, 0},
+        {damaged, bare_len, 0},
+        {bare, 19, 4}, /* no packet has so few */
+        {other_version, bare_len, 4},
+        {(const uint8_t *)"\x50\x02\x00", 3, 1},
+        {(const uint8_t *)"x", 1, 1},
+        {(const uint8_t *)"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\x01\x01", 14, 2},
+        {(const uint8_t *)"\x16\x03\x01\x00\x05\x01", 6, 2},
+        {(const uint8_t *)"\x59\x01\0\1aaaaaaaaa", 13, 4}, /* a token of 9 */
+        {(const uint8_t *)"\x54\x01\0\1abc", 7, 4},        /* a token of 4, of which 3 have come */
+        {long_one, sizeof long_one, 4},
+        {(const uint8_t *)"\x81\x00 a reply's first bytes", 24, 4},
+        {(const uint8_t *)"\x40\x00\x12\x34", 4, -1}, /* a ping */
+    };
+    uint64_t expected[5] = {0};
+    struct heard heard = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    agn_log_to(hear_strays, &heard, AGN_LOG_INFO);
+    link_start_server(&running, &model, 0);
+    int fd = stranger_socket(agn_server_port(running.server));
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        uint8_t answer[2048];
+        size_t length = ask(fd, cases[i].bytes, cases[i].len, answer, sizeof answer, 50);
+        assert_true(length <= cases[i].len);
+        if (cases[i].kind >= 0)
+            expected[cases[i].kind]++;
+        if (i == 0) {
+            char model_text[32];
+            snprintf(model_text, sizeof model_text, "(model %08x, intact)", (unsigned)model.model_id);
+            assert_non_null(strstr(heard.last, "from 127.0.0.1:"));
+            assert_non_null(strstr(heard.last, model_text));
+            assert_non_null(strstr(heard.last, "POST to /v1/infer"));
+        }
+    }
+    assert_int_equal(heard.lines, 2); /* bare packets, TLS: one line each */
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    agn_log_to(NULL, NULL, AGN_LOG_ERROR);
+    const uint64_t counts[5] = {stats.stray_feature_packets, stats.stray_short, stats.stray_tls,
+                                stats.stray_coap, stats.stray_other};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(counts[i], expected[i]);
+    assert_int_equal(stats.packets, 0);
+}
+
+/* Whatever is read at once, each is counted once, and requests among them are served. */
+static void strays_among_requests_are_counted_once(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 40, EACH = 10 };
+    uint8_t get[] = {0x50, 0x01, 1, 0, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'};
+    uint8_t bare[2048], request[2048], answer[2048];
+    size_t request_len = make_request(request, 9);
+    size_t bare_len = request_len - AGN__COAP_REQUEST_OVERHEAD;
+    memcpy(bare, request + AGN__COAP_REQUEST_OVERHEAD, bare_len);
+    request[request_len - 1] ^= 1; /* a wrong checksum is answered at once */
+    struct link_server running;
+    struct agn_server_model model = link_served_model();
+    link_start_server(&running, &model, 0);
+    int fd = stranger_socket(agn_server_port(running.server));
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < EACH; i++) {
+            assert_int_equal(send(fd, bare, bare_len, 0), (ssize_t)bare_len);
+            request[3] = (uint8_t)i;
+            assert_int_equal(send(fd, request, request_len, 0), (ssize_t)request_len);
+            if (i % 5 == 0)
+                assert_int_equal(send(fd, "\x16\xfe\xfd", 3, 0), 3);
+        }
+        get[3] = (uint8_t)round;
+        assert_true(ask(fd, get, sizeof get, answer, sizeof answer, 2000) > 0); /* all may have been read */
+        while (recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
+            continue;
+    }
+    usleep(100000);
+    close(fd);
+    struct agn_server_stats stats;
+    link_stop_server(&running, &stats);
+    /* The system may have dropped some, also of the questions in between. */
+    uint64_t seen = stats.packets + stats.stray_feature_packets + stats.stray_tls,
+             sent = ROUNDS * (2 * EACH + EACH / 5);
+    print_message("%d dropped, %d packets, %d bare ones\n", (int)stats.dropped_datagrams, (int)stats.packets,
+                  (int)stats.stray_feature_packets);
+    assert_true(seen <= sent && seen + stats.dropped_datagrams >= sent);
+    assert_true(seen + stats.dropped_datagrams <= sent + ROUNDS);
+    assert_true(stats.packets > ROUNDS && stats.stray_feature_packets > ROUNDS && stats.stray_tls > 0);
+    assert_int_equal(stats.stray_short + stats.stray_coap + stats.stray_other, 0);
+}
+
 static int infer_many(void *user, const float *features, int count, float *logits)
 {
     (void)user;
@@ -578,6 +705,8 @@ int main(void)
         cmocka_unit_test(what_is_not_there_costs_little),
         cmocka_unit_test(what_is_not_there_counts_as_a_message),
         cmocka_unit_test(resets_do_not_fill_the_log),
+        cmocka_unit_test(what_is_no_coap_is_counted_by_kind),
+        cmocka_unit_test(strays_among_requests_are_counted_once),
         cmocka_unit_test(a_busy_server_reads_before_it_gives_up),
         cmocka_unit_test(a_plain_peer_gets_no_more_than_it_asked_for),
         cmocka_unit_test(many_strangers_are_not_remembered),

@@ -32,7 +32,7 @@ struct agn_client_config {
     /* DTLS with a key of this file (agilenn/keys.h) [plain CoAP]. The handshake takes its time out of the
      * first frames' deadlines; a frame without a session yet gets its local prediction. */
     const char *psk_file;
-    const char *psk_identity; /* which of its keys [the only one] */
+    const char *psk_identity; /* which of its keys, as the file writes it [the only one] */
 
     /* After `dead_after` frames in a row without any answer [3] the server counts as dead: only every
      * `probe_every`-th frame [10] is sent and waited for, the others go local at once. Any answer

@@ -81,6 +81,7 @@ struct agn_server_config {
     const char *psk_file; /* devices' keys, see agilenn/keys.h: DTLS is offered as well [no DTLS]; copied */
     uint16_t dtls_port;   /* [any free one: ask agn_server_dtls_port] */
     bool plain_off;       /* only DTLS: no plain CoAP; needs psk_file */
+    bool dtls_cbc;        /* CBC ciphers as well, for old devices [AEAD ones only, see agilenn/dtls.h] */
     /* What one peer (address and port) may send, with two seconds' worth at once; less than 0: no limit. */
     double peer_messages_per_s; /* [5000] */
     double peer_bytes_per_s;    /* [4 MB] */
@@ -182,14 +183,19 @@ struct agn_server_stats {
     double uptime_s;  /* since creation */
     uint64_t reloads; /* replacements of models that took effect */
     uint64_t reload_failures;
-    uint64_t dtls_handshakes;   /* sessions that have made a request */
-    uint64_t dtls_failed;       /* sessions of a known identity that ended before: a wrong key */
+    uint64_t dtls_handshakes;   /* completed */
+    uint64_t dtls_failed;       /* a known identity, and what its key cannot read: a wrong key */
     uint64_t dtls_unknown;      /* identities that no key belongs to */
+    uint64_t dtls_refused;      /* no cipher or version in common */
+    uint64_t dtls_unfinished;   /* given up by the peer half-way */
     uint64_t dtls_revoked;      /* requests of sessions whose key is not valid any more */
     uint64_t limited;           /* requests dropped: their peer sent too much */
     uint64_t withheld;          /* answers not sent: too long for what an unverified peer had sent */
     uint64_t dropped_datagrams; /* by the system: they came faster than they were read */
-    uint64_t key_reloads;       /* that took effect */
+    /* Datagrams that are not what their port is for: feature packets without CoAP around them, below 4 bytes,
+     * (D)TLS at the plain port, plain CoAP at that of DTLS, others. */
+    uint64_t stray_feature_packets, stray_short, stray_tls, stray_coap, stray_other;
+    uint64_t key_reloads; /* that took effect */
     uint64_t key_reload_failures;
     int dtls_peers;  /* now: DTLS sessions */
     int keys;        /* now: identities with a key */

@@ -2,7 +2,7 @@
  *
  * Keys stand in two places only: the buffer that the file is read into and the table, both overwritten before
  * they are given back. */
-#define _GNU_SOURCE /* explicit_bzero, getrandom */
+#define _GNU_SOURCE /* explicit_bzero, getrandom, memrchr */
 #include "agilenn/keys.h"
 
 #include <errno.h>
@@ -20,14 +20,14 @@
 #include "agilenn/base.h"
 
 enum {
-    LINE_MAX_BYTES = AGN_KEY_IDENTITY_MAX + 1 + 2 * AGN_KEY_MAX_BYTES,
+    LINE_MAX_BYTES = AGN_KEY_IDENTITY_TEXT + 2 * AGN_KEY_MAX_BYTES,
     GENERATED_KEY_BYTES = 32,
     PREFIX_MAX = AGN_KEY_IDENTITY_MAX - 8, /* "-1000000" */
 };
 #define FILE_MAX_BYTES ((size_t)AGN_KEYS_MAX * (LINE_MAX_BYTES + 1))
 
-/* An entry is lengths, identity with a zero behind it, key. It is never longer than its line, the key being
- * half as long there, so that a table of the text's size holds them all. */
+/* An entry is lengths, identity with a zero behind it, key. It is never longer than its line, where the key
+ * takes twice as much, so that a table of the text's size holds them all. */
 struct agn_keys {
     uint8_t *table;
     size_t table_bytes, used;
@@ -46,13 +46,7 @@ static const uint8_t *entry_key(const uint8_t *entry)
     return entry + ENTRY_IDENTITY + entry[0] + 1;
 }
 
-/* ---- reading lines ---------------------------------------------------------------------- */
-
-static bool is_identity_byte(uint8_t byte)
-{
-    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ||
-           (byte != 0 && strchr("._@+=-", byte) != NULL);
-}
+/* ---- hexadecimal digits --------------------------------------------------------------------- */
 
 static int hex_digit(uint8_t byte)
 {
@@ -62,6 +56,134 @@ static int hex_digit(uint8_t byte)
         return byte - 'a' + 10;
     return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
 }
+
+static bool read_hex(uint8_t *out, const uint8_t *hex, size_t digits)
+{
+    for (size_t i = 0; i + 1 < digits; i += 2) {
+        int high = hex_digit(hex[i]), low = hex_digit(hex[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    return digits % 2 == 0;
+}
+
+/* ---- identities ------------------------------------------------------------------------- */
+
+static const char too_long[] = "an identity of more than 128 bytes";
+_Static_assert(AGN_KEY_IDENTITY_MAX == 128, "the sentence above says so");
+
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static bool starts_with(const char *text, size_t len, const char *word)
+{
+    return len >= strlen(word) && memcmp(text, word, strlen(word)) == 0;
+}
+
+static bool is_readable(const char *text)
+{
+    uint32_t code;
+    size_t bytes = 1;
+    for (; *text != 0 && bytes > 0; text += bytes)
+        bytes = agn_utf8_read(text, &code);
+    return bytes > 0;
+}
+
+/* These three give what is wrong, or NULL; `identity` has room for a zero behind the longest one. */
+
+static const char *read_hex_identity(char *identity, const char *text, size_t len)
+{
+    if (len > 2 * (size_t)AGN_KEY_IDENTITY_MAX)
+        return too_long;
+    memset(identity, 0, AGN_KEY_IDENTITY_MAX + 1);
+    if (!read_hex((uint8_t *)identity, (const uint8_t *)text, len))
+        return "hex: must be followed by pairs of hexadecimal digits";
+    return strlen(identity) == len / 2 ? NULL : "an identity with a zero byte";
+}
+
+static const char *read_quoted_identity(char *identity, const char *text, size_t len)
+{
+    size_t used = 0, at = 1;
+    for (; at < len && text[at] != '"'; at++) {
+        if (text[at] == '\\' && ++at < len && text[at] != '"' && text[at] != '\\')
+            return "a backslash in an identity that is followed by neither \" nor another one";
+        if (used == AGN_KEY_IDENTITY_MAX)
+            return too_long;
+        if (at < len)
+            identity[used++] = text[at];
+    }
+    identity[used] = 0;
+    return at + 1 == len ? NULL : "a quoted identity that does not end in \" before the last ':'";
+}
+
+static const char *read_plain_identity(char *identity, const char *text, size_t len)
+{
+    if (len > AGN_KEY_IDENTITY_MAX)
+        return too_long;
+    if (len > 0 && (is_blank((uint8_t)text[0]) || is_blank((uint8_t)text[len - 1])))
+        return "an identity with a blank at its end, which takes quotes (\"...\")";
+    memcpy(identity, text, len);
+    identity[len] = 0;
+    return NULL;
+}
+
+static const char *read_identity(char *identity, const char *text, size_t len)
+{
+    bool in_hex = starts_with(text, len, "hex:");
+    const char *wrong = in_hex                         ? read_hex_identity(identity, text + 4, len - 4)
+                        : starts_with(text, len, "\"") ? read_quoted_identity(identity, text, len)
+                                                       : read_plain_identity(identity, text, len);
+    if (wrong)
+        return wrong;
+    if (identity[0] == 0)
+        return len > 0 && text[0] == 0 ? "an identity with a zero byte" : "the identity is empty";
+    return in_hex || (is_readable(identity) && !memchr(text, 0, len))
+               ? NULL
+               : "a character that no identity may have unless written as hex: (controls, or no UTF-8)";
+}
+
+int agn_keys_read_identity(char identity[AGN_KEY_IDENTITY_MAX + 1], const char *text)
+{
+    char read[AGN_KEY_IDENTITY_MAX + 1];
+    const char *wrong = read_identity(read, text, strlen(text));
+    if (wrong)
+        return agn_fail(AGN_ERR_FORMAT,
+                        "the identity given: %s; expected 1 to %d bytes, plain, \"quoted\" or hex:...", wrong,
+                        (int)AGN_KEY_IDENTITY_MAX);
+    memcpy(identity, read, sizeof read);
+    return 0;
+}
+
+void agn_keys_show_identity(char text[AGN_KEY_IDENTITY_TEXT], const char *identity)
+{
+    char same[AGN_KEY_IDENTITY_MAX + 1];
+    size_t len = strlen(identity), used = 0;
+    len = len < AGN_KEY_IDENTITY_MAX ? len : AGN_KEY_IDENTITY_MAX;
+    if (!is_readable(identity)) {
+        used += (size_t)snprintf(text, AGN_KEY_IDENTITY_TEXT, "hex:");
+        for (size_t i = 0; i < len; i++)
+            used += (size_t)snprintf(text + used, AGN_KEY_IDENTITY_TEXT - used, "%02x",
+                                     (unsigned)(uint8_t)identity[i]);
+        return;
+    }
+    bool plain = identity[0] != '#' && !starts_with(identity, len, "\"") &&
+                 !starts_with(identity, len, "hex:") && !read_plain_identity(same, identity, len);
+    if (!plain)
+        text[used++] = '"';
+    for (size_t i = 0; i < len; i++) {
+        if (!plain && (identity[i] == '"' || identity[i] == '\\'))
+            text[used++] = '\\';
+        text[used++] = identity[i];
+    }
+    if (!plain)
+        text[used++] = '"';
+    text[used] = 0;
+}
+
+/* ---- reading lines ---------------------------------------------------------------------- */
 
 /* No message quotes a line: it may hold a key, also in the wrong place. */
 static int refuse_line(const char *name, int line, const char *what)
@@ -73,34 +195,24 @@ static int refuse_line(const char *name, int line, const char *what)
 
 static int parse_line(struct agn_keys *keys, const uint8_t *text, size_t len, const char *name, int line)
 {
-    size_t identity_bytes = 0;
-    while (identity_bytes < len && is_identity_byte(text[identity_bytes]))
-        identity_bytes++;
-    if (identity_bytes == len)
+    const uint8_t *colon = memrchr(text, ':', len);
+    if (!colon)
         return refuse_line(name, line, "no ':' found");
-    if (text[identity_bytes] != ':')
-        return refuse_line(name, line, "a character that no identity may have");
-    if (identity_bytes == 0 || identity_bytes > AGN_KEY_IDENTITY_MAX)
-        return refuse_line(name, line,
-                           identity_bytes == 0 ? "the identity is empty" : "the identity is too long");
-    const uint8_t *hex = text + identity_bytes + 1;
-    size_t digits = len - identity_bytes - 1;
+    uint8_t *entry = keys->table + keys->used;
+    char identity[AGN_KEY_IDENTITY_MAX + 1];
+    const char *wrong = read_identity(identity, (const char *)text, (size_t)(colon - text));
+    if (wrong)
+        return refuse_line(name, line, wrong);
+    size_t identity_bytes = strlen(identity), digits = (size_t)(text + len - colon) - 1;
     if (digits < 2 * AGN_KEY_MIN_BYTES || digits > 2 * AGN_KEY_MAX_BYTES || digits % 2 != 0)
         return refuse_line(name, line, "a key of the wrong length");
     if (keys->count == AGN_KEYS_MAX)
         return agn_fail(AGN_ERR_RANGE, "%s line %d: more than %d keys", name, line, (int)AGN_KEYS_MAX);
-    uint8_t *entry = keys->table + keys->used;
     entry[0] = (uint8_t)identity_bytes;
     entry[1] = (uint8_t)(digits / 2);
-    memcpy(entry + ENTRY_IDENTITY, text, identity_bytes);
-    entry[ENTRY_IDENTITY + identity_bytes] = 0;
-    uint8_t *key = entry + ENTRY_IDENTITY + identity_bytes + 1;
-    for (size_t i = 0; i < digits; i += 2) {
-        int high = hex_digit(hex[i]), low = hex_digit(hex[i + 1]);
-        if (high < 0 || low < 0)
-            return refuse_line(name, line, "a character in the key that is no hexadecimal digit");
-        key[i / 2] = (uint8_t)(high << 4 | low);
-    }
+    memcpy(entry + ENTRY_IDENTITY, identity, identity_bytes + 1);
+    if (!read_hex(entry + ENTRY_IDENTITY + identity_bytes + 1, colon + 1, digits))
+        return refuse_line(name, line, "a character in the key that is no hexadecimal digit");
     keys->entries[keys->count++] = entry;
     keys->used += ENTRY_IDENTITY + identity_bytes + 1 + digits / 2;
     return 0;
@@ -144,10 +256,14 @@ static int sort_entries(struct agn_keys *keys, const char *name)
     if (keys->count == 0)
         return agn_fail(AGN_ERR_FORMAT, "%s holds no key; `agilenn keys` makes some", name);
     qsort(keys->entries, (size_t)keys->count, sizeof *keys->entries, by_identity);
-    for (int i = 1; i < keys->count; i++)
-        if (by_identity(&keys->entries[i - 1], &keys->entries[i]) == 0)
-            return agn_fail(AGN_ERR_FORMAT, "%s: the identity '%s' stands there twice; keep one of the lines",
-                            name, entry_identity(keys->entries[i]));
+    for (int i = 1; i < keys->count; i++) {
+        if (by_identity(&keys->entries[i - 1], &keys->entries[i]) != 0)
+            continue;
+        char shown[AGN_KEY_IDENTITY_TEXT];
+        agn_keys_show_identity(shown, entry_identity(keys->entries[i]));
+        return agn_fail(AGN_ERR_FORMAT, "%s: the identity '%s' stands there twice; keep one of the lines",
+                        name, shown);
+    }
     return 0;
 }
 
@@ -346,17 +462,25 @@ static int write_keys(int fd, const char *path, const char *prefix, int devices)
     return status;
 }
 
+static bool is_prefix_byte(uint8_t byte)
+{
+    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ||
+           (byte != 0 && strchr("._@+=-:", byte) != NULL);
+}
+
 static int check_request(const char *prefix, int devices)
 {
     size_t length = strlen(prefix);
     if (devices < 1 || devices > AGN_KEYS_MAX)
         return agn_fail(AGN_ERR_ARG, "%d devices, expected 1 to %d", devices, (int)AGN_KEYS_MAX);
+    if (starts_with(prefix, length, "hex:"))
+        length = 0;
     for (size_t i = 0; i < length; i++)
-        if (!is_identity_byte((uint8_t)prefix[i]))
+        if (!is_prefix_byte((uint8_t)prefix[i]))
             length = 0;
     if (length < 1 || length > PREFIX_MAX)
         return agn_fail(AGN_ERR_ARG,
-                        "the prefix '%s' is no good, expected 1 to %d of A-Z a-z 0-9 . _ @ + = -", prefix,
+                        "the prefix '%s' is no good, expected 1 to %d of A-Z a-z 0-9 . _ @ + = - :", prefix,
                         (int)PREFIX_MAX);
     return 0;
 }

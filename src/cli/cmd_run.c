@@ -30,7 +30,7 @@ static int parse(struct run_options *o, int argc, char **argv)
                       "speak DTLS, with a key of this file (see agilenn keys); --port is then the server's "
                       "--dtls-port"),
         agn__cli_text("psk-identity", "NAME", &o->psk_identity,
-                      "the device's name in that file, where it holds several"),
+                      "the device's name as it stands in that file, where it holds several"),
         {.name = "preset",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,

@@ -76,6 +76,11 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
          .type = AGN_CLI_FLAG,
          .flag = &o->plain_off,
          .help = "offer DTLS only: no plain CoAP"},
+        {.name = "dtls-cbc",
+         .type = AGN_CLI_FLAG,
+         .flag = &o->dtls_cbc,
+         .help = "take CBC ciphers (HMAC-SHA256, -SHA1) in DTLS, too, for old devices; AEAD ones alone "
+                 "otherwise"},
         agn__cli_whole("peer-rate", "N", &o->peer_rate, 0, AGN_SERVE_MAX_PEER_RATE,
                        "messages a second that one address and port may send; 0 = no limit"),
         agn__cli_whole("peer-bytes", "N", &o->peer_bytes, 0, AGN_SERVE_MAX_PEER_BYTES,
@@ -185,13 +190,14 @@ static int say_listening(const struct agn_serve_options *o, const struct agn_edg
 
 static json_t *trust_json(const struct agn_server_stats *s)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "dtls_handshakes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "dtls_handshakes",
                      (json_int_t)s->dtls_handshakes, "dtls_failed", (json_int_t)s->dtls_failed,
-                     "dtls_unknown", (json_int_t)s->dtls_unknown, "dtls_revoked", (json_int_t)s->dtls_revoked,
-                     "limited", (json_int_t)s->limited, "withheld", (json_int_t)s->withheld,
-                     "dropped_datagrams", (json_int_t)s->dropped_datagrams, "key_reloads",
-                     (json_int_t)s->key_reloads, "key_reload_failures", (json_int_t)s->key_reload_failures,
-                     "keys", s->keys);
+                     "dtls_refused", (json_int_t)s->dtls_refused, "dtls_unfinished",
+                     (json_int_t)s->dtls_unfinished, "dtls_unknown", (json_int_t)s->dtls_unknown,
+                     "dtls_revoked", (json_int_t)s->dtls_revoked, "limited", (json_int_t)s->limited,
+                     "withheld", (json_int_t)s->withheld, "dropped_datagrams",
+                     (json_int_t)s->dropped_datagrams, "key_reloads", (json_int_t)s->key_reloads,
+                     "key_reload_failures", (json_int_t)s->key_reload_failures, "keys", s->keys);
 }
 
 static json_t *counts_json(const struct agn_server_stats *s, uint64_t bad)
@@ -241,12 +247,17 @@ static int say_counts(const struct agn_serve_options *o, const struct agn_server
     if (s->dropped_datagrams > 0)
         printf("%llu datagrams dropped by the system: they came faster than they were read\n",
                (unsigned long long)s->dropped_datagrams);
+    uint64_t others = s->stray_short + s->stray_tls + s->stray_coap + s->stray_other;
+    if (s->stray_feature_packets + others > 0)
+        printf("%llu feature packets without CoAP around them, %llu other datagrams that are no CoAP\n",
+               (unsigned long long)s->stray_feature_packets, (unsigned long long)others);
     if (o->psk_file)
         printf(
-            "%llu DTLS sessions, %llu unknown identities, %llu failed handshakes, %llu requests by revoked "
-            "keys\n",
+            "%llu DTLS sessions, %llu unknown identities, %llu wrong keys, %llu without a cipher in common, "
+            "%llu given up, %llu requests by revoked keys\n",
             (unsigned long long)s->dtls_handshakes, (unsigned long long)s->dtls_unknown,
-            (unsigned long long)s->dtls_failed, (unsigned long long)s->dtls_revoked);
+            (unsigned long long)s->dtls_failed, (unsigned long long)s->dtls_refused,
+            (unsigned long long)s->dtls_unfinished, (unsigned long long)s->dtls_revoked);
     if (s->limited + s->withheld > 0)
         printf("%llu requests over a peer's limit, %llu answers withheld from unverified peers\n",
                (unsigned long long)s->limited, (unsigned long long)s->withheld);
@@ -366,6 +377,7 @@ int agn__cmd_serve(int argc, char **argv)
                                                 .psk_file = o.psk_file,
                                                 .dtls_port = (uint16_t)o.dtls_port,
                                                 .plain_off = o.plain_off,
+                                                .dtls_cbc = o.dtls_cbc,
                                                 .peer_messages_per_s = o.peer_rate > 0 ? o.peer_rate : -1,
                                                 .peer_bytes_per_s = o.peer_bytes > 0 ? o.peer_bytes : -1},
                                      .threads = o.threads,

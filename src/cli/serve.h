@@ -13,7 +13,7 @@ struct agn_serve_options {
     int port, wait_ms, threads, workers, batch, batch_wait_us, queue, max_frames, max_peers, drain_ms,
         receive_buffer, rate;
     int dtls_port, peer_rate, peer_bytes;
-    bool json, int8, plain_off;
+    bool json, int8, plain_off, dtls_cbc;
     struct agn_cli_list models;
     bool accept_reports;
 };

@@ -89,6 +89,7 @@ static bool set(struct reading *reading, const char *section, const char *key, c
         {"security", "psk_file", &o->psk_file, NULL, 0, 0, NULL},
         {"security", "dtls_port", NULL, &o->dtls_port, 0, 65535, NULL},
         {.section = "security", .key = "plain_off", .flag = &o->plain_off},
+        {.section = "security", .key = "dtls_cbc", .flag = &o->dtls_cbc},
         {"security", "peer_messages_per_s", NULL, &o->peer_rate, 0, AGN_SERVE_MAX_PEER_RATE, NULL},
         {"security", "peer_bytes_per_s", NULL, &o->peer_bytes, 0, AGN_SERVE_MAX_PEER_BYTES, NULL},
         {"frames", "wait_ms", NULL, &o->wait_ms, 1, 60000, NULL},

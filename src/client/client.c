@@ -452,15 +452,19 @@ static int pick_key(struct agn_client *client, const struct agn_keys *keys, cons
                     const char *path)
 {
     size_t key_bytes;
+    char name[AGN_KEY_IDENTITY_MAX + 1], shown[AGN_KEY_IDENTITY_TEXT];
     if (!identity && agn_keys_count(keys) > 1)
         return agn_fail(AGN_ERR_ARG, "%s holds keys of %d devices; say which identity this one has", path,
                         agn_keys_count(keys));
-    if (!identity)
-        identity = agn_keys_identity(keys, 0);
-    const uint8_t *key = agn_keys_find(keys, identity, strlen(identity), &key_bytes);
+    int status = identity ? agn_keys_read_identity(name, identity) : 0;
+    if (status < 0)
+        return status;
+    const char *wanted = identity ? name : agn_keys_identity(keys, 0);
+    const uint8_t *key = agn_keys_find(keys, wanted, strlen(wanted), &key_bytes);
+    agn_keys_show_identity(shown, wanted);
     if (!key)
-        return agn_fail(AGN_ERR_NOT_FOUND, "%s holds no key of '%s'", path, identity);
-    return agn__link_secure(&client->link, identity, key, key_bytes);
+        return agn_fail(AGN_ERR_NOT_FOUND, "%s holds no key of '%s'", path, shown);
+    return agn__link_secure(&client->link, wanted, key, key_bytes);
 }
 
 static int open_link(struct agn_client *client, const struct agn_client_config *config)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agilenn/base.h"
+#include "agilenn/dtls.h"
 #include "agilenn/keys.h"
 
 enum {
@@ -16,10 +17,6 @@ enum {
     RETRANSMIT_MS = 250,
     GIVE_UP_MS = 10000,
 };
-
-static const char priorities[] =
-    "NONE:+VERS-DTLS1.2:+ECDHE-PSK:+PSK:+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM:+AES-128-CCM:"
-    "+AES-128-CCM-8:+AEAD:+SIGN-ALL:+GROUP-X25519:+GROUP-SECP256R1:+COMP-NULL";
 
 struct agn__dtls {
     gnutls_psk_client_credentials_t credentials;
@@ -79,7 +76,7 @@ static int begin_session(struct agn__dtls *dtls)
         dtls->session = NULL;
         return fail(code);
     }
-    code = gnutls_priority_set_direct(dtls->session, priorities, NULL);
+    code = gnutls_priority_set_direct(dtls->session, AGN_DTLS_PRIORITIES, NULL);
     if (code == 0)
         code = gnutls_credentials_set(dtls->session, GNUTLS_CRD_PSK, dtls->credentials);
     gnutls_transport_set_ptr(dtls->session, dtls);

@@ -6,9 +6,9 @@
  *     agn__dtls_take(dtls, datagram, ...);           // for each that comes, in any state
  *     agn__dtls_send(dtls, message, ...);            // once the state is AGN__DTLS_READY
  *
- * Key exchange is ECDHE with PSK where the server knows it, PSK alone otherwise; ciphers are AEAD ones. A
- * session that failed, or whose server has forgotten it, is begun anew with agn__dtls_restart, best from
- * another port: a server may hold on to the old session of that address. */
+ * The cipher suites are those of agilenn/dtls.h. A session that failed, or whose server has forgotten it, is
+ * begun anew with agn__dtls_restart, best from another port: a server may hold on to the old session of that
+ * address. */
 #ifndef AGN_CLIENT_DTLS_H
 #define AGN_CLIENT_DTLS_H
 

@@ -16,7 +16,6 @@ enum {
     IDLE_PEER_SECONDS = 60,
     IDLE_DTLS_SECONDS = 3600, /* a new handshake costs a device more than a server's memory does */
     COAP_ENVELOPE_BYTES = 32, /* token, options and marker around an answer */
-    MAX_READS = 64,           /* datagrams read at once */
     FALLBACK_POLL_MS = 50,    /* where libcoap has no descriptor to wait on */
 };
 
@@ -105,7 +104,9 @@ static void on_infer(coap_resource_t *resource, coap_session_t *session, const c
     if (!agn__coap_begin(&request, resource, session, pdu, response))
         return;
     if (coap_get_block(pdu, COAP_OPTION_BLOCK1, &block))
-        agn__coap_explain(&request, AGN__COAP_CODE(4, 13), "a feature packet fits one datagram");
+        agn__coap_explain(
+            &request, AGN__COAP_CODE(4, 13),
+            "no Block1: send a feature packet whole, in one datagram; make packets of 1024 bytes at most");
     else
         request.coap->handler(request.coap->user, &request);
 }
@@ -172,12 +173,15 @@ int agn__coap_add_resource(struct agn__coap *coap, const char *path, coap_reques
 static int on_event(coap_session_t *session, coap_event_t event)
 {
     struct agn__coap *coap = coap_get_app_data(coap_session_get_context(session));
-    if (event == COAP_EVENT_SERVER_SESSION_NEW)
+    bool dtls = coap_session_get_proto(session) == COAP_PROTO_DTLS;
+    if (event == COAP_EVENT_SERVER_SESSION_NEW) {
         coap->peers++;
-    if (event != COAP_EVENT_SERVER_SESSION_DEL)
-        return 0;
-    coap->peers--;
-    if (coap_session_get_proto(session) == COAP_PROTO_DTLS)
+        if (dtls)
+            agn__coap_on_dtls_begin(coap, session);
+    }
+    if (event == COAP_EVENT_SERVER_SESSION_DEL)
+        coap->peers--;
+    if (dtls && (event == COAP_EVENT_SERVER_SESSION_DEL || event == COAP_EVENT_DTLS_CLOSED))
         agn__coap_on_dtls_end(coap, session);
     return 0;
 }
@@ -192,7 +196,7 @@ static int open_endpoints(struct agn__coap *coap, const struct agn__coap_config 
     coap->port = (uint16_t)port;
     if (!config->keys)
         return 0;
-    int status = agn__coap_offer_dtls(coap, config->keys);
+    int status = agn__coap_offer_dtls(coap, config);
     if (status < 0)
         return status;
     port = agn__coap_listen(coap, config, config->dtls_port, COAP_PROTO_DTLS);
@@ -278,6 +282,7 @@ void agn__coap_close(struct agn__coap *coap)
         return;
     if (coap->context)
         coap_free_context(coap->context);
+    agn__coap_end_dtls(coap);
     agn__limits_free(coap->limits);
     agn_keys_free(coap->keys);
     agn_free(coap);
@@ -289,8 +294,8 @@ void agn__coap_close(struct agn__coap *coap)
  */
 static int read_several(struct agn__coap *coap, int descriptor, int most)
 {
-    int reads = coap->reads < most ? coap->reads : most;
-    struct epoll_event found[4], events[4 * MAX_READS];
+    int reads = agn__strays_look(coap, coap->reads < most ? coap->reads : most);
+    struct epoll_event found[4], events[4 * AGN__MOST_READS];
     int count = epoll_wait(descriptor, found, 4, 0), total = 0;
     if (count < 0 && errno != EINTR)
         return agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket: %s", strerror(errno));
@@ -298,6 +303,7 @@ static int read_several(struct agn__coap *coap, int descriptor, int most)
         for (int times = found[i].data.ptr ? reads : 1; times > 0; times--)
             events[total++] = found[i];
     coap_io_do_epoll(coap->context, events, (size_t)total);
+    agn__coap_watch_handshakes(coap);
     return count > 0;
 }
 
@@ -307,14 +313,15 @@ int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int most, int wake_fd
     struct pollfd waiting[2] = {{.fd = wake_fd, .events = POLLIN}, {.fd = descriptor, .events = POLLIN}};
     if (poll(waiting, 2, descriptor >= 0 ? timeout_ms : 0) < 0 && errno != EINTR)
         return agn_fail(AGN_ERR_IO, "waiting for datagrams failed: %s", strerror(errno));
-    if (descriptor < 0)
-        return coap_io_process(coap->context, FALLBACK_POLL_MS) < 0
-                   ? agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket")
-                   : 0;
+    if (descriptor < 0) {
+        int status = coap_io_process(coap->context, FALLBACK_POLL_MS);
+        agn__coap_watch_handshakes(coap);
+        return status < 0 ? agn_fail(AGN_ERR_IO, "the CoAP library failed to read its socket") : 0;
+    }
     if ((waiting[1].revents & POLLIN) == 0) /* libcoap's timers make it readable, too */
         return 0;
     bool more = timeout_ms == 0; /* it has just been read */
-    coap->reads = !more ? 1 : 2 * coap->reads < MAX_READS ? 2 * coap->reads : MAX_READS;
+    coap->reads = !more ? 1 : 2 * coap->reads < AGN__MOST_READS ? 2 * coap->reads : AGN__MOST_READS;
     return read_several(coap, descriptor, most);
 }
 

@@ -43,6 +43,7 @@ struct agn__coap_config {
     bool plain_off;
     uint16_t dtls_port;
     struct agn_keys *keys; /* taken over unless opening fails; NULL: no DTLS */
+    bool dtls_cbc;         /* CBC ciphers as well */
     int max_peers;         /* idle ones remembered */
     int receive_buffer;    /* bytes to ask the system for */
     struct agn__limits_config limits;
@@ -61,17 +62,31 @@ uint16_t agn__coap_dtls_port(const struct agn__coap *coap);
  * in the configuration. */
 void agn__coap_set_keys(struct agn__coap *coap, struct agn_keys *keys, int max_peers);
 
+/* Datagrams that are not what their port is for. */
+enum agn__stray {
+    AGN__STRAY_FEATURE_PACKET, /* of ours, but nothing around it */
+    AGN__STRAY_SHORT,          /* below 4 bytes */
+    AGN__STRAY_TLS,            /* records of DTLS or TLS at the plain port, of TLS at the other */
+    AGN__STRAY_COAP,           /* plain CoAP at the port of DTLS */
+    AGN__STRAY_OTHER,
+    AGN__STRAY_KINDS,
+    AGN__STRAY_NONE = AGN__STRAY_KINDS
+};
+
 /* Counts since opening, but for the last. */
 struct agn__coap_counts {
-    uint64_t handshakes;        /* sessions that have made a request */
-    uint64_t handshakes_failed; /* sessions of a known identity that ended before that: a wrong key */
+    uint64_t handshakes;        /* completed */
+    uint64_t handshakes_failed; /* of a known identity, and ended by what its key cannot read: a wrong key */
     uint64_t unknown_identities;
-    uint64_t revoked;  /* requests of sessions whose key is gone */
-    uint64_t limited;  /* requests dropped: too many, or too many bytes, from one peer */
-    uint64_t withheld; /* answers not sent: too long for what an unverified peer had sent */
-    uint64_t dropped;  /* datagrams that were not read: they found the socket's buffer full (as of the latest
-                          agn__coap_count_dropped), or were discarded */
-    int dtls_peers;    /* now */
+    uint64_t handshakes_refused;    /* no cipher or version in common */
+    uint64_t handshakes_unfinished; /* given up by the peer */
+    uint64_t revoked;               /* requests of sessions whose key is gone */
+    uint64_t limited;               /* requests dropped: too many, or too many bytes, from one peer */
+    uint64_t withheld;              /* answers not sent: too long for what an unverified peer had sent */
+    uint64_t dropped; /* datagrams that were not read: they found the socket's buffer full (as of the latest
+                         agn__coap_count_dropped), or were discarded */
+    uint64_t strays[AGN__STRAY_KINDS];
+    int dtls_peers; /* now */
 };
 struct agn__coap_counts agn__coap_counts(const struct agn__coap *coap);
 /* Asks the system. */

@@ -24,6 +24,7 @@ enum {
     MAX_DISCARDS = 256,   /* calls: more than a buffer holds, and an end where they come faster */
     MAX_AGE_S = 60,
     LAST_METHOD = 7, /* iPATCH */
+    UDP_HEADER = 8,
 };
 
 /* ---- addresses ---------------------------------------------------------------------- */
@@ -127,19 +128,30 @@ static void widen(int fd, int port, int bytes)
 
 /* libcoap answers methods that nobody has defined at more than three times their length, and a ping that is
  * meant for TCP five times over. The system throws away what has such a code (the second byte behind the UDP
- * header) before libcoap reads it; requests and empty messages (0.00 to 0.07) pass. */
-static void refuse_other_codes(int fd, int port)
+ * header, in messages of version 1) before libcoap reads it; requests and empty messages (0.00 to 0.07) pass.
+ * So does what is no CoAP, to be counted: libcoap answers it with 4 bytes at most. All is cut at what libcoap
+ * would read of it. */
+static bool filter_datagrams(int fd, int port, bool dtls)
 {
     struct sock_filter steps[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 8 + 1),
-        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_METHOD, 0, 1),
+        BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, UDP_HEADER + 2, 0, 5), /* too short for a code */
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, UDP_HEADER),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xc0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x40, 0, 2), /* another version */
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, UDP_HEADER + 1),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_METHOD, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, UDP_HEADER + AGN__DATAGRAM_MAX),
         BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, UINT16_MAX),
     };
-    struct sock_fprog filter = {.len = AGN_COUNT_OF(steps), .filter = steps};
-    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
-        agn_log(AGN_LOG_WARN, "start: port %d takes messages that are no requests, too: %s", port,
-                strerror(errno));
+    enum { CUT_ONLY = AGN_COUNT_OF(steps) - 2 };
+    struct sock_fprog filter = {.len = dtls ? 1 : AGN_COUNT_OF(steps),
+                                .filter = dtls ? steps + CUT_ONLY : steps};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0)
+        return true;
+    agn_log(AGN_LOG_WARN, "start: port %d takes messages that are no requests, too: %s", port,
+            strerror(errno));
+    return false;
 }
 
 static void remember(struct agn__coap *coap, const struct agn__coap_config *config, int fd, int port,
@@ -151,10 +163,10 @@ static void remember(struct agn__coap *coap, const struct agn__coap_config *conf
                 port);
         return;
     }
+    bool dtls = protocol == COAP_PROTO_DTLS;
     widen(fd, port, config->receive_buffer);
-    if (protocol == COAP_PROTO_UDP)
-        refuse_other_codes(fd, port);
-    coap->sockets[coap->socket_count++] = (struct agn__socket){.fd = fd, .dtls = protocol == COAP_PROTO_DTLS};
+    bool peeks = filter_datagrams(fd, port, dtls) && agn__strays_begin(fd);
+    coap->sockets[coap->socket_count++] = (struct agn__socket){.fd = fd, .dtls = dtls, .peeks = peeks};
 }
 
 int agn__coap_listen(struct agn__coap *coap, const struct agn__coap_config *config, uint16_t port,
@@ -217,6 +229,8 @@ void agn__coap_discard(struct agn__coap *coap, bool dtls)
         count = recvmmsg(socket->fd, messages, DISCARD_AT_ONCE, MSG_DONTWAIT, NULL);
         coap->counts.dropped += count > 0 ? (uint64_t)count : 0;
     }
+    if (socket && socket->peeks)
+        (void)agn__strays_begin(socket->fd);
 }
 
 /* The system's count has 32 bits, which come round. */

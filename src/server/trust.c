@@ -74,6 +74,7 @@ int agn__trust_open(struct agn_server *server, const struct agn_server_config *g
         .port = given->port,
         .plain_off = given->plain_off,
         .dtls_port = given->dtls_port,
+        .dtls_cbc = given->dtls_cbc,
         .keys = keys,
         .max_peers = peers,
         .receive_buffer = server->config.receive_buffer,
@@ -142,10 +143,17 @@ void agn__trust_publish(struct agn_server *server)
     stats->dtls_handshakes = counts.handshakes;
     stats->dtls_failed = counts.handshakes_failed;
     stats->dtls_unknown = counts.unknown_identities;
+    stats->dtls_refused = counts.handshakes_refused;
+    stats->dtls_unfinished = counts.handshakes_unfinished;
     stats->dtls_revoked = counts.revoked;
     stats->limited = counts.limited;
     stats->withheld = counts.withheld;
     stats->dropped_datagrams = counts.dropped;
+    stats->stray_feature_packets = counts.strays[AGN__STRAY_FEATURE_PACKET];
+    stats->stray_short = counts.strays[AGN__STRAY_SHORT];
+    stats->stray_tls = counts.strays[AGN__STRAY_TLS];
+    stats->stray_coap = counts.strays[AGN__STRAY_COAP];
+    stats->stray_other = counts.strays[AGN__STRAY_OTHER];
     stats->dtls_peers = counts.dtls_peers;
     stats->key_reload_failures = atomic_load(&server->key_reload_failures);
 }
