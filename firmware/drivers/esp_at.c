@@ -16,6 +16,7 @@ enum {
     MAX_REFUSALS = 3,    /* of AT+CIPSEND in a row: a command may be damaged on the line */
     CAUTIOUS_LOSSES = 4, /* after so many in a row the modem is given all the time it may take */
     MIN_PATIENCE_MS = 4,
+    SUSPICIOUS_MISSES = 8,
     RESET_LOSSES = 24,
     MAX_VAIN_OPENINGS = 6,
     MAX_SLOW_MS = 2500, /* of a modem's words; and how long one is waited for at most: */
@@ -144,16 +145,23 @@ static uint32_t patient_ms(uint32_t table_ms, uint32_t slow_ms)
 }
 
 /* How long to wait for a word that a modem says at once: what this one has taken of late, with a reserve.
- * Being wrong costs a datagram sent twice. Where such words stay away, one of a few waits is much longer, to
- * find out whether they are only late: seldom, since such a wait is lost on a line that loses bytes. */
+ * Being wrong costs a datagram sent twice. */
 static uint32_t quick_ms(const struct esp_at *modem, uint32_t table_ms)
 {
-    uint32_t expected_ms = MIN_PATIENCE_MS + 3U * modem->reaction_ms, misses = modem->misses_in_row;
-    if (misses >= CAUTIOUS_LOSSES && (misses & (misses - 1U)) == 0)
-        return most(least(table_ms * misses / 2U, MAX_WORD_MS), table_ms);
+    uint32_t expected_ms = MIN_PATIENCE_MS + 3U * modem->reaction_ms;
     if (modem->losses_in_row < CAUTIOUS_LOSSES && expected_ms < table_ms)
         return expected_ms;
     return patient_ms(table_ms, modem->reaction_ms);
+}
+
+/* The same for a word about a datagram. Where these stay away, some waits are much longer, to find out
+ * whether they are only late: seldom, since such a wait is lost on a line that loses bytes. */
+static uint32_t word_ms(const struct esp_at *modem, uint32_t table_ms)
+{
+    uint32_t misses = modem->misses_in_row;
+    if (misses < SUSPICIOUS_MISSES || (misses & (misses - 1U)) != 0)
+        return quick_ms(modem, table_ms);
+    return most(least(table_ms * misses / 4U, MAX_WORD_MS), table_ms);
 }
 
 /* Such a word has come so late; `*slow_ms` falls slowly. */
@@ -419,7 +427,7 @@ static void begin_asking(struct esp_at *modem, uint32_t now_ms)
     modem->said_ms = now_ms;
     modem->was_accepted = modem->was_nudged = modem->was_prompted = 0;
     modem->was_taken = modem->was_sent = modem->was_failed = modem->is_doubtful = modem->is_draining = 0;
-    enter_command(modem, ESP_AT_STATE_ASK, quick_ms(modem, modem->config.times->prompt_ms), now_ms);
+    enter_command(modem, ESP_AT_STATE_ASK, word_ms(modem, modem->config.times->prompt_ms), now_ms);
 }
 
 /* A socket after one that nothing went out through: slowly, then from the settings on, then from a reset. */
@@ -558,7 +566,10 @@ static void forget_owed(struct esp_at *modem, uint32_t now_ms)
  * for: it waits for a datagram now, and gets filler. */
 static void hear_prompt(struct esp_at *modem, uint32_t now_ms)
 {
-    learn(&modem->reaction_ms, took_ms(modem, modem->said_ms, modem->command_bytes, now_ms));
+    int is_late = modem->was_nudged || modem->state != ESP_AT_STATE_ASK;
+    if (!is_late || modem->was_late) /* once, the command's end may have been lost instead */
+        learn(&modem->reaction_ms, took_ms(modem, modem->said_ms, modem->command_bytes, now_ms));
+    modem->was_late = (uint8_t)is_late;
     modem->was_prompted = 1;
     if (modem->state == ESP_AT_STATE_ASK) {
         begin_hand_over(modem, now_ms);
@@ -887,7 +898,7 @@ static void expire_asking(struct esp_at *modem, uint32_t now_ms)
     if (modem->was_accepted) {
         begin_hand_over(modem, now_ms);
     } else if (!modem->was_nudged) {
-        nudge(modem, quick_ms(modem, modem->config.times->prompt_ms), now_ms);
+        nudge(modem, word_ms(modem, modem->config.times->prompt_ms), now_ms);
     } else {
         owe(modem, now_ms);
         count_loss(modem);
@@ -1023,7 +1034,7 @@ static void write_all(struct esp_at *modem, uint32_t now_ms)
         return;
     }
     enter(modem, ESP_AT_STATE_AWAIT_SENT,
-          quick_ms(modem, modem->config.times->taken_ms) + leaving_ms(modem, modem->datagram_bytes), now_ms);
+          word_ms(modem, modem->config.times->taken_ms) + leaving_ms(modem, modem->datagram_bytes), now_ms);
 }
 
 void esp_at_poll(struct esp_at *modem, uint32_t now_ms)
