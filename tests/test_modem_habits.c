@@ -37,10 +37,27 @@ struct board {
     const char *lie;
 };
 
+/* For AGN_MODEM_SEED: what is said, one side after the other. */
+static bool is_loud;
+
+static void tell(const struct board *board, char side, const uint8_t *bytes, size_t len)
+{
+    static char last;
+    if (!is_loud)
+        return;
+    if (side != last)
+        printf("\n    %9.3f %-10s %c ", (double)board->now_us / 1e6, esp_at_state_text(board->driver.state),
+               side);
+    last = side;
+    for (size_t i = 0; i < len && i < 80; i++)
+        putchar(bytes[i] >= ' ' && bytes[i] < 127 ? bytes[i] : bytes[i] == '\n' ? '|' : '.');
+}
+
 static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
 {
     struct board *board = user;
     bool is_datagram = bytes >= board->datagram && bytes < board->datagram + sizeof board->datagram;
+    tell(board, '>', bytes, len);
     habit_modem_write(&board->modem, bytes, len, is_datagram ? board->number : 0,
                       is_datagram ? (size_t)(bytes - board->datagram) : 0);
     return len;
@@ -263,8 +280,10 @@ static void turn(struct board *board, uint64_t until_us)
         next_us = board->now_us + 1000;
     board->now_us = next_us < until_us ? next_us : until_us;
     habit_modem_advance(&board->modem, board->now_us);
-    while ((count = habit_modem_read(&board->modem, bytes, sizeof bytes)) > 0)
+    while ((count = habit_modem_read(&board->modem, bytes, sizeof bytes)) > 0) {
+        tell(board, '<', bytes, count);
         esp_at_input(&board->driver, bytes, count, now_ms(board));
+    }
     esp_at_poll(&board->driver, now_ms(board));
     take_outcome(board);
     send_another(board);
@@ -278,12 +297,11 @@ static void judge_all(struct board *board)
 }
 
 /* Returns what is wrong, or NULL; how long the driver was silent after the first GOOD_S goes to *took_ms. */
-static const char *run_seed(struct board *board, uint64_t seed, uint32_t *took_ms, bool is_loud)
+static const char *run_seed(struct board *board, uint64_t seed, uint32_t *took_ms)
 {
-    uint32_t bad_ms, step = 0;
+    uint32_t bad_ms;
     begin(board, seed, &bad_ms);
     uint64_t good_us = 1000ULL * bad_ms, from_us = good_us + GOOD_S * 1000000ULL;
-    enum esp_at_state before = ESP_AT_STATE_COUNT;
     while (board->now_us < good_us && !board->lie)
         turn(board, good_us);
     habit_modem_reform(&board->modem);
@@ -291,10 +309,6 @@ static const char *run_seed(struct board *board, uint64_t seed, uint32_t *took_m
     while (board->now_us < from_us + SEND_S * 1000000ULL && !board->lie) {
         uint32_t sent_before = board->driver.counts.sent;
         turn(board, board->now_us < from_us ? from_us : from_us + SEND_S * 1000000ULL);
-        if (is_loud && board->driver.state != before && step++ < 3000)
-            printf("    %.3f s after: %s\n", (double)board->now_us / 1e6 - bad_ms / 1e3,
-                   esp_at_state_text(board->driver.state));
-        before = board->driver.state;
         if (board->now_us >= from_us && board->driver.counts.sent > sent_before && sent++ == 0)
             *took_ms = (uint32_t)((board->now_us - from_us) / 1000);
         if (sent > 3)
@@ -315,10 +329,11 @@ static void always_comes_back(void **state)
     uint64_t first = seed_text ? strtoull(seed_text, NULL, 10) : 1;
     uint64_t count = seed_text ? 1 : seeds_text ? strtoull(seeds_text, NULL, 10) : SEEDS;
     uint32_t longest_ms = 0, failed = 0;
+    is_loud = seed_text != NULL;
     uint64_t sent = 0, unsure = 0, unsent = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
         uint32_t took_ms = 0;
-        const char *wrong = run_seed(&board, seed, &took_ms, seed_text != NULL);
+        const char *wrong = run_seed(&board, seed, &took_ms);
         if (wrong && failed++ < 20)
             printf("    seed %llu: %s (datagram %u, state %s, after %.3f s)\n", (unsigned long long)seed,
                    wrong, board.number, esp_at_state_text(board.driver.state), (double)board.now_us / 1e6);

@@ -247,7 +247,7 @@ static void owe(struct esp_at *modem, uint32_t now_ms)
 {
     int had_bytes = modem->is_handed_over;
     modem->owes_prompt = !modem->was_prompted;
-    modem->owes_end = 1;
+    count_up(&modem->owes_end);
     modem->owed_was_taken = modem->was_taken;
     modem->owed_ms = now_ms;
     modem->owed_gone_ms = had_bytes ? modem->gone_ms : now_ms;
@@ -628,26 +628,25 @@ static void hear_while_asking(struct esp_at *modem, enum esp_at_word word, uint3
  */
 static void hear_sent(struct esp_at *modem, uint32_t now_ms)
 {
-    int is_doubtful = modem->is_doubtful || modem->owes_end;
     modem->refusals = 0;
     modem->was_sent = 1;
-    if (modem->is_draining) {
-        modem->is_draining = 0;
-        go_on(modem, now_ms);
-        return;
-    }
-    if (modem->owes_end) {
-        if (modem->owed_was_taken)
+    if (modem->owes_end > 0) {
+        if (!modem->is_draining && modem->owed_was_taken)
             learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
-        modem->owes_end = 0;
+        modem->owes_end--;
         conclude(modem, ESP_AT_UNSURE);
         modem->is_draining = 1;
         enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->sent_ms, modem->sent_ms),
               now_ms);
         return;
     }
+    if (modem->is_draining) {
+        modem->is_draining = 0;
+        go_on(modem, now_ms);
+        return;
+    }
     learn(&modem->sent_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
-    conclude(modem, is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
+    conclude(modem, modem->is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
     go_on(modem, now_ms);
 }
 
@@ -666,9 +665,10 @@ static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size
         hear_sent(modem, now_ms);
     } else if (word == ESP_AT_SEND_OK) { /* too early: another's, or the modem understood another length */
         modem->is_doubtful = 1;
-        if (!modem->owes_end)
+        if (modem->owes_end == 0)
             modem->was_sent = 1;
-        modem->owes_end = 0;
+        else
+            modem->owes_end--;
     } else if (word == ESP_AT_SEND_FAIL && all_gone) { /* some modems say "SEND OK" after it */
         modem->was_failed = 1;
         enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->taken_ms, modem->sent_ms),
@@ -779,14 +779,20 @@ static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now
     }
 }
 
-/* "SEND OK" of a datagram given up: now it is known how slow this modem is. */
+/* About a datagram given up, or one of an earlier life that filler has ended: "SEND OK" tells how slow this
+ * modem is. */
 static void hear_late(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
 {
-    if (word != ESP_AT_SEND_OK || !modem->owes_end)
-        return;
-    if (modem->owed_was_taken)
-        learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
-    modem->owes_end = 0;
+    if (word == ESP_AT_SEND_OK && modem->owes_end > 0) {
+        if (modem->owed_was_taken)
+            learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
+        modem->owes_end--;
+    } else if (word == ESP_AT_RECEIVED) {
+        if (modem->owes_end == 0 || modem->owed_was_taken)
+            count_up(&modem->owes_end);
+        modem->owed_was_taken = 1;
+        modem->owed_ms = modem->owed_gone_ms = now_ms;
+    }
 }
 
 static void hear(struct esp_at *modem, uint32_t now_ms)
