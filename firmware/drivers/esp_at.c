@@ -164,6 +164,13 @@ static uint32_t word_ms(const struct esp_at *modem, uint32_t table_ms)
     return most(least(table_ms * misses / 4U, MAX_WORD_MS), table_ms);
 }
 
+/* For an answer to AT: a late one is heard all the same. */
+static uint32_t probe_ms(const struct esp_at *modem)
+{
+    uint32_t table_ms = modem->config.times->probe_ms;
+    return least(quick_ms(modem, table_ms), 4U * table_ms);
+}
+
 /* Such a word has come so late; `*slow_ms` falls slowly. */
 static void learn(uint16_t *slow_ms, uint32_t took_ms)
 {
@@ -267,8 +274,7 @@ static void probe(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
     modem->counts.filler_bytes += filler;
     modem->probes++;
     modem->is_speaking = modem->is_topping_up = 0;
-    enter_command(modem, ESP_AT_STATE_RESYNC,
-                  quick_ms(modem, modem->config.times->probe_ms) + leaving_ms(modem, filler), now_ms);
+    enter_command(modem, ESP_AT_STATE_RESYNC, probe_ms(modem) + leaving_ms(modem, filler), now_ms);
 }
 
 /* Looks for the command mode. The modem may wait for the rest of a datagram, which filler then ends. */
@@ -290,7 +296,7 @@ static void top_up(struct esp_at *modem, uint32_t now_ms)
     modem->is_topping_up = 1;
     begin_command(modem, "\r\n\r\n\r\n\r\n");
     modem->counts.filler_bytes += modem->command_bytes;
-    enter_command(modem, ESP_AT_STATE_RESYNC, quick_ms(modem, modem->config.times->probe_ms), now_ms);
+    enter_command(modem, ESP_AT_STATE_RESYNC, probe_ms(modem), now_ms);
 }
 
 /* Out of transparent transmission: +++ by itself, with silence around it. */
@@ -646,21 +652,41 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
         return;
     }
     learn(&modem->sent_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
+    if (modem->says_received && !modem->was_taken) { /* another's, or in an order of its own */
+        enter(modem, ESP_AT_STATE_AWAIT_SENT, quick_ms(modem, modem->config.times->taken_ms), now_ms);
+        return;
+    }
     conclude(modem, modem->is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
     go_on(modem, now_ms);
 }
 
-static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size_t number, uint32_t now_ms)
+/* "Recv n bytes". Of another length: most likely of a datagram before, whose end comes before this one's. */
+static void hear_taken(struct esp_at *modem, size_t number, int all_gone, uint32_t now_ms)
 {
-    uint32_t sent_ms = patient_ms(modem->config.times->sent_ms, modem->sent_ms);
-    int all_gone = modem->state == ESP_AT_STATE_AWAIT_SENT;
-    if (word == ESP_AT_RECEIVED) {
-        if (all_gone && !modem->was_taken)
+    modem->says_received = 1;
+    if (number != modem->datagram_bytes || !all_gone) {
+        modem->is_doubtful = 1;
+        modem->owed_ms = modem->owed_gone_ms = now_ms;
+        modem->owed_was_taken = 1;
+        if (modem->owes_end == 0 && number != modem->datagram_bytes)
+            modem->owes_end = 1;
+    } else {
+        if (!modem->was_taken)
             learn(&modem->reaction_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
         modem->was_taken = 1;
-        modem->is_doubtful |= number != modem->datagram_bytes || !all_gone;
-        if (all_gone)
-            enter(modem, ESP_AT_STATE_AWAIT_SENT, sent_ms, now_ms);
+    }
+    if (all_gone && modem->was_sent && modem->was_taken && !modem->is_draining)
+        hear_sent(modem, now_ms);
+    else if (all_gone)
+        enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->sent_ms, modem->sent_ms),
+              now_ms);
+}
+
+static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size_t number, uint32_t now_ms)
+{
+    int all_gone = modem->state == ESP_AT_STATE_AWAIT_SENT;
+    if (word == ESP_AT_RECEIVED) {
+        hear_taken(modem, number, all_gone, now_ms);
     } else if (word == ESP_AT_SEND_OK && all_gone) {
         hear_sent(modem, now_ms);
     } else if (word == ESP_AT_SEND_OK) { /* too early: another's, or the modem understood another length */
@@ -918,6 +944,11 @@ static void expire_sending(struct esp_at *modem, uint32_t now_ms)
     int is_partly = modem->state == ESP_AT_STATE_HAND_OVER;
     if (modem->is_draining) {
         modem->is_draining = 0;
+        go_on(modem, now_ms);
+        return;
+    }
+    if (modem->was_sent) { /* of which, is not known */
+        conclude(modem, ESP_AT_UNSURE);
         go_on(modem, now_ms);
         return;
     }

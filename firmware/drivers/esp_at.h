@@ -157,6 +157,7 @@ struct esp_at {
     uint8_t was_accepted, refusals; /* of AT+CIPSEND */
     uint8_t was_prompted, was_taken, was_sent, was_failed, is_doubtful; /* of its bytes */
     uint8_t was_late;                                                   /* the latest prompt */
+    uint8_t says_received;                                              /* this modem says Recv */
     uint8_t is_draining;   /* its end is known; that of one before may still be said */
     uint8_t losses_in_row; /* datagrams that nothing is known to have become of */
     uint8_t misses_in_row; /* words about datagrams that did not come in time */

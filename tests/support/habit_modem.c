@@ -77,7 +77,8 @@ static void boot(struct habit_modem *modem)
     modem->event_count = modem->line_bytes = modem->expected = 0;
     modem->boots++;
     modem->is_booting = true;
-    modem->is_hung = modem->is_latched = modem->has_network = modem->is_open = modem->is_working = false;
+    modem->is_hung = modem->is_latched = modem->has_network = modem->is_open = modem->is_working =
+        modem->is_joining = false;
     modem->is_multiple = modem->is_server = modem->is_transparent_mode = modem->is_passing = false;
     modem->is_escaping = modem->is_passive = modem->tells_peer = modem->is_asked = false;
     modem->echoes = true;
@@ -99,7 +100,7 @@ static void end_boot(struct habit_modem *modem)
         say(modem, "\r\nready\r\n");
     modem->is_passing = modem->is_saved;
     if (modem->habits.joins_itself) {
-        modem->is_working = modem->habits.is_busy_joining && !modem->is_passing;
+        modem->is_joining = modem->habits.is_busy_joining && !modem->is_passing;
         plan(modem, EVENT_JOINED, modem->habits.join_ms, "");
     }
 }
@@ -107,7 +108,7 @@ static void end_boot(struct habit_modem *modem)
 /* By itself; where there is no network, again and again. */
 static void join(struct habit_modem *modem)
 {
-    modem->is_working = false;
+    modem->is_joining = false;
     modem->has_network = has_access_point(modem);
     if (modem->has_network)
         say(modem, modem->is_passing ? "" : "WIFI CONNECTED\r\nWIFI GOT IP\r\n");
@@ -343,7 +344,8 @@ static void take_line(struct habit_modem *modem)
 {
     const struct habits *habits = &modem->habits;
     modem->line[modem->line_bytes] = '\0';
-    bool is_empty = modem->line_bytes == 0, is_busy = modem->is_working || modem->is_asked;
+    bool is_empty = modem->line_bytes == 0,
+         is_busy = modem->is_working || modem->is_asked || modem->is_joining;
     modem->line_bytes = 0;
     if (is_empty && !is_busy && habits->answers_empty)
         answer(modem, "\r\nERROR\r\n");

@@ -97,7 +97,7 @@ struct habit_modem {
 
     bool is_held, is_booting, is_hung, is_latched, has_network, is_saved; /* saved: transparent, in flash */
     bool echoes, is_multiple, is_server, is_transparent_mode, is_passing, is_escaping, is_passive, tells_peer;
-    bool is_open, is_working;
+    bool is_open, is_working, is_joining;
     enum habit_action action;
     char line[512];
     size_t line_bytes;
