@@ -21,7 +21,7 @@ enum {
     MAX_VAIN_OPENINGS = 6,
     MAX_SLOW_MS = 2500, /* of a modem's words; and how long one is waited for at most: */
     MAX_WORD_MS = 3500,
-    OWED_MS = 5000,
+    OWED_MS = 4000,
     GUARD_MS = 60, /* of silence before +++; ESCAPE_MS behind it */
     ESCAPE_MS = 1100,
 };
@@ -647,7 +647,7 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
         return;
     }
     if (modem->is_draining) {
-        modem->is_draining = 0;
+        modem->is_draining = modem->was_drained = 0;
         go_on(modem, now_ms);
         return;
     }
@@ -660,11 +660,22 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
     go_on(modem, now_ms);
 }
 
+/* Whether `number` may be `bytes` with a digit lost on the line. */
+static int is_damaged(size_t number, size_t bytes)
+{
+    int is_one = 0;
+    for (size_t place = 1; place <= 1000; place *= 10)
+        is_one |= bytes / (10 * place) * place + bytes % place == number;
+    return is_one && number != bytes;
+}
+
 /* "Recv n bytes". Of another length: most likely of a datagram before, whose end comes before this one's. */
 static void hear_taken(struct esp_at *modem, size_t number, int all_gone, uint32_t now_ms)
 {
     modem->says_received = 1;
-    if (number != modem->datagram_bytes || !all_gone) {
+    if (is_damaged(number, modem->datagram_bytes)) {
+        modem->is_doubtful = modem->was_taken = 1;
+    } else if (number != modem->datagram_bytes || !all_gone) {
         modem->is_doubtful = 1;
         modem->owed_ms = modem->owed_gone_ms = now_ms;
         modem->owed_was_taken = 1;
@@ -942,8 +953,11 @@ static void expire_asking(struct esp_at *modem, uint32_t now_ms)
 static void expire_sending(struct esp_at *modem, uint32_t now_ms)
 {
     int is_partly = modem->state == ESP_AT_STATE_HAND_OVER;
-    if (modem->is_draining) {
+    if (modem->is_draining) { /* the end heard was another's, perhaps, and this one's is to come */
         modem->is_draining = 0;
+        modem->owed_gone_ms = modem->gone_ms;
+        modem->owed_was_taken = 1;
+        modem->owes_end = modem->was_drained = !modem->was_drained; /* twice in vain: there was none */
         go_on(modem, now_ms);
         return;
     }

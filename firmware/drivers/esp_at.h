@@ -159,6 +159,7 @@ struct esp_at {
     uint8_t was_late;                                                   /* the latest prompt */
     uint8_t says_received;                                              /* this modem says Recv */
     uint8_t is_draining;   /* its end is known; that of one before may still be said */
+    uint8_t was_drained;   /* the latest time that was waited for, in vain */
     uint8_t losses_in_row; /* datagrams that nothing is known to have become of */
     uint8_t misses_in_row; /* words about datagrams that did not come in time */
     uint8_t is_topping_up; /* the modem is given what it may lack of a datagram */
