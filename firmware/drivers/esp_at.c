@@ -16,7 +16,7 @@ enum {
     MAX_REFUSALS = 3,    /* of AT+CIPSEND in a row: a command may be damaged on the line */
     CAUTIOUS_LOSSES = 4, /* after so many in a row the modem is given all the time it may take */
     MIN_PATIENCE_MS = 4,
-    SUSPICIOUS_MISSES = 8,
+    SUSPICIOUS_MISSES = 16,
     RESET_LOSSES = 24,
     MAX_VAIN_OPENINGS = 6,
     MAX_SLOW_MS = 2500, /* of a modem's words; and how long one is waited for at most: */
@@ -161,7 +161,7 @@ static uint32_t word_ms(const struct esp_at *modem, uint32_t table_ms)
     uint32_t misses = modem->misses_in_row;
     if (misses < SUSPICIOUS_MISSES || (misses & (misses - 1U)) != 0)
         return quick_ms(modem, table_ms);
-    return most(least(table_ms * misses / 4U, MAX_WORD_MS), table_ms);
+    return most(least(table_ms * misses / 8U, MAX_WORD_MS), table_ms);
 }
 
 /* For an answer to AT: a late one is heard all the same. */
@@ -345,7 +345,7 @@ static void reset(struct esp_at *modem, uint32_t now_ms)
     count_up(&modem->resets);
     modem->is_set_up = modem->is_open = modem->is_heard = 0;
     modem->failed_steps = modem->losses_in_row = modem->busy_in_row = modem->vain_openings = 0;
-    modem->owes_prompt = modem->owes_end = 0;
+    modem->owes_prompt = modem->owes_end = modem->ends_late = 0;
     modem->reset_ms = now_ms;
     esp_at_lines_restart(&modem->lines);
     if (by_pin) {
@@ -419,7 +419,7 @@ static void begin_step(struct esp_at *modem, enum esp_at_state step, uint32_t no
         step = ESP_AT_STATE_OPEN;
         break;
     }
-    enter_command(modem, step, (uint32_t)modem->config.times->command_ms << least(modem->failed_steps, 4),
+    enter_command(modem, step, (uint32_t)modem->config.times->command_ms << least(modem->slow_steps, 4),
                   now_ms);
 }
 
@@ -493,6 +493,8 @@ static void next_setting(struct esp_at *modem, uint32_t now_ms)
 
 static void finish_step(struct esp_at *modem, uint32_t now_ms)
 {
+    if (modem->slow_steps > 0 && now_ms - modem->since_ms < modem->config.times->command_ms / 2U)
+        modem->slow_steps--;
     switch (modem->state) {
     case ESP_AT_STATE_SETTING:
         if (modem->setting == SAVED_TRANSPARENT)
@@ -513,7 +515,7 @@ static void finish_step(struct esp_at *modem, uint32_t now_ms)
         return;
     default:
         modem->is_open = 1;
-        modem->refusals = 0;
+        modem->refusals = modem->failed_steps = 0;
         modem->counts.opened++;
         break;
     }
@@ -647,6 +649,7 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
         return;
     }
     if (modem->is_draining) {
+        modem->ends_late = 1;
         modem->is_draining = modem->was_drained = 0;
         go_on(modem, now_ms);
         return;
@@ -656,6 +659,8 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
         enter(modem, ESP_AT_STATE_AWAIT_SENT, quick_ms(modem, modem->config.times->taken_ms), now_ms);
         return;
     }
+    if (modem->ends_late && now_ms - modem->owed_ms < OWED_MS)
+        modem->is_doubtful = 1;
     conclude(modem, modem->is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
     go_on(modem, now_ms);
 }
@@ -820,6 +825,9 @@ static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now
  * modem is. */
 static void hear_late(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
 {
+    if ((word == ESP_AT_SEND_OK || word == ESP_AT_RECEIVED) &&
+        (modem->state != ESP_AT_STATE_RESYNC || modem->is_settling))
+        modem->ends_late = 1;
     if (word == ESP_AT_SEND_OK && modem->owes_end > 0) {
         if (modem->owed_was_taken)
             learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
@@ -987,8 +995,10 @@ static void expire_pause(struct esp_at *modem, uint32_t now_ms)
 
 static void expire_step(struct esp_at *modem, uint32_t now_ms)
 {
-    if (modem->state != ESP_AT_STATE_BOOT)
+    if (modem->state != ESP_AT_STATE_BOOT) {
         count_up(&modem->failed_steps);
+        count_up(&modem->slow_steps);
+    }
     if (modem->failed_steps >= MAX_FAILED_STEPS && may_reset(modem, now_ms))
         reset(modem, now_ms);
     else

@@ -133,10 +133,11 @@ struct esp_at {
     uint8_t rate; /* 0: config.uart_bps as given, else an index into rates, from 1 */
     uint32_t first_bps;
 
-    uint8_t failed_steps;  /* since a datagram went out, or a reset */
-    uint8_t vain_openings; /* likewise: sockets that none went out through */
+    uint8_t failed_steps;  /* since an opening, or a reset */
+    uint8_t vain_openings; /* since a datagram went out, or a reset */
     uint8_t has_asked;     /* this socket's AT+CIPSEND has been said */
     uint8_t busy_in_row;
+    uint8_t slow_steps;         /* that were not answered in time */
     uint8_t resets;             /* since the last datagram that went out */
     uint8_t is_heard;           /* since the last reset */
     uint32_t reset_ms, busy_ms; /* when the last reset was, when "busy" began */
@@ -159,6 +160,7 @@ struct esp_at {
     uint8_t was_late;                                                   /* the latest prompt */
     uint8_t says_received;                                              /* this modem says Recv */
     uint8_t is_draining;   /* its end is known; that of one before may still be said */
+    uint8_t ends_late;     /* this modem answers AT, and more, before it says what became of a datagram */
     uint8_t was_drained;   /* the latest time that was waited for, in vain */
     uint8_t losses_in_row; /* datagrams that nothing is known to have become of */
     uint8_t misses_in_row; /* words about datagrams that did not come in time */
