@@ -77,7 +77,10 @@ static void turn_pin(void *user, int hold)
 
 static void set_rate(void *user, uint32_t bps)
 {
-    ((struct board *)user)->modem.device_bps = bps;
+    struct board *board = user;
+    board->modem.device_bps = bps;
+    if (is_loud)
+        printf("\n    %9.3f %u bit/s", (double)board->now_us / 1e6, bps);
 }
 
 static uint32_t now_ms(const struct board *board)

@@ -368,7 +368,8 @@ static void end_search(struct esp_at *modem, uint32_t now_ms)
         reset(modem, now_ms);
     } else if (!modem->is_escaped) {
         escape(modem, now_ms);
-    } else if (config->set_rate && modem->rate < config->rate_count) {
+    } else if (config->set_rate && modem->rate < config->rate_count &&
+               (modem->rate > 0 || may_reset(modem, now_ms))) { /* after a reset it speaks at its own speed */
         modem->config.uart_bps = config->rates[modem->rate++];
         config->set_rate(config->user, config->uart_bps);
         resync(modem, 0, now_ms);
@@ -917,7 +918,8 @@ static void expire_probe(struct esp_at *modem, uint32_t now_ms)
         go_on(modem, now_ms);
     } else if (modem->is_topping_up) {
         probe(modem, modem->is_speaking ? 0 : modem->datagram_bytes / 32U, now_ms);
-    } else if (modem->filler >= MAX_FILLER || modem->probes >= MAX_PROBES) {
+    } else if (modem->filler >= MAX_FILLER || modem->probes >= MAX_PROBES ||
+               (modem->is_escaped && !modem->is_speaking && modem->probes > 1)) {
         end_search(modem, now_ms);
     } else if (modem->is_speaking) {
         probe(modem, 0, now_ms);
