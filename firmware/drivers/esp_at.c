@@ -456,6 +456,13 @@ static void open_again(struct esp_at *modem, uint32_t now_ms)
     }
 }
 
+/* The datagram would be given up before the modem has said '>', which would cost filler. */
+static int is_too_late(const struct esp_at *modem, uint32_t now_ms)
+{
+    uint32_t least_ms = MIN_PATIENCE_MS + least(modem->reaction_ms, modem->patience_ms / 4U);
+    return now_ms - modem->asked_ms + least_ms >= modem->patience_ms;
+}
+
 /* In command mode: does what is to be done next. */
 static void go_on(struct esp_at *modem, uint32_t now_ms)
 {
@@ -467,7 +474,7 @@ static void go_on(struct esp_at *modem, uint32_t now_ms)
         begin_step(modem, ESP_AT_STATE_SETTING, now_ms);
     } else if (!modem->is_open) {
         open_again(modem, now_ms);
-    } else if (modem->outcome == ESP_AT_PENDING) {
+    } else if (modem->outcome == ESP_AT_PENDING && !is_too_late(modem, now_ms)) {
         begin_asking(modem, now_ms);
     } else {
         enter(modem, ESP_AT_STATE_READY, 0, now_ms);
@@ -639,20 +646,18 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
 {
     modem->refusals = 0;
     modem->was_sent = 1;
-    if (modem->owes_end > 0) {
-        if (!modem->is_draining && modem->owed_was_taken)
+    if (modem->is_draining)
+        modem->ends_late = 1;
+    if (modem->owes_end > 0 || modem->is_draining ||
+        (modem->ends_late && now_ms - modem->owed_ms < OWED_MS)) {
+        if (!modem->is_draining && modem->owes_end > 0 && modem->owed_was_taken)
             learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
-        modem->owes_end--;
+        modem->owes_end = (uint8_t)(modem->owes_end > 0 ? modem->owes_end - 1 : 0);
         conclude(modem, ESP_AT_UNSURE);
         modem->is_draining = 1;
-        enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->sent_ms, modem->sent_ms),
+        enter(modem, ESP_AT_STATE_AWAIT_SENT,
+              modem->ends_late ? MAX_SLOW_MS : patient_ms(modem->config.times->sent_ms, modem->sent_ms),
               now_ms);
-        return;
-    }
-    if (modem->is_draining) {
-        modem->ends_late = 1;
-        modem->is_draining = modem->was_drained = 0;
-        go_on(modem, now_ms);
         return;
     }
     learn(&modem->sent_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
@@ -660,8 +665,6 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
         enter(modem, ESP_AT_STATE_AWAIT_SENT, quick_ms(modem, modem->config.times->taken_ms), now_ms);
         return;
     }
-    if (modem->ends_late && now_ms - modem->owed_ms < OWED_MS)
-        modem->is_doubtful = 1;
     conclude(modem, modem->is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
     go_on(modem, now_ms);
 }
@@ -968,6 +971,10 @@ static void expire_sending(struct esp_at *modem, uint32_t now_ms)
         modem->owed_gone_ms = modem->gone_ms;
         modem->owed_was_taken = 1;
         modem->owes_end = modem->was_drained = !modem->was_drained; /* twice in vain: there was none */
+        if (modem->ends_late) {                                     /* nothing comes any longer */
+            modem->owes_end = modem->was_drained = 0;
+            modem->owed_ms = now_ms - OWED_MS;
+        }
         go_on(modem, now_ms);
         return;
     }
