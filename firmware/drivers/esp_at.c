@@ -22,7 +22,9 @@ enum {
     MAX_SLOW_MS = 2500, /* of a modem's words; and how long one is waited for at most: */
     MAX_WORD_MS = 3500,
     OWED_MS = 4000,
-    GUARD_MS = 60, /* of silence before +++; ESCAPE_MS behind it */
+    MAX_DRAINED = 8,
+    MAX_UNTAKEN = 100, /* "SEND OK" without Recv, before the modem is believed to say none */
+    GUARD_MS = 60,     /* of silence before +++; ESCAPE_MS behind it */
     ESCAPE_MS = 1100,
 };
 
@@ -640,6 +642,20 @@ static void hear_while_asking(struct esp_at *modem, enum esp_at_word word, uint3
     }
 }
 
+/* The end heard was another's, perhaps, and this one's is still to come. */
+static void end_draining(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->is_draining = 0;
+    modem->owed_gone_ms = modem->gone_ms;
+    modem->owed_was_taken = 1;
+    modem->owes_end = modem->was_drained = !modem->was_drained; /* twice in vain: there was none */
+    if (modem->ends_late) {                                     /* nothing comes any longer */
+        modem->owes_end = modem->was_drained = 0;
+        modem->owed_ms = now_ms - OWED_MS;
+    }
+    go_on(modem, now_ms);
+}
+
 /* "SEND OK" with all bytes gone. It may be said of a datagram given up before: then the other may come still.
  */
 static void hear_sent(struct esp_at *modem, uint32_t now_ms)
@@ -654,7 +670,10 @@ static void hear_sent(struct esp_at *modem, uint32_t now_ms)
             learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
         modem->owes_end = (uint8_t)(modem->owes_end > 0 ? modem->owes_end - 1 : 0);
         conclude(modem, ESP_AT_UNSURE);
-        modem->is_draining = 1;
+        if (++modem->is_draining > MAX_DRAINED) { /* nonsense */
+            end_draining(modem, now_ms);
+            return;
+        }
         enter(modem, ESP_AT_STATE_AWAIT_SENT,
               modem->ends_late ? MAX_SLOW_MS : patient_ms(modem->config.times->sent_ms, modem->sent_ms),
               now_ms);
@@ -681,7 +700,7 @@ static int is_damaged(size_t number, size_t bytes)
 /* "Recv n bytes". Of another length: most likely of a datagram before, whose end comes before this one's. */
 static void hear_taken(struct esp_at *modem, size_t number, int all_gone, uint32_t now_ms)
 {
-    modem->says_received = 1;
+    modem->says_received = MAX_UNTAKEN;
     if (is_damaged(number, modem->datagram_bytes)) {
         modem->is_doubtful = modem->was_taken = 1;
     } else if (number != modem->datagram_bytes || !all_gone) {
@@ -966,19 +985,12 @@ static void expire_asking(struct esp_at *modem, uint32_t now_ms)
 static void expire_sending(struct esp_at *modem, uint32_t now_ms)
 {
     int is_partly = modem->state == ESP_AT_STATE_HAND_OVER;
-    if (modem->is_draining) { /* the end heard was another's, perhaps, and this one's is to come */
-        modem->is_draining = 0;
-        modem->owed_gone_ms = modem->gone_ms;
-        modem->owed_was_taken = 1;
-        modem->owes_end = modem->was_drained = !modem->was_drained; /* twice in vain: there was none */
-        if (modem->ends_late) {                                     /* nothing comes any longer */
-            modem->owes_end = modem->was_drained = 0;
-            modem->owed_ms = now_ms - OWED_MS;
-        }
-        go_on(modem, now_ms);
+    if (modem->is_draining) {
+        end_draining(modem, now_ms);
         return;
     }
-    if (modem->was_sent) { /* of which, is not known */
+    if (modem->was_sent) { /* of which, is not known; or this modem does not say Recv after all */
+        modem->says_received = (uint8_t)(modem->says_received - (modem->says_received > 0));
         conclude(modem, ESP_AT_UNSURE);
         go_on(modem, now_ms);
         return;

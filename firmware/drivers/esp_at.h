@@ -158,7 +158,7 @@ struct esp_at {
     uint8_t was_accepted, refusals; /* of AT+CIPSEND */
     uint8_t was_prompted, was_taken, was_sent, was_failed, is_doubtful; /* of its bytes */
     uint8_t was_late;                                                   /* the latest prompt */
-    uint8_t says_received;                                              /* this modem says Recv */
+    uint8_t says_received; /* this modem says Recv; how often it may not */
     uint8_t is_draining;   /* its end is known; that of one before may still be said */
     uint8_t ends_late;     /* this modem answers AT, and more, before it says what became of a datagram */
     uint8_t was_drained;   /* the latest time that was waited for, in vain */
