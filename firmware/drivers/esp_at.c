@@ -22,7 +22,7 @@ enum {
     MAX_SLOW_MS = 2500, /* of a modem's words; and how long one is waited for at most: */
     MAX_WORD_MS = 3500,
     OWED_MS = 4000,
-    MAX_DRAINED = 8,
+    MAX_DRAINED = 100,
     MAX_UNTAKEN = 100, /* "SEND OK" without Recv, before the modem is believed to say none */
     GUARD_MS = 60,     /* of silence before +++; ESCAPE_MS behind it */
     ESCAPE_MS = 1100,
