@@ -11,8 +11,9 @@
  *
  * Whatever the modem says or does not say, the driver comes back: each state has a time-out; beyond it the
  * driver finds the modem's command mode again, opens the socket anew, resets the modem by command, by its
- * pin, and begins again, without end. A datagram handed up may be damaged where the serial line lost bytes:
- * what it carries must have a checksum of its own. So may one handed to the server.
+ * pin, and begins again, without end, with more patience after each reset in vain. A datagram handed up may
+ * be damaged where the serial line lost bytes: what it carries must have a checksum of its own. So may one
+ * handed to the server.
  *
  * Not reentrant: call it from one place, never from an interrupt, and not from its own callbacks. `now_ms`
  * may wrap. */
@@ -34,9 +35,9 @@ enum {
     ESP_AT_COMMAND_BYTES = 256,
 };
 
-/* How long to wait for what, in milliseconds: at most, where the modem is asked for a word that it says at
- * once (prompt, taken, probe, and busy after a datagram cut short). There the driver learns how quick this
- * modem is and waits less. */
+/* How long to wait for what, in milliseconds. For a word that a modem says at once (prompt, taken, probe, and
+ * busy after a datagram cut short) the driver learns how quick this modem is and waits less; for prompt,
+ * taken and sent also how slow it is, and waits up to 3.5 s. */
 struct esp_at_times {
     uint16_t command_ms; /* for the answer to a short command */
     uint16_t join_ms;    /* to join a network */
@@ -46,9 +47,10 @@ struct esp_at_times {
     uint16_t sent_ms;    /* for "SEND OK" after that */
     uint16_t probe_ms;   /* for OK after AT, when looking for the command mode */
     uint16_t gap_ms;     /* of silence that ends a datagram which came in part */
-    uint16_t busy_ms;    /* before a command is said again to a busy modem; any such moment */
+    uint16_t busy_ms;    /* before a command is said again to a busy modem, at first; any such moment */
     uint16_t pause_ms;   /* before a refused command is said again */
-    uint16_t boot_ms;    /* for "ready" after a reset */
+    uint16_t boot_ms;    /* for "ready" after a reset; then the driver asks, and resets it after twice that,
+                            doubled after each reset in vain, up to a minute */
     uint16_t hold_ms;    /* the reset pin is held */
 };
 
@@ -60,6 +62,8 @@ struct esp_at_config {
     uint16_t port, local_port;
     const char *ssid, *password; /* the network to join; NULL: the modem knows its network */
     uint32_t uart_bps;           /* to allow for the time that bytes take to leave; 0: none */
+    const uint32_t *rates;       /* other speeds that the modem may have been left at; NULL: none */
+    uint8_t rate_count;
     uint16_t reopen_after; /* datagrams sent without any that came: the modem may have understood another
                               address; the socket is opened anew. 0: never */
     uint8_t *datagram;     /* receives datagrams; longer ones are dropped and counted */
@@ -72,15 +76,16 @@ struct esp_at_config {
     void (*received)(void *user, const uint8_t *bytes, size_t len);
     /* Drives the modem's reset pin: 1 holds it in reset, 0 lets it go. NULL: there is no such line. */
     void (*reset)(void *user, int hold);
+    /* With `rates`: makes the UART speak at so many bit/s. The driver stays where the modem answers. */
+    void (*set_rate)(void *user, uint32_t bps);
 };
 
 enum esp_at_state {
     ESP_AT_STATE_HOLD,       /* reset pin held */
     ESP_AT_STATE_BOOT,       /* waiting for "ready" */
     ESP_AT_STATE_RESYNC,     /* looking for the command mode */
-    ESP_AT_STATE_ECHO,       /* ATE0 */
-    ESP_AT_STATE_STORE,      /* AT+SYSSTORE=0: settings must not wear the modem's flash; old ones lack it */
-    ESP_AT_STATE_MODE,       /* AT+CWMODE=1 */
+    ESP_AT_STATE_ESCAPE,     /* +++: out of transparent transmission */
+    ESP_AT_STATE_SETTING,    /* ATE0 and others that make the modem's state a known one */
     ESP_AT_STATE_JOIN,       /* AT+CWJAP */
     ESP_AT_STATE_CLOSE,      /* AT+CIPCLOSE: a socket of an earlier life */
     ESP_AT_STATE_SINGLE,     /* AT+CIPMUX=0 */
@@ -97,9 +102,9 @@ enum esp_at_state {
 enum esp_at_outcome {
     ESP_AT_NONE,
     ESP_AT_PENDING,
-    ESP_AT_SENT,   /* the modem took it whole and sent it */
-    ESP_AT_FAILED, /* certainly not sent */
-    ESP_AT_UNSURE, /* not sent, sent, or sent damaged: the modem lost track */
+    ESP_AT_SENT,   /* the modem took it and said of it that it was sent */
+    ESP_AT_FAILED, /* certainly not sent: no byte of it was given to the modem */
+    ESP_AT_UNSURE, /* not sent, sent, or sent damaged */
 };
 
 struct esp_at_counts {
@@ -111,6 +116,7 @@ struct esp_at_counts {
     uint32_t timeouts;             /* answers that did not come */
     uint32_t resyncs;              /* searches for the command mode, and the bytes spent on them */
     uint32_t filler_bytes;
+    uint32_t escapes;     /* +++ said */
     uint32_t restarts;    /* AT+RST said */
     uint32_t pin_resets;  /* resets by the pin */
     uint32_t ready_seen;  /* "ready", asked for or not */
@@ -125,9 +131,21 @@ struct esp_at {
     enum esp_at_state state, paused; /* paused: the state to go on with after a pause */
     uint32_t since_ms, limit_ms;     /* the state's begin and time-out */
     uint8_t is_set_up, is_open;      /* what the modem is known to be */
-    uint8_t failed_steps;            /* since the socket was open last, or since a reset */
+    uint8_t setting, closing;        /* the current ones */
+    uint8_t was_refused;             /* the current setting, once */
+    uint8_t is_escaped, was_transparent;
+    uint8_t rate; /* 0: config.uart_bps as given, else an index into rates, from 1 */
+    uint32_t first_bps;
+
+    uint8_t failed_steps;  /* since an opening, or a reset */
+    uint8_t vain_openings; /* since a datagram went out, or a reset */
+    uint8_t has_asked;     /* this socket's AT+CIPSEND has been said */
     uint8_t busy_in_row;
-    uint8_t resets; /* since the last datagram that went out */
+    uint8_t slow_steps;         /* that were not answered in time */
+    uint8_t resets;             /* since the last datagram that went out */
+    uint8_t is_heard;           /* since the last reset */
+    uint32_t reset_ms, busy_ms; /* when the last reset was, when "busy" began */
+    uint16_t slow_boot_ms;      /* the longest that "ready" has taken */
 
     uint8_t command[ESP_AT_COMMAND_BYTES]; /* output: first filler, then this, then the datagram */
     uint16_t command_bytes, command_done;
@@ -138,14 +156,23 @@ struct esp_at {
     const uint8_t *datagram; /* the caller's */
     uint16_t datagram_bytes, datagram_done;
     uint32_t asked_ms, patience_ms;
-    uint8_t is_handed_over;                   /* its first byte may have gone out */
-    uint8_t was_nudged;                       /* the current command was given a second end */
-    uint8_t was_accepted, refusals;           /* of AT+CIPSEND */
-    uint8_t was_taken, was_sent, is_doubtful; /* of its bytes */
-    uint8_t losses_in_row;                    /* datagrams that nothing is known to have become of */
-    uint8_t is_topping_up;                    /* the modem is given what it may lack of a datagram */
-    uint16_t reaction_ms;                     /* of the modem: the slowest of late, decaying */
-    uint16_t unanswered;                      /* datagrams sent since one came */
+    uint32_t said_ms, gone_ms;      /* when AT+CIPSEND was said, when the datagram's last byte left */
+    uint8_t is_handed_over;         /* its first byte may have gone out */
+    uint8_t was_nudged;             /* the current command was given a second end */
+    uint8_t was_accepted, refusals; /* of AT+CIPSEND */
+    uint8_t was_prompted, was_taken, was_sent, was_failed, is_doubtful; /* of its bytes */
+    uint8_t was_late;                                                   /* the latest prompt */
+    uint8_t says_received; /* this modem says Recv; how often it may not */
+    uint8_t is_draining;   /* its end is known; that of one before may still be said */
+    uint8_t ends_late;     /* this modem answers AT, and more, before it says what became of a datagram */
+    uint8_t was_drained;   /* the latest time that was waited for, in vain */
+    uint8_t losses_in_row; /* datagrams that nothing is known to have become of */
+    uint8_t misses_in_row; /* words about datagrams that did not come in time */
+    uint8_t is_topping_up; /* the modem is given what it may lack of a datagram */
+    uint8_t owes_prompt, owes_end, owed_was_taken; /* of a datagram given up: may still be said */
+    uint32_t owed_ms, owed_gone_ms;                /* when it was given up; its gone_ms */
+    uint16_t reaction_ms, sent_ms; /* of the modem: the slowest of late, decaying; sent: to "SEND OK" */
+    uint16_t unanswered;           /* datagrams sent since one came */
 };
 
 /* Begins; the modem may be in any state. `config` is copied, what it points to must stay. AGN_ERR_ARG: no

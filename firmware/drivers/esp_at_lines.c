@@ -133,10 +133,19 @@ static size_t find_announcement(const struct esp_at_lines *lines, size_t *bytes)
     return first >= 4 && is_nearly(line + first - 4, 4, mark, 5) ? first - 4 : length;
 }
 
+/* Within an address in quotes, which has colons where it is an IPv6 one. */
+static int is_quoted(const struct esp_at_lines *lines, size_t at)
+{
+    int quotes = 0;
+    for (; at < lines->length; at++)
+        quotes ^= lines->line[at] == '"';
+    return quotes;
+}
+
 static void begin_datagram(struct esp_at_lines *lines)
 {
     size_t bytes = 0, at = find_announcement(lines, &bytes);
-    if (at == lines->length || bytes == 0 || bytes > ESP_AT_ANNOUNCED_BYTES)
+    if (at == lines->length || is_quoted(lines, at) || bytes == 0 || bytes > ESP_AT_ANNOUNCED_BYTES)
         return;
     lines->length = (uint8_t)at;
     lines->expected = bytes;
