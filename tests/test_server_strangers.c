@@ -412,8 +412,8 @@ static void what_is_no_coap_is_counted_by_kind(void **state)
 {
     (void)state;
     uint8_t bare[2048], long_one[1500] = {0x80};
-    size_t bare_len = make_request(bare, 1) - AGN__COAP_REQUEST_OVERHEAD;
-    memmove(bare, bare + AGN__COAP_REQUEST_OVERHEAD, bare_len);
+    size_t bare_len = make_request(bare, 1) - AGN_COAP_REQUEST_OVERHEAD;
+    memmove(bare, bare + AGN_COAP_REQUEST_OVERHEAD, bare_len);
     uint8_t damaged[2048], other_version[2048];
     memcpy(damaged, bare, bare_len);
     memcpy(other_version, bare, bare_len);
@@ -479,8 +479,8 @@ static void strays_among_requests_are_counted_once(void **state)
     uint8_t get[] = {0x50, 0x01, 1, 0, 0xB2, 'v', '1', 0x05, 'i', 'n', 'f', 'e', 'r'};
     uint8_t bare[2048], request[2048], answer[2048];
     size_t request_len = make_request(request, 9);
-    size_t bare_len = request_len - AGN__COAP_REQUEST_OVERHEAD;
-    memcpy(bare, request + AGN__COAP_REQUEST_OVERHEAD, bare_len);
+    size_t bare_len = request_len - AGN_COAP_REQUEST_OVERHEAD;
+    memcpy(bare, request + AGN_COAP_REQUEST_OVERHEAD, bare_len);
     request[request_len - 1] ^= 1; /* a wrong checksum is answered at once */
     struct link_server running;
     struct agn_server_model model = link_served_model();
