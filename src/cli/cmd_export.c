@@ -35,16 +35,10 @@ static void fill_target_options(struct export_options *o, struct agn_cli_option 
          .string = &o->target_name,
          .help = "processor whose RAM, stack and flash are shown and held to --ram and --flash; all are "
                  "shown, and a " DEFAULT_TARGET " is held to them, if not given"},
-        {.name = "ram",
-         .metavar = "BYTES",
-         .type = AGN_CLI_STRING,
-         .string = &o->ram,
-         .help = "refuse a model that takes more RAM, packet buffer and stack included: 24576 or 24K"},
-        {.name = "flash",
-         .metavar = "BYTES",
-         .type = AGN_CLI_STRING,
-         .string = &o->flash,
-         .help = "refuse a model that takes more flash together with the runtime's code"},
+        agn__cli_text("ram", "BYTES", &o->ram,
+                      "refuse a model that takes more RAM, packet buffer and stack included: 24576 or 24K"),
+        agn__cli_text("flash", "BYTES", &o->flash,
+                      "refuse a model that takes more flash together with the runtime's code"),
         {.name = "optimise",
          .metavar = "FOR",
          .type = AGN_CLI_STRING,
@@ -58,11 +52,7 @@ static int parse(struct export_options *o, int argc, char **argv)
 {
     static const char *const codecs[] = {"range", "huffman", "lzw", "raw3", NULL};
     const struct agn_cli_option own[] = {
-        {.name = "output",
-         .metavar = "FILE",
-         .type = AGN_CLI_STRING,
-         .string = &o->output,
-         .help = "the device model to write"},
+        agn__cli_text("output", "FILE", &o->output, "the device model to write"),
         {.name = "c-source",
          .metavar = "DIR",
          .type = AGN_CLI_STRING,
@@ -70,17 +60,12 @@ static int parse(struct export_options *o, int argc, char **argv)
          .help =
              "also write model, runtime and link to the server as C sources, with examples and build files, "
              "for a firmware project"},
-        {.name = "prefix",
-         .metavar = "NAME",
-         .type = AGN_CLI_STRING,
-         .string = &o->prefix,
-         .help = "with --c-source, what the model's names begin with instead of agn, so that two models fit "
-                 "into one program: a C identifier"},
-        {.name = "data",
-         .metavar = "DIR",
-         .type = AGN_CLI_STRING,
-         .string = &o->data,
-         .help = "folder of the data set to calibrate on, instead of the model's own"},
+        agn__cli_text(
+            "prefix", "NAME", &o->prefix,
+            "with --c-source, what the model's names begin with instead of agn, so that two models fit "
+            "into one program: a C identifier"),
+        agn__cli_text("data", "DIR", &o->data,
+                      "folder of the data set to calibrate on, instead of the model's own"),
         {.name = "images",
          .metavar = "N",
          .type = AGN_CLI_INT,
@@ -96,12 +81,9 @@ static int parse(struct export_options *o, int argc, char **argv)
          .max = 1.0,
          .help = "leave frames unsent of which the device is sure: those whose local prediction is right in "
                  "such a share of the training images, as 0.99; 0 = all are sent"},
-        {.name = "preset",
-         .metavar = "NAME",
-         .type = AGN_CLI_STRING,
-         .string = &o->preset,
-         .help = "instead of a trained model: this preset's extractor and Local NN with random weights, "
-                 "calibrated on random images, to learn RAM, flash and time before training"},
+        agn__cli_text("preset", "NAME", &o->preset,
+                      "instead of a trained model: this preset's extractor and Local NN with random weights, "
+                      "calibrated on random images, to learn RAM, flash and time before training"),
         {.name = "set",
          .metavar = "SECTION.KEY=VALUE",
          .type = AGN_CLI_LIST,

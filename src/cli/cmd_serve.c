@@ -48,10 +48,9 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
                        "threads that take batches; 0 = one for each core"),
         agn__cli_whole("threads", "N", &o->threads, 0, 256,
                        "threads that compute one batch together; 0 = the cores shared out among the workers"),
-        {.name = "int8",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->int8,
-         .help = "compute the Remote NNs' convolutions in 8-bit integers, where the CPU has AVX512_VNNI"},
+        agn__cli_flag(
+            "int8", &o->int8,
+            "compute the Remote NNs' convolutions in 8-bit integers, where the CPU has AVX512_VNNI"),
         agn__cli_whole("batch", "N", &o->batch, 1, AGN_SERVER_MAX_BATCH, "frames of a batch at most"),
         agn__cli_whole("batch-wait", "US", &o->batch_wait_us, 0, 1000000,
                        "microseconds that a batch which is not full waits for more"),
@@ -72,15 +71,10 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
             "changes"),
         agn__cli_whole("dtls-port", "PORT", &o->dtls_port, 0, 65535,
                        "UDP port of DTLS; 0 takes any free one"),
-        {.name = "plain-off",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->plain_off,
-         .help = "offer DTLS only: no plain CoAP"},
-        {.name = "dtls-cbc",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->dtls_cbc,
-         .help = "take CBC ciphers (HMAC-SHA256, -SHA1) in DTLS, too, for old devices; AEAD ones alone "
-                 "otherwise"},
+        agn__cli_flag("plain-off", &o->plain_off, "offer DTLS only: no plain CoAP"),
+        agn__cli_flag("dtls-cbc", &o->dtls_cbc,
+                      "take CBC ciphers (HMAC-SHA256, -SHA1) in DTLS, too, for old devices; AEAD ones alone "
+                      "otherwise"),
         agn__cli_whole("peer-rate", "N", &o->peer_rate, 0, AGN_SERVE_MAX_PEER_RATE,
                        "messages a second that one address and port may send; 0 = no limit"),
         agn__cli_whole("peer-bytes", "N", &o->peer_bytes, 0, AGN_SERVE_MAX_PEER_BYTES,
@@ -96,14 +90,10 @@ static int parse(struct agn_serve_options *o, int argc, char **argv)
             "http", "[ADDRESS:]PORT", &o->http,
             "show what the server does at this TCP port: a live page at /, Prometheus metrics at /metrics, "
             "/healthz, /readyz, /status.json; at 127.0.0.1 unless an address is given; not shown by default"),
-        {.name = "accept-reports",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->accept_reports,
-         .help = "with --http: take what `agilenn run --report` tells of accuracy, and show it"},
-        {.name = "json",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->json,
-         .help = "print one JSON object when listening and one with the counts at the end"}};
+        agn__cli_flag("accept-reports", &o->accept_reports,
+                      "with --http: take what `agilenn run --report` tells of accuracy, and show it"),
+        agn__cli_flag("json", &o->json,
+                      "print one JSON object when listening and one with the counts at the end")};
     for (size_t i = 0; i < AGN_COUNT_OF(options); i++)
         if (strcmp(options[i].name, "log") == 0)
             options[i].choices = logs;

@@ -37,14 +37,14 @@ static void append_bytes(struct text *text, const char *bytes, size_t count)
 {
     if (text->status < 0)
         return;
-    if (text->length + count + 1 > text->cap) {
+    if (text->chars == NULL || text->length + count + 1 > text->cap) {
         size_t cap = 2 * text->cap + count + 1024;
         char *larger = agn_alloc(cap, 1);
         if (larger == NULL) {
             text->status = AGN_ERR_MEMORY;
             return;
         }
-        if (text->length > 0)
+        if (text->chars != NULL)
             memcpy(larger, text->chars, text->length);
         agn_free(text->chars);
         text->chars = larger;

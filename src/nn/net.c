@@ -55,7 +55,7 @@ void agn__net_need_scratch(struct agn_net *net, size_t size_bytes)
 
 void *agn__net_address(const struct agn_net *net, int buffer)
 {
-    if (buffer >= 0 && net->buffers[buffer].shared) {
+    if (buffer >= 0 && net->buffers[buffer].shared && net->whole != NULL) {
         net = net->whole->parts[0]; /* planned alike: its buffers have the same numbers */
     }
     return buffer < 0 ? NULL : net->arena + net->buffers[buffer].offset;

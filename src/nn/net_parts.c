@@ -43,15 +43,20 @@ int agn__net_load_parts(struct agn_net *net)
     return status;
 }
 
+static int team_of(const struct agn_net *net)
+{
+    int workers = agn_nn_workers();
+    return workers < net->threads ? workers : net->threads;
+}
+
 int agn__net_run_parts(struct agn_net *net, enum agn__pass pass)
 {
-    int workers = agn_nn_workers(), team = workers < net->threads ? workers : net->threads;
     int status = pass == AGN__FORWARD ? agn__net_load_parts(net) : AGN_OK, failed = AGN_OK;
     if (status < 0) {
         return status;
     }
     char why[512] = "";
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team_of(net))
     for (int p = 0; p < net->part_count; p++) {
         int done = agn__net_run(net->parts[p], pass);
         if (done < 0) {
