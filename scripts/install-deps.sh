@@ -9,7 +9,7 @@ set -eu
 build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libxnnpack-dev libpthreadpool-dev libcoap3-dev libgnutls28-dev libmicrohttpd-dev libjpeg62-turbo-dev libpng-dev
   libwebp-dev libheif-dev libgif-dev libtiff-dev libstb-dev zlib1g-dev libjansson-dev libinih-dev libmatio-dev libcurl4-gnutls-dev libarchive-dev nettle-dev libfontconfig-dev
   libopenmpi-dev openmpi-bin libcmocka-dev gnuplot-nox dataset-fashion-mnist"
-test_packages="libcoap3-bin curl gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+test_packages="g++ libcoap3-bin curl gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 ci_packages="git clang clang-format clang-tidy cppcheck libomp-dev libclang-rt-14-dev shellcheck gcc-riscv64-unknown-elf
   python3-unicorn chromium nginx libnginx-mod-stream"
 

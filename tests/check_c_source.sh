@@ -200,8 +200,7 @@ for file in "$tmp"/c/src/*.c; do
     cc -DARDUINO=10800 -I"$tmp/c/src" -c "$file" -o "$tmp/arduino-$(basename "$file" .c).o" || die "Arduino: $file"
 done
 cc "$tmp"/uses.c -I"$tmp/c" "$tmp"/arduino-*.o -o "$tmp/sketch" && "$tmp/sketch" || die "what Arduino compiles does not link"
-python3 - "$tmp/c/library.json" <<'PY' 2>/dev/null || die "library.json"
-import json, sys
-json.load(open(sys.argv[1]))
-PY
+if command -v python3 >/dev/null 2>&1; then
+    python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$tmp/c/library.json" || die "library.json"
+fi
 echo "and so it is for CMake, ESP-IDF, Zephyr and Arduino, beside another model"
