@@ -30,8 +30,8 @@ extern "C" {
 enum {
     AGN_LINK_PORT = 5683,
     /* The largest datagrams: one that is sent, and one that the server sends (options take less than 64). */
-    AGN_LINK_MAX_REQUEST = AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET,
-    AGN_LINK_MAX_ANSWER = AGN_WIRE_MAX_REPLY + 64,
+    AGN_LINK_MAX_REQUEST = (int)AGN_COAP_REQUEST_OVERHEAD + (int)AGN_WIRE_MAX_PACKET,
+    AGN_LINK_MAX_ANSWER = (int)AGN_WIRE_MAX_REPLY + 64,
     AGN_LINK_MAX_DATAGRAM =
         AGN_LINK_MAX_REQUEST > AGN_LINK_MAX_ANSWER ? AGN_LINK_MAX_REQUEST : AGN_LINK_MAX_ANSWER,
 };

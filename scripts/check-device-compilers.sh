@@ -159,7 +159,7 @@ for cxx in g++ clang++; do
     compile_runtime cc -O1 || continue
     (cd "$work/objects" && cc -O1 -w -I"$root/wire" -I"$root/firmware" -c "$root"/firmware/drivers/*.c "$work/range/agn_model_data.c" -I"$work/range")
     standards="c++11 c++17 c++20"
-    [ -z "$quick" ] || standards=c++17
+    [ -z "$quick" ] || standards="c++17 c++20"
     for standard in $standards; do
         for header in "$work/range/agilenn.h" "$runtime/agn_pause.h" "$runtime/agn_rate.h" "$runtime/agn_wire.h" \
             "$runtime/agn_status.h" "$runtime/agn_device.h" firmware/board.h firmware/drivers/esp_at.h firmware/drivers/esp_at_lines.h; do

@@ -67,4 +67,14 @@ for preset in "$AGILENN_PRESETS"/*.ini; do
         esac
     done
 done
+# `info --code` tells the same of each layer as the benchmark does.
+"$bin" bench forward --preset cifar10-lean --batch 1 --repeats 1 >"$tmp/out" 2>"$tmp/err" || die "bench forward"
+sed -n '/^layer /,$p' "$tmp/out" | awk 'NR > 1 && NF > 2 { name = $1; sub(/^[^ ]+ +[0-9]+ +/, ""); print name "=" $0 }' >"$tmp/bench"
+"$bin" info --preset cifar10-lean --code >"$tmp/out" 2>"$tmp/err" || die "info --code"
+sed -n '/^remote /,/^  total/p' "$tmp/out" | awk '$1 ~ /^remote/ && /  (jit|gemm|brg|ref|xnnpack)/ {
+    name = $1; sub(/^.* [0-9]+  /, ""); print name "=" $0 }' >"$tmp/info"
+[ "$(wc -l <"$tmp/bench")" -gt 5 ] || die "bench forward lists no layers: $(cat "$tmp/bench")"
+cmp -s "$tmp/bench" "$tmp/info" || die "info --code and bench forward differ: $(diff "$tmp/bench" "$tmp/info" | head -4)"
+"$bin" info --preset cifar10-lean --code --json | grep -q '"code": "' || die "info --code --json"
+"$bin" info --preset cifar10-lean --json | grep -q '"code": "' && die "info --json without --code plans the Remote NN"
 echo "refusals of train.compute and --int8: passed"

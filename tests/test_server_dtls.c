@@ -25,6 +25,7 @@
 
 #include "agilenn/keys.h"
 #include "link_world.h"
+#include "stranger.h"
 
 #define KEY_A "000102030405060708090a0b0c0d0e0f"
 #define KEY_B "f0e1d2c3b4a5968778695a4b3c2d1e0f"
@@ -374,8 +375,6 @@ static void garbage_leaves_sessions_alone(void **state)
     start(&running, (struct agn_server_config){0});
     struct agn_client *client = new_device(&running, "camera-a");
     expect_fused(client, 2);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(agn_server_dtls_port(running.server))};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct agn_rng rng;
     agn_rng_seed(&rng, 11);
     for (int i = 0; i < 300; i++) {
@@ -385,8 +384,8 @@ static void garbage_leaves_sessions_alone(void **state)
             bytes[k] = (uint8_t)agn_rng_u64(&rng);
         if (len > 25 && i % 2 == 0) /* the beginning of a client's hello */
             memcpy(bytes, "\x16\xfe\xff\0\0\0\0\0\0\0\0", 11), bytes[13] = 1;
-        int fd = socket(AF_INET, SOCK_DGRAM, 0);
-        assert_true(sendto(fd, bytes, len, 0, (struct sockaddr *)&to, sizeof to) >= 0);
+        int fd = stranger_socket(agn_server_dtls_port(running.server));
+        assert_true(send(fd, bytes, len, 0) >= 0);
         close(fd);
         if (i % 16 == 0)
             usleep(10000); /* or the socket's buffer overflows, and real packets are lost with the others */
@@ -417,11 +416,9 @@ static void what_is_no_dtls_is_counted(void **state)
     start(&running, (struct agn_server_config){0});
     struct agn_client *client = new_device(&running, "camera-a");
     expect_fused(client, 2);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(agn_server_dtls_port(running.server))};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int fd = stranger_socket(agn_server_dtls_port(running.server));
     for (size_t i = 0; i < AGN_COUNT_OF(strays); i++)
-        assert_true(sendto(fd, strays[i].bytes, strays[i].len, 0, (struct sockaddr *)&to, sizeof to) >= 0);
+        assert_true(send(fd, strays[i].bytes, strays[i].len, 0) >= 0);
     close(fd);
     expect_fused(client, 2);
     agn_client_free(client);

@@ -104,7 +104,7 @@ static int read_options(const uint8_t *src, size_t len, uint32_t *max_age_s)
 
 int agn_coap_read_answer(const uint8_t *src, size_t len, struct agn_coap_answer_view *answer)
 {
-    if (len < HEADER_BYTES || len > 65535 || (src[0] & 0xC0) != VERSION_BITS)
+    if (len < HEADER_BYTES || len > INT16_MAX || (src[0] & 0xC0) != VERSION_BITS)
         return AGN_ERR_FORMAT;
     struct agn_coap_answer_view read = {.type = (enum agn_coap_type)(src[0] >> 4 & 3),
                                         .code_class = src[1] >> 5,

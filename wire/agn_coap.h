@@ -36,7 +36,8 @@ struct agn_coap_answer_view {
     uint32_t max_age_s; /* with 5.03: when to try again; the default where the option is absent or too long */
 };
 
-/* Reads a response: 0, or AGN_ERR_FORMAT for anything else (requests, empty messages, bad options). */
+/* Reads a response of at most 32,767 bytes: 0, or AGN_ERR_FORMAT for anything else (requests, empty messages,
+ * bad options). */
 int agn_coap_read_answer(const uint8_t *src, size_t len, struct agn_coap_answer_view *answer);
 
 /* Whether the server is too busy to answer, 5.03. */

@@ -10,7 +10,7 @@ enum { MAX_DEVICE_BYTES = 16 << 20, HEAD_BYTES = 9 };
 struct job {
     struct agn_cli_list files, assignments;
     const char *preset;
-    bool keys, json;
+    bool keys, code, json;
 };
 
 enum file_kind { UNKNOWN_FILE, DEVICE_FILE, TENSOR_FILE };
@@ -51,7 +51,7 @@ static bool is_model(const struct agn_tensor_file *file)
            agn_tensor_file_metadata(file, "preset") != NULL;
 }
 
-static int show_tensor_file(const char *path, bool json)
+static int show_tensor_file(const char *path, const struct job *job)
 {
     struct agn_tensor_file file = {0};
     struct agn_model *model = NULL;
@@ -59,18 +59,19 @@ static int show_tensor_file(const char *path, bool json)
     if (status < 0)
         return agn__cli_fail("info", status);
     if (!is_model(&file)) {
-        int shown = agn__info_tensors(&file, path, json);
+        int shown = agn__info_tensors(&file, path, job->json);
         agn_tensor_file_free(&file);
         return shown;
     }
     agn_tensor_file_free(&file);
     status = agn_model_load(path, &model, NULL);
-    int code = status < 0 ? agn__cli_fail("info", status) : agn__info_model(model, path, true, json);
+    const struct agn__info_options options = {.trained = true, .code = job->code, .json = job->json};
+    int code = status < 0 ? agn__cli_fail("info", status) : agn__info_model(model, path, &options);
     agn_model_free(model);
     return code;
 }
 
-static int show_file(const char *path, bool json)
+static int show_file(const char *path, const struct job *job)
 {
     enum file_kind kind = UNKNOWN_FILE;
     int status = find_kind(path, &kind);
@@ -82,7 +83,7 @@ static int show_file(const char *path, bool json)
                      path);
     if (status < 0)
         return agn__cli_fail("info", status);
-    return kind == DEVICE_FILE ? show_device(path, json) : show_tensor_file(path, json);
+    return kind == DEVICE_FILE ? show_device(path, job->json) : show_tensor_file(path, job);
 }
 
 static int show_preset(const struct job *job)
@@ -92,8 +93,8 @@ static int show_preset(const struct job *job)
     int status = agn__cli_load_preset(job->preset, &job->assignments, &preset);
     if (status >= 0)
         status = agn_model_create(&preset, NULL, &model);
-    int code =
-        status < 0 ? agn__cli_fail("info", status) : agn__info_model(model, job->preset, false, job->json);
+    const struct agn__info_options options = {.code = job->code, .json = job->json};
+    int code = status < 0 ? agn__cli_fail("info", status) : agn__info_model(model, job->preset, &options);
     agn_model_free(model);
     return code;
 }
@@ -116,6 +117,10 @@ int agn__cmd_info(int argc, char **argv)
          .help = "list every key of a preset with its range, default and meaning",
          .type = AGN_CLI_FLAG,
          .flag = &job.keys},
+        {.name = "code",
+         .help = "of a model or preset: also what computes each layer of the Remote NN on this machine",
+         .type = AGN_CLI_FLAG,
+         .flag = &job.code},
         {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job.json},
     };
     const struct agn_cli_command command = {
@@ -149,5 +154,5 @@ int agn__cmd_info(int argc, char **argv)
         agn_preset_print_keys(stdout);
         return AGN_CLI_SUCCESS;
     }
-    return job.preset ? show_preset(&job) : show_file(job.files.items[0], job.json);
+    return job.preset ? show_preset(&job) : show_file(job.files.items[0], &job);
 }

@@ -5,9 +5,14 @@
 #include "agilenn/train.h"
 #include "cli/cli.h"
 
-/* info_model.c: a trained model, or with `trained` false the networks of a preset. Both return an exit
- * code. `name` is what the user called it. */
-int agn__info_model(const struct agn_model *model, const char *name, bool trained, bool json);
+struct agn__info_options {
+    bool trained; /* a model; else the networks of a preset */
+    bool code;    /* and what computes each layer of the Remote NN on this machine */
+    bool json;
+};
+
+/* info_model.c: a model's networks. Returns an exit code, as all do. `name` is what the user called it. */
+int agn__info_model(const struct agn_model *model, const char *name, const struct agn__info_options *options);
 
 /* info_tensors.c: a reference network, or other tensors. */
 int agn__info_tensors(const struct agn_tensor_file *file, const char *name, bool json);

@@ -1,6 +1,7 @@
 /* `agilenn info` on a trained model or a preset: its networks layer by layer, and what training learned. */
 #include <string.h>
 
+#include "agilenn/inference.h"
 #include "cli/info.h"
 #include "cli/preset_options.h"
 
@@ -10,6 +11,7 @@ struct network {
     const struct agn_params *params;
     const char *text; /* as the preset has it; NULL: no preset describes it */
     double width;
+    const struct agn_inference *inference; /* says what computes its layers here; NULL: not asked */
 };
 
 enum { NETWORKS = 4, BLOCKS_BYTES = 4096 };
@@ -18,17 +20,23 @@ struct totals {
     int64_t macs, parameters;
 };
 
-static void list_networks(const struct agn_model *model, struct network networks[NETWORKS])
+static void list_networks(const struct agn_model *model, const struct agn_inference *remote,
+                          struct network networks[NETWORKS])
 {
     const struct agn_preset *p = &model->preset;
-    networks[0] = (struct network){"extractor",        "device", &model->extractor, model->extractor_params,
-                                   p->model.extractor, 1.0};
-    networks[1] = (struct network){"local", "device", &model->local, model->local_params, NULL, 1.0};
+    networks[0] = (struct network){
+        "extractor", "device", &model->extractor, model->extractor_params, p->model.extractor, 1.0, NULL};
+    networks[1] = (struct network){"local", "device", &model->local, model->local_params, NULL, 1.0, NULL};
     networks[2] = (struct network){
-        "remote", "server", &model->remote, model->remote_params, p->model.remote, p->model.remote_width};
-    networks[3] = (struct network){"reference",        "training only",
-                                   &model->reference,  model->reference_params,
-                                   p->model.reference, p->model.reference_width};
+        "remote", "server", &model->remote, model->remote_params, p->model.remote, p->model.remote_width,
+        remote};
+    networks[3] = (struct network){"reference",
+                                   "training only",
+                                   &model->reference,
+                                   model->reference_params,
+                                   p->model.reference,
+                                   p->model.reference_width,
+                                   NULL};
 }
 
 /* Its description with names and widths worked out; empty without one. */
@@ -84,6 +92,23 @@ static const char *type_name(const struct agn_op_spec *op)
     return agn_op_type_name(op->type);
 }
 
+/* The code of a convolution or dense layer, as "jit:avx2, gathered, then silu"; false: none was asked for, or
+ * the operator is part of another one. */
+static bool find_code(const struct network *network, int op, char *text, size_t size)
+{
+    enum agn_op_type type = network->graph->ops[op].type;
+    struct agn_inference_layer layer;
+    if (!network->inference || (type != AGN_OP_CONV && type != AGN_OP_DENSE))
+        return false;
+    for (int i = 0; agn_inference_layer(network->inference, i, &layer); i++)
+        if (strcmp(layer.name, network->graph->ops[op].name) == 0) {
+            snprintf(text, size, "%s%s%s%s", layer.code, layer.gathered ? ", gathered" : "",
+                     layer.rest[0] ? ", then " : "", layer.rest);
+            return true;
+        }
+    return false;
+}
+
 /* ---- text ------------------------------------------------------------------------------------ */
 
 static void print_network(const struct network *network)
@@ -92,15 +117,17 @@ static void print_network(const struct network *network)
     char blocks[BLOCKS_BYTES];
     list_blocks(network, blocks);
     printf("\n%s (%s)%s%s\n", network->name, network->place, blocks[0] ? ": " : "", blocks);
-    printf("  %-30s %-10s %-8s %-12s %12s %11s\n", "layer", "type", "kernel", "output", "MACs", "parameters");
+    printf("  %-30s %-10s %-8s %-12s %12s %11s%s\n", "layer", "type", "kernel", "output", "MACs",
+           "parameters", network->inference ? "  code" : "");
     for (int i = 0; i < network->graph->count; i++) {
         const struct agn_op_spec *op = &network->graph->ops[i];
-        char kernel[24], shape[48];
+        char kernel[24], shape[48], code[96];
+        bool has_code = find_code(network, i, code, sizeof code);
         describe_kernel(op, kernel, sizeof kernel);
         snprintf(shape, sizeof shape, "%dx%dx%d", op->shape.height, op->shape.width, op->shape.channels);
-        printf("  %-30s %-10s %-8s %-12s %12lld %11lld\n", op->name[0] ? op->name : "-", type_name(op),
-               kernel, shape, (long long)agn_op_macs(network->graph, i),
-               (long long)parameters_of(network, i));
+        printf("  %-30s %-10s %-8s %-12s %12lld %11lld%s%s\n", op->name[0] ? op->name : "-", type_name(op),
+               kernel, shape, (long long)agn_op_macs(network->graph, i), (long long)parameters_of(network, i),
+               has_code ? "  " : "", has_code ? code : "");
     }
     printf("  %-30s %-10s %-8s %-12s %12lld %11lld\n", "total", "", "", "", (long long)totals.macs,
            (long long)totals.parameters);
@@ -164,6 +191,9 @@ static json_t *json_from_network(const struct network *network)
                                   "stride", op->type == AGN_OP_CONV ? op->stride : 0, "macs",
                                   (json_int_t)agn_op_macs(network->graph, i), "parameters",
                                   (json_int_t)parameters_of(network, i));
+        char code[96];
+        if (find_code(network, i, code, sizeof code))
+            json_object_set_new(layer, "code", json_string(code));
         if (json_array_append_new(layers, layer)) {
             json_decref(layers);
             return NULL;
@@ -225,12 +255,20 @@ static json_t *json_from(const struct agn_model *model, const struct network *ne
     return object;
 }
 
-int agn__info_model(const struct agn_model *model, const char *name, bool trained, bool json)
+int agn__info_model(const struct agn_model *model, const char *name, const struct agn__info_options *options)
 {
     struct network networks[NETWORKS];
-    list_networks(model, networks);
-    if (json)
-        return agn__cli_print_json("info", json_from(model, networks, name, trained));
-    print_text(model, networks, name, trained);
-    return AGN_CLI_SUCCESS;
+    struct agn_inference *remote = NULL;
+    const struct agn_inference_config config = {
+        .graph = &model->remote, .params = model->remote_params, .max_batch = 1};
+    int status = options->code ? agn_inference_create(&config, &remote) : AGN_OK, code = AGN_CLI_SUCCESS;
+    if (status < 0)
+        return agn__cli_fail("info", status);
+    list_networks(model, remote, networks);
+    if (options->json)
+        code = agn__cli_print_json("info", json_from(model, networks, name, options->trained));
+    else
+        print_text(model, networks, name, options->trained);
+    agn_inference_free(remote);
+    return code;
 }

@@ -1,8 +1,8 @@
 /* Frozen nets compute in parts: equal parts of the batch, each a net of its own that one thread takes through
  * a whole pass. Nothing in a frozen net looks from one image at another, so threads meet at the end of a pass
- * instead of after each operator, a part's tensors stay near the processor that made them, and a thread
- * without a processor holds up nobody: another one takes the next part. Copies of the parameters are those of
- * the first part. */
+ * instead of after each operator, a part's tensors stay near the processor that made them, and where there
+ * are more parts than threads one without a processor holds up less: another takes its next part. Copies of
+ * the parameters are those of the first part. */
 #include <omp.h>
 #include <stdio.h>
 

@@ -42,7 +42,8 @@ struct agn__conv_config {
     struct agn__conv_shape shape;
     enum agn__conv_pass pass;
     bool bias, relu6;
-    int lanes; /* 1 to AGN__MAX_LANES */
+    int lanes;   /* 1 to AGN__MAX_LANES */
+    bool direct; /* never by Winograd: to compare */
 };
 enum { AGN__MAX_LANES = 16 };
 int agn__conv_create(const struct agn__conv_config *config, struct agn__conv **conv);

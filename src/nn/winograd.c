@@ -9,9 +9,9 @@
 
 enum { PRODUCTS = 16, TAPS = 9, LINE_FLOATS = 16 };
 
-/* Transforms cost as the sum of source and result channels, the products save as their product: what to gain
- * anything their ratio must be (measured on Zen 3: 0.9 times direct at 16, 1.3 at 32, 2.2 at 64). And what a
- * lane's transformed tiles take: they stay in its caches. */
+/* Transforms cost as the sum of source and result channels, the products save as their product: to gain
+ * anything their ratio must be so much (agn_bench_convolution; at 16 it was a loss). And what a lane's
+ * transformed tiles take: they stay in its caches. */
 enum { LEAST_RATIO = 24, TILES_BYTES = 512 << 10 };
 
 struct agn__winograd {
@@ -34,10 +34,10 @@ bool agn__winograd_suits(const struct agn__conv_config *config)
 {
     const struct agn__conv_shape *s = &config->shape;
     bool alone = config->lanes > 1 || omp_get_max_threads() == 1;
-    return alone && agn__onednn_isa_is_narrow() && config->pass != AGN__CONV_BACKWARD_WEIGHTS &&
-           !s->depthwise && !s->bf16 && s->kernel_h == 3 && s->kernel_w == 3 && s->stride == 1 &&
-           s->pad_h == 1 && s->pad_w == 1 && s->oh == s->ih && s->ow == s->iw && s->ih >= 4 && s->iw >= 4 &&
-           s->ic * s->oc >= LEAST_RATIO * (s->ic + s->oc);
+    return alone && !config->direct && agn__onednn_isa_is_narrow() &&
+           config->pass != AGN__CONV_BACKWARD_WEIGHTS && !s->depthwise && !s->bf16 && s->kernel_h == 3 &&
+           s->kernel_w == 3 && s->stride == 1 && s->pad_h == 1 && s->pad_w == 1 && s->oh == s->ih &&
+           s->ow == s->iw && s->ih >= 4 && s->iw >= 4 && s->ic * s->oc >= LEAST_RATIO * (s->ic + s->oc);
 }
 
 /* ---- planning ------------------------------------------------------------------------------------ */
