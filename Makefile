@@ -1,11 +1,12 @@
-# Front door: the build itself is CMakeLists.txt. `make help` lists the targets.
+# Front door: the build itself is CMakeLists.txt, and cmake/AgnInstall.cmake what is installed. `make help` lists the targets.
 BUILD ?= build
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_ARGS ?=
 SECONDS ?= 60
+PREFIX ?= /usr/local
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build help deps demo test bench bench-mcu fuzz tsan clean
+.PHONY: build help deps demo test bench bench-mcu fuzz tsan install uninstall deb clean
 
 build: deps
 	@mkdir -p $(BUILD)
@@ -21,6 +22,9 @@ help:
 	@echo "make fuzz    fuzz every decoder and parser with libFuzzer, SECONDS each (60)"
 	@echo "make tsan    look for data races with ThreadSanitizer: tests, then a server under load; SECONDS of it (5)"
 	@echo "make deps    install the Debian packages that are missing (the targets above do so by themselves)"
+	@echo "make install  the command, presets, manual, service and libraries into DESTDIR/PREFIX (/usr/local)"
+	@echo "make uninstall  delete what the last 'make install' put there"
+	@echo "make deb     Debian packages: agilenn (command, service) and libagilenn-dev"
 	@echo "make clean   delete $(BUILD)/"
 	@echo "Settings: BUILD=folder JOBS=n CMAKE_ARGS='-DAGN_SANITIZE=address,undefined'"
 
@@ -51,6 +55,16 @@ tsan: SECONDS = 5
 tsan:
 	@scripts/install-deps.sh test
 	@JOBS=$(JOBS) scripts/tsan.sh --seconds $(SECONDS)
+
+install: build
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+uninstall:
+	@while read -r file; do rm -f "$(DESTDIR)$$file"; done <$(BUILD)/install_manifest.txt
+
+deb: build
+	@cd $(BUILD) && cpack -G DEB
+	@ls $(BUILD)/*.deb
 
 clean:
 	cmake -E rm -rf $(BUILD)

@@ -68,6 +68,7 @@ function(agn_add_tests)
   agn_limit_test(check_firmware_edge 300) # a hundred frames in the host's time, some wait out their deadline
   agn_limit_test(check_bench_mcu 600) # six emulated boards, several builds each
   agn_limit_test(check_firmware 600)
+  agn_limit_test(check_deb 400) # compresses two packages
   agn_limit_test(check_mpi 600)
   if(TEST check_mpi) # several programs at a time, many of them: slow where the cores are busy
     set_tests_properties(check_mpi PROPERTIES PROCESSORS 2)

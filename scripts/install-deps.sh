@@ -11,7 +11,7 @@ build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libxnnpack-dev l
   libopenmpi-dev openmpi-bin libcmocka-dev gnuplot-nox dataset-fashion-mnist"
 test_packages="g++ libcoap3-bin curl gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 ci_packages="git clang clang-format clang-tidy cppcheck libomp-dev libclang-rt-14-dev shellcheck gcc-riscv64-unknown-elf
-  python3-unicorn chromium nginx libnginx-mod-stream"
+  python3-unicorn chromium nginx libnginx-mod-stream lintian mandoc"
 
 case ${1:-build} in
 build) packages=$build_packages ;;

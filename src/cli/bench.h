@@ -1,4 +1,4 @@
-/* What `agilenn bench` measures, a function each; they get all of its arguments. */
+/* What `agilenn bench` measures, a function each; argv[0] is "codec" or "forward". */
 #ifndef AGN_CLI_BENCH_H
 #define AGN_CLI_BENCH_H
 

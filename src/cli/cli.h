@@ -1,14 +1,18 @@
 /* What every subcommand of `agilenn` shares: its entry points, exit codes and ways to speak to the user.
  *
- * A subcommand lives in cmd_<name>.c and has one row in main.c's table. Figures go to stdout, as text or,
- * with
- * --json, as one JSON object; everything else a person reads goes to stderr then. */
+ * A subcommand lives in cmd_<name>.c and has one row in the table of commands.c. Figures go to stdout, as
+ * text or, with --json, as one JSON object; everything else a person reads goes to stderr then. */
 #ifndef AGN_CLI_H
 #define AGN_CLI_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+
+/* What the whole command does, for its help and its manual page. */
+#define AGN_CLI_OVERVIEW                                                                                     \
+    "Splits an image classifier between a microcontroller and a server: trains it with explainable AI, "     \
+    "exports it to int8, serves and runs it."
 
 enum agn_cli_exit {
     AGN_CLI_SUCCESS = 0,

@@ -126,10 +126,10 @@ int agn__cmd_bench(int argc, char **argv)
     struct agn_preset preset;
     struct agn_bench_step result = {0};
     if (argc > 1 && strcmp(argv[1], "codec") == 0) {
-        return agn__cmd_bench_codec(argc, argv);
+        return agn__cmd_bench_codec(argc - 1, argv + 1);
     }
     if (argc > 1 && strcmp(argv[1], "forward") == 0) {
-        return agn__cmd_bench_forward(argc, argv);
+        return agn__cmd_bench_forward(argc - 1, argv + 1);
     }
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON) {

@@ -39,7 +39,7 @@ static int print_json(const struct job *job)
         r->entropy, "by_channel", r->channel_entropy, "by_context", r->context_entropy, "model",
         r->model_entropy, "codecs", codecs, "firmware",
         r->firmware_note == NULL ? json_string("cortex-m7 under QEMU") : json_string(r->firmware_note));
-    return agn__cli_print_json("bench", object);
+    return agn__cli_print_json("bench codec", object);
 }
 
 static int print_text(const struct job *job)
@@ -74,7 +74,7 @@ static int print_text(const struct job *job)
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
-    int status = agn_model_load(job->operands.items[1], &job->model, NULL);
+    int status = agn_model_load(job->operands.items[0], &job->model, NULL);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)
@@ -94,7 +94,7 @@ static int run(struct job *job)
     if (status >= 0)
         status = agn_bench_codec(&config, &job->result);
     if (status < 0)
-        return agn__cli_fail("bench", status);
+        return agn__cli_fail("bench codec", status);
     return job->json ? print_json(job) : print_text(job);
 }
 
@@ -134,10 +134,10 @@ int agn__cmd_bench_codec(int argc, char **argv)
          .max = 1024},
         {.name = "json", .type = AGN_CLI_FLAG, .flag = &job.json, .help = "print one JSON object"}};
     const struct agn_cli_command command = {
-        .name = "bench",
-        .usage = "codec MODEL.safetensors [options]",
+        .name = "bench codec",
+        .usage = "MODEL.safetensors [options]",
         .description =
-            "codec: quantises the model as for a device, runs the test images through it, and codes the "
+            "Quantises the model as for a device, runs the test images through it, and codes the "
             "symbols of each frame with every codec: mean bytes (payload, without packet headers), "
             "speed on this machine in MB of 3-bit symbols, and, with --firmware, instructions a symbol on "
             "a Cortex-M7. Entropies stand beside them. The context tables come from training; a model "
@@ -147,9 +147,9 @@ int agn__cmd_bench_codec(int argc, char **argv)
         .options = options,
         .option_count = AGN_COUNT_OF(options),
         .operands = &job.operands,
-        .min_operands = 2,
-        .max_operands = 2,
-        .operand_name = "codec MODEL"};
+        .min_operands = 1,
+        .max_operands = 1,
+        .operand_name = "MODEL"};
     int code = agn__cli_parse(&command, argc, argv);
     if (code == AGN_CLI_GO_ON) {
         code = run(&job);

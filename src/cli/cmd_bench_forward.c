@@ -66,18 +66,14 @@ static int parse(struct forward_options *o, int argc, char **argv)
         AGN_CLI_BESIDE(&o->beside),
         {.name = "json", .type = AGN_CLI_FLAG, .flag = &o->json, .help = "print one JSON object"}};
     const struct agn_cli_command command = {
-        .name = "bench",
-        .usage = "forward [options]",
-        .description = "forward: times the forward pass of a preset's Remote NN as the server runs it, on "
+        .name = "bench forward",
+        .usage = "[options]",
+        .description = "Times the forward pass of a preset's Remote NN as the server runs it, on "
                        "made-up features at its initial weights. No data set is needed.",
         .example = "  agilenn bench forward --preset cifar10-paper --batch 32\n"
                    "  agilenn bench forward --preset fashion --batch 1 --int8 --json",
         .options = options,
-        .option_count = AGN_COUNT_OF(options),
-        .operands = &o->what,
-        .min_operands = 1,
-        .max_operands = 1,
-        .operand_name = "forward"};
+        .option_count = AGN_COUNT_OF(options)};
     return agn__cli_parse(&command, argc, argv);
 }
 
@@ -108,7 +104,7 @@ static int print_json(const struct forward_options *o, const struct agn_bench_fo
                   r->images_per_s_min, "images_per_s_max", r->images_per_s_max, "mflop_per_image",
                   r->flop / 1e6, "gflops", r->gflops, "create_s", r->create_s, "memory_mib", r->memory_mib,
                   "machine", agn_nn_machine(), "compiler", __VERSION__, "commit", AGN_COMMIT);
-    return agn__cli_print_json("bench", object);
+    return agn__cli_print_json("bench forward", object);
 }
 
 static int print_text(const struct forward_options *o, const struct agn_bench_forward *r)
@@ -161,7 +157,7 @@ int agn__cmd_bench_forward(int argc, char **argv)
         status = agn_bench_forward(&preset, &o.config, &result);
     agn__beside_stop(&beside);
     if (status < 0) {
-        return agn__cli_fail("bench", status);
+        return agn__cli_fail("bench forward", status);
     }
     return o.json ? print_json(&o, &result) : print_text(&o, &result);
 }

@@ -42,20 +42,21 @@ void agn__cli_print_wrapped(FILE *stream, const char *text, int column, int inde
 }
 
 /* What follows the help of an option: that it is required, its default, or that it may be repeated. */
-static void describe_default(char *text, size_t size, const struct agn_cli_option *option)
+void agn__cli_describe_option(char *text, size_t size, const struct agn_cli_option *option)
 {
     bool any = option->min == 0.0 && option->max == 0.0;
-    text[0] = '\0';
+    const char *help = option->help;
+    snprintf(text, size, "%s", help);
     if (option->required)
-        snprintf(text, size, " (required)");
+        snprintf(text, size, "%s (required)", help);
     else if (option->type == AGN_CLI_STRING && *option->string)
-        snprintf(text, size, " (default: %s)", *option->string);
+        snprintf(text, size, "%s (default: %s)", help, *option->string);
     else if (option->type == AGN_CLI_INT && (any || *option->integer >= option->min)) /* else: none */
-        snprintf(text, size, " (default: %d)", *option->integer);
+        snprintf(text, size, "%s (default: %d)", help, *option->integer);
     else if (option->type == AGN_CLI_DOUBLE)
-        snprintf(text, size, " (default: %g)", *option->real);
+        snprintf(text, size, "%s (default: %g)", help, *option->real);
     else if (option->type == AGN_CLI_LIST)
-        snprintf(text, size, " (may be repeated)");
+        snprintf(text, size, "%s (may be repeated)", help);
 }
 
 static void print_row(FILE *stream, const char *head, const char *help)
@@ -77,13 +78,11 @@ void agn__cli_print_help(FILE *stream, const struct agn_cli_command *command)
     for (int i = 0; i < command->option_count; i++) {
         const struct agn_cli_option *option = &command->options[i];
         char head[128];
-        char fallback[256];
         char help[1024];
         char letter[] = {'-', option->letter, ',', ' ', '\0'};
         snprintf(head, sizeof head, "%s--%s%s%s", option->letter ? letter : "", option->name,
                  option->metavar ? " " : "", option->metavar ? option->metavar : "");
-        describe_default(fallback, sizeof fallback, option);
-        snprintf(help, sizeof help, "%s%s", option->help, fallback);
+        agn__cli_describe_option(help, sizeof help, option);
         print_row(stream, head, help);
     }
     print_row(stream, "--verbose", "log debug lines to stderr");

@@ -11,64 +11,32 @@
 #include "agilenn/distributed.h"
 #include "agn_build.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/nearest.h"
 #include "cli/options.h"
-
-struct command {
-    const char *name;
-    const char *summary;
-    int (*run)(int argc, char **argv);
-};
-
-static const struct command commands[] = {
-    {"data", "say what a data set holds; fetch or check one", agn__cmd_data},
-    {"train", "train a split model", agn__cmd_train},
-    {"eval", "evaluate a trained model in float", agn__cmd_eval},
-    {"curves", "accuracy under packet loss, byte budgets and silence", agn__cmd_curves},
-    {"explain", "show where in some images importance lies", agn__cmd_explain},
-    {"plot", "draw trainings side by side", agn__cmd_plot},
-    {"info", "say what a model file or a preset holds", agn__cmd_info},
-    {"export", "quantise a trained model for the device", agn__cmd_export},
-    {"serve", "run the edge server", agn__cmd_serve},
-    {"keys", "make keys for devices that speak DTLS", agn__cmd_keys},
-    {"run", "classify a data set on an emulated device", agn__cmd_run},
-    {"swarm", "load a server with many emulated devices", agn__cmd_swarm},
-    {"modem", "play a microcontroller's WiFi modem, with a bad radio link", agn__cmd_modem},
-    {"bench", "time training on this machine", agn__cmd_bench},
-    {"demo", "all of it on Fashion-MNIST, from training to a dead server", agn__cmd_demo},
-};
 
 static void print_overview(FILE *stream)
 {
     fprintf(stream, "usage: agilenn COMMAND [options]\n\n");
-    agn__cli_print_wrapped(
-        stream,
-        "Splits an image classifier between a microcontroller and a server: trains it with "
-        "explainable AI, exports it to int8, serves and runs it.",
-        0, 0);
+    agn__cli_print_wrapped(stream, AGN_CLI_OVERVIEW, 0, 0);
     fprintf(stream, "\nCommands:\n");
-    for (size_t i = 0; i < AGN_COUNT_OF(commands); i++)
-        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    for (int i = 0; i < agn__cli_entry_count; i++)
+        if (!agn__cli_entries[i].is_part)
+            fprintf(stream, "  %-10s %s\n", agn__cli_entries[i].name, agn__cli_entries[i].summary);
     fprintf(stream, "\nOptions:\n"
                     "  -h, --help    show this text\n"
                     "  --version     show version and commit\n\n"
-                    "'agilenn help COMMAND' or 'agilenn COMMAND --help' says more about a command.\n");
-}
-
-static const struct command *find_command(const char *name)
-{
-    for (size_t i = 0; i < AGN_COUNT_OF(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
+                    "'agilenn help COMMAND' or 'agilenn COMMAND --help' says more about a command,\n"
+                    "'agilenn help --completion' prints a completion script for bash.\n");
 }
 
 static int unknown_command(const char *name)
 {
-    const char *names[AGN_COUNT_OF(commands) + 3] = {"help", "--help", "--version"};
+    const char *names[64] = {"help", "--help", "--version"};
     int count = 3;
-    for (size_t i = 0; i < AGN_COUNT_OF(commands); i++)
-        names[count++] = commands[i].name;
+    for (int i = 0; i < agn__cli_entry_count && count < (int)AGN_COUNT_OF(names); i++)
+        if (!agn__cli_entries[i].is_part)
+            names[count++] = agn__cli_entries[i].name;
     const char *nearest = agn__cli_nearest(name, names, count);
     fprintf(stderr, "agilenn: unknown %s '%s'%s%s%s (see agilenn --help)\n",
             name[0] == '-' ? "option" : "command", name, nearest ? "; did you mean " : "",
@@ -76,25 +44,27 @@ static int unknown_command(const char *name)
     return AGN_CLI_USAGE;
 }
 
-static int help_on(int argc, char **argv)
+static int help(int argc, char **argv)
 {
+    char name[64];
     if (argc == 0) {
         print_overview(stdout);
         return AGN_CLI_SUCCESS;
     }
-    const struct command *command = find_command(argv[0]);
-    if (!command)
-        return unknown_command(argv[0]);
-    char help[] = "--help";
-    char *arguments[] = {argv[0], help, NULL};
-    return command->run(2, arguments);
+    if (strcmp(argv[0], "--man") == 0)
+        return agn__cli_manual(argc > 1 ? argv[1] : NULL);
+    if (strcmp(argv[0], "--completion") == 0)
+        return agn__cli_completion();
+    snprintf(name, sizeof name, "%s%s%s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    const struct agn__cli_entry *entry = agn__cli_find(name);
+    return entry ? agn__cli_describe(entry, "--help") : unknown_command(name);
 }
 
-static int refuse_company(const struct command *command)
+static int refuse_company(const char *command)
 {
     if (agn_launch_rank() == 0)
         fprintf(stderr, "agilenn %s: mpirun is for 'train' and 'bench' only; start this one without it\n",
-                command->name);
+                command);
     return AGN_CLI_USAGE;
 }
 
@@ -105,19 +75,19 @@ static int run(int argc, char **argv)
         return AGN_CLI_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return help_on(0, NULL);
+        return help(0, NULL);
     if (strcmp(argv[1], "help") == 0)
-        return help_on(argc - 2, argv + 2);
+        return help(argc - 2, argv + 2);
     if (strcmp(argv[1], "--version") == 0) {
         printf("agilenn %s (%s)\n", AGN_VERSION, AGN_COMMIT);
         return AGN_CLI_SUCCESS;
     }
-    const struct command *command = find_command(argv[1]);
-    if (!command)
+    const struct agn__cli_entry *entry = agn__cli_find(argv[1]);
+    if (!entry || entry->is_part)
         return unknown_command(argv[1]);
-    if (agn_launch_size() > 1 && command->run != agn__cmd_train && command->run != agn__cmd_bench)
-        return refuse_company(command);
-    return command->run(argc - 1, argv + 1);
+    if (agn_launch_size() > 1 && !entry->takes_processes)
+        return refuse_company(entry->name);
+    return entry->run(argc - 1, argv + 1);
 }
 
 static bool is_first_of_several; /* processes; set before the handler is */

@@ -206,12 +206,23 @@ static void make_long_options(const struct agn_cli_command *command, struct opti
     table[count + 2] = (struct option){NULL, 0, NULL, 0};
 }
 
-static bool wants_help(int argc, char **argv)
+typedef void printer(FILE *stream, const struct agn_cli_command *command);
+
+/* How the command is to be described, if it is. */
+static printer *wants_help(int argc, char **argv)
 {
+    static const struct {
+        const char *word;
+        printer *print;
+    } forms[] = {{"--help", agn__cli_print_help},
+                 {"-h", agn__cli_print_help},
+                 {"--help=man", agn__cli_print_manual},
+                 {"--help=bash", agn__cli_print_completion}};
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return true;
-    return false;
+        for (size_t f = 0; f < sizeof forms / sizeof *forms; f++)
+            if (strcmp(argv[i], forms[f].word) == 0)
+                return forms[f].print;
+    return NULL;
 }
 
 static int take_operands(const struct agn_cli_command *command, int argc, char **argv)
@@ -230,8 +241,9 @@ static int take_operands(const struct agn_cli_command *command, int argc, char *
 int agn__cli_parse(const struct agn_cli_command *command, int argc, char **argv)
 {
     /* Before anything is stored, so that the help shows the defaults. */
-    if (wants_help(argc, argv)) {
-        agn__cli_print_help(stdout, command);
+    printer *describe = wants_help(argc, argv);
+    if (describe) {
+        describe(stdout, command);
         return AGN_CLI_SUCCESS;
     }
     struct option table[AGN_CLI_MAX_OPTIONS + 3];

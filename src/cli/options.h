@@ -77,6 +77,14 @@ int agn__cli_parse(const struct agn_cli_command *command, int argc, char **argv)
 /* Prints usage, description, options with defaults, example. */
 void agn__cli_print_help(FILE *stream, const struct agn_cli_command *command);
 
+/* manual.c: the same in man(7)'s macros, from SYNOPSIS to EXAMPLES. completion.c: the subcommand's case in
+ * the script for bash. A command prints them for --help=man and --help=bash. */
+void agn__cli_print_manual(FILE *stream, const struct agn_cli_command *command);
+void agn__cli_print_completion(FILE *stream, const struct agn_cli_command *command);
+
+/* An option's help with its default, that it is required, or that it may be repeated. */
+void agn__cli_describe_option(char *text, size_t size, const struct agn_cli_option *option);
+
 /* Prints text wrapped at 80 columns, each line after `indent` spaces; the first line starts at column
  * `column`. Line breaks in the text are kept. */
 void agn__cli_print_wrapped(FILE *stream, const char *text, int column, int indent);

@@ -477,8 +477,8 @@ static int preset_folders(char folders[MAX_FOLDERS][PATH_MAX])
         char *slash = strrchr(program, '/');
         if (slash != NULL && slash - program < PATH_MAX - 64) {
             *slash = '\0';
-            snprintf(folders[count++], PATH_MAX, "%.*s/../presets", PATH_MAX - 64, program);
             snprintf(folders[count++], PATH_MAX, "%.*s/../share/agilenn/presets", PATH_MAX - 64, program);
+            snprintf(folders[count++], PATH_MAX, "%.*s/../presets", PATH_MAX - 64, program);
         }
     }
     return count;

@@ -1,0 +1,23 @@
+# Writes below FOLDER what COMMAND (agilenn) says of itself: man1/, man5/, and agilenn, the completion for bash.
+# Run by cmake -P.
+function(write file)
+  execute_process(COMMAND ${COMMAND} help ${ARGN} OUTPUT_FILE ${FOLDER}/${file} RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "agilenn help ${ARGN}: ${failed}")
+  endif()
+endfunction()
+
+find_program(GZIP gzip)
+file(REMOVE_RECURSE ${FOLDER})
+execute_process(COMMAND ${COMMAND} help --man OUTPUT_VARIABLE pages OUTPUT_STRIP_TRAILING_WHITESPACE)
+string(REPLACE "\n" ";" pages "${pages}")
+foreach(page IN LISTS pages)
+  string(REGEX MATCH "[0-9]$" section ${page})
+  file(MAKE_DIRECTORY ${FOLDER}/man${section})
+  write(man${section}/${page} --man ${page})
+  if(GZIP)
+    execute_process(COMMAND ${GZIP} -9nf ${FOLDER}/man${section}/${page})
+  endif()
+endforeach()
+write(agilenn --completion)
+file(TOUCH ${FOLDER}/made)
