@@ -9,7 +9,7 @@
 
 #include "fuzz_contexts.h"
 #include "server/assembly.h"
-#include "server/features.h"
+#include "agilenn/features.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -52,8 +52,8 @@ static void hand_out_ready(struct agn__assembly *assembly, const struct agn_map_
         demand(slot < SLOTS && work->count < SLOTS * 4);
         const uint8_t *map = agn__assembly_map(assembly, slot);
         for (int i = 0; i < MAP; i++)
-            demand(map[i] < AGN_WIRE_LEVELS || map[i] == AGN__SYMBOL_ABSENT);
-        int missing = agn__features_expand(map, shape, centroids, NULL, features);
+            demand(map[i] < AGN_WIRE_LEVELS || map[i] == AGN_SYMBOL_ABSENT);
+        int missing = agn_features_expand(map, shape, centroids, NULL, features);
         demand(missing >= 0 && missing <= shape->channels);
         work->slot[work->count] = slot;
         work->frame[work->count] = (uint8_t)agn__assembly_frame(assembly, slot);

@@ -67,8 +67,8 @@ static void export_world(struct world *w)
     size_t arena = agn_dev_arena_bytes(&opened);
     w->arena = agn_alloc(arena, 1);
     assert_int_equal(agn_dev_init(&w->dev, w->bytes, w->size, w->arena, arena), 0);
-    w->extractor = frozen(&w->model->extractor, w->model->extractor_params, IMAGES);
-    w->local = frozen(&w->model->local, w->model->local_params, IMAGES);
+    w->extractor = frozen(&w->model->parts[AGN_EXTRACTOR].graph, w->model->parts[AGN_EXTRACTOR].params, IMAGES);
+    w->local = frozen(&w->model->parts[AGN_LOCAL].graph, w->model->parts[AGN_LOCAL].params, IMAGES);
 }
 
 static void open_world(struct world *w, const struct tiny_config *config, int seed, bool trained)
@@ -161,9 +161,9 @@ static int8_t stored_weight(const struct agn_dev_layer *d, int o, int y, int x, 
 /* Weights and bias of output `o` of a layer, against the float convolution and BN. */
 static void check_output(const struct world *w, int layer, int o)
 {
-    const struct agn_op_spec *conv = &w->model->extractor.ops[2 * layer + 1], *bn = conv + 1;
+    const struct agn_op_spec *conv = &w->model->parts[AGN_EXTRACTOR].graph.ops[2 * layer + 1], *bn = conv + 1;
     const struct agn_dev_layer *d = &w->dev.model.layers[layer];
-    const struct agn_params *p = w->model->extractor_params;
+    const struct agn_params *p = w->model->parts[AGN_EXTRACTOR].params;
     double gain =
         (double)values(p, bn->name, "gamma")[o] / sqrt((double)values(p, bn->name, "var")[o] + 1e-5);
     double bias = (double)values(p, bn->name, "beta")[o] - gain * (double)values(p, bn->name, "mean")[o];
@@ -193,15 +193,15 @@ static void check_output(const struct world *w, int layer, int o)
 static void check_dense(const struct world *w)
 {
     const struct agn_dev_model *m = &w->dev.model;
-    const float *weights = values(w->model->local_params, "local.dense", "weight");
-    const float *bias = values(w->model->local_params, "local.dense", "bias");
+    const float *weights = values(w->model->parts[AGN_LOCAL].params, "local.dense", "weight");
+    const float *bias = values(w->model->parts[AGN_LOCAL].params, "local.dense", "bias");
     int inputs = m->grid * m->grid * m->local_c, last = m->layer_count - 1;
     double step = step_of(w, last) / 64.0;
     for (int c = 0; c < m->classes; c++) {
         struct channel channel = read_channel(m->dense_channels, c);
         double unit = channel.scale / 256.0, offset = 0.0, gain = 1.0, real_bias = (double)bias[c];
         if (w->config.logits_bn) {
-            const struct agn_params *p = w->model->local_params;
+            const struct agn_params *p = w->model->parts[AGN_LOCAL].params;
             gain = (double)values(p, "local.dense.bn", "gamma")[c] /
                    sqrt((double)values(p, "local.dense.bn", "var")[c] + 1e-5);
             real_bias = (double)values(p, "local.dense.bn", "beta")[c] +
@@ -221,9 +221,9 @@ static void check_range(const struct world *w, int layer)
 {
     const struct agn_dev_layer *d = &w->dev.model.layers[layer];
     struct agn_graph *prefix = agn_alloc(1, sizeof *prefix);
-    *prefix = w->model->extractor;
+    *prefix = w->model->parts[AGN_EXTRACTOR].graph;
     prefix->count = 2 * layer + 3;
-    struct agn_net *net = frozen(prefix, w->model->extractor_params, IMAGES);
+    struct agn_net *net = frozen(prefix, w->model->parts[AGN_EXTRACTOR].params, IMAGES);
     memcpy(agn_net_input(net), w->images, IMAGES * image_bytes(&w->config) * sizeof(float));
     assert_int_equal(agn_net_forward(net), AGN_OK);
     double low = 0.0, high = 0.0, step = step_of(w, layer);
@@ -239,7 +239,7 @@ static void check_range(const struct world *w, int layer)
     assert_true(fabs(step - (high - low) / 255.0) < 1e-6 &&
                 fabs(step - w->report.layers[layer].scale) < 1e-7);
     assert_true(fabs(step * (-128 - d->out_zero_point) - low) <= 0.51 * step);
-    bool relu6 = w->model->extractor.ops[2 * layer + 2].relu6;
+    bool relu6 = w->model->parts[AGN_EXTRACTOR].graph.ops[2 * layer + 2].relu6;
     assert_int_equal(d->clamp_min, relu6 ? d->out_zero_point : -128);
     assert_true(!relu6 || step * (d->clamp_max - d->out_zero_point) <= 6.0 + 0.5 * step);
     assert_true(step * (d->clamp_max - d->out_zero_point) >= high - step);
@@ -249,7 +249,7 @@ static void check_numbers(const struct world *w)
 {
     const struct agn_dev_model *m = &w->dev.model;
     int last = m->layer_count - 1;
-    assert_int_equal(m->layer_count, (w->model->extractor.count - 1) / 2);
+    assert_int_equal(m->layer_count, (w->model->parts[AGN_EXTRACTOR].graph.count - 1) / 2);
     assert_int_equal(w->report.layer_count, m->layer_count);
     assert_int_equal(w->report.calibration_images, IMAGES);
     assert_int_equal(m->model_id, agn_model_id(w->model));
@@ -434,9 +434,9 @@ static void borders_are_exact(void **state)
 
 static float *extractor_values(struct world *w, const char *name)
 {
-    float *found = agn_params_values(w->model->extractor_params, name);
+    float *found = agn_params_values(w->model->parts[AGN_EXTRACTOR].params, name);
     assert_non_null(found);
-    w->model->extractor_params->version++;
+    w->model->parts[AGN_EXTRACTOR].params->version++;
     return found;
 }
 
@@ -575,8 +575,8 @@ static void calibration_images(void **state)
     assert_int_equal(first_size, second_size);
     assert_memory_equal(first, second, first_size);
     /* One image alone: its own range, not the batch's. */
-    w.extractor = frozen(&w.model->extractor, w.model->extractor_params, IMAGES);
-    w.local = frozen(&w.model->local, w.model->local_params, IMAGES);
+    w.extractor = frozen(&w.model->parts[AGN_EXTRACTOR].graph, w.model->parts[AGN_EXTRACTOR].params, IMAGES);
+    w.local = frozen(&w.model->parts[AGN_LOCAL].graph, w.model->parts[AGN_LOCAL].params, IMAGES);
     const float *features = run_float(&w, w.images);
     size_t floats = (size_t)(5 * 5 * 7);
     int found = 0;
@@ -679,7 +679,7 @@ static void damaged_values(void **state)
     open_world(&w, &configs[0], 11, false);
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
         struct agn_params *params =
-            cases[i].name[0] == 'l' ? w.model->local_params : w.model->extractor_params;
+            cases[i].name[0] == 'l' ? w.model->parts[AGN_LOCAL].params : w.model->parts[AGN_EXTRACTOR].params;
         float *at = agn_params_values(params, cases[i].name);
         float kept = *at;
         *at = cases[i].value;

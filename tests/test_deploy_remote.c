@@ -22,7 +22,7 @@ static void equals_the_network_in_batches(void **state)
     struct agn_model *model = tiny_random_model(&config, data, 1);
     struct agn_net *net = NULL;
     struct agn_net_config planned = {
-        .graph = &model->remote, .params = model->remote_params, .batch = FRAMES, .mode = AGN_NET_FROZEN};
+        .graph = &model->parts[AGN_REMOTE].graph, .params = model->parts[AGN_REMOTE].params, .batch = FRAMES, .mode = AGN_NET_FROZEN};
     struct agn_remote *remote = NULL;
     size_t floats = (size_t)model->map.height * (size_t)model->map.width * (size_t)model->sent_channels;
     float *features = agn_alloc(FRAMES * floats, sizeof(float)), logits[(FRAMES + 1) * 4];
@@ -66,8 +66,8 @@ static int argmax(const float *logits, int classes)
 static float *sent_features(struct agn_model *model, const struct agn_dataset *data)
 {
     struct agn_net *net = NULL;
-    struct agn_net_config planned = {.graph = &model->extractor,
-                                     .params = model->extractor_params,
+    struct agn_net_config planned = {.graph = &model->parts[AGN_EXTRACTOR].graph,
+                                     .params = model->parts[AGN_EXTRACTOR].params,
                                      .batch = data->count,
                                      .mode = AGN_NET_FROZEN};
     struct agn_loader_config load = {.batch = data->count, .normalisation = model->normalisation};
@@ -168,8 +168,8 @@ static void id_follows_every_number(void **state)
     struct agn_model *model = tiny_random_model(&config, data, 1);
     uint32_t id = agn_model_id(model);
     assert_int_equal(id, agn_model_id(model));
-    id_follows_params(model, model->extractor_params, id);
-    id_follows_params(model, model->remote_params, id);
+    id_follows_params(model, model->parts[AGN_EXTRACTOR].params, id);
+    id_follows_params(model, model->parts[AGN_REMOTE].params, id);
     for (int level = 0; level < AGN_LEVELS; level++) {
         float kept = model->centroids[level];
         model->centroids[level] = nextafterf(kept, 6.0F);
@@ -220,7 +220,7 @@ static void id_survives_files(void **state)
     for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
         struct agn_train_state training = {.phase = AGN_PHASE_DONE};
         assert_int_equal(agn_model_save(model, path, checkpoint ? &training : NULL), AGN_OK);
-        assert_int_equal(agn_model_load(path, &loaded, NULL), AGN_OK);
+        assert_int_equal(agn_model_load(path, &loaded), AGN_OK);
         assert_int_equal(agn_model_id(loaded), id);
         /* And so does the whole device model. */
         uint8_t *first = NULL, *second = NULL;

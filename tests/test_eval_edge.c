@@ -38,8 +38,8 @@ static int set_up(void **state)
     snprintf(world.keys, sizeof world.keys, "%s", temp_file("devices.psk", two_keys, strlen(two_keys)));
     struct agn_dataset *data = tiny_dataset(&config, 40, 1);
     struct agn_model *model = tiny_trained_model(&config, data, data, 1);
-    assert_int_equal(agn_model_save(model, world.model, NULL), AGN_OK);
-    assert_int_equal(agn_model_save(model, world.aside, NULL), AGN_OK);
+    assert_int_equal(agn_model_save(model, world.model), AGN_OK);
+    assert_int_equal(agn_model_save(model, world.aside), AGN_OK);
     agn_model_free(model);
     agn_dataset_free(data);
     return chmod(world.keys, 0600);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "agilenn/eval.h"
+#include "agilenn/measure.h"
 #include "tiny_model.h"
 
 enum { IMAGES = 12, TEST_IMAGES = 60, CLASSES = 3 };

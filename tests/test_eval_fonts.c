@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "eval/fonts.h"
+#include "plot/fonts.h"
 
 static void characters_of_dejavu_are_known(void **state)
 {

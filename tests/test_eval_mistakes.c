@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "agilenn/eval.h"
+#include "agilenn/measure.h"
 #include "data/image.h"
 #include "temp_folder.h"
 #include "tiny_model.h"

@@ -38,7 +38,7 @@ static int set_up(void **state)
     world.path = path;
     world.data = tiny_dataset(&config, IMAGES, 1);
     world.model = tiny_trained_model(&config, world.data, world.data, 1);
-    assert_int_equal(agn_model_save(world.model, path, NULL), AGN_OK);
+    assert_int_equal(agn_model_save(world.model, path), AGN_OK);
     assert_int_equal(agn_deploy_device(world.model, world.data, 0, &world.bytes, &world.size, NULL), AGN_OK);
     return 0;
 }

@@ -212,7 +212,7 @@ static uint8_t count_missing(int slot)
     size_t plane = (size_t)dev.model.map_h * dev.model.map_w;
     uint8_t missing = 0;
     for (int channel = dev.model.local_c; channel < dev.model.map_c; channel++, map += plane)
-        missing = (uint8_t)(missing + (memchr(map, AGN__SYMBOL_ABSENT, plane) != NULL));
+        missing = (uint8_t)(missing + (memchr(map, AGN_SYMBOL_ABSENT, plane) != NULL));
     return missing;
 }
 

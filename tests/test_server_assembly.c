@@ -10,7 +10,7 @@
 
 #include "agilenn/base.h"
 #include "server/assembly.h"
-#include "server/features.h"
+#include "agilenn/features.h"
 
 enum { CHANNELS = 6, HEIGHT = 5, WIDTH = 7, PLANE = HEIGHT * WIDTH, MAP = CHANNELS * PLANE };
 static const struct agn_map_shape shape = {CHANNELS, HEIGHT, WIDTH};
@@ -105,7 +105,7 @@ static void assert_map(const struct agn__assembly *assembly, int slot, unsigned 
 {
     const uint8_t *map = agn__assembly_map(assembly, slot);
     for (size_t i = 0; i < MAP; i++)
-        assert_int_equal(map[i], i >= from && i < to ? symbol_at(i, flavour) : AGN__SYMBOL_ABSENT);
+        assert_int_equal(map[i], i >= from && i < to ? symbol_at(i, flavour) : AGN_SYMBOL_ABSENT);
 }
 
 static void completes_in_any_order(void **state)
@@ -150,7 +150,7 @@ static void bands_of_one_channel_fill_their_rows(void **state)
     const float fill[CHANNELS] = {-1, -2, -3, -4, -5, -6};
     float features[MAP];
     assert_int_equal(
-        agn__features_expand(agn__assembly_map(assembly, offer.slot), &shape, centroids, fill, features),
+        agn_features_expand(agn__assembly_map(assembly, offer.slot), &shape, centroids, fill, features),
         CHANNELS);
     for (size_t place = 0; place < PLANE; place++)
         for (size_t c = 0; c < CHANNELS; c++) {
@@ -414,11 +414,11 @@ static void logits_saturate_and_refuse_nonsense(void **state)
     const float logits[] = {0.0f, 1.0f, -1.5f, 0.001953125f, -0.001953125f, 127.999f, 1e30f, -1e30f, -128.0f};
     const int16_t expected[] = {0, 256, -384, 1, -1, 32767, 32767, -32768, -32768};
     int16_t fixed[AGN_COUNT_OF(logits)];
-    assert_int_equal(agn__logits_to_q8(logits, AGN_COUNT_OF(logits), fixed), 0);
+    assert_int_equal(agn_logits_to_q8(logits, AGN_COUNT_OF(logits), fixed), 0);
     assert_memory_equal(fixed, expected, sizeof expected);
     const float bad[] = {NAN, INFINITY, -INFINITY};
     for (unsigned i = 0; i < AGN_COUNT_OF(bad); i++)
-        assert_int_equal(agn__logits_to_q8(&bad[i], 1, fixed), AGN_ERR_NUMERIC);
+        assert_int_equal(agn_logits_to_q8(&bad[i], 1, fixed), AGN_ERR_NUMERIC);
 }
 
 int main(void)

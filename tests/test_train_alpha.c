@@ -62,7 +62,7 @@ static void the_sigmoid_gradient_is_exact(void **state)
     double below = loss_of(agn_model_alpha(&moved)), before = (double)model.alpha_weight;
     double expected = (above - below) / (2.0 * (double)step);
     assert_true(fabs(expected) > 0.01);
-    agn__alpha_step(&model, (float)slope_of(agn_model_alpha(&model)), &sgd);
+    agn_model_step_alpha(&model, (float)slope_of(agn_model_alpha(&model)), &sgd);
     expect_near((before - (double)model.alpha_weight) / 0.125, expected, 1e-5);
 }
 
@@ -82,7 +82,7 @@ static void softmax_moves_like_two_weights(void **state)
             momentum[i] = keep * momentum[i] + gradient;
             w[i] -= rate * (keep * momentum[i] + gradient);
         }
-        agn__alpha_step(&model, (float)slope_of(agn_model_alpha(&model)), &sgd);
+        agn_model_step_alpha(&model, (float)slope_of(agn_model_alpha(&model)), &sgd);
     }
     assert_true(fabs(agn_model_alpha(&model) - 0.27) > 0.2); /* it has gone somewhere */
 }

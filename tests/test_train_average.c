@@ -34,7 +34,7 @@ static struct agn_model *make_model(double decay)
 static float *values(struct agn_model *model, const char *name)
 {
     bool remote = strncmp(name, "remote", 6) == 0;
-    float *found = agn_params_values(remote ? model->remote_params : model->extractor_params, name);
+    float *found = agn_params_values(remote ? model->parts[AGN_REMOTE].params : model->parts[AGN_EXTRACTOR].params, name);
     assert_non_null(found);
     return found;
 }
@@ -71,10 +71,10 @@ static void the_average_follows(void **state)
         expected = decay * expected + (1.0 - decay) * value;
     }
     assert_true(values(model, weight_name)[2] == 3.9F); /* the model itself goes its own way */
-    uint64_t version = model->remote_params->version;
+    uint64_t version = model->parts[AGN_REMOTE].params->version;
     agn__average_apply(model);
     assert_null(model->average);
-    assert_true(model->remote_params->version > version);
+    assert_true(model->parts[AGN_REMOTE].params->version > version);
     assert_true(expected > 3.0 && expected < 3.85);
     expect_near((double)values(model, weight_name)[2], expected);
     expect_near((double)values(model, mean_name)[1], 10.0 * expected);
@@ -106,7 +106,7 @@ static void checkpoints_hold_both(void **state)
     assert_true(values(loaded, weight_name)[2] == 0.5F && values(loaded, mean_name)[1] == 5.0F);
     assert_true(loaded->alpha_weight == -0.5F);
     agn_model_free(loaded);
-    succeed(agn_model_load(path, &loaded, NULL)); /* who only wants a model gets the averaged one */
+    succeed(agn_model_load(path, &loaded)); /* who only wants a model gets the averaged one */
     assert_null(loaded->average);
     assert_true(values(loaded, weight_name)[2] == 0.5F);
     agn_model_free(loaded);
@@ -120,7 +120,7 @@ static void others_hold_none(void **state)
     struct agn_model *model = make_model(0.9), *loaded = NULL;
     struct agn_train_state saved = {AGN_PHASE_REFERENCE, 3, 0.5, 64, 0, 7}, read;
     const char *path = temp_path("model.safetensors");
-    succeed(agn_model_save(model, path, NULL));
+    succeed(agn_model_save(model, path));
     succeed(agn_model_load(path, &loaded, &read));
     assert_true(read.phase == AGN_PHASE_DONE && loaded->average == NULL);
     agn_model_free(loaded);

@@ -230,7 +230,7 @@ static void weights_too_large_to_compute_with(void **state)
 {
     (void)state;
     struct agn_model *model = fresh_model();
-    struct agn_params *reference = model->reference_params;
+    struct agn_params *reference = model->parts[AGN_REFERENCE].params;
     for (size_t i = 0; i < reference->total; i++) {
         reference->value[i] *= 1e30F;
     }
@@ -336,7 +336,7 @@ static void damaged_checkpoints(void **state)
     struct agn_train_state reached;
     succeed(agn_file_write(path, whole, size));
     succeed(agn_model_load(path, &model, &reached));
-    model->remote_params->momentum[0] = NAN;
+    model->parts[AGN_REMOTE].params->momentum[0] = NAN;
     succeed(agn_model_save(model, path, &reached));
     expect_refused(&config, AGN_ERR_NUMERIC,
                    "the momentum of 'remote.0.weight' holds a value that is not finite");
@@ -397,7 +397,7 @@ static void a_reference_that_is_always_wrong(void **state)
     struct agn_train_state reached;
     struct agn_train_report report;
     succeed(agn_model_load(path, &model, &reached));
-    agn_params_values(model->reference_params, "reference.dense.bias")[TINY_CLASSES] = 1000.0F;
+    agn_params_values(model->parts[AGN_REFERENCE].params, "reference.dense.bias")[TINY_CLASSES] = 1000.0F;
     succeed(agn_model_save(model, path, &reached));
     agn_model_free(model);
     succeed(agn_train_run(&config, &model, &report));

@@ -49,12 +49,12 @@ static void repeats_and_differs_from_float(void **state)
     struct agn_evaluation e;
     struct agn_model *a = train("bf16-emulated", 1.0, &e), *b = train("bf16-emulated", 1.0, &e);
     struct agn_model *f32 = train("f32", 1.0, &e);
-    size_t remote = a->remote_params->total * sizeof(float);
-    size_t reference = a->reference_params->total * sizeof(float);
-    assert_memory_equal(a->remote_params->value, b->remote_params->value, remote);
-    assert_memory_equal(a->reference_params->value, b->reference_params->value, reference);
-    assert_memory_not_equal(a->remote_params->value, f32->remote_params->value, remote);
-    assert_memory_not_equal(a->reference_params->value, f32->reference_params->value, reference);
+    size_t remote = a->parts[AGN_REMOTE].params->total * sizeof(float);
+    size_t reference = a->parts[AGN_REFERENCE].params->total * sizeof(float);
+    assert_memory_equal(a->parts[AGN_REMOTE].params->value, b->parts[AGN_REMOTE].params->value, remote);
+    assert_memory_equal(a->parts[AGN_REFERENCE].params->value, b->parts[AGN_REFERENCE].params->value, reference);
+    assert_memory_not_equal(a->parts[AGN_REMOTE].params->value, f32->parts[AGN_REMOTE].params->value, remote);
+    assert_memory_not_equal(a->parts[AGN_REFERENCE].params->value, f32->parts[AGN_REFERENCE].params->value, reference);
     agn_model_free(a);
     agn_model_free(b);
     agn_model_free(f32);

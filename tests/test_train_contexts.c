@@ -71,8 +71,8 @@ static double channel_sums[AGN_MAX_FEATURES]; /* of the quantised values that me
 static double mean_bits(const struct agn_model *model, const struct agn_context_model *contexts,
                         const struct agn_dataset *data)
 {
-    struct agn_net_config net_config = {.graph = &model->extractor,
-                                        .params = model->extractor_params,
+    struct agn_net_config net_config = {.graph = &model->parts[AGN_EXTRACTOR].graph,
+                                        .params = model->parts[AGN_EXTRACTOR].params,
                                         .batch = BATCH,
                                         .mode = AGN_NET_FROZEN};
     struct agn_loader_config load = {.batch = BATCH, .normalisation = model->normalisation};
@@ -93,7 +93,7 @@ static double mean_bits(const struct agn_model *model, const struct agn_context_
     while (agn_loader_next(loader, &batch) > 0) {
         memcpy(agn_net_input(net), batch.images, (size_t)(BATCH * 12 * 12) * sizeof(float));
         succeed(agn_net_forward(net));
-        agn__split_channels(agn_net_output(net), BATCH * positions, model->map.channels,
+        agn_split_channels(agn_net_output(net), BATCH * positions, model->map.channels,
                             model->preset.model.local_channels, local, rest);
         agn_quantise(model->centroids, rest, BATCH * positions * sent, symbols, values);
         for (size_t i = 0; i < BATCH * positions * sent; i++) {
@@ -307,8 +307,8 @@ static void saved_and_loaded(void **state)
     (void)state;
     const char *path = temp_path("m.safetensors");
     struct agn_model *model = learned_model(), *back = NULL;
-    succeed(agn_model_save(model, path, NULL));
-    succeed(agn_model_load(path, &back, NULL));
+    succeed(agn_model_save(model, path));
+    succeed(agn_model_load(path, &back));
     assert_int_equal(back->distributions, model->distributions);
     assert_memory_equal(back->context_map, model->context_map, (size_t)model->sent_channels * AGN_CONTEXTS);
     assert_memory_equal(back->context_cumulative, model->context_cumulative,
@@ -372,7 +372,7 @@ static void damaged_tensors(void **state)
     };
     const char *path = temp_path("m.safetensors"), *spoiled = temp_path("spoiled.safetensors");
     struct agn_model *model = learned_model();
-    succeed(agn_model_save(model, path, NULL));
+    succeed(agn_model_save(model, path));
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
         struct agn_tensor_file file;
         struct agn_model *back = NULL;
@@ -380,7 +380,7 @@ static void damaged_tensors(void **state)
         spoil(&file, cases[i].name, cases[i].damage, cases[i].at, cases[i].value);
         succeed(agn_tensor_file_write(spoiled, &file));
         agn_tensor_file_free(&file);
-        int status = agn_model_load(spoiled, &back, NULL);
+        int status = agn_model_load(spoiled, &back);
         if (status != AGN_ERR_FORMAT) {
             fail_msg("case %zu: status %d", i, status);
         }
@@ -399,13 +399,13 @@ static void a_file_without_them(void **state)
     struct agn_tensor_file file;
     struct agn_context_model contexts;
     struct agn_model *model = learned_model(), *back = NULL;
-    succeed(agn_model_save(model, path, NULL));
+    succeed(agn_model_save(model, path));
     succeed(agn_tensor_file_read(path, &file));
     spoil(&file, "codec.contexts", DROP, 0, 0.0F);
     spoil(&file, "codec.distributions", DROP, 0, 0.0F);
     succeed(agn_tensor_file_write(path, &file));
     agn_tensor_file_free(&file);
-    succeed(agn_model_load(path, &back, NULL));
+    succeed(agn_model_load(path, &back));
     agn_model_contexts(back, &contexts);
     assert_int_equal(contexts.distributions, 1);
     assert_int_equal(agn_context_model_check(&contexts), 0);

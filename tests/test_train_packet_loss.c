@@ -33,7 +33,7 @@ static void what_is_lost_are_ranges(void **state)
     agn_rng_seed(&rng, 5);
     for (int d = 0; d < DRAWS; d++) {
         uint8_t lost[CHANNELS];
-        agn__draw_lost_channels(&rng, PACKETS, 0.3, CHANNELS, lost);
+        agn_lossy_draw_channels(&rng, PACKETS, 0.3, CHANNELS, lost);
         assert_true(count_ranges(lost, CHANNELS) <= PACKETS);
         for (int c = 0; c < CHANNELS; c++) {
             assert_true(lost[c] <= 1);
@@ -55,7 +55,7 @@ static void borders_lie_everywhere(void **state)
     agn_rng_seed(&rng, 6);
     for (int d = 0; d < 40000; d++) {
         uint8_t lost[CHANNELS];
-        agn__draw_lost_channels(&rng, 2, 0.5, CHANNELS, lost);
+        agn_lossy_draw_channels(&rng, 2, 0.5, CHANNELS, lost);
         for (int c = 1; c < CHANNELS; c++) {
             borders[c] += lost[c] != lost[c - 1];
         }
@@ -71,11 +71,11 @@ static void extremes_are_possible(void **state)
     uint8_t lost[AGN_MAX_FEATURES];
     struct agn_rng rng;
     agn_rng_seed(&rng, 7);
-    agn__draw_lost_channels(&rng, 300, 1.0, AGN_MAX_FEATURES, lost);
+    agn_lossy_draw_channels(&rng, 300, 1.0, AGN_MAX_FEATURES, lost);
     for (int c = 0; c < AGN_MAX_FEATURES; c++) {
         assert_int_equal(lost[c], 1);
     }
-    agn__draw_lost_channels(&rng, 1, 0.0, 1, lost);
+    agn_lossy_draw_channels(&rng, 1, 0.0, 1, lost);
     assert_int_equal(lost[0], 0);
 }
 
@@ -238,13 +238,13 @@ static void trust_is_earned(void **state)
     assert_true(model->trust[0] == 0.0F);
     assert_true(model->trust[sent] == 1.0F);
     assert_true(model->trust[sent - 1] > 0.0F);
-    for (size_t i = 0; i < model->remote_params->total; i++) {
-        model->remote_params->value[i] = 0.0F; /* says nothing: all classes alike */
+    for (size_t i = 0; i < model->parts[AGN_REMOTE].params->total; i++) {
+        model->parts[AGN_REMOTE].params->value[i] = 0.0F; /* says nothing: all classes alike */
     }
-    const struct agn_param *bias = agn_params_find(model->remote_params, "remote.dense.bias");
+    const struct agn_param *bias = agn_params_find(model->parts[AGN_REMOTE].params, "remote.dense.bias");
     assert_non_null(bias);
-    model->remote_params->value[bias->offset] = 20.0F; /* sure of the first class, whatever comes */
-    model->remote_params->version++;
+    model->parts[AGN_REMOTE].params->value[bias->offset] = 20.0F; /* sure of the first class, whatever comes */
+    model->parts[AGN_REMOTE].params->version++;
     assert_int_equal(agn_model_learn_trust(model, &data.set), AGN_OK);
     for (int came = 0; came < sent; came++) {
         assert_true(model->trust[came] == 0.0F);
@@ -288,15 +288,15 @@ static void trust_travels_in_the_file(void **state)
     assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
     model->trust[2] = 0.375F;
     const char *path = temp_path("model.safetensors");
-    assert_int_equal(agn_model_save(model, path, NULL), AGN_OK);
-    assert_int_equal(agn_model_load(path, &loaded, NULL), AGN_OK);
+    assert_int_equal(agn_model_save(model, path), AGN_OK);
+    assert_int_equal(agn_model_load(path, &loaded), AGN_OK);
     assert_memory_equal(model->trust, loaded->trust, sizeof(model->trust));
     agn_model_free(loaded);
     static const float bad[] = {-0.1F, 1.5F, NAN};
     for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
         model->trust[2] = bad[i];
-        assert_int_equal(agn_model_save(model, path, NULL), AGN_OK);
-        assert_int_equal(agn_model_load(path, &loaded, NULL), AGN_ERR_FORMAT);
+        assert_int_equal(agn_model_save(model, path), AGN_OK);
+        assert_int_equal(agn_model_load(path, &loaded), AGN_ERR_FORMAT);
         assert_non_null(strstr(agn_error_message(), "fusion.trust"));
     }
     agn_model_free(model);

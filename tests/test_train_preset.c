@@ -433,12 +433,12 @@ static void widths_apply(void **state)
     assert_int_equal(agn_preset_set(&preset, "model.remote_width=0.5"), AGN_OK);
     assert_int_equal(agn_preset_set(&preset, "model.reference_width=1.5"), AGN_OK);
     assert_int_equal(agn_model_create(&preset, NULL, &narrow), AGN_OK);
-    const struct agn_param *first = agn_params_find(narrow->remote_params, "remote.0.weight");
+    const struct agn_param *first = agn_params_find(narrow->parts[AGN_REMOTE].params, "remote.0.weight");
     assert_int_equal(first->dims[0], 24);
     assert_int_equal(first->dims[1], 19);
-    assert_int_equal(agn_params_find(narrow->remote_params, "remote.3.weight")->dims[0], 128); /* the last */
-    assert_int_equal(agn_params_find(narrow->reference_params, "reference.0.weight")->dims[0], 72);
-    assert_int_equal(agn_params_find(narrow->reference_params, "reference.3.weight")->dims[0], 192);
+    assert_int_equal(agn_params_find(narrow->parts[AGN_REMOTE].params, "remote.3.weight")->dims[0], 128); /* the last */
+    assert_int_equal(agn_params_find(narrow->parts[AGN_REFERENCE].params, "reference.0.weight")->dims[0], 72);
+    assert_int_equal(agn_params_find(narrow->parts[AGN_REFERENCE].params, "reference.3.weight")->dims[0], 192);
     assert_true(macs_of(&narrow->remote) < macs_of(&plain->remote));
     assert_true(macs_of(&narrow->reference) > macs_of(&plain->reference));
     assert_int_equal(macs_of(&narrow->extractor), macs_of(&plain->extractor));
@@ -515,11 +515,11 @@ static void macs_of_the_papers_networks(void **state)
         assert_int_equal(load_shipped(presets[i], &preset), AGN_OK);
         assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
         assert_int_equal(model->map.height * 10000 + model->map.width * 100 + model->map.channels, 323224);
-        assert_int_equal((macs_of(&model->extractor) + 500) / 1000, 175);
-        assert_int_equal((macs_of(&model->remote) + 50000) / 100000, 872);
-        assert_int_equal((macs_of(&model->reference) + 50000) / 100000, 2353);
-        assert_int_equal((parameters_of(model->remote_params) + 5000) / 10000, 224);
-        assert_int_equal((parameters_of(model->reference_params) + 50000) / 100000, 202);
+        assert_int_equal((macs_of(&model->parts[AGN_EXTRACTOR].graph) + 500) / 1000, 175);
+        assert_int_equal((macs_of(&model->parts[AGN_REMOTE].graph) + 50000) / 100000, 872);
+        assert_int_equal((macs_of(&model->parts[AGN_REFERENCE].graph) + 50000) / 100000, 2353);
+        assert_int_equal((parameters_of(model->parts[AGN_REMOTE].params) + 5000) / 10000, 224);
+        assert_int_equal((parameters_of(model->parts[AGN_REFERENCE].params) + 50000) / 100000, 202);
         agn_model_free(model);
     }
 }

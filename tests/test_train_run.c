@@ -99,12 +99,12 @@ static void expect_same_params(const struct agn_params *a, const struct agn_para
 
 static void expect_same_model(const struct agn_model *a, const struct agn_model *b)
 {
-    expect_same_params(a->extractor_params, b->extractor_params);
-    expect_same_params(a->local_params, b->local_params);
-    expect_same_params(a->remote_params, b->remote_params);
+    expect_same_params(a->parts[AGN_EXTRACTOR].params, b->parts[AGN_EXTRACTOR].params);
+    expect_same_params(a->parts[AGN_LOCAL].params, b->parts[AGN_LOCAL].params);
+    expect_same_params(a->parts[AGN_REMOTE].params, b->parts[AGN_REMOTE].params);
     /* the reference is frozen in joint training: its momentum may or may not live on */
-    assert_memory_equal(a->reference_params->value, b->reference_params->value,
-                        a->reference_params->total * sizeof(float));
+    assert_memory_equal(a->parts[AGN_REFERENCE].params->value, b->parts[AGN_REFERENCE].params->value,
+                        a->parts[AGN_REFERENCE].params->total * sizeof(float));
     assert_memory_equal(a->centroids, b->centroids, sizeof(a->centroids));
     assert_memory_equal(a->usage, b->usage, sizeof(a->usage));
     assert_memory_equal(&a->alpha_weight, &b->alpha_weight, sizeof(float));
@@ -223,8 +223,8 @@ static void same_seed_same_bits(void **state)
     expect_same_model(first, second);
     config.preset.train.seed++;
     struct agn_model *other = train(&config, NULL);
-    assert_memory_not_equal(first->remote_params->value, other->remote_params->value,
-                            first->remote_params->total * sizeof(float));
+    assert_memory_not_equal(first->parts[AGN_REMOTE].params->value, other->parts[AGN_REMOTE].params->value,
+                            first->parts[AGN_REMOTE].params->total * sizeof(float));
     agn_model_free(first);
     agn_model_free(second);
     agn_model_free(other);
@@ -482,8 +482,8 @@ static void options_matter(void **state)
                       report.evaluation.skewness);
         assert_true(report.evaluation.fused_accuracy > 0.7);
         assert_null(model->average);
-        assert_memory_not_equal(plain->remote_params->value, model->remote_params->value,
-                                plain->remote_params->total * sizeof(float));
+        assert_memory_not_equal(plain->parts[AGN_REMOTE].params->value, model->parts[AGN_REMOTE].params->value,
+                                plain->parts[AGN_REMOTE].params->total * sizeof(float));
         agn_model_free(model);
     }
     agn_model_free(plain);

@@ -45,8 +45,8 @@ static struct agn_model *make_model(const char *extractor, const char *reference
     snprintf(preset.model.extractor, sizeof(preset.model.extractor), "%s", extractor);
     snprintf(preset.model.reference, sizeof(preset.model.reference), "%s", reference);
     succeed(agn_model_create(&preset, &data.set, &model));
-    net_check_randomise(model->extractor_params, 5); /* BN at other values than at the start */
-    net_check_randomise(model->reference_params, 6);
+    net_check_randomise(model->parts[AGN_EXTRACTOR].params, 5); /* BN at other values than at the start */
+    net_check_randomise(model->parts[AGN_REFERENCE].params, 6);
     return model;
 }
 
@@ -71,9 +71,9 @@ static void run_both(struct agn_model *model, float features[IMAGES * 36 * FEATU
         images[i] =
             ((float)data.set.pixels[i] - (float)model->normalisation.mean[0]) / model->normalisation.std[0];
     }
-    run(&model->extractor, model->extractor_params, images, AGN_COUNT_OF(images), features,
+    run(&model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, images, AGN_COUNT_OF(images), features,
         IMAGES * 36 * FEATURES);
-    run(&model->reference, model->reference_params, features, IMAGES * 36 * FEATURES, logits, LOGITS);
+    run(&model->parts[AGN_REFERENCE].graph, model->parts[AGN_REFERENCE].params, features, IMAGES * 36 * FEATURES, logits, LOGITS);
 }
 
 /* What makes the paper's mapping layer unnecessary: the reference computes the same from reordered features.
@@ -108,21 +108,21 @@ static void important_channels_come_first(void **state)
     static const float scales[FEATURES] = {0.01F, 0.02F, 0.01F, 1.0F, 0.03F, 0.02F, 3.0F, 0.01F};
     static float before[IMAGES * 36 * FEATURES], after[IMAGES * 36 * FEATURES];
     struct agn_model *model = make_model("conv:c6:s2 conv:c8", "conv:c12:k1");
-    float *weight = agn_params_values(model->reference_params, "reference.0.weight"), logits[LOGITS];
-    const struct agn_param *param = agn_params_find(model->reference_params, "reference.0.weight");
+    float *weight = agn_params_values(model->parts[AGN_REFERENCE].params, "reference.0.weight"), logits[LOGITS];
+    const struct agn_param *param = agn_params_find(model->parts[AGN_REFERENCE].params, "reference.0.weight");
     assert_non_null(weight);
     for (size_t i = 0; i < param->count; i++) {
         weight[i] = fabsf(weight[i]) * scales[i % FEATURES];
     }
-    float *gamma = agn_params_values(model->extractor_params, "extractor.1.bn.gamma");
-    float *beta = agn_params_values(model->extractor_params, "extractor.1.bn.beta");
+    float *gamma = agn_params_values(model->parts[AGN_EXTRACTOR].params, "extractor.1.bn.gamma");
+    float *beta = agn_params_values(model->parts[AGN_EXTRACTOR].params, "extractor.1.bn.beta");
     assert_non_null(gamma);
     for (int c = 0; c < FEATURES; c++) { /* all channels alike, and alive */
         gamma[c] = 0.5F;
         beta[c] = 1.5F;
     }
-    model->reference_params->version++;
-    model->extractor_params->version++;
+    model->parts[AGN_REFERENCE].params->version++;
+    model->parts[AGN_EXTRACTOR].params->version++;
     run_both(model, before, logits);
     succeed(agn__select_channels(model, NULL, &data.set));
     run_both(model, after, logits);
@@ -161,13 +161,13 @@ static void no_selection(void **state)
 {
     (void)state;
     struct agn_model *model = make_model("conv:c8:s2 dw", "dw conv:c12");
-    size_t bytes = model->extractor_params->total * sizeof(float);
+    size_t bytes = model->parts[AGN_EXTRACTOR].params->total * sizeof(float);
     float *kept = agn_alloc(bytes, 1);
-    memcpy(kept, model->extractor_params->value, bytes);
+    memcpy(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);
     snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "none");
     succeed(agn__check_channel_order(model));
     succeed(agn__select_channels(model, NULL, &data.set));
-    assert_memory_equal(kept, model->extractor_params->value, bytes);
+    assert_memory_equal(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);
     agn_free(kept);
     agn_model_free(model);
 }
@@ -176,14 +176,14 @@ static void no_selection(void **state)
 static void expect_unsupported(const char *extractor, const char *reference, const char *part)
 {
     struct agn_model *model = make_model(extractor, reference);
-    size_t bytes = model->extractor_params->total * sizeof(float);
+    size_t bytes = model->parts[AGN_EXTRACTOR].params->total * sizeof(float);
     float *kept = agn_alloc(bytes, 1);
-    memcpy(kept, model->extractor_params->value, bytes);
+    memcpy(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);
     assert_int_equal(agn__select_channels(model, NULL, &data.set), AGN_ERR_UNSUPPORTED);
     if (strstr(agn_error_message(), part) == NULL) {
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
     }
-    assert_memory_equal(kept, model->extractor_params->value, bytes);
+    assert_memory_equal(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);
     agn_free(kept);
     agn_model_free(model);
 }

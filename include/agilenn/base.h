@@ -172,7 +172,7 @@ struct agn_tensor_view {
     enum agn_dtype dtype;
     int rank;
     int64_t dims[6];
-    void *data; /* reading: 64-byte aligned, points into the file's memory */
+    const void *data; /* reading: 64-byte aligned, points into the file's memory */
     size_t size_bytes;
 };
 
@@ -193,6 +193,10 @@ int agn_tensor_file_parse(const uint8_t *data, size_t size_bytes, struct agn_ten
 /* The caller owns all that `file` points to. Wide types are written first, so that each
  * tensor is aligned to its type within the file. */
 int agn_tensor_file_write(const char *path, const struct agn_tensor_file *file);
+/* A row of floats, which stay the caller's. */
+struct agn_tensor_view agn_tensor_view_f32(const char *name, const float *values, size_t count);
+/* For a file that is to be written; its list of tensors is freed with agn_free(file->tensors). */
+int agn_tensor_file_append(struct agn_tensor_file *file, const struct agn_tensor_view *views, int count);
 /* NULL when there is none of that name. */
 const struct agn_tensor_view *agn_tensor_file_find(const struct agn_tensor_file *file, const char *name);
 const char *agn_tensor_file_metadata(const struct agn_tensor_file *file, const char *key);

@@ -121,6 +121,10 @@ void agn_dataset_report_free(struct agn_dataset_report *report);
 /* Mean and standard deviation per channel, in pixel values. */
 void agn_dataset_statistics(const struct agn_dataset *dataset, double mean[AGN_MAX_CHANNELS],
                             double std[AGN_MAX_CHANNELS]);
+/* Mean (rounded) and deviation (at least 1) of each channel, as networks take images. */
+void agn_dataset_normalisation(const struct agn_dataset *data, struct agn_normalisation *normalisation);
+/* AGN_ERR_RANGE: a label that is none of the set's classes; `what` names the set in the message. */
+int agn_dataset_check_labels(const char *what, const struct agn_dataset *data);
 
 struct agn_loader_config {
     int batch;

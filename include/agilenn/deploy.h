@@ -1,14 +1,9 @@
-/* From a trained model to its two ends: the int8 device model and the Remote NN of the server. */
+/* From a trained model to the int8 device model, and to C sources around it. */
 #ifndef AGILENN_DEPLOY_H
 #define AGILENN_DEPLOY_H
 
 #include "agilenn/model_agn.h"
-#include "agilenn/train.h"
-
-/* 32-bit number of everything that device and server must agree on: CRC-32 of the
- * parameters of extractor and Remote NN, centroids, alpha and shapes. Device and server refuse to work with
- * another's. */
-uint32_t agn_model_id(const struct agn_model *model);
+#include "agilenn/model.h"
 
 /* ---- int8 device model ---------------------------------------------------------- */
 
@@ -64,48 +59,5 @@ struct agn_c_source_report {
  * the same folder nothing stays; other files are left alone. AGN_ERR_ARG: the prefix is no C identifier of at
  * most 32 characters. `report` may be NULL. */
 int agn_deploy_c_source(const struct agn_c_source *source, struct agn_c_source_report *report);
-
-/* ---- Remote NN -------------------------------------------------------------------- */
-
-struct agn_remote;
-
-/* 0 asks for the default in brackets. */
-struct agn_remote_config {
-    const struct agn_remote *weights_of; /* of the same model: packed weights are shared with it, which takes
-                                            memory once only; not created at the same time [a copy] */
-    int threads;   /* of one call [agn_nn_threads()]; a server with several workers gives each one thread */
-    int max_batch; /* frames computed together; more in one call are no error [32] */
-    bool
-        int8; /* in 8-bit integers, see agilenn/inference.h: AGN_ERR_UNSUPPORTED where that is not possible */
-};
-
-/* The Remote NN planned for up to max_batch frames at once, one by one included. It takes what it needs from
- * `model`. `config` NULL, and agn_remote_create: the defaults, in floats. */
-int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_config *config,
-                         struct agn_remote **remote);
-int agn_remote_create(const struct agn_model *model, struct agn_remote **remote);
-void agn_remote_free(struct agn_remote *remote);
-
-/* features (count, h, w, sent channels) -> logits (count, classes). Of the type that the server's
- * `infer` wants: `remote` is a struct agn_remote. One call at a time for each remote. */
-int agn_remote_infer(void *remote, const float *features, int count, float *logits);
-
-/* Times calls of `count` frames for some 20 ms: *seconds of one call, the median. What is measured is the
- * machine as busy as it is just then. */
-int agn_remote_measure(struct agn_remote *remote, int count, double *seconds);
-/* How many of its layers run in reference code: the libraries have none for this processor. */
-int agn_remote_reference_layers(const struct agn_remote *remote);
-
-/* What computing the Remote NN in 8 bits costs. */
-struct agn_int8_accuracy {
-    int images;
-    int fused[2], remote[2]; /* right answers: in floats, in 8 bits; extractor and Local NN in floats both */
-    int same;                /* images for which both Remote NNs answer the same */
-};
-
-/* Over all images of `data`. AGN_ERR_UNSUPPORTED: no 8 bits here; AGN_ERR_MISMATCH: images of another size.
- */
-int agn_int8_accuracy(const struct agn_model *model, const struct agn_dataset *data,
-                      struct agn_int8_accuracy *accuracy);
 
 #endif

@@ -129,6 +129,9 @@ int agn_params_copy(struct agn_params *dst, const struct agn_params *src);
  * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well. Saving
  * appends views (pointing into `params`) to file->tensors. */
 int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum);
+/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or not a number, or a variance negative; names it.
+ */
+int agn_params_check_finite(const struct agn_params *params);
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
 
 /* ---- nets ---------------------------------------------------------------------- */

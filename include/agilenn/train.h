@@ -1,61 +1,12 @@
-/* Training: the split model, its pre-training, channel selection and joint training.
- *
- * A model is an extractor (image -> F, h x w x C), a Local NN on the first k channels of F, a
- * quantiser and a Remote NN on the others, the weight alpha of the local prediction, and the
- * frozen reference network that measures importance while training. */
+/* Training: pre-training, channel selection and joint training of a model, and its evaluation. */
 #ifndef AGILENN_TRAIN_H
 #define AGILENN_TRAIN_H
 
-#include "agilenn/data.h"
 #include "agilenn/distributed.h"
-#include "agilenn/nn.h"
-#include "agilenn/preset.h"
+#include "agilenn/model.h"
 #include "agilenn/xai.h"
-#include "agn_wire.h"
 
-enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1000 };
-
-/* ---- the model ------------------------------------------------------------- */
-
-struct agn__average;
-struct agn__best;
-
-struct agn_model {
-    struct agn_preset preset;
-    struct agn_normalisation normalisation;
-    struct agn_shape map; /* of F */
-    int classes, sent_channels;
-    char **class_names; /* classes */
-    struct agn_graph extractor, local, remote, reference;
-    struct agn_params *extractor_params, *local_params, *remote_params, *reference_params;
-    float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
-    float usage[AGN_LEVELS];            /* moving share of symbols on each level */
-    float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
-    struct agn__average *average;       /* of the weights, with train.ema in joint training; else NULL */
-    struct agn__best *best;             /* of the epochs so far, with train.choose = best; else NULL */
-    /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and the distributions.
-     */
-    uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
-    int distributions;
-    /* trust[channels that came], 0 to 1: multiplies the remote logits; [0] = 0, [sent_channels] = 1. */
-    float trust[AGN_MAX_FEATURES + 1];
-    float *symbol_counts; /* (sent_channels, AGN_CONTEXTS, AGN_LEVELS), with joint.bits in joint training;
-                             else NULL */
-    float *fill;          /* sent_channels: mean quantised value, stands in for a channel that never came */
-    /* Mean normalised importance of each channel on the test images, before joint training (after
-     * selection) and after it. */
-    float importance_before[AGN_MAX_FEATURES], importance_after[AGN_MAX_FEATURES];
-    double skewness_before, reference_accuracy; /* both before joint training */
-};
-
-/* Fresh networks as the preset describes. `normalisation` and class names come from the data; without any
- * (NULL, to look at the networks only) pixels are taken as shares of 255 and classes are numbered. */
-int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
-                     struct agn_model **model);
-void agn_model_free(struct agn_model *model);
-/* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w), w = w1 - w2.
- */
-double agn_model_alpha(const struct agn_model *model);
+/* ---- checkpoints --------------------------------------------------------------- */
 
 /* Where training stands; part of a checkpoint. */
 enum agn_phase { AGN_PHASE_REFERENCE, AGN_PHASE_JOINT, AGN_PHASE_DONE };
@@ -68,11 +19,8 @@ struct agn_train_state {
     int64_t data_hash;    /* of the training set's labels and pixels, > 0; 0: not known */
 };
 
-/* model.safetensors. With `state`, a checkpoint: momenta and counters too. Atomic. */
-int agn_model_save(const struct agn_model *model, const char *path, const struct agn_train_state *state);
-/* A file without training state loads as AGN_PHASE_DONE. With `state` NULL, of a checkpoint with averaged
- * weights (train.ema) these are the model. */
-int agn_model_load(const char *path, struct agn_model **model, struct agn_train_state *state);
+/* Where the training of a checkpoint stands; AGN_PHASE_DONE for a model file. Errors of agn_model_load. */
+int agn_checkpoint_state(const char *path, struct agn_train_state *state);
 
 /* ---- evaluation in float ------------------------------------------------------ */
 
@@ -94,11 +42,6 @@ struct agn_evaluation {
     struct agn_class_count by_class[AGN_MAX_CLASSES]; /* the model's classes */
 };
 
-/* Is this a data set for this model? AGN_ERR_MISMATCH: images of another size, more classes than the model
- * has, or classes of other names (where both have names); AGN_ERR_RANGE: a label outside the set's classes.
- */
-int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data);
-
 /* Runs extractor, quantiser, both networks and the reference over a data set. Importance by the preset's
  * method. Changes nothing in the model. Errors of agn_model_check_data; AGN_ERR_NUMERIC:
  * importance is not a number. */
@@ -114,39 +57,6 @@ typedef void agn_prediction_fn(void *user, const struct agn_prediction *predicti
 /* The same as agn_model_evaluate, and tells of each image, in their order. */
 int agn_model_evaluate_images(struct agn_model *model, const struct agn_dataset *data,
                               struct agn_evaluation *evaluation, agn_prediction_fn *tell, void *user);
-
-/* ---- the codecs' context model ------------------------------------------------------ */
-
-/* As wire/ sees it; valid as long as the model is, and until its contexts are learned anew. */
-void agn_model_contexts(const struct agn_model *model, struct agn_context_model *contexts);
-
-/* Learns the tables from the symbols of (at most 4000 of) the images, which should be those trained on. A
- * fresh model has one distribution for all. Measures model->fill on the same symbols. Changes the model's id:
- * devices need a new model.agn. Errors of agn_model_check_data. */
-int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data);
-
-/* Learns model->trust from (at most 3000 of) the images, which should be those trained on, with channels lost
- * and model->fill in their place. Training does it; models of before there was trust have 1 throughout. */
-int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data);
-
-/* ---- evaluation when packets are lost ------------------------------------------- */
-
-enum { AGN_MOST_LOSSES = 16 };
-
-struct agn_loss_plan {
-    int packets;   /* of a frame, each a range of channels with random borders; at most one a channel */
-    uint64_t seed; /* of borders and losses */
-    int count;
-    double loss[AGN_MOST_LOSSES]; /* chances that a packet is lost */
-};
-struct agn_loss_evaluation {
-    int images, local_right;                                 /* local_right: without any server */
-    int right[AGN_MOST_LOSSES], unanswered[AGN_MOST_LOSSES]; /* at each loss; nothing of the frame arrived */
-};
-/* Accuracy in float at each loss: lost channels are imputed by model->fill, and a frame of which nothing
- * arrives is decided locally. */
-int agn_model_evaluate_loss(const struct agn_model *model, const struct agn_dataset *data,
-                            const struct agn_loss_plan *plan, struct agn_loss_evaluation *evaluation);
 
 /* ---- importance losses ----------------------------------------------------------- */
 

@@ -503,3 +503,32 @@ out:
     agn_free(order);
     return status;
 }
+
+/* ---- making one ---------------------------------------------------------------------------- */
+
+struct agn_tensor_view agn_tensor_view_f32(const char *name, const float *values, size_t count)
+{
+    struct agn_tensor_view view = {.dtype = AGN_F32,
+                                   .rank = 1,
+                                   .dims = {(int64_t)count},
+                                   .data = values,
+                                   .size_bytes = count * sizeof(float)};
+    snprintf(view.name, sizeof(view.name), "%s", name);
+    return view;
+}
+
+int agn_tensor_file_append(struct agn_tensor_file *file, const struct agn_tensor_view *views, int count)
+{
+    struct agn_tensor_view *tensors = agn_alloc((size_t)(file->count + count), sizeof(*tensors));
+    if (tensors == NULL) {
+        return AGN_ERR_MEMORY;
+    }
+    if (file->count > 0) {
+        memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
+    }
+    memcpy(tensors + file->count, views, (size_t)count * sizeof(*tensors));
+    agn_free(file->tensors);
+    file->tensors = tensors;
+    file->count += count;
+    return AGN_OK;
+}

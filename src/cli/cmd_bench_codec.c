@@ -74,7 +74,7 @@ static int print_text(const struct job *job)
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
-    int status = agn_model_load(job->operands.items[0], &job->model, NULL);
+    int status = agn_model_load(job->operands.items[0], &job->model);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)
@@ -88,7 +88,7 @@ static int run(struct job *job)
     if (status >= 0 && job->save != NULL)
         status = agn_model_learn_trust(job->model, job->train);
     if (status >= 0 && job->save != NULL)
-        status = agn_model_save(job->model, job->save, NULL);
+        status = agn_model_save(job->model, job->save);
     const struct agn_bench_codec_config config = {
         .model = job->model, .calibration = job->train, .images = job->test, .firmware = job->firmware};
     if (status >= 0)

@@ -1,7 +1,7 @@
 /* `agilenn bench forward`: how fast this machine runs the server's network. Measuring is src/train's work. */
 #include <string.h>
 
-#include "agilenn/bench.h"
+#include "agilenn/bench_forward.h"
 #include "agn_build.h"
 #include "cli/bench.h"
 #include "cli/beside.h"

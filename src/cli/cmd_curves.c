@@ -106,7 +106,7 @@ static int measure(struct job *job)
     agn_nn_set_threads(job->threads);
     int status = job->out != NULL ? agn_plot_available() : AGN_OK;
     if (status >= 0)
-        status = agn_model_load(job->model_path.items[0], &job->model, NULL);
+        status = agn_model_load(job->model_path.items[0], &job->model);
     if (status >= 0 && job->codec != NULL)
         snprintf(job->model->preset.model.codec, sizeof(job->model->preset.model.codec), "%s", job->codec);
     if (status >= 0)

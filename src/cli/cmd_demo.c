@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agilenn/run.h"
+#include "cli/demo.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
@@ -103,7 +103,7 @@ int agn__cmd_demo(int argc, char **argv)
     char program[1024];
     ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
     program[length > 0 ? length : 0] = '\0';
-    struct agn_demo_config config = {.folder = o.folder,
+    struct agn__demo_config config = {.folder = o.folder,
                                      .program = program,
                                      .images = o.images,
                                      .kill_images = o.kill_images,
@@ -114,7 +114,7 @@ int agn__cmd_demo(int argc, char **argv)
     if (status == AGN_OK)
         status = agn__cli_replace_data(&config.preset, o.data);
     if (status == AGN_OK)
-        status = agn_demo_run(&config);
+        status = agn__demo_run(&config);
     if (status < 0) {
         return agn__cli_fail("demo", status);
     }

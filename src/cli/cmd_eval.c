@@ -158,7 +158,7 @@ static int run(struct job *job)
     if (status >= 0 && job->mistakes_folder)
         status = agn_plot_available();
     if (status >= 0)
-        status = agn_model_load(job->files.items[0], &job->model, NULL);
+        status = agn_model_load(job->files.items[0], &job->model);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)

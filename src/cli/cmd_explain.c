@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "agilenn/eval.h"
+#include "agilenn/measure.h"
 #include "cli/preset_options.h"
 
 struct job {
@@ -129,7 +129,7 @@ static void print_text(const struct job *job)
 static int run(struct job *job)
 {
     agn_nn_set_threads(job->threads);
-    int status = agn_model_load(job->files.items[0], &job->model, NULL);
+    int status = agn_model_load(job->files.items[0], &job->model);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)

@@ -306,7 +306,7 @@ static int export_trained(const struct export_options *o)
 {
     struct agn_model *model = NULL;
     struct agn_dataset *data = NULL;
-    int status = agn_model_load(o->model.items[0], &model, NULL);
+    int status = agn_model_load(o->model.items[0], &model);
     if (status == AGN_OK && o->codec != NULL)
         snprintf(model->preset.model.codec, sizeof(model->preset.model.codec), "%s", o->codec);
     if (status == AGN_OK)

@@ -64,7 +64,7 @@ static int show_tensor_file(const char *path, const struct job *job)
         return shown;
     }
     agn_tensor_file_free(&file);
-    status = agn_model_load(path, &model, NULL);
+    status = agn_model_load(path, &model);
     const struct agn__info_options options = {.trained = true, .code = job->code, .json = job->json};
     int code = status < 0 ? agn__cli_fail("info", status) : agn__info_model(model, path, &options);
     agn_model_free(model);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "agilenn/monitor.h"
-#include "agilenn/run.h"
+#include "agilenn/edge.h"
 #include "cli/cli.h"
 #include "cli/serve.h"
 

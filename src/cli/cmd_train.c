@@ -83,15 +83,13 @@ static int try_outputs(const struct job *job)
  */
 static int check_checkpoint(const struct job *job)
 {
-    struct agn_model *model = NULL;
     struct agn_train_state state;
     if (job->resume && !agn_file_exists(job->paths[CHECKPOINT]))
         return agn_fail(AGN_ERR_NOT_FOUND, "there is no checkpoint %s to resume from; start without --resume",
                         job->paths[CHECKPOINT]);
     if (job->resume || job->force || !agn_file_exists(job->paths[CHECKPOINT]) ||
-        agn_model_load(job->paths[CHECKPOINT], &model, &state) < 0)
+        agn_checkpoint_state(job->paths[CHECKPOINT], &state) < 0)
         return AGN_OK;
-    agn_model_free(model);
     if (state.phase == AGN_PHASE_DONE)
         return AGN_OK;
     return agn_fail(AGN_ERR_STATE,
@@ -240,7 +238,7 @@ static void print_text(const struct job *job)
 
 static int write_results(struct job *job)
 {
-    int status = agn_model_save(job->model, job->paths[MODEL], NULL);
+    int status = agn_model_save(job->model, job->paths[MODEL]);
     if (status >= 0)
         status = write_report(job);
     if (status >= 0)

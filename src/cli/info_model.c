@@ -25,15 +25,15 @@ static void list_networks(const struct agn_model *model, const struct agn_infere
 {
     const struct agn_preset *p = &model->preset;
     networks[0] = (struct network){
-        "extractor", "device", &model->extractor, model->extractor_params, p->model.extractor, 1.0, NULL};
-    networks[1] = (struct network){"local", "device", &model->local, model->local_params, NULL, 1.0, NULL};
+        "extractor", "device", &model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, p->model.extractor, 1.0, NULL};
+    networks[1] = (struct network){"local", "device", &model->parts[AGN_LOCAL].graph, model->parts[AGN_LOCAL].params, NULL, 1.0, NULL};
     networks[2] = (struct network){
-        "remote", "server", &model->remote, model->remote_params, p->model.remote, p->model.remote_width,
+        "remote", "server", &model->parts[AGN_REMOTE].graph, model->parts[AGN_REMOTE].params, p->model.remote, p->model.remote_width,
         remote};
     networks[3] = (struct network){"reference",
                                    "training only",
-                                   &model->reference,
-                                   model->reference_params,
+                                   &model->parts[AGN_REFERENCE].graph,
+                                   model->parts[AGN_REFERENCE].params,
                                    p->model.reference,
                                    p->model.reference_width,
                                    NULL};
@@ -260,7 +260,7 @@ int agn__info_model(const struct agn_model *model, const char *name, const struc
     struct network networks[NETWORKS];
     struct agn_inference *remote = NULL;
     const struct agn_inference_config config = {
-        .graph = &model->remote, .params = model->remote_params, .max_batch = 1};
+        .graph = &model->parts[AGN_REMOTE].graph, .params = model->parts[AGN_REMOTE].params, .max_batch = 1};
     int status = options->code ? agn_inference_create(&config, &remote) : AGN_OK, code = AGN_CLI_SUCCESS;
     if (status < 0)
         return agn__cli_fail("info", status);

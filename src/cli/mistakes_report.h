@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "agilenn/eval.h"
+#include "agilenn/measure.h"
 
 /* Owns nothing. */
 struct agn__mistakes_report {

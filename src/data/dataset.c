@@ -234,3 +234,24 @@ void agn_dataset_statistics(const struct agn_dataset *dataset, double mean[AGN_M
         std[c] = variance > 0.0 ? sqrt(variance) : 0.0;
     }
 }
+
+void agn_dataset_normalisation(const struct agn_dataset *data, struct agn_normalisation *normalisation)
+{
+    double mean[AGN_MAX_CHANNELS], std[AGN_MAX_CHANNELS];
+    agn_dataset_statistics(data, mean, std);
+    for (int c = 0; c < data->channels; c++) {
+        normalisation->mean[c] = (uint8_t)lround(fmin(fmax(mean[c], 0.0), 255.0));
+        normalisation->std[c] = (float)fmax(std[c], 1.0);
+    }
+}
+
+int agn_dataset_check_labels(const char *what, const struct agn_dataset *data)
+{
+    for (int i = 0; i < data->count; i++) {
+        if (data->labels[i] >= data->classes) {
+            return agn_fail(AGN_ERR_RANGE, "%s image %d has label %d, but the set has the classes 0 to %d",
+                            what, i, data->labels[i], data->classes - 1);
+        }
+    }
+    return AGN_OK;
+}

@@ -34,27 +34,12 @@ struct quantiser {
     struct agn_model_channel *dense_channels;
 };
 
-uint32_t agn_model_id(const struct agn_model *model)
-{
-    int32_t shape[] = {model->map.height, model->map.width, model->map.channels,
-                       model->preset.model.local_channels, model->classes};
-    const struct agn_params *extractor = model->extractor_params, *remote = model->remote_params;
-    uint32_t crc = agn_crc32(0, shape, sizeof(shape));
-    size_t cumulative = (size_t)model->distributions * AGN_DISTRIBUTION_BYTES;
-    crc = agn_crc32(crc, model->centroids, sizeof(model->centroids));
-    crc = agn_crc32(crc, model->context_map, (size_t)model->sent_channels * AGN_CONTEXTS);
-    crc = agn_crc32(crc, model->context_cumulative, cumulative);
-    crc = agn_crc32(crc, &model->alpha_weight, sizeof(model->alpha_weight));
-    crc = agn_crc32(crc, extractor->value, extractor->total * sizeof(float));
-    return agn_crc32(crc, remote->value, remote->total * sizeof(float));
-}
-
 /* ---- structure -------------------------------------------------------------------- */
 
 /* After agn_deploy_check: a chain of convolutions, each with its BN. */
 static void find_layers(struct quantiser *q)
 {
-    const struct agn_graph *graph = &q->model->extractor;
+    const struct agn_graph *graph = &q->model->parts[AGN_EXTRACTOR].graph;
     for (int i = 1; i < graph->count; i += 2) {
         const struct agn_op_spec *conv = &graph->ops[i];
         q->layers[q->layer_count++] =
@@ -69,7 +54,7 @@ static void find_layers(struct quantiser *q)
 /* A file may hold anything: beyond this no value is infinite or not a number. */
 static int check_values(const struct agn_model *model)
 {
-    const struct agn_params *stores[] = {model->extractor_params, model->local_params};
+    const struct agn_params *stores[] = {model->parts[AGN_EXTRACTOR].params, model->parts[AGN_LOCAL].params};
     for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
         for (int i = 0; i < stores[s]->count; i++) {
             const struct agn_param *param = &stores[s]->list[i];
@@ -110,10 +95,10 @@ static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *lo
     struct agn_batch batch;
     int seen = 0, more = 0, status = prefix == NULL ? AGN_ERR_MEMORY : agn_loader_start(loader, 0);
     if (status == AGN_OK) {
-        *prefix = model->extractor;
+        *prefix = model->parts[AGN_EXTRACTOR].graph;
         prefix->count = 2 * (index + 1) + 1;
         struct agn_net_config config = {
-            .graph = prefix, .params = model->extractor_params, .batch = BATCH, .mode = AGN_NET_FROZEN};
+            .graph = prefix, .params = model->parts[AGN_EXTRACTOR].params, .batch = BATCH, .mode = AGN_NET_FROZEN};
         status = agn_net_create(&config, &net);
     }
     while (status == AGN_OK && seen < q->images && (more = agn_loader_next(loader, &batch)) > 0) {
@@ -150,7 +135,7 @@ static int calibrate(struct quantiser *q, const struct agn_dataset *data)
     struct agn_loader_config load = {
         .batch = BATCH, .shuffle = true, .normalisation = q->model->normalisation};
     struct agn_loader *loader = NULL;
-    struct agn_shape in = agn_graph_input_shape(&q->model->extractor);
+    struct agn_shape in = agn_graph_input_shape(&q->model->parts[AGN_EXTRACTOR].graph);
     if (data->height != in.height || data->width != in.width || data->channels != in.channels) {
         return agn_fail(AGN_ERR_MISMATCH, "the calibration images are %dx%dx%d, but the model takes %dx%dx%d",
                         data->height, data->width, data->channels, in.height, in.width, in.channels);
@@ -238,14 +223,14 @@ static int set_channel(struct agn_model_channel *channel, double bias, int64_t o
 static int quantise_channel(struct quantiser *q, int index, int o, double *row, double *signal, double *noise)
 {
     struct layer *layer = &q->layers[index];
-    const float *weights = values_of(q->model->extractor_params, layer->conv->name, "weight");
+    const float *weights = values_of(q->model->parts[AGN_EXTRACTOR].params, layer->conv->name, "weight");
     int area = layer->kernel * layer->kernel, count = area * layer->ic;
     bool depthwise = layer->conv->depthwise;
     double bn_scale, bias, in_scale;
     int zero_point;
     int64_t offset = 0;
     int8_t integers[AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_CHANNELS];
-    folded_bn(q->model->extractor_params, layer->bn->name, o, &bn_scale, &bias);
+    folded_bn(q->model->parts[AGN_EXTRACTOR].params, layer->bn->name, o, &bn_scale, &bias);
     for (int i = 0; i < layer->ic; i++) {
         input_quantisation(q, index, depthwise ? o : i, &in_scale, &zero_point);
         for (int a = 0; a < area; a++) {
@@ -287,7 +272,7 @@ static int quantise_layer(struct quantiser *q, int index)
 /* One output of the Local NN, a BN of the logits (model.logits_bn) folded in. */
 static int quantise_logit(struct quantiser *q, int c, int count, double *row, double *signal, double *noise)
 {
-    const struct agn_params *params = q->model->local_params;
+    const struct agn_params *params = q->model->parts[AGN_LOCAL].params;
     const struct layer *last = &q->layers[q->layer_count - 1];
     const float *weights = values_of(params, "local.dense", "weight") + (size_t)c * (size_t)count;
     int8_t *integers = q->dense_weights + (size_t)c * (size_t)count;
@@ -410,7 +395,7 @@ int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *c
 {
     struct quantiser q = {.model = model, .images = images > 0 ? images : STANDARD_IMAGES};
     q.images = q.images > calibration->count ? calibration->count : q.images;
-    int status = agn_deploy_check(&model->extractor);
+    int status = agn_deploy_check(&model->parts[AGN_EXTRACTOR].graph);
     if (status == AGN_OK) {
         find_layers(&q);
         status = check_values(model);

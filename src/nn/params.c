@@ -1,4 +1,5 @@
 /* Parameter stores: named float arrays, their initial values, and files. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -257,6 +258,26 @@ int agn_params_append(const struct agn_params *params, struct agn_tensor_file *f
         append_array(param, "", params->value + param->offset, file);
         if (momentum && param->trainable) {
             append_array(param, "momentum.", params->momentum + param->offset, file);
+        }
+    }
+    return AGN_OK;
+}
+
+int agn_params_check_finite(const struct agn_params *params)
+{
+    for (int p = 0; p < params->count; p++) {
+        const struct agn_param *param = &params->list[p];
+        const char *dot = strrchr(param->name, '.');
+        bool variance = !param->trainable && dot != NULL && strcmp(dot, ".var") == 0;
+        for (size_t i = 0; i < param->count; i++) {
+            float value = params->value[param->offset + i], momentum = params->momentum[param->offset + i];
+            if (!isfinite(value) || !isfinite(momentum)) {
+                return agn_fail(AGN_ERR_NUMERIC, "%s'%s' holds a value that is not finite",
+                                isfinite(value) ? "the momentum of " : "", param->name);
+            }
+            if (variance && value < 0.0F) {
+                return agn_fail(AGN_ERR_NUMERIC, "'%s' holds a negative variance", param->name);
+            }
         }
     }
     return AGN_OK;

@@ -122,7 +122,7 @@ static void begin(struct agn__assembly *assembly, struct slot *slot, const struc
     slot->serial = assembly->next_serial++;
     slot->began_s = now_s;
     slot->deadline_s = packet->deadline_ms > 0 ? now_s + packet->deadline_ms / 1000.0 : INFINITY;
-    memset(slot->map, AGN__SYMBOL_ABSENT, assembly->map_bytes);
+    memset(slot->map, AGN_SYMBOL_ABSENT, assembly->map_bytes);
 }
 
 /* ---- a packet and its frame -------------------------------------------------------- */
@@ -148,7 +148,7 @@ static bool has_seen(const struct slot *slot, unsigned index)
 static bool is_absent(const uint8_t *symbols, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (symbols[i] != AGN__SYMBOL_ABSENT)
+        if (symbols[i] != AGN_SYMBOL_ABSENT)
             return false;
     return true;
 }

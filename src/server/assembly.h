@@ -14,13 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agilenn/features.h"
 #include "agn_wire.h"
 #include "server/frames.h"
 
-enum {
-    AGN__SYMBOL_ABSENT = 0xFF, /* in a map: nothing came for this place */
-    AGN__REPEAT_LIMIT = 3,     /* how often the stored reply of a frame is sent again */
-};
+enum { AGN__REPEAT_LIMIT = 3 }; /* how often the stored reply of a frame is sent again */
 
 struct agn__assembly_limits {
     int frames;    /* slots, >= 1 */
@@ -77,7 +75,7 @@ uint16_t agn__assembly_frame(const struct agn__assembly *assembly, int slot);
 /* When its first packet came; and when its device stops waiting (INFINITY: it did not say). */
 double agn__assembly_began(const struct agn__assembly *assembly, int slot);
 double agn__assembly_deadline(const struct agn__assembly *assembly, int slot);
-/* channels x height x width symbols, planar, or AGN__SYMBOL_ABSENT. */
+/* channels x height x width symbols, planar, or AGN_SYMBOL_ABSENT. */
 const uint8_t *agn__assembly_map(const struct agn__assembly *assembly, int slot);
 
 /* Marks a frame as being worked on: agn__assembly_next passes it over. Its serial number. */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "agilenn/base.h"
-#include "server/features.h"
+#include "agilenn/features.h"
 #include "server/served.h"
 
 struct worker {
@@ -49,8 +49,8 @@ static void pack(struct agn__job *job, float *logits, int16_t *fixed, int missin
     struct agn_reply_packet reply = {
         .model_id = model->model_id, .frame = job->frame, .status = AGN_REPLY_FAILED};
     if (missing > 0)
-        agn__logits_scale(logits, model->classes, model->trust[model->shape.channels - missing]);
-    if (missing >= 0 && agn__logits_to_q8(logits, model->classes, fixed) < 0) {
+        agn_logits_scale(logits, model->classes, model->trust[model->shape.channels - missing]);
+    if (missing >= 0 && agn_logits_to_q8(logits, model->classes, fixed) < 0) {
         agn_log(AGN_LOG_WARN, "inference: %s gave a logit that is not a finite number", job->model->name);
         missing = -1;
     }
@@ -92,7 +92,7 @@ static void work(const struct worker *worker, int count)
     if (live == 0)
         return;
     for (int i = 0; i < live; i++)
-        missing[i] = agn__features_expand(jobs[i]->map, &served->shape, served->centroids, served->fill,
+        missing[i] = agn_features_expand(jobs[i]->map, &served->shape, served->centroids, served->fill,
                                           scratch->features + (size_t)i * map);
     double begin_s = agn_now_s();
     int status = infer(model, worker->number, scratch, live);

@@ -1,13 +1,11 @@
 /* Symbols to features and logits to Q8.8; see features.h. */
-#include "server/features.h"
+#include "agilenn/features.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "server/assembly.h"
-
-int agn__features_expand(const uint8_t *map, const struct agn_map_shape *shape, const float *centroids,
+int agn_features_expand(const uint8_t *map, const struct agn_map_shape *shape, const float *centroids,
                          const float *fill, float *features)
 {
     size_t plane = (size_t)shape->height * shape->width;
@@ -26,13 +24,13 @@ int agn__features_expand(const uint8_t *map, const struct agn_map_shape *shape, 
     return missing;
 }
 
-void agn__logits_scale(float *logits, int count, float trust)
+void agn_logits_scale(float *logits, int count, float trust)
 {
     for (int i = 0; i < count; i++)
         logits[i] *= trust;
 }
 
-int agn__logits_to_q8(const float *logits, int count, int16_t *fixed)
+int agn_logits_to_q8(const float *logits, int count, int16_t *fixed)
 {
     for (int i = 0; i < count; i++) {
         if (!isfinite(logits[i]))

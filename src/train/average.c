@@ -18,9 +18,9 @@ static const char prefix[] = "average.", small_name[] = "average.small";
 
 static void list_stores(const struct agn_model *model, struct agn_params *stores[STORES])
 {
-    stores[0] = model->extractor_params;
-    stores[1] = model->local_params;
-    stores[2] = model->remote_params;
+    stores[0] = model->parts[AGN_EXTRACTOR].params;
+    stores[1] = model->parts[AGN_LOCAL].params;
+    stores[2] = model->parts[AGN_REMOTE].params;
 }
 
 static void gather_small(const struct agn_model *model, float small[SMALL])
@@ -29,7 +29,7 @@ static void gather_small(const struct agn_model *model, float small[SMALL])
     memcpy(small + 1, model->centroids, AGN_LEVELS * sizeof(float));
 }
 
-int agn__average_create(struct agn_model *model)
+int agn__average_create(struct agn__beside *beside, const struct agn_model *model)
 {
     struct agn_params *stores[STORES];
     struct agn__average *average = agn_alloc(1, sizeof(*average));
@@ -46,7 +46,7 @@ int agn__average_create(struct agn_model *model)
         memcpy(average->values[s], stores[s]->value, stores[s]->total * sizeof(float));
     }
     gather_small(model, average->small);
-    model->average = average;
+    beside->average = average;
     return AGN_OK;
 }
 
@@ -66,7 +66,7 @@ static void follow(float *restrict average, const float *restrict value, size_t 
     }
 }
 
-void agn__average_follow(struct agn_model *model, int64_t step)
+void agn__average_follow(struct agn__beside *beside, const struct agn_model *model, int64_t step)
 {
     struct agn_params *stores[STORES];
     float small[SMALL];
@@ -74,10 +74,10 @@ void agn__average_follow(struct agn_model *model, int64_t step)
     double decay = fmin(model->preset.train.ema, (1.0 + (double)step) / (10.0 + (double)step));
     list_stores(model, stores);
     for (int s = 0; s < STORES; s++) {
-        follow(model->average->values[s], stores[s]->value, stores[s]->total, (float)(1.0 - decay));
+        follow(beside->average->values[s], stores[s]->value, stores[s]->total, (float)(1.0 - decay));
     }
     gather_small(model, small);
-    follow(model->average->small, small, SMALL, (float)(1.0 - decay));
+    follow(beside->average->small, small, SMALL, (float)(1.0 - decay));
 }
 
 static void swap(float *restrict a, float *restrict b, size_t count)
@@ -90,83 +90,65 @@ static void swap(float *restrict a, float *restrict b, size_t count)
     }
 }
 
-void agn__average_swap(struct agn_model *model)
+void agn__average_swap(struct agn__beside *beside, struct agn_model *model)
 {
     struct agn_params *stores[STORES];
-    float *small = model->average->small;
+    float *small = beside->average->small;
     list_stores(model, stores);
     for (int s = 0; s < STORES; s++) {
-        swap(stores[s]->value, model->average->values[s], stores[s]->total);
+        swap(stores[s]->value, beside->average->values[s], stores[s]->total);
         stores[s]->version++;
     }
     swap(&model->alpha_weight, small, 1);
     swap(model->centroids, small + 1, AGN_LEVELS);
 }
 
-void agn__average_apply(struct agn_model *model)
+void agn__average_apply(struct agn__beside *beside, struct agn_model *model)
 {
     struct agn_params *stores[STORES];
     list_stores(model, stores);
     for (int s = 0; s < STORES; s++) {
-        memcpy(stores[s]->value, model->average->values[s], stores[s]->total * sizeof(float));
+        memcpy(stores[s]->value, beside->average->values[s], stores[s]->total * sizeof(float));
         stores[s]->version++;
     }
-    model->alpha_weight = model->average->small[0];
-    memcpy(model->centroids, model->average->small + 1, AGN_LEVELS * sizeof(float));
-    agn__average_free(model->average);
-    model->average = NULL;
+    model->alpha_weight = beside->average->small[0];
+    memcpy(model->centroids, beside->average->small + 1, AGN_LEVELS * sizeof(float));
+    agn__average_free(beside->average);
+    beside->average = NULL;
 }
 
-int agn__average_visit(struct agn_model *model, int (*visit)(void *user, void *data, size_t size_bytes),
-                       void *user)
+int agn__average_visit(struct agn__beside *beside, const struct agn_model *model,
+                       int (*visit)(void *user, void *data, size_t size_bytes), void *user)
 {
     struct agn_params *stores[STORES];
     int status = AGN_OK;
     list_stores(model, stores);
     for (int s = 0; s < STORES && status == AGN_OK; s++) {
-        status = visit(user, model->average->values[s], stores[s]->total * sizeof(float));
+        status = visit(user, beside->average->values[s], stores[s]->total * sizeof(float));
     }
-    return status < 0 ? status : visit(user, model->average->small, SMALL * sizeof(float));
+    return status < 0 ? status : visit(user, beside->average->small, SMALL * sizeof(float));
 }
 
 /* ---- in checkpoints ------------------------------------------------------------------------- */
 
-static void append_view(struct agn_tensor_file *file, const char *name, float *values, size_t count)
-{
-    struct agn_tensor_view *view = &file->tensors[file->count++];
-    snprintf(view->name, sizeof(view->name), "%s", name);
-    view->dtype = AGN_F32;
-    view->rank = 1;
-    view->dims[0] = (int64_t)count;
-    view->data = values;
-    view->size_bytes = count * sizeof(float);
-}
-
-int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file)
+int agn__average_append(const struct agn__beside *beside, const struct agn_model *model,
+                        struct agn_tensor_file *file)
 {
     struct agn_params *stores[STORES];
-    size_t room = (size_t)file->count + 1;
+    int status = AGN_OK;
     list_stores(model, stores);
     for (int s = 0; s < STORES; s++) {
-        room += (size_t)stores[s]->count;
-    }
-    struct agn_tensor_view *tensors = agn_alloc(room, sizeof(*tensors));
-    if (tensors == NULL) {
-        return AGN_ERR_MEMORY;
-    }
-    memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
-    agn_free(file->tensors);
-    file->tensors = tensors;
-    for (int s = 0; s < STORES; s++) {
-        for (int p = 0; p < stores[s]->count; p++) {
+        for (int p = 0; p < stores[s]->count && status == AGN_OK; p++) {
             const struct agn_param *param = &stores[s]->list[p];
             char name[sizeof(prefix) + sizeof(param->name)];
             snprintf(name, sizeof(name), "%s%s", prefix, param->name);
-            append_view(file, name, model->average->values[s] + param->offset, param->count);
+            const struct agn_tensor_view view =
+                agn_tensor_view_f32(name, beside->average->values[s] + param->offset, param->count);
+            status = agn_tensor_file_append(file, &view, 1);
         }
     }
-    append_view(file, small_name, model->average->small, SMALL);
-    return AGN_OK;
+    const struct agn_tensor_view small = agn_tensor_view_f32(small_name, beside->average->small, SMALL);
+    return status == AGN_OK ? agn_tensor_file_append(file, &small, 1) : status;
 }
 
 static int load_view(const struct agn_tensor_file *file, const char *name, float *values, size_t count)
@@ -185,20 +167,20 @@ static int load_view(const struct agn_tensor_file *file, const char *name, float
     return AGN_OK;
 }
 
-int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file)
+int agn__average_load(struct agn__beside *beside, const struct agn_model *model, const struct agn_tensor_file *file)
 {
     struct agn_params *stores[STORES];
-    int status = agn__average_create(model);
+    int status = agn__average_create(beside, model);
     list_stores(model, stores);
     for (int s = 0; s < STORES; s++) {
         for (int p = 0; status == AGN_OK && p < stores[s]->count; p++) {
             const struct agn_param *param = &stores[s]->list[p];
             char name[sizeof(prefix) + sizeof(param->name)];
             snprintf(name, sizeof(name), "%s%s", prefix, param->name);
-            status = load_view(file, name, model->average->values[s] + param->offset, param->count);
+            status = load_view(file, name, beside->average->values[s] + param->offset, param->count);
         }
     }
     if (status == AGN_OK)
-        status = load_view(file, small_name, model->average->small, SMALL);
-    return status == AGN_OK ? agn__check_levels(model->average->small + 1, small_name) : status;
+        status = load_view(file, small_name, beside->average->small, SMALL);
+    return status == AGN_OK ? agn_model_check_levels(beside->average->small + 1, small_name) : status;
 }

@@ -107,10 +107,10 @@ static void collect_operators(struct agn__joint *j, struct agn_bench_step *resul
 {
     const struct agn_model *m = j->model;
     double sum = 0.0;
-    add_operators(result, "extractor", &m->extractor, j->extractor);
-    add_operators(result, "local", &m->local, j->local);
-    add_operators(result, "remote", &m->remote, j->remote);
-    add_operators(result, "reference", &m->reference, agn_xai_net(j->xai));
+    add_operators(result, "extractor", &m->parts[AGN_EXTRACTOR].graph, j->extractor);
+    add_operators(result, "local", &m->parts[AGN_LOCAL].graph, j->local);
+    add_operators(result, "remote", &m->parts[AGN_REMOTE].graph, j->remote);
+    add_operators(result, "reference", &m->parts[AGN_REFERENCE].graph, agn_xai_net(j->xai));
     for (int i = 0; i < result->operator_count; i++) {
         sum += result->operators[i].share;
     }
@@ -133,7 +133,7 @@ struct made_batch {
 /* A batch of noise whose mean depends on the class. */
 static int make_batch(const struct agn_model *model, struct made_batch *made)
 {
-    struct agn_shape in = agn_graph_input_shape(&model->extractor);
+    struct agn_shape in = agn_graph_input_shape(&model->parts[AGN_EXTRACTOR].graph);
     size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     int n = model->preset.train.batch; /* of all processes: mixup mixes across them */
     struct agn_rng rng;
@@ -214,8 +214,8 @@ static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struc
 static void summarise(struct agn__joint *j, struct agn_bench_step *result)
 {
     const struct agn_model *m = j->model;
-    double trained = graph_flop(&m->extractor) + graph_flop(&m->local) + graph_flop(&m->remote);
-    result->step_flop = 4.0 * graph_flop(&m->reference) + 3.0 * trained;
+    double trained = graph_flop(&m->parts[AGN_EXTRACTOR].graph) + graph_flop(&m->parts[AGN_LOCAL].graph) + graph_flop(&m->parts[AGN_REMOTE].graph);
+    result->step_flop = 4.0 * graph_flop(&m->parts[AGN_REFERENCE].graph) + 3.0 * trained;
     result->gflops = 1e-9 * result->step_flop * result->images_per_s_median;
     result->peak_share = result->gflops / result->peak_gflops;
     result->peak_mib = peak_memory();
@@ -226,7 +226,7 @@ static void summarise(struct agn__joint *j, struct agn_bench_step *result)
 static struct agn_batch own_part(const struct agn_model *model, const struct made_batch *made,
                                  const struct agn_group *group)
 {
-    struct agn_shape in = agn_graph_input_shape(&model->extractor);
+    struct agn_shape in = agn_graph_input_shape(&model->parts[AGN_EXTRACTOR].graph);
     size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     int count = model->preset.train.batch / agn_group_size(group);
     size_t first = (size_t)count * (size_t)agn_group_rank(group);

@@ -24,11 +24,11 @@ static const char values_name[] = "best.values", state_name[] = "best.state";
 /* All that a phase changes and a model keeps. */
 static int list_pieces(struct agn_model *m, enum agn_phase phase, struct piece pieces[MOST_PIECES])
 {
-    const struct piece of_reference[] = {{m->extractor_params->value, m->extractor_params->total},
-                                         {m->reference_params->value, m->reference_params->total}};
-    const struct piece of_joint[] = {{m->extractor_params->value, m->extractor_params->total},
-                                     {m->local_params->value, m->local_params->total},
-                                     {m->remote_params->value, m->remote_params->total},
+    const struct piece of_reference[] = {{m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
+                                         {m->parts[AGN_REFERENCE].params->value, m->parts[AGN_REFERENCE].params->total}};
+    const struct piece of_joint[] = {{m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
+                                     {m->parts[AGN_LOCAL].params->value, m->parts[AGN_LOCAL].params->total},
+                                     {m->parts[AGN_REMOTE].params->value, m->parts[AGN_REMOTE].params->total},
                                      {&m->alpha_weight, 1},
                                      {m->centroids, AGN_LEVELS},
                                      {m->usage, AGN_LEVELS}};
@@ -49,7 +49,7 @@ static size_t count_values(struct agn_model *model, enum agn_phase phase)
     return sum;
 }
 
-static int create(struct agn_model *model, enum agn_phase phase)
+static int create(struct agn__beside *beside, struct agn_model *model, enum agn_phase phase)
 {
     struct agn__best *best = agn_alloc(1, sizeof(*best));
     if (best == NULL) {
@@ -63,8 +63,8 @@ static int create(struct agn_model *model, enum agn_phase phase)
         return AGN_ERR_MEMORY;
     }
     best->state[0] = -1.0F;
-    agn__best_free(model->best);
-    model->best = best;
+    agn__best_free(beside->best);
+    beside->best = best;
     return AGN_OK;
 }
 
@@ -76,84 +76,64 @@ void agn__best_free(struct agn__best *best)
     agn_free(best);
 }
 
-int agn__best_note(struct agn_model *model, enum agn_phase phase, double accuracy, double epochs)
+int agn__best_note(struct agn__beside *beside, struct agn_model *model, enum agn_phase phase, double accuracy, double epochs)
 {
     struct piece pieces[MOST_PIECES];
-    int status = model->best == NULL || model->best->phase != phase ? create(model, phase) : AGN_OK;
-    if (status < 0 || (float)accuracy < model->best->state[0]) {
+    int status = beside->best == NULL || beside->best->phase != phase ? create(beside, model, phase) : AGN_OK;
+    if (status < 0 || (float)accuracy < beside->best->state[0]) {
         return status;
     }
     int count = list_pieces(model, phase, pieces);
-    float *to = model->best->values;
+    float *to = beside->best->values;
     for (int i = 0; i < count; i++) {
         memcpy(to, pieces[i].values, pieces[i].count * sizeof(float));
         to += pieces[i].count;
     }
-    model->best->state[0] = (float)accuracy;
-    model->best->state[1] = (float)epochs;
+    beside->best->state[0] = (float)accuracy;
+    beside->best->state[1] = (float)epochs;
     return AGN_OK;
 }
 
-double agn__best_apply(struct agn_model *model)
+double agn__best_apply(struct agn__beside *beside, struct agn_model *model)
 {
     struct piece pieces[MOST_PIECES];
-    int count = list_pieces(model, model->best->phase, pieces);
-    const float *from = model->best->values;
-    double epochs = (double)model->best->state[1];
+    int count = list_pieces(model, beside->best->phase, pieces);
+    const float *from = beside->best->values;
+    double epochs = (double)beside->best->state[1];
     for (int i = 0; i < count; i++) {
         memcpy(pieces[i].values, from, pieces[i].count * sizeof(float));
         from += pieces[i].count;
     }
-    model->extractor_params->version++;
-    model->local_params->version++;
-    model->remote_params->version++;
-    model->reference_params->version++;
-    agn__best_free(model->best);
-    model->best = NULL;
+    for (int role = 0; role < AGN_ROLES; role++) {
+        model->parts[role].params->version++;
+    }
+    agn__best_free(beside->best);
+    beside->best = NULL;
     return epochs;
 }
 
 /* ---- in checkpoints ------------------------------------------------------------------------- */
 
-int agn__best_append(const struct agn_model *model, struct agn_tensor_file *file)
+int agn__best_append(const struct agn__beside *beside, struct agn_tensor_file *file)
 {
-    struct agn__best *best = model->best;
-    struct agn_tensor_view *tensors = agn_alloc((size_t)file->count + 2, sizeof(*tensors));
-    if (tensors == NULL) {
-        return AGN_ERR_MEMORY;
-    }
-    memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
-    agn_free(file->tensors);
-    file->tensors = tensors;
-    const struct {
-        const char *name;
-        float *values;
-        size_t count;
-    } views[] = {{values_name, best->values, best->count}, {state_name, best->state, STATE}};
-    for (size_t i = 0; i < AGN_COUNT_OF(views); i++) {
-        struct agn_tensor_view *view = &file->tensors[file->count++];
-        snprintf(view->name, sizeof(view->name), "%s", views[i].name);
-        view->dtype = AGN_F32;
-        view->rank = 1;
-        view->dims[0] = (int64_t)views[i].count;
-        view->data = views[i].values;
-        view->size_bytes = views[i].count * sizeof(float);
-    }
-    return AGN_OK;
+    const struct agn__best *best = beside->best;
+    const struct agn_tensor_view views[] = {agn_tensor_view_f32(values_name, best->values, best->count),
+                                            agn_tensor_view_f32(state_name, best->state, STATE)};
+    return agn_tensor_file_append(file, views, AGN_COUNT_OF(views));
 }
 
-int agn__best_load(struct agn_model *model, const struct agn_tensor_file *file, enum agn_phase phase)
+int agn__best_load(struct agn__beside *beside, struct agn_model *model, const struct agn_tensor_file *file, enum agn_phase phase)
 {
     const struct agn_tensor_view *values = agn_tensor_file_find(file, values_name);
     const struct agn_tensor_view *state = agn_tensor_file_find(file, state_name);
     if (values == NULL || state == NULL) {
         return AGN_OK; /* nothing has been measured yet */
     }
-    int status = create(model, phase);
+    int status = create(beside, model, phase);
     if (status < 0) {
         return status;
     }
-    struct agn__best *best = model->best;
+    struct agn__best *best = beside->best;
     if (values->dtype != AGN_F32 || values->size_bytes != best->count * sizeof(float) ||
         state->dtype != AGN_F32 || state->size_bytes != sizeof(best->state)) {
         return agn_fail(AGN_ERR_FORMAT, "tensor '%s' or '%s' has another size than %zu and %d floats",
@@ -170,6 +150,6 @@ int agn__best_load(struct agn_model *model, const struct agn_tensor_file *file, 
                         state_name);
     }
     return phase == AGN_PHASE_JOINT
-               ? agn__check_levels(best->values + best->count - (size_t)2 * AGN_LEVELS, values_name)
+               ? agn_model_check_levels(best->values + best->count - (size_t)2 * AGN_LEVELS, values_name)
                : AGN_OK;
 }

@@ -137,12 +137,12 @@ static int permute_param(struct agn_params *params, const char *operator_name, c
 /* The BN at the extractor's end and the convolution before it. */
 static const struct agn_op_spec *last_batchnorm(const struct agn_model *model)
 {
-    return &model->extractor.ops[model->extractor.count - 1];
+    return &model->parts[AGN_EXTRACTOR].graph.ops[model->parts[AGN_EXTRACTOR].graph.count - 1];
 }
 
 static const struct agn_op_spec *last_convolution(const struct agn_model *model)
 {
-    return &model->extractor.ops[last_batchnorm(model)->src[0]];
+    return &model->parts[AGN_EXTRACTOR].graph.ops[last_batchnorm(model)->src[0]];
 }
 
 static bool reads_features(const struct agn_op_spec *op)
@@ -170,8 +170,8 @@ int agn__check_channel_order(const struct agn_model *model)
             "can be reordered; it ends with %s",
             describe(bn->type == AGN_OP_BATCHNORM ? last_convolution(model) : bn));
     }
-    for (int i = 1; i < model->reference.count; i++) {
-        const struct agn_op_spec *op = &model->reference.ops[i];
+    for (int i = 1; i < model->parts[AGN_REFERENCE].graph.count; i++) {
+        const struct agn_op_spec *op = &model->parts[AGN_REFERENCE].graph.ops[i];
         if (reads_features(op) && (op->type != AGN_OP_CONV || op->depthwise)) {
             return agn_fail(
                 AGN_ERR_UNSUPPORTED,
@@ -188,25 +188,25 @@ static int permute_extractor(struct agn_model *model, const int *order)
 {
     static const char *const suffixes[] = {"gamma", "beta", "mean", "var"};
     int status =
-        permute_param(model->extractor_params, last_convolution(model)->name, "weight", order, false);
+        permute_param(model->parts[AGN_EXTRACTOR].params, last_convolution(model)->name, "weight", order, false);
     for (size_t i = 0; i < AGN_COUNT_OF(suffixes) && status == AGN_OK; i++) {
         status =
-            permute_param(model->extractor_params, last_batchnorm(model)->name, suffixes[i], order, false);
+            permute_param(model->parts[AGN_EXTRACTOR].params, last_batchnorm(model)->name, suffixes[i], order, false);
     }
-    model->extractor_params->version++;
+    model->parts[AGN_EXTRACTOR].params->version++;
     return status;
 }
 
 static int permute_reference(struct agn_model *model, const int *order)
 {
-    const struct agn_graph *graph = &model->reference;
+    const struct agn_graph *graph = &model->parts[AGN_REFERENCE].graph;
     int status = AGN_OK;
     for (int i = 1; i < graph->count && status == AGN_OK; i++) {
         if (reads_features(&graph->ops[i])) {
-            status = permute_param(model->reference_params, graph->ops[i].name, "weight", order, true);
+            status = permute_param(model->parts[AGN_REFERENCE].params, graph->ops[i].name, "weight", order, true);
         }
     }
-    model->reference_params->version++;
+    model->parts[AGN_REFERENCE].params->version++;
     return status;
 }
 
@@ -216,15 +216,15 @@ static int rank_channels(struct agn_model *model, struct agn_group *group, const
     struct agn_net *extractor = NULL;
     struct agn_xai *xai = NULL;
     struct agn_loader *loader = NULL;
-    struct agn_net_config net = {.graph = &model->extractor,
-                                 .params = model->extractor_params,
+    struct agn_net_config net = {.graph = &model->parts[AGN_EXTRACTOR].graph,
+                                 .params = model->parts[AGN_EXTRACTOR].params,
                                  .batch = BATCH,
                                  .mode = AGN_NET_FROZEN};
     int method = agn_xai_method_from_name(model->preset.joint.method);
     struct agn_xai_config xai_config = {.method = (enum agn_xai_method)method,
                                         .points = model->preset.joint.points,
-                                        .graph = &model->reference,
-                                        .params = model->reference_params,
+                                        .graph = &model->parts[AGN_REFERENCE].graph,
+                                        .params = model->parts[AGN_REFERENCE].params,
                                         .batch = BATCH};
     struct agn_loader_config load = {.batch = BATCH,
                                      .shuffle = true,

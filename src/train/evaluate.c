@@ -10,12 +10,10 @@ enum { CLASS_IMAGES, CLASS_FUSED, CLASS_LOCAL, CLASS_PREDICTED, CLASS_COUNTS };
 struct evaluator {
     struct agn_model *model;
     struct agn_group *group;
-    struct agn_net *extractor, *local, *remote;
+    struct agn_runner runner;
     struct agn_xai *xai;
     struct agn_loader *loader;
-    float *rest, *importance;
-    uint8_t *symbols;
-    size_t positions, sent; /* of a batch */
+    float *importance;
     double importance_sum[AGN_MAX_FEATURES];
     int64_t levels[AGN_LEVELS];
     int64_t images, fused, local_right, remote_right, valid, disordered;
@@ -24,12 +22,6 @@ struct evaluator {
     agn_prediction_fn *tell;                         /* NULL: nobody asks */
     void *user;
 };
-
-static int make_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
-{
-    struct agn_net_config config = {.graph = graph, .params = params, .batch = BATCH, .mode = AGN_NET_FROZEN};
-    return agn_net_create(&config, net);
-}
 
 static int open_evaluator(struct evaluator *e, const struct agn_dataset *data)
 {
@@ -41,22 +33,13 @@ static int open_evaluator(struct evaluator *e, const struct agn_dataset *data)
     int method = agn_xai_method_from_name(model->preset.joint.method);
     struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
                                  .points = model->preset.joint.points,
-                                 .graph = &model->reference,
-                                 .params = model->reference_params,
+                                 .graph = &model->parts[AGN_REFERENCE].graph,
+                                 .params = model->parts[AGN_REFERENCE].params,
                                  .batch = BATCH};
-    e->positions = (size_t)BATCH * (size_t)model->map.height * (size_t)model->map.width;
-    e->sent = e->positions * (size_t)model->sent_channels;
-    e->rest = agn_alloc(e->sent, sizeof(float));
-    e->symbols = agn_alloc(e->sent, 1);
     e->importance = agn_alloc((size_t)BATCH * (size_t)model->map.channels, sizeof(float));
-    if (e->rest == NULL || e->symbols == NULL || e->importance == NULL) {
-        return AGN_ERR_MEMORY;
-    }
-    int status = method < 0 ? method : make_net(&model->extractor, model->extractor_params, &e->extractor);
+    int status = e->importance == NULL ? AGN_ERR_MEMORY : method < 0 ? method : AGN_OK;
     if (status == AGN_OK)
-        status = make_net(&model->local, model->local_params, &e->local);
-    if (status == AGN_OK)
-        status = make_net(&model->remote, model->remote_params, &e->remote);
+        status = agn_runner_open(&e->runner, model, BATCH, 1U << AGN_LOCAL | 1U << AGN_REMOTE);
     if (status == AGN_OK)
         status = agn_xai_create(&xai, &e->xai);
     if (status == AGN_OK)
@@ -68,32 +51,20 @@ static void close_evaluator(struct evaluator *e)
 {
     agn_loader_free(e->loader);
     agn_xai_free(e->xai);
-    agn_net_free(e->extractor);
-    agn_net_free(e->local);
-    agn_net_free(e->remote);
-    agn_free(e->rest);
-    agn_free(e->symbols);
+    agn_runner_close(&e->runner);
     agn_free(e->importance);
 }
 
 static int run_networks(struct evaluator *e, const struct agn_batch *batch)
 {
-    struct agn_model *model = e->model;
-    struct agn_shape in = agn_net_input_shape(e->extractor);
-    size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-    memcpy(agn_net_input(e->extractor), batch->images, BATCH * image * sizeof(float));
-    int status = agn_net_forward(e->extractor);
-    if (status < 0) {
-        return status;
-    }
-    agn__split_channels(agn_net_output(e->extractor), e->positions, model->map.channels,
-                        model->preset.model.local_channels, agn_net_input(e->local), e->rest);
-    agn_quantise(model->centroids, e->rest, e->sent, e->symbols, agn_net_input(e->remote));
-    status = agn_net_forward(e->local);
+    struct agn_runner *r = &e->runner;
+    int status = agn_runner_extract(r, batch->images);
     if (status == AGN_OK)
-        status = agn_net_forward(e->remote);
+        status = agn_runner_run(r, AGN_LOCAL, r->first);
     if (status == AGN_OK)
-        status = agn_xai_attribute(e->xai, agn_net_output(e->extractor), batch->labels);
+        status = agn_runner_run(r, AGN_REMOTE, r->values);
+    if (status == AGN_OK)
+        status = agn_xai_attribute(e->xai, agn_runner_output(r, AGN_EXTRACTOR, 0), batch->labels);
     return status;
 }
 
@@ -112,13 +83,11 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
     int classes = model->classes;
     float alpha = (float)agn_model_alpha(model), fused[AGN_MAX_CLASSES];
     for (int i = 0; i < batch->count; i++) {
-        const float *local = agn_net_output(e->local) + (size_t)i * (size_t)classes;
-        const float *remote = agn_net_output(e->remote) + (size_t)i * (size_t)classes;
-        for (int c = 0; c < classes; c++) {
-            fused[c] = alpha * local[c] + (1.0F - alpha) * remote[c];
-        }
-        int label = batch->labels[i], by_fused = agn__argmax(fused, classes),
-            by_local = agn__argmax(local, classes);
+        const float *local = agn_runner_output(&e->runner, AGN_LOCAL, i);
+        const float *remote = agn_runner_output(&e->runner, AGN_REMOTE, i);
+        agn_fuse_f32(local, alpha, remote, 1.0F - alpha, classes, fused);
+        int label = batch->labels[i], by_fused = agn_argmax(fused, classes),
+            by_local = agn_argmax(local, classes);
         e->images++;
         e->fused += by_fused == label;
         e->local_right += by_local == label;
@@ -127,7 +96,7 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
             const struct agn_prediction prediction = {batch->indices[i], label, by_fused, fused};
             e->tell(e->user, &prediction);
         }
-        e->remote_right += agn__argmax(remote, classes) == batch->labels[i];
+        e->remote_right += agn_argmax(remote, classes) == batch->labels[i];
     }
 }
 
@@ -161,9 +130,9 @@ static void count_importance(struct evaluator *e, const struct agn_batch *batch)
 
 static void count_symbols(struct evaluator *e, const struct agn_batch *batch)
 {
-    size_t sent = e->sent / BATCH * (size_t)batch->count;
+    size_t sent = e->runner.sent / BATCH * (size_t)batch->count;
     for (size_t i = 0; i < sent; i++) {
-        e->levels[e->symbols[i]]++;
+        e->levels[e->runner.symbols[i]]++;
     }
 }
 
@@ -171,7 +140,7 @@ static void summarise(const struct evaluator *e, struct agn_evaluation *out)
 {
     const struct agn_model *model = e->model;
     double images = (double)(e->images > 0 ? e->images : 1), valid = (double)(e->valid > 0 ? e->valid : 1);
-    size_t symbols_per_image = e->sent / BATCH;
+    size_t symbols_per_image = e->runner.sent / BATCH;
     double symbols = images * (double)symbols_per_image;
     memset(out, 0, sizeof(*out));
     out->images = (int)e->images;

@@ -107,7 +107,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     if (status == AGN_OK)
         status = agn_net_backward(im->extractor);
     if (status == AGN_OK)
-        status = agn__sum_rest(&im->sharing, model->extractor_params);
+        status = agn__sum_rest(&im->sharing, model->parts[AGN_EXTRACTOR].params);
     if (status == AGN_OK)
         status = agn_group_await(im->group);
     if (status < 0) {
@@ -117,7 +117,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
                           .momentum = (float)preset->train.momentum,
                           .decay = (float)preset->train.weight_decay,
                           .nesterov = true};
-    agn_sgd_step(model->extractor_params, &sgd);
+    agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
     tally->steps = 1;
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
@@ -125,16 +125,16 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         double weight = (double)agn__label_weight(&im->preparation, batch->labels[i]);
         tally->loss +=
             preset->joint.anchor * weight * (double)im->loss[i] / (batch->count * agn_group_size(im->group));
-        tally->correct += agn__argmax(row, model->classes) == batch->labels[i];
+        tally->correct += agn_argmax(row, model->classes) == batch->labels[i];
     }
     return AGN_OK;
 }
 
-static int make_nets(struct imitation *im, const struct agn__stem *stem)
+static int make_nets(struct imitation *im, const struct agn_part *stem)
 {
     struct agn_model *model = im->model;
-    struct agn_net_config config = {.graph = &model->extractor,
-                                    .params = model->extractor_params,
+    struct agn_net_config config = {.graph = &model->parts[AGN_EXTRACTOR].graph,
+                                    .params = model->parts[AGN_EXTRACTOR].params,
                                     .batch = im->batch,
                                     .mode = AGN_NET_TRAIN,
                                     .compute = agn__compute_of(&model->preset),
@@ -149,8 +149,8 @@ static int make_nets(struct imitation *im, const struct agn__stem *stem)
     if (status == AGN_OK)
         status = agn_net_create(&config, &im->stem);
     config.passes = AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT;
-    config.graph = &model->reference;
-    config.params = model->reference_params;
+    config.graph = &model->parts[AGN_REFERENCE].graph;
+    config.params = model->parts[AGN_REFERENCE].params;
     if (status == AGN_OK)
         status = agn_net_create(&config, &im->reference);
     return status;

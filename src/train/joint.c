@@ -23,7 +23,7 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
     if (status < 0) {
         return status;
     }
-    agn__split_channels(agn_net_output(j->extractor), j->positions, model->map.channels,
+    agn_split_channels(agn_net_output(j->extractor), j->positions, model->map.channels,
                         preset->model.local_channels, agn_net_input(j->local), j->rest);
     if (j->trainer->state.step == 0) {
         status = agn__centroids_initialise(model, j->group, j->rest, sent);
@@ -47,7 +47,7 @@ static int sum_gradients(struct agn__joint *j, float *diff_alpha)
     if (j->group == NULL) {
         return AGN_OK;
     }
-    int status = agn__sum_rest(&j->extractor_sharing, j->model->extractor_params);
+    int status = agn__sum_rest(&j->extractor_sharing, j->model->parts[AGN_EXTRACTOR].params);
     if (status == AGN_OK)
         status = agn_group_sum(j->group, &slope, 1);
     *diff_alpha = (float)slope;
@@ -62,15 +62,15 @@ static int update(struct agn__joint *j, double rate, float diff_alpha)
                           .momentum = (float)preset->train.momentum,
                           .decay = (float)preset->train.weight_decay,
                           .nesterov = true};
-    agn_sgd_step(model->extractor_params, &sgd);
-    agn_sgd_step(model->local_params, &sgd);
-    agn_sgd_step(model->remote_params, &sgd);
-    agn__alpha_step(model, diff_alpha, &sgd);
+    agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
+    agn_sgd_step(model->parts[AGN_LOCAL].params, &sgd);
+    agn_sgd_step(model->parts[AGN_REMOTE].params, &sgd);
+    agn_model_step_alpha(model, diff_alpha, &sgd);
     int status =
         agn__centroids_follow(model, j->group, j->rest, j->symbols,
                               j->positions * (size_t)model->sent_channels, preset->joint.centroid_rate);
-    if (status == AGN_OK && model->average != NULL) {
-        agn__average_follow(model, j->trainer->state.step);
+    if (status == AGN_OK && j->trainer->beside.average != NULL) {
+        agn__average_follow(&j->trainer->beside, model, j->trainer->state.step);
     }
     return status;
 }
@@ -110,8 +110,8 @@ static int make_nets(struct agn__joint *j)
 {
     struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
-    struct agn_net_config config = {.graph = &model->extractor,
-                                    .params = model->extractor_params,
+    struct agn_net_config config = {.graph = &model->parts[AGN_EXTRACTOR].graph,
+                                    .params = model->parts[AGN_EXTRACTOR].params,
                                     .batch = j->batch,
                                     .mode = AGN_NET_TRAIN,
                                     .compute = agn__compute_of(preset),
@@ -121,21 +121,21 @@ static int make_nets(struct agn__joint *j)
     int method = agn_xai_method_from_name(preset->joint.method);
     struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
                                  .points = preset->joint.points,
-                                 .graph = &model->reference,
-                                 .params = model->reference_params,
+                                 .graph = &model->parts[AGN_REFERENCE].graph,
+                                 .params = model->parts[AGN_REFERENCE].params,
                                  .batch = j->batch,
                                  .differentiable = true,
                                  .compute = config.compute};
     int status = method < 0 ? method : agn_net_create(&config, &j->extractor);
     config.passes |= AGN_PASS_INPUT_GRADIENT;
     config.peers = agn__share(&j->local_sharing, j->group);
-    config.graph = &model->local;
-    config.params = model->local_params;
+    config.graph = &model->parts[AGN_LOCAL].graph;
+    config.params = model->parts[AGN_LOCAL].params;
     if (status == AGN_OK)
         status = agn_net_create(&config, &j->local);
     config.peers = agn__share(&j->remote_sharing, j->group);
-    config.graph = &model->remote;
-    config.params = model->remote_params;
+    config.graph = &model->parts[AGN_REMOTE].graph;
+    config.params = model->parts[AGN_REMOTE].params;
     if (status == AGN_OK)
         status = agn_net_create(&config, &j->remote);
     if (status == AGN_OK)
@@ -218,7 +218,8 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
                              .whole = preset->train.batch};
     j->positions = (size_t)j->batch * (size_t)model->map.height * (size_t)model->map.width;
     j->features = j->positions * (size_t)model->map.channels;
-    int status = preset->train.ema > 0.0 && model->average == NULL ? agn__average_create(model) : AGN_OK;
+    struct agn__beside *beside = &trainer->beside;
+    int status = preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
     if (status == AGN_OK)
         status = make_nets(j);
     if (status == AGN_OK)
@@ -236,7 +237,7 @@ int agn__train_jointly(struct agn__trainer *trainer)
     const struct agn_preset *preset = &model->preset;
     struct agn__joint j;
     if (trainer->state.step == 0) {
-        memset(model->extractor_params->momentum, 0, model->extractor_params->total * sizeof(float));
+        memset(model->parts[AGN_EXTRACTOR].params->momentum, 0, model->parts[AGN_EXTRACTOR].params->total * sizeof(float));
         if (preset->joint.warm_start != 0) {
             agn__warm_start(model);
         }
@@ -251,8 +252,8 @@ int agn__train_jointly(struct agn__trainer *trainer)
                                    .user = &j};
     if (status == AGN_OK)
         status = agn__run_phase(trainer, &plan);
-    if (status == AGN_OK && model->average != NULL)
-        agn__average_apply(model);
+    if (status == AGN_OK && trainer->beside.average != NULL)
+        agn__average_apply(&trainer->beside, model);
     agn__joint_close(&j);
     return status;
 }

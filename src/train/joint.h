@@ -52,9 +52,6 @@ int agn__prediction_backward(struct agn__joint *j);
 
 /* ---- packet_loss.c ---- */
 
-/* Cuts the channels into at most `packets` ranges (1 or more), each lost with the chance `rate`;
- * lost[channel] is 0 or 1. */
-void agn__draw_lost_channels(struct agn_rng *rng, int packets, double rate, int channels, uint8_t *lost);
 /* Moves model->fill towards the mean of these symbols' levels; at step 0 sets it. `symbols` (positions, sent
  * channels) of this process's images; each process has as many. */
 int agn__fill_follow(struct agn_model *model, struct agn_group *group, const uint8_t *symbols,

@@ -43,7 +43,7 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
         tally->loss +=
             (preset->joint.lambda * (double)j->loss[i] + preset->joint.local * (double)j->scratch_loss[i]) /
             agn__loss_images(j, batch->count);
-        tally->correct += agn__argmax(j->fused_prob + (size_t)i * (size_t)model->classes, model->classes) ==
+        tally->correct += agn_argmax(j->fused_prob + (size_t)i * (size_t)model->classes, model->classes) ==
                           batch->labels[i];
     }
 }
@@ -55,11 +55,11 @@ int agn__prediction_backward(struct agn__joint *j)
     size_t sent = j->positions * (size_t)model->sent_channels;
     int status = agn_net_backward(j->local);
     if (status == AGN_OK)
-        status = agn__sum_rest(&j->local_sharing, model->local_params);
+        status = agn__sum_rest(&j->local_sharing, model->parts[AGN_LOCAL].params);
     if (status == AGN_OK)
         status = agn_net_backward(j->remote);
     if (status == AGN_OK)
-        status = agn__sum_rest(&j->remote_sharing, model->remote_params);
+        status = agn__sum_rest(&j->remote_sharing, model->parts[AGN_REMOTE].params);
     if (status < 0) {
         return status;
     }
@@ -71,13 +71,13 @@ int agn__prediction_backward(struct agn__joint *j)
         agn__forget_lost(j, j->diff_rest);
     }
     if (j->bits != NULL) {
-        const struct agn_op_spec *last = &model->extractor.ops[model->extractor.count - 1];
+        const struct agn_op_spec *last = &model->parts[AGN_EXTRACTOR].graph.ops[model->parts[AGN_EXTRACTOR].graph.count - 1];
         bool clamped = last->type == AGN_OP_RELU6 || (last->type == AGN_OP_BATCHNORM && last->relu6);
         struct agn__priced priced = {j->rest, j->contexts, j->bits, sent, clamped};
         agn__rate_gradient(model, &priced, preset->joint.bits / ((double)sent * agn_group_size(j->group)),
                            j->diff_rest);
     }
-    agn__join_channels(agn_net_diff_input(j->local), j->diff_rest, j->positions, model->map.channels,
+    agn_join_channels(agn_net_diff_input(j->local), j->diff_rest, j->positions, model->map.channels,
                        preset->model.local_channels, agn_net_diff_output(j->extractor));
     return AGN_OK;
 }

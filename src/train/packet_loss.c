@@ -12,32 +12,6 @@
 enum { LEAST_PACKETS = 2, MOST_PACKETS = 8 };
 static const double fill_rate = 0.02;
 
-/* The packet of each channel, 0 to packets - 1: ranges with borders drawn without preference. */
-static void draw_ranges(struct agn_rng *rng, int packets, int channels, uint8_t *packet_of)
-{
-    int packet = 0;
-    packet_of[0] = 0;
-    for (int c = 1; c < channels; c++) {
-        int borders_left = packets - 1 - packet, places_left = channels - c;
-        packet += agn_rng_below(rng, (uint32_t)places_left) < (uint32_t)borders_left;
-        packet_of[c] = (uint8_t)packet;
-    }
-}
-
-void agn__draw_lost_channels(struct agn_rng *rng, int packets, double rate, int channels, uint8_t *lost)
-{
-    uint8_t packet_of[AGN_MAX_FEATURES];
-    bool lost_packet[AGN_MAX_FEATURES] = {false};
-    packets = packets < channels ? packets : channels;
-    draw_ranges(rng, packets, channels, packet_of);
-    for (int p = 0; p < packets; p++) {
-        lost_packet[p] = agn_rng_uniform(rng) < rate;
-    }
-    for (int c = 0; c < channels; c++) {
-        lost[c] = lost_packet[packet_of[c]];
-    }
-}
-
 /* One image's losses; at least one channel comes. */
 static void draw_image(const struct agn__joint *j, int image, uint8_t *lost)
 {
@@ -49,7 +23,7 @@ static void draw_image(const struct agn__joint *j, int image, uint8_t *lost)
     agn_rng_seed(&rng, (((uint64_t)preset->train.seed * spread) ^ number) + stream);
     do {
         int packets = LEAST_PACKETS + (int)agn_rng_below(&rng, MOST_PACKETS - LEAST_PACKETS + 1);
-        agn__draw_lost_channels(&rng, packets, preset->joint.packet_loss, channels, lost);
+        agn_lossy_draw_channels(&rng, packets, preset->joint.packet_loss, channels, lost);
     } while (memchr(lost, 0, (size_t)channels) == NULL);
 }
 

@@ -197,19 +197,19 @@ static int measure_validation(struct loop *loop)
     struct agn_model *model = t->model;
     enum agn_phase phase = loop->plan->phase;
     double epochs = (double)t->state.step / (double)loop->steps_per_epoch;
-    bool averaged = model->average != NULL;
-    int status = agn__keep_together(t->config->group, model);
+    bool averaged = t->beside.average != NULL;
+    int status = agn__keep_together(t);
     if (status < 0) {
         return status;
     }
     if (averaged) {
-        agn__average_swap(model);
+        agn__average_swap(&t->beside, model);
     }
     status = agn__validate(model, t->config->group, t->config->validation, phase, &loop->validation);
     if (status == AGN_OK && strcmp(t->config->preset.train.choose, "best") == 0)
-        status = agn_group_agree(t->config->group, agn__best_note(model, phase, loop->validation, epochs));
+        status = agn_group_agree(t->config->group, agn__best_note(&t->beside, model, phase, loop->validation, epochs));
     if (averaged) {
-        agn__average_swap(model);
+        agn__average_swap(&t->beside, model);
     }
     return status;
 }
@@ -235,12 +235,12 @@ static int validate(struct loop *loop)
 static void take_best(const struct loop *loop)
 {
     struct agn__trainer *t = loop->trainer;
-    if (t->model->best == NULL) {
+    if (t->beside.best == NULL) {
         return;
     }
-    agn__average_free(t->model->average); /* the best ones are averaged already */
-    t->model->average = NULL;
-    t->chosen_epochs = agn__best_apply(t->model);
+    agn__average_free(t->beside.average); /* the best ones are averaged already */
+    t->beside.average = NULL;
+    t->chosen_epochs = agn__best_apply(&t->beside, t->model);
     if (agn_group_rank(t->config->group) == 0) {
         agn_log(AGN_LOG_INFO,
                 "%s training ends with the parameters after epoch %.4g, the best on the "
@@ -260,7 +260,7 @@ static int diverged(const struct loop *loop, const char *how)
 static int check_finite(const struct loop *loop)
 {
     char how[256];
-    if (agn__model_check_finite(loop->trainer->model) == AGN_OK) {
+    if (agn_model_check_finite(loop->trainer->model) == AGN_OK) {
         return AGN_OK;
     }
     snprintf(how, sizeof(how), "%s", agn_error_message());
@@ -274,7 +274,7 @@ static int write_checkpoint(const struct agn__trainer *t)
     if (path == NULL || agn_group_rank(t->config->group) > 0) {
         return AGN_OK;
     }
-    int status = agn_model_save(t->model, path, &t->state);
+    int status = agn__checkpoint_save(path, t->model, &t->beside, &t->state);
     if (status != AGN_ERR_IO || !agn_file_exists(path)) {
         return status;
     }
@@ -289,7 +289,7 @@ static int save_checkpoint(struct loop *loop)
     t->last_checkpoint_s = agn_now_s();
     int status = agn_group_agree(group, check_finite(loop));
     if (status == AGN_OK)
-        status = agn__keep_together(group, t->model);
+        status = agn__keep_together(t);
     return status < 0 ? status : agn_group_agree(group, write_checkpoint(t));
 }
 

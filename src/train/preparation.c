@@ -47,7 +47,7 @@ int agn__preparation_create(const struct agn_model *model, const struct agn_data
                                   .whole = whole,
                                   .first = batch * agn_group_rank(group),
                                   .classes = model->classes,
-                                  .image = agn_graph_input_shape(&model->extractor),
+                                  .image = agn_graph_input_shape(&model->parts[AGN_EXTRACTOR].graph),
                                   .targets = agn_alloc((size_t)batch * (size_t)model->classes, sizeof(float)),
                                   .partner = agn_alloc((size_t)whole, sizeof(int))};
     if (preparation->targets == NULL || preparation->partner == NULL) {

@@ -47,7 +47,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn_net_backward(p->reference);
     }
     if (status == AGN_OK)
-        status = agn__sum_rest(&p->reference_sharing, model->reference_params);
+        status = agn__sum_rest(&p->reference_sharing, model->parts[AGN_REFERENCE].params);
     if (status == AGN_OK) {
         memcpy(agn_net_diff_output(p->extractor), agn_net_diff_input(p->reference),
                n * features * sizeof(float));
@@ -55,7 +55,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn_net_backward(p->extractor);
     }
     if (status == AGN_OK)
-        status = agn__sum_rest(&p->extractor_sharing, model->extractor_params);
+        status = agn__sum_rest(&p->extractor_sharing, model->parts[AGN_EXTRACTOR].params);
     if (status == AGN_OK)
         status = agn_group_await(p->group);
     if (status < 0) {
@@ -65,14 +65,14 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
                           .momentum = (float)preset->train.momentum,
                           .decay = (float)preset->train.weight_decay,
                           .nesterov = true};
-    agn_sgd_step(model->extractor_params, &sgd);
-    agn_sgd_step(model->reference_params, &sgd);
+    agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
+    agn_sgd_step(model->parts[AGN_REFERENCE].params, &sgd);
     tally->steps = 1;
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
         const float *row = p->prob + (size_t)i * (size_t)model->classes;
         tally->loss += (double)p->loss[i] / images;
-        tally->correct += agn__argmax(row, model->classes) == batch->labels[i];
+        tally->correct += agn_argmax(row, model->classes) == batch->labels[i];
     }
     return AGN_OK;
 }
@@ -86,8 +86,8 @@ int agn__pretrain(struct agn__trainer *trainer)
                             .group = group,
                             .batch = preset->train.batch / agn_group_size(group),
                             .state = &trainer->state};
-    struct agn_net_config config = {.graph = &model->extractor,
-                                    .params = model->extractor_params,
+    struct agn_net_config config = {.graph = &model->parts[AGN_EXTRACTOR].graph,
+                                    .params = model->parts[AGN_EXTRACTOR].params,
                                     .batch = p.batch,
                                     .mode = AGN_NET_TRAIN,
                                     .compute = agn__compute_of(preset),
@@ -96,8 +96,8 @@ int agn__pretrain(struct agn__trainer *trainer)
                                     .peers = agn__share(&p.extractor_sharing, group)};
     int status = agn_net_create(&config, &p.extractor);
     config.peers = agn__share(&p.reference_sharing, group);
-    config.graph = &model->reference;
-    config.params = model->reference_params;
+    config.graph = &model->parts[AGN_REFERENCE].graph;
+    config.params = model->parts[AGN_REFERENCE].params;
     config.passes |= AGN_PASS_INPUT_GRADIENT;
     config.stochastic_depth = (float)preset->reference.stochastic_depth;
     if (status == AGN_OK)

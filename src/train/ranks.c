@@ -164,16 +164,17 @@ int agn__check_parts(const struct agn_train_config *config)
 }
 
 /* All that training changes: calls back for each piece of memory. */
-static int each_piece(struct agn_model *model, int (*visit)(void *user, void *data, size_t size_bytes),
+static int each_piece(struct agn__trainer *trainer, int (*visit)(void *user, void *data, size_t size_bytes),
                       void *user)
 {
-    struct agn_params *stores[] = {model->extractor_params, model->local_params, model->remote_params,
-                                   model->reference_params};
+    struct agn_model *model = trainer->model;
+    struct agn__beside *beside = &trainer->beside;
     int status = AGN_OK;
-    for (size_t s = 0; s < AGN_COUNT_OF(stores) && status == AGN_OK; s++) {
-        status = visit(user, stores[s]->value, stores[s]->total * sizeof(float));
+    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++) {
+        struct agn_params *params = model->parts[role].params;
+        status = visit(user, params->value, params->total * sizeof(float));
         if (status == AGN_OK)
-            status = visit(user, stores[s]->momentum, stores[s]->total * sizeof(float));
+            status = visit(user, params->momentum, params->total * sizeof(float));
     }
     struct {
         void *data;
@@ -187,10 +188,10 @@ static int each_piece(struct agn_model *model, int (*visit)(void *user, void *da
     }
     if (status == AGN_OK)
         status = visit(user, model->fill, (size_t)model->sent_channels * sizeof(float));
-    if (status == AGN_OK && model->symbol_counts != NULL)
-        status = visit(user, model->symbol_counts,
+    if (status == AGN_OK && beside->symbol_counts != NULL)
+        status = visit(user, beside->symbol_counts,
                        (size_t)model->sent_channels * AGN_CONTEXTS * AGN_LEVELS * sizeof(float));
-    return status == AGN_OK && model->average != NULL ? agn__average_visit(model, visit, user) : status;
+    return status == AGN_OK && beside->average != NULL ? agn__average_visit(beside, model, visit, user) : status;
 }
 
 static int add_to_hash(void *user, void *data, size_t size_bytes)
@@ -205,14 +206,15 @@ static int send_piece(void *user, void *data, size_t size_bytes)
     return agn_group_broadcast(user, data, size_bytes);
 }
 
-int agn__keep_together(struct agn_group *group, struct agn_model *model)
+int agn__keep_together(struct agn__trainer *trainer)
 {
+    struct agn_group *group = trainer->config->group;
     uint64_t hash = hash_start;
     bool same = true, differs;
     if (group == NULL) {
         return AGN_OK;
     }
-    int status = each_piece(model, add_to_hash, &hash);
+    int status = each_piece(trainer, add_to_hash, &hash);
     if (status == AGN_OK)
         status = compare(group, hash, &same);
     differs = !same;
@@ -221,11 +223,10 @@ int agn__keep_together(struct agn_group *group, struct agn_model *model)
     if (status == AGN_OK && differs) {
         agn_log(AGN_LOG_WARN, "the processes' weights drifted apart, as they do on processors of different "
                               "kinds; all go on with those of process 0");
-        status = each_piece(model, send_piece, group);
-        model->extractor_params->version++;
-        model->local_params->version++;
-        model->remote_params->version++;
-        model->reference_params->version++;
+        status = each_piece(trainer, send_piece, group);
+        for (int role = 0; role < AGN_ROLES; role++) {
+            trainer->model->parts[role].params->version++;
+        }
     }
     return status;
 }

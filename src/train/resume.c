@@ -64,10 +64,10 @@ static bool first_difference(const struct agn_params *saved, const struct agn_pa
 static bool architectures_differ(const struct agn_model *saved, const struct agn_model *wanted, char *text,
                                  size_t cap)
 {
-    const struct agn_params *have[] = {saved->extractor_params, saved->local_params, saved->remote_params,
-                                       saved->reference_params};
-    const struct agn_params *want[] = {wanted->extractor_params, wanted->local_params, wanted->remote_params,
-                                       wanted->reference_params};
+    const struct agn_params *have[] = {saved->parts[AGN_EXTRACTOR].params, saved->parts[AGN_LOCAL].params, saved->parts[AGN_REMOTE].params,
+                                       saved->parts[AGN_REFERENCE].params};
+    const struct agn_params *want[] = {wanted->parts[AGN_EXTRACTOR].params, wanted->parts[AGN_LOCAL].params, wanted->parts[AGN_REMOTE].params,
+                                       wanted->parts[AGN_REFERENCE].params};
     if (saved->classes != wanted->classes) {
         snprintf(text, cap, "it has %d classes, but data.classes = %d here", saved->classes, wanted->classes);
         return true;
@@ -117,14 +117,14 @@ static int check_images(const struct agn_model *saved, const struct agn_train_st
                         "checkpoint %s was made with %lld training images, but here are %d; %s",
                         config->checkpoint, (long long)state->train_images, data->count, advice);
     }
-    int other = agn__first_other_class(saved->class_names, data);
+    int other = agn_model_other_class(saved->class_names, data);
     if (other >= 0) {
         return agn_fail(
             AGN_ERR_MISMATCH,
             "checkpoint %s was made with other classes: class %d is '%s' there, but '%s' here; %s",
             config->checkpoint, other, saved->class_names[other], data->class_names[other], advice);
     }
-    agn__normalisation_of(data, &now);
+    agn_dataset_normalisation(data, &now);
     for (int c = 0; c < data->channels; c++) {
         const struct agn_normalisation *then = &saved->normalisation;
         if (now.mean[c] != then->mean[c] || now.std[c] != then->std[c]) {
@@ -213,8 +213,7 @@ void agn__resume_with(struct agn_model *saved, struct agn_train_state *state,
     struct agn_train_state at = *state;
     if (state->phase == AGN_PHASE_DONE && p->joint.epochs > then->joint.epochs) {
         state->phase = AGN_PHASE_JOINT;
-        agn__contexts_initialise(saved); /* learned anew at the end */
-        agn__trust_initialise(saved);
+        agn_model_forget_contexts(saved); /* learned anew at the end */
     }
     if (say && state->phase == AGN_PHASE_REFERENCE) {
         say_new_schedule("reference", then->reference.epochs, p->reference.epochs, p->reference.rate, &at,

@@ -80,7 +80,7 @@ static int start_model(struct agn__trainer *t)
     if (status < 0) {
         return status;
     }
-    status = agn__model_load_shared(config->checkpoint, config->group, &t->model, &t->state);
+    status = agn__checkpoint_load(config->checkpoint, config->group, &t->model, &t->beside, &t->state);
     if (status < 0) {
         return agn__explain_unusable(status);
     }
@@ -99,10 +99,14 @@ static int open_reference(struct agn__trainer *t)
         return AGN_OK;
     }
     if (config->preset.reference.stem[0] != '\0') {
-        return agn__stem_open(config->reference, t->model, &t->stem);
+        return agn_stem_open(config->reference, t->model, &t->stem);
     }
     t->adopted = config->reference != NULL;
-    return t->adopted ? agn__reference_adopt(config->reference, t->model, &t->state) : AGN_OK;
+    struct agn_effort effort = {t->state.seconds, t->state.images};
+    int status = t->adopted ? agn_reference_adopt(config->reference, t->model, &effort) : AGN_OK;
+    t->state.seconds = effort.seconds;
+    t->state.images = effort.images;
+    return status;
 }
 
 static int train_reference(struct agn__trainer *t)
@@ -114,7 +118,8 @@ static int train_reference(struct agn__trainer *t)
         status = agn__pretrain(t);
     }
     if (status == AGN_OK && t->config->reference_out != NULL && is_first(t)) {
-        status = agn__reference_save(t->model, t->config->reference_out, &t->state);
+        const struct agn_effort effort = {t->state.seconds, t->state.images};
+        status = agn_reference_save(t->model, t->config->reference_out, &effort);
     }
     return agn_group_agree(t->config->group, status);
 }
@@ -187,7 +192,7 @@ static void write_report(const struct agn__trainer *t, struct agn_train_report *
 static int save_end(const struct agn__trainer *t)
 {
     const char *path = t->config->checkpoint;
-    return path != NULL && is_first(t) ? agn_model_save(t->model, path, &t->state) : AGN_OK;
+    return path != NULL && is_first(t) ? agn__checkpoint_save(path, t->model, &t->beside, &t->state) : AGN_OK;
 }
 
 /* Everything that can be refused without training. */
@@ -215,7 +220,8 @@ int agn_train_check(const struct agn_train_config *config)
 {
     struct agn__trainer t = {.config = config, .check_only = true};
     int status = open_model(&t);
-    agn__stem_close(&t.stem);
+    agn_stem_close(&t.stem);
+    agn__beside_free(&t.beside);
     agn_model_free(t.model);
     return status;
 }
@@ -252,7 +258,8 @@ int agn_train_run(const struct agn_train_config *config, struct agn_model **mode
     if (status == AGN_OK)
         status = agn_group_agree(config->group, save_end(&t));
     agn_loader_free(t.loader);
-    agn__stem_close(&t.stem);
+    agn_stem_close(&t.stem);
+    agn__beside_free(&t.beside);
     close_metrics(&t);
     if (status < 0) {
         agn_model_free(t.model);

@@ -18,13 +18,14 @@ enum { TABLE = AGN_CONTEXTS * AGN_LEVELS }; /* of a channel */
 static const float memory = 0.98F;          /* of the counts, a step */
 static const float unseen = 0.3F;           /* a symbol that was never counted counts for so many */
 static const double default_softness = 0.25;
-const char agn__symbol_counts_name[] = "codec.counts";
+static const char counts_name[] = "codec.counts";
 
 int agn__rate_open(struct agn__joint *j)
 {
     struct agn_model *model = j->model;
     size_t channels = (size_t)model->sent_channels;
-    int status = model->symbol_counts == NULL ? agn__symbol_counts_create(model) : AGN_OK;
+    struct agn__beside *beside = &j->trainer->beside;
+    int status = beside->symbol_counts == NULL ? agn__symbol_counts_create(beside, model) : AGN_OK;
     j->contexts = agn_alloc(j->positions * channels, 1);
     j->counted = agn_alloc(channels * TABLE, sizeof(double));
     j->bits = agn_alloc(channels * TABLE, sizeof(float));
@@ -63,7 +64,7 @@ static void price(struct agn__joint *j)
 {
     size_t contexts = (size_t)j->model->sent_channels * AGN_CONTEXTS;
     for (size_t i = 0; i < contexts; i++) {
-        const float *counts = j->model->symbol_counts + i * AGN_LEVELS;
+        const float *counts = j->trainer->beside.symbol_counts + i * AGN_LEVELS;
         float sum = AGN_LEVELS * unseen;
         for (int s = 0; s < AGN_LEVELS; s++) {
             sum += counts[s];
@@ -79,6 +80,7 @@ int agn__rate_measure(struct agn__joint *j, const struct agn_batch *batch, struc
     struct agn_model *model = j->model;
     int channels = model->sent_channels;
     size_t table = (size_t)channels * TABLE, symbols = j->positions / (size_t)j->batch * (size_t)channels;
+    float *moving = j->trainer->beside.symbol_counts;
     double bits = 0.0;
     memset(j->counted, 0, table * sizeof(double));
 #pragma omp parallel for schedule(static)
@@ -89,7 +91,7 @@ int agn__rate_measure(struct agn__joint *j, const struct agn_batch *batch, struc
     }
     int status = agn_group_sum(j->group, j->counted, table); /* whole numbers: exact in any order */
     for (size_t i = 0; i < table; i++) {
-        model->symbol_counts[i] = memory * model->symbol_counts[i] + (float)j->counted[i];
+        moving[i] = memory * moving[i] + (float)j->counted[i];
     }
     price(j);
     for (size_t i = 0; i < table; i++) {
@@ -162,28 +164,35 @@ void agn__rate_gradient(const struct agn_model *model, const struct agn__priced 
 
 /* ---- the counts, of which checkpoints keep a copy ------------------------------------------------- */
 
-int agn__symbol_counts_create(struct agn_model *model)
+int agn__symbol_counts_create(struct agn__beside *beside, const struct agn_model *model)
 {
-    model->symbol_counts = agn_alloc((size_t)model->sent_channels * TABLE, sizeof(float));
-    return model->symbol_counts == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    beside->symbol_counts = agn_alloc((size_t)model->sent_channels * TABLE, sizeof(float));
+    return beside->symbol_counts == NULL ? AGN_ERR_MEMORY : AGN_OK;
 }
 
-int agn__symbol_counts_load(struct agn_model *model, const struct agn_tensor_file *file)
+int agn__symbol_counts_append(const struct agn__beside *beside, const struct agn_model *model,
+                              struct agn_tensor_file *file)
 {
-    const struct agn_tensor_view *view = agn_tensor_file_find(file, agn__symbol_counts_name);
+    const struct agn_tensor_view view = agn_tensor_view_f32(counts_name, beside->symbol_counts, (size_t)model->sent_channels * TABLE);
+    return agn_tensor_file_append(file, &view, 1);
+}
+
+int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *model, const struct agn_tensor_file *file)
+{
+    const struct agn_tensor_view *view = agn_tensor_file_find(file, counts_name);
     size_t count = (size_t)model->sent_channels * TABLE;
     if (view == NULL || view->dtype != AGN_F32 || view->size_bytes != count * sizeof(float)) {
         return agn_fail(AGN_ERR_FORMAT, "tensor '%s' is missing or has another size than %zu floats",
-                        agn__symbol_counts_name, count);
+                        counts_name, count);
     }
-    int status = agn__symbol_counts_create(model);
+    int status = agn__symbol_counts_create(beside, model);
     for (size_t i = 0; status == AGN_OK && i < count; i++) {
         float value = ((const float *)view->data)[i];
         if (!(value >= 0.0F && isfinite(value))) {
             return agn_fail(AGN_ERR_FORMAT, "tensor '%s' holds a value that is no count",
-                            agn__symbol_counts_name);
+                            counts_name);
         }
-        model->symbol_counts[i] = value;
+        beside->symbol_counts[i] = value;
     }
     return status;
 }

@@ -7,26 +7,6 @@
 #include "agilenn/train.h"
 #include "train/event_file.h"
 
-/* ---- model.c ---- */
-
-/* Networks and memory as the preset says, without what comes from data or a file. AGN_ERR_RANGE: their
- * weights have more than `most_floats` values. */
-int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, struct agn_model **model);
-
-/* Mean (rounded) and deviation (at least 1) of each channel. */
-void agn__normalisation_of(const struct agn_dataset *data, struct agn_normalisation *normalisation);
-
-/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or not a number, or a variance negative; names it.
- */
-int agn__params_check_finite(const struct agn_params *params);
-int agn__model_check_finite(const struct agn_model *model);
-
-/* ---- alpha.c ---- */
-
-void agn__alpha_initialise(struct agn_model *model);
-/* One SGD step from the loss's derivative with respect to alpha. */
-void agn__alpha_step(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
-
 /* ---- quantiser_learning.c: centroids that follow the features -------------------
  * `values`, as many in each process of the group: the sent features of its images. */
 
@@ -115,35 +95,63 @@ void agn__drop_channels(const struct agn__preparation *preparation, int64_t step
 /* The larger one of s and 1 - s, s from Beta(a, a); a > 0. */
 double agn__draw_main_share(struct agn_rng *rng, double a);
 
-/* ---- average.c: the moving average of the weights, model->average ------------------------------- */
+/* ---- beside the model: what training keeps, and checkpoints with it ------------------------------- */
 
-/* Starts it at the weights as they are. */
-int agn__average_create(struct agn_model *model);
+struct agn__average;
+struct agn__best;
+
+struct agn__beside {
+    struct agn__average *average; /* of the weights, with train.ema in joint training; else NULL */
+    struct agn__best *best;       /* of the epochs so far, with train.choose = best; else NULL */
+    float *symbol_counts; /* (sent_channels, AGN_CONTEXTS, AGN_LEVELS), with joint.bits in joint training;
+                             else NULL */
+};
+void agn__beside_free(struct agn__beside *beside);
+
+/* average.c: the moving average of the weights. Starts it at the weights as they are. */
+int agn__average_create(struct agn__beside *beside, const struct agn_model *model);
 void agn__average_free(struct agn__average *average);
 /* After step number `step` (from 0). */
-void agn__average_follow(struct agn_model *model, int64_t step);
+void agn__average_follow(struct agn__beside *beside, const struct agn_model *model, int64_t step);
 /* Average and weights change places: what is measured between two calls is the model that there will be. */
-void agn__average_swap(struct agn_model *model);
+void agn__average_swap(struct agn__beside *beside, struct agn_model *model);
 /* The average becomes the model and is freed. */
-void agn__average_apply(struct agn_model *model);
+void agn__average_apply(struct agn__beside *beside, struct agn_model *model);
 /* Calls `visit` for its memory, piece by piece, until an error. */
-int agn__average_visit(struct agn_model *model, int (*visit)(void *user, void *data, size_t size_bytes),
-                       void *user);
+int agn__average_visit(struct agn__beside *beside, const struct agn_model *model,
+                       int (*visit)(void *user, void *data, size_t size_bytes), void *user);
 /* To and from a checkpoint. */
-int agn__average_append(const struct agn_model *model, struct agn_tensor_file *file);
-int agn__average_load(struct agn_model *model, const struct agn_tensor_file *file);
+int agn__average_append(const struct agn__beside *beside, const struct agn_model *model,
+                        struct agn_tensor_file *file);
+int agn__average_load(struct agn__beside *beside, const struct agn_model *model,
+                      const struct agn_tensor_file *file);
 
-/* ---- best.c: the parameters of a phase's best epoch, model->best ----------------------------------- */
-
-/* After `epochs` of the phase the model has this accuracy: keeps its parameters unless that is less than
- * before; of equals the later ones, which have more of the other losses behind them. */
-int agn__best_note(struct agn_model *model, enum agn_phase phase, double accuracy, double epochs);
+/* best.c: the parameters of a phase's best epoch. After `epochs` of the phase the model has this accuracy: keeps
+ * its parameters unless that is less than before; of equals the later ones, which have more of the other losses
+ * behind them. */
+int agn__best_note(struct agn__beside *beside, struct agn_model *model, enum agn_phase phase, double accuracy,
+                   double epochs);
 /* They become the model and are freed; returns after how many epochs they were noted. */
-double agn__best_apply(struct agn_model *model);
+double agn__best_apply(struct agn__beside *beside, struct agn_model *model);
 void agn__best_free(struct agn__best *best);
 /* To and from a checkpoint of `phase`; one without them loads none. */
-int agn__best_append(const struct agn_model *model, struct agn_tensor_file *file);
-int agn__best_load(struct agn_model *model, const struct agn_tensor_file *file, enum agn_phase phase);
+int agn__best_append(const struct agn__beside *beside, struct agn_tensor_file *file);
+int agn__best_load(struct agn__beside *beside, struct agn_model *model, const struct agn_tensor_file *file,
+                   enum agn_phase phase);
+
+/* symbol_rate.c: counts of symbols in their contexts. */
+int agn__symbol_counts_create(struct agn__beside *beside, const struct agn_model *model);
+int agn__symbol_counts_append(const struct agn__beside *beside, const struct agn_model *model,
+                              struct agn_tensor_file *file);
+int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *model,
+                            const struct agn_tensor_file *file);
+
+/* checkpoint.c: a model, what stands beside it, and where training stands. Rank 0 reads the file for all of the
+ * group, which may be NULL. `beside` is freed with agn__beside_free. */
+int agn__checkpoint_save(const char *path, const struct agn_model *model, const struct agn__beside *beside,
+                         const struct agn_train_state *state);
+int agn__checkpoint_load(const char *path, struct agn_group *group, struct agn_model **model,
+                         struct agn__beside *beside, struct agn_train_state *state);
 
 /* ---- validate.c ---- */
 
@@ -151,21 +159,6 @@ int agn__best_load(struct agn_model *model, const struct agn_tensor_file *file, 
  * by the reference network. Changes nothing in the model. */
 int agn__validate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
                   enum agn_phase phase, double *accuracy);
-
-/* ---- trust.c: what remote logits count when channels are missing ---- */
-
-/* 1 wherever something came. */
-void agn__trust_initialise(struct agn_model *model);
-/* For models of before trust was learned. The remote logits' share of the fused ones falls linearly with the
- * channels missing, to 0 where half are: on Fashion-MNIST and CIFAR-10 the fused prediction then is not worse
- * than the local one, whatever is missing (docs/results/loss.md). */
-void agn__trust_guess(struct agn_model *model);
-
-/* ---- symbol_rate.c: counts of symbols in their contexts, model->symbol_counts ---- */
-
-extern const char agn__symbol_counts_name[]; /* of the tensor in checkpoints */
-int agn__symbol_counts_create(struct agn_model *model);
-int agn__symbol_counts_load(struct agn_model *model, const struct agn_tensor_file *file);
 
 /* ---- resume.c ---- */
 
@@ -185,47 +178,11 @@ int agn__explain_unusable(int status);
 
 /* Can these sets be trained on with this preset? */
 int agn__check_training_data(const struct agn_train_config *config);
-/* The first class that both sides name, and name differently; -1: none. data->classes must be among the
- * model's. */
-int agn__first_other_class(char *const *in_model, const struct agn_dataset *data);
-
-/* ---- model_file.c ---- */
-
-/* Do levels of the quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
-int agn__check_levels(const float levels[AGN_LEVELS], const char *tensor);
-
-/* agn_model_load, of which rank 0 reads the file for all. */
-int agn__model_load_shared(const char *path, struct agn_group *group, struct agn_model **model,
-                           struct agn_train_state *state);
-
-/* ---- contexts.c ---- */
-
-/* One distribution for all contexts. */
-void agn__contexts_initialise(struct agn_model *model);
-
 /* ---- evaluate.c ---- */
 
 /* agn_model_evaluate, of which each process does a part. */
 int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
                   struct agn_evaluation *evaluation);
-
-/* ---- reference_file.c: a pre-trained reference network and its stem ------------------------- */
-
-/* Extractor (as the stem), reference, and normalisation; the state's effort, to be counted in later
- * trainings.
- */
-int agn__reference_save(const struct agn_model *model, const char *path, const struct agn_train_state *state);
-/* Takes all of it over into a fresh model, in place of pre-training. */
-int agn__reference_adopt(const char *path, struct agn_model *model, struct agn_train_state *state);
-
-/* The given reference's own stem, preset.reference.stem. */
-struct agn__stem {
-    struct agn_graph graph;
-    struct agn_params *params;
-};
-/* Reads it, and reference and normalisation into the model. path NULL: an error that asks for it. */
-int agn__stem_open(const char *path, struct agn_model *model, struct agn__stem *stem);
-void agn__stem_close(struct agn__stem *stem);
 
 /* ---- schedule.c ------------------------------------------------------------------------ */
 
@@ -244,10 +201,11 @@ struct agn__trainer {
     const struct agn_train_config *config;
     struct agn_model *model;
     struct agn_train_state state;
+    struct agn__beside beside;
     struct agn_loader *loader;
     FILE *metrics;
     struct agn__event_file *events;
-    struct agn__stem stem; /* open while phase 1 imitates it */
+    struct agn_part stem; /* open while phase 1 imitates it */
     bool check_only;       /* nothing is to be trained */
     bool adopted;          /* a pre-trained reference: phase 1 has nothing to do */
     double phase_start_s, phase_start_stall_s, last_report_s, last_checkpoint_s;
@@ -301,7 +259,7 @@ int agn__check_same_start(const struct agn_train_config *config);
 int64_t agn__data_hash(const struct agn_dataset *data);
 int agn__sum_tally(struct agn_group *group, struct agn__tally *tally);
 /* Sees to it that all have the same weights: machines may round differently. */
-int agn__keep_together(struct agn_group *group, struct agn_model *model);
+int agn__keep_together(struct agn__trainer *trainer);
 
 /* What a net that trains needs to be one of several; it must outlive the net. */
 struct agn__sharing {
@@ -314,13 +272,5 @@ struct agn__sharing {
 const struct agn_net_peers *agn__share(struct agn__sharing *sharing, struct agn_group *group);
 /* After the net's backward: starts to sum the others. All are done after agn_group_await. */
 int agn__sum_rest(struct agn__sharing *sharing, struct agn_params *params);
-
-int agn__argmax(const float *row, int count);
-
-/* features (n, map) <-> its first k and its other channels */
-void agn__split_channels(const float *features, size_t positions, int channels, int k, float *first,
-                         float *rest);
-void agn__join_channels(const float *first, const float *rest, size_t positions, int channels, int k,
-                        float *features);
 
 #endif

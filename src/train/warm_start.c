@@ -6,8 +6,8 @@
 
 void agn__warm_start(struct agn_model *model)
 {
-    struct agn_params *to = model->remote_params;
-    const struct agn_params *from = model->reference_params;
+    struct agn_params *to = model->parts[AGN_REMOTE].params;
+    const struct agn_params *from = model->parts[AGN_REFERENCE].params;
     int k = model->preset.model.local_channels;
     for (int i = 0; i < to->count; i++) {
         const struct agn_param *target = &to->list[i];

@@ -16,7 +16,7 @@ struct parts {
 
 static int set_up(const char *path, uint16_t port, struct parts *p)
 {
-    int status = agn_model_load(path, &p->model, NULL);
+    int status = agn_model_load(path, &p->model);
     struct agn_dataset_source source;
     if (status >= 0) {
         source = agn_preset_source(&p->model->preset, "train", 0);

@@ -146,14 +146,14 @@ struct agn_model *tiny_random_model(const struct tiny_config *config, const stru
     assert_int_equal(agn_loader_create(data, &load, &loader), AGN_OK);
     assert_int_equal(agn_loader_start(loader, 0), AGN_OK);
     assert_int_equal(agn_loader_next(loader, &batch), 1);
-    settle_norms(&model->extractor, model->extractor_params, data->count, batch.images, &rng);
+    settle_norms(&model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, data->count, batch.images, &rng);
     agn_loader_free(loader);
-    randomise(model->local_params, "dense.weight", 0.3, &rng);
-    randomise(model->local_params, "dense.bias", 0.5, &rng);
-    randomise_logits(model->local_params, &rng);
-    randomise_logits(model->remote_params, &rng);
-    randomise(model->remote_params, "dense.weight", 0.3, &rng);
-    randomise(model->remote_params, ".beta", 1.0, &rng);
+    randomise(model->parts[AGN_LOCAL].params, "dense.weight", 0.3, &rng);
+    randomise(model->parts[AGN_LOCAL].params, "dense.bias", 0.5, &rng);
+    randomise_logits(model->parts[AGN_LOCAL].params, &rng);
+    randomise_logits(model->parts[AGN_REMOTE].params, &rng);
+    randomise(model->parts[AGN_REMOTE].params, "dense.weight", 0.3, &rng);
+    randomise(model->parts[AGN_REMOTE].params, ".beta", 1.0, &rng);
     model->alpha_weight = (float)(4.0 * agn_rng_uniform(&rng) - 4.0);
     return model;
 }

@@ -1,0 +1,196 @@
+/* The split model: its parts, its files, and what computes with it.
+ *
+ * A model is an extractor (image -> F, h x w x C), a Local NN on the first k channels of F, a
+ * quantiser and a Remote NN on the others, the weight alpha of the local prediction, and the
+ * frozen reference network that measures importance while training. */
+#ifndef AGILENN_MODEL_H
+#define AGILENN_MODEL_H
+
+#include "agilenn/data.h"
+#include "agilenn/nn.h"
+#include "agilenn/preset.h"
+#include "agn_wire.h"
+
+enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1000 };
+
+/* ---- the model ------------------------------------------------------------- */
+
+/* What a network is for, in the order in which files hold them. */
+enum agn_role { AGN_EXTRACTOR, AGN_LOCAL, AGN_REMOTE, AGN_REFERENCE, AGN_ROLES };
+
+struct agn_part {
+    struct agn_graph graph;
+    struct agn_params *params;
+};
+
+struct agn_model {
+    struct agn_preset preset;
+    struct agn_normalisation normalisation;
+    struct agn_shape map; /* of F */
+    int classes, sent_channels;
+    char **class_names; /* classes */
+    struct agn_part parts[AGN_ROLES];
+    float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
+    float usage[AGN_LEVELS];            /* moving share of symbols on each level */
+    float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
+    /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and the distributions.
+     */
+    uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
+    int distributions;
+    /* trust[channels that came], 0 to 1: multiplies the remote logits; [0] = 0, [sent_channels] = 1. */
+    float trust[AGN_MAX_FEATURES + 1];
+    float *fill; /* sent_channels: mean quantised value, stands in for a channel that never came */
+    /* Mean normalised importance of each channel on the test images, before joint training (after
+     * selection) and after it. */
+    float importance_before[AGN_MAX_FEATURES], importance_after[AGN_MAX_FEATURES];
+    double skewness_before, reference_accuracy; /* both before joint training */
+};
+
+/* "extractor", "local", "remote", "reference". */
+const char *agn_role_name(enum agn_role role);
+
+/* Fresh networks as the preset describes. `normalisation` and class names come from the data; without any
+ * (NULL, to look at the networks only) pixels are taken as shares of 255 and classes are numbered. */
+int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
+                     struct agn_model **model);
+void agn_model_free(struct agn_model *model);
+/* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w), w = w1 - w2.
+ */
+double agn_model_alpha(const struct agn_model *model);
+/* One SGD step of w from the loss's derivative with respect to alpha. */
+void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
+
+/* 32-bit number of everything that device and server must agree on: CRC-32 of the parameters of extractor and
+ * Remote NN, centroids, alpha, contexts and shapes. Device and server refuse to work with another's. */
+uint32_t agn_model_id(const struct agn_model *model);
+
+/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or not a number, or a variance negative; names it.
+ */
+int agn_model_check_finite(const struct agn_model *model);
+/* Do levels of a quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
+int agn_model_check_levels(const float levels[AGN_LEVELS], const char *tensor);
+
+/* Is this a data set for this model? AGN_ERR_MISMATCH: images of another size, more classes than the model
+ * has, or classes of other names (where both have names); AGN_ERR_RANGE: a label outside the set's classes.
+ */
+int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data);
+
+/* The first class that both sides name, and name differently; -1: none. data->classes must be among the
+ * model's. */
+int agn_model_other_class(char *const *in_model, const struct agn_dataset *data);
+
+/* ---- files -------------------------------------------------------------------- */
+
+/* model.safetensors. Atomic. */
+int agn_model_save(const struct agn_model *model, const char *path);
+/* Also from a checkpoint: of one with averaged weights (train.ema) these are the model. */
+int agn_model_load(const char *path, struct agn_model **model);
+
+/* What a checkpoint has beside a model; training makes it. */
+struct agn_model_sections {
+    const struct agn_tensor_view *tensors;
+    int count;
+    const char *state; /* JSON, metadata "training_state" */
+};
+/* The model with the momenta of its networks, and `sections`. Atomic. */
+int agn_model_save_checkpoint(const struct agn_model *model, const char *path,
+                              const struct agn_model_sections *sections);
+/* The model of a file; of a checkpoint, the weights that training goes on with, and their momenta. */
+int agn_model_from_tensors(const struct agn_tensor_file *file, struct agn_model **model);
+
+/* ---- reference.safetensors: a pre-trained reference network and its stem ------------------------- */
+
+/* What training it took. */
+struct agn_effort {
+    double seconds;
+    int64_t images;
+};
+/* Extractor (as the stem), reference, normalisation and effort. */
+int agn_reference_save(const struct agn_model *model, const char *path, const struct agn_effort *effort);
+/* Takes all of it over into a fresh model, in place of pre-training. `effort` stays as it is where the file
+ * does not say. */
+int agn_reference_adopt(const char *path, struct agn_model *model, struct agn_effort *effort);
+
+/* Reads the given reference's own stem, preset.reference.stem, into `stem`, and reference and normalisation
+ * into the model. path NULL: an error that asks for it. */
+int agn_stem_open(const char *path, struct agn_model *model, struct agn_part *stem);
+void agn_stem_close(struct agn_part *stem);
+
+/* ---- the codecs' context model ------------------------------------------------------ */
+
+/* As wire/ sees it; valid as long as the model is, and until its contexts are learned anew. */
+void agn_model_contexts(const struct agn_model *model, struct agn_context_model *contexts);
+
+/* Learns the tables from the symbols of (at most 4000 of) the images, which should be those trained on. A
+ * fresh model has one distribution for all. Measures model->fill on the same symbols. Changes the model's id:
+ * devices need a new model.agn. Errors of agn_model_check_data. */
+int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data);
+
+/* One distribution for all contexts and trust in whatever comes, as in a fresh model. */
+void agn_model_forget_contexts(struct agn_model *model);
+
+/* Learns model->trust from (at most 3000 of) the images, which should be those trained on, with channels lost
+ * and model->fill in their place. Training does it; models of before there was trust have 1 throughout. */
+int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data);
+
+/* ---- from images to logits ------------------------------------------------------------ */
+
+/* Index of the largest; of equals the first. */
+int agn_argmax(const float *row, int count);
+/* fused = local_weight local + remote_weight remote; remote NULL: without it. All (classes). */
+void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight, int classes,
+              float *fused);
+
+/* features (positions, channels) <-> its first k and its other channels */
+void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,
+                        float *rest);
+void agn_join_channels(const float *first, const float *rest, size_t positions, int channels, int k,
+                       float *features);
+
+/* Networks of a model planned for batches of one size, in inference mode. Everybody who evaluates in float goes
+ * this way. */
+struct agn_runner {
+    const struct agn_model *model;
+    int batch;
+    size_t positions, sent; /* of a batch: n h w, n h w (sent channels) */
+    struct agn_net *nets[AGN_ROLES];
+    float *first, *rest; /* (n, h, w, k) and (n, h, w, sent channels): the features */
+    uint8_t *symbols;    /* of `rest` */
+    float *values;       /* of the symbols: what the server sees when all of them come */
+};
+/* `roles`: 1 << AGN_LOCAL and so on; the extractor is always there. To be closed also after a failure. */
+int agn_runner_open(struct agn_runner *runner, const struct agn_model *model, int batch, unsigned roles);
+void agn_runner_close(struct agn_runner *runner);
+/* images (n, image) -> features, also as first, rest, symbols and values. */
+int agn_runner_extract(struct agn_runner *runner, const float *images);
+/* The part's logits of its input: first, values (or what is left of them), features. */
+int agn_runner_run(struct agn_runner *runner, enum agn_role role, const float *input);
+/* What the part made of image i of the batch. */
+const float *agn_runner_output(const struct agn_runner *runner, enum agn_role role, int i);
+
+/* One image under one of the losses. */
+struct agn_lossy_image {
+    int number, draw;            /* of the image in the data set's order; of the loss */
+    int came;                    /* channels that arrived */
+    const float *local, *remote; /* logits; remote means nothing when nothing came */
+    int32_t label;
+};
+
+struct agn_lossy {
+    const struct agn_model *model;
+    int images, draws; /* at most so many images (0: all), each under so many losses */
+    bool shuffle;      /* data sets may stand class by class */
+    /* lost[channel] becomes 0 or 1. */
+    void (*draw)(void *user, int image, int draw, uint8_t *lost);
+    void (*see)(void *user, const struct agn_lossy_image *image);
+    void *user;
+};
+
+/* Runs the networks: what is lost is imputed by model->fill. */
+int agn_model_run_lossy(const struct agn_lossy *lossy, const struct agn_dataset *data);
+
+/* Cuts the channels into at most `packets` ranges (1 or more), each lost with the chance `rate`;
+ * lost[channel] is 0 or 1. */
+void agn_lossy_draw_channels(struct agn_rng *rng, int packets, double rate, int channels, uint8_t *lost);
+
+#endif

@@ -1,0 +1,414 @@
+/* An edge server from model files: glue between server, Remote NN and model, and a watch over the files. */
+#define _GNU_SOURCE /* struct stat's nanoseconds */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agilenn/inference.h"
+#include "agilenn/edge.h"
+
+enum { WATCH_MS = 1000, PATH_BYTES = 1024 };
+
+/* A loaded model. The edge holds one reference, and the server one for each time that it was handed over. */
+struct edge_model {
+    atomic_int references;
+    struct agn_model *model;
+    struct agn_context_model contexts;
+    void **remotes; /* struct agn_remote, one a worker */
+    int workers;
+    uint32_t model_id;
+};
+
+/* How a file looked: what differs when it was written, or when others may read it now. All zero: there is
+ * none. */
+struct look {
+    struct timespec modified, changed;
+    int64_t size;
+    uint64_t device, inode;
+    uint32_t mode, user;
+};
+
+struct edge_file {
+    char path[PATH_BYTES];
+    struct edge_model *model;
+    struct look loaded, last; /* when it was loaded or refused; a second ago */
+};
+
+struct agn_edge {
+    struct agn_server *server;
+    int workers, file_count;
+    struct agn_remote_config remote;
+    struct edge_file files[AGN_SERVER_MAX_MODELS];
+    struct edge_file keys; /* no path: DTLS is not offered */
+    int wake_fd;
+    atomic_bool reload, end;
+    pthread_mutex_t lock; /* of the files' models */
+};
+
+/* ---- models --------------------------------------------------------------------------- */
+
+static void model_release(void *owner)
+{
+    struct edge_model *model = owner;
+    if (model == NULL || atomic_fetch_sub(&model->references, 1) > 1)
+        return;
+    for (int i = 0; model->remotes != NULL && i < model->workers; i++)
+        agn_remote_free(model->remotes[i]);
+    agn_free(model->remotes);
+    agn_model_free(model->model);
+    agn_free(model);
+}
+
+static int model_load(const char *path, int workers, const struct agn_remote_config *config,
+                      struct edge_model **result)
+{
+    struct edge_model *made = agn_alloc(1, sizeof(*made));
+    if (made == NULL)
+        return AGN_ERR_MEMORY;
+    atomic_init(&made->references, 1);
+    int status = agn_model_load(path, &made->model);
+    made->remotes = agn_alloc((size_t)workers, sizeof(void *));
+    if (status == AGN_OK && made->remotes == NULL)
+        status = AGN_ERR_MEMORY;
+    for (; status == AGN_OK && made->workers < workers; made->workers++) {
+        struct agn_remote *remote = NULL;
+        struct agn_remote_config planned = *config;
+        planned.weights_of = made->workers > 0 ? made->remotes[0] : NULL;
+        status = agn_remote_create_as(made->model, &planned, &remote);
+        if (status < 0)
+            break;
+        made->remotes[made->workers] = remote;
+    }
+    if (status < 0) {
+        model_release(made);
+        return status;
+    }
+    made->model_id = agn_model_id(made->model);
+    agn_model_contexts(made->model, &made->contexts);
+    *result = made;
+    return AGN_OK;
+}
+
+/* What the server is told; it holds one more reference then. */
+static struct agn_server_model hand_over(struct edge_model *loaded, const char *path)
+{
+    const struct agn_model *model = loaded->model;
+    struct agn_server_model served = {.model_id = loaded->model_id,
+                                      .name = path,
+                                      .shape = {.channels = (uint8_t)model->sent_channels,
+                                                .height = (uint8_t)model->map.height,
+                                                .width = (uint8_t)model->map.width},
+                                      .contexts = &loaded->contexts,
+                                      .classes = model->classes,
+                                      .fill = model->fill,
+                                      .trust = model->trust,
+                                      .infer = agn_remote_infer,
+                                      .users = loaded->remotes,
+                                      .release = model_release,
+                                      .owner = loaded};
+    memcpy(served.centroids, model->centroids, sizeof(served.centroids));
+    atomic_fetch_add(&loaded->references, 1);
+    return served;
+}
+
+/* The end of a long path says more than its beginning. */
+static const char *short_name(const char *path)
+{
+    size_t length = strlen(path);
+    return length < AGN_SERVER_NAME_BYTES ? path : path + length - AGN_SERVER_NAME_BYTES + 1;
+}
+
+/* ---- files ----------------------------------------------------------------------------- */
+
+static struct look look_at(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return (struct look){0};
+    return (struct look){.modified = found.st_mtim,
+                         .changed = found.st_ctim,
+                         .size = found.st_size,
+                         .device = found.st_dev,
+                         .inode = found.st_ino,
+                         .mode = found.st_mode,
+                         .user = found.st_uid};
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool same_look(const struct look *a, const struct look *b)
+{
+    return same_time(&a->modified, &b->modified) && same_time(&a->changed, &b->changed) &&
+           a->size == b->size && a->device == b->device && a->inode == b->inode && a->mode == b->mode &&
+           a->user == b->user;
+}
+
+/* Loads what `wanted` names; files[i] gets a new model or stays NULL. True when one did. */
+static bool load_wanted(struct agn_edge *edge, const bool *wanted, struct edge_model **fresh)
+{
+    bool any = false;
+    for (int i = 0; i < edge->file_count; i++) {
+        struct edge_file *file = &edge->files[i];
+        if (!wanted[i])
+            continue;
+        file->loaded = file->last = look_at(file->path); /* of before: a later change is seen as one */
+        if (model_load(file->path, edge->workers, &edge->remote, &fresh[i]) < 0) {
+            agn_log(AGN_LOG_ERROR, "reload: %s; the model before is served on", agn_error_message());
+            agn_server_count_reload_failure(edge->server);
+        } else {
+            any = true;
+        }
+    }
+    return any;
+}
+
+static void reload(struct agn_edge *edge, const bool *wanted)
+{
+    struct edge_model *fresh[AGN_SERVER_MAX_MODELS] = {NULL};
+    struct agn_server_model models[AGN_SERVER_MAX_MODELS];
+    if (!load_wanted(edge, wanted, fresh))
+        return;
+    for (int i = 0; i < edge->file_count; i++)
+        models[i] =
+            hand_over(fresh[i] != NULL ? fresh[i] : edge->files[i].model, short_name(edge->files[i].path));
+    int status = agn_server_replace_models(edge->server, models, edge->file_count);
+    if (status < 0) {
+        agn_log(AGN_LOG_ERROR, "reload: %s; the models before are served on", agn_error_message());
+        for (int i = 0; i < edge->file_count; i++)
+            model_release(models[i].owner);
+    }
+    for (int i = 0; i < edge->file_count; i++) {
+        if (fresh[i] == NULL)
+            continue;
+        pthread_mutex_lock(&edge->lock);
+        struct edge_model *old = status < 0 ? fresh[i] : edge->files[i].model;
+        if (status == 0)
+            edge->files[i].model = fresh[i];
+        pthread_mutex_unlock(&edge->lock);
+        model_release(old);
+    }
+}
+
+static void reload_keys(struct agn_edge *edge)
+{
+    edge->keys.loaded = edge->keys.last = look_at(edge->keys.path);
+    if (agn_server_reload_keys(edge->server) < 0)
+        agn_log(AGN_LOG_ERROR, "reload: %s; the keys before stay valid", agn_error_message());
+}
+
+/* A file that is being written changes from look to look; it is taken when it has come to rest. One that is
+ * gone, or empty, counts as changed, too: loading it fails once, and says so. */
+static bool has_changed(struct edge_file *file)
+{
+    struct look now = look_at(file->path);
+    bool changed = same_look(&now, &file->last) && !same_look(&now, &file->loaded);
+    file->last = now;
+    return changed;
+}
+
+static void look_for_changes(struct agn_edge *edge)
+{
+    bool wanted[AGN_SERVER_MAX_MODELS] = {false}, any = false;
+    for (int i = 0; i < edge->file_count; i++) {
+        wanted[i] = has_changed(&edge->files[i]);
+        any = any || wanted[i];
+    }
+    if (any)
+        reload(edge, wanted);
+    if (edge->keys.path[0] != 0 && has_changed(&edge->keys))
+        reload_keys(edge);
+}
+
+static void *watch(void *argument)
+{
+    struct agn_edge *edge = argument;
+    bool all[AGN_SERVER_MAX_MODELS];
+    memset(all, 1, sizeof(all));
+    while (!atomic_load(&edge->end)) {
+        struct pollfd waiting = {.fd = edge->wake_fd, .events = POLLIN};
+        uint64_t count;
+        if (poll(&waiting, 1, WATCH_MS) > 0)
+            (void)!read(edge->wake_fd, &count, sizeof(count));
+        if (atomic_exchange(&edge->reload, false)) {
+            reload(edge, all);
+            if (edge->keys.path[0] != 0)
+                reload_keys(edge);
+        } else if (!atomic_load(&edge->end)) {
+            look_for_changes(edge);
+        }
+    }
+    return NULL;
+}
+
+static void wake(struct agn_edge *edge)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    (void)!write(edge->wake_fd, &one, sizeof(one));
+    errno = saved;
+}
+
+void agn_edge_reload(struct agn_edge *edge)
+{
+    atomic_store(&edge->reload, true);
+    wake(edge);
+}
+
+int agn_edge_run(struct agn_edge *edge)
+{
+    pthread_t watcher;
+    atomic_store(&edge->end, false);
+    int error = pthread_create(&watcher, NULL, watch, edge);
+    if (error != 0)
+        return agn_fail(AGN_ERR_MEMORY, "cannot start the thread that watches the models: %s",
+                        strerror(error));
+    int status = agn_server_run(edge->server);
+    atomic_store(&edge->end, true);
+    wake(edge);
+    pthread_join(watcher, NULL);
+    return status;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+/* What the machine makes of a model, as it starts: workers share nothing, so their rates add up. */
+static int tell_speed(const struct agn_edge *edge, const struct edge_file *file, int rate)
+{
+    struct agn_remote *remote = file->model->remotes[0];
+    double one_s = 0.0, batch_s = 0.0;
+    int batch = edge->remote.max_batch > 0 ? edge->remote.max_batch : 1,
+        slow = agn_remote_reference_layers(remote);
+    int status = agn_remote_measure(remote, 1, &one_s);
+    if (status == AGN_OK)
+        status = agn_remote_measure(remote, batch, &batch_s);
+    if (status < 0)
+        return status;
+    double per_s = (double)edge->workers * batch / batch_s;
+    agn_log(AGN_LOG_INFO,
+            "speed: %s: a frame alone takes %.2f ms; %d workers with batches of %d make about %.0f frames/s",
+            short_name(file->path), 1e3 * one_s, edge->workers, batch, per_s);
+    if (slow > 0)
+        agn_log(
+            AGN_LOG_WARN,
+            "speed: %s: %d layers run in reference code, since the libraries have none for this processor",
+            short_name(file->path), slow);
+    if (per_s < rate)
+        agn_log(AGN_LOG_WARN,
+                "speed: %s: this machine makes about %.0f frames/s, and %d are to come: frames "
+                "beyond that will be refused as busy",
+                short_name(file->path), per_s, rate);
+    return AGN_OK;
+}
+
+static int open_files(struct agn_edge *edge, const char *const *paths, int count, int rate)
+{
+    for (int i = 0; i < count; i++) {
+        struct edge_file *file = &edge->files[i];
+        if (strlen(paths[i]) >= sizeof(file->path))
+            return agn_fail(AGN_ERR_ARG, "a path of %zu bytes, expected fewer than %d", strlen(paths[i]),
+                            (int)PATH_BYTES);
+        snprintf(file->path, sizeof(file->path), "%s", paths[i]);
+        file->loaded = file->last = look_at(file->path);
+        int status = model_load(file->path, edge->workers, &edge->remote, &file->model);
+        if (status < 0)
+            return status;
+        edge->file_count++;
+        status = tell_speed(edge, file, rate);
+        if (status < 0)
+            return status;
+    }
+    return AGN_OK;
+}
+
+static int remember_keys(struct agn_edge *edge, const char *path)
+{
+    if (path == NULL)
+        return AGN_OK;
+    if (strlen(path) >= sizeof(edge->keys.path))
+        return agn_fail(AGN_ERR_ARG, "a path of %zu bytes, expected fewer than %d", strlen(path),
+                        (int)PATH_BYTES);
+    snprintf(edge->keys.path, sizeof(edge->keys.path), "%s", path);
+    edge->keys.loaded = edge->keys.last = look_at(path);
+    return AGN_OK;
+}
+
+static int open_server(struct agn_edge *edge, const struct agn_server_config *config)
+{
+    struct agn_server_model models[AGN_SERVER_MAX_MODELS];
+    edge->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (edge->wake_fd < 0)
+        return agn_fail(AGN_ERR_IO, "cannot make the signal to reload: %s", strerror(errno));
+    for (int i = 0; i < edge->file_count; i++)
+        models[i] = hand_over(edge->files[i].model, short_name(edge->files[i].path));
+    int status = agn_server_create(&edge->server, config, models, edge->file_count);
+    for (int i = 0; status < 0 && i < edge->file_count; i++)
+        model_release(models[i].owner);
+    return status;
+}
+
+int agn_edge_open(const struct agn_edge_config *config, struct agn_edge **result)
+{
+    if (config->count < 1 || config->count > AGN_SERVER_MAX_MODELS)
+        return agn_fail(AGN_ERR_ARG, "%d models to serve, expected 1 to %d", config->count,
+                        (int)AGN_SERVER_MAX_MODELS);
+    struct agn_edge *edge = agn_alloc(1, sizeof(*edge));
+    if (edge == NULL)
+        return AGN_ERR_MEMORY;
+    edge->wake_fd = -1;
+    edge->workers = config->server.workers > 0 ? config->server.workers : 1;
+    bool int8 = config->int8 && agn_inference_check_int8() == AGN_OK;
+    if (config->int8 && !int8)
+        agn_log(AGN_LOG_WARN, "serving in floats: %s", agn_error_message());
+    edge->remote = (struct agn_remote_config){
+        .threads = config->threads, .max_batch = config->server.max_batch, .int8 = int8};
+    atomic_init(&edge->reload, false);
+    atomic_init(&edge->end, false);
+    pthread_mutex_init(&edge->lock, NULL);
+    int status = open_files(edge, config->paths, config->count, config->rate);
+    if (status == AGN_OK)
+        status = remember_keys(edge, config->server.psk_file);
+    if (status == AGN_OK)
+        status = open_server(edge, &config->server);
+    if (status < 0) {
+        agn_edge_close(edge);
+        return status;
+    }
+    *result = edge;
+    return AGN_OK;
+}
+
+struct agn_server *agn_edge_server(const struct agn_edge *edge)
+{
+    return edge->server;
+}
+
+uint32_t agn_edge_model_id(const struct agn_edge *edge, int file)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&edge->lock; /* no part of what the caller may not change */
+    pthread_mutex_lock(lock);
+    uint32_t id = edge->files[file].model->model_id;
+    pthread_mutex_unlock(lock);
+    return id;
+}
+
+void agn_edge_close(struct agn_edge *edge)
+{
+    if (edge == NULL)
+        return;
+    agn_server_free(edge->server);
+    for (int i = 0; i < edge->file_count; i++)
+        model_release(edge->files[i].model);
+    if (edge->wake_fd >= 0)
+        close(edge->wake_fd);
+    pthread_mutex_destroy(&edge->lock);
+    agn_free(edge);
+}

@@ -1,0 +1,66 @@
+/* The networks of a model on batches of images, in float. */
+#include <string.h>
+
+#include "agilenn/model.h"
+
+int agn_runner_open(struct agn_runner *r, const struct agn_model *model, int batch, unsigned roles)
+{
+    size_t map = (size_t)model->map.height * (size_t)model->map.width;
+    size_t k = (size_t)model->preset.model.local_channels;
+    *r = (struct agn_runner){.model = model, .batch = batch, .positions = (size_t)batch * map};
+    r->sent = r->positions * (size_t)model->sent_channels;
+    r->first = agn_alloc(r->positions * k, sizeof(float));
+    r->rest = agn_alloc(r->sent, sizeof(float));
+    r->values = agn_alloc(r->sent, sizeof(float));
+    r->symbols = agn_alloc(r->sent, 1);
+    int status = r->first == NULL || r->rest == NULL || r->values == NULL || r->symbols == NULL
+                     ? AGN_ERR_MEMORY
+                     : AGN_OK;
+    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++) {
+        const struct agn_net_config config = {.graph = &model->parts[role].graph,
+                                              .params = model->parts[role].params,
+                                              .batch = batch,
+                                              .mode = AGN_NET_FROZEN};
+        if (role == AGN_EXTRACTOR || (roles & 1U << role) != 0) {
+            status = agn_net_create(&config, &r->nets[role]);
+        }
+    }
+    return status;
+}
+
+void agn_runner_close(struct agn_runner *r)
+{
+    for (int role = 0; role < AGN_ROLES; role++) {
+        agn_net_free(r->nets[role]);
+    }
+    agn_free(r->first);
+    agn_free(r->rest);
+    agn_free(r->values);
+    agn_free(r->symbols);
+}
+
+int agn_runner_run(struct agn_runner *r, enum agn_role role, const float *input)
+{
+    struct agn_shape in = agn_net_input_shape(r->nets[role]);
+    size_t floats = (size_t)r->batch * (size_t)in.height * (size_t)in.width * (size_t)in.channels;
+    memcpy(agn_net_input(r->nets[role]), input, floats * sizeof(float));
+    return agn_net_forward(r->nets[role]);
+}
+
+int agn_runner_extract(struct agn_runner *r, const float *images)
+{
+    int status = agn_runner_run(r, AGN_EXTRACTOR, images);
+    if (status == AGN_OK) {
+        agn_split_channels(agn_runner_output(r, AGN_EXTRACTOR, 0), r->positions, r->model->map.channels,
+                           r->model->preset.model.local_channels, r->first, r->rest);
+        agn_quantise(r->model->centroids, r->rest, r->sent, r->symbols, r->values);
+    }
+    return status;
+}
+
+const float *agn_runner_output(const struct agn_runner *r, enum agn_role role, int i)
+{
+    struct agn_shape out = agn_graph_output_shape(&r->model->parts[role].graph);
+    size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
+    return agn_net_output(r->nets[role]) + (size_t)i * floats;
+}
