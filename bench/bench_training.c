@@ -67,8 +67,9 @@ static int64_t graph_macs(const struct agn_graph *graph)
  * tangent-backward), three of each trained network (forward, gradient of source, gradient of weights). */
 static double joint_flop(const struct agn_model *m)
 {
-    int64_t reference = graph_macs(&m->reference),
-            trained = graph_macs(&m->extractor) + graph_macs(&m->local) + graph_macs(&m->remote);
+    int64_t reference = graph_macs(&m->parts[AGN_REFERENCE].graph),
+            trained = graph_macs(&m->parts[AGN_EXTRACTOR].graph) + graph_macs(&m->parts[AGN_LOCAL].graph) +
+                      graph_macs(&m->parts[AGN_REMOTE].graph);
     return 2.0 * (4.0 * (double)reference + 3.0 * (double)trained);
 }
 

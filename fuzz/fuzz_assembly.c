@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agilenn/features.h"
 #include "fuzz_contexts.h"
 #include "server/assembly.h"
-#include "agilenn/features.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -16,7 +16,7 @@ DIR/logs/ receives what the programs said. Exit code 1 if any race was found, or
 
 Examples:
   scripts/tsan.sh --seconds 60
-  scripts/tsan.sh test_server_queue test_eval_run
+  scripts/tsan.sh test_server_queue test_measure_run
 END
 }
 

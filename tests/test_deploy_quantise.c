@@ -67,7 +67,8 @@ static void export_world(struct world *w)
     size_t arena = agn_dev_arena_bytes(&opened);
     w->arena = agn_alloc(arena, 1);
     assert_int_equal(agn_dev_init(&w->dev, w->bytes, w->size, w->arena, arena), 0);
-    w->extractor = frozen(&w->model->parts[AGN_EXTRACTOR].graph, w->model->parts[AGN_EXTRACTOR].params, IMAGES);
+    w->extractor =
+        frozen(&w->model->parts[AGN_EXTRACTOR].graph, w->model->parts[AGN_EXTRACTOR].params, IMAGES);
     w->local = frozen(&w->model->parts[AGN_LOCAL].graph, w->model->parts[AGN_LOCAL].params, IMAGES);
 }
 

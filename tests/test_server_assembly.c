@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "agilenn/base.h"
-#include "server/assembly.h"
 #include "agilenn/features.h"
+#include "server/assembly.h"
 
 enum { CHANNELS = 6, HEIGHT = 5, WIDTH = 7, PLANE = HEIGHT * WIDTH, MAP = CHANNELS * PLANE };
 static const struct agn_map_shape shape = {CHANNELS, HEIGHT, WIDTH};

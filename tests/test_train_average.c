@@ -34,7 +34,8 @@ static struct agn_model *make_model(double decay)
 static float *values(struct agn_model *model, const char *name)
 {
     bool remote = strncmp(name, "remote", 6) == 0;
-    float *found = agn_params_values(remote ? model->parts[AGN_REMOTE].params : model->parts[AGN_EXTRACTOR].params, name);
+    float *found = agn_params_values(
+        remote ? model->parts[AGN_REMOTE].params : model->parts[AGN_EXTRACTOR].params, name);
     assert_non_null(found);
     return found;
 }
@@ -60,20 +61,21 @@ static void expect_near(double got, double expected)
 static void the_average_follows(void **state)
 {
     (void)state;
+    struct agn__beside beside = {0};
     struct agn_model *model = make_model(0.7);
     double expected = 0.5;
     set_all(model, 0.5F);
-    succeed(agn__average_create(model));
+    succeed(agn__average_create(&beside, model));
     for (int step = 0; step < 30; step++) {
         double decay = fmin(0.7, (1.0 + step) / (10.0 + step)), value = 1.0 + 0.1 * step;
         set_all(model, (float)value);
-        agn__average_follow(model, step);
+        agn__average_follow(&beside, model, step);
         expected = decay * expected + (1.0 - decay) * value;
     }
     assert_true(values(model, weight_name)[2] == 3.9F); /* the model itself goes its own way */
     uint64_t version = model->parts[AGN_REMOTE].params->version;
-    agn__average_apply(model);
-    assert_null(model->average);
+    agn__average_apply(&beside, model);
+    assert_null(beside.average);
     assert_true(model->parts[AGN_REMOTE].params->version > version);
     assert_true(expected > 3.0 && expected < 3.85);
     expect_near((double)values(model, weight_name)[2], expected);
@@ -83,11 +85,11 @@ static void the_average_follows(void **state)
     agn_model_free(model);
 }
 
-static struct agn_model *averaged_model(void)
+static struct agn_model *averaged_model(struct agn__beside *beside)
 {
     struct agn_model *model = make_model(0.9);
     set_all(model, 0.5F);
-    succeed(agn__average_create(model));
+    succeed(agn__average_create(beside, model));
     set_all(model, 2.0F);
     return model;
 }
@@ -95,21 +97,22 @@ static struct agn_model *averaged_model(void)
 static void checkpoints_hold_both(void **state)
 {
     (void)state;
-    struct agn_model *model = averaged_model(), *loaded = NULL;
+    struct agn__beside beside = {0}, read_beside = {0};
+    struct agn_model *model = averaged_model(&beside), *loaded = NULL;
     struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 0, 7}, read;
     const char *path = temp_path("checkpoint.safetensors");
-    succeed(agn_model_save(model, path, &saved));
-    succeed(agn_model_load(path, &loaded, &read));
+    succeed(agn__checkpoint_save(path, model, &beside, &saved));
+    succeed(agn__checkpoint_load(path, NULL, &loaded, &read_beside, &read));
     assert_true(values(loaded, weight_name)[2] == 2.0F);
-    assert_non_null(loaded->average);
-    agn__average_apply(loaded);
+    assert_non_null(read_beside.average);
+    agn__average_apply(&read_beside, loaded);
     assert_true(values(loaded, weight_name)[2] == 0.5F && values(loaded, mean_name)[1] == 5.0F);
     assert_true(loaded->alpha_weight == -0.5F);
     agn_model_free(loaded);
     succeed(agn_model_load(path, &loaded)); /* who only wants a model gets the averaged one */
-    assert_null(loaded->average);
     assert_true(values(loaded, weight_name)[2] == 0.5F);
     agn_model_free(loaded);
+    agn__beside_free(&beside);
     agn_model_free(model);
 }
 
@@ -117,27 +120,29 @@ static void checkpoints_hold_both(void **state)
 static void others_hold_none(void **state)
 {
     (void)state;
+    struct agn__beside beside = {0}, read_beside = {0};
     struct agn_model *model = make_model(0.9), *loaded = NULL;
     struct agn_train_state saved = {AGN_PHASE_REFERENCE, 3, 0.5, 64, 0, 7}, read;
     const char *path = temp_path("model.safetensors");
     succeed(agn_model_save(model, path));
-    succeed(agn_model_load(path, &loaded, &read));
-    assert_true(read.phase == AGN_PHASE_DONE && loaded->average == NULL);
+    succeed(agn__checkpoint_load(path, NULL, &loaded, &read_beside, &read));
+    assert_true(read.phase == AGN_PHASE_DONE && read_beside.average == NULL);
     agn_model_free(loaded);
-    succeed(agn_model_save(model, path, &saved));
-    succeed(agn_model_load(path, &loaded, &read));
-    assert_true(read.phase == AGN_PHASE_REFERENCE && loaded->average == NULL);
+    succeed(agn__checkpoint_save(path, model, &beside, &saved));
+    succeed(agn__checkpoint_load(path, NULL, &loaded, &read_beside, &read));
+    assert_true(read.phase == AGN_PHASE_REFERENCE && read_beside.average == NULL);
     agn_model_free(loaded);
     agn_model_free(model);
 }
 
 static void expect_refused(const char *tensor, float value, const char *part)
 {
-    struct agn_model *model = averaged_model(), *loaded = NULL;
+    struct agn__beside beside = {0}, read_beside = {0};
+    struct agn_model *model = averaged_model(&beside), *loaded = NULL;
     struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 0, 7}, read;
     struct agn_tensor_file file;
     const char *path = temp_path("changed.safetensors");
-    succeed(agn_model_save(model, path, &saved));
+    succeed(agn__checkpoint_save(path, model, &beside, &saved));
     succeed(agn_tensor_file_read(path, &file));
     for (int i = 0; i < file.count; i++) {
         if (strcmp(file.tensors[i].name, tensor) == 0 && value == 0.0F) {
@@ -148,11 +153,12 @@ static void expect_refused(const char *tensor, float value, const char *part)
     }
     succeed(agn_tensor_file_write(path, &file));
     agn_tensor_file_free(&file);
-    assert_int_equal(agn_model_load(path, &loaded, &read), AGN_ERR_FORMAT);
-    assert_null(loaded);
+    assert_int_equal(agn__checkpoint_load(path, NULL, &loaded, &read_beside, &read), AGN_ERR_FORMAT);
+    assert_true(loaded == NULL && read_beside.average == NULL);
     if (strstr(agn_error_message(), part) == NULL || strstr(agn_error_message(), path) == NULL) {
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
     }
+    agn__beside_free(&beside);
     agn_model_free(model);
 }
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "checkpoints.h"
 #include "temp_folder.h"
 #include "test_images.h"
 #include "tiny_training.h"
@@ -305,11 +306,11 @@ static void checkpoints_made_on_other_images(void **state)
     /* one that does not say how many images there were, as earlier versions wrote them */
     struct agn_model *model = NULL;
     struct agn_train_state reached;
-    succeed(agn_model_load(path, &model, &reached));
+    succeed(load_checkpoint(path, &model, &reached));
     assert_int_equal(reached.train_images, IMAGES);
     assert_true(reached.data_hash > 0);
     reached.train_images = reached.data_hash = 0;
-    succeed(agn_model_save(model, path, &reached));
+    succeed(save_checkpoint(model, path, &reached));
     agn_model_free(model);
     config.train = &train_set.set;
     succeed(agn_train_check(&config));
@@ -335,9 +336,9 @@ static void damaged_checkpoints(void **state)
     struct agn_model *model = NULL;
     struct agn_train_state reached;
     succeed(agn_file_write(path, whole, size));
-    succeed(agn_model_load(path, &model, &reached));
+    succeed(load_checkpoint(path, &model, &reached));
     model->parts[AGN_REMOTE].params->momentum[0] = NAN;
-    succeed(agn_model_save(model, path, &reached));
+    succeed(save_checkpoint(model, path, &reached));
     expect_refused(&config, AGN_ERR_NUMERIC,
                    "the momentum of 'remote.0.weight' holds a value that is not finite");
     expect_refused(&config, AGN_ERR_NUMERIC, advice);
@@ -396,9 +397,9 @@ static void a_reference_that_is_always_wrong(void **state)
     struct agn_model *model = NULL;
     struct agn_train_state reached;
     struct agn_train_report report;
-    succeed(agn_model_load(path, &model, &reached));
+    succeed(load_checkpoint(path, &model, &reached));
     agn_params_values(model->parts[AGN_REFERENCE].params, "reference.dense.bias")[TINY_CLASSES] = 1000.0F;
-    succeed(agn_model_save(model, path, &reached));
+    succeed(save_checkpoint(model, path, &reached));
     agn_model_free(model);
     succeed(agn_train_run(&config, &model, &report));
     agn_model_free(model);

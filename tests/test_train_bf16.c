@@ -52,9 +52,11 @@ static void repeats_and_differs_from_float(void **state)
     size_t remote = a->parts[AGN_REMOTE].params->total * sizeof(float);
     size_t reference = a->parts[AGN_REFERENCE].params->total * sizeof(float);
     assert_memory_equal(a->parts[AGN_REMOTE].params->value, b->parts[AGN_REMOTE].params->value, remote);
-    assert_memory_equal(a->parts[AGN_REFERENCE].params->value, b->parts[AGN_REFERENCE].params->value, reference);
+    assert_memory_equal(a->parts[AGN_REFERENCE].params->value, b->parts[AGN_REFERENCE].params->value,
+                        reference);
     assert_memory_not_equal(a->parts[AGN_REMOTE].params->value, f32->parts[AGN_REMOTE].params->value, remote);
-    assert_memory_not_equal(a->parts[AGN_REFERENCE].params->value, f32->parts[AGN_REFERENCE].params->value, reference);
+    assert_memory_not_equal(a->parts[AGN_REFERENCE].params->value, f32->parts[AGN_REFERENCE].params->value,
+                            reference);
     agn_model_free(a);
     agn_model_free(b);
     agn_model_free(f32);

@@ -88,8 +88,8 @@ static void apply_settings(struct agn_preset *preset, const struct joint_case *e
 static struct agn_params *find_store(const struct agn_model *model, const char *name,
                                      const struct agn_param **param)
 {
-    struct agn_params *stores[] = {model->parts[AGN_EXTRACTOR].params, model->parts[AGN_LOCAL].params, model->parts[AGN_REMOTE].params,
-                                   model->parts[AGN_REFERENCE].params};
+    struct agn_params *stores[] = {model->parts[AGN_EXTRACTOR].params, model->parts[AGN_LOCAL].params,
+                                   model->parts[AGN_REMOTE].params, model->parts[AGN_REFERENCE].params};
     for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
         *param = agn_params_find(stores[s], name);
         if (*param != NULL) {
@@ -245,7 +245,8 @@ static void check_gradients(struct step *step)
             compared++;
         }
     }
-    assert_int_equal(compared, count_trained(model->parts[AGN_EXTRACTOR].params) + count_trained(model->parts[AGN_LOCAL].params) +
+    assert_int_equal(compared, count_trained(model->parts[AGN_EXTRACTOR].params) +
+                                   count_trained(model->parts[AGN_LOCAL].params) +
                                    count_trained(model->parts[AGN_REMOTE].params));
     double of_alpha = (double)model->alpha_momentum;
     expect_near(step, "the gradient of alpha", &of_alpha, step->expected->alpha_gradient, 1);
@@ -271,7 +272,8 @@ static double add_weighted_step(const float weights[JOINT_CLASSES], double facto
     size_t count = 0;
     run_step(&step, &joint_cases[0], weights);
     const struct agn_model *model = step.trainer.model;
-    const struct agn_params *stores[] = {model->parts[AGN_EXTRACTOR].params, model->parts[AGN_LOCAL].params, model->parts[AGN_REMOTE].params};
+    const struct agn_params *stores[] = {model->parts[AGN_EXTRACTOR].params, model->parts[AGN_LOCAL].params,
+                                         model->parts[AGN_REMOTE].params};
     for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
         assert_true(count + stores[s]->total < MOST_GRADIENTS);
         for (size_t i = 0; i < stores[s]->total; i++) {

@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
+#include "agilenn/measure.h"
 #include "temp_folder.h"
 #include "tiny_training.h"
+#include "model/model_internal.h"
 #include "train/joint.h"
 
 enum { CHANNELS = 19, BATCH = 16 };
@@ -243,7 +245,8 @@ static void trust_is_earned(void **state)
     }
     const struct agn_param *bias = agn_params_find(model->parts[AGN_REMOTE].params, "remote.dense.bias");
     assert_non_null(bias);
-    model->parts[AGN_REMOTE].params->value[bias->offset] = 20.0F; /* sure of the first class, whatever comes */
+    model->parts[AGN_REMOTE].params->value[bias->offset] =
+        20.0F; /* sure of the first class, whatever comes */
     model->parts[AGN_REMOTE].params->version++;
     assert_int_equal(agn_model_learn_trust(model, &data.set), AGN_OK);
     for (int came = 0; came < sent; came++) {

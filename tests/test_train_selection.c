@@ -71,9 +71,10 @@ static void run_both(struct agn_model *model, float features[IMAGES * 36 * FEATU
         images[i] =
             ((float)data.set.pixels[i] - (float)model->normalisation.mean[0]) / model->normalisation.std[0];
     }
-    run(&model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, images, AGN_COUNT_OF(images), features,
-        IMAGES * 36 * FEATURES);
-    run(&model->parts[AGN_REFERENCE].graph, model->parts[AGN_REFERENCE].params, features, IMAGES * 36 * FEATURES, logits, LOGITS);
+    run(&model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, images, AGN_COUNT_OF(images),
+        features, IMAGES * 36 * FEATURES);
+    run(&model->parts[AGN_REFERENCE].graph, model->parts[AGN_REFERENCE].params, features,
+        IMAGES * 36 * FEATURES, logits, LOGITS);
 }
 
 /* What makes the paper's mapping layer unnecessary: the reference computes the same from reordered features.
@@ -108,7 +109,8 @@ static void important_channels_come_first(void **state)
     static const float scales[FEATURES] = {0.01F, 0.02F, 0.01F, 1.0F, 0.03F, 0.02F, 3.0F, 0.01F};
     static float before[IMAGES * 36 * FEATURES], after[IMAGES * 36 * FEATURES];
     struct agn_model *model = make_model("conv:c6:s2 conv:c8", "conv:c12:k1");
-    float *weight = agn_params_values(model->parts[AGN_REFERENCE].params, "reference.0.weight"), logits[LOGITS];
+    float *weight = agn_params_values(model->parts[AGN_REFERENCE].params, "reference.0.weight"),
+          logits[LOGITS];
     const struct agn_param *param = agn_params_find(model->parts[AGN_REFERENCE].params, "reference.0.weight");
     assert_non_null(weight);
     for (size_t i = 0; i < param->count; i++) {

@@ -2,8 +2,8 @@
 #ifndef AGILENN_DEPLOY_H
 #define AGILENN_DEPLOY_H
 
-#include "agilenn/model_agn.h"
 #include "agilenn/model.h"
+#include "agilenn/model_agn.h"
 
 /* ---- int8 device model ---------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
-/* The edge server of model files: their Remote NNs behind agilenn/server.h, loaded anew when the files change.
- * Needs neither training nor data sets. */
+/* The edge server of model files: their Remote NNs behind agilenn/server.h, loaded anew when the files
+ * change. Needs neither training nor data sets. */
 #ifndef AGILENN_EDGE_H
 #define AGILENN_EDGE_H
 

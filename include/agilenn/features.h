@@ -11,7 +11,7 @@ enum { AGN_SYMBOL_ABSENT = 0xFF }; /* in a map: nothing came for this place */
 /* Writes (height, width, channels) floats: centroids[symbol], and fill[channel] (0 when fill is NULL)
  * where nothing came (AGN_SYMBOL_ABSENT). Returns the number of channels that did not wholly come. */
 int agn_features_expand(const uint8_t *map, const struct agn_map_shape *shape, const float *centroids,
-                         const float *fill, float *features);
+                        const float *fill, float *features);
 
 /* What the Remote NN says of a part of a frame counts less. */
 void agn_logits_scale(float *logits, int count, float trust);

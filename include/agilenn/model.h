@@ -138,8 +138,8 @@ int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *dat
 /* Index of the largest; of equals the first. */
 int agn_argmax(const float *row, int count);
 /* fused = local_weight local + remote_weight remote; remote NULL: without it. All (classes). */
-void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight, int classes,
-              float *fused);
+void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight,
+                  int classes, float *fused);
 
 /* features (positions, channels) <-> its first k and its other channels */
 void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,
@@ -147,8 +147,8 @@ void agn_split_channels(const float *features, size_t positions, int channels, i
 void agn_join_channels(const float *first, const float *rest, size_t positions, int channels, int k,
                        float *features);
 
-/* Networks of a model planned for batches of one size, in inference mode. Everybody who evaluates in float goes
- * this way. */
+/* Networks of a model planned for batches of one size, in inference mode. Everybody who evaluates in float
+ * goes this way. */
 struct agn_runner {
     const struct agn_model *model;
     int batch;

@@ -2,8 +2,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/demo.h"
 #include "cli/cli.h"
+#include "cli/demo.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
 
@@ -104,11 +104,11 @@ int agn__cmd_demo(int argc, char **argv)
     ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
     program[length > 0 ? length : 0] = '\0';
     struct agn__demo_config config = {.folder = o.folder,
-                                     .program = program,
-                                     .images = o.images,
-                                     .kill_images = o.kill_images,
-                                     .deadline_ms = (uint32_t)o.deadline_ms,
-                                     .text = agn__cli_text_stream(o.json)};
+                                      .program = program,
+                                      .images = o.images,
+                                      .kill_images = o.kill_images,
+                                      .deadline_ms = (uint32_t)o.deadline_ms,
+                                      .text = agn__cli_text_stream(o.json)};
     agn_nn_set_threads(o.threads);
     int status = agn__cli_load_preset(o.preset, &o.set, &config.preset);
     if (status == AGN_OK)

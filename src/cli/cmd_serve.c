@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agilenn/monitor.h"
 #include "agilenn/edge.h"
+#include "agilenn/monitor.h"
 #include "cli/cli.h"
 #include "cli/serve.h"
 

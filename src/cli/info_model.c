@@ -24,12 +24,22 @@ static void list_networks(const struct agn_model *model, const struct agn_infere
                           struct network networks[NETWORKS])
 {
     const struct agn_preset *p = &model->preset;
-    networks[0] = (struct network){
-        "extractor", "device", &model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, p->model.extractor, 1.0, NULL};
-    networks[1] = (struct network){"local", "device", &model->parts[AGN_LOCAL].graph, model->parts[AGN_LOCAL].params, NULL, 1.0, NULL};
-    networks[2] = (struct network){
-        "remote", "server", &model->parts[AGN_REMOTE].graph, model->parts[AGN_REMOTE].params, p->model.remote, p->model.remote_width,
-        remote};
+    networks[0] = (struct network){"extractor",
+                                   "device",
+                                   &model->parts[AGN_EXTRACTOR].graph,
+                                   model->parts[AGN_EXTRACTOR].params,
+                                   p->model.extractor,
+                                   1.0,
+                                   NULL};
+    networks[1] = (struct network){
+        "local", "device", &model->parts[AGN_LOCAL].graph, model->parts[AGN_LOCAL].params, NULL, 1.0, NULL};
+    networks[2] = (struct network){"remote",
+                                   "server",
+                                   &model->parts[AGN_REMOTE].graph,
+                                   model->parts[AGN_REMOTE].params,
+                                   p->model.remote,
+                                   p->model.remote_width,
+                                   remote};
     networks[3] = (struct network){"reference",
                                    "training only",
                                    &model->parts[AGN_REFERENCE].graph,

@@ -97,8 +97,10 @@ static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *lo
     if (status == AGN_OK) {
         *prefix = model->parts[AGN_EXTRACTOR].graph;
         prefix->count = 2 * (index + 1) + 1;
-        struct agn_net_config config = {
-            .graph = prefix, .params = model->parts[AGN_EXTRACTOR].params, .batch = BATCH, .mode = AGN_NET_FROZEN};
+        struct agn_net_config config = {.graph = prefix,
+                                        .params = model->parts[AGN_EXTRACTOR].params,
+                                        .batch = BATCH,
+                                        .mode = AGN_NET_FROZEN};
         status = agn_net_create(&config, &net);
     }
     while (status == AGN_OK && seen < q->images && (more = agn_loader_next(loader, &batch)) > 0) {

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agilenn/inference.h"
 #include "agilenn/edge.h"
+#include "agilenn/inference.h"
 
 enum { WATCH_MS = 1000, PATH_BYTES = 1024 };
 

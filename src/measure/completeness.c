@@ -19,7 +19,8 @@ static int extract(struct probe *p)
     const struct agn_model *model = p->config->model;
     const struct agn_dataset *data = p->config->data;
     struct agn_runner runner = {0};
-    float *input = agn_alloc((size_t)data->height * (size_t)data->width * (size_t)data->channels, sizeof *input);
+    float *input =
+        agn_alloc((size_t)data->height * (size_t)data->width * (size_t)data->channels, sizeof *input);
     int status = input ? agn_runner_open(&runner, model, 1, 0) : AGN_ERR_MEMORY;
     for (int i = 0; i < p->count && status >= 0; i++) {
         int image = agn__explain_image(p->config, i);

@@ -268,7 +268,7 @@ static int answer_all(struct bench *b)
     for (int i = 0; i < b->map_count; i++)
         b->outcomes[i].missing =
             agn_features_expand(b->maps + (size_t)i * b->map_bytes, &b->shape, b->config->model->centroids,
-                                 b->config->model->fill, b->features + (size_t)i * b->map_bytes);
+                                b->config->model->fill, b->features + (size_t)i * b->map_bytes);
     int status = agn_remote_infer(b->remote, b->features, b->map_count, b->logits);
     for (int i = 0; status == AGN_OK && i < b->map_count; i++)
         status = answer(b, i, b->logits + (size_t)i * classes);

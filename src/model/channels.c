@@ -12,8 +12,8 @@ int agn_argmax(const float *row, int count)
     return best;
 }
 
-void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight, int classes,
-              float *fused)
+void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight,
+                  int classes, float *fused)
 {
     for (int c = 0; c < classes; c++) {
         fused[c] = local_weight * local[c] + (remote != NULL ? remote_weight * remote[c] : 0.0F);
@@ -21,7 +21,7 @@ void agn_fuse_f32(const float *local, float local_weight, const float *remote, f
 }
 
 void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,
-                         float *rest)
+                        float *rest)
 {
     size_t c = (size_t)channels, front = (size_t)k, back = c - front;
 #pragma omp parallel for schedule(static)
@@ -32,7 +32,7 @@ void agn_split_channels(const float *features, size_t positions, int channels, i
 }
 
 void agn_join_channels(const float *first, const float *rest, size_t positions, int channels, int k,
-                        float *features)
+                       float *features)
 {
     size_t c = (size_t)channels, front = (size_t)k, back = c - front;
 #pragma omp parallel for schedule(static)

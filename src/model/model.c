@@ -149,9 +149,8 @@ static int check_size(const struct agn_model *model, size_t most_floats)
         }
     }
     if (weights > (double)most_floats) {
-        return agn_fail(AGN_ERR_RANGE,
-                        "the networks have %.0f weights; at most %zu are possible here (%s)", weights,
-                        most_floats, each);
+        return agn_fail(AGN_ERR_RANGE, "the networks have %.0f weights; at most %zu are possible here (%s)",
+                        weights, most_floats, each);
     }
     return AGN_OK;
 }
@@ -161,7 +160,8 @@ static int make_params(struct agn_model *model)
     uint64_t seed = (uint64_t)model->preset.train.seed * 4;
     int status = AGN_OK;
     for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++) {
-        status = agn_params_create(&model->parts[role].graph, seed + (uint64_t)role, &model->parts[role].params);
+        status =
+            agn_params_create(&model->parts[role].graph, seed + (uint64_t)role, &model->parts[role].params);
     }
     return status;
 }
@@ -290,7 +290,8 @@ uint32_t agn_model_id(const struct agn_model *model)
 {
     int32_t shape[] = {model->map.height, model->map.width, model->map.channels,
                        model->preset.model.local_channels, model->classes};
-    const struct agn_params *extractor = model->parts[AGN_EXTRACTOR].params, *remote = model->parts[AGN_REMOTE].params;
+    const struct agn_params *extractor = model->parts[AGN_EXTRACTOR].params,
+                            *remote = model->parts[AGN_REMOTE].params;
     uint32_t crc = agn_crc32(0, shape, sizeof(shape));
     size_t cumulative = (size_t)model->distributions * AGN_DISTRIBUTION_BYTES;
     crc = agn_crc32(crc, model->centroids, sizeof(model->centroids));

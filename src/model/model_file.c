@@ -365,26 +365,32 @@ int agn_model_from_tensors(const struct agn_tensor_file *file, struct agn_model 
     return AGN_OK;
 }
 
-/* A checkpoint's moving averages (src/train/average.c) in place of the weights that they are of. */
+/* A checkpoint's moving averages (src/train/average.c) in place of the weights that they are of. They are
+ * rows of floats there, and have the shapes of the weights here. */
 static int take_average(struct agn_model *model, const struct agn_tensor_file *file)
 {
     static const char prefix[] = "average.";
-    struct agn_tensor_file averaged = {.tensors = agn_alloc((size_t)file->count + 1, sizeof(*file->tensors))};
+    struct agn_tensor_file averaged = {.tensors = agn_alloc((size_t)file->count, sizeof(*file->tensors))};
     const struct agn_tensor_view *small = agn_tensor_file_find(file, "average.small");
     int status = averaged.tensors == NULL ? AGN_ERR_MEMORY : AGN_OK;
     for (int i = 0; i < file->count && status == AGN_OK; i++) {
-        if (strncmp(file->tensors[i].name, prefix, sizeof(prefix) - 1) == 0) {
-            struct agn_tensor_view *view = &averaged.tensors[averaged.count++];
-            *view = file->tensors[i];
-            memmove(view->name, view->name + sizeof(prefix) - 1, strlen(view->name) + 2 - sizeof(prefix));
+        const struct agn_tensor_view *average = &file->tensors[i];
+        bool is_one = strncmp(average->name, prefix, sizeof(prefix) - 1) == 0;
+        const struct agn_tensor_view *weights =
+            is_one ? agn_tensor_file_find(file, average->name + sizeof(prefix) - 1) : NULL;
+        if (weights != NULL && weights->size_bytes == average->size_bytes) {
+            averaged.tensors[averaged.count] = *weights;
+            averaged.tensors[averaged.count++].data = average->data;
         }
     }
     for (int role = 0; role < AGN_REFERENCE && status == AGN_OK; role++) {
         status = agn_params_load(model->parts[role].params, &averaged, false);
     }
     agn_free(averaged.tensors);
-    if (status == AGN_OK && (small->dtype != AGN_F32 || small->size_bytes != (1 + AGN_LEVELS) * sizeof(float)))
-        status = agn_fail(AGN_ERR_FORMAT, "tensor 'average.small' has another size than %d floats", 1 + AGN_LEVELS);
+    if (status == AGN_OK &&
+        (small->dtype != AGN_F32 || small->size_bytes != (1 + AGN_LEVELS) * sizeof(float)))
+        status = agn_fail(AGN_ERR_FORMAT, "tensor 'average.small' has another size than %d floats",
+                          1 + AGN_LEVELS);
     if (status == AGN_OK) {
         memcpy(&model->alpha_weight, small->data, sizeof(float));
         memcpy(model->centroids, (const float *)small->data + 1, AGN_LEVELS * sizeof(float));

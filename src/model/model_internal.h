@@ -4,8 +4,8 @@
 
 #include "agilenn/model.h"
 
-/* model.c: networks and memory as the preset says, without what comes from data or a file. AGN_ERR_RANGE: their
- * weights have more than `most_floats` values. */
+/* model.c: networks and memory as the preset says, without what comes from data or a file. AGN_ERR_RANGE:
+ * their weights have more than `most_floats` values. */
 int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, struct agn_model **model);
 
 /* alpha.c: w as model.alpha_initial says. */

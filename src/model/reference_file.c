@@ -121,7 +121,8 @@ static int load_reference(const char *path, struct agn_model *model, struct agn_
         return agn_fail(status,
                         "reference %s: %s (its tensors 'reference.*' must be model.reference's, and "
                         "'extractor.*' %s's)",
-                        path, reason, stem == model->parts[AGN_EXTRACTOR].params ? "model.extractor" : "reference.stem");
+                        path, reason,
+                        stem == model->parts[AGN_EXTRACTOR].params ? "model.extractor" : "reference.stem");
     }
     return AGN_OK;
 }

@@ -81,12 +81,12 @@ int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *dat
     }
     fit->model = model;
     const struct agn_lossy lossy = {.model = model,
-                                     .images = MOST_IMAGES,
-                                     .draws = DRAWS,
-                                     .shuffle = true,
-                                     .draw = draw,
-                                     .see = see,
-                                     .user = fit};
+                                    .images = MOST_IMAGES,
+                                    .draws = DRAWS,
+                                    .shuffle = true,
+                                    .draw = draw,
+                                    .see = see,
+                                    .user = fit};
     int status = agn_model_run_lossy(&lossy, data);
     for (int came = 1; came < model->sent_channels && status == AGN_OK; came++) {
         model->trust[came] = best_trust(fit, came);

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "agilenn/plot.h"
 #include "agilenn/gnuplot.h"
+#include "agilenn/plot.h"
 #include "plot/history.h"
 
 enum { POINTS_DRAWN = 150 };

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "agilenn/plot.h"
 #include "agilenn/gnuplot.h"
+#include "agilenn/plot.h"
 
 enum {
     MOST_COUNTED = 20, /* classes, with counts in the cells */

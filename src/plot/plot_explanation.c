@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "agilenn/plot.h"
 #include "agilenn/gnuplot.h"
+#include "agilenn/plot.h"
 
 enum { PANEL = 168, ROW = 216, HEADER = 34, FOOTER = 56, WIDTH = 1040, LEFT = 24, GAP = 20, KEY_STEPS = 256 };
 

@@ -1,8 +1,8 @@
 /* Plot of a load on a server: frames a second, the time to their predictions, and how that is distributed. */
 #include <math.h>
 
-#include "agilenn/plot.h"
 #include "agilenn/gnuplot.h"
+#include "agilenn/plot.h"
 
 static const double least_ms = 0.01; /* axes are logarithmic, and a frame that is not sent takes no time */
 

@@ -2,8 +2,8 @@
  * are taken for. */
 #include <string.h>
 
-#include "agilenn/plot.h"
 #include "agilenn/gnuplot.h"
+#include "agilenn/plot.h"
 
 enum {
     USUAL_SIDE = 112, /* pixels that the longer side of a picture is brought near to */

@@ -93,7 +93,7 @@ static void work(const struct worker *worker, int count)
         return;
     for (int i = 0; i < live; i++)
         missing[i] = agn_features_expand(jobs[i]->map, &served->shape, served->centroids, served->fill,
-                                          scratch->features + (size_t)i * map);
+                                         scratch->features + (size_t)i * map);
     double begin_s = agn_now_s();
     int status = infer(model, worker->number, scratch, live);
     double took_s = agn_now_s() - begin_s;

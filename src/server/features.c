@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 int agn_features_expand(const uint8_t *map, const struct agn_map_shape *shape, const float *centroids,
-                         const float *fill, float *features)
+                        const float *fill, float *features)
 {
     size_t plane = (size_t)shape->height * shape->width;
     int missing = 0;

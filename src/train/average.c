@@ -167,7 +167,8 @@ static int load_view(const struct agn_tensor_file *file, const char *name, float
     return AGN_OK;
 }
 
-int agn__average_load(struct agn__beside *beside, const struct agn_model *model, const struct agn_tensor_file *file)
+int agn__average_load(struct agn__beside *beside, const struct agn_model *model,
+                      const struct agn_tensor_file *file)
 {
     struct agn_params *stores[STORES];
     int status = agn__average_create(beside, model);

@@ -214,7 +214,8 @@ static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struc
 static void summarise(struct agn__joint *j, struct agn_bench_step *result)
 {
     const struct agn_model *m = j->model;
-    double trained = graph_flop(&m->parts[AGN_EXTRACTOR].graph) + graph_flop(&m->parts[AGN_LOCAL].graph) + graph_flop(&m->parts[AGN_REMOTE].graph);
+    double trained = graph_flop(&m->parts[AGN_EXTRACTOR].graph) + graph_flop(&m->parts[AGN_LOCAL].graph) +
+                     graph_flop(&m->parts[AGN_REMOTE].graph);
     result->step_flop = 4.0 * graph_flop(&m->parts[AGN_REFERENCE].graph) + 3.0 * trained;
     result->gflops = 1e-9 * result->step_flop * result->images_per_s_median;
     result->peak_share = result->gflops / result->peak_gflops;

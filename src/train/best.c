@@ -24,14 +24,16 @@ static const char values_name[] = "best.values", state_name[] = "best.state";
 /* All that a phase changes and a model keeps. */
 static int list_pieces(struct agn_model *m, enum agn_phase phase, struct piece pieces[MOST_PIECES])
 {
-    const struct piece of_reference[] = {{m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
-                                         {m->parts[AGN_REFERENCE].params->value, m->parts[AGN_REFERENCE].params->total}};
-    const struct piece of_joint[] = {{m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
-                                     {m->parts[AGN_LOCAL].params->value, m->parts[AGN_LOCAL].params->total},
-                                     {m->parts[AGN_REMOTE].params->value, m->parts[AGN_REMOTE].params->total},
-                                     {&m->alpha_weight, 1},
-                                     {m->centroids, AGN_LEVELS},
-                                     {m->usage, AGN_LEVELS}};
+    const struct piece of_reference[] = {
+        {m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
+        {m->parts[AGN_REFERENCE].params->value, m->parts[AGN_REFERENCE].params->total}};
+    const struct piece of_joint[] = {
+        {m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
+        {m->parts[AGN_LOCAL].params->value, m->parts[AGN_LOCAL].params->total},
+        {m->parts[AGN_REMOTE].params->value, m->parts[AGN_REMOTE].params->total},
+        {&m->alpha_weight, 1},
+        {m->centroids, AGN_LEVELS},
+        {m->usage, AGN_LEVELS}};
     bool joint = phase == AGN_PHASE_JOINT;
     int count = joint ? (int)AGN_COUNT_OF(of_joint) : (int)AGN_COUNT_OF(of_reference);
     memcpy(pieces, joint ? of_joint : of_reference, (size_t)count * sizeof(*pieces));
@@ -76,7 +78,8 @@ void agn__best_free(struct agn__best *best)
     agn_free(best);
 }
 
-int agn__best_note(struct agn__beside *beside, struct agn_model *model, enum agn_phase phase, double accuracy, double epochs)
+int agn__best_note(struct agn__beside *beside, struct agn_model *model, enum agn_phase phase, double accuracy,
+                   double epochs)
 {
     struct piece pieces[MOST_PIECES];
     int status = beside->best == NULL || beside->best->phase != phase ? create(beside, model, phase) : AGN_OK;
@@ -122,7 +125,8 @@ int agn__best_append(const struct agn__beside *beside, struct agn_tensor_file *f
     return agn_tensor_file_append(file, views, AGN_COUNT_OF(views));
 }
 
-int agn__best_load(struct agn__beside *beside, struct agn_model *model, const struct agn_tensor_file *file, enum agn_phase phase)
+int agn__best_load(struct agn__beside *beside, struct agn_model *model, const struct agn_tensor_file *file,
+                   enum agn_phase phase)
 {
     const struct agn_tensor_view *values = agn_tensor_file_find(file, values_name);
     const struct agn_tensor_view *state = agn_tensor_file_find(file, state_name);

@@ -187,11 +187,11 @@ int agn__check_channel_order(const struct agn_model *model)
 static int permute_extractor(struct agn_model *model, const int *order)
 {
     static const char *const suffixes[] = {"gamma", "beta", "mean", "var"};
-    int status =
-        permute_param(model->parts[AGN_EXTRACTOR].params, last_convolution(model)->name, "weight", order, false);
+    int status = permute_param(model->parts[AGN_EXTRACTOR].params, last_convolution(model)->name, "weight",
+                               order, false);
     for (size_t i = 0; i < AGN_COUNT_OF(suffixes) && status == AGN_OK; i++) {
-        status =
-            permute_param(model->parts[AGN_EXTRACTOR].params, last_batchnorm(model)->name, suffixes[i], order, false);
+        status = permute_param(model->parts[AGN_EXTRACTOR].params, last_batchnorm(model)->name, suffixes[i],
+                               order, false);
     }
     model->parts[AGN_EXTRACTOR].params->version++;
     return status;
@@ -203,7 +203,8 @@ static int permute_reference(struct agn_model *model, const int *order)
     int status = AGN_OK;
     for (int i = 1; i < graph->count && status == AGN_OK; i++) {
         if (reads_features(&graph->ops[i])) {
-            status = permute_param(model->parts[AGN_REFERENCE].params, graph->ops[i].name, "weight", order, true);
+            status =
+                permute_param(model->parts[AGN_REFERENCE].params, graph->ops[i].name, "weight", order, true);
         }
     }
     model->parts[AGN_REFERENCE].params->version++;

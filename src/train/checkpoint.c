@@ -1,5 +1,5 @@
-/* Checkpoints: a model with the momenta of its networks (src/model/model_file.c), where training stands, and what
- * training keeps beside the model. */
+/* Checkpoints: a model with the momenta of its networks (src/model/model_file.c), where training stands, and
+ * what training keeps beside the model. */
 #include <string.h>
 
 #include <jansson.h>

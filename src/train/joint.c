@@ -24,7 +24,7 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
         return status;
     }
     agn_split_channels(agn_net_output(j->extractor), j->positions, model->map.channels,
-                        preset->model.local_channels, agn_net_input(j->local), j->rest);
+                       preset->model.local_channels, agn_net_input(j->local), j->rest);
     if (j->trainer->state.step == 0) {
         status = agn__centroids_initialise(model, j->group, j->rest, sent);
     }
@@ -219,7 +219,8 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
     j->positions = (size_t)j->batch * (size_t)model->map.height * (size_t)model->map.width;
     j->features = j->positions * (size_t)model->map.channels;
     struct agn__beside *beside = &trainer->beside;
-    int status = preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
+    int status =
+        preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
     if (status == AGN_OK)
         status = make_nets(j);
     if (status == AGN_OK)
@@ -237,7 +238,8 @@ int agn__train_jointly(struct agn__trainer *trainer)
     const struct agn_preset *preset = &model->preset;
     struct agn__joint j;
     if (trainer->state.step == 0) {
-        memset(model->parts[AGN_EXTRACTOR].params->momentum, 0, model->parts[AGN_EXTRACTOR].params->total * sizeof(float));
+        memset(model->parts[AGN_EXTRACTOR].params->momentum, 0,
+               model->parts[AGN_EXTRACTOR].params->total * sizeof(float));
         if (preset->joint.warm_start != 0) {
             agn__warm_start(model);
         }

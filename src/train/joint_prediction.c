@@ -71,13 +71,14 @@ int agn__prediction_backward(struct agn__joint *j)
         agn__forget_lost(j, j->diff_rest);
     }
     if (j->bits != NULL) {
-        const struct agn_op_spec *last = &model->parts[AGN_EXTRACTOR].graph.ops[model->parts[AGN_EXTRACTOR].graph.count - 1];
+        const struct agn_op_spec *last =
+            &model->parts[AGN_EXTRACTOR].graph.ops[model->parts[AGN_EXTRACTOR].graph.count - 1];
         bool clamped = last->type == AGN_OP_RELU6 || (last->type == AGN_OP_BATCHNORM && last->relu6);
         struct agn__priced priced = {j->rest, j->contexts, j->bits, sent, clamped};
         agn__rate_gradient(model, &priced, preset->joint.bits / ((double)sent * agn_group_size(j->group)),
                            j->diff_rest);
     }
     agn_join_channels(agn_net_diff_input(j->local), j->diff_rest, j->positions, model->map.channels,
-                       preset->model.local_channels, agn_net_diff_output(j->extractor));
+                      preset->model.local_channels, agn_net_diff_output(j->extractor));
     return AGN_OK;
 }

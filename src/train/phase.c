@@ -207,7 +207,8 @@ static int measure_validation(struct loop *loop)
     }
     status = agn__validate(model, t->config->group, t->config->validation, phase, &loop->validation);
     if (status == AGN_OK && strcmp(t->config->preset.train.choose, "best") == 0)
-        status = agn_group_agree(t->config->group, agn__best_note(&t->beside, model, phase, loop->validation, epochs));
+        status = agn_group_agree(t->config->group,
+                                 agn__best_note(&t->beside, model, phase, loop->validation, epochs));
     if (averaged) {
         agn__average_swap(&t->beside, model);
     }

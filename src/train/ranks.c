@@ -191,7 +191,8 @@ static int each_piece(struct agn__trainer *trainer, int (*visit)(void *user, voi
     if (status == AGN_OK && beside->symbol_counts != NULL)
         status = visit(user, beside->symbol_counts,
                        (size_t)model->sent_channels * AGN_CONTEXTS * AGN_LEVELS * sizeof(float));
-    return status == AGN_OK && beside->average != NULL ? agn__average_visit(beside, model, visit, user) : status;
+    return status == AGN_OK && beside->average != NULL ? agn__average_visit(beside, model, visit, user)
+                                                       : status;
 }
 
 static int add_to_hash(void *user, void *data, size_t size_bytes)

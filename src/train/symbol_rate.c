@@ -173,11 +173,13 @@ int agn__symbol_counts_create(struct agn__beside *beside, const struct agn_model
 int agn__symbol_counts_append(const struct agn__beside *beside, const struct agn_model *model,
                               struct agn_tensor_file *file)
 {
-    const struct agn_tensor_view view = agn_tensor_view_f32(counts_name, beside->symbol_counts, (size_t)model->sent_channels * TABLE);
+    const struct agn_tensor_view view =
+        agn_tensor_view_f32(counts_name, beside->symbol_counts, (size_t)model->sent_channels * TABLE);
     return agn_tensor_file_append(file, &view, 1);
 }
 
-int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *model, const struct agn_tensor_file *file)
+int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *model,
+                            const struct agn_tensor_file *file)
 {
     const struct agn_tensor_view *view = agn_tensor_file_find(file, counts_name);
     size_t count = (size_t)model->sent_channels * TABLE;
@@ -189,8 +191,7 @@ int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *
     for (size_t i = 0; status == AGN_OK && i < count; i++) {
         float value = ((const float *)view->data)[i];
         if (!(value >= 0.0F && isfinite(value))) {
-            return agn_fail(AGN_ERR_FORMAT, "tensor '%s' holds a value that is no count",
-                            counts_name);
+            return agn_fail(AGN_ERR_FORMAT, "tensor '%s' holds a value that is no count", counts_name);
         }
         beside->symbol_counts[i] = value;
     }

@@ -126,9 +126,9 @@ int agn__average_append(const struct agn__beside *beside, const struct agn_model
 int agn__average_load(struct agn__beside *beside, const struct agn_model *model,
                       const struct agn_tensor_file *file);
 
-/* best.c: the parameters of a phase's best epoch. After `epochs` of the phase the model has this accuracy: keeps
- * its parameters unless that is less than before; of equals the later ones, which have more of the other losses
- * behind them. */
+/* best.c: the parameters of a phase's best epoch. After `epochs` of the phase the model has this accuracy:
+ * keeps its parameters unless that is less than before; of equals the later ones, which have more of the
+ * other losses behind them. */
 int agn__best_note(struct agn__beside *beside, struct agn_model *model, enum agn_phase phase, double accuracy,
                    double epochs);
 /* They become the model and are freed; returns after how many epochs they were noted. */
@@ -146,8 +146,8 @@ int agn__symbol_counts_append(const struct agn__beside *beside, const struct agn
 int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *model,
                             const struct agn_tensor_file *file);
 
-/* checkpoint.c: a model, what stands beside it, and where training stands. Rank 0 reads the file for all of the
- * group, which may be NULL. `beside` is freed with agn__beside_free. */
+/* checkpoint.c: a model, what stands beside it, and where training stands. Rank 0 reads the file for all of
+ * the group, which may be NULL. `beside` is freed with agn__beside_free. */
 int agn__checkpoint_save(const char *path, const struct agn_model *model, const struct agn__beside *beside,
                          const struct agn_train_state *state);
 int agn__checkpoint_load(const char *path, struct agn_group *group, struct agn_model **model,
@@ -206,8 +206,8 @@ struct agn__trainer {
     FILE *metrics;
     struct agn__event_file *events;
     struct agn_part stem; /* open while phase 1 imitates it */
-    bool check_only;       /* nothing is to be trained */
-    bool adopted;          /* a pre-trained reference: phase 1 has nothing to do */
+    bool check_only;      /* nothing is to be trained */
+    bool adopted;         /* a pre-trained reference: phase 1 has nothing to do */
     double phase_start_s, phase_start_stall_s, last_report_s, last_checkpoint_s;
     int64_t phase_start_step;
     double joint_seconds;

@@ -146,7 +146,8 @@ struct agn_model *tiny_random_model(const struct tiny_config *config, const stru
     assert_int_equal(agn_loader_create(data, &load, &loader), AGN_OK);
     assert_int_equal(agn_loader_start(loader, 0), AGN_OK);
     assert_int_equal(agn_loader_next(loader, &batch), 1);
-    settle_norms(&model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, data->count, batch.images, &rng);
+    settle_norms(&model->parts[AGN_EXTRACTOR].graph, model->parts[AGN_EXTRACTOR].params, data->count,
+                 batch.images, &rng);
     agn_loader_free(loader);
     randomise(model->parts[AGN_LOCAL].params, "dense.weight", 0.3, &rng);
     randomise(model->parts[AGN_LOCAL].params, "dense.bias", 0.5, &rng);

@@ -94,7 +94,7 @@ static double mean_bits(const struct agn_model *model, const struct agn_context_
         memcpy(agn_net_input(net), batch.images, (size_t)(BATCH * 12 * 12) * sizeof(float));
         succeed(agn_net_forward(net));
         agn_split_channels(agn_net_output(net), BATCH * positions, model->map.channels,
-                            model->preset.model.local_channels, local, rest);
+                           model->preset.model.local_channels, local, rest);
         agn_quantise(model->centroids, rest, BATCH * positions * sent, symbols, values);
         for (size_t i = 0; i < BATCH * positions * sent; i++) {
             channel_sums[i % sent] += (double)values[i];

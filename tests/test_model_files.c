@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "checkpoints.h"
 #include "temp_folder.h"
 #include "tiny_training.h"
 
@@ -125,12 +126,12 @@ static void round_trips(void **state)
     struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30, 7}, reached;
     const char *path = temp_path("model.safetensors");
     succeed(agn_model_save(model, path));
-    succeed(agn_model_load(path, &loaded, &reached));
+    succeed(load_checkpoint(path, &loaded, &reached));
     expect_same_model(model, loaded, false);
     assert_int_equal(reached.phase, AGN_PHASE_DONE);
     agn_model_free(loaded);
-    succeed(agn_model_save(model, path, &saved));
-    succeed(agn_model_load(path, &loaded, &reached));
+    succeed(save_checkpoint(model, path, &saved));
+    succeed(load_checkpoint(path, &loaded, &reached));
     expect_same_model(model, loaded, true);
     assert_true(reached.phase == saved.phase && reached.step == saved.step &&
                 reached.images == saved.images && reached.seconds == saved.seconds &&
@@ -149,7 +150,7 @@ static void expect_unloadable(const char *path, int status, const char *part)
 {
     struct agn_model *model = NULL;
     struct agn_train_state reached;
-    int got = agn_model_load(path, &model, &reached);
+    int got = load_checkpoint(path, &model, &reached);
     if (got != status) {
         fail_msg("loading gives %d, expected %d (%s)", got, status, got < 0 ? agn_error_message() : part);
     }
@@ -166,7 +167,7 @@ static void cut_and_bent_files(void **state)
     struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30, 7};
     uint8_t *data = NULL;
     size_t size = 0;
-    succeed(agn_model_save(model, path, &saved));
+    succeed(save_checkpoint(model, path, &saved));
     succeed(agn_file_read(path, 1 << 26, &data, &size));
     struct agn_rng rng;
     agn_rng_seed(&rng, 1);
@@ -200,7 +201,7 @@ static void expect_changed(change_fn *change, int status, const char *part)
     struct agn_train_state saved = {AGN_PHASE_JOINT, 17, 2.5, 4096, 30, 7};
     const char *path = temp_path("whole.safetensors"), *changed = temp_path("changed.safetensors");
     struct agn_tensor_file file;
-    succeed(agn_model_save(model, path, &saved));
+    succeed(save_checkpoint(model, path, &saved));
     succeed(agn_tensor_file_read(path, &file));
     change(&file);
     succeed(agn_tensor_file_write(changed, &file));

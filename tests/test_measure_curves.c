@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "agilenn/curves.h"
+#include "agilenn/edge.h"
 #include "agilenn/plot.h"
 #include "temp_folder.h"
 #include "tiny_model.h"

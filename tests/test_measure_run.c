@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "agilenn/deploy.h"
+#include "agilenn/edge.h"
 #include "agilenn/run.h"
 #include "temp_folder.h"
 #include "tiny_model.h"

@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 
-#include "agilenn/run.h"
+#include "agilenn/client.h"
+#include "agilenn/deploy.h"
+#include "agilenn/edge.h"
 #include "temp_folder.h"
 #include "tiny_model.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "train/train_internal.h"
+#include "model/model_internal.h"
 
 static struct agn_model model_with(const char *form, double initial)
 {
