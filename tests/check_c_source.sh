@@ -75,21 +75,21 @@ if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
         $(find "$tmp/c" -name '*.c') -o "$tmp/object.elf" 2>"$tmp/log" || die "every file: $(head -3 "$tmp/log")"
 fi
 
-make -s -C "$tmp/c" >/dev/null || die "the Makefile"
+make -s -j2 -C "$tmp/c" >/dev/null || die "the Makefile"
 [ "$("$tmp/c/self_test")" = "all as it should be" ] || die "the self-test"
 sed 's/test_logits\[\] = {/&\n    4711,/' "$tmp/c/agn_model_test.h" >"$tmp/other.h"
 cp "$tmp/c/agn_model_test.h" "$tmp/good.h"
 cp "$tmp/other.h" "$tmp/c/agn_model_test.h"
-make -s -C "$tmp/c" self_test >/dev/null
+make -s -j2 -C "$tmp/c" self_test >/dev/null
 "$tmp/c/self_test" >"$tmp/log" && die "the self-test passes whatever comes"
 grep -q 'other local logits' "$tmp/log" || die "the self-test says $(cat "$tmp/log")"
 cp "$tmp/good.h" "$tmp/c/agn_model_test.h"
 "$tmp/c/example" <"$tmp/frames.raw" >"$tmp/made" || die "the example"
-make -s -C "$tmp/c" clean
-make -s -C "$tmp/c" OPTIMISE=-Os >/dev/null || die "the Makefile with OPTIMISE=-Os"
+make -s -j2 -C "$tmp/c" clean
+make -s -j2 -C "$tmp/c" OPTIMISE=-Os >/dev/null || die "the Makefile with OPTIMISE=-Os"
 "$tmp/c/example" <"$tmp/frames.raw" | cmp - "$tmp/made" || die "-Os and -O2 predict differently"
 cmake -DAGILENN_OPTIMISE=-Os -S "$tmp/c" -B "$tmp/cmake" >/dev/null || die "CMakeLists.txt"
-cmake --build "$tmp/cmake" >/dev/null || die "the CMake build"
+cmake --build "$tmp/cmake" -j2 >/dev/null || die "the CMake build"
 "$tmp/cmake/example" <"$tmp/frames.raw" | cmp - "$tmp/made" || die "CMake and make build different programs"
 [ "$(wc -l <"$tmp/made")" -eq 64 ] || die "$(wc -l <"$tmp/made") predictions instead of 64"
 
@@ -126,7 +126,7 @@ add_subdirectory(face)
 add_executable(two two.cpp)
 target_link_libraries(two PRIVATE agilenn agilenn_face agilenn-esp-at)
 CMAKE
-cmake -S "$tmp" -B "$tmp/both" >"$tmp/log" 2>&1 && cmake --build "$tmp/both" >"$tmp/log" 2>&1 || die "two models: $(tail -5 "$tmp/log")"
+cmake -S "$tmp" -B "$tmp/both" >"$tmp/log" 2>&1 && cmake --build "$tmp/both" -j2 >"$tmp/log" 2>&1 || die "two models: $(tail -5 "$tmp/log")"
 "$tmp/both/two" || die "two models in one program are not two"
 "$bin" export --preset tiny --output "$tmp/face.agn" --c-source "$tmp/same" >/dev/null || die "export"
 printf '#include "c/agilenn.h"\n#include "same/agilenn.h"\n' >"$tmp/same.c"
@@ -149,14 +149,25 @@ touch "$tmp/same/runtime/agn_old.c" "$tmp/same/mine.c" "$tmp/outside"
 grep -q 'an earlier export was there: [0-9]* files replaced, 8 removed' "$tmp/log" || die "again: $(cat "$tmp/log")"
 [ ! -e "$tmp/same/runtime/agn_old.c" ] && [ ! -e "$tmp/same/agn_model_data.c" ] || die "files of an earlier export are left"
 [ -e "$tmp/same/mine.c" ] && [ -e "$tmp/outside" ] || die "a file of somebody else's is gone"
-make -s -C "$tmp/same" >/dev/null && "$tmp/same/self_test" >/dev/null || die "the folder exported over another one"
+make -s -j2 -C "$tmp/same" >/dev/null && "$tmp/same/self_test" >/dev/null || die "the folder exported over another one"
+grep -q 'not of this export' "$tmp/log" && die "strangers in a folder without any: $(cat "$tmp/log")"
+# Over one that left no list of its files.
+rm "$tmp/same/agilenn-export.txt"
+touch "$tmp/same/runtime/agn_old.c" "$tmp/same/drivers/old.h"
+"$bin" export --preset tiny --output "$tmp/face.agn" --c-source "$tmp/same" --prefix face 2>"$tmp/log" >/dev/null || die "without a list"
+grep -q 'same: 2 C files there are not of this export, .*old' "$tmp/log" || die "without a list: $(cat "$tmp/log")"
+for folder in "$tmp/mine.c/c" "$tmp/mine.c"; do
+    touch "$tmp/mine.c"
+    "$bin" export --preset tiny --output "$tmp/face.agn" --c-source "$folder" 2>"$tmp/log" >/dev/null && die "exported to $folder"
+    [ "$(wc -l <"$tmp/log")" -eq 1 ] && grep -q "mine.c" "$tmp/log" || die "exported to $folder: $(cat "$tmp/log")"
+done
 
 # As other build systems read the folder; their tools are not here, so what they do to it is imitated.
 cat >"$tmp/idf.cmake" <<'CMAKE'
 function(idf_component_register)
   cmake_parse_arguments(ARG "" "" "SRCS;INCLUDE_DIRS" ${ARGN})
   list(LENGTH ARG_SRCS count)
-  if(count LESS 10 OR NOT ARG_INCLUDE_DIRS STREQUAL "." OR NOT "${ARG_SRCS}" MATCHES "/drivers/esp_at.c")
+  if(count LESS 10 OR NOT ARG_INCLUDE_DIRS STREQUAL "." OR NOT "${ARG_SRCS}" MATCHES "/drivers/")
     message(FATAL_ERROR "a component of ${count} files")
   endif()
   foreach(file IN LISTS ARG_SRCS)
@@ -217,7 +228,7 @@ target_link_libraries(app PRIVATE flags agilenn)
 CMAKE
     printf '#include "agilenn.h"\nstatic struct agn_dev d;\nstatic uint32_t a[AGN_MODEL_ARENA_BYTES / 4];\nint main(void) {
 return agn_dev_init(&d, agn_model_data.bytes, AGN_MODEL_BYTES, a, sizeof a); }\n' >"$tmp/uses.c"
-    cmake -S "$tmp/vendor" -B "$tmp/vendor/b" >"$tmp/log" 2>&1 && cmake --build "$tmp/vendor/b" >"$tmp/log" 2>&1 ||
+    cmake -S "$tmp/vendor" -B "$tmp/vendor/b" >"$tmp/log" 2>&1 && cmake --build "$tmp/vendor/b" -j2 >"$tmp/log" 2>&1 ||
         die "flags of a library: $(tail -5 "$tmp/log")"
     arm-none-eabi-objdump -d "$tmp/vendor/b/app" | grep -q 'smlad' || die "not compiled with the flags of its target"
 fi

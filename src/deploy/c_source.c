@@ -1,6 +1,7 @@
 /* A model as C sources: a folder with the runtime, the link to the server, the model as an array, and
  * examples, that drops into any firmware project. */
 #include <ctype.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -126,6 +127,32 @@ static int remove_stale(struct exporter *e)
     return AGN_OK;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), tail = strlen(end);
+    return length >= tail && strcmp(name + length - tail, end) == 0;
+}
+
+/* Of an export that left no list, say, or put there by hand. */
+static int find_strangers(struct exporter *e, const char *folder)
+{
+    char path[PATH_BYTES], name[PATH_BYTES];
+    int status = path_of(e, folder, path);
+    DIR *dir = status < 0 ? NULL : opendir(path);
+    if (dir == NULL)
+        return status < 0 ? status : agn_fail(AGN_ERR_IO, "%s: cannot be read", path);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        bool code = ends_with(entry->d_name, ".c") || ends_with(entry->d_name, ".h");
+        snprintf(name, sizeof(name), "%s/%s", folder, entry->d_name);
+        if (!code || is_listed(e->manifest, name))
+            continue;
+        e->report.strangers++;
+        snprintf(e->report.stranger, sizeof(e->report.stranger), "%.63s", name);
+    }
+    closedir(dir);
+    return AGN_OK;
+}
+
 /* ---- templates -------------------------------------------------------------------------------------- */
 
 struct rule {
@@ -201,12 +228,6 @@ static int write_arduino(struct exporter *e, const char *name)
     snprintf(file, sizeof(file), "src/%s", base == NULL ? name : base + 1);
     agn__text_add(&text, "#if defined(ARDUINO)\n#include \"../%s\"\n#endif\n", name);
     return write_text(e, file, &text);
-}
-
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), tail = strlen(end);
-    return length >= tail && strcmp(name + length - tail, end) == 0;
 }
 
 static int write_templates(struct exporter *e)
@@ -417,6 +438,9 @@ static int write_all(struct exporter *e)
         status = remove_stale(e);
     if (status >= 0)
         status = write_file(e, MANIFEST, e->manifest, e->manifest_bytes);
+    static const char *const folders[] = {"runtime", "drivers", "src"};
+    for (size_t i = 0; i < AGN_COUNT_OF(folders) && status >= 0; i++)
+        status = find_strangers(e, folders[i]);
     return status;
 }
 
