@@ -42,14 +42,20 @@ function(agn_add_room name)
   endif()
 endfunction()
 
-# The device runtime's sources, and what firmware/export/ has around them, into a room: for `agilenn export --c-source`.
+# The device runtime's sources, the drivers', and what firmware/export/ has around them, into a room: for `agilenn export
+# --c-source`.
 function(agn_embed_runtime room)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/device/*.[ch] ${PROJECT_SOURCE_DIR}/wire/*.[ch])
+  file(GLOB drivers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/firmware/drivers/*.[ch])
   file(GLOB_RECURSE templates CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/firmware/export/*)
   set(listed "")
   foreach(file IN LISTS sources)
     get_filename_component(name ${file} NAME)
     list(APPEND listed "runtime/${name}=${file}")
+  endforeach()
+  foreach(file IN LISTS drivers)
+    get_filename_component(name ${file} NAME)
+    list(APPEND listed "drivers/${name}=${file}")
   endforeach()
   foreach(file IN LISTS templates)
     file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/firmware/export ${file})

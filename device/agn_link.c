@@ -176,6 +176,20 @@ static int take_error(struct agn_link *link, uint32_t now_ms, const struct agn_c
     return 0;
 }
 
+/* The server speaks another version of the protocol: no answer of its will do. */
+static int is_of_another_version(struct agn_link *link, const struct agn_coap_answer_view *answer)
+{
+    int version = agn_reply_version(answer->payload, answer->payload_bytes);
+    if (version < 0 || version == AGN_WIRE_VERSION)
+        return 0;
+    link->counts.refused++;
+    link->counts.other_version = (uint32_t)version;
+    link->is_refused = 1;
+    if (age_of(link, answer) == 0)
+        link->state = OVER;
+    return 1;
+}
+
 int agn_link_take(struct agn_link *link, uint32_t now_ms, const uint8_t *datagram, size_t len)
 {
     struct agn_coap_answer_view answer;
@@ -187,6 +201,8 @@ int agn_link_take(struct agn_link *link, uint32_t now_ms, const uint8_t *datagra
         link->has_ack = 1;
         link->ack_id = answer.message_id;
     }
+    if (is_of_another_version(link, &answer))
+        return 0;
     if (answer.code_class != 2)
         return take_error(link, now_ms, &answer);
     int status = agn_dev_accept_reply(link->dev, answer.payload, answer.payload_bytes);

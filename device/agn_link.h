@@ -52,6 +52,7 @@ struct agn_link_counts {
     uint32_t unfit;            /* frames not sent: nothing of them would have got through in time */
     uint32_t refused;          /* packets that the server took for damaged, or would not have */
     uint32_t late, unusable;   /* answers to earlier frames; datagrams that are no answer of the server's */
+    uint32_t other_version; /* of the protocol, which the server speaks instead of AGN_WIRE_VERSION; 0: no */
 };
 
 /* Private but for counts. */

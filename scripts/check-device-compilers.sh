@@ -9,7 +9,8 @@ usage() {
 usage: scripts/check-device-compilers.sh [--quick] [--build DIR] [PART...]
 
 Exports models with random weights with DIR/agilenn (--build; default: build), one for each codec, compiles them and the runtime
-in many ways, runs each program and compares logits, packets and fused answers with those of "cc -O2". The parts (all, if none is
+in many ways, runs each program and compares logits, packets, the link's datagrams, what it makes of answers, and fused answers
+with those of "cc -O2". The parts (all, if none is
 named):
 
   host           gcc and clang, -O0 to -O3, -Os, -flto, -fshort-enums, -funsigned-char, -m32; all kernels
@@ -19,8 +20,9 @@ named):
   avr            an int of 16 bits, under simavr (four frames a codec)
 
 and looks that kernels which cannot be right are refused. --quick: a few of each that take some seconds together, without AVR.
-What is not installed is skipped with a line; Debian: gcc-multilib clang g++ gcc-arm-none-eabi libnewlib-arm-none-eabi
-qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-avr avr-libc simavr. Exit code 1 where anything differs.
+What is not installed is skipped with a line; Debian: libc6-dev-i386 lib32gcc-12-dev clang g++ gcc-arm-none-eabi
+libnewlib-arm-none-eabi qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-avr avr-libc simavr, without the recommended
+gcc-multilib, which excludes the compiler for s390x. Exit code 1 where anything differs.
 END
 }
 

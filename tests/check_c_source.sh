@@ -32,7 +32,10 @@ compiles() {
         echo "not compiled for $name: $1 is not installed"
         return 0
     fi
-    for file in "$tmp"/c/runtime/*.c "$tmp"/c/*.c "$tmp"/c/examples/self_test.c; do
+    drivers="$tmp/c/drivers/*.c" # which want a <string.h>, that some bare compilers come without
+    echo '#include <string.h>' | "$@" -E - >/dev/null 2>&1 || drivers=
+    # shellcheck disable=SC2086 # a pattern on purpose
+    for file in "$tmp"/c/runtime/*.c $drivers "$tmp"/c/*.c "$tmp"/c/examples/self_test.c; do
         # shellcheck disable=SC2086 # a list of words on purpose
         "$@" $warnings -Wno-pedantic -DAGN_EXAMPLE_NO_MAIN -DAGN_EXAMPLE_SELF_TEST -I"$tmp/c" -c "$file" -o "$tmp/object.o" ||
             die "$name: $(basename "$file")"
@@ -54,10 +57,16 @@ if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
 fi
 compiles RISC-V riscv64-unknown-elf-gcc -ffreestanding -O2 -march=rv32imac -mabi=ilp32
 compiles "this machine" cc -O2
-# shellcheck disable=SC2086
-cc $warnings -DAGN_EXAMPLE_UDP -I"$tmp/c" -c "$tmp/c/examples/udp.c" -o "$tmp/object.o" || die "sockets: C99"
-c++ -x c++ -std=c++17 -Wall -Wextra -pedantic -Werror -DAGN_EXAMPLE_UDP -I"$tmp/c" -c "$tmp/c/examples/udp.c" \
-    -o "$tmp/object.o" || die "sockets: C++17"
+for example in udp modem; do
+    macro=AGN_EXAMPLE_$(echo $example | tr '[:lower:]' '[:upper:]')
+    for cc in cc clang; do
+        command -v $cc >/dev/null 2>&1 || continue
+        # shellcheck disable=SC2086
+        $cc $warnings "-D$macro" -I"$tmp/c" -c "$tmp/c/examples/$example.c" -o "$tmp/object.o" || die "$example.c: C99 by $cc"
+    done
+    c++ -x c++ -std=c++17 -Wall -Wextra -pedantic -Werror "-D$macro" -I"$tmp/c" -c "$tmp/c/examples/$example.c" \
+        -o "$tmp/object.o" || die "$example.c: C++17"
+done
 # What takes every file of a folder, beside a main of its own.
 if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
     printf 'int main(void) { for (;;) {} }\n' >"$tmp/main.c"
@@ -66,21 +75,21 @@ if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
         $(find "$tmp/c" -name '*.c') -o "$tmp/object.elf" 2>"$tmp/log" || die "every file: $(head -3 "$tmp/log")"
 fi
 
-make -s -C "$tmp/c" >/dev/null || die "the Makefile"
+make -s -j2 -C "$tmp/c" >/dev/null || die "the Makefile"
 [ "$("$tmp/c/self_test")" = "all as it should be" ] || die "the self-test"
 sed 's/test_logits\[\] = {/&\n    4711,/' "$tmp/c/agn_model_test.h" >"$tmp/other.h"
 cp "$tmp/c/agn_model_test.h" "$tmp/good.h"
 cp "$tmp/other.h" "$tmp/c/agn_model_test.h"
-make -s -C "$tmp/c" self_test >/dev/null
+make -s -j2 -C "$tmp/c" self_test >/dev/null
 "$tmp/c/self_test" >"$tmp/log" && die "the self-test passes whatever comes"
 grep -q 'other local logits' "$tmp/log" || die "the self-test says $(cat "$tmp/log")"
 cp "$tmp/good.h" "$tmp/c/agn_model_test.h"
 "$tmp/c/example" <"$tmp/frames.raw" >"$tmp/made" || die "the example"
-make -s -C "$tmp/c" clean
-make -s -C "$tmp/c" OPTIMISE=-Os >/dev/null || die "the Makefile with OPTIMISE=-Os"
+make -s -j2 -C "$tmp/c" clean
+make -s -j2 -C "$tmp/c" OPTIMISE=-Os >/dev/null || die "the Makefile with OPTIMISE=-Os"
 "$tmp/c/example" <"$tmp/frames.raw" | cmp - "$tmp/made" || die "-Os and -O2 predict differently"
 cmake -DAGILENN_OPTIMISE=-Os -S "$tmp/c" -B "$tmp/cmake" >/dev/null || die "CMakeLists.txt"
-cmake --build "$tmp/cmake" >/dev/null || die "the CMake build"
+cmake --build "$tmp/cmake" -j2 >/dev/null || die "the CMake build"
 "$tmp/cmake/example" <"$tmp/frames.raw" | cmp - "$tmp/made" || die "CMake and make build different programs"
 [ "$(wc -l <"$tmp/made")" -eq 64 ] || die "$(wc -l <"$tmp/made") predictions instead of 64"
 
@@ -97,13 +106,15 @@ echo "the exported folder is right about $right of 64 frames, as agilenn run is"
 cat >"$tmp/two.cpp" <<'CPP'
 #include "c/agilenn.h"
 #include "face/agilenn.h"
+#include "face/drivers/esp_at.h"
 static struct agn_dev one, two;
+static esp_at modem;
 static uint32_t arena[AGN_MODEL_ARENA_BYTES / 4], other[FACE_MODEL_ARENA_BYTES / 4];
 int main()
 {
     return agn_dev_init(&one, agn_model_data.bytes, AGN_MODEL_BYTES, arena, sizeof arena) < 0 ||
            agn_dev_init(&two, face_model_data.bytes, FACE_MODEL_BYTES, other, sizeof other) < 0 ||
-           one.model.model_id != AGN_MODEL_ID || two.model.model_id != FACE_MODEL_ID || AGN_MODEL_ID == FACE_MODEL_ID ||
+           esp_at_is_open(&modem) || one.model.model_id != AGN_MODEL_ID || two.model.model_id != FACE_MODEL_ID || AGN_MODEL_ID == FACE_MODEL_ID ||
            agn_dev_model_bytes(face_model_data.bytes, FACE_MODEL_BYTES) != FACE_MODEL_BYTES;
 }
 CPP
@@ -113,9 +124,9 @@ project(two C CXX)
 add_subdirectory(c)
 add_subdirectory(face)
 add_executable(two two.cpp)
-target_link_libraries(two PRIVATE agilenn agilenn_face)
+target_link_libraries(two PRIVATE agilenn agilenn_face agilenn-esp-at)
 CMAKE
-cmake -S "$tmp" -B "$tmp/both" >"$tmp/log" 2>&1 && cmake --build "$tmp/both" >"$tmp/log" 2>&1 || die "two models: $(tail -5 "$tmp/log")"
+cmake -S "$tmp" -B "$tmp/both" >"$tmp/log" 2>&1 && cmake --build "$tmp/both" -j2 >"$tmp/log" 2>&1 || die "two models: $(tail -5 "$tmp/log")"
 "$tmp/both/two" || die "two models in one program are not two"
 "$bin" export --preset tiny --output "$tmp/face.agn" --c-source "$tmp/same" >/dev/null || die "export"
 printf '#include "c/agilenn.h"\n#include "same/agilenn.h"\n' >"$tmp/same.c"
@@ -135,19 +146,35 @@ done
 printf 'runtime/agn_old.c\n../outside\n' >>"$tmp/same/agilenn-export.txt"
 touch "$tmp/same/runtime/agn_old.c" "$tmp/same/mine.c" "$tmp/outside"
 "$bin" export --preset tiny --output "$tmp/face.agn" --c-source "$tmp/same" --prefix face 2>"$tmp/log" >/dev/null || die "again"
-grep -q 'an earlier export was there: [0-9]* files replaced, 7 removed' "$tmp/log" || die "again: $(cat "$tmp/log")"
+grep -q 'an earlier export was there: [0-9]* files replaced, 8 removed' "$tmp/log" || die "again: $(cat "$tmp/log")"
 [ ! -e "$tmp/same/runtime/agn_old.c" ] && [ ! -e "$tmp/same/agn_model_data.c" ] || die "files of an earlier export are left"
 [ -e "$tmp/same/mine.c" ] && [ -e "$tmp/outside" ] || die "a file of somebody else's is gone"
-make -s -C "$tmp/same" >/dev/null && "$tmp/same/self_test" >/dev/null || die "the folder exported over another one"
+make -s -j2 -C "$tmp/same" >/dev/null && "$tmp/same/self_test" >/dev/null || die "the folder exported over another one"
+grep -q 'not of this export' "$tmp/log" && die "strangers in a folder without any: $(cat "$tmp/log")"
+# Over one that left no list of its files.
+rm "$tmp/same/agilenn-export.txt"
+touch "$tmp/same/runtime/agn_old.c" "$tmp/same/drivers/old.h"
+"$bin" export --preset tiny --output "$tmp/face.agn" --c-source "$tmp/same" --prefix face 2>"$tmp/log" >/dev/null || die "without a list"
+grep -q 'same: 2 C files there are not of this export, .*old' "$tmp/log" || die "without a list: $(cat "$tmp/log")"
+for folder in "$tmp/mine.c/c" "$tmp/mine.c"; do
+    touch "$tmp/mine.c"
+    "$bin" export --preset tiny --output "$tmp/face.agn" --c-source "$folder" 2>"$tmp/log" >/dev/null && die "exported to $folder"
+    [ "$(wc -l <"$tmp/log")" -eq 1 ] && grep -q "mine.c" "$tmp/log" || die "exported to $folder: $(cat "$tmp/log")"
+done
 
 # As other build systems read the folder; their tools are not here, so what they do to it is imitated.
 cat >"$tmp/idf.cmake" <<'CMAKE'
 function(idf_component_register)
   cmake_parse_arguments(ARG "" "" "SRCS;INCLUDE_DIRS" ${ARGN})
   list(LENGTH ARG_SRCS count)
-  if(count LESS 10 OR NOT ARG_INCLUDE_DIRS STREQUAL ".")
+  if(count LESS 10 OR NOT ARG_INCLUDE_DIRS STREQUAL "." OR NOT "${ARG_SRCS}" MATCHES "/drivers/")
     message(FATAL_ERROR "a component of ${count} files")
   endif()
+  foreach(file IN LISTS ARG_SRCS)
+    if(NOT EXISTS ${file})
+      message(FATAL_ERROR "there is no ${file}")
+    endif()
+  endforeach()
   message("component of ${count} files")
 endfunction()
 include(${FOLDER}/CMakeLists.txt)
@@ -159,7 +186,12 @@ set(CONFIG_AGILENN y)
 function(zephyr_library_named name)
 endfunction()
 function(zephyr_library_sources)
-  message("library of ${ARGC} files")
+  foreach(file IN LISTS ARGN)
+    if(NOT EXISTS ${file})
+      message(FATAL_ERROR "there is no ${file}")
+    endif()
+    message("source ${file}")
+  endforeach()
 endfunction()
 function(zephyr_include_directories folder)
   if(NOT EXISTS ${folder}/agilenn.h)
@@ -168,7 +200,16 @@ function(zephyr_include_directories folder)
 endfunction()
 include(${FOLDER}/CMakeLists.txt)
 CMAKE
-cmake -DFOLDER="$tmp/c" -P "$tmp/zephyr.cmake" 2>&1 | grep -q 'library of [1-9][0-9] files' || die "as a Zephyr module"
+for driver in n y; do
+    cmake -DFOLDER="$tmp/c" -DCONFIG_AGILENN_ESP_AT=$driver -P "$tmp/zephyr.cmake" >"$tmp/log" 2>&1 || die "as a Zephyr module: $(cat "$tmp/log")"
+    [ "$(grep -c '^source .*/runtime/' "$tmp/log")" -eq "$(find "$tmp"/c/runtime -name '*.c' | wc -l)" ] || die "Zephyr: the runtime"
+    want=0
+    [ $driver = n ] || want=$(find "$tmp"/c/drivers -name '*.c' | wc -l)
+    [ "$(grep -c '^source .*/drivers/' "$tmp/log")" -eq "$want" ] || die "Zephyr: CONFIG_AGILENN_ESP_AT=$driver"
+done
+for symbol in AGILENN AGILENN_ESP_AT; do
+    grep -q "^config $symbol\$" "$tmp/c/zephyr/Kconfig" || die "Kconfig lacks $symbol"
+done
 # Flags that come with a library, as Zephyr's and many vendors' do, are the folder's as well.
 if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
     mkdir "$tmp/vendor"
@@ -187,7 +228,7 @@ target_link_libraries(app PRIVATE flags agilenn)
 CMAKE
     printf '#include "agilenn.h"\nstatic struct agn_dev d;\nstatic uint32_t a[AGN_MODEL_ARENA_BYTES / 4];\nint main(void) {
 return agn_dev_init(&d, agn_model_data.bytes, AGN_MODEL_BYTES, a, sizeof a); }\n' >"$tmp/uses.c"
-    cmake -S "$tmp/vendor" -B "$tmp/vendor/b" >"$tmp/log" 2>&1 && cmake --build "$tmp/vendor/b" >"$tmp/log" 2>&1 ||
+    cmake -S "$tmp/vendor" -B "$tmp/vendor/b" >"$tmp/log" 2>&1 && cmake --build "$tmp/vendor/b" -j2 >"$tmp/log" 2>&1 ||
         die "flags of a library: $(tail -5 "$tmp/log")"
     arm-none-eabi-objdump -d "$tmp/vendor/b/app" | grep -q 'smlad' || die "not compiled with the flags of its target"
 fi
@@ -200,7 +241,4 @@ for file in "$tmp"/c/src/*.c; do
     cc -DARDUINO=10800 -I"$tmp/c/src" -c "$file" -o "$tmp/arduino-$(basename "$file" .c).o" || die "Arduino: $file"
 done
 cc "$tmp"/uses.c -I"$tmp/c" "$tmp"/arduino-*.o -o "$tmp/sketch" && "$tmp/sketch" || die "what Arduino compiles does not link"
-if command -v python3 >/dev/null 2>&1; then
-    python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$tmp/c/library.json" || die "library.json"
-fi
 echo "and so it is for CMake, ESP-IDF, Zephyr and Arduino, beside another model"

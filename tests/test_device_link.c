@@ -33,7 +33,7 @@ struct world {
     struct agn_rng rng;
     uint32_t now_ms, delay_ms, max_age_s;
     unsigned loss;
-    bool is_busy, confirmable, damages;
+    bool is_busy, is_newer, confirmable, damages;
     int requests, acknowledged, longest;
     uint16_t frame;
     struct answer answers[IN_FLIGHT];
@@ -86,6 +86,13 @@ static void answer(struct world *w, const uint8_t *request, uint8_t code, uint8_
                                            .class_count = status == AGN_REPLY_OK ? SMALL_CLASSES : 0};
     int len = agn_reply_pack(&reply, logits, to + at, AGN_WIRE_MAX_REPLY);
     assert_true(len > 0);
+    if (w->is_newer) {
+        to[at]++;
+        size_t body = (size_t)len - AGN_WIRE_CRC_BYTES;
+        uint32_t sum = agn_crc32(0, to + at, body);
+        for (int i = 0; i < AGN_WIRE_CRC_BYTES; i++)
+            to[at + body + (size_t)i] = (uint8_t)(sum >> 8 * i);
+    }
     if (w->damages)
         to[at + (size_t)len - 1] ^= 1;
     free_one->len = at + (size_t)len;
@@ -108,7 +115,9 @@ static void serve(struct world *w, const uint8_t *datagram, size_t len)
         0);
     if (w->delay_ms == NEVER || agn_rng_below(&w->rng, 100) < w->loss)
         return;
-    if (w->is_busy)
+    if (w->is_newer)
+        answer(w, datagram, 4 << 5, AGN_REPLY_VERSION, packet.frame);
+    else if (w->is_busy)
         answer(w, datagram, 5 << 5 | 3, AGN_REPLY_BUSY, packet.frame);
     else
         answer(w, datagram, 2 << 5 | 4, AGN_REPLY_OK, packet.frame);
@@ -258,6 +267,23 @@ static void a_busy_server_is_left_alone(void **state)
     end(&w);
 }
 
+static void a_server_of_another_version_is_noticed(void **state)
+{
+    (void)state;
+    uint32_t took_ms;
+    struct world w = {.delay_ms = 5, .is_newer = true, .damages = true};
+    begin(&w, &(struct agn_link_config){0});
+    assert_false(frame(&w, &took_ms)); /* not believed */
+    assert_int_equal(w.link.counts.other_version, 0);
+    w.damages = false;
+    assert_false(frame(&w, &took_ms));
+    assert_int_equal(took_ms, 10); /* not the whole deadline */
+    assert_int_equal(w.link.counts.other_version, AGN_WIRE_VERSION + 1);
+    w.is_newer = false;
+    assert_true(frame(&w, &took_ms));
+    end(&w);
+}
+
 static void datagrams_are_as_long_as_asked_for(void **state)
 {
     (void)state;
@@ -335,6 +361,7 @@ int main(void)
                                        cmocka_unit_test(late_answers_do_not_count),
                                        cmocka_unit_test(confirmable_answers_are_acknowledged),
                                        cmocka_unit_test(a_busy_server_is_left_alone),
+                                       cmocka_unit_test(a_server_of_another_version_is_noticed),
                                        cmocka_unit_test(datagrams_are_as_long_as_asked_for),
                                        cmocka_unit_test(bytes_from_anybody),
                                        cmocka_unit_test(a_model_in_a_partition)};

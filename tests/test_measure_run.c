@@ -13,6 +13,7 @@
 #include "agilenn/deploy.h"
 #include "agilenn/edge.h"
 #include "agilenn/run.h"
+#include "fake_server.h"
 #include "temp_folder.h"
 #include "tiny_model.h"
 
@@ -288,6 +289,31 @@ static void another_model_is_noticed(void **state)
     agn_free(other);
 }
 
+static void check_version_sentence(enum fake_kind kind, const char *sentence)
+{
+    enum { RUN = 8 };
+    struct agn_run_report r = {.images = -5};
+    const struct fake_conduct conduct = {.kind = kind};
+    struct agn_run_config run = run_config(fake_start(&conduct), RUN);
+    run.require_server = true;
+    assert_int_equal(agn_run_images(&run, &r), AGN_ERR_VERSION);
+    assert_non_null(strstr(agn_error_message(), sentence));
+    assert_int_equal(r.images, -5);
+    run.require_server = false;
+    assert_int_equal(agn_run_images(&run, &r), AGN_OK);
+    fake_stop();
+    check_sums(&r);
+    assert_int_equal(r.reasons[AGN_CLIENT_VERSION], RUN);
+    assert_int_equal(r.correct, r.local_correct);
+}
+
+static void a_server_of_another_version_is_noticed(void **state)
+{
+    (void)state;
+    check_version_sentence(FAKE_NEWER, "speaks version 2 of the protocol, this program version 1");
+    check_version_sentence(FAKE_NO_RESOURCE, "has no resource /v1/infer");
+}
+
 static void data_that_does_not_fit(void **state)
 {
     (void)state;
@@ -360,9 +386,13 @@ int main(void)
 {
     agn_nn_set_threads(1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_frame_counts),         cmocka_unit_test(a_dying_server_costs_no_prediction),
-        cmocka_unit_test(means_are_over_sent_frames), cmocka_unit_test(another_model_is_noticed),
-        cmocka_unit_test(data_that_does_not_fit),     cmocka_unit_test(interruption_ends_a_run),
+        cmocka_unit_test(every_frame_counts),
+        cmocka_unit_test(a_dying_server_costs_no_prediction),
+        cmocka_unit_test(means_are_over_sent_frames),
+        cmocka_unit_test(another_model_is_noticed),
+        cmocka_unit_test(a_server_of_another_version_is_noticed),
+        cmocka_unit_test(data_that_does_not_fit),
+        cmocka_unit_test(interruption_ends_a_run),
         cmocka_unit_test(servers_that_do_not_open),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -180,6 +180,24 @@ static int unpack_feature(const uint8_t *src, size_t len)
     return status;
 }
 
+static void versions_of_replies(void **state)
+{
+    (void)state;
+    uint8_t bytes[64];
+    assert_int_equal(agn_reply_version(VECTOR_OK, sizeof VECTOR_OK), AGN_WIRE_VERSION);
+    assert_int_equal(agn_reply_version(VECTOR_BUSY, sizeof VECTOR_BUSY), AGN_WIRE_VERSION);
+    memcpy(bytes, VECTOR_BUSY, sizeof VECTOR_BUSY);
+    bytes[0] = 0x80 | 9;
+    assert_int_equal(agn_reply_version(bytes, sizeof VECTOR_BUSY), AGN_ERR_CHECKSUM);
+    uint32_t sum = agn_crc32(0, bytes, sizeof VECTOR_BUSY - AGN_WIRE_CRC_BYTES);
+    for (int i = 0; i < AGN_WIRE_CRC_BYTES; i++)
+        bytes[sizeof VECTOR_BUSY - AGN_WIRE_CRC_BYTES + (size_t)i] = (uint8_t)(sum >> 8 * i);
+    assert_int_equal(agn_reply_version(bytes, sizeof VECTOR_BUSY), 9);
+    for (size_t len = 0; len < sizeof VECTOR_BUSY; len++)
+        assert_int_equal(agn_reply_version(bytes, len), AGN_ERR_FORMAT);
+    assert_int_equal(agn_reply_version(VECTOR_RAW, sizeof VECTOR_RAW), AGN_ERR_FORMAT);
+}
+
 static int unpack_reply(const uint8_t *src, size_t len)
 {
     struct agn_reply_packet reply, untouched;
@@ -365,10 +383,11 @@ static void arithmetic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(feature_vectors),       cmocka_unit_test(context_vectors),
-        cmocka_unit_test(reply_vectors),         cmocka_unit_test(damaged_packets),
-        cmocka_unit_test(values_out_of_range),   cmocka_unit_test(packing_refuses),
-        cmocka_unit_test(tiles_outside_the_map), cmocka_unit_test(arithmetic),
+        cmocka_unit_test(feature_vectors), cmocka_unit_test(context_vectors),
+        cmocka_unit_test(reply_vectors),   cmocka_unit_test(versions_of_replies),
+        cmocka_unit_test(damaged_packets), cmocka_unit_test(values_out_of_range),
+        cmocka_unit_test(packing_refuses), cmocka_unit_test(tiles_outside_the_map),
+        cmocka_unit_test(arithmetic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,6 +189,13 @@ int agn_reply_unpack(const uint8_t *src, size_t len, struct agn_reply_packet *re
     return 0;
 }
 
+int agn_reply_version(const uint8_t *src, size_t len)
+{
+    if (len < AGN_REPLY_BYTES(0) || len > AGN_WIRE_MAX_REPLY || !(src[0] & REPLY_BIT))
+        return AGN_ERR_FORMAT;
+    return is_sealed(src, len) ? src[0] & ~REPLY_BIT : AGN_ERR_CHECKSUM;
+}
+
 int16_t agn_reply_logit(const struct agn_reply_packet *reply, unsigned class_index)
 {
     return agn__load_s16(reply->logits + 2 * class_index);

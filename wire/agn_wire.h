@@ -227,6 +227,9 @@ struct agn_reply_packet {
 int agn_reply_pack(const struct agn_reply_packet *reply, const int16_t *logits, uint8_t *dst, size_t cap);
 /* Reads a reply; the errors are those of agn_feature_unpack. `reply` is untouched on failure. */
 int agn_reply_unpack(const uint8_t *src, size_t len, struct agn_reply_packet *reply);
+/* The version of a reply whose checksum holds, be it this one (AGN_WIRE_VERSION) or another, in which nothing
+ * else can be read but model and frame. AGN_ERR_FORMAT, AGN_ERR_CHECKSUM. */
+int agn_reply_version(const uint8_t *src, size_t len);
 /* Logit of a class < class_count, Q8.8. */
 int16_t agn_reply_logit(const struct agn_reply_packet *reply, unsigned class_index);
 

@@ -64,6 +64,7 @@ struct agn_client_config {
     X(AGN_CLIENT_REFUSED, "nobody listens at that address, or no route to it")                               \
     X(AGN_CLIENT_REJECTED, "rejected by the server")                                                         \
     X(AGN_CLIENT_MISMATCH, "the server holds another model")                                                 \
+    X(AGN_CLIENT_VERSION, "the server speaks another version of the protocol, or is no AgileNN server")      \
     X(AGN_CLIENT_UNTRUSTED, "the server does not take this device's identity and key")                       \
     X(AGN_CLIENT_SKIPPED, "not sent: the server counts as dead")                                             \
     X(AGN_CLIENT_UNSENT, "the device could not make packets of the frame, or not within its budget")         \
@@ -86,6 +87,7 @@ struct agn_client_result {
     bool fused;      /* reason == AGN_CLIENT_FUSED */
     enum agn_client_reason reason;
     int reply_status;     /* enum agn_reply_status of the last answer to this frame; -1: none came */
+    int server_version;   /* with AGN_CLIENT_VERSION: of the protocol; 0: it has no resource /v1/infer */
     int channels_missing; /* as told by the server; 0 if not fused */
     const int16_t *logits, *local_logits; /* classes x Q8.8, valid until the next frame */
 

@@ -53,6 +53,9 @@ struct agn_c_source {
 };
 struct agn_c_source_report {
     int files, replaced, removed; /* written; of these, there before; of an earlier export, there no more */
+    int strangers;     /* C files in the folders of the export which no export is known to have written: build
+                          systems take them, too */
+    char stranger[64]; /* one of these, cut if need be */
 };
 
 /* Writes runtime, model, sizes, class names, a test vector, examples and build files. Of an earlier export in

@@ -9,7 +9,8 @@ struct agn_run_config {
     struct agn_client_config client; /* host, port, deadline, model.agn, losses */
     const struct agn_dataset *data;
     int images;          /* 0 = all; more than the set has = from the start again */
-    bool require_server; /* a server with another model ends the run with AGN_ERR_MISMATCH */
+    bool require_server; /* a server with another model ends the run with AGN_ERR_MISMATCH,
+                            one of another version of the protocol with AGN_ERR_VERSION */
     /* Called once before image `event_at` (0 = never): the demo kills the server there. */
     int event_at;
     void (*event)(void *user);

@@ -219,6 +219,12 @@ static int write_c_source(const struct export_options *o, const struct agn_model
     if (status >= 0 && (report.replaced > 0 || report.removed > 0))
         fprintf(stderr, "%s: an earlier export was there: %d files replaced, %d removed\n", o->c_source,
                 report.replaced, report.removed);
+    if (status >= 0 && report.strangers > 0)
+        fprintf(
+            stderr,
+            "%s: %d C files there are not of this export, but build systems will take them (%s): remove what "
+            "is of an earlier one\n",
+            o->c_source, report.strangers, report.stranger);
     return status;
 }
 

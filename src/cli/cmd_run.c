@@ -255,11 +255,12 @@ static int print_json(const struct agn_run_report *r, const struct listeners *to
     struct agn__class_report classes = classes_of(r, to);
     double images = (double)r->images;
     static const char *const keys[AGN_CLIENT_REASON_COUNT] = {
-        [AGN_CLIENT_FUSED] = "fused",         [AGN_CLIENT_TIMEOUT] = "timeout",
-        [AGN_CLIENT_REFUSED] = "refused",     [AGN_CLIENT_REJECTED] = "rejected",
-        [AGN_CLIENT_MISMATCH] = "mismatch",   [AGN_CLIENT_SKIPPED] = "skipped",
-        [AGN_CLIENT_UNSENT] = "unsent",       [AGN_CLIENT_SURE] = "sure",
-        [AGN_CLIENT_UNTRUSTED] = "untrusted", [AGN_CLIENT_PAUSED] = "paused"};
+        [AGN_CLIENT_FUSED] = "fused",       [AGN_CLIENT_TIMEOUT] = "timeout",
+        [AGN_CLIENT_REFUSED] = "refused",   [AGN_CLIENT_REJECTED] = "rejected",
+        [AGN_CLIENT_MISMATCH] = "mismatch", [AGN_CLIENT_VERSION] = "version",
+        [AGN_CLIENT_SKIPPED] = "skipped",   [AGN_CLIENT_UNSENT] = "unsent",
+        [AGN_CLIENT_SURE] = "sure",         [AGN_CLIENT_UNTRUSTED] = "untrusted",
+        [AGN_CLIENT_PAUSED] = "paused"};
     json_t *reasons = json_object();
     for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++) {
         json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));

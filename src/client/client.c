@@ -172,8 +172,21 @@ static bool judge_plain(const struct agn_coap_answer_view *answer, struct agn_cl
     if (answer->code_class < 4)
         return false;
     bool untrusted = answer->code_class == 4 && answer->code_detail == 1;
-    result->reason = untrusted ? AGN_CLIENT_UNTRUSTED : AGN_CLIENT_REJECTED;
+    bool no_resource = answer->code_class == 4 && answer->code_detail == 4;
+    result->reason = untrusted     ? AGN_CLIENT_UNTRUSTED
+                     : no_resource ? AGN_CLIENT_VERSION
+                                   : AGN_CLIENT_REJECTED;
     return !damaged;
+}
+
+static bool judge_version(const struct agn_coap_answer_view *answer, struct agn_client_result *result)
+{
+    int version = agn_reply_version(answer->payload, answer->payload_bytes);
+    if (version < 0 || version == AGN_WIRE_VERSION)
+        return false;
+    result->reason = AGN_CLIENT_VERSION;
+    result->server_version = version;
+    return true;
 }
 
 /* Judges one datagram; true when the frame needs to wait no more. A bad packet is no reason to give up:
@@ -194,7 +207,7 @@ static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t 
     }
     struct agn_reply_packet reply;
     if (agn_reply_unpack(answer.payload, answer.payload_bytes, &reply) < 0)
-        return judge_plain(&answer, result);
+        return judge_version(&answer, result) || judge_plain(&answer, result);
     if (reply.frame != client->frame)
         return false;
     int status = agn_dev_accept_reply(&client->dev, answer.payload, answer.payload_bytes);

@@ -1,7 +1,7 @@
 /* A model as C sources: a folder with the runtime, the link to the server, the model as an array, and
  * examples, that drops into any firmware project. */
 #include <ctype.h>
-#include <stdarg.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +9,10 @@
 
 #include "agilenn/base.h"
 #include "agilenn/deploy.h"
+#include "agn_build.h"
+#include "deploy/cmsis_pack.h"
 #include "deploy/runtime_files.h"
+#include "deploy/source_text.h"
 
 enum { PREFIX_BYTES = 33, PATH_BYTES = 1200, TEST_SEED = 20240229 };
 
@@ -25,61 +28,6 @@ struct exporter {
     size_t manifest_bytes;
 };
 
-/* ---- text ----------------------------------------------------------------------------------------- */
-
-struct text {
-    char *chars;
-    size_t length, cap;
-    int status;
-};
-
-static void append_bytes(struct text *text, const char *bytes, size_t count)
-{
-    if (text->status < 0)
-        return;
-    if (text->chars == NULL || text->length + count + 1 > text->cap) {
-        size_t cap = 2 * text->cap + count + 1024;
-        char *larger = agn_alloc(cap, 1);
-        if (larger == NULL) {
-            text->status = AGN_ERR_MEMORY;
-            return;
-        }
-        if (text->chars != NULL)
-            memcpy(larger, text->chars, text->length);
-        agn_free(text->chars);
-        text->chars = larger;
-        text->cap = cap;
-    }
-    memcpy(text->chars + text->length, bytes, count);
-    text->length += count;
-    text->chars[text->length] = '\0';
-}
-
-__attribute__((format(printf, 2, 3))) static void append(struct text *text, const char *format, ...)
-{
-    char line[512];
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(line, sizeof(line), format, arguments);
-    va_end(arguments);
-    append_bytes(text, line, length < (int)sizeof(line) ? (size_t)length : sizeof(line) - 1);
-}
-
-static void append_numbers(struct text *text, const uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        append(text, "%s%u,", i % 20 == 0 ? "\n    " : " ", bytes[i]);
-}
-
-/* A C string; what is not plain ASCII in octal. */
-static void append_string(struct text *text, const char *string)
-{
-    append(text, "\"");
-    for (const unsigned char *c = (const unsigned char *)string; *c != '\0'; c++)
-        append(text, isalnum(*c) || *c == ' ' || *c == '-' || *c == '_' || *c == '.' ? "%c" : "\\%03o", *c);
-    append(text, "\"");
-}
-
 /* ---- files ---------------------------------------------------------------------------------------- */
 
 static int path_of(const struct exporter *e, const char *name, char path[PATH_BYTES])
@@ -92,8 +40,9 @@ static int path_of(const struct exporter *e, const char *name, char path[PATH_BY
 
 static int note_file(struct exporter *e, const char *name)
 {
-    struct text text = {e->manifest, e->manifest_bytes, e->manifest == NULL ? 0 : e->manifest_bytes + 1, 0};
-    append(&text, "%s\n", name);
+    struct agn__text text = {e->manifest, e->manifest_bytes, e->manifest == NULL ? 0 : e->manifest_bytes + 1,
+                             0};
+    agn__text_add(&text, "%s\n", name);
     e->manifest = text.chars;
     e->manifest_bytes = text.length;
     return text.status;
@@ -116,7 +65,7 @@ static int write_file(struct exporter *e, const char *name, const void *bytes, s
     return status < 0 ? status : note_file(e, name);
 }
 
-static int write_text(struct exporter *e, const char *name, struct text *text)
+static int write_text(struct exporter *e, const char *name, struct agn__text *text)
 {
     int status = text->status < 0 ? text->status : write_file(e, name, text->chars, text->length);
     agn_free(text->chars);
@@ -150,9 +99,9 @@ static int read_manifest(struct exporter *e)
     status = agn_file_read(path, 1 << 20, &data, &size);
     if (status < 0)
         return status;
-    struct text text = {0};
-    append_bytes(&text, (const char *)data, size);
-    append(&text, "\n");
+    struct agn__text text = {0};
+    agn__text_bytes(&text, (const char *)data, size);
+    agn__text_add(&text, "\n");
     agn_free(data);
     e->earlier = text.chars;
     return text.status;
@@ -178,44 +127,95 @@ static int remove_stale(struct exporter *e)
     return AGN_OK;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), tail = strlen(end);
+    return length >= tail && strcmp(name + length - tail, end) == 0;
+}
+
+/* Of an export that left no list, say, or put there by hand. */
+static int find_strangers(struct exporter *e, const char *folder)
+{
+    char path[PATH_BYTES], name[PATH_BYTES];
+    int status = path_of(e, folder, path);
+    DIR *dir = status < 0 ? NULL : opendir(path);
+    if (dir == NULL)
+        return status < 0 ? status : agn_fail(AGN_ERR_IO, "%s: cannot be read", path);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        bool code = ends_with(entry->d_name, ".c") || ends_with(entry->d_name, ".h");
+        snprintf(name, sizeof(name), "%s/%s", folder, entry->d_name);
+        if (!code || is_listed(e->manifest, name))
+            continue;
+        e->report.strangers++;
+        snprintf(e->report.stranger, sizeof(e->report.stranger), "%.63s", name);
+    }
+    closedir(dir);
+    return AGN_OK;
+}
+
 /* ---- templates -------------------------------------------------------------------------------------- */
 
-/* Of what stands in the templates: names of the model, and of the library in CMakeLists.txt. */
-static bool replace_name(const struct exporter *e, const char **at, struct text *text)
+struct rule {
+    const char *from;
+    char to[PREFIX_BYTES + 32];
+};
+
+/* `file` with each rule's words replaced. */
+static int write_replaced(struct exporter *e, const struct agn__runtime_file *file, const struct rule *rules,
+                          size_t count)
 {
-    const struct {
-        const char *from, *prefix, *rest;
-    } names[] = {{"AGN_MODEL_", e->upper, "_MODEL_"},
-                 {"agn_model_", e->lower, "_model_"},
-                 {"set(agn_library agilenn)", "set(agn_library agilenn_", NULL}};
-    for (size_t i = 0; i < AGN_COUNT_OF(names); i++) {
-        size_t length = strlen(names[i].from);
-        if (strncmp(*at, names[i].from, length) != 0)
-            continue;
-        append(text, "%s%s", names[i].prefix, names[i].rest != NULL ? names[i].rest : e->lower);
-        append(text, "%s", names[i].rest != NULL ? "" : ")");
-        *at += length;
-        return true;
+    struct agn__text text = {0};
+    const char *at = (const char *)file->bytes, *end = at + file->size_bytes;
+    while (at < end) {
+        const struct rule *rule = NULL;
+        for (size_t i = 0; i < count && rule == NULL; i++) {
+            size_t length = strlen(rules[i].from);
+            if (length <= (size_t)(end - at) && memcmp(at, rules[i].from, length) == 0)
+                rule = &rules[i];
+        }
+        agn__text_bytes(&text, rule != NULL ? rule->to : at, rule != NULL ? strlen(rule->to) : 1);
+        at += rule != NULL ? strlen(rule->from) : 1;
     }
-    return false;
+    return write_text(e, file->name, &text);
+}
+
+static bool begins_with(const char *name, const char *begin)
+{
+    return strncmp(name, begin, strlen(begin)) == 0;
+}
+
+/* With the names of the model, and of the library in CMakeLists.txt; the version in what describes the
+ * folder.
+ */
+static int write_renamed(struct exporter *e, const struct agn__runtime_file *file)
+{
+    bool plain = strcmp(e->lower, "agn") == 0;
+    struct rule rules[] = {{"AGN_EXPORT_VERSION", AGN_VERSION},
+                           {.from = "AGN_MODEL_"},
+                           {.from = "agn_model_"},
+                           {.from = "set(agn_library agilenn)"}};
+    snprintf(rules[1].to, sizeof(rules[1].to), "%s_MODEL_", e->upper);
+    snprintf(rules[2].to, sizeof(rules[2].to), "%s_model_", e->lower);
+    snprintf(rules[3].to, sizeof(rules[3].to), "set(agn_library agilenn%s%s)", plain ? "" : "_",
+             plain ? "" : e->lower);
+    return write_replaced(e, file, rules, AGN_COUNT_OF(rules));
+}
+
+/* With headers by their place in the folder, so that no build system needs another include path for them. */
+static int write_driver(struct exporter *e, const struct agn__runtime_file *file)
+{
+    static const struct rule rules[] = {{"#include \"drivers/", "#include \""},
+                                        {"#include \"agn_", "#include \"../runtime/agn_"}};
+    return write_replaced(e, file, rules, AGN_COUNT_OF(rules));
 }
 
 static int write_template(struct exporter *e, const struct agn__runtime_file *file)
 {
-    bool runtime = strncmp(file->name, "runtime/", strlen("runtime/")) == 0;
-    if (runtime || strcmp(e->lower, "agn") == 0)
+    if (begins_with(file->name, "drivers/"))
+        return write_driver(e, file);
+    if (begins_with(file->name, "runtime/"))
         return write_file(e, file->name, file->bytes, file->size_bytes);
-    struct text whole = {0}, text = {0};
-    append_bytes(&whole, (const char *)file->bytes, file->size_bytes);
-    for (const char *at = whole.chars; whole.status >= 0 && *at != '\0';) {
-        if (!replace_name(e, &at, &text)) {
-            append_bytes(&text, at, 1);
-            at++;
-        }
-    }
-    text.status = whole.status < 0 ? whole.status : text.status;
-    agn_free(whole.chars);
-    return write_text(e, file->name, &text);
+    return write_renamed(e, file);
 }
 
 /* Arduino's builder compiles what lies in src/, and nothing else does: each file there is one of the others.
@@ -224,16 +224,10 @@ static int write_arduino(struct exporter *e, const char *name)
 {
     char file[PATH_BYTES + 8];
     const char *base = strrchr(name, '/');
-    struct text text = {0};
+    struct agn__text text = {0};
     snprintf(file, sizeof(file), "src/%s", base == NULL ? name : base + 1);
-    append(&text, "#if defined(ARDUINO)\n#include \"../%s\"\n#endif\n", name);
+    agn__text_add(&text, "#if defined(ARDUINO)\n#include \"../%s\"\n#endif\n", name);
     return write_text(e, file, &text);
-}
-
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), tail = strlen(end);
-    return length >= tail && strcmp(name + length - tail, end) == 0;
 }
 
 static int write_templates(struct exporter *e)
@@ -241,13 +235,13 @@ static int write_templates(struct exporter *e)
     int status = AGN_OK;
     for (int i = 0; i < agn__runtime_file_count && status >= 0; i++) {
         const struct agn__runtime_file *file = &agn__runtime_files[i];
-        bool runtime = strncmp(file->name, "runtime/", strlen("runtime/")) == 0;
+        bool library = begins_with(file->name, "runtime/") || begins_with(file->name, "drivers/");
         status = write_template(e, file);
-        if (status >= 0 && runtime && ends_with(file->name, ".c"))
+        if (status >= 0 && library && ends_with(file->name, ".c"))
             status = write_arduino(e, file->name);
     }
-    struct text header = {0};
-    append(&header, "#include \"../agilenn.h\"\n");
+    struct agn__text header = {0};
+    agn__text_add(&header, "#include \"../agilenn.h\"\n");
     return status < 0 ? status : write_text(e, "src/agilenn.h", &header);
 }
 
@@ -259,37 +253,41 @@ static int write_header(struct exporter *e)
     const struct agn_dev_model *m = &e->model;
     const char *u = e->upper, *l = e->lower;
     char name[PATH_BYTES];
-    struct text text = {0};
-    append(&text,
-           "/* The model's sizes, bytes and class names (model id %08x). Made by agilenn export --c-source. "
-           "*/\n",
-           (unsigned)m->model_id);
-    append(&text, "#if defined(%s_MODEL_ID) && %s_MODEL_ID != 0x%08xu\n", u, u, (unsigned)m->model_id);
-    append(&text, "#error \"two models are called %s: export one of them with --prefix NAME\"\n#endif\n", l);
-    append(&text, "#ifndef %s_MODEL_ID\n#define %s_MODEL_ID          0x%08xu\n\n", u, u,
-           (unsigned)m->model_id);
-    append(&text, "#include \"runtime/agn_device.h\"\n\n");
-    append(&text, "#if AGN_DEVICE_RUNTIME != %d\n#error \"", AGN_DEVICE_RUNTIME);
-    append(
+    struct agn__text text = {0};
+    agn__text_add(
+        &text,
+        "/* The model's sizes, bytes and class names (model id %08x). Made by agilenn export --c-source. "
+        "*/\n",
+        (unsigned)m->model_id);
+    agn__text_add(&text, "#if defined(%s_MODEL_ID) && %s_MODEL_ID != 0x%08xu\n", u, u, (unsigned)m->model_id);
+    agn__text_add(&text,
+                  "#error \"two models are called %s: export one of them with --prefix NAME\"\n#endif\n", l);
+    agn__text_add(&text, "#ifndef %s_MODEL_ID\n#define %s_MODEL_ID          0x%08xu\n\n", u, u,
+                  (unsigned)m->model_id);
+    agn__text_add(&text, "#include \"runtime/agn_device.h\"\n\n");
+    agn__text_add(&text, "#if AGN_DEVICE_RUNTIME != %d\n#error \"", AGN_DEVICE_RUNTIME);
+    agn__text_add(
         &text,
         "runtime/ and this model are of different versions of agilenn: export the model again\"\n#endif\n\n");
-    append(&text, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
-    append(&text, "#define %s_MODEL_BYTES       %lu\n", u, (unsigned long)m->size_bytes);
-    append(&text, "#define %s_MODEL_ARENA_BYTES %lu\n", u, (unsigned long)agn_dev_arena_bytes(m));
-    append(&text, "#define %s_MODEL_INPUT_H     %d\n", u, m->input_h);
-    append(&text, "#define %s_MODEL_INPUT_W     %d\n", u, m->input_w);
-    append(&text, "#define %s_MODEL_INPUT_C     %d\n", u, m->input_c);
-    append(&text, "#define %s_MODEL_CLASSES     %d\n\n", u, m->classes);
-    append(&text, "/* Aligned as agn_dev_init needs it. */\nextern const union %s_model_data {\n", l);
-    append(&text, "    uint8_t bytes[%s_MODEL_BYTES];\n    uint32_t alignment;\n} %s_model_data;\n\n", u, l);
-    append(&text, "/* UTF-8; in a file of its own, so that they take flash only where they are used. */\n");
-    append(&text, "extern const char *const %s_model_class_names[%s_MODEL_CLASSES];\n\n", l, u);
-    append(&text, "#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
+    agn__text_add(&text, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
+    agn__text_add(&text, "#define %s_MODEL_BYTES       %lu\n", u, (unsigned long)m->size_bytes);
+    agn__text_add(&text, "#define %s_MODEL_ARENA_BYTES %lu\n", u, (unsigned long)agn_dev_arena_bytes(m));
+    agn__text_add(&text, "#define %s_MODEL_INPUT_H     %d\n", u, m->input_h);
+    agn__text_add(&text, "#define %s_MODEL_INPUT_W     %d\n", u, m->input_w);
+    agn__text_add(&text, "#define %s_MODEL_INPUT_C     %d\n", u, m->input_c);
+    agn__text_add(&text, "#define %s_MODEL_CLASSES     %d\n\n", u, m->classes);
+    agn__text_add(&text, "/* Aligned as agn_dev_init needs it. */\nextern const union %s_model_data {\n", l);
+    agn__text_add(&text, "    uint8_t bytes[%s_MODEL_BYTES];\n    uint32_t alignment;\n} %s_model_data;\n\n",
+                  u, l);
+    agn__text_add(&text,
+                  "/* UTF-8; in a file of its own, so that they take flash only where they are used. */\n");
+    agn__text_add(&text, "extern const char *const %s_model_class_names[%s_MODEL_CLASSES];\n\n", l, u);
+    agn__text_add(&text, "#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
     snprintf(name, sizeof(name), "%s_model_data.h", l);
     return write_text(e, name, &text);
 }
 
-static int write_source(struct exporter *e, const char *which, struct text *text)
+static int write_source(struct exporter *e, const char *which, struct agn__text *text)
 {
     char name[PATH_BYTES];
     snprintf(name, sizeof(name), "%s_model_%s.c", e->lower, which);
@@ -299,25 +297,26 @@ static int write_source(struct exporter *e, const char *which, struct text *text
 
 static int write_data(struct exporter *e)
 {
-    struct text text = {0};
-    append(&text, "#include \"%s_model_data.h\"\n\n", e->lower);
-    append(&text, "const union %s_model_data %s_model_data = {{", e->lower, e->lower);
-    append_numbers(&text, e->source->bytes, e->source->size_bytes);
-    append(&text, "\n}};\n");
+    struct agn__text text = {0};
+    agn__text_add(&text, "#include \"%s_model_data.h\"\n\n", e->lower);
+    agn__text_add(&text, "const union %s_model_data %s_model_data = {{", e->lower, e->lower);
+    agn__text_numbers(&text, e->source->bytes, e->source->size_bytes);
+    agn__text_add(&text, "\n}};\n");
     return write_source(e, "data", &text);
 }
 
 static int write_names(struct exporter *e)
 {
-    struct text text = {0};
-    append(&text, "#include \"%s_model_data.h\"\n\n", e->lower);
-    append(&text, "const char *const %s_model_class_names[%s_MODEL_CLASSES] = {\n", e->lower, e->upper);
+    struct agn__text text = {0};
+    agn__text_add(&text, "#include \"%s_model_data.h\"\n\n", e->lower);
+    agn__text_add(&text, "const char *const %s_model_class_names[%s_MODEL_CLASSES] = {\n", e->lower,
+                  e->upper);
     for (int c = 0; c < e->model.classes; c++) {
-        append(&text, "    ");
-        append_string(&text, e->source->class_names[c]);
-        append(&text, ",\n");
+        agn__text_add(&text, "    ");
+        agn__text_string(&text, e->source->class_names[c]);
+        agn__text_add(&text, ",\n");
     }
-    append(&text, "};\n");
+    agn__text_add(&text, "};\n");
     return write_source(e, "names", &text);
 }
 
@@ -344,23 +343,23 @@ static int write_results(struct exporter *e, struct agn_dev *dev)
 {
     uint8_t packet[AGN_WIRE_MAX_PACKET];
     char name[PATH_BYTES];
-    struct text text = {0}, packets = {0};
+    struct agn__text text = {0}, packets = {0};
     size_t total = 0;
     int length;
     while ((length = agn_dev_next_packet(dev, packet, sizeof(packet))) > 0) {
-        append_numbers(&packets, packet, (size_t)length);
+        agn__text_numbers(&packets, packet, (size_t)length);
         total += (size_t)length;
     }
-    append(&text, "/* What the model makes of the frame in examples/self_test.c: see there. */\n");
-    append(&text, "#define %s_MODEL_TEST_SEED  UINT32_C(%d)\n", e->upper, TEST_SEED);
-    append(&text, "#define %s_MODEL_TEST_BYTES %zuu\n\n", e->upper, total);
-    append(&text, "static const int16_t %s_model_test_logits[] = {", e->lower);
+    agn__text_add(&text, "/* What the model makes of the frame in examples/self_test.c: see there. */\n");
+    agn__text_add(&text, "#define %s_MODEL_TEST_SEED  UINT32_C(%d)\n", e->upper, TEST_SEED);
+    agn__text_add(&text, "#define %s_MODEL_TEST_BYTES %zuu\n\n", e->upper, total);
+    agn__text_add(&text, "static const int16_t %s_model_test_logits[] = {", e->lower);
     for (int c = 0; c < e->model.classes; c++)
-        append(&text, "%s%d,", c % 16 == 0 ? "\n    " : " ", agn_dev_local(dev)[c]);
-    append(&text, "\n};\n\nstatic const uint8_t %s_model_test_packets[] = {", e->lower);
+        agn__text_add(&text, "%s%d,", c % 16 == 0 ? "\n    " : " ", agn_dev_local(dev)[c]);
+    agn__text_add(&text, "\n};\n\nstatic const uint8_t %s_model_test_packets[] = {", e->lower);
     if (packets.length > 0)
-        append_bytes(&text, packets.chars, packets.length);
-    append(&text, "\n};\n");
+        agn__text_bytes(&text, packets.chars, packets.length);
+    agn__text_add(&text, "\n};\n");
     text.status = packets.status < 0 ? packets.status : length < 0 ? length : text.status;
     agn_free(packets.chars);
     snprintf(name, sizeof(name), "%s_model_test.h", e->lower);
@@ -407,6 +406,17 @@ static int take_prefix(struct exporter *e)
                           prefix, PREFIX_BYTES - 1);
 }
 
+/* Last, as it lists the others. */
+static int write_pack(struct exporter *e)
+{
+    char name[PATH_BYTES];
+    struct agn__text text = {0};
+    const struct agn__cmsis_pack pack = {e->lower, e->model.model_id, e->manifest};
+    agn__cmsis_pack_write(&text, &pack);
+    snprintf(name, sizeof(name), "AgileNN.%s_model.pdsc", e->lower);
+    return write_text(e, name, &text);
+}
+
 static int write_all(struct exporter *e)
 {
     int status = read_manifest(e);
@@ -421,11 +431,16 @@ static int write_all(struct exporter *e)
     if (status >= 0)
         status = write_test(e);
     if (status >= 0)
+        status = write_pack(e);
+    if (status >= 0)
         status = note_file(e, MANIFEST);
     if (status >= 0)
         status = remove_stale(e);
     if (status >= 0)
         status = write_file(e, MANIFEST, e->manifest, e->manifest_bytes);
+    static const char *const folders[] = {"runtime", "drivers", "src"};
+    for (size_t i = 0; i < AGN_COUNT_OF(folders) && status >= 0; i++)
+        status = find_strangers(e, folders[i]);
     return status;
 }
 

@@ -135,6 +135,30 @@ static int check_fit(const struct agn_run_config *config, const struct agn_dev_m
     return AGN_OK;
 }
 
+/* A server that can never answer ends the run, where it is asked for one. */
+static int check_server(const struct agn_run_config *config, const struct agn_client *client,
+                        const struct agn_client_result *frame)
+{
+    const char *host = config->client.host == NULL ? "127.0.0.1" : config->client.host;
+    int port = config->client.port;
+    if (frame->reason == AGN_CLIENT_MISMATCH)
+        return agn_fail(AGN_ERR_MISMATCH,
+                        "the server at %s:%d holds another model than this device model "
+                        "(id %08x); export and serve the same model",
+                        host, port, (unsigned)agn_client_model(client)->model_id);
+    if (frame->reason != AGN_CLIENT_VERSION)
+        return AGN_OK;
+    if (frame->server_version > 0)
+        return agn_fail(AGN_ERR_VERSION,
+                        "the server at %s:%d speaks version %d of the protocol, this program version %d; "
+                        "use programs of the same version on both sides",
+                        host, port, frame->server_version, (int)AGN_WIRE_VERSION);
+    return agn_fail(AGN_ERR_VERSION,
+                    "the server at %s:%d has no resource /v1/infer: it does not speak version %d of the "
+                    "protocol, as this program does, or is no AgileNN server",
+                    host, port, (int)AGN_WIRE_VERSION);
+}
+
 static int classify_all(struct tally *t, struct agn_client *client)
 {
     const struct agn_run_config *config = t->config;
@@ -153,12 +177,11 @@ static int classify_all(struct tally *t, struct agn_client *client)
         if (status < 0) {
             return status;
         }
-        if (frame.reason == AGN_CLIENT_MISMATCH && config->require_server) {
-            return agn_fail(AGN_ERR_MISMATCH,
-                            "the server at %s:%u holds another model than this device model "
-                            "(id %08x); export and serve the same model",
-                            config->client.host == NULL ? "127.0.0.1" : config->client.host,
-                            config->client.port, (unsigned)agn_client_model(client)->model_id);
+        if (config->require_server) {
+            status = check_server(config, client, &frame);
+            if (status < 0) {
+                return status;
+            }
         }
         add_frame(t, i, d->labels[at], &frame);
         if (config->frame != NULL) {

@@ -8,6 +8,8 @@
 /* A device that states a very short deadline must not have others' packets thrown away. */
 #define MIN_STALE_S 0.025
 
+enum { SECONDS_BETWEEN_LINES = 10 };
+
 static void count_bad(struct agn_server_stats *stats, int status)
 {
     switch (status) {
@@ -58,6 +60,25 @@ static void refuse(struct agn_server *server, struct agn__request *request, uint
     (void)answer(server, request, &refusal);
 }
 
+/* Only one that is whole: other payloads have a first byte, too. */
+static void tell_version(struct agn_server *server, const struct agn__request *request)
+{
+    const uint8_t *bytes = request->payload;
+    size_t body = request->payload_bytes - AGN_WIRE_CRC_BYTES;
+    uint32_t sum = (uint32_t)bytes[body] | (uint32_t)bytes[body + 1] << 8 | (uint32_t)bytes[body + 2] << 16 |
+                   (uint32_t)bytes[body + 3] << 24;
+    double now_s = agn_now_s();
+    if (agn_crc32(0, bytes, body) != sum ||
+        (server->version_told_s > 0 && now_s < server->version_told_s + SECONDS_BETWEEN_LINES))
+        return;
+    server->version_told_s = now_s;
+    agn_log(
+        AGN_LOG_WARN,
+        "a device of model %02x%02x%02x%02x speaks version %u of the protocol, this server version %d: use "
+        "programs of the same version on both sides",
+        bytes[5], bytes[4], bytes[3], bytes[2], bytes[0], (int)AGN_WIRE_VERSION);
+}
+
 /* A packet that could not be unpacked. Model and frame stand at the same place in every version of the
  * protocol; where the checksum fails they may be anybody's, and only a sentence goes back. */
 static void refuse_unread(struct agn_server *server, struct agn__request *request, int status)
@@ -68,6 +89,8 @@ static void refuse_unread(struct agn_server *server, struct agn__request *reques
                           status == AGN_ERR_CHECKSUM ? "checksum mismatch" : "not a feature packet");
         return;
     }
+    if (status == AGN_ERR_VERSION)
+        tell_version(server, request);
     uint32_t model_id =
         (uint32_t)bytes[2] | (uint32_t)bytes[3] << 8 | (uint32_t)bytes[4] << 16 | (uint32_t)bytes[5] << 24;
     uint16_t frame = (uint16_t)(bytes[6] | bytes[7] << 8);

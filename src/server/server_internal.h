@@ -55,6 +55,7 @@ struct agn_server {
     bool draining;
     double begin_s, drain_until_s, infer_total_s;
     double count_dropped_s; /* when to do so again */
+    double version_told_s;  /* when the log last told of a device of another version; 0: never */
     struct agn_server_stats live;
 
     char *psk_file; /* NULL: no DTLS */

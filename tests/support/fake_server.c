@@ -18,7 +18,7 @@
 #include "agn_coap.h"
 #include "link_world.h"
 
-enum { CODE_CHANGED = 0x44, CODE_UNAVAILABLE = 0xA3 };
+enum { CODE_CHANGED = 0x44, CODE_BAD_REQUEST = 0x80, CODE_NOT_FOUND = 0x84, CODE_UNAVAILABLE = 0xA3 };
 
 static struct {
     int fd;
@@ -58,6 +58,17 @@ static size_t make_reply(uint8_t *dst, const struct agn_feature_packet *packet, 
                                            .class_count =
                                                status == AGN_REPLY_OK ? link_world.dev.model.classes : 0};
     return (size_t)agn_reply_pack(&reply, logits, dst, AGN_WIRE_MAX_REPLY);
+}
+
+/* A refusal in the next version of the protocol. */
+static size_t make_newer(uint8_t *dst, const struct agn_feature_packet *packet)
+{
+    size_t body = make_reply(dst, packet, AGN_REPLY_VERSION) - AGN_WIRE_CRC_BYTES;
+    dst[0]++;
+    uint32_t sum = agn_crc32(0, dst, body);
+    for (int i = 0; i < AGN_WIRE_CRC_BYTES; i++)
+        dst[body + (size_t)i] = (uint8_t)(sum >> 8 * i);
+    return body + AGN_WIRE_CRC_BYTES;
 }
 
 /* Damages an answer in one of several ways, or makes it one to another frame, device or model. */
@@ -103,10 +114,18 @@ static void say(const struct asker *asker, uint8_t status, bool with_packet, uin
     (void)sendto(fake.fd, bytes, length, 0, (const struct sockaddr *)&asker->from, asker->from_bytes);
 }
 
+static void say_bytes(const struct asker *asker, uint8_t code, const uint8_t *payload, size_t len)
+{
+    uint8_t bytes[128];
+    size_t length = make_answer(bytes, code, asker->request + 4, payload, len);
+    (void)sendto(fake.fd, bytes, length, 0, (const struct sockaddr *)&asker->from, asker->from_bytes);
+}
+
 static void answer_one(const struct asker *asker)
 {
     const struct fake_conduct *conduct = &fake.conduct;
     struct asker foreign;
+    uint8_t newer[AGN_WIRE_MAX_REPLY];
     bool refuses = conduct->refusals == 0 || atomic_load(&fake.frames) <= conduct->refusals;
     if (conduct->delay_ms > 0)
         usleep(1000 * conduct->delay_ms);
@@ -125,6 +144,12 @@ static void answer_one(const struct asker *asker)
     case FAKE_MISMATCHING:
         say(asker, atomic_load(&fake.frames) <= conduct->answers ? AGN_REPLY_OK : AGN_REPLY_MISMATCH, true,
             0);
+        return;
+    case FAKE_NEWER:
+        say_bytes(asker, CODE_BAD_REQUEST, newer, make_newer(newer, &asker->packet));
+        return;
+    case FAKE_NO_RESOURCE:
+        say_bytes(asker, CODE_NOT_FOUND, NULL, 0);
         return;
     case FAKE_FOREIGN_MODEL:
         foreign = *asker;

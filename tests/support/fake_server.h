@@ -18,6 +18,8 @@ enum fake_kind {
     FAKE_MISMATCHING,   /* has not the model */
     FAKE_FOREIGN_MODEL, /* has not the model of another frame, and another one; then a good answer */
     FAKE_SLOW,          /* 5 ms a frame */
+    FAKE_NEWER,         /* of another version of the protocol */
+    FAKE_NO_RESOURCE,   /* 4.04 */
     FAKE_FOREIGN_BUSY,  /* 5.03 to a token of somebody else, then a good answer */
 };
 

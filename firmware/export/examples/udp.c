@@ -89,6 +89,9 @@ static int classify(int fd)
         agn_dev_predict(&dev, &prediction);
         printf("%d %s\n", prediction.class_index, prediction.fused ? "fused" : "local");
     }
+    if (link_to_server.counts.other_version > 0)
+        fprintf(stderr, "the server speaks version %lu of the protocol, this device version %d\n",
+                (unsigned long)link_to_server.counts.other_version, AGN_WIRE_VERSION);
     return 0;
 }
 
