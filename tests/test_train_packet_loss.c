@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "agilenn/measure.h"
+#include "model/model_internal.h"
 #include "temp_folder.h"
 #include "tiny_training.h"
-#include "model/model_internal.h"
 #include "train/joint.h"
 
 enum { CHANNELS = 19, BATCH = 16 };
