@@ -77,28 +77,16 @@ $loaded || exit 0
 
 # -- a server under load
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/agn-tsan.XXXXXX")
-server=
-plain=
-secure=
-# shellcheck disable=SC2317 # called by the trap
-end_children() {
-    for child in $server $plain $secure; do
-        kill -9 "$child" 2>/dev/null || true
-    done
-    rm -rf "$tmp"
-}
-trap end_children EXIT
-trap 'exit 130' INT TERM
+AGN_BIN=$bin AGN_TEST_TMP=$tmp AGN_SOURCE_DIR=$PWD
+# shellcheck source=tests/support/tiny_set.sh
+. tests/support/tiny_set.sh
+trap 'end_children; rm -rf "$tmp"' EXIT
 die() {
     tail -n 60 "$build/logs/serve.txt" "$build/logs/plain.txt" "$build/logs/secure.txt" >&2 2>/dev/null || true
     echo "tsan.sh: $*; see $build/logs" >&2
     exit 1
 }
-# shellcheck source=tests/support/tiny_set.sh
-. tests/support/tiny_set.sh
-# shellcheck source=tests/support/children.sh
-. tests/support/children.sh
-export AGILENN_PRESETS="$tmp/presets" OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
+export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
 export TSAN_OPTIONS="history_size=7:suppressions=$PWD/tests/support/tsan.supp"
 rm -f "$build"/logs/serve.* "$build"/logs/plain.* "$build"/logs/secure.*
 tiny_set "$tmp"
@@ -115,15 +103,10 @@ cp "$tmp/b/model.safetensors" "$tmp/other.safetensors"
 "$bin" serve "$tmp/live.safetensors" --port 0 --dtls-port 0 --psk-file "$tmp/keys.psk" --http 0 --workers 2 --threads 2 --batch 8 \
     --queue 64 --json >"$build/logs/serve.json" 2>"$build/logs/serve.txt" &
 server=$!
-figure() { sed -n "s/.*\"$1\": \([0-9][0-9]*\).*/\1/p" "$2" | head -n 1; }
-for _ in $(seq 300); do
-    ! grep -q listening "$build/logs/serve.json" || break
-    is_running "$server" || break
-    sleep 0.1
-done
-port=$(figure port "$build/logs/serve.json")
-dtls_port=$(figure dtls_port "$build/logs/serve.json")
-url=$(sed -n 's/.*"http": "\([^"]*\)".*/\1/p' "$build/logs/serve.json")
+wait_until 30 holds_text "$build/logs/serve.json" listening || die "the server did not start"
+port=$(value port "$build/logs/serve.json")
+dtls_port=$(value dtls_port "$build/logs/serve.json")
+url=$(value http "$build/logs/serve.json")
 [ -n "$port" ] && [ -n "$dtls_port" ] && [ -n "$url" ] || die "the server did not start"
 started=$(date +%s)
 # The limits are no goal: too much load makes the server refuse and drop, which is part of what is looked at.
@@ -134,7 +117,7 @@ plain=$!
     --duration "$seconds" --json >"$build/logs/secure.json" 2>"$build/logs/secure.txt" &
 secure=$!
 turn=0
-while is_running "$plain" || is_running "$secure"; do
+until has_ended "$plain" && has_ended "$secure"; do
     turn=$((turn + 1))
     # Every fourth second the other model, for one.
     live=a && [ $((turn % 8)) -lt 6 ] || live=b

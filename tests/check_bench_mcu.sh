@@ -3,19 +3,13 @@
 # worse, not more. Exit code 77: no or another cross-compiler, or no QEMU (skipped).
 set -eu
 
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 build=${AGN_BINARY_DIR:?the build folder}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-root=${AGN_SOURCE_DIR:?the source folder}
-AGILENN_PRESETS=$root/presets
 AGN_MCU_PRESETS="fashion cifar10-paper"
-export AGILENN_PRESETS AGN_MCU_PRESETS
+export AGN_MCU_PRESETS
 
-for tool in arm-none-eabi-gcc qemu-system-arm; do
-    if ! command -v "$tool" >/dev/null 2>&1; then
-        echo "skipped: $tool is not installed"
-        exit 77
-    fi
-done
+need arm-none-eabi-gcc qemu-system-arm
 case $(arm-none-eabi-gcc -dumpversion) in
 12.2.*) ;;
 *)

@@ -3,32 +3,16 @@
 # lies where is right. Exit code 77: no cross-compiler (skipped). test_board_stm32f746.c runs the set-up code.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-root=${AGN_SOURCE_DIR:?the source folder}
-LC_ALL=C
-AGILENN_PRESETS=$root/presets
-export LC_ALL AGILENN_PRESETS
-
-for tool in arm-none-eabi-gcc arm-none-eabi-nm arm-none-eabi-objdump; do
-    if ! command -v "$tool" >/dev/null 2>&1; then
-        echo "skipped: $tool is not installed (Debian packages gcc-arm-none-eabi, libnewlib-arm-none-eabi)"
-        exit 77
-    fi
-done
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
+need arm-none-eabi-gcc arm-none-eabi-nm arm-none-eabi-objdump
 
 flash_begin=134217728 # 0x08000000, 1 MB
 flash_end=$((flash_begin + 1048576))
 dma_begin=537182208 # 0x2004C000, 16 KB
 dma_end=$((dma_begin + 16384))
 
-die() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-
-"$bin" export --preset cifar10-paper --output "$tmp/model.agn" >"$tmp/export.txt" 2>&1 ||
-    die "export: $(cat "$tmp/export.txt")"
+run 0 export --preset cifar10-paper --output "$tmp/model.agn"
 frame_bytes=27648
 dd if=/dev/zero of="$tmp/frames.raw" bs="$frame_bytes" count=1 2>/dev/null
 

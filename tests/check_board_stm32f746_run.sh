@@ -4,28 +4,15 @@
 # Python or no unicorn (skipped).
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-root=${AGN_SOURCE_DIR:?the source folder}
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
+need arm-none-eabi-gcc
 python=${AGN_PYTHON:-python3}
-LC_ALL=C
-AGILENN_PRESETS=$root/presets
-export LC_ALL AGILENN_PRESETS
-
-if ! command -v arm-none-eabi-gcc >/dev/null 2>&1; then
-    echo "skipped: arm-none-eabi-gcc is not installed (Debian packages gcc-arm-none-eabi, libnewlib-arm-none-eabi)"
-    exit 77
-fi
 if ! "$python" -c 'import unicorn' >/dev/null 2>&1; then
     echo "skipped: no Python with unicorn (Debian package python3-unicorn, or AGN_PYTHON=python with it)"
     exit 77
 fi
 
-die() {
-    echo "FAILED: $*" >&2
-    tail -n 12 "$tmp"/*.txt >&2 || true
-    exit 1
-}
 # image APP: builds it and makes APP.bin
 image() {
     make -s -C "$root/firmware" BOARD=stm32f746g-disco APP="$1" OUT="$tmp/out" MODEL="$tmp/model.agn" \
@@ -34,7 +21,7 @@ image() {
 }
 play() { "$python" "$root/tests/support/play_stm32f746.py" "$@"; }
 
-"$bin" export --preset fashion --output "$tmp/model.agn" >"$tmp/export.txt" 2>&1 || die "export"
+run 0 export --preset fashion --output "$tmp/model.agn"
 # 4 frames of 28 x 28 bytes, other ones at each place
 awk 'BEGIN { for (i = 0; i < 3136; i++) printf "%c", 1 + (i * i + i % 97) % 127 }' >"$tmp/frames.raw"
 
@@ -42,25 +29,25 @@ cc -std=gnu11 -O1 -I"$root/firmware" -I"$root/wire" -I"$root/device" -DAPP_MODEL
     -DAPP_FRAMES="\"$tmp/frames.raw\"" "$root"/wire/*.c "$root"/device/*.c "$root/firmware/boards/host/board.c" \
     "$root/firmware/apps/frame.c" "$root/firmware/apps/frames.c" "$root/firmware/apps/data.S" -o "$tmp/host" -z noexecstack ||
     die "the host's build"
-"$tmp/host" 2>"$tmp/host.txt" || die "the host's run"
-[ "$(grep -c '^logits,' "$tmp/host.txt")" -eq 4 ] || die "the host did not run 4 frames"
+"$tmp/host" 2>"$tmp/host.out" || die "the host's run"
+[ "$(grep -c '^logits,' "$tmp/host.out")" -eq 4 ] || die "the host did not run 4 frames"
 
 image frames
-play "$tmp/frames.bin" >"$tmp/frames.txt" || die "frames ended with $?"
-grep -v '^#' "$tmp/frames.txt" | cmp - "$tmp/host.txt" || die "frames: not what the host computes"
-grep -q '^# stm32f746g-disco, 216 MHz (crystal)$' "$tmp/frames.txt" || die "frames: no greeting"
+play "$tmp/frames.bin" >"$tmp/frames.out" || die "frames ended with $?"
+grep -v '^#' "$tmp/frames.out" | cmp - "$tmp/host.out" || die "frames: not what the host computes"
+grep -q '^# stm32f746g-disco, 216 MHz (crystal)$' "$tmp/frames.out" || die "frames: no greeting"
 
 image count
 for broken in crystal pll over-drive; do
-    play "$tmp/count.bin" $broken >"$tmp/$broken.txt" || die "count with a broken $broken ended with $?"
-    grep -q '^frames,4$' "$tmp/$broken.txt" || die "count with a broken $broken: not 4 frames"
+    play "$tmp/count.bin" $broken >"$tmp/$broken.out" || die "count with a broken $broken ended with $?"
+    grep -q '^frames,4$' "$tmp/$broken.out" || die "count with a broken $broken: not 4 frames"
 done
-grep -q '216 MHz (internal oscillator: the crystal failed)' "$tmp/crystal.txt" || die "no crystal: not said"
-grep -q '16 MHz (internal oscillator alone' "$tmp/pll.txt" || die "no PLL: not said"
-grep -q '16 MHz (internal oscillator alone' "$tmp/over-drive.txt" || die "no over-drive: not said"
+grep -q '216 MHz (internal oscillator: the crystal failed)' "$tmp/crystal.out" || die "no crystal: not said"
+grep -q '16 MHz (internal oscillator alone' "$tmp/pll.out" || die "no PLL: not said"
+grep -q '16 MHz (internal oscillator alone' "$tmp/over-drive.out" || die "no over-drive: not said"
 
 # Nobody on the line: a prediction for each frame all the same.
 image edge
-play "$tmp/edge.bin" >"$tmp/edge.txt" || die "edge ended with $?"
-[ "$(grep -c '^local,' "$tmp/edge.txt")" -eq 4 ] || die "edge without a modem: not 4 local predictions"
+play "$tmp/edge.bin" >"$tmp/edge.out" || die "edge ended with $?"
+[ "$(grep -c '^local,' "$tmp/edge.out")" -eq 4 ] || die "edge without a modem: not 4 local predictions"
 echo "the images start and compute as on this machine, with any clock broken, and without a modem"

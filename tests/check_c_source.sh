@@ -4,20 +4,9 @@
 # its own test and predicts on this machine what the emulated device predicts.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-root=${AGN_SOURCE_DIR:?the source folder}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
-
-die() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-
 # shellcheck source=tests/support/tiny_set.sh
-. "$root/tests/support/tiny_set.sh"
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
+
 tiny_set "$tmp"
 "$bin" train --preset tiny --threads 1 --no-plots --out "$tmp/tiny" >/dev/null 2>&1 || die "train"
 "$bin" export "$tmp/tiny/model.safetensors" --output "$tmp/model.agn" --c-source "$tmp/c" >/dev/null || die "export"

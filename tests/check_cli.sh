@@ -2,34 +2,8 @@
 # The command line as a user meets it: help, exit codes, messages, `agilenn data` on small data sets.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-# shellcheck source=tests/support/children.sh
-. "$AGN_SOURCE_DIR/tests/support/children.sh"
-
-die() {
-    echo "FAILED: $*" >&2
-    echo "-- stdout:" >&2
-    cat "$tmp/out" >&2
-    echo "-- stderr:" >&2
-    cat "$tmp/err" >&2
-    exit 1
-}
-
-# run EXPECTED_EXIT_CODE ARGUMENT...
-run() {
-    expected=$1
-    shift
-    code=0
-    "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
-}
-
-out_has() { grep -qF -e "$1" "$tmp/out" || die "stdout lacks '$1'"; }
-err_has() { grep -qF -e "$1" "$tmp/err" || die "stderr lacks '$1'"; }
-out_empty() { [ ! -s "$tmp/out" ] || die "stdout should be empty"; }
-err_empty() { [ ! -s "$tmp/err" ] || die "stderr should be empty"; }
-one_line() { [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "stderr should be one line"; }
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 
 # -- the overview
 run 0 --help
@@ -164,18 +138,12 @@ one_line
 err_has "nobody listens at"
 "$bin" modem --pty "$tmp/tty" --boot 1 >"$tmp/out" 2>"$tmp/err" &
 modem=$!
-trap 'kill $modem 2>/dev/null || true' EXIT
-waited=0
-while [ ! -L "$tmp/tty" ] && [ $waited -lt 100 ]; do
-    sleep 0.1
-    waited=$((waited + 1))
-done
+wait_for 20 test -L "$tmp/tty"
 timeout 20 grep -a -m 1 -q '^ready' <"$tmp/tty" || die "modem: no 'ready'"
 printf 'AT\r\n' >"$tmp/tty"
 timeout 20 grep -a -m 1 -q '^OK' <"$tmp/tty" || die "modem: no answer to AT"
 signal INT $modem
 await $modem 20 "the modem"
-trap - EXIT
 [ "$code" -eq 0 ] || die "modem: exit code $code at its end, expected 0"
 err_has "the serial line is"
 out_has '"uart_up": 4,'
@@ -193,19 +161,13 @@ fi
 # -- closed streams stay unusable: no file that is opened takes their place
 "$bin" modem --pty "$tmp/tty" --boot 1 <&- >&- 2>"$tmp/err" &
 modem=$!
-trap 'kill $modem 2>/dev/null || true' EXIT
-waited=0
-while [ ! -L "$tmp/tty" ] && [ $waited -lt 100 ]; do
-    sleep 0.1
-    waited=$((waited + 1))
-done
+wait_for 20 test -L "$tmp/tty"
 for stream in 0 1; do
     file=$(readlink "/proc/$modem/fd/$stream")
     [ "$file" = /dev/null ] || die "a program begun with stream $stream closed has $file there"
 done
 signal INT $modem
 await $modem 20 "the modem"
-trap - EXIT
 [ "$code" -eq 1 ] || die "modem without an output: exit code $code, expected 1"
 err_has "cannot write"
 echo "command line: all as expected"

@@ -2,31 +2,17 @@
 # train.compute as a user meets it on CPUs that lack bf16: oneDNN is told to see less than there is.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-AGILENN_PRESETS=$AGN_SOURCE_DIR/presets
-export AGILENN_PRESETS
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 
-die() {
-    echo "FAILED: $*" >&2
-    cat "$tmp/err" >&2
-    exit 1
+# lacking ISA COMPUTE TEXT: a benchmark ends at once with one line that holds TEXT.
+lacking() {
+    ONEDNN_MAX_CPU_ISA=$1 DNNL_MAX_CPU_ISA=$1 refused 1 "$3" bench train-step --preset fashion --threads 1 --set "train.compute=$2"
 }
 
-# refused ISA COMPUTE TEXT: a benchmark ends at once with one line that holds TEXT.
-refused() {
-    code=0
-    ONEDNN_MAX_CPU_ISA=$1 DNNL_MAX_CPU_ISA=$1 "$bin" bench train-step --preset fashion --threads 1 \
-        --set "train.compute=$2" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq 1 ] || die "$2 with $1: exit code $code, expected 1"
-    [ ! -s "$tmp/out" ] || die "$2 with $1: stdout should be empty"
-    [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "$2 with $1: stderr should be one line"
-    grep -qF -e "$3" "$tmp/err" || die "$2 with $1: stderr lacks '$3'"
-}
-
-refused AVX512_CORE bf16 "bf16 needs a CPU with AVX512_BF16"
-refused AVX2 bf16 "bf16 needs a CPU with AVX512_BF16"
-refused AVX2 bf16-emulated "oneDNN has no bf16 convolutions for this CPU (it uses AVX2); compute in f32"
+lacking AVX512_CORE bf16 "bf16 needs a CPU with AVX512_BF16"
+lacking AVX2 bf16 "bf16 needs a CPU with AVX512_BF16"
+lacking AVX2 bf16-emulated "oneDNN has no bf16 convolutions for this CPU (it uses AVX2); compute in f32"
 
 # Inference in 8 bits: floats and the reason where the CPU lacks it, computed and reported where it does not.
 forward() {

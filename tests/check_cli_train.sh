@@ -3,57 +3,11 @@
 # bright quarter. One thread: with two, a busy machine makes steps this small many times slower.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
-: >"$tmp/out"
-: >"$tmp/err"
-# shellcheck source=tests/support/children.sh
-. "$AGN_SOURCE_DIR/tests/support/children.sh"
-
-die() {
-    echo "FAILED: $*" >&2
-    echo "-- stdout:" >&2
-    tail -n 40 "$tmp/out" >&2
-    echo "-- stderr:" >&2
-    tail -n 40 "$tmp/err" >&2
-    exit 1
-}
-
-# run EXPECTED_EXIT_CODE ARGUMENT...
-run() {
-    expected=$1
-    shift
-    code=0
-    "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
-}
-
-# refused EXIT_CODE TEXT ARGUMENT...: fails with one line that holds TEXT and makes no folder $tmp/no.
-refused() {
-    expected=$1
-    text=$2
-    shift 2
-    run "$expected" "$@"
-    [ ! -s "$tmp/out" ] || die "$*: stdout should be empty"
-    [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "$*: stderr should be one line"
-    err_has "$text"
-    [ ! -e "$tmp/no" ] || die "$*: left something behind"
-}
-
-out_has() { grep -qF -e "$1" "$tmp/out" || die "stdout lacks '$1'"; }
-err_has() { grep -qF -e "$1" "$tmp/err" || die "stderr lacks '$1'"; }
-is_png() { [ "$(head -c 4 "$1" | tail -c 3)" = PNG ] || die "$1 is no PNG"; }
-no_leftovers() { [ -z "$(find "$1" -name '*.tmp')" ] || die "temporary files are left in $1"; }
-# figure NAME FILE: the number after "NAME": in JSON
-figure() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*\$/\1/p" "$2" | head -n 1; }
-
 # shellcheck source=tests/support/tiny_set.sh
-. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
 tiny_set "$tmp"
 sed -i '/\[joint\]/,$s/^epochs = .*/epochs = 6/' "$tmp/presets/tiny.ini"
+no_leftovers() { [ -z "$(find "$1" -name '*.tmp')" ] || die "temporary files are left in $1"; }
 
 # -- data, info: a preset
 run 0 data --preset tiny
@@ -284,12 +238,7 @@ out_has "metrics.jsonl"
 [ ! -e "$tmp/whole/training.png" ] || die "--no-plots drew a plot"
 "$bin" "$@" --out "$tmp/stopped" >"$tmp/out" 2>"$tmp/err" &
 child=$!
-tries=0
-while [ ! -s "$tmp/stopped/metrics.jsonl" ]; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 600 ] && kill -0 "$child" 2>/dev/null || die "no metrics after $tries tries"
-    sleep 0.05
-done
+wait_for 60 test -s "$tmp/stopped/metrics.jsonl"
 signal INT "$child"
 await "$child" 30 "the training"
 [ "$code" -eq 130 ] || die "Ctrl-C: exit code $code, expected 130"

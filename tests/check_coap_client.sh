@@ -2,12 +2,9 @@
 # libcoap's own client against `agilenn serve`, plain and by DTLS: what docs/PROTOCOL.md promises to anybody. With
 # another implementation of DTLS, too (OpenSSL). And what may be seen of keys from outside: nothing.
 set -eu
-command -v coap-client-notls >/dev/null || exit 77
-
 # shellcheck source=tests/support/served_model.sh
-. "$AGN_SOURCE_DIR/tests/support/served_model.sh"
-root=$AGN_SOURCE_DIR
-tmp=${AGN_TEST_TMP:?} bin=${AGN_BIN:?}
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/served_model.sh"
+need coap-client-notls
 
 # ---- a packet that a device would send, and a reader of the reply -----------------------------
 
@@ -112,27 +109,15 @@ binary() { # as text that a shell can hand on: libcoap's client takes a key as c
 }
 binary "correct horse battery"
 chmod 640 "$tmp/devices.psk"
-code=0
-"$bin" serve "$tmp/a/model.safetensors" --port 0 --psk-file "$tmp/devices.psk" >"$tmp/bad.out" 2>"$tmp/bad.err" || code=$?
-[ "$code" -eq 1 ] || die "a key file that others may read was taken"
-grep -q "mode 0640.*chmod 600" "$tmp/bad.err" || die "no advice on the key file's mode"
+run 1 serve "$tmp/a/model.safetensors" --port 0 --psk-file "$tmp/devices.psk"
+grep -q "mode 0640.*chmod 600" "$tmp/err" || die "no advice on the key file's mode"
+mv "$tmp/err" "$tmp/bad.err"
 chmod 600 "$tmp/devices.psk"
 
-: >"$tmp/serve.out"
-"$bin" serve "$tmp/a/model.safetensors" --port 0 --http 0 --dtls-port 0 --psk-file "$tmp/devices.psk" --log text --verbose \
-    --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
-server=$!
-port=
-for _ in $(seq 150); do
-    port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out")
-    [ -z "$port" ] || break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-done
-[ -n "$port" ] || die "the server did not start"
-dtls_port=$(sed -n 's/.*"dtls_port": \([0-9]*\).*/\1/p' "$tmp/serve.out")
-http=$(sed -n 's|.*"http": "\(http://127.0.0.1:[0-9]*/\)".*|\1|p' "$tmp/serve.out")
-model=$(sed -n 's/.*"model_id": "\([0-9a-f]*\)".*/\1/p' "$tmp/serve.out")
+start "$tmp/a/model.safetensors" --port 0 --http 0 --dtls-port 0 --psk-file "$tmp/devices.psk" --log text --verbose
+dtls_port=$(value dtls_port "$tmp/serve.out")
+http=$url
+model=$(value model_id "$tmp/serve.out")
 
 conversation notls "coap://127.0.0.1:$port"
 for client in gnutls openssl; do
@@ -150,22 +135,16 @@ device() {
         --psk-identity "$1" --json >"$tmp/run.out" 2>"$tmp/run.err"
 }
 device cam-000001 || die "run by DTLS"
-grep -q '"fused": 20,' "$tmp/run.out" || die "not every frame was answered by DTLS"
+[ "$(figure fused "$tmp/run.out")" = 20 ] || die "not every frame was answered by DTLS"
 cp "$tmp/devices.psk" "$tmp/before.psk"
 sed '/^cam-000002/d' "$tmp/before.psk" >"$tmp/devices.psk"
-kill -HUP "$server"
-for _ in $(seq 50); do
-    grep -q 'reload: keys of 2 devices' "$tmp/serve.err" && break
-    sleep 0.1
-done
-grep -q 'reload: keys of 2 devices' "$tmp/serve.err" || die "SIGHUP did not reload the keys"
+signal HUP "$server"
+logged 'reload: keys of 2 devices'
 sed '/^cam-000001/d' "$tmp/before.psk" >"$tmp/devices.psk" # found without a signal
-for _ in $(seq 60); do
-    [ "$(grep -c 'reload: keys of 2 devices' "$tmp/serve.err")" -lt 2 ] || break
-    sleep 0.1
-done
+reloaded_twice() { [ "$(grep -c 'reload: keys of 2 devices' "$tmp/serve.err")" -ge 2 ]; }
+wait_for 20 reloaded_twice
 device cam-000002 || die "run with a new key"
-grep -q '"fused": 20,' "$tmp/run.out" || die "the changed key file was not found"
+[ "$(figure fused "$tmp/run.out")" = 20 ] || die "the changed key file was not found"
 
 # ---- secrets -------------------------------------------------------------------------------------------
 
@@ -176,10 +155,7 @@ if command -v curl >/dev/null; then
     grep -q '^agilenn_frames_total' "$tmp/http.out" || die "no metrics"
 fi
 tr '\0' ' ' <"/proc/$server/cmdline" >"$tmp/cmdline.out"
-signal TERM "$server"
-await "$server" 20 "the server"
-[ "$code" -eq 0 ] || die "the server ended with exit code $code"
-server=
+stop TERM 0
 for word in "$key" "$other" "correct horse" 636f7272656374; do
     for file in http cmdline serve keys run bad device; do
         for end in out err; do

@@ -3,87 +3,40 @@
 # here; what it writes, and what it refuses.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-LC_ALL=C
-export LC_ALL
-: >"$tmp/out"
-: >"$tmp/err"
-demo=
-# The demo kills its server by itself; should the demo die, its server would not.
-# shellcheck disable=SC2317
-end_children() {
-    [ -z "$demo" ] || kill -9 "$demo" 2>/dev/null || true
-    for process in /proc/[0-9]*; do
-        if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -qF "serve --json --port 0 --threads 1 $tmp/"; then
-            kill -9 "${process#/proc/}" 2>/dev/null || true
-        fi
-    done
-}
-trap end_children EXIT
-trap 'exit 130' INT TERM
-# shellcheck source=tests/support/children.sh
-. "$AGN_SOURCE_DIR/tests/support/children.sh"
+# shellcheck source=tests/support/tiny_set.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
+tiny_set "$tmp"
 
-die() {
-    echo "FAILED: $*" >&2
-    echo "-- stdout:" >&2
-    tail -n 60 "$tmp/out" >&2
-    echo "-- stderr:" >&2
-    tail -n 60 "$tmp/err" >&2
-    exit 1
-}
-
-# run EXPECTED_EXIT_CODE ARGUMENT...
-run() {
-    expected=$1
-    shift
-    code=0
-    timeout 100 "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
-}
-
-# refused TEXT ARGUMENT...: exit code 1, one line that holds TEXT, no folder $tmp/no
-refused() {
+# declines TEXT ARGUMENT...: as refused, but after the headings of what went well
+declines() {
     text=$1
     shift
     run 1 demo "$@"
-    [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "$*: stderr should be one line"
-    grep -qF -e "$text" "$tmp/err" || die "$*: stderr lacks '$text'"
+    one_line
+    err_has "$text"
     [ ! -e "$tmp/no" ] || die "$*: left something behind"
 }
 
-# figure NAME FILE: what stands after "NAME": in JSON
-figure() { sed -n "s/^ *\"$1\": \(.*[^,]\),*\$/\1/p" "$2" | head -n 1; }
-# holds EXPRESSION: an awk expression over numbers
-holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
-
-# shellcheck source=tests/support/tiny_set.sh
-. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
-tiny_set "$tmp"
-AGILENN_PRESETS=$tmp/presets
-export AGILENN_PRESETS
-
 # -- what it refuses, before anything is trained or written
 : >"$tmp/plain"
-refused "cannot make folder $tmp/plain" --preset tiny --out "$tmp/plain/demo"
-refused "no preset is called 'tinny'; there are: tiny" --preset tinny --out "$tmp/no"
-refused "no setting 'joint.roh'" --preset tiny --set joint.roh=1 --out "$tmp/no"
-refused "model.local_channels = 8" --preset tiny --set model.local_channels=8 --out "$tmp/no"
-refused "model.local_channels = 9" --preset tiny --set model.local_channels=9 --out "$tmp/no"
-refused "joint.rho = '1.5'" --preset tiny --set joint.rho=1.5 --out "$tmp/no"
-refused "joint.rho = '0'" --preset tiny --set joint.rho=0 --out "$tmp/no"
-refused "4 classes" --preset tiny --set data.classes=3 --out "$tmp/no"
-refused "12x12" --preset tiny --set data.width=16 --out "$tmp/no"
-refused "no data set in $tmp/nowhere" --preset tiny --data "$tmp/nowhere" --out "$tmp/no"
-refused "data.path" --preset tiny --set data.path= --out "$tmp/no"
-refused "apt-get install dataset-fashion-mnist" --preset "$AGN_SOURCE_DIR/presets/fashion.ini" \
+declines "cannot make folder $tmp/plain" --preset tiny --out "$tmp/plain/demo"
+declines "no preset is called 'tinny'; there are: tiny" --preset tinny --out "$tmp/no"
+declines "no setting 'joint.roh'" --preset tiny --set joint.roh=1 --out "$tmp/no"
+declines "model.local_channels = 8" --preset tiny --set model.local_channels=8 --out "$tmp/no"
+declines "model.local_channels = 9" --preset tiny --set model.local_channels=9 --out "$tmp/no"
+declines "joint.rho = '1.5'" --preset tiny --set joint.rho=1.5 --out "$tmp/no"
+declines "joint.rho = '0'" --preset tiny --set joint.rho=0 --out "$tmp/no"
+declines "4 classes" --preset tiny --set data.classes=3 --out "$tmp/no"
+declines "12x12" --preset tiny --set data.width=16 --out "$tmp/no"
+declines "no data set in $tmp/nowhere" --preset tiny --data "$tmp/nowhere" --out "$tmp/no"
+declines "data.path" --preset tiny --set data.path= --out "$tmp/no"
+declines "apt-get install dataset-fashion-mnist" --preset "$root/presets/fashion.ini" \
     --data "$tmp/fashion-mnist" --out "$tmp/no"
 run 2 demo --preset tiny --kill-images 1 --out "$tmp/no"
 
 # -- the whole of it
 if [ -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]; then
-    set -- --preset "$AGN_SOURCE_DIR/presets/fashion.ini" --set data.train_limit=1500 --set data.test_limit=400 \
+    set -- --preset "$root/presets/fashion.ini" --set data.train_limit=1500 --set data.test_limit=400 \
         --set reference.epochs=1 --set joint.epochs=1
     name=fashion threads=2 train_images=1500 floor=0.4
 else
@@ -99,12 +52,12 @@ summary=$out/summary.json
 for key in dataset train_images test_images float_accuracy device_accuracy local_only_accuracy \
     server_killed_accuracy predictions_lost alpha rho skewness_mean disorder_rate reference_valid centroids_used \
     bytes_raw bytes_lzw_mean bytes_coded_mean device_ram_bytes device_flash_bytes train_images_per_s wall_seconds; do
-    value=$(figure "$key" "$summary")
+    value=$(value "$key" "$summary")
     [ -n "$value" ] && [ "$value" != null ] || die "summary.json lacks $key"
     grep -qF "| $key | " "$out/report.md" || die "report.md lacks $key"
     grep -q "^  $key  *[^ ]" "$tmp/out" || die "the table lacks $key"
 done
-[ "$(figure dataset "$summary")" = "\"$name\"" ] || die "dataset is $(figure dataset "$summary")"
+[ "$(value dataset "$summary")" = "$name" ] || die "dataset is $(value dataset "$summary")"
 [ "$(figure train_images "$summary")" = "$train_images" ] || die "train_images is wrong"
 [ "$(figure test_images "$summary")" = 300 ] || die "test_images is wrong"
 [ "$(figure predictions_lost "$summary")" = 0 ] || die "predictions were lost"
@@ -124,7 +77,7 @@ holds "$(figure train_images_per_s "$summary") > 0 && $(figure wall_seconds "$su
 grep -qF "SIGKILL before image 51" "$out/report.md" || die "report.md does not tell of the server's death"
 grep -qF "nobody listens" "$out/report.md" || die "report.md does not tell how frames went without a server"
 for picture in importance training; do
-    [ "$(head -c 4 "$out/$picture.png" | tail -c 3)" = PNG ] || die "$picture.png is no PNG"
+    is_png "$out/$picture.png"
     [ "$(wc -c <"$out/$picture.png")" -gt 2000 ] || die "$picture.png is empty"
     grep -qF "($picture.png)" "$out/report.md" || die "report.md does not show $picture.png"
 done
@@ -140,17 +93,16 @@ run 0 run "$out/model.agn" "$@" --port 9 --images 50 --json
 # -- once more over it with --json, on the small set, in a terminal-free pipe
 run 0 demo --preset tiny --threads 1 --images 70 --kill-images 10 --out "$out" --json
 cmp -s "$tmp/out" "$summary" || {
-    [ "$(figure test_images "$tmp/out")" = 70 ] && [ "$(figure dataset "$tmp/out")" = '"tiny"' ]
+    [ "$(figure test_images "$tmp/out")" = 70 ] && [ "$(value dataset "$tmp/out")" = tiny ]
 } || die "--json does not print the summary"
 [ "$(head -c 1 "$tmp/out")" = "{" ] || die "--json prints something before the object"
 
 # -- killed in mid-training, the demo ends at once and says how
 "$bin" demo --preset tiny --threads 1 --set joint.epochs=10000 --out "$tmp/demo/second" >"$tmp/out" 2>"$tmp/err" &
 demo=$!
-sleep 1
+wait_for 30 test -s "$tmp/demo/second/metrics.jsonl"
 signal TERM "$demo"
 await "$demo" 30 "the demo"
-demo=
 [ "$code" -eq 130 ] || die "exit code $code after SIGTERM, expected 130"
 grep -q "interrupted" "$tmp/err" || die "the interruption is not told"
 [ ! -e "$tmp/demo/second/summary.json" ] || die "an interrupted demo wrote a summary"

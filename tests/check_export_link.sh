@@ -6,14 +6,6 @@ set -eu
 # shellcheck source=tests/support/served_model.sh
 . "${AGN_SOURCE_DIR:?the source folder}/tests/support/served_model.sh"
 frames=64
-modem=
-# shellcheck disable=SC2317
-end_both() {
-    end_server
-    [ -z "$modem" ] || kill -9 "$modem" 2>/dev/null || true
-}
-trap end_both EXIT
-
 # predicts WHAT FILE: all but at most one of the frames fused, with the classes of agilenn run.
 predicts() {
     [ "$(wc -l <"$2")" -eq $frames ] || die "$1: $(wc -l <"$2") predictions"
@@ -48,15 +40,11 @@ password='s "e,c\ret'
 "$bin" modem --pty "$tmp/tty" --server "127.0.0.1:$port" --ssid home --password "$password" --boot 20 \
     >"$tmp/modem.json" 2>"$tmp/modem.err" &
 modem=$!
-for _ in $(seq 150); do
-    [ ! -e "$tmp/tty" ] || break
-    sleep 0.1
-done
+wait_for 20 test -e "$tmp/tty"
 AGN_WIFI_NAME=home AGN_WIFI_PASSWORD=$password "$tmp/c/modem" "$tmp/tty" 192.0.2.1 5683 921600 <"$tmp/frames.raw" \
     >"$tmp/serial.out" 2>"$tmp/serial.err" || die "the exported device behind a modem"
 signal INT "$modem"
 await "$modem" 30 "the modem"
-modem=
 predicts "a serial modem" "$tmp/serial.out"
 [ ! -s "$tmp/serial.err" ] || die "the device behind a modem complains"
 sent=$(sed -n 's/^ *"up": \([0-9]*\),*$/\1/p' "$tmp/modem.json")
@@ -85,9 +73,7 @@ begin=$(date +%s)
 [ $(($(date +%s) - begin)) -le 8 ] || die "each frame waits for a server that has refused it"
 
 # No server any more.
-kill "$server"
-wait "$server" || true
-server=
+stop TERM 0
 head -c 1440 "$tmp/frames.raw" | "$tmp/c/udp" 127.0.0.1 "$port" >"$tmp/alone.out" || die "a device alone"
 [ "$(grep -c local "$tmp/alone.out")" -eq 10 ] || die "10 frames without a server: $(cat "$tmp/alone.out")"
 fails 1 'is not found' "$tmp/c/udp" no.such.host.invalid

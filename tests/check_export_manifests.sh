@@ -3,13 +3,9 @@
 # PlatformIO and ESP-IDF. Every file that is named is there, every C file is named, what a component needs is in those that it
 # requires. AGN_PACK_XSD=FILE: the .pdsc is held to this schema (PACK.xsd of Open-CMSIS-Pack), too. Exit code 77: no python3.
 set -eu
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-export AGILENN_PRESETS="${AGN_SOURCE_DIR:?the source folder}/presets"
-if ! command -v python3 >/dev/null 2>&1; then
-    echo "skipped: python3 is not installed"
-    exit 77
-fi
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
+need python3
 version=$("$bin" --version | sed 's/^agilenn \([^ ]*\).*/\1/')
 cat >"$tmp/check.py" <<'PYTHON'
 import configparser, json, pathlib, subprocess, sys

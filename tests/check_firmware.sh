@@ -3,31 +3,14 @@
 # byte for byte, with each variant of the kernels. Exit code 77: no cross-compiler or no QEMU (skipped).
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-root=${AGN_SOURCE_DIR:?the source folder}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
-
-for tool in arm-none-eabi-gcc qemu-system-arm; do
-    if ! command -v "$tool" >/dev/null 2>&1; then
-        echo "skipped: $tool is not installed (Debian packages gcc-arm-none-eabi, libnewlib-arm-none-eabi, qemu-system-arm)"
-        exit 77
-    fi
-done
-
-die() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
+# shellcheck source=tests/support/tiny_set.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
+need arm-none-eabi-gcc qemu-system-arm
 firmware() { make -s -C "$root/firmware" MODEL="$tmp/model.agn" FRAMES="$tmp/frames.raw" "$@"; }
 
-# shellcheck source=tests/support/tiny_set.sh
-. "$root/tests/support/tiny_set.sh"
 tiny_set "$tmp"
-"$bin" train --preset tiny --threads 1 --no-plots --out "$tmp/tiny" >/dev/null 2>&1 || die "train"
-"$bin" export "$tmp/tiny/model.safetensors" --output "$tmp/model.agn" >/dev/null || die "export"
+tiny_model tiny
+mv "$tmp/tiny.agn" "$tmp/model.agn"
 # 40 frames of 12 x 12 bytes behind the header of the idx file
 dd if="$tmp/set/t10k-images-idx3-ubyte" of="$tmp/frames.raw" bs=16 skip=1 count=360 2>/dev/null
 

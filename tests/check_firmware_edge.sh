@@ -6,37 +6,10 @@
 # Exit code 77: no cross-compiler or no QEMU (skipped).
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-root=${AGN_SOURCE_DIR:?the source folder}
-LC_ALL=C
-export LC_ALL
+# shellcheck source=tests/support/tiny_set.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
+need arm-none-eabi-gcc qemu-system-arm
 frames=104
-server=
-qemu=
-# shellcheck disable=SC2317
-end_children() {
-    for child in $server $qemu; do
-        kill "$child" 2>/dev/null || true
-    done
-}
-trap end_children EXIT
-trap 'exit 130' INT TERM
-# shellcheck source=tests/support/children.sh
-. "$root/tests/support/children.sh"
-
-for tool in arm-none-eabi-gcc qemu-system-arm; do
-    if ! command -v "$tool" >/dev/null 2>&1; then
-        echo "skipped: $tool is not installed (Debian packages gcc-arm-none-eabi, libnewlib-arm-none-eabi, qemu-system-arm)"
-        exit 77
-    fi
-done
-
-die() {
-    echo "FAILED: $*" >&2
-    tail -n 12 "$tmp"/*.err "$tmp"/out.txt >&2 || true
-    exit 1
-}
 
 # ---- data, model, server -----------------------------------------------------------------------------------------------
 
@@ -53,8 +26,6 @@ if [ -e "$set_folder/$images.gz" ]; then
         --no-plots --out "$tmp/model" >/dev/null 2>"$tmp/train.err" || die "train"
 else
     data="made up images (no $set_folder/$images.gz)"
-    # shellcheck source=tests/support/tiny_set.sh
-    . "$root/tests/support/tiny_set.sh"
     tiny_set "$tmp"
     make_idx "$tmp/set" t10k $frames
     preset=$tmp/presets/tiny.ini
@@ -68,22 +39,14 @@ fi
 dd if="$tmp/$images" of="$tmp/frames.raw" bs=16 skip=1 count=$((frames * image_bytes / 16)) 2>/dev/null
 [ "$(wc -c <"$tmp/frames.raw")" -eq $((frames * image_bytes)) ] || die "too few test images"
 
-"$bin" serve "$tmp/model/model.safetensors" --port 0 --wait 10000 --threads 1 --json >"$tmp/serve.json" 2>"$tmp/serve.err" &
-server=$!
-port=
-for _ in $(seq 300); do
-    port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.json")
-    [ -z "$port" ] || break
-    sleep 0.1
-done
-[ -n "$port" ] || die "the server did not start"
+start "$tmp/model/model.safetensors" --port 0 --wait 10000 --threads 1
 "$bin" run "$tmp/model.agn" --preset "$preset" --images $frames --port "$port" --deadline 20000 \
     --predictions "$tmp/host.csv" >/dev/null 2>"$tmp/run.err" || die "run"
 [ "$(awk -F, 'NR > 1 && $5 == 1 && $6 == 0' "$tmp/host.csv" | wc -l)" -eq $frames ] || die "run: not every frame was fused"
 
 # ---- the firmware ------------------------------------------------------------------------------------------------------
 
-# chain NAME DEADLINE_MS MODEM_OPTION...: out.txt has a line a frame, and the figures
+# chain NAME DEADLINE_MS MODEM_OPTION...: qemu.out has a line a frame, and the figures
 chain() {
     name=$1
     deadline=$2
@@ -93,20 +56,19 @@ chain() {
     firmware="make -s -C $root/firmware APP=edge OUT=$tmp/$deadline DEFINES=-DEDGE_FRAME_MS=$deadline FRAMES=$tmp/frames.raw"
     $firmware MODEL="$tmp/model.agn" >/dev/null 2>"$tmp/make.err" || die "$name: the firmware's build"
     timeout 200 qemu-system-arm -M mps2-an500 -nographic -monitor none -serial "unix:$tmp/uart,server=on,wait=on" \
-        -semihosting-config enable=on,target=native -kernel "$tmp/$deadline/edge.elf" >"$tmp/qemu.err" 2>"$tmp/out.txt" &
+        -semihosting-config enable=on,target=native -kernel "$tmp/$deadline/edge.elf" >"$tmp/qemu.err" 2>"$tmp/qemu.out" &
     qemu=$!
     "$bin" modem "$@" >"$tmp/modem.json" 2>"$tmp/modem.err" || die "$name: modem"
     await "$qemu" 30 "the emulator"
-    qemu=
     [ "$code" -eq 0 ] || die "$name: the firmware ended with $code"
-    grep -e '^fused,' -e '^partial,' -e '^local,' "$tmp/out.txt" >"$tmp/predictions" || die "$name: no predictions"
+    grep -e '^fused,' -e '^partial,' -e '^local,' "$tmp/qemu.out" >"$tmp/predictions" || die "$name: no predictions"
     [ "$(wc -l <"$tmp/predictions")" -eq $frames ] || die "$name: a frame has no prediction"
-    [ "$(figure frames)" -eq $frames ] || die "$name: $(figure frames) frames instead of $frames"
-    [ "$(figure stack)" -le 2048 ] || die "$name: the stack took $(figure stack) bytes"
-    [ "$(($(figure answers) + $(figure local_fallbacks)))" -eq $frames ] || die "$name: the counts do not add up"
-    [ "$(grep -c '^local,' "$tmp/predictions")" -eq "$(figure local_fallbacks)" ] || die "$name: local predictions miscounted"
+    [ "$(count frames)" -eq $frames ] || die "$name: $(count frames) frames instead of $frames"
+    [ "$(count stack)" -le 2048 ] || die "$name: the stack took $(count stack) bytes"
+    [ "$(($(count answers) + $(count local_fallbacks)))" -eq $frames ] || die "$name: the counts do not add up"
+    [ "$(grep -c '^local,' "$tmp/predictions")" -eq "$(count local_fallbacks)" ] || die "$name: local predictions miscounted"
 }
-figure() { sed -n "s/^$1,\([0-9]*\)\$/\1/p" "$tmp/out.txt"; }
+count() { sed -n "s/^$1,\([0-9]*\)\$/\1/p" "$tmp/qemu.out"; }
 # Lines that are not as on the host, whose columns are image,label,prediction,local_prediction,...
 compare() {
     tail -n +2 "$tmp/host.csv" | paste -d, "$tmp/predictions" - | awk -F, -v classes="$classes" '
@@ -115,15 +77,15 @@ compare() {
 }
 right() { tail -n +2 "$tmp/host.csv" | paste -d, "$tmp/predictions" - | awk -F, '$2 == $4 { n++ } END { print n + 0 }'; }
 summary() {
-    echo "$1: $(figure answers) of $frames frames of $data fused, of these $(figure answers_partial) without some channels;" \
-        "$(right) right; $(figure frame_ms_mean) ms a frame, at most $(figure frame_ms_max)"
+    echo "$1: $(count answers) of $frames frames of $data fused, of these $(count answers_partial) without some channels;" \
+        "$(right) right; $(count frame_ms_mean) ms a frame, at most $(count frame_ms_max)"
 }
 
 # Nothing is lost here but time, as the emulator runs in the host's: a long deadline, which no frame needs.
 chain "no faults" 20000
 compare >"$tmp/differences"
 [ ! -s "$tmp/differences" ] || die "no faults: $(head -n 3 "$tmp/differences")"
-[ "$(grep -c '^fused,' "$tmp/predictions")" -eq $frames ] || die "no faults: $(figure answers) of $frames frames were fused"
+[ "$(grep -c '^fused,' "$tmp/predictions")" -eq $frames ] || die "no faults: $(count answers) of $frames frames were fused"
 [ "$(right)" -ge $least_right ] || die "no faults: only $(right) of $frames are right"
 fine=$(summary "no faults")
 
@@ -131,7 +93,7 @@ chain "faults" 800 --uart-loss 1 --loss 10 --seed 3
 compare >"$tmp/differences"
 [ ! -s "$tmp/differences" ] || die "faults: $(head -n 3 "$tmp/differences")"
 # On a busy machine the emulator has little of each deadline; tests/test_firmware_edge.c holds the share on a clock of its own.
-[ "$(figure answers)" -ge 4 ] || die "faults: only $(figure answers) of $frames frames had an answer"
-[ "$(figure packets_again)" -gt $frames ] || die "faults: only $(figure packets_again) packets were sent again"
+[ "$(count answers)" -ge 4 ] || die "faults: only $(count answers) of $frames frames had an answer"
+[ "$(count packets_again)" -gt $frames ] || die "faults: only $(count packets_again) packets were sent again"
 echo "$fine"
 summary "1 % of bytes, 10 % of datagrams lost"

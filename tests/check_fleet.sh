@@ -3,84 +3,10 @@
 # death and return, drain, overload, and the unit that starts it.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-source=${AGN_SOURCE_DIR:?path of the sources}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
-: >"$tmp/out"
-: >"$tmp/err"
-server=
+# shellcheck source=tests/support/tiny_set.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
 runner=
-# shellcheck disable=SC2317
-end_children() {
-    for child in $server $runner; do
-        kill -9 "$child" 2>/dev/null || true
-    done
-}
-trap end_children EXIT
-trap 'exit 130' INT TERM
-# shellcheck source=tests/support/children.sh
-. "$source/tests/support/children.sh"
-
-die() {
-    echo "FAILED: $*" >&2
-    for file in out err serve.out serve.err; do
-        echo "-- $file:" >&2
-        tail -n 30 "$tmp/$file" >&2
-    done
-    exit 1
-}
-
-# run EXPECTED_EXIT_CODE ARGUMENT...
-run() {
-    expected=$1
-    shift
-    code=0
-    timeout 60 "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
-}
-
-# figure NAME FILE: the number after "NAME": in JSON
-figure() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*\$/\1/p" "$2" | head -n 1; }
-# holds EXPRESSION: an awk expression over numbers
-holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
-
-# start ARGUMENT...: sets $server and $port; $as runs it as another user
-as=
-start() {
-    : >"$tmp/serve.out" # its port is not the one of the server before
-    : >"$tmp/serve.err"
-    $as "$bin" serve "$@" --json --log json >"$tmp/serve.out" 2>"$tmp/serve.err" &
-    server=$!
-    port=
-    for _ in $(seq 150); do
-        port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out")
-        [ -z "$port" ] || return 0
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.1
-    done
-    die "the server did not start"
-}
-
-# stop SIGNAL EXPECTED_EXIT_CODE: what the server said at its end goes to $tmp/end
-stop() {
-    signal "$1" "$server"
-    await "$server" 30 "the server"
-    server=
-    [ "$code" -eq "$2" ] || die "the server ended with exit code $code after SIG$1, expected $2"
-    sed 1d "$tmp/serve.out" >"$tmp/end"
-}
-
-# logged TEXT: waits until the server has logged it
-logged() {
-    for _ in $(seq 100); do
-        ! grep -qF -e "$1" "$tmp/serve.err" || return 0
-        sleep 0.1
-    done
-    die "the server did not log '$1'"
-}
+start() { start_as serve "$@" --log json; }
 
 # device MODEL IMAGES DEADLINE ARGUMENT...: starts one in the background; finished: waits for it; end_device: ends it
 device() {
@@ -102,15 +28,11 @@ end_device() {
     [ "$code" -eq 130 ] || die "the device ended with exit code $code after SIGTERM, expected 130"
 }
 
-# shellcheck source=tests/support/tiny_set.sh
-. "$source/tests/support/tiny_set.sh"
 tiny_set "$tmp"
-run 0 train --preset tiny --out "$tmp/a" --no-plots --threads 1 --set joint.epochs=1
-run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
+tiny_model a --set joint.epochs=1
+tiny_model b --seed 2 --set joint.epochs=1
 a=$tmp/a/model.safetensors
 b=$tmp/b/model.safetensors
-run 0 export "$a" --output "$tmp/a.agn"
-run 0 export "$b" --output "$tmp/b.agn"
 
 # -- the settings file, and what is wrong with one
 cat >"$tmp/server.conf" <<END
@@ -152,10 +74,7 @@ grep -qF "serve each once" "$tmp/err" || die "a model given twice is not refused
 if [ -r /proc/net/if_inet6 ] && grep -q '^0\{31\}1 ' /proc/net/if_inet6; then
     "$bin" serve "$a" --address ::1 --port 0 --threads 1 >"$tmp/serve.out" 2>"$tmp/serve.err" &
     server=$!
-    for _ in $(seq 150); do
-        ! grep -q 'Ctrl-C ends' "$tmp/serve.out" || break
-        sleep 0.1
-    done
+    wait_for 20 holds_text "$tmp/serve.out" 'Ctrl-C ends'
     grep -q '^at coap://\[::1\]:[0-9]*/v1/infer; ' "$tmp/serve.out" || die "the address ::1 is not told with brackets"
     stop TERM 0
 fi
@@ -180,10 +99,8 @@ mkfifo "$tmp/slow.conf"
 "$bin" serve --config "$tmp/slow.conf" --json --log json >"$tmp/serve.out" 2>"$tmp/serve.err" &
 server=$!
 exec 3<>"$tmp/slow.conf"
-for _ in $(seq 200); do
-    ! readlink "/proc/$server/fd/"* 2>/dev/null | grep -qF slow.conf || break
-    sleep 0.05
-done
+has_open() { readlink "/proc/$1/fd/"* 2>/dev/null | grep -qF "$2"; }
+wait_for 20 has_open "$server" slow.conf
 signal HUP "$server"
 cat "$tmp/server.conf" >&3
 exec 3>&-
@@ -196,10 +113,7 @@ reader=$!
 "$bin" serve --config "$tmp/server.conf" --json --log json >"$tmp/serve.out" 2>"$tmp/log" &
 server=$!
 await "$reader" 20 "the reader of the log"
-for _ in $(seq 150); do
-    ! grep -q listening "$tmp/serve.out" || break
-    sleep 0.1
-done
+wait_for 20 holds_text "$tmp/serve.out" listening
 stop TERM 0 # what it says of draining meets a closed pipe
 [ "$(figure frames "$tmp/end")" = 0 ] || die "a server whose log nobody reads has no counts at its end"
 if [ -w /dev/full ]; then
@@ -216,7 +130,7 @@ start "$tmp/live.safetensors" "$tmp/other.safetensors" --port 0 --workers 2 --th
 device "$tmp/a.agn" 6000 10000
 for _ in 1 2 3 4 5; do
     signal HUP "$server"
-    sleep 0.2
+    sleep 0.2 # of frames between two reloads
 done
 rm "$tmp/other.safetensors" # in its place soon another one, first cut short, then whole
 head -c 3000 "$b" >"$tmp/other.safetensors"
@@ -228,8 +142,7 @@ run 0 run "$tmp/b.agn" --preset tiny --port "$port" --deadline 10000 --json
 [ "$(figure fused "$tmp/out")" = 64 ] || die "the model whose file was corrupt for a while is not served"
 # One model takes another's place.
 mv "$tmp/other.safetensors" "$tmp/aside"
-run 0 train --preset tiny --out "$tmp/c" --no-plots --threads 1 --seed 3 --set joint.epochs=1
-run 0 export "$tmp/c/model.safetensors" --output "$tmp/c.agn"
+tiny_model c --seed 3 --set joint.epochs=1
 cp "$tmp/c/model.safetensors" "$tmp/other.safetensors"
 logged '1 of them new, 1 gone'
 run 0 run "$tmp/c.agn" --preset tiny --port "$port" --deadline 10000 --json
@@ -246,11 +159,11 @@ holds "$(figure refused_busy "$tmp/end") == 0 && $(figure evicted "$tmp/end") ==
 # but for a moment, or it would be through before the next one has come.
 start "$a" --port 0 --threads 1
 device "$tmp/a.agn" 12000 300 --predictions "$tmp/predictions.csv"
-sleep 0.4
+wait_for 20 has_bytes "$tmp/predictions.csv"
 signal STOP "$runner"
 stop KILL 137
 kill -CONT "$runner"
-sleep 0.05
+sleep 0.05 # of being alone
 kill -STOP "$runner"
 start "$a" --port "$port" --threads 1
 kill -CONT "$runner"
@@ -269,7 +182,7 @@ start "$a" --port 0 --workers 1 --threads 1 --queue 2 --batch 1
 "$bin" swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 50 --rate 3000 --duration 2 --images 50 --json \
     >"$tmp/out" 2>"$tmp/err" &
 runner=$!
-sleep 1
+sleep 1 # memory is what grows with time, or does not
 before=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$server/status")
 sleep 1.2
 after=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$server/status")
@@ -282,18 +195,18 @@ await "$runner" 60 "the swarm"
 runner=
 [ "$(figure lost_predictions "$tmp/out")" = 0 ] || die "the swarm lost predictions"
 holds "$(figure busy "$tmp/out") > 0 && $(figure answered "$tmp/out") > 100"
-device "$tmp/a.agn" 10000000 300
-sleep 0.5
+device "$tmp/a.agn" 10000000 300 --predictions "$tmp/endless.csv"
+wait_for 20 has_bytes "$tmp/endless.csv"
 stop TERM 0
 end_device
 holds "$(figure refused_busy "$tmp/end") > 0 && $(figure queue_peak "$tmp/end") <= 2"
 
 # -- the unit and its sample settings
-sed "s|/var/lib/agilenn/model.safetensors|$a|; s|^port = .*|port = 0|" "$source/packaging/agilenn-server.conf" >"$tmp/sample.conf"
+sed "s|/var/lib/agilenn/model.safetensors|$a|; s|^port = .*|port = 0|" "$root/packaging/agilenn-server.conf" >"$tmp/sample.conf"
 start --config "$tmp/sample.conf"
 stop TERM 0
 if command -v systemd-analyze >/dev/null; then
-    sed "s|/usr/bin/agilenn|$bin|" "$source/packaging/agilenn-server.service" >"$tmp/agilenn-server.service"
+    sed "s|/usr/bin/agilenn|$bin|" "$root/packaging/agilenn-server.service" >"$tmp/agilenn-server.service"
     systemd-analyze verify "$tmp/agilenn-server.service" >"$tmp/out" 2>"$tmp/err" || die "systemd refuses the unit"
     [ ! -s "$tmp/err" ] || die "systemd complains of the unit"
 else
@@ -313,14 +226,14 @@ set_up_service() {
     cp "$a" "$lib/model.safetensors"
     sed "s|/var/lib/agilenn|$lib|; s|^address = .*|address = 127.0.0.1|; s|^port = .*|port = 0|
          s|^# psk_file = .*|psk_file = $etc/devices.psk|
-         s|^# dtls_port = .*|dtls_port = 0|" "$source/packaging/agilenn-server.conf" >"$etc/server.conf"
-    systemd-sysusers --root="$tmp/system" "$source/packaging/agilenn.sysusers" >"$tmp/out" 2>"$tmp/err" ||
+         s|^# dtls_port = .*|dtls_port = 0|" "$root/packaging/agilenn-server.conf" >"$etc/server.conf"
+    systemd-sysusers --root="$tmp/system" "$root/packaging/agilenn.sysusers" >"$tmp/out" 2>"$tmp/err" ||
         die "systemd refuses the user"
     uid=$(sed -n 's/^agilenn:x:\([0-9]*\):.*/\1/p' "$tmp/system/etc/passwd")
     run 0 keys --output "$tmp/two.psk" --devices 2
     run 0 keys --output "$tmp/three.psk" --devices 3
     cp "$tmp/two.psk" "$etc/devices.psk"
-    systemd-tmpfiles --root="$tmp/system" --create "$source/packaging/agilenn.tmpfiles" >"$tmp/out" 2>"$tmp/err" ||
+    systemd-tmpfiles --root="$tmp/system" --create "$root/packaging/agilenn.tmpfiles" >"$tmp/out" 2>"$tmp/err" ||
         die "systemd refuses the folders"
     [ "$(stat -c %a:%u "$etc/devices.psk" "$etc" "$lib" | tr '\n' ' ')" = "400:$uid 750:0 755:0 " ] ||
         die "folders or keys have wrong owners or modes"

@@ -5,12 +5,12 @@ set -eu
 # shellcheck source=tests/support/served_model.sh
 . "${AGN_SOURCE_DIR:?the source folder}/tests/support/served_model.sh"
 build=${AGN_BINARY_DIR:?the build folder}
-root=$tmp/root
-prefix=$root/opt/agilenn
-consumers=$AGN_SOURCE_DIR/tests/consumers
+installed=$tmp/root
+prefix=$installed/opt/agilenn
+consumers=$root/tests/consumers
 
-DESTDIR=$root cmake --install "$build" --prefix /opt/agilenn >"$tmp/install.out" 2>&1 || die "install"
-[ -z "$(find "$root" -path "$prefix" -prune -o -type f -print)" ] || die "files beside the prefix: $(find "$root" -type f | grep -v "$prefix")"
+DESTDIR=$installed cmake --install "$build" --prefix /opt/agilenn >"$tmp/install.out" 2>&1 || die "install"
+[ -z "$(find "$installed" -path "$prefix" -prune -o -type f -print)" ] || die "files beside the prefix: $(find "$installed" -type f | grep -v "$prefix")"
 for file in lib/systemd/system/agilenn-server.service lib/sysusers.d/agilenn.conf lib/tmpfiles.d/agilenn.conf \
     share/agilenn/presets/fashion.ini share/doc/agilenn/examples/grafana-agilenn.json; do
     [ -s "$prefix/$file" ] || die "$file is not installed"

@@ -3,92 +3,13 @@
 # them. One thread for training: with two, a busy machine makes steps this small many times slower.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
-: >"$tmp/out"
-: >"$tmp/err"
-server=
-runner=
-# shellcheck disable=SC2317
-end_children() {
-    for child in $server $runner; do
-        kill -9 "$child" 2>/dev/null || true
-    done
-}
-trap end_children EXIT
-trap 'exit 130' INT TERM
-# shellcheck source=tests/support/children.sh
-. "$AGN_SOURCE_DIR/tests/support/children.sh"
-
-die() {
-    echo "FAILED: $*" >&2
-    echo "-- stdout:" >&2
-    tail -n 40 "$tmp/out" >&2
-    echo "-- stderr:" >&2
-    tail -n 40 "$tmp/err" >&2
-    exit 1
-}
-
-# run EXPECTED_EXIT_CODE ARGUMENT...
-run() {
-    expected=$1
-    shift
-    code=0
-    timeout 60 "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
-}
-
-# refused TEXT ARGUMENT...: exit code 1 and one line that holds TEXT
-refused() {
-    text=$1
-    shift
-    run 1 "$@"
-    [ ! -s "$tmp/out" ] || die "$*: stdout should be empty"
-    [ "$(wc -l <"$tmp/err")" -eq 1 ] || die "$*: stderr should be one line"
-    grep -qF -e "agilenn $1: " "$tmp/err" || die "$*: stderr does not name the command"
-    grep -qF -e "$text" "$tmp/err" || die "$*: stderr lacks '$text'"
-}
-
-out_has() { grep -qF -e "$1" "$tmp/out" || die "stdout lacks '$1'"; }
-# figure NAME FILE: the number after "NAME": in JSON
-figure() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*\$/\1/p" "$2" | head -n 1; }
-# holds EXPRESSION: an awk expression over numbers
-holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
-# is NAME VALUE: a figure in stdout
-is() { [ "$(figure "$1" "$tmp/out")" = "$2" ] || die "$1 is '$(figure "$1" "$tmp/out")', expected $2"; }
-
-# start MODEL: sets $server and $port
-start() {
-    : >"$tmp/serve.out" # its port is not the one of the server before
-    "$bin" serve "$1" --port 0 --threads 1 --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
-    server=$!
-    port=
-    for _ in $(seq 150); do
-        port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out")
-        [ -z "$port" ] || return 0
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.1
-    done
-    cat "$tmp/serve.out" "$tmp/serve.err" >"$tmp/err"
-    die "the server did not start"
-}
-
-# stop SIGNAL EXPECTED_EXIT_CODE
-stop() {
-    signal "$1" "$server"
-    await "$server" 30 "the server"
-    server=
-    [ "$code" -eq "$2" ] || die "the server ended with exit code $code after SIG$1, expected $2"
-}
-
 # shellcheck source=tests/support/tiny_set.sh
-. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
+start() { start_as serve "$1" --port 0 --threads 1; }
+
 tiny_set "$tmp"
-run 0 train --preset tiny --out "$tmp/a" --no-plots --threads 1
-run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
+tiny_model a
+tiny_model b --seed 2 --set joint.epochs=1
 a=$tmp/a/model.safetensors
 b=$tmp/b/model.safetensors
 
@@ -115,14 +36,13 @@ out_has '"model_id": "'
 
 : >"$tmp/plain"
 mkdir "$tmp/folder"
-refused "cannot write $tmp/plain/x.agn" export "$a" --output "$tmp/plain/x.agn"
-refused "it is a folder" export "$a" --output "$tmp/folder"
-refused "$tmp/none.safetensors" export "$tmp/none.safetensors" --output "$tmp/no.agn"
-refused "$tmp/a.agn: not a safetensors file" export "$tmp/a.agn" --output "$tmp/no.agn"
+refused 1 "cannot write $tmp/plain/x.agn" export "$a" --output "$tmp/plain/x.agn"
+refused 1 "it is a folder" export "$a" --output "$tmp/folder"
+refused 1 "$tmp/none.safetensors" export "$tmp/none.safetensors" --output "$tmp/no"
+refused 1 "$tmp/a.agn: not a safetensors file" export "$tmp/a.agn" --output "$tmp/no"
 head -c 5000 "$a" >"$tmp/short.safetensors"
-refused "$tmp/short.safetensors" export "$tmp/short.safetensors" --output "$tmp/no.agn"
-refused "no data set in $tmp/folder" export "$a" --data "$tmp/folder" --output "$tmp/no.agn"
-[ ! -e "$tmp/no.agn" ] || die "a failed export left a file"
+refused 1 "$tmp/short.safetensors" export "$tmp/short.safetensors" --output "$tmp/no"
+refused 1 "no data set in $tmp/folder" export "$a" --data "$tmp/folder" --output "$tmp/no"
 
 # -- a device without a server
 run 0 run "$tmp/a.agn" --preset tiny --port 9 --json
@@ -165,7 +85,7 @@ run 0 run "$tmp/a.agn" --preset tiny --port "$port" --deadline 10000 --confusion
 out_has '"confusion": ['
 out_has '"accuracy_local": '
 ! grep -qF '"accuracy_fused"' "$tmp/out" || die "run calls answers fused that may be local"
-[ "$(head -c 4 "$tmp/run.png" | tail -c 3)" = PNG ] || die "run --confusion: no PNG"
+is_png "$tmp/run.png"
 awk -F, 'FNR == NR { if (FNR > 1) n[$8 "," $9]++; next } FNR == 1 { for (i = 2; i <= NF; i++) name[i] = $i; next }
          { for (i = 2; i <= NF; i++) { sum += $i; if ($i != n[$1 "," name[i]] + 0) exit 1 } } END { exit sum != 64 }' \
     "$tmp/predictions.csv" "$tmp/run.csv" || die "run --confusion does not count what --predictions lists"
@@ -183,48 +103,43 @@ is predictions_lost 0
 is fused 0
 
 # -- what goes wrong
-refused "the port is in use" serve "$b" --port "$port"
-refused "holds another model" run "$tmp/b.agn" --preset tiny --port "$port" --images 5 --deadline 10000
-refused "$tmp/none.agn" run "$tmp/none.agn" --preset tiny --port "$port"
-refused "$a: not a model.agn" run "$a" --preset tiny --port "$port"
+refused 1 "the port is in use" serve "$b" --port "$port"
+refused 1 "holds another model" run "$tmp/b.agn" --preset tiny --port "$port" --images 5 --deadline 10000
+refused 1 "$tmp/none.agn" run "$tmp/none.agn" --preset tiny --port "$port"
+refused 1 "$a: not a model.agn" run "$a" --preset tiny --port "$port"
 head -c 500 "$tmp/a.agn" >"$tmp/short.agn"
-refused "$tmp/short.agn: not a model.agn, or truncated" run "$tmp/short.agn" --preset tiny --port "$port"
+refused 1 "$tmp/short.agn: not a model.agn, or truncated" run "$tmp/short.agn" --preset tiny --port "$port"
 cp "$tmp/a.agn" "$tmp/bad.agn"
 printf '\125\252\125\252' | dd of="$tmp/bad.agn" bs=1 seek=300 conv=notrunc 2>/dev/null
-refused "$tmp/bad.agn: the checksum is wrong" run "$tmp/bad.agn" --preset tiny --port "$port"
-refused "images are 12x12" run "$tmp/a.agn" --preset tiny --set data.height=13 --port "$port"
-refused "4 classes" run "$tmp/a.agn" --preset tiny --set data.classes=3 --port "$port"
-refused "no preset is called 'tinny'" run "$tmp/a.agn" --preset tinny --port "$port"
-refused "no data set in $tmp/folder" run "$tmp/a.agn" --preset tiny --data "$tmp/folder" --port "$port"
-refused "$tmp/a.agn: not a safetensors file" serve "$tmp/a.agn" --port 0
-refused "$tmp/none" serve "$tmp/none" --port 0
+refused 1 "$tmp/bad.agn: the checksum is wrong" run "$tmp/bad.agn" --preset tiny --port "$port"
+refused 1 "images are 12x12" run "$tmp/a.agn" --preset tiny --set data.height=13 --port "$port"
+refused 1 "4 classes" run "$tmp/a.agn" --preset tiny --set data.classes=3 --port "$port"
+refused 1 "no preset is called 'tinny'" run "$tmp/a.agn" --preset tinny --port "$port"
+refused 1 "no data set in $tmp/folder" run "$tmp/a.agn" --preset tiny --data "$tmp/folder" --port "$port"
+refused 1 "$tmp/a.agn: not a safetensors file" serve "$tmp/a.agn" --port 0
+refused 1 "$tmp/none" serve "$tmp/none" --port 0
 run 2 run "$tmp/a.agn" --preset tiny --port 70000
 run 2 serve "$a" --wait 0
 
 # -- the server ends in good order and tells what it did
 stop TERM 0
-sed 1d "$tmp/serve.out" >"$tmp/out"
-cp "$tmp/serve.err" "$tmp/err"
+cp "$tmp/end" "$tmp/out"
 is frames 456
 is frames_complete 456
 is packets 457 # and one of another model
 is bad_packets 1
 is duplicates 0
-[ ! -s "$tmp/err" ] || die "the server wrote to stderr"
+[ ! -s "$tmp/serve.err" ] || die "the server wrote to stderr"
 
-# -- the server is killed while a device works; on a busy machine the device may need longer to begin
-for pause in 0.7 3 9; do
-    start "$a"
-    "$bin" run "$tmp/a.agn" --preset tiny --port "$port" --images 40000 --deadline 10000 --json \
-        >"$tmp/out" 2>"$tmp/err" &
-    runner=$!
-    sleep "$pause"
-    stop KILL 137
-    await "$runner" 60 "the device"
-    runner=
-    [ "$code" -eq 0 ] || die "the device ended with exit code $code when its server was killed"
-    [ "$(figure fused "$tmp/out")" -eq 0 ] || break
-done
+# -- the server is killed while a device works
+start "$a"
+"$bin" run "$tmp/a.agn" --preset tiny --port "$port" --images 40000 --deadline 10000 --predictions "$tmp/killed.csv" --json \
+    >"$tmp/out" 2>"$tmp/err" &
+runner=$!
+wait_for 30 has_bytes "$tmp/killed.csv"
+stop KILL 137
+await "$runner" 60 "the device"
+[ "$code" -eq 0 ] || die "the device ended with exit code $code when its server was killed"
 is images 40000
 is predictions_lost 0
 holds "$(figure fused "$tmp/out") > 0 && $(figure fused "$tmp/out") < 40000"
@@ -232,16 +147,10 @@ holds "$(figure refused "$tmp/out") >= 3 && $(figure skipped "$tmp/out") > $(fig
 holds "$(figure accuracy "$tmp/out") >= $local_accuracy - 0.1"
 
 # -- Ctrl-C ends a device
-"$bin" run "$tmp/a.agn" --preset tiny --port 9 --images 100000000 >"$tmp/out" 2>"$tmp/err" &
+"$bin" run "$tmp/a.agn" --preset tiny --port 9 --images 10000000 --predictions "$tmp/endless.csv" >"$tmp/out" 2>"$tmp/err" &
 runner=$!
-for _ in $(seq 300); do # until it has its handler: a busy machine may take a while
-    caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$runner/status")
-    [ $((0x$caught & 0x4000)) -eq 0 ] || break
-    sleep 0.1
-done
-sleep 0.2
+wait_for 30 has_bytes "$tmp/endless.csv"
 signal TERM "$runner"
 await "$runner" 20 "the device"
-runner=
 [ "$code" -eq 130 ] || die "the device ended with exit code $code after SIGTERM, expected 130"
 echo "export, serve, run: all as expected"

@@ -2,10 +2,9 @@
 # `agilenn serve --http` as a monitoring system meets it: metrics that agree with what a device sent (and please
 # promtool where it is installed), health, a clean end, bad addresses. Needs curl.
 set -eu
-command -v curl >/dev/null || exit 77
-
 # shellcheck source=tests/support/served_model.sh
-. "$AGN_SOURCE_DIR/tests/support/served_model.sh"
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/served_model.sh"
+need curl
 
 get() { curl --silent --show-error --max-time 10 --fail "$url$1" >"$tmp/$2" 2>"$tmp/curl.err" || die "GET /$1"; }
 
@@ -19,10 +18,7 @@ make_model
 
 # -- addresses that cannot be
 for address in 70000 nonsense 127.0.0.1: ::1:80; do
-    code=0
-    "$bin" serve "$tmp/a/model.safetensors" --port 0 --http "$address" >"$tmp/bad.out" 2>"$tmp/bad.err" || code=$?
-    [ "$code" -eq 1 ] || die "--http $address: exit code $code"
-    grep -q "'$address': expected" "$tmp/bad.err" || die "--http $address: no word of what was expected"
+    refused 1 "'$address': expected" serve "$tmp/a/model.safetensors" --port 0 --http "$address"
 done
 
 start_server
@@ -44,18 +40,18 @@ metric agilenn_reported_predictions_total 50
 metric agilenn_reported_correct_total "$(awk '/^  "accuracy":/ { printf "%d", 50 * $2 + 0.5 }' "$tmp/run.out")"
 metric agilenn_reported_fallbacks_total 0
 metric agilenn_ready 1
-id=$(sed -n 's/.*"model_id": "\([0-9a-f]*\)".*/\1/p' "$tmp/serve.out")
+id=$(value model_id "$tmp/serve.out")
 metric "agilenn_model_replies_total{model=\"$id\",name=\"a/model.safetensors\",status=\"ok\"}" 200
 ! grep -F "$tmp" "$tmp/metrics.out" || die "the metrics show a path of this machine"
 if command -v promtool >/dev/null; then
     promtool check metrics <"$tmp/metrics.out" >"$tmp/promtool.out" 2>&1 || die "promtool finds fault with the metrics"
-    promtool check rules "$AGN_SOURCE_DIR/packaging/agilenn-alerts.yml" >"$tmp/promtool.out" 2>&1 || die "promtool: alerts"
-    promtool check config --syntax-only "$AGN_SOURCE_DIR/packaging/prometheus.yml" >"$tmp/promtool.out" 2>&1 ||
+    promtool check rules "$root/packaging/agilenn-alerts.yml" >"$tmp/promtool.out" 2>&1 || die "promtool: alerts"
+    promtool check config --syntax-only "$root/packaging/prometheus.yml" >"$tmp/promtool.out" 2>&1 ||
         die "promtool: the sample configuration"
 fi
 # Every metric that the alerts and the dashboard ask for exists, with the labels that they select and group by.
 for sample in agilenn-alerts.yml grafana-agilenn.json; do
-    tr -d '\134' <"$AGN_SOURCE_DIR/packaging/$sample" >"$tmp/sample"
+    tr -d '\134' <"$root/packaging/$sample" >"$tmp/sample"
     grep -E -o '(agilenn|process)_[a-z_]+' "$tmp/sample" | sort -u >"$tmp/names"
     [ "$(wc -l <"$tmp/names")" -ge 5 ] || die "packaging/$sample asks for hardly anything"
     while read -r name; do
@@ -79,23 +75,17 @@ for sample in agilenn-alerts.yml grafana-agilenn.json; do
 done
 # Every metric is in the manual, and every one of the manual is told.
 sed -n 's/^# TYPE \(agilenn_[a-z_]*\) .*/\1/p' "$tmp/metrics.out" | sort >"$tmp/told"
-sed -n 's/^| `\(agilenn_[a-z_]*\).*/\1/p' "$AGN_SOURCE_DIR/docs/MONITORING.md" | sort -u >"$tmp/documented"
+sed -n 's/^| `\(agilenn_[a-z_]*\).*/\1/p' "$root/docs/MONITORING.md" | sort -u >"$tmp/documented"
 cmp -s "$tmp/told" "$tmp/documented" || { diff "$tmp/told" "$tmp/documented" >"$tmp/diff.out" || die "docs/MONITORING.md and the metrics differ"; }
 
 get status.json status.out
 grep -q '"frames":200,' "$tmp/status.out" || die "status.json does not count the frames"
 
 # -- the port is taken
-code=0
-"$bin" serve "$tmp/a/model.safetensors" --port 0 --http "${url#http://}" >"$tmp/bad.out" 2>"$tmp/bad.err" || code=$?
-[ "$code" -eq 1 ] || die "an address with a slash: exit code $code"
+run 1 serve "$tmp/a/model.safetensors" --port 0 --http "${url#http://}" # an address with a slash
 address=${url#http://}
-"$bin" serve "$tmp/a/model.safetensors" --port 0 --http "${address%/}" >"$tmp/bad.out" 2>"$tmp/bad.err" && die "a taken port"
-grep -q "the port is in use" "$tmp/bad.err" || die "no word of the port in use"
+refused 1 "the port is in use" serve "$tmp/a/model.safetensors" --port 0 --http "${address%/}"
 
-signal TERM "$server"
-await "$server" 20 "the server"
-server=
-[ "$code" -eq 0 ] || die "the server ended with exit code $code"
+stop TERM 0
 ! curl --silent --max-time 2 "$url" >/dev/null || die "the page outlived the server"
 echo "serve --http: metrics, health, addresses as expected"

@@ -6,7 +6,7 @@ set -eu
 browser=$(command -v chromium || command -v chromium-browser) || exit 77
 
 # shellcheck source=tests/support/served_model.sh
-. "$AGN_SOURCE_DIR/tests/support/served_model.sh"
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/served_model.sh"
 
 # visit ARGUMENT...: opens the page for five of its own seconds
 visit() {

@@ -3,11 +3,8 @@
 # mpirun, or built without MPI, checks what the command says then, and is skipped.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
+# shellcheck source=tests/support/tiny_set.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
 # Open MPI keeps memory until the process ends; its folder's name must be short.
 ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 OMPI_ALLOW_RUN_AS_ROOT=1
@@ -18,18 +15,9 @@ OMPI_MCA_orte_tmpdir_base=/tmp
 OMPI_MCA_plm=isolated
 export ASAN_OPTIONS OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_rmaps_base_oversubscribe \
     OMPI_MCA_mpi_yield_when_idle OMPI_MCA_orte_tmpdir_base OMPI_MCA_plm
-: >"$tmp/out"
-# shellcheck source=tests/support/children.sh
-. "$AGN_SOURCE_DIR/tests/support/children.sh"
 
-die() {
-    echo "FAILED: $*" >&2
-    tail -n 60 "$tmp/out" >&2
-    exit 1
-}
-
-# run EXPECTED_EXIT_CODE COMMAND...
-run() {
+# together EXIT_CODE COMMAND...: both its outputs go to $tmp/out
+together() {
     expected=$1
     shift
     code=0
@@ -37,7 +25,6 @@ run() {
     [ "$code" -eq "$expected" ] || die "$*: exit code $code, expected $expected"
 }
 
-out_has() { grep -qF -e "$1" "$tmp/out" || die "the output lacks '$1'"; }
 says_once() { [ "$(grep -cF -e "$1" "$tmp/out")" -eq 1 ] || die "the output should have one line with '$1'"; }
 
 # values FILE: the numbers in a safetensors file of floats, one a line, up to the codecs' tables at its end: those are made
@@ -61,8 +48,6 @@ same_model() {
         }' || die "other numbers in $2 than in $1"
 }
 
-# shellcheck source=tests/support/tiny_set.sh
-. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
 tiny_set "$tmp"
 
 # -- launched, but not by the mpirun of this build's MPI (or without any MPI in it): nothing is written
@@ -82,16 +67,16 @@ if ! command -v mpirun >/dev/null 2>&1; then
 fi
 
 # -- refusals: one voice, nothing written
-run 2 mpirun -n 2 "$bin" info --preset tiny
+together 2 mpirun -n 2 "$bin" info --preset tiny
 says_once "mpirun is for 'train' and 'bench' only"
-run 1 mpirun -n 3 "$bin" train --preset tiny --out "$tmp/no"
+together 1 mpirun -n 3 "$bin" train --preset tiny --out "$tmp/no"
 says_once "train.batch = 16 images cannot be shared out evenly over 3 processes: set it to a multiple of 3"
-run 1 mpirun -n 2 "$bin" train --preset tinny --out "$tmp/no"
+together 1 mpirun -n 2 "$bin" train --preset tinny --out "$tmp/no"
 says_once "there are: tiny"
-run 1 mpirun -n 2 "$bin" train --preset tiny --out "$tmp/no" --resume
+together 1 mpirun -n 2 "$bin" train --preset tiny --out "$tmp/no" --resume
 says_once "there is no checkpoint $tmp/no/checkpoint.safetensors"
 # shellcheck disable=SC2016
-run 1 mpirun -n 2 sh -c 'exec "$0" "$@" --set joint.rho=0.7$OMPI_COMM_WORLD_RANK' "$bin" train --preset tiny --out "$tmp/no"
+together 1 mpirun -n 2 sh -c 'exec "$0" "$@" --set joint.rho=0.7$OMPI_COMM_WORLD_RANK' "$bin" train --preset tiny --out "$tmp/no"
 says_once "process 1 (on "
 out_has "this process has other settings than process 0"
 mkdir "$tmp/other"
@@ -101,11 +86,11 @@ mkdir "$tmp/data"
 ln -s "$tmp/set" "$tmp/data/0"
 ln -s "$tmp/other" "$tmp/data/1"
 # shellcheck disable=SC2016
-run 1 mpirun -n 2 sh -c 'exec "$0" "$@"/$OMPI_COMM_WORLD_RANK' "$bin" train --preset tiny --out "$tmp/no" --data "$tmp/data"
+together 1 mpirun -n 2 sh -c 'exec "$0" "$@"/$OMPI_COMM_WORLD_RANK' "$bin" train --preset tiny --out "$tmp/no" --data "$tmp/data"
 says_once "this process sees other images than process 0"
 rm "$tmp/data/1"
 # shellcheck disable=SC2016
-run 1 mpirun -n 2 sh -c 'exec "$0" "$@"/$OMPI_COMM_WORLD_RANK' "$bin" train --preset tiny --out "$tmp/no" --data "$tmp/data"
+together 1 mpirun -n 2 sh -c 'exec "$0" "$@"/$OMPI_COMM_WORLD_RANK' "$bin" train --preset tiny --out "$tmp/no" --data "$tmp/data"
 says_once "agilenn train: process 1 (on "
 out_has "$tmp/data/1"
 [ ! -e "$tmp/no" ] || die "a refused training left something behind"
@@ -114,12 +99,12 @@ out_has "$tmp/data/1"
 # switches, a rounding can make a visible difference (as it does between numbers of threads).
 set -- train --preset tiny --threads 1 --no-plots --set reference.epochs=2 --set joint.epochs=2 --set train.batch=24 \
     --set "model.extractor=conv:c4:s2:a1 conv:c8" --set model.reference=conv:c8:s2:a1 --set model.remote=conv:c8:s2:a1
-run 0 "$bin" "$@" --out "$tmp/one"
+together 0 "$bin" "$@" --out "$tmp/one"
 cp "$tmp/out" "$tmp/one.txt"
-run 0 mpirun -n 2 "$bin" "$@" --out "$tmp/two"
+together 0 mpirun -n 2 "$bin" "$@" --out "$tmp/two"
 says_once "trained on 256 images"
 says_once "in 2 processes: summed gradients"
-run 0 mpirun -n 3 "$bin" "$@" --out "$tmp/three"
+together 0 mpirun -n 3 "$bin" "$@" --out "$tmp/three"
 for several in two three; do
     same_model "$tmp/one/model.safetensors" "$tmp/$several/model.safetensors" 1e-4
     grep -q '"processes": ' "$tmp/$several/train.json" || die "$several/train.json lacks the number of processes"
@@ -135,8 +120,8 @@ done
 set -- "$@" --set train.mixup=0.3 --set train.cutout=4 --set train.label_smoothing=0.1 --set train.ema=0.9 \
     --set joint.distill=0.5 --set data.flip=1 --set data.crop_pad=1 --set joint.soft_temperature=0.5 \
     --set joint.packet_loss=0.2 --set joint.bits=0.1 --set data.validation=0.2
-run 0 "$bin" "$@" --out "$tmp/one-all"
-run 0 mpirun -n 2 "$bin" "$@" --out "$tmp/two-all"
+together 0 "$bin" "$@" --out "$tmp/one-all"
+together 0 mpirun -n 2 "$bin" "$@" --out "$tmp/two-all"
 same_model "$tmp/one-all/model.safetensors" "$tmp/two-all/model.safetensors" 1e-3
 for all in one-all two-all; do
     [ "$(grep -c validation_accuracy "$tmp/$all/metrics.jsonl")" -eq 4 ] || die "$all: not 4 lines of validation"
@@ -159,12 +144,8 @@ start() {
     mpirun -n 2 sh -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' "$tmp/pid" "$bin" "$@" --out "$folder" \
         >"$tmp/out" 2>&1 &
     launcher=$!
-    tries=0
-    while [ "$(joint_lines)" = "$lines" ]; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 1200 ] && kill -0 "$launcher" 2>/dev/null || die "no joint training after $tries tries"
-        sleep 0.05
-    done
+    trains() { [ "$(joint_lines)" != "$lines" ] || { has_ended "$launcher" && die "no joint training"; }; }
+    wait_for 60 trains
 }
 
 # ends EXPECTED...: the launcher's exit code is one of these
@@ -182,7 +163,7 @@ for rank in 0 1; do
     ends 137
     out_has "process rank $rank with PID"
     [ ! -e "$tmp/dead$rank/model.safetensors" ] || die "a dead process left a model"
-    run 0 "$bin" "$@" --out "$tmp/dead$rank" --resume
+    together 0 "$bin" "$@" --out "$tmp/dead$rank" --resume
     grep -q '"processes": 1,' "$tmp/dead$rank/train.json" || die "resumed by one process, train.json says otherwise"
 done
 
@@ -190,13 +171,13 @@ start "$tmp/stopped" "$@"
 kill -TERM "$(cat "$tmp/pid.1")"
 ends 130
 says_once "the same command with --resume continues from $tmp/stopped/checkpoint.safetensors"
-run 1 mpirun -n 2 "$bin" "$@" --out "$tmp/stopped"
+together 1 mpirun -n 2 "$bin" "$@" --out "$tmp/stopped"
 says_once "--resume continues it, --force starts afresh"
 start "$tmp/stopped" "$@" --resume
 kill -USR1 "$launcher"
 ends 130
 says_once "the same command with --resume continues from $tmp/stopped/checkpoint.safetensors"
-run 0 mpirun -n 4 "$bin" "$@" --out "$tmp/stopped" --resume
+together 0 mpirun -n 4 "$bin" "$@" --out "$tmp/stopped" --resume
 grep -q '"processes": 4,' "$tmp/stopped/train.json" || die "train.json lacks the four processes"
 for name in stopped dead0 dead1; do
     accuracy=$(sed -n 's/^ *"float_accuracy": \([0-9.e-]*\),*$/\1/p' "$tmp/$name/train.json")
@@ -204,7 +185,7 @@ for name in stopped dead0 dead1; do
 done
 
 # -- what the sums cost
-run 0 mpirun -n 2 "$bin" bench train-step --preset tiny --steps 3 --threads 1 --json
+together 0 mpirun -n 2 "$bin" bench train-step --preset tiny --steps 3 --threads 1 --json
 says_once '"processes": 2,'
 out_has '"allreduce_hidden_ms"'
 echo "several processes: all as expected"

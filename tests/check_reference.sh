@@ -2,17 +2,8 @@
 # A pre-trained reference network from a file: in place of pre-training, and imitated by another extractor.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
-
-die() {
-    echo "FAILED: $*" >&2
-    tail -n 20 "$tmp/err" >&2
-    exit 1
-}
+# shellcheck source=tests/support/tiny_set.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
 
 # train FOLDER ARGUMENT...
 train() {
@@ -22,27 +13,19 @@ train() {
         die "train $*"
 }
 
-# refused TEXT ARGUMENT...
-refused() {
-    text=$1
-    shift
-    code=0
-    "$bin" train --preset tiny --threads 1 --no-plots --out "$tmp/no" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq 1 ] || die "train $*: exit code $code, expected 1"
-    grep -qF -e "$text" "$tmp/err" || die "train $*: stderr lacks '$text'"
-    [ ! -e "$tmp/no" ] || die "train $*: left something behind"
-}
-
-figure() { sed -n "s/^ *\"$1\": \([-0-9.e]*\),*\$/\1/p" "$2" | head -n 1; }
 # at_least LEAST NAME FILE
 at_least() {
     value=$(figure "$2" "$3")
     awk -v v="$value" -v least="$1" 'BEGIN { exit !(v >= least) }' || die "$2 is '$value' in $3, expected $1 or more"
 }
+# rejects TEXT ARGUMENT...
+rejects() {
+    text=$1
+    shift
+    refused 1 "$text" train --preset tiny --threads 1 --no-plots --out "$tmp/no" "$@"
+}
 phases() { sed -n 's/^{"phase": "\([a-z]*\)".*/\1/p' "$tmp/$1/metrics.jsonl" | sort -u | tr '\n' ' '; }
 
-# shellcheck source=tests/support/tiny_set.sh
-. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
 tiny_set "$tmp"
 given=$tmp/first/reference.safetensors
 
@@ -84,18 +67,18 @@ awk -v a="$(figure skewness_before "$tmp/ordered.json")" -v b="$(figure skewness
 # both kinds in one picture
 "$bin" plot "$tmp/first" "given reference=$tmp/second/" "imitation=$tmp/fourth" -o "$tmp/plot.png" >"$tmp/err" 2>&1 ||
     die "plot"
-[ "$(head -c 4 "$tmp/plot.png" | tail -c 3)" = PNG ] || die "plot.png is no PNG"
+is_png "$tmp/plot.png"
 if "$bin" plot "$tmp/nowhere" -o "$tmp/no.png" >"$tmp/err" 2>&1 || ! grep -q "nowhere/metrics.jsonl" "$tmp/err"; then
     die "plot of a missing training"
 fi
 
 # refused
-refused "reference.stem is set" --set "reference.stem=conv:c4:s2 conv:c8"
-refused "nowhere.safetensors" --reference "$tmp/nowhere.safetensors"
-refused "'extractor.0.weight' is 4x1x3x3; this network needs 6x1x3x3" --reference "$given" \
+rejects "reference.stem is set" --set "reference.stem=conv:c4:s2 conv:c8"
+rejects "nowhere.safetensors" --reference "$tmp/nowhere.safetensors"
+rejects "'extractor.0.weight' is 4x1x3x3; this network needs 6x1x3x3" --reference "$given" \
     --set "model.extractor=conv:c6:s2 conv:c8"
-refused "'reference.1.weight' is missing" --reference "$given" --set "model.reference=conv:c8:s2 conv:c8"
-refused "reference.stem makes 6x6x9 features, but model.extractor 6x6x8" --reference "$given" \
+rejects "'reference.1.weight' is missing" --reference "$given" --set "model.reference=conv:c8:s2 conv:c8"
+rejects "reference.stem makes 6x6x9 features, but model.extractor 6x6x8" --reference "$given" \
     --set "reference.stem=conv:c9:s2"
 head -c 3000 "$given" >"$tmp/short.safetensors"
-refused "short.safetensors" --reference "$tmp/short.safetensors"
+rejects "short.safetensors" --reference "$tmp/short.safetensors"

@@ -3,64 +3,10 @@
 # and comes back, and what it refuses.
 set -eu
 
-bin=${AGN_BIN:?path of agilenn}
-tmp=${AGN_TEST_TMP:?a folder for this test}
-LC_ALL=C
-AGILENN_PRESETS=$tmp/presets
-export LC_ALL AGILENN_PRESETS
-: >"$tmp/out"
-: >"$tmp/err"
-server=
-swarm=
-# shellcheck disable=SC2317
-end_children() {
-    for child in $server $swarm; do
-        kill -9 "$child" 2>/dev/null || true
-    done
-}
-trap end_children EXIT
-trap 'exit 130' INT TERM
-# shellcheck source=tests/support/children.sh
-. "$AGN_SOURCE_DIR/tests/support/children.sh"
-
-die() {
-    echo "FAILED: $*" >&2
-    echo "-- stdout:" >&2
-    tail -n 60 "$tmp/out" >&2
-    echo "-- stderr:" >&2
-    tail -n 40 "$tmp/err" >&2
-    exit 1
-}
-
-# run EXPECTED_EXIT_CODE ARGUMENT...
-run() {
-    expected=$1
-    shift
-    code=0
-    timeout 60 "$bin" "$@" >"$tmp/out" 2>"$tmp/err" || code=$?
-    [ "$code" -eq "$expected" ] || die "agilenn $*: exit code $code, expected $expected"
-}
-
-# figure NAME: the number after "NAME": in stdout's JSON
-figure() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*\$/\1/p" "$tmp/out" | head -n 1; }
-holds() { awk "BEGIN { exit !($1) }" || die "$1 does not hold"; }
-is() { [ "$(figure "$1")" = "$2" ] || die "$1 is '$(figure "$1")', expected $2"; }
-
-# start PORT: sets $server and $port
-start() {
-    : >"$tmp/serve.out" # its port is not the one of the server before
-    "$bin" serve "$tmp/a/model.safetensors" --port "$1" --threads 1 --json >"$tmp/serve.out" 2>"$tmp/serve.err" &
-    server=$!
-    port=
-    for _ in $(seq 150); do
-        port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$tmp/serve.out" | head -n 1)
-        [ -z "$port" ] || return 0
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.1
-    done
-    cat "$tmp/serve.out" "$tmp/serve.err" >"$tmp/err"
-    die "the server did not start"
-}
+# shellcheck source=tests/support/tiny_set.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/tiny_set.sh"
+need curl
+start() { start_as serve "$tmp/a/model.safetensors" --port "$1" --http 0 --threads 1; }
 
 # Every frame has its prediction, and the books agree with themselves.
 accounted() {
@@ -70,11 +16,8 @@ accounted() {
         $(figure paused) == $(figure fallbacks)"
 }
 
-# shellcheck source=tests/support/tiny_set.sh
-. "$AGN_SOURCE_DIR/tests/support/tiny_set.sh"
 tiny_set "$tmp"
-run 0 train --preset tiny --out "$tmp/a" --no-plots --threads 1
-run 0 export "$tmp/a/model.safetensors" --output "$tmp/a.agn"
+tiny_model a
 
 # -- a good link
 start 0
@@ -129,10 +72,9 @@ for more in "" --json; do
     "$bin" swarm "$tmp/a.agn" --preset tiny --port "$port" --rate 200 --duration 600 --deadline 300 --csv "$tmp/seconds.csv" \
         $more >"$tmp/out" 2>"$tmp/err" &
     swarm=$!
-    sleep 1.5
+    wait_for 30 has_served $(($(frames_served) + 100))
     signal TERM "$swarm" # as INT, which a shell's children in the background ignore
     await "$swarm" 20 "the interrupted swarm"
-    swarm=
     [ "$code" -eq 130 ] || die "the swarm ended with exit code $code after SIGTERM, expected 130"
     holds "$(awk -F, 'NR > 1 { sum += $3 } END { print sum + 0 }' "$tmp/seconds.csv") > 10"
 done
@@ -155,14 +97,13 @@ grep -qF '"half": {' "$tmp/out" || die "no run at half the rate"
 "$bin" swarm "$tmp/a.agn" --preset tiny --port "$port" --devices 20 --rate 100 --duration 9 --deadline 300 --json \
     --csv "$tmp/seconds.csv" >"$tmp/out" 2>"$tmp/err" &
 swarm=$!
-sleep 2
+wait_for 30 has_served $(($(frames_served) + 150))
 kill -9 "$server"
 await "$server" 10 "the killed server"
 server=
-sleep 1.5
+sleep 1.5 # without a server
 start "$port"
 await "$swarm" 60 "the swarm"
-swarm=
 [ "$code" -eq 0 ] || die "the swarm ended with exit code $code when its server was killed"
 accounted
 holds "$(figure fallbacks) > 50 && $(figure answered) > 100"
@@ -177,14 +118,10 @@ run 1 swarm "$tmp/a.agn" --preset tiny --set data.height=13 --port "$port"
 run 2 swarm "$tmp/a.agn" --preset tiny --devices 0
 run 2 swarm "$tmp/a.agn" --preset tiny --ramp --csv "$tmp/x.csv"
 run 2 swarm "$tmp/a.agn" --preset tiny --ramp --report "$tmp/x"
-run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
-run 0 export "$tmp/b/model.safetensors" --output "$tmp/b.agn"
+tiny_model b --seed 2 --set joint.epochs=1
 run 1 swarm "$tmp/b.agn" --preset tiny --port "$port"
 grep -qF "has not the model" "$tmp/err" || die "another model is not named as the reason"
-signal TERM "$server"
-await "$server" 20 "the server"
-[ "$code" -eq 0 ] || die "the server ended with exit code $code"
-server=
+stop TERM 0
 run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 2 --duration 0.5 --deadline 50
 grep -qF "is a server listening there" "$tmp/err" || die "nobody there: no advice"
 echo "swarm: loads, losses, a killed server: as expected"

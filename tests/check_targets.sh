@@ -3,14 +3,11 @@
 # Exit code 77: no or other cross-compilers than those of the table (skipped).
 set -eu
 
-root=${AGN_SOURCE_DIR:?the source folder}
-tmp=${AGN_TEST_TMP:?a folder for this test}
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 
+need arm-none-eabi-gcc riscv64-unknown-elf-gcc
 for tool in arm-none-eabi-gcc riscv64-unknown-elf-gcc; do
-    if ! command -v "$tool" >/dev/null 2>&1; then
-        echo "skipped: $tool is not installed"
-        exit 77
-    fi
     case $("$tool" -dumpversion) in
     12.2.*) ;;
     *)

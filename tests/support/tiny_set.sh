@@ -1,6 +1,9 @@
 # Sourced by check_*.sh: a data set made on the spot, and a preset for it that trains in a second or two.
 # shellcheck shell=sh
 
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
+
 # make_idx FOLDER PREFIX COUNT: images of 12x12 in four classes, each with another bright quarter, and labels
 make_idx() {
     octal=$(printf '\\%03o\\%03o' $(($3 / 256)) $(($3 % 256)))
@@ -34,8 +37,9 @@ make_idx() {
     } >"$1/$2-labels-idx1-ubyte"
 }
 
-# tiny_set FOLDER: FOLDER/set with 256 + 64 images, FOLDER/presets/tiny.ini
+# tiny_set FOLDER: FOLDER/set with 256 + 64 images, FOLDER/presets/tiny.ini, which $AGILENN_PRESETS then has
 tiny_set() {
+    AGILENN_PRESETS=$1/presets
     mkdir "$1/set" "$1/presets"
     make_idx "$1/set" train 256
     make_idx "$1/set" t10k 64
@@ -60,4 +64,13 @@ epochs = 4
 [joint]
 epochs = 4
 END
+}
+
+# tiny_model NAME ARGUMENT...: trains $tmp/NAME/model.safetensors and exports $tmp/NAME.agn. One thread: with two, a busy
+# machine makes steps this small many times slower.
+tiny_model() {
+    name=$1
+    shift
+    run 0 train --preset tiny --out "$tmp/$name" --no-plots --threads 1 "$@"
+    run 0 export "$tmp/$name/model.safetensors" --output "$tmp/$name.agn"
 }
