@@ -2,52 +2,26 @@
  * file, in a folder of its own, since the readers work on files. Inspecting and opening must agree. */
 #define _XOPEN_SOURCE 700
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "agilenn/data.h"
+#include "fuzz_folder.h"
 
 static const char *const formats[] = {"cifar10", "cifar100", "svhn"};
 static const char *const files[] = {"test_batch.bin", "test.bin", "test_32x32.mat"};
-
-static char folder[512];
-
-static void remove_folder(void)
-{
-    char path[600];
-    for (size_t i = 0; i < AGN_COUNT_OF(files); i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(folder);
-}
-
-static void make_folder(void)
-{
-    const char *parent = getenv("TMPDIR");
-    (void)snprintf(folder, sizeof folder, "%s/fuzz-dataset-XXXXXX", parent && *parent ? parent : "/tmp");
-    if (!mkdtemp(folder))
-        abort();
-    (void)atexit(remove_folder);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
-    if (!folder[0])
-        make_folder();
     size_t which = data[0] % AGN_COUNT_OF(formats);
-    char path[600];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, files[which]);
-    FILE *stream = fopen(path, "wb");
-    if (!stream || fwrite(data + 1, 1, size - 1, stream) != size - 1 || fclose(stream) != 0)
-        abort();
+    static const char *paths[AGN_COUNT_OF(files)];
+    if (!paths[which])
+        paths[which] = fuzz_folder_file(files[which]);
+    fuzz_folder_write(paths[which], data + 1, size - 1);
 
     struct agn_dataset_source source = {.format = formats[which],
-                                        .path = folder,
+                                        .path = fuzz_folder,
                                         .split = "test",
                                         .height = 32,
                                         .width = 32,
