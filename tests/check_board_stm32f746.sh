@@ -25,7 +25,7 @@ word() {
 
 # check_image NAME: out/NAME.elf
 check_image() {
-    elf=$tmp/out/$1.elf
+    elf=$tmp/images/$1.elf
     arm-none-eabi-nm "$elf" >"$tmp/symbols.txt"
     arm-none-eabi-objcopy -O binary "$elf" "$tmp/image.bin"
     [ "$(number vectors)" -eq $flash_begin ] || die "$1: the vector table is not at 0x08000000"
@@ -50,7 +50,7 @@ check_image() {
 }
 
 make_image() {
-    make -s -C "$root/firmware" BOARD=stm32f746g-disco OUT="$tmp/out" MODEL="$tmp/model.agn" \
+    make -s -C "$root/firmware" BOARD=stm32f746g-disco OUT="$tmp/images" MODEL="$tmp/model.agn" \
         FRAMES="$tmp/frames.raw" "$@" || die "build with $*"
 }
 
@@ -60,7 +60,7 @@ for app in count stages frames edge; do
 done
 make_image APP=edge MODEM_PORT=uart7
 check_image edge-uart7
-if make -s -C "$root/firmware" BOARD=stm32f746g-disco OUT="$tmp/out" MODEM_PORT=uart9 >"$tmp/uart9.txt" 2>&1; then
+if make -s -C "$root/firmware" BOARD=stm32f746g-disco OUT="$tmp/images" MODEM_PORT=uart9 >"$tmp/uart9.txt" 2>&1; then
     die "MODEM_PORT=uart9 was built"
 fi
 grep -q 'usart6 or uart7' "$tmp/uart9.txt" || die "MODEM_PORT=uart9: the message does not say what there is"
@@ -72,7 +72,7 @@ grep -q "openocd -f board/stm32f7discovery.cfg -c program .*edge.elf verify rese
 # this model needs, and 2 KB of stack, of which less than 1 KB is used (tests/check_firmware_edge.sh measures it).
 arena=$("$bin" info "$tmp/model.agn" --json | sed -n 's/^.*"arena_bytes": *\([0-9]*\).*$/\1/p' | head -n 1)
 make_image APP=edge OUT="$tmp/fit" "DEFINES=-DAPP_ARENA_BYTES=$arena"
-total=$(arm-none-eabi-size "$tmp/out/edge.elf" | awk 'NR == 2 { print $1 + $2 }')
+total=$(arm-none-eabi-size "$tmp/images/edge.elf" | awk 'NR == 2 { print $1 + $2 }')
 model=$(wc -c <"$tmp/model.agn")
 flash=$((total - frame_bytes))
 ram=$(arm-none-eabi-size "$tmp/fit/edge.elf" | awk 'NR == 2 { print $2 + $3 }')

@@ -15,9 +15,9 @@ fi
 
 # image APP: builds it and makes APP.bin
 image() {
-    make -s -C "$root/firmware" BOARD=stm32f746g-disco APP="$1" OUT="$tmp/out" MODEL="$tmp/model.agn" \
+    make -s -C "$root/firmware" BOARD=stm32f746g-disco APP="$1" OUT="$tmp/images" MODEL="$tmp/model.agn" \
         FRAMES="$tmp/frames.raw" || die "the build of $1"
-    arm-none-eabi-objcopy -O binary "$tmp/out/$1.elf" "$tmp/$1.bin"
+    arm-none-eabi-objcopy -O binary "$tmp/images/$1.elf" "$tmp/$1.bin"
 }
 play() { "$python" "$root/tests/support/play_stm32f746.py" "$@"; }
 

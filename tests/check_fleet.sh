@@ -206,7 +206,7 @@ sed "s|/var/lib/agilenn/model.safetensors|$a|; s|^port = .*|port = 0|" "$root/pa
 start --config "$tmp/sample.conf"
 stop TERM 0
 if command -v systemd-analyze >/dev/null; then
-    sed "s|/usr/bin/agilenn|$bin|" "$root/packaging/agilenn-server.service" >"$tmp/agilenn-server.service"
+    sed "s|^ExecStart=agilenn|ExecStart=$bin|" "$root/packaging/agilenn-server.service" >"$tmp/agilenn-server.service"
     systemd-analyze verify "$tmp/agilenn-server.service" >"$tmp/out" 2>"$tmp/err" || die "systemd refuses the unit"
     [ ! -s "$tmp/err" ] || die "systemd complains of the unit"
 else

@@ -37,12 +37,12 @@ static int set_up(void **state)
 }
 
 /* Fetches served/file.bin to got.bin; expected NULL = no sum is known. */
-static int fetch(const struct http_server *server, enum agn_sum sum, const char *expected)
+static int fetch(const struct http_server *server, enum agn__sum sum, const char *expected)
 {
     char url[128];
     (void)snprintf(url, sizeof url, "%s/file.bin", http_server_url(server));
-    const struct agn_fetch_file file = {url, temp_path("got.bin"), sum, expected};
-    return agn_fetch_one(&config, &file);
+    const struct agn__fetch_file file = {url, temp_path("got.bin"), sum, expected};
+    return agn__fetch_one(&config, &file);
 }
 
 static void assert_got(void)
@@ -75,9 +75,9 @@ static void whole_file(void **state)
 {
     (void)state;
     struct http_server *server = http_server_start(temp_path("served"), (struct http_faults){0});
-    assert_int_equal(fetch(server, AGN_SUM_SHA256, content_sums.sha256), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_SHA256, content_sums.sha256), AGN_OK);
     assert_got();
-    assert_int_equal(fetch(server, AGN_SUM_SHA256, content_sums.sha256), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_SHA256, content_sums.sha256), AGN_OK);
     assert_int_equal(http_server_requests(server), 1); /* what is there is not fetched again */
     char remembered[AGN__SUM_TEXT];
     assert_int_equal(agn__sum_recall(temp_path("got.bin"), remembered), AGN_OK);
@@ -90,7 +90,7 @@ static void cut_connections_are_resumed(void **state)
     (void)state;
     struct http_server *server = http_server_start(
         temp_path("served"), (struct http_faults){.faulty_requests = 3, .cut_after = 70000});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_OK);
     assert_got();
     assert_int_equal(http_server_requests(server), 4);
     assert_int_equal(http_server_ranges(server), 3);
@@ -103,7 +103,7 @@ static void stalled_connection_is_resumed(void **state)
     (void)state;
     struct http_server *server = http_server_start(
         temp_path("served"), (struct http_faults){.faulty_requests = 1, .stall_after = 1000});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_OK);
     assert_got();
     assert_int_equal(http_server_ranges(server), 1);
     http_server_stop(server);
@@ -116,7 +116,7 @@ static void stall_without_end_keeps_the_part(void **state)
         temp_path("served"), (struct http_faults){.faulty_requests = 99, .stall_after = 1000});
     struct agn_fetch_config saved = config;
     config.retries = 0;
-    int status = fetch(server, AGN_SUM_MD5, content_sums.md5);
+    int status = fetch(server, AGN__SUM_MD5, content_sums.md5);
     config = saved;
     assert_int_equal(status, AGN_ERR_TIMEOUT);
     assert_sentence("file.bin: no answer in time after 1000 bytes");
@@ -131,7 +131,7 @@ static void server_without_ranges_starts_over(void **state)
     struct http_server *server = http_server_start(
         temp_path("served"),
         (struct http_faults){.faulty_requests = 1, .cut_after = 70000, .ignore_ranges = true});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_OK);
     assert_got();
     assert_int_equal(http_server_requests(server), 3);
     http_server_stop(server);
@@ -143,7 +143,7 @@ static void without_ranges_and_always_cut_ends(void **state)
     struct http_server *server = http_server_start(
         temp_path("served"),
         (struct http_faults){.faulty_requests = 99, .cut_after = 70000, .ignore_ranges = true});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_ERR_IO);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_ERR_IO);
     assert_true(http_server_requests(server) < 20);
     assert_false(agn_file_exists(temp_path("got.bin")));
     http_server_stop(server);
@@ -154,12 +154,12 @@ static void corruption_is_found_and_deleted(void **state)
     (void)state;
     struct http_server *server =
         http_server_start(temp_path("served"), (struct http_faults){.faulty_requests = 1, .corrupt = true});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_ERR_FORMAT);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_ERR_FORMAT);
     assert_sentence("MD5 is ");
     assert_sentence(content_sums.md5);
     assert_false(agn_file_exists(temp_path("got.bin")));
     assert_false(agn_file_exists(temp_path("got.bin.part")));
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_OK); /* sound this time */
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_OK); /* sound this time */
     assert_got();
     http_server_stop(server);
 }
@@ -169,7 +169,7 @@ static void part_of_another_file_starts_over(void **state)
     (void)state;
     struct http_server *server = http_server_start(temp_path("served"), (struct http_faults){0});
     (void)temp_file("got.bin.part", "something else", 14);
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_OK);
     assert_got();
     assert_int_equal(http_server_requests(server), 2);
     http_server_stop(server);
@@ -180,7 +180,7 @@ static void whole_part_needs_no_server(void **state)
     (void)state;
     struct http_server *server = http_server_start(temp_path("served"), (struct http_faults){0});
     (void)temp_file("got.bin.part", content, SIZE);
-    assert_int_equal(fetch(server, AGN_SUM_SHA256, content_sums.sha256), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_SHA256, content_sums.sha256), AGN_OK);
     assert_got();
     assert_int_equal(http_server_requests(server), 0);
     (void)temp_file("got.bin", "", 0);
@@ -196,7 +196,7 @@ static void part_longer_than_the_file(void **state)
     memcpy(longer, content, SIZE);
     (void)temp_file("got.bin.part", longer, SIZE + 1);
     agn_free(longer);
-    assert_int_equal(fetch(server, AGN_SUM_SHA256, content_sums.sha256), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_SHA256, content_sums.sha256), AGN_OK);
     assert_got();
     http_server_stop(server);
 }
@@ -205,12 +205,12 @@ static void unknown_sum_is_remembered(void **state)
 {
     (void)state;
     struct http_server *server = http_server_start(temp_path("served"), (struct http_faults){0});
-    assert_int_equal(fetch(server, AGN_SUM_NONE, NULL), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_NONE, NULL), AGN_OK);
     assert_got();
     content[5] ^= 1; /* the file on the disk changes */
     (void)temp_file("got.bin", content, SIZE);
     content[5] ^= 1;
-    assert_int_equal(fetch(server, AGN_SUM_NONE, NULL), AGN_ERR_FORMAT);
+    assert_int_equal(fetch(server, AGN__SUM_NONE, NULL), AGN_ERR_FORMAT);
     assert_sentence("as at the first download");
     http_server_stop(server);
 }
@@ -220,19 +220,19 @@ static void servers_in_trouble(void **state)
     (void)state;
     struct http_server *server =
         http_server_start(temp_path("served"), (struct http_faults){.faulty_requests = 2, .status = 503});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_OK);
     assert_int_equal(http_server_requests(server), 3);
     http_server_stop(server);
 
     assert_int_equal(remove(temp_path("got.bin")), 0);
     server =
         http_server_start(temp_path("served"), (struct http_faults){.faulty_requests = 99, .status = 503});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_ERR_IO);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_ERR_IO);
     assert_int_equal(http_server_requests(server), 3); /* 1 + retries */
     http_server_stop(server);
 
     server = http_server_start(temp_path("nowhere"), (struct http_faults){0});
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_ERR_NOT_FOUND);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_ERR_NOT_FOUND);
     assert_sentence("HTTP 404");
     assert_int_equal(http_server_requests(server), 1);
     http_server_stop(server);
@@ -244,10 +244,10 @@ static void interruption_keeps_the_part(void **state)
     struct http_server *server = http_server_start(temp_path("served"), (struct http_faults){0});
     (void)temp_file("got.bin.part", content, 1000);
     agn_interrupt_request();
-    int status = fetch(server, AGN_SUM_NONE, NULL);
+    int status = fetch(server, AGN__SUM_NONE, NULL);
     agn_interrupt_clear();
     assert_int_equal(status, AGN_ERR_INTERRUPTED);
-    assert_int_equal(fetch(server, AGN_SUM_MD5, content_sums.md5), AGN_OK);
+    assert_int_equal(fetch(server, AGN__SUM_MD5, content_sums.md5), AGN_OK);
     assert_got();
     assert_true(http_server_ranges(server) >= 1);
     http_server_stop(server);

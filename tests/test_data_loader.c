@@ -247,7 +247,7 @@ static void results_depend_on_seed_and_epoch_only(void **state)
     struct agn_batch batch;
     assert_int_equal(agn_loader_start(b, 9), AGN_OK); /* an epoch left unfinished, with batches ahead */
     assert_int_equal(agn_loader_next(b, &batch), 1);
-    (void)nanosleep(&(struct timespec){0, 2000000}, NULL);
+    (void)nanosleep(&(struct timespec){0, 2000000}, NULL); /* for these, which nothing tells of */
     (void)run_epoch(a, 5, order_a, &digest_a);
     (void)run_epoch(b, 5, order_b, &digest_b);
     assert_memory_equal(order_a, order_b, sizeof order_a);

@@ -73,6 +73,10 @@ static struct agn_model *make_model(void)
     for (int c = 0; c < model->sent_channels; c++) {
         model->fill[c] = 0.3F * (float)c;
     }
+    for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
+        model->normalisation.mean[c] = (uint8_t)(10 + c);
+        model->normalisation.std[c] = 1.5F + (float)c;
+    }
     model->alpha_weight = -1.25F;
     model->alpha_momentum = 0.125F;
     model->skewness_before = 0.375;
@@ -108,8 +112,8 @@ static void expect_same_model(const struct agn_model *a, const struct agn_model 
     expect_same_params(a->parts[AGN_LOCAL].params, b->parts[AGN_LOCAL].params, momentum);
     expect_same_params(a->parts[AGN_REMOTE].params, b->parts[AGN_REMOTE].params, momentum);
     expect_same_params(a->parts[AGN_REFERENCE].params, b->parts[AGN_REFERENCE].params, momentum);
-    assert_memory_equal(a->normalisation.mean, b->normalisation.mean, 1);
-    assert_memory_equal(a->normalisation.std, b->normalisation.std, sizeof(float));
+    assert_memory_equal(a->normalisation.mean, b->normalisation.mean, sizeof(a->normalisation.mean));
+    assert_memory_equal(a->normalisation.std, b->normalisation.std, sizeof(a->normalisation.std));
     assert_memory_equal(a->centroids, b->centroids, sizeof(a->centroids));
     assert_memory_equal(a->usage, b->usage, sizeof(a->usage));
     assert_memory_equal(a->fill, b->fill, (size_t)a->sent_channels * sizeof(float));

@@ -237,7 +237,7 @@ static void forwards_to_a_given_server(void **state)
                                             .server_port = port,
                                             .model = {.delay_s = 0.001, .bandwidth_bps = 6e6}}};
     assert_int_equal(pthread_create(&modem.thread, NULL, run_modem, &modem), 0);
-    usleep(100 * 1000);
+    usleep(100 * 1000); /* in which it finds nobody */
     struct sockaddr_un address;
     set_path(&address, path);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -390,7 +390,7 @@ static void garbage_leaves_sessions_alone(void **state)
         if (i % 16 == 0)
             usleep(10000); /* or the socket's buffer overflows, and real packets are lost with the others */
     }
-    usleep(100000);
+    usleep(100000); /* for the same reason */
     expect_fused(client, 3);
     agn_client_free(client);
     struct agn_server_stats stats;

@@ -189,6 +189,17 @@ static void await_stats(bool (*enough)(const struct agn_server_stats *stats))
     fail_msg("the statistics did not come to what was expected");
 }
 
+/* Until the server has read so many packets: what comes to it later, it sees later. */
+static void await_packets(uint64_t count)
+{
+    struct agn_server_stats stats = {0};
+    for (int i = 0; i < PATIENCE_MS && stats.packets < count; i++) {
+        usleep(1000);
+        agn_server_stats(world.server, &stats);
+    }
+    assert_int_equal(stats.packets, count);
+}
+
 /* ---- tests: models and batches ---------------------------------------------------------- */
 
 static void several_models_are_served_at_once(void **state)
@@ -475,7 +486,7 @@ static void nobody_computes_what_nobody_awaits(void **state)
     await_entered(1);
     send_frame(0, 1, 2, 30);
     send_frame(0, 2, 2, 30000);
-    usleep(80000);
+    usleep(80000); /* longer than one of them may wait */
     set_gate(false);
     for (int i = 0; i < 2; i++) {
         stranger_receive(world.fd, &answer, PATIENCE_MS);
@@ -518,7 +529,7 @@ static void a_frame_that_cannot_be_in_time_is_refused(void **state)
     assert_busy(&answer, 1);
     assert_int_equal(answer.reply.frame, 8);
     send_frame(0, 9, 0, 60000);
-    usleep(20000);
+    await_packets(10);
     set_gate(false);
     for (int i = 0; i < 8; i++) {
         stranger_receive(world.fd, &answer, PATIENCE_MS);
@@ -540,7 +551,7 @@ static void a_frame_begun_anew_is_answered_anew(void **state)
     send_frame(0, 7, 1, 0);
     await_entered(1);
     send_frame(0, 7, 5, 0);
-    usleep(20000);
+    await_packets(2);
     set_gate(false);
     stranger_receive(world.fd, &answer, PATIENCE_MS);
     assert_answer(&answer, 0, 5);
@@ -571,7 +582,7 @@ static void a_replaced_model_answers_its_last_frames(void **state)
     send_frame(0, 1, 4, 0);
     struct stranger_packet half = {.frame = 2, .channel_count = 1, .symbol = 4};
     stranger_send(world.fd, &world.models[0], &half);
-    usleep(20000);
+    await_packets(3);
     assert_int_equal(agn_server_replace_models(world.server, &world.models[1], 1), 0);
     await_stats(one_reload);
     /* The frame that had begun goes on; a new one of the old model is refused, one of the new one taken. */
@@ -724,7 +735,7 @@ static void draining_answers_what_is_in_hand(void **state)
     send_frame(0, 0, 1, 0);
     await_entered(1);
     send_frame(0, 1, 1, 0);
-    usleep(20000);
+    await_packets(2);
     agn_server_drain(world.server);
     await_stats(is_draining);
     send_frame(0, 2, 1, 0);
@@ -748,7 +759,7 @@ static void draining_ends_in_time(void **state)
     start((struct agn_server_config){.workers = 1, .drain_ms = 100, .frame_wait_ms = 60000}, 1);
     struct stranger_packet half = {.frame = 2, .channel_count = 1};
     stranger_send(world.fd, &world.models[0], &half);
-    usleep(20000);
+    await_packets(1);
     double begin_s = agn_now_s();
     agn_server_drain(world.server);
     join(&stats);

@@ -499,7 +499,6 @@ static void strays_among_requests_are_counted_once(void **state)
         while (recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
             continue;
     }
-    usleep(100000);
     close(fd);
     struct agn_server_stats stats;
     link_stop_server(&running, &stats);
@@ -561,7 +560,7 @@ static int infer_slowly(void *user, const float *features, int count, float *log
 {
     (void)user;
     (void)features;
-    usleep(80000);
+    usleep(80000); /* longer than the client waits */
     memset(logits, 0, (size_t)count * link_world.dev.model.classes * sizeof *logits);
     return 0;
 }

@@ -26,13 +26,4 @@ struct agn_fetch_config {
  * AGN_ERR_TIMEOUT, _IO, _FORMAT (sum or archive), _NOT_FOUND, _BUSY (another fetch), _INTERRUPTED. */
 int agn_fetch(const struct agn_fetch_config *config, char result[1024]);
 
-/* The fetch of one file; `what` agn_fetch is made of, for files of the caller's own. */
-enum agn_sum { AGN_SUM_NONE, AGN_SUM_MD5, AGN_SUM_SHA256 };
-struct agn_fetch_file {
-    const char *url, *path; /* the whole address; the file to become */
-    enum agn_sum sum;
-    const char *expected; /* in hexadecimal; NULL with AGN_SUM_NONE */
-};
-int agn_fetch_one(const struct agn_fetch_config *config, const struct agn_fetch_file *file);
-
 #endif

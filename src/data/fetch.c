@@ -44,16 +44,16 @@ const char *const agn_fetch_names[] = {"cifar10", "cifar100", "svhn", "tiny-imag
 /* ---- one file ---- */
 
 /* MISMATCH when the file is not what it should be; AGN_OK leaves its sum in PATH.sha256. */
-static int verify(const struct agn_fetch_file *file, const char *at)
+static int verify(const struct agn__fetch_file *file, const char *at)
 {
     struct agn__file_sums sums;
     char remembered[AGN__SUM_TEXT];
     int status = agn__sum_file(at, &sums);
     if (status < 0)
         return status;
-    const char *got = file->sum == AGN_SUM_MD5 ? sums.md5 : sums.sha256;
-    const char *kind = file->sum == AGN_SUM_MD5 ? "MD5" : "SHA-256";
-    if (file->sum != AGN_SUM_NONE)
+    const char *got = file->sum == AGN__SUM_MD5 ? sums.md5 : sums.sha256;
+    const char *kind = file->sum == AGN__SUM_MD5 ? "MD5" : "SHA-256";
+    if (file->sum != AGN__SUM_NONE)
         return strcmp(got, file->expected) == 0
                    ? agn__sum_remember(file->path, sums.sha256)
                    : agn_fail(AGN_ERR_MISMATCH, "%s: %s is %s, expected %s", at, kind, got, file->expected);
@@ -78,7 +78,7 @@ static int remove_file(const char *path)
 }
 
 /* Download and check; a part that was resumed may be of another file, so it gets one more chance. */
-static int download_verified(const struct agn_fetch_config *config, const struct agn_fetch_file *file,
+static int download_verified(const struct agn_fetch_config *config, const struct agn__fetch_file *file,
                              const char *part)
 {
     for (int round = 0;; round++) {
@@ -102,7 +102,7 @@ static int download_verified(const struct agn_fetch_config *config, const struct
     }
 }
 
-int agn_fetch_one(const struct agn_fetch_config *config, const struct agn_fetch_file *file)
+int agn__fetch_one(const struct agn_fetch_config *config, const struct agn__fetch_file *file)
 {
     char part[PATH_BYTES];
     int length = snprintf(part, sizeof part, "%s.part", file->path);
@@ -118,7 +118,7 @@ int agn_fetch_one(const struct agn_fetch_config *config, const struct agn_fetch_
         return status;
     }
     /* Stopped between the last byte and the new name: nothing is left to ask the server for. */
-    bool whole = file->sum != AGN_SUM_NONE && agn_file_exists(part) && verify(file, part) == AGN_OK;
+    bool whole = file->sum != AGN__SUM_NONE && agn_file_exists(part) && verify(file, part) == AGN_OK;
     int status = whole ? AGN_OK : download_verified(config, file, part);
     if (status == AGN_OK && rename(part, file->path) != 0)
         status = agn_fail(AGN_ERR_IO, "cannot rename %s to %s: %s", part, file->path, strerror(errno));
@@ -149,8 +149,8 @@ static int fetch_file(const struct agn_fetch_config *config, const struct agn__r
     if (url_length < 0 || (size_t)url_length >= sizeof url || path_length < 0 || path_length >= PATH_BYTES)
         return agn_fail(AGN_ERR_ARG, "%.64s..., %.64s...: the address or the path is too long", base,
                         config->folder);
-    const struct agn_fetch_file file = {url, path, AGN_SUM_MD5, remote->md5};
-    return agn_fetch_one(config, &file);
+    const struct agn__fetch_file file = {url, path, AGN__SUM_MD5, remote->md5};
+    return agn__fetch_one(config, &file);
 }
 
 int agn__fetch_set(const struct agn_fetch_config *config, const struct agn__remote_set *set,

@@ -1,8 +1,19 @@
-/* Inside src/data: what agn_fetch knows of a data set, so that tests can have sets of their own. */
+/* Inside src/data: what agn_fetch knows of a data set and how it gets one file, so that tests can have sets
+ * and files of their own. */
 #ifndef AGN_DATA_FETCH_SET_H
 #define AGN_DATA_FETCH_SET_H
 
 #include "agilenn/fetch.h"
+
+enum agn__sum { AGN__SUM_NONE, AGN__SUM_MD5, AGN__SUM_SHA256 };
+
+struct agn__fetch_file {
+    const char *url, *path; /* the whole address; the file to become */
+    enum agn__sum sum;
+    const char *expected; /* in hexadecimal; NULL with AGN__SUM_NONE */
+};
+/* Errors as agn_fetch. */
+int agn__fetch_one(const struct agn_fetch_config *config, const struct agn__fetch_file *file);
 
 enum { AGN__FETCH_FILES = 2 };
 
