@@ -50,7 +50,7 @@ wait_until() {
 }
 
 # wait_for SECONDS COMMAND...: the same; the end of the test where it has not
-wait_for() { wait_until "$@" || die "waited in vain, for so many seconds and that: $*"; }
+wait_for() { wait_until "$@" || { seconds=$1 && shift && die "waited $seconds s in vain for: $*"; }; }
 
 # What to wait for, beside any other command: a text in a file; bytes in one of the files (also in those whose names
 # begin so, since a file has another name until it is whole).
