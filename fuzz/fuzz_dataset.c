@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 
 static const char *const formats[] = {"cifar10", "cifar100", "svhn"};
 static const char *const files[] = {"test_batch.bin", "test.bin", "test_32x32.mat"};
