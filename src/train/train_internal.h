@@ -189,12 +189,6 @@ int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct
 /* Warm-up, then cosine from 1 to `final`. */
 double agn__rate_factor(int64_t step, int64_t steps, int64_t warmup, double final);
 
-/* The numbers of train.compute, which agn_preset_check has looked at. */
-static inline enum agn_compute agn__compute_of(const struct agn_preset *preset)
-{
-    return (enum agn_compute)agn_compute_from_name(preset->train.compute);
-}
-
 /* ---- phases ------------------------------------------------------------------------------ */
 
 struct agn__trainer {
