@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "agilenn/base.h"
-#include "agilenn/keys.h"
 #include "agilenn/dtls_session.h"
+#include "agilenn/keys.h"
 
 enum {
     READY_AT_ONCE = 256,
@@ -32,8 +32,8 @@ static const double stuck_s =
 struct port {
     int fd;
     struct agn_dtls *dtls; /* NULL: plain */
-    double begun_s;         /* its handshake; 0: not yet */
-    double patience_s;      /* with it; 0: stuck_s */
+    double begun_s;        /* its handshake; 0: not yet */
+    double patience_s;     /* with it; 0: stuck_s */
 };
 
 struct agn__ports {

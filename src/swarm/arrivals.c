@@ -1,5 +1,5 @@
 /* The schedule; see schedule.h. */
-#include "swarm/schedule.h"
+#include "swarm/arrivals.h"
 
 #include <math.h>
 

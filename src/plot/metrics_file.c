@@ -1,5 +1,5 @@
-/* Reads metrics.jsonl. See history.h. */
-#include "plot/history.h"
+/* Reads metrics.jsonl. See metrics_file.h. */
+#include "plot/metrics_file.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -26,39 +26,39 @@ static int make_room(void **items, int count, int *capacity, size_t each)
     return AGN_OK;
 }
 
-static int add_validation(struct agn__history *history, const struct agn__history_validation *validation)
+static int add_validation(struct agn__metrics *metrics, const struct agn__metrics_validation *validation)
 {
-    while (history->validation_count > 0 &&
-           history->validations[history->validation_count - 1].images >= validation->images)
-        history->validation_count--;
-    void *validations = history->validations;
-    int status = make_room(&validations, history->validation_count, &history->validation_capacity,
-                           sizeof *history->validations);
-    history->validations = validations;
+    while (metrics->validation_count > 0 &&
+           metrics->validations[metrics->validation_count - 1].images >= validation->images)
+        metrics->validation_count--;
+    void *validations = metrics->validations;
+    int status = make_room(&validations, metrics->validation_count, &metrics->validation_capacity,
+                           sizeof *metrics->validations);
+    metrics->validations = validations;
     if (status == AGN_OK)
-        history->validations[history->validation_count++] = *validation;
+        metrics->validations[metrics->validation_count++] = *validation;
     return status;
 }
 
-static int add_point(struct agn__history *history, const struct agn__history_point *point)
+static int add_point(struct agn__metrics *metrics, const struct agn__metrics_point *point)
 {
     /* A resumed training goes back to its checkpoint: what it repeats replaces what was there. */
-    while (history->count > 0 && history->points[history->count - 1].images >= point->images)
-        history->count--;
-    while (history->validation_count > 0 &&
-           history->validations[history->validation_count - 1].images >= point->images)
-        history->validation_count--;
-    void *points = history->points;
-    int status = make_room(&points, history->count, &history->capacity, sizeof *history->points);
-    history->points = points;
+    while (metrics->count > 0 && metrics->points[metrics->count - 1].images >= point->images)
+        metrics->count--;
+    while (metrics->validation_count > 0 &&
+           metrics->validations[metrics->validation_count - 1].images >= point->images)
+        metrics->validation_count--;
+    void *points = metrics->points;
+    int status = make_room(&points, metrics->count, &metrics->capacity, sizeof *metrics->points);
+    metrics->points = points;
     if (status < 0)
         return status;
-    history->points[history->count++] = *point;
+    metrics->points[metrics->count++] = *point;
     return AGN_OK;
 }
 
 /* The figures of the training images, in `point`, or accuracy on the validation images alone. */
-static int read_figures(const json_t *line, struct agn__history_point *point)
+static int read_figures(const json_t *line, struct agn__metrics_point *point)
 {
     for (int s = 0; s < AGN__SERIES; s++) {
         const json_t *value = json_object_get(line, series_keys[s]);
@@ -69,9 +69,9 @@ static int read_figures(const json_t *line, struct agn__history_point *point)
     return AGN_OK;
 }
 
-static int read_line(const char *text, size_t length, struct agn__history *history)
+static int read_line(const char *text, size_t length, struct agn__metrics *metrics)
 {
-    struct agn__history_point place, *point = &place;
+    struct agn__metrics_point place, *point = &place;
     json_error_t error;
     json_t *line = json_loadb(text, length, 0, &error);
     if (!line)
@@ -86,24 +86,24 @@ static int read_line(const char *text, size_t length, struct agn__history *histo
         status = agn_fail(AGN_ERR_FORMAT, "'images' is not a number of images");
     if (status == AGN_OK) {
         point->joint = phase[0] == 'j';
-        history->imitation = history->imitation || imitation;
+        metrics->imitation = metrics->imitation || imitation;
         point->images = json_number_value(images);
         const json_t *validation = json_object_get(line, "validation_accuracy");
         if (json_is_number(validation)) {
-            const struct agn__history_validation measured = {point->joint, point->images,
+            const struct agn__metrics_validation measured = {point->joint, point->images,
                                                              json_number_value(validation)};
-            status = add_validation(history, &measured);
+            status = add_validation(metrics, &measured);
         } else {
             status = read_figures(line, point);
             if (status == AGN_OK)
-                status = add_point(history, point);
+                status = add_point(metrics, point);
         }
     }
     json_decref(line);
     return status;
 }
 
-int agn__history_read(const char *path, struct agn__history *history)
+int agn__metrics_read(const char *path, struct agn__metrics *metrics)
 {
     uint8_t *data = NULL;
     size_t size = 0;
@@ -116,9 +116,9 @@ int agn__history_read(const char *path, struct agn__history *history)
         size_t length = end ? (size_t)(end - data) - at : size - at;
         number++;
         /* A killed training may leave a last line without its end: not worth an error. */
-        if (!end && history->count > 0)
+        if (!end && metrics->count > 0)
             break;
-        status = read_line((const char *)data + at, length, history);
+        status = read_line((const char *)data + at, length, metrics);
         at += length + 1;
     }
     agn_free(data);
@@ -127,12 +127,12 @@ int agn__history_read(const char *path, struct agn__history *history)
         snprintf(reason, sizeof reason, "%s", agn_error_message());
         return agn_fail(status, "%s, line %d: %s", path, number, reason);
     }
-    return history->count > 0 ? AGN_OK : agn_fail(AGN_ERR_FORMAT, "%s holds no figures", path);
+    return metrics->count > 0 ? AGN_OK : agn_fail(AGN_ERR_FORMAT, "%s holds no figures", path);
 }
 
-void agn__history_free(struct agn__history *history)
+void agn__metrics_free(struct agn__metrics *metrics)
 {
-    agn_free(history->points);
-    agn_free(history->validations);
-    *history = (struct agn__history){0};
+    agn_free(metrics->points);
+    agn_free(metrics->validations);
+    *metrics = (struct agn__metrics){0};
 }

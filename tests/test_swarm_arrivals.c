@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "swarm/schedule.h"
+#include "swarm/arrivals.h"
 
 enum { DEVICES = 10, IMAGES = 7 };
 

@@ -1,6 +1,6 @@
 /* When which device sends which image: decided by rate and seed alone, never by what the server does. */
-#ifndef AGN_SWARM_SCHEDULE_H
-#define AGN_SWARM_SCHEDULE_H
+#ifndef AGN_SWARM_ARRIVALS_H
+#define AGN_SWARM_ARRIVALS_H
 
 #include <stdbool.h>
 #include <stdint.h>
