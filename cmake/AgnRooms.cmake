@@ -85,12 +85,12 @@ function(agn_embed_files room name header listed)
 endfunction()
 
 set(AGN_ALL_ROOMS agn_measure agn_plot agn_swarm agn_modem agn_monitor agn_client agn_edge agn_server agn_deploy agn_train agn_model agn_distributed
-  agn_xai agn_nn agn_data agn_device agn_drivers agn_base agn_wire)
+  agn_xai agn_nn agn_sets agn_data agn_device agn_drivers agn_base agn_wire)
 
 # `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.
 function(agn_add_command)
   agn_add_room(cli SOURCES src/cli
-    USES measure plot swarm modem monitor client edge server deploy train model distributed xai nn data base LIBRARIES agn_jansson)
+    USES measure plot swarm modem monitor client edge server deploy train model distributed xai nn sets data base LIBRARIES agn_jansson)
   get_target_property(kind agn_cli TYPE)
   if(kind STREQUAL "INTERFACE_LIBRARY")
     return()

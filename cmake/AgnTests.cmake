@@ -59,6 +59,7 @@ function(agn_add_tests)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     agn_add_test(${name} $<TARGET_FILE:${name}>)
   endforeach()
+  agn_add_edge_alone()
   agn_add_kernel_tests("${support_objects}" dsp AGN_KERNEL_DSP=1)
   agn_add_kernel_tests("${support_objects}" plain AGN_KERNEL_DSP=0 AGN_KERNEL_SSE2=0)
   foreach(script IN LISTS scripts)
@@ -75,6 +76,13 @@ function(agn_add_tests)
   if(TEST check_mpi) # several programs at a time, many of them: slow where the cores are busy
     set_tests_properties(check_mpi PROPERTIES PROCESSORS 2)
   endif()
+endfunction()
+
+# The edge server's room and what it needs, for check_edge_alone.sh.
+function(agn_add_edge_alone)
+  add_executable(edge_alone ${PROJECT_SOURCE_DIR}/tests/edge_alone.c)
+  target_link_libraries(edge_alone PRIVATE agn_flags agn_edge)
+  set_target_properties(edge_alone PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 endfunction()
 
 # tests/test_device_*.c once more, over device/ with other kernels: those for the Arm DSP extension, whose

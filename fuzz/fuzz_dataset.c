@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "fuzz_folder.h"
 
 static const char *const formats[] = {"cifar10", "cifar100", "svhn"};

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "data/image.h"
+#include "sets/image.h"
 
 enum { SIDE = 16 };
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "base/vector.h"
+#include "agilenn/vector.h"
 
 enum { POINTS = 4096 };
 

@@ -13,7 +13,7 @@
 #include <gnutls/gnutls.h>
 
 #include "agilenn/base.h"
-#include "client/dtls.h"
+#include "agilenn/dtls_session.h"
 
 static bool no_session, no_priorities;
 static int sent;
@@ -43,13 +43,13 @@ static int count(void *user, const uint8_t *bytes, size_t len)
     return 0;
 }
 
-static struct agn__dtls *create(int expected)
+static struct agn_dtls *create(int expected)
 {
     static const uint8_t key[16] = {1};
-    const struct agn__dtls_config config = {
+    const struct agn_dtls_config config = {
         .identity = "camera", .key = key, .key_bytes = sizeof key, .send = count};
-    struct agn__dtls *dtls = NULL;
-    assert_int_equal(agn__dtls_create(&dtls, &config), expected);
+    struct agn_dtls *dtls = NULL;
+    assert_int_equal(agn_dtls_create(&dtls, &config), expected);
     return dtls;
 }
 
@@ -69,21 +69,21 @@ static void a_restart_without_memory_is_no_handshake(void **state)
 {
     (void)state;
     bool *const missing[] = {&no_session, &no_priorities};
-    struct agn__dtls *dtls = create(0);
+    struct agn_dtls *dtls = create(0);
     for (size_t i = 0; i < AGN_COUNT_OF(missing); i++) {
         *missing[i] = true;
-        assert_int_equal(agn__dtls_restart(dtls), AGN_ERR_MEMORY);
-        assert_int_equal(agn__dtls_state(dtls), AGN__DTLS_LOST);
+        assert_int_equal(agn_dtls_restart(dtls), AGN_ERR_MEMORY);
+        assert_int_equal(agn_dtls_state(dtls), AGN_DTLS_LOST);
         sent = 0;
-        assert_int_equal(agn__dtls_advance(dtls), AGN__DTLS_LOST);
+        assert_int_equal(agn_dtls_advance(dtls), AGN_DTLS_LOST);
         assert_int_equal(sent, 0);
-        assert_true(isinf(agn__dtls_wait_s(dtls)));
+        assert_true(isinf(agn_dtls_wait_s(dtls)));
         *missing[i] = false;
-        assert_int_equal(agn__dtls_restart(dtls), 0);
-        assert_int_equal(agn__dtls_advance(dtls), AGN__DTLS_HANDSHAKE);
+        assert_int_equal(agn_dtls_restart(dtls), 0);
+        assert_int_equal(agn_dtls_advance(dtls), AGN_DTLS_HANDSHAKE);
         assert_true(sent > 0);
     }
-    agn__dtls_free(dtls);
+    agn_dtls_free(dtls);
 }
 
 int main(void)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "temp_folder.h"
 
 enum { PIXELS = 3072, RECORD10 = 1 + PIXELS, RECORD100 = 2 + PIXELS, MAX_RECORDS = 12 };

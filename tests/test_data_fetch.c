@@ -15,9 +15,9 @@
 
 #include "agilenn/fetch.h"
 #include "cli/cli.h"
-#include "data/checksum.h"
-#include "data/fetch_set.h"
-#include "data/unpack.h"
+#include "sets/checksum.h"
+#include "sets/fetch_set.h"
+#include "sets/unpack.h"
 #include "http_server.h"
 #include "temp_folder.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "temp_folder.h"
 #include "test_images.h"
 

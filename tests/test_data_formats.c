@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/image.h"
+#include "sets/image.h"
 
 enum { HEIGHT = 18, WIDTH = 20, PIXELS = HEIGHT * WIDTH };
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/heic_stream.h"
-#include "data/orientation.h"
+#include "sets/heic_stream.h"
+#include "sets/orientation.h"
 
 enum { HEIGHT = 64, WIDTH = 80, TOLERANCE = 12 };
 

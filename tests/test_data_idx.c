@@ -9,7 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "temp_folder.h"
 
 enum {

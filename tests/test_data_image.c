@@ -10,8 +10,8 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "data/image.h"
-#include "data/orientation.h"
+#include "sets/image.h"
+#include "sets/orientation.h"
 #include "test_images.h"
 
 enum { HEIGHT = 13, WIDTH = 17, PIXELS = HEIGHT * WIDTH };

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "temp_folder.h"
 
 enum { COUNT = 6, PIXELS = 3072 };

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "agilenn/data.h"
-#include "data/mat_guard.h"
+#include "agilenn/sets.h"
+#include "sets/mat_guard.h"
 #include "temp_folder.h"
 
 enum { PIXELS = 3072, IMAGES = 2, FILE_BYTES = 1 << 16 };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/image.h"
+#include "sets/image.h"
 
 enum { WIDTH = 4, GREY = 1, RGB = 2, NO_EXTRA = -1, UNSPECIFIED = 0, ASSOCIATED = 1, UNASSOCIATED = 2 };
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "cli/cli.h"
 #include "temp_folder.h"
 #include "test_images.h"

@@ -544,7 +544,7 @@ static void alpha_and_codec(void **state)
     static const float weights[] = {-1000.0F, -10.0F, 0.0F, 3.3F, 1000.0F};
     struct world w;
     open_world(&w, &configs[4], 8, false);
-    strcpy(w.model->preset.model.codec, "raw3");
+    w.model->preset.model.codec = AGN_CODEC_RAW3;
     for (size_t i = 0; i < AGN_COUNT_OF(weights); i++) {
         struct agn_dev_model opened;
         w.model->alpha_weight = weights[i];

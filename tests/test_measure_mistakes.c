@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "agilenn/measure.h"
-#include "data/image.h"
+#include "sets/image.h"
 #include "temp_folder.h"
 #include "tiny_model.h"
 

@@ -14,7 +14,9 @@ static struct agn_model model_with(const char *form, double initial)
 {
     struct agn_model model = {0};
     agn_preset_defaults(&model.preset);
-    snprintf(model.preset.model.alpha_form, sizeof(model.preset.model.alpha_form), "%s", form);
+    char assignment[64];
+    snprintf(assignment, sizeof(assignment), "model.alpha_form=%s", form);
+    assert_int_equal(agn_preset_set(&model.preset, assignment), AGN_OK);
     model.preset.model.alpha_initial = initial;
     agn__alpha_initialise(&model);
     return model;

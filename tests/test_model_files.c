@@ -357,7 +357,6 @@ static void impossible_models(void **state)
     expect_impossible("model.local_channels=9", AGN_ERR_RANGE, "makes a 6x6x8 map: of its 8 channels");
     expect_impossible("model.extractor=conv:c256:s2", AGN_ERR_RANGE, "at most 255");
     expect_impossible("model.remote=conv:c60000 conv:c60000", AGN_ERR_RANGE, "weights");
-    expect_impossible("model.codec=zip", AGN_ERR_ARG, "model.codec");
     struct agn_preset preset;
     struct agn_model *model = NULL;
     tiny_preset_make(&preset);

@@ -73,7 +73,7 @@ static long count_calls(double epochs, const char *compute)
     config.preset.train.cutout = 3;
     config.preset.train.ema = 0.9;
     config.preset.joint.distill = 0.5;
-    snprintf(config.preset.train.compute, sizeof(config.preset.train.compute), "%s", compute);
+    config.preset.train.compute = agn_compute_from_name(compute);
     long before = calls;
     if (agn_train_run(&config, &model, &report) < 0) {
         fail_msg("%s", agn_error_message());

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "agilenn/sets.h"
 #include "checkpoints.h"
 #include "temp_folder.h"
 #include "test_images.h"

@@ -21,7 +21,7 @@ static struct agn_model *train(const char *compute, double joint_epochs, struct 
     struct agn_train_config config = {.train = &train.set, .test = &test.set};
     tiny_preset_make(&config.preset);
     config.preset.joint.epochs = joint_epochs;
-    snprintf(config.preset.train.compute, sizeof(config.preset.train.compute), "%s", compute);
+    config.preset.train.compute = agn_compute_from_name(compute);
     if (agn_train_run(&config, &model, &report) < 0) {
         fail_msg("%s: %s", compute, agn_error_message());
     }

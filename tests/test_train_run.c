@@ -198,9 +198,9 @@ static void learns_by_the_public_codes_definitions(void **state)
     (void)state;
     struct agn_train_config config = tiny_config();
     struct agn_train_report report;
-    strcpy(config.preset.joint.importance, "element");
-    strcpy(config.preset.joint.selection, "importance");
-    strcpy(config.preset.model.alpha_form, "softmax");
+    config.preset.joint.importance = AGN_IMPORTANCE_ELEMENT;
+    config.preset.joint.selection = AGN_SELECT_IMPORTANCE;
+    config.preset.model.alpha_form = AGN_ALPHA_SOFTMAX;
     struct agn_model *model = train(&config, &report);
     const struct agn_evaluation *e = &report.evaluation;
     print_message("by element: fused %.3f, valid %.3f, skewness %.3f -> %.3f, disorder %.3f\n",
@@ -234,12 +234,12 @@ static void same_seed_same_bits(void **state)
 /* ---- validation ------------------------------------------------------------------------ */
 
 /* The preset says that there are such images, the configuration has them. */
-static struct agn_train_config validating_config(const char *choose)
+static struct agn_train_config validating_config(enum agn_choose choose)
 {
     struct agn_train_config config = short_config();
     config.validation = &validation_set.set;
     strcpy(config.preset.data.validation, "0.2");
-    strcpy(config.preset.train.choose, choose);
+    config.preset.train.choose = choose;
     config.preset.joint.epochs = 3;
     return config;
 }
@@ -282,7 +282,7 @@ static void note_validation(void *user, const struct agn_progress *progress)
 static void validation_is_measured_and_changes_nothing(void **state)
 {
     (void)state;
-    struct agn_train_config config = validating_config("last"), without = config;
+    struct agn_train_config config = validating_config(AGN_CHOOSE_LAST), without = config;
     struct agn_train_report report;
     struct seen seen = {NAN, 0};
     double reference[8], joint[8];
@@ -312,7 +312,7 @@ static void validation_is_measured_and_changes_nothing(void **state)
 static void the_best_epoch_is_kept(void **state)
 {
     (void)state;
-    struct agn_train_config config = validating_config("best");
+    struct agn_train_config config = validating_config(AGN_CHOOSE_BEST);
     struct agn_train_report report;
     double reference[8], joint[8], best = 0.0;
     char path[4096];
@@ -444,7 +444,7 @@ static void resumed_runs_with_all_options_end_the_same(void **state)
 static void resumed_runs_choose_the_same_epoch(void **state)
 {
     (void)state;
-    struct agn_train_config config = validating_config("best");
+    struct agn_train_config config = validating_config(AGN_CHOOSE_BEST);
     config.preset.reference.epochs = 2;
     config.preset.train.ema = 0.9;
     config.preset.joint.rate = 0.5;

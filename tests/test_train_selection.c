@@ -146,7 +146,7 @@ static void largest_mean_importance_comes_first(void **state)
     struct agn_evaluation before, after;
     bool sorted = true;
     succeed(agn_model_evaluate(model, &data.set, &before));
-    snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "importance");
+    model->preset.joint.selection = AGN_SELECT_IMPORTANCE;
     succeed(agn__select_channels(model, NULL, &data.set));
     succeed(agn_model_evaluate(model, &data.set, &after));
     assert_true(after.reference_valid > 0.0);
@@ -166,7 +166,7 @@ static void no_selection(void **state)
     size_t bytes = model->parts[AGN_EXTRACTOR].params->total * sizeof(float);
     float *kept = agn_alloc(bytes, 1);
     memcpy(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);
-    snprintf(model->preset.joint.selection, sizeof(model->preset.joint.selection), "none");
+    model->preset.joint.selection = AGN_SELECT_NONE;
     succeed(agn__check_channel_order(model));
     succeed(agn__select_channels(model, NULL, &data.set));
     assert_memory_equal(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);

@@ -12,17 +12,26 @@
 
 enum { AGN_PRESET_TEXT_BYTES = 1024 };
 
+/* What keys with words may be. */
+enum agn_bad_files { AGN_BAD_FILES_REFUSE, AGN_BAD_FILES_SKIP };
+enum agn_alpha_form { AGN_ALPHA_SIGMOID, AGN_ALPHA_SOFTMAX };
+enum agn_class_weights { AGN_CLASSES_AS_THEY_ARE, AGN_CLASSES_BALANCED };
+enum agn_choose { AGN_CHOOSE_LAST, AGN_CHOOSE_BEST };
+enum agn_importance { AGN_IMPORTANCE_CHANNEL, AGN_IMPORTANCE_ELEMENT };
+enum agn_selection { AGN_SELECT_TOPK, AGN_SELECT_IMPORTANCE, AGN_SELECT_NONE };
+
 struct agn_preset {
     char name[64];
     struct {
-        char format[16];                  /* "idx" or "folder" */
+        char format[16];                  /* one of agn_dataset_formats */
         char path[AGN_PRESET_TEXT_BYTES]; /* folder of the data set */
         int height, width, channels, classes;
         int train_limit, test_limit;   /* images to keep, 0 = all */
         char test[64], validation[64]; /* a share, or a folder's name; "": the set's own test split; none */
         int split_seed;                /* of shares */
         int flip, crop_pad;
-        char bad_files[16], ground[16]; /* as in agn_dataset_source */
+        int bad_files;   /* enum agn_bad_files */
+        char ground[16]; /* as in agn_dataset_source */
     } data;
     struct {
         char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],
@@ -31,21 +40,21 @@ struct agn_preset {
         int local_channels;                      /* k: the first channels, which stay on the device */
         int grid;                                /* g of the Local NN's pooling */
         int logits_bn;                           /* BN on local and remote logits */
-        char alpha_form[16];                     /* "sigmoid" or "softmax" */
+        int alpha_form;                          /* enum agn_alpha_form */
         double alpha_initial, alpha_temperature; /* T of alpha = sigmoid(w / T) */
-        char codec[16];
+        int codec;                               /* enum agn_codec */
     } model;
     struct {
         int seed, batch;
         double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
         double label_smoothing;
-        double mixup;           /* a of Beta(a, a); 0 = off */
-        int cutout;             /* side, pixels; 0 = off */
-        double ema;             /* decay of the weights' moving average; 0 = off */
-        char compute[16];       /* "f32", "bf16" or "bf16-emulated" */
-        int validate_every;     /* epochs */
-        char choose[8];         /* "last" or "best": whose parameters a phase ends with */
-        char class_weights[12]; /* "none" or "balanced" */
+        double mixup;       /* a of Beta(a, a); 0 = off */
+        int cutout;         /* side, pixels; 0 = off */
+        double ema;         /* decay of the weights' moving average; 0 = off */
+        int compute;        /* enum agn_compute */
+        int validate_every; /* epochs */
+        int choose;         /* enum agn_choose: whose parameters a phase ends with */
+        int class_weights;  /* enum agn_class_weights */
     } train;
     struct {
         double epochs, rate;
@@ -61,10 +70,10 @@ struct agn_preset {
         double distill, distill_temperature;
         double rho, rho_margin, disorder_margin; /* margins: added while training only */
         int correct_only, warm_start;
-        char method[24];
+        int method; /* enum agn_xai_method */
         int points;
-        char importance[16];     /* "channel" or "element" */
-        char selection[16];      /* "topk", "importance" or "none" */
+        int importance;          /* enum agn_importance */
+        int selection;           /* enum agn_selection */
         double packet_loss;      /* chance that a packet is lost in training; 0 = off */
         double bits;             /* weight of the mean bits of a sent symbol; 0 = off */
         double soft_temperature; /* of the quantiser's gradient; 0 = straight-through */
@@ -76,11 +85,12 @@ struct agn_preset {
 void agn_preset_defaults(struct agn_preset *preset);
 
 /* A name ("fashion") is looked up in $AGILENN_PRESETS, ./presets, and beside the program
- * (../presets, ../share/agilenn/presets); a name with '/' or ending in .ini is a path.
- * AGN_ERR_NOT_FOUND lists what there is. */
+ * (../share/agilenn/presets, ../presets); a name with '/' or ending in .ini is a path.
+ * `base = NAME` before the first section of a file takes over what that preset says, from the same folder or
+ * as above. AGN_ERR_NOT_FOUND lists what there is. */
 int agn_preset_load(const char *name, struct agn_preset *preset);
 
-/* Reads INI text over the values that `preset` has. */
+/* Reads INI text over the values that `preset` has; no `base`, which is a matter of files. */
 int agn_preset_parse(const char *text, struct agn_preset *preset);
 
 /* Applies "section.key=value"; an unknown key or a bad value is an error that names it. */

@@ -108,7 +108,7 @@ static int measure(struct job *job)
     if (status >= 0)
         status = agn_model_load(job->model_path.items[0], &job->model);
     if (status >= 0 && job->codec != NULL)
-        snprintf(job->model->preset.model.codec, sizeof(job->model->preset.model.codec), "%s", job->codec);
+        job->model->preset.model.codec = agn_codec_from_name(job->codec);
     if (status >= 0)
         status = agn__cli_replace_data(&job->model->preset, job->data);
     if (status >= 0)
@@ -116,7 +116,7 @@ static int measure(struct job *job)
     /* A model of before there were contexts has one distribution for all: device and server, both made here,
      * may well learn them. */
     if (status >= 0 && job->model->distributions <= 1 &&
-        agn_codec_needs_contexts(agn_codec_from_name(job->model->preset.model.codec)))
+        agn_codec_needs_contexts(job->model->preset.model.codec))
         status = agn_model_learn_contexts(job->model, job->calibration);
     if (status >= 0)
         status = agn_deploy_device(job->model, job->calibration, job->images, &job->device,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "cli/preset_options.h"
 
 enum { MAX_SIDE = 4096 };

@@ -2,7 +2,7 @@
  */
 #include <string.h>
 
-#include "agilenn/data.h"
+#include "agilenn/sets.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 

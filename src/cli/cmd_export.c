@@ -294,7 +294,7 @@ static int export_untrained(const struct export_options *o)
     struct agn_dataset data = {0};
     int status = agn__cli_load_preset(o->preset, &o->assignments, &preset);
     if (status >= 0 && o->codec != NULL)
-        snprintf(preset.model.codec, sizeof(preset.model.codec), "%s", o->codec);
+        preset.model.codec = agn_codec_from_name(o->codec);
     if (status >= 0)
         status = agn_model_create(&preset, NULL, &model);
     if (status >= 0)
@@ -314,7 +314,7 @@ static int export_trained(const struct export_options *o)
     struct agn_dataset *data = NULL;
     int status = agn_model_load(o->model.items[0], &model);
     if (status == AGN_OK && o->codec != NULL)
-        snprintf(model->preset.model.codec, sizeof(model->preset.model.codec), "%s", o->codec);
+        model->preset.model.codec = agn_codec_from_name(o->codec);
     if (status == AGN_OK)
         status = agn__cli_replace_data(&model->preset, o->data);
     if (status == AGN_OK)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agilenn/measure.h"
+#include "agilenn/sets.h"
 #include "cli/child.h"
 #include "cli/demo.h"
 

@@ -175,7 +175,7 @@ static void print_text(const struct agn_model *model, const struct network *netw
            preset->data.channels, model->classes);
     printf("feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
            model->map.height, model->map.width, model->map.channels, preset->model.local_channels,
-           model->sent_channels, preset->model.codec);
+           model->sent_channels, agn_codec_name(preset->model.codec));
     const char *undeployable = agn__cli_undeployable(preset);
     if (undeployable)
         printf("device         none can run this: %s\n", undeployable);
@@ -256,8 +256,8 @@ static json_t *json_from(const struct agn_model *model, const struct network *ne
                   agn__cli_json_string(model->preset.name), "image", model->preset.data.height,
                   model->preset.data.width, model->preset.data.channels, "map", model->map.height,
                   model->map.width, model->map.channels, "local_channels", model->preset.model.local_channels,
-                  "sent_channels", model->sent_channels, "codec", model->preset.model.codec, "classes",
-                  json_from_class_names(model), "networks", list);
+                  "sent_channels", model->sent_channels, "codec", agn_codec_name(model->preset.model.codec),
+                  "classes", json_from_class_names(model), "networks", list);
     if (object && trained && json_object_set_new(object, "learned", json_from_learned(model))) {
         json_decref(object);
         return NULL;

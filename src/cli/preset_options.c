@@ -4,6 +4,7 @@
 #include "cli/class_report.h"
 
 #include "agilenn/deploy.h"
+#include "agilenn/sets.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* DTLS for a device, on GnuTLS; see dtls.h. */
 #define _GNU_SOURCE /* explicit_bzero */
-#include "client/dtls.h"
+#include "agilenn/dtls_session.h"
 
 #include <errno.h>
 #include <gnutls/dtls.h>
@@ -18,10 +18,10 @@ enum {
     GIVE_UP_MS = 10000,
 };
 
-struct agn__dtls {
+struct agn_dtls {
     gnutls_psk_client_credentials_t credentials;
     gnutls_session_t session;
-    enum agn__dtls_state state;
+    enum agn_dtls_state state;
     int (*send)(void *user, const uint8_t *bytes, size_t len);
     void *user;
     int send_status;
@@ -33,7 +33,7 @@ struct agn__dtls {
 
 static ssize_t push(gnutls_transport_ptr_t transport, const void *bytes, size_t len)
 {
-    struct agn__dtls *dtls = transport;
+    struct agn_dtls *dtls = transport;
     int status = dtls->send(dtls->user, bytes, len);
     if (status < 0)
         dtls->send_status = status;
@@ -42,7 +42,7 @@ static ssize_t push(gnutls_transport_ptr_t transport, const void *bytes, size_t 
 
 static ssize_t pull(gnutls_transport_ptr_t transport, void *bytes, size_t cap)
 {
-    struct agn__dtls *dtls = transport;
+    struct agn_dtls *dtls = transport;
     if (!dtls->inbox) {
         gnutls_transport_set_errno(dtls->session, EAGAIN);
         return -1;
@@ -56,7 +56,7 @@ static ssize_t pull(gnutls_transport_ptr_t transport, void *bytes, size_t cap)
 static int pull_timeout(gnutls_transport_ptr_t transport, unsigned ms)
 {
     (void)ms;
-    const struct agn__dtls *dtls = transport;
+    const struct agn_dtls *dtls = transport;
     return dtls->inbox ? 1 : 0;
 }
 
@@ -68,9 +68,9 @@ static int fail(int code)
                     "DTLS cannot be set up: %s", gnutls_strerror(code));
 }
 
-static int begin_session(struct agn__dtls *dtls)
+static int begin_session(struct agn_dtls *dtls)
 {
-    dtls->state = AGN__DTLS_LOST; /* if there is no memory for a session now, the next attempt may have it */
+    dtls->state = AGN_DTLS_LOST; /* if there is no memory for a session now, the next attempt may have it */
     int code = gnutls_init(&dtls->session, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK);
     if (code < 0) {
         dtls->session = NULL;
@@ -87,16 +87,16 @@ static int begin_session(struct agn__dtls *dtls)
     gnutls_dtls_set_timeouts(dtls->session, RETRANSMIT_MS, GIVE_UP_MS);
     if (code < 0)
         return fail(code);
-    dtls->state = AGN__DTLS_HANDSHAKE;
+    dtls->state = AGN_DTLS_HANDSHAKE;
     return 0;
 }
 
-int agn__dtls_create(struct agn__dtls **dtls, const struct agn__dtls_config *config)
+int agn_dtls_create(struct agn_dtls **dtls, const struct agn_dtls_config *config)
 {
     if (config->key_bytes > AGN_KEY_MAX_BYTES)
         return agn_fail(AGN_ERR_ARG, "a key of %zu bytes, expected at most %d", config->key_bytes,
                         (int)AGN_KEY_MAX_BYTES);
-    struct agn__dtls *made = agn_alloc(1, sizeof *made);
+    struct agn_dtls *made = agn_alloc(1, sizeof *made);
     if (!made)
         return AGN_ERR_MEMORY;
     made->send = config->send;
@@ -112,14 +112,14 @@ int agn__dtls_create(struct agn__dtls **dtls, const struct agn__dtls_config *con
             gnutls_psk_set_client_credentials(made->credentials, config->identity, &key, GNUTLS_PSK_KEY_RAW);
     int status = code < 0 ? fail(code) : begin_session(made);
     if (status < 0) {
-        agn__dtls_free(made);
+        agn_dtls_free(made);
         return status;
     }
     *dtls = made;
     return 0;
 }
 
-int agn__dtls_restart(struct agn__dtls *dtls)
+int agn_dtls_restart(struct agn_dtls *dtls)
 {
     if (dtls->session)
         gnutls_deinit(dtls->session);
@@ -128,12 +128,12 @@ int agn__dtls_restart(struct agn__dtls *dtls)
     return begin_session(dtls);
 }
 
-void agn__dtls_free(struct agn__dtls *dtls)
+void agn_dtls_free(struct agn_dtls *dtls)
 {
     if (!dtls)
         return;
     if (dtls->session) {
-        if (dtls->state == AGN__DTLS_READY)
+        if (dtls->state == AGN_DTLS_READY)
             (void)gnutls_bye(dtls->session, GNUTLS_SHUT_WR);
         gnutls_deinit(dtls->session);
     }
@@ -142,28 +142,28 @@ void agn__dtls_free(struct agn__dtls *dtls)
     agn_free(dtls);
 }
 
-enum agn__dtls_state agn__dtls_state(const struct agn__dtls *dtls)
+enum agn_dtls_state agn_dtls_state(const struct agn_dtls *dtls)
 {
     return dtls->state;
 }
 
-enum agn__dtls_state agn__dtls_advance(struct agn__dtls *dtls)
+enum agn_dtls_state agn_dtls_advance(struct agn_dtls *dtls)
 {
-    if (dtls->state != AGN__DTLS_HANDSHAKE || !dtls->session)
+    if (dtls->state != AGN_DTLS_HANDSHAKE || !dtls->session)
         return dtls->state;
     int code = gnutls_handshake(dtls->session);
     if (code == 0)
-        dtls->state = AGN__DTLS_READY;
+        dtls->state = AGN_DTLS_READY;
     else if (code == GNUTLS_E_TIMEDOUT)
-        dtls->state = AGN__DTLS_LOST;
+        dtls->state = AGN_DTLS_LOST;
     else if (gnutls_error_is_fatal(code))
-        dtls->state = AGN__DTLS_REFUSED;
+        dtls->state = AGN_DTLS_REFUSED;
     return dtls->state;
 }
 
-double agn__dtls_wait_s(const struct agn__dtls *dtls)
+double agn_dtls_wait_s(const struct agn_dtls *dtls)
 {
-    if (dtls->state != AGN__DTLS_HANDSHAKE || !dtls->session)
+    if (dtls->state != AGN_DTLS_HANDSHAKE || !dtls->session)
         return INFINITY;
     double seconds = gnutls_dtls_get_timeout(dtls->session) / 1000.0;
     return seconds > 0.001 ? seconds : 0.001;
@@ -171,26 +171,26 @@ double agn__dtls_wait_s(const struct agn__dtls *dtls)
 
 /* ---- messages ----------------------------------------------------------------------------------- */
 
-size_t agn__dtls_take(struct agn__dtls *dtls, const uint8_t *datagram, size_t len, uint8_t *message,
+size_t agn_dtls_take(struct agn_dtls *dtls, const uint8_t *datagram, size_t len, uint8_t *message,
                       size_t cap)
 {
     dtls->inbox = datagram;
     dtls->inbox_bytes = len;
     ssize_t got = 0;
-    if (dtls->state == AGN__DTLS_HANDSHAKE) {
-        (void)agn__dtls_advance(dtls);
-    } else if (dtls->state == AGN__DTLS_READY) {
+    if (dtls->state == AGN_DTLS_HANDSHAKE) {
+        (void)agn_dtls_advance(dtls);
+    } else if (dtls->state == AGN_DTLS_READY) {
         got = gnutls_record_recv(dtls->session, message, cap);
         if (got == 0 || (got < 0 && gnutls_error_is_fatal((int)got)))
-            dtls->state = AGN__DTLS_LOST;
+            dtls->state = AGN_DTLS_LOST;
     }
     dtls->inbox = NULL;
     return got > 0 ? (size_t)got : 0;
 }
 
-int agn__dtls_send(struct agn__dtls *dtls, const uint8_t *message, size_t len)
+int agn_dtls_send(struct agn_dtls *dtls, const uint8_t *message, size_t len)
 {
-    if (dtls->state != AGN__DTLS_READY)
+    if (dtls->state != AGN_DTLS_READY)
         return AGN_ERR_STATE;
     dtls->send_status = 0;
     ssize_t code = gnutls_record_send(dtls->session, message, len);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "agilenn/base.h"
-#include "client/dtls.h"
+#include "agilenn/dtls_session.h"
 
 enum { MAX_STALE_DATAGRAMS = 256, MAX_DATAGRAM = 4096 };
 
@@ -87,14 +87,14 @@ static int receive_datagram(struct agn__link *link, uint8_t *bytes, size_t cap, 
 
 int agn__link_secure(struct agn__link *link, const char *identity, const uint8_t *key, size_t key_bytes)
 {
-    const struct agn__dtls_config config = {
+    const struct agn_dtls_config config = {
         .identity = identity, .key = key, .key_bytes = key_bytes, .send = send_datagram, .user = link};
-    return agn__dtls_create(&link->dtls, &config);
+    return agn_dtls_create(&link->dtls, &config);
 }
 
 void agn__link_close(struct agn__link *link)
 {
-    agn__dtls_free(link->dtls);
+    agn_dtls_free(link->dtls);
     link->dtls = NULL;
     if (link->fd >= 0)
         close(link->fd);
@@ -103,7 +103,7 @@ void agn__link_close(struct agn__link *link)
 
 void agn__link_renew(struct agn__link *link)
 {
-    if (!link->dtls || agn__dtls_state(link->dtls) == AGN__DTLS_HANDSHAKE)
+    if (!link->dtls || agn_dtls_state(link->dtls) == AGN_DTLS_HANDSHAKE)
         return;
     int fd = open_socket(link);
     if (fd >= 0) { /* or else from the old port, which may do as well */
@@ -111,24 +111,24 @@ void agn__link_renew(struct agn__link *link)
         link->fd = fd;
         link->connected = false;
     }
-    (void)agn__dtls_restart(link->dtls); /* without memory it stays without a session, and is tried again */
+    (void)agn_dtls_restart(link->dtls); /* without memory it stays without a session, and is tried again */
 }
 
 static int handshake(struct agn__link *link, double until_s)
 {
     uint8_t datagram[MAX_DATAGRAM], none;
-    enum agn__dtls_state state;
-    while ((state = agn__dtls_advance(link->dtls)) == AGN__DTLS_HANDSHAKE) {
-        double again_s = agn_now_s() + agn__dtls_wait_s(link->dtls);
+    enum agn_dtls_state state;
+    while ((state = agn_dtls_advance(link->dtls)) == AGN_DTLS_HANDSHAKE) {
+        double again_s = agn_now_s() + agn_dtls_wait_s(link->dtls);
         int length = receive_datagram(link, datagram, sizeof datagram, again_s < until_s ? again_s : until_s);
         if (length > 0)
-            (void)agn__dtls_take(link->dtls, datagram, (size_t)length, &none, sizeof none);
+            (void)agn_dtls_take(link->dtls, datagram, (size_t)length, &none, sizeof none);
         else if (length == AGN_ERR_IO)
             return length;
         else if (agn_now_s() >= until_s)
             return AGN_ERR_TIMEOUT;
     }
-    return state == AGN__DTLS_READY ? 0 : state == AGN__DTLS_REFUSED ? AGN_ERR_UNSUPPORTED : AGN_ERR_TIMEOUT;
+    return state == AGN_DTLS_READY ? 0 : state == AGN_DTLS_REFUSED ? AGN_ERR_UNSUPPORTED : AGN_ERR_TIMEOUT;
 }
 
 static void drop_stale(struct agn__link *link)
@@ -141,7 +141,7 @@ static void drop_stale(struct agn__link *link)
 
 int agn__link_begin(struct agn__link *link, double until_s)
 {
-    if (link->dtls && agn__dtls_state(link->dtls) == AGN__DTLS_LOST)
+    if (link->dtls && agn_dtls_state(link->dtls) == AGN_DTLS_LOST)
         agn__link_renew(link);
     /* Connecting sends nothing; it lets the system tell of a closed port and keeps strangers out. */
     if (!link->connected) {
@@ -149,7 +149,7 @@ int agn__link_begin(struct agn__link *link, double until_s)
             return AGN_ERR_IO;
         link->connected = true;
     }
-    if (link->dtls && agn__dtls_state(link->dtls) != AGN__DTLS_READY)
+    if (link->dtls && agn_dtls_state(link->dtls) != AGN_DTLS_READY)
         return handshake(link, until_s);
     drop_stale(link);
     return 0;
@@ -159,7 +159,7 @@ int agn__link_begin(struct agn__link *link, double until_s)
 
 int agn__link_send(struct agn__link *link, const uint8_t *bytes, size_t len)
 {
-    return link->dtls ? agn__dtls_send(link->dtls, bytes, len) : send_datagram(link, bytes, len);
+    return link->dtls ? agn_dtls_send(link->dtls, bytes, len) : send_datagram(link, bytes, len);
 }
 
 int agn__link_receive(struct agn__link *link, uint8_t *bytes, size_t cap, double until_s)
@@ -171,10 +171,10 @@ int agn__link_receive(struct agn__link *link, uint8_t *bytes, size_t cap, double
         int length = receive_datagram(link, datagram, sizeof datagram, until_s);
         if (length < 0)
             return length;
-        size_t message = agn__dtls_take(link->dtls, datagram, (size_t)length, bytes, cap);
+        size_t message = agn_dtls_take(link->dtls, datagram, (size_t)length, bytes, cap);
         if (message > 0)
             return (int)message;
-        if (agn__dtls_state(link->dtls) != AGN__DTLS_READY)
+        if (agn_dtls_state(link->dtls) != AGN_DTLS_READY)
             return AGN_ERR_TIMEOUT; /* closed by the server: no answer will come */
     }
 }
@@ -183,11 +183,11 @@ int agn__link_glance(struct agn__link *link, uint8_t *bytes, size_t cap)
 {
     uint8_t datagram[MAX_DATAGRAM];
     bool secure = link->dtls != NULL;
-    if (!link->connected || (secure && agn__dtls_state(link->dtls) != AGN__DTLS_READY))
+    if (!link->connected || (secure && agn_dtls_state(link->dtls) != AGN_DTLS_READY))
         return AGN_ERR_TIMEOUT; /* a handshake's datagrams are not for the caller */
     ssize_t length = secure ? recv(link->fd, datagram, sizeof datagram, MSG_DONTWAIT)
                             : recv(link->fd, bytes, cap, MSG_DONTWAIT);
     if (length < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? AGN_ERR_TIMEOUT : 0;
-    return secure ? (int)agn__dtls_take(link->dtls, datagram, (size_t)length, bytes, cap) : (int)length;
+    return secure ? (int)agn_dtls_take(link->dtls, datagram, (size_t)length, bytes, cap) : (int)length;
 }

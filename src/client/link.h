@@ -8,19 +8,19 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-struct agn__dtls;
+struct agn_dtls;
 
 struct agn__link {
     int fd;
     bool connected;
     struct sockaddr_storage server;
     socklen_t server_bytes;
-    struct agn__dtls *dtls; /* NULL: plain */
+    struct agn_dtls *dtls; /* NULL: plain */
 };
 
 /* Resolves the host and opens a socket. AGN_ERR_NOT_FOUND, AGN_ERR_IO, with agn_fail. */
 int agn__link_open(struct agn__link *link, const char *host, uint16_t port);
-/* From now on by DTLS; the link must stay where it is in memory. Errors of agn__dtls_create. */
+/* From now on by DTLS; the link must stay where it is in memory. Errors of agn_dtls_create. */
 int agn__link_secure(struct agn__link *link, const char *identity, const uint8_t *key, size_t key_bytes);
 void agn__link_close(struct agn__link *link);
 

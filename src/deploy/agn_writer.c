@@ -8,7 +8,7 @@
 
 #include "agilenn/base.h"
 #include "agilenn/model_agn.h"
-#include "agn_device_internal.h"
+#include "agn_layout.h"
 
 /* The file under construction. With bytes = NULL it only measures. */
 struct writer {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "agilenn/deploy.h"
-#include "agn_device_internal.h"
+#include "agn_layout.h"
 
 /* One image on the device. */
 struct sample {

@@ -362,11 +362,7 @@ static int write_model(const struct quantiser *q, uint8_t **bytes, size_t *size_
                                 .dense_weights = q->dense_weights,
                                 .dense_channels = q->dense_channels,
                                 .alpha_q15 = (uint16_t)lround(32768.0 * agn_model_alpha(model))};
-    int codec = agn_codec_from_name(preset->model.codec);
-    if (codec < 0) {
-        return agn_fail(codec, "model.codec = '%s' is no codec", preset->model.codec);
-    }
-    out.codec = (enum agn_codec)codec;
+    out.codec = (enum agn_codec)preset->model.codec;
     agn_model_contexts(model, &out.contexts);
     for (int c = 0; c < preset->data.channels; c++) {
         out.input_zero_point[c] = (int8_t)((int)model->normalisation.mean[c] - 128);

@@ -311,11 +311,10 @@ static int count_instructions(const struct agn_bench_codec_config *config, const
         struct agn__firmware_count count = {0};
         uint8_t *bytes = NULL;
         size_t size = 0;
-        char kept[sizeof(config->model->preset.model.codec)];
-        memcpy(kept, config->model->preset.model.codec, sizeof(kept));
-        snprintf(config->model->preset.model.codec, sizeof(kept), "%s", row->name);
+        int kept = config->model->preset.model.codec;
+        config->model->preset.model.codec = codec;
         int status = agn_deploy_device(config->model, config->calibration, 0, &bytes, &size, NULL);
-        memcpy(config->model->preset.model.codec, kept, sizeof(kept));
+        config->model->preset.model.codec = kept;
         if (status == AGN_OK)
             status = agn__firmware_count_frames(config->firmware, bytes, size, &images, &count);
         agn_free(bytes);

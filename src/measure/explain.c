@@ -95,8 +95,7 @@ int agn__explain_check(const struct agn_explain_config *config)
 static int open_explainer(struct explainer *e)
 {
     struct agn_model *model = e->config->model;
-    const char *name = e->config->method ? e->config->method : model->preset.joint.method;
-    int method = agn_xai_method_from_name(name);
+    int method = e->config->method ? agn_xai_method_from_name(e->config->method) : model->preset.joint.method;
     if (method < 0)
         return method;
     const struct agn_xai_config xai = {.method = (enum agn_xai_method)method,

@@ -9,7 +9,7 @@
 
 static bool is_softmax(const struct agn_model *model)
 {
-    return strcmp(model->preset.model.alpha_form, "softmax") == 0;
+    return model->preset.model.alpha_form == AGN_ALPHA_SOFTMAX;
 }
 
 static double temperature(const struct agn_model *model)

@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 #include "agilenn/data.h"
+#include "agilenn/nn.h"
 #include "agilenn/xai.h"
 
-enum value_type { TEXT, WHOLE, REAL };
+enum value_type { TEXT, WHOLE, REAL, WORD };
 
 struct key {
     const char *section, *name;
@@ -50,7 +51,7 @@ static const struct key keys[] = {
      "of the images that data.test and data.validation hold out"},
     {"data", "flip", WHOLE, FIELD(data.flip), 0, 1, "0", "mirror training images at random"},
     {"data", "crop_pad", WHOLE, FIELD(data.crop_pad), 0, 64, "0", "pad by so many pixels and crop at random"},
-    {"data", "bad_files", TEXT, FIELD(data.bad_files), 0, 0, "refuse",
+    {"data", "bad_files", WORD, FIELD(data.bad_files), 0, 0, "refuse",
      "files or records that cannot be read: refuse, or skip (go on without them, naming the first)"},
     {"data", "ground", TEXT, FIELD(data.ground), 0, 0, "white",
      "what shows where images are transparent: white, black or #RRGGBB"},
@@ -69,13 +70,13 @@ static const struct key keys[] = {
      "g: the Local NN pools to g x g cells; 1 is the paper's"},
     {"model", "logits_bn", WHOLE, FIELD(model.logits_bn), 0, 1, "0",
      "BN on local and remote logits, as in the paper's public code"},
-    {"model", "alpha_form", TEXT, FIELD(model.alpha_form), 0, 0, "sigmoid",
+    {"model", "alpha_form", WORD, FIELD(model.alpha_form), 0, 0, "sigmoid",
      "sigmoid(w/T) as in the paper, or softmax of two weights as in its public code"},
     {"model", "alpha_initial", REAL, FIELD(model.alpha_initial), 0.001, 0.999, "0.27",
      "weight of the local prediction before training"},
     {"model", "alpha_temperature", REAL, FIELD(model.alpha_temperature), 0.1, 100, "6",
      "T of alpha = sigmoid(w/T); softmax has none"},
-    {"model", "codec", TEXT, FIELD(model.codec), 0, 0, "range", "range, huffman, lzw or raw3"},
+    {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range", "range, huffman, lzw or raw3"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
     {"train", "momentum", REAL, FIELD(train.momentum), 0, 0.999, "0.9", "of SGD (Nesterov)"},
@@ -93,16 +94,16 @@ static const struct key keys[] = {
      "side in pixels of a square that is blanked at a random place; 0 = off"},
     {"train", "ema", REAL, FIELD(train.ema), 0, 0.99999, "0",
      "decay of a moving average of the weights in joint training, which then is the model; 0 = off"},
-    {"train", "compute", TEXT, FIELD(train.compute), 0, 0, "f32",
+    {"train", "compute", WORD, FIELD(train.compute), 0, 0, "f32",
      "numbers of convolutions and dense layers while training: f32, bf16 (where the CPU has it), or "
      "bf16-emulated (to measure bf16's accuracy on any AVX-512, slowly)"},
-    {"train", "class_weights", TEXT, FIELD(train.class_weights), 0, 0, "none",
+    {"train", "class_weights", WORD, FIELD(train.class_weights), 0, 0, "none",
      "what an image's cross-entropies count: all the same (none), or as much as makes each class count the "
      "same "
      "(balanced)"},
     {"train", "validate_every", WHOLE, FIELD(train.validate_every), 1, 10000, "1",
      "epochs between two measurements of accuracy on the validation images (data.validation)"},
-    {"train", "choose", TEXT, FIELD(train.choose), 0, 0, "last",
+    {"train", "choose", WORD, FIELD(train.choose), 0, 0, "last",
      "which parameters a phase ends with: those of its last epoch, or of the one with the best accuracy on "
      "the validation images (best)"},
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
@@ -136,13 +137,13 @@ static const struct key keys[] = {
      "only samples that the reference gets right count for importance"},
     {"joint", "warm_start", WHOLE, FIELD(joint.warm_start), 0, 1, "1",
      "start the remote network from the reference where shapes agree"},
-    {"joint", "method", TEXT, FIELD(joint.method), 0, 0, "ig-trapezoid",
+    {"joint", "method", WORD, FIELD(joint.method), 0, 0, "ig-trapezoid",
      "attribution: ig-trapezoid, ig-midpoint (Riemann sum), ig-gauss-legendre, gradient-x-input or gradient "
      "(saliency)"},
     {"joint", "points", WHOLE, FIELD(joint.points), 1, 128, "2", "gradients of integrated gradients"},
-    {"joint", "importance", TEXT, FIELD(joint.importance), 0, 0, "channel",
+    {"joint", "importance", WORD, FIELD(joint.importance), 0, 0, "channel",
      "what skewness and disorder losses compare: channel (paper) or element (its public code)"},
-    {"joint", "selection", TEXT, FIELD(joint.selection), 0, 0, "topk",
+    {"joint", "selection", WORD, FIELD(joint.selection), 0, 0, "topk",
      "which channels become the first k: most often among the top k (topk, the paper's Algorithm 1), largest "
      "mean importance (importance), or as they are (none)"},
     {"joint", "packet_loss", REAL, FIELD(joint.packet_loss), 0, 0.9, "0",
@@ -154,6 +155,93 @@ static const struct key keys[] = {
     {"joint", "centroid_rate", REAL, FIELD(joint.centroid_rate), 0, 1, "0.05",
      "speed at which centroids follow the features"},
 };
+
+/* ---- words ------------------------------------------------------------------------ */
+
+struct word {
+    const char *word;
+    int value;
+};
+
+static const struct word bad_files[] = {
+    {"refuse", AGN_BAD_FILES_REFUSE}, {"skip", AGN_BAD_FILES_SKIP}, {NULL, 0}};
+static const struct word alpha_forms[] = {
+    {"sigmoid", AGN_ALPHA_SIGMOID}, {"softmax", AGN_ALPHA_SOFTMAX}, {NULL, 0}};
+static const struct word codecs[] = {{"range", AGN_CODEC_RANGE},
+                                     {"huffman", AGN_CODEC_HUFFMAN},
+                                     {"lzw", AGN_CODEC_LZW},
+                                     {"raw3", AGN_CODEC_RAW3},
+                                     {NULL, 0}};
+static const struct word computes[] = {{"f32", AGN_COMPUTE_F32},
+                                       {"bf16", AGN_COMPUTE_BF16},
+                                       {"bf16-emulated", AGN_COMPUTE_BF16_EMULATED},
+                                       {NULL, 0}};
+static const struct word class_weights[] = {
+    {"none", AGN_CLASSES_AS_THEY_ARE}, {"balanced", AGN_CLASSES_BALANCED}, {NULL, 0}};
+static const struct word chosen_epochs[] = {{"last", AGN_CHOOSE_LAST}, {"best", AGN_CHOOSE_BEST}, {NULL, 0}};
+static const struct word methods[] = {{"ig-trapezoid", AGN_XAI_IG_TRAPEZOID},
+                                      {"ig-midpoint", AGN_XAI_IG_MIDPOINT},
+                                      {"ig-gauss-legendre", AGN_XAI_IG_GAUSS_LEGENDRE},
+                                      {"gradient-x-input", AGN_XAI_GRADIENT_X_INPUT},
+                                      {"gradient", AGN_XAI_GRADIENT},
+                                      {NULL, 0}};
+static const struct word importances[] = {
+    {"channel", AGN_IMPORTANCE_CHANNEL}, {"element", AGN_IMPORTANCE_ELEMENT}, {NULL, 0}};
+static const struct word selections[] = {
+    {"topk", AGN_SELECT_TOPK}, {"importance", AGN_SELECT_IMPORTANCE}, {"none", AGN_SELECT_NONE}, {NULL, 0}};
+
+static const struct {
+    size_t offset;
+    const struct word *words;
+} vocabularies[] = {{offsetof(struct agn_preset, data.bad_files), bad_files},
+                    {offsetof(struct agn_preset, model.alpha_form), alpha_forms},
+                    {offsetof(struct agn_preset, model.codec), codecs},
+                    {offsetof(struct agn_preset, train.compute), computes},
+                    {offsetof(struct agn_preset, train.class_weights), class_weights},
+                    {offsetof(struct agn_preset, train.choose), chosen_epochs},
+                    {offsetof(struct agn_preset, joint.method), methods},
+                    {offsetof(struct agn_preset, joint.importance), importances},
+                    {offsetof(struct agn_preset, joint.selection), selections}};
+
+/* Of a key of type WORD. */
+static const struct word *words_of(const struct key *key)
+{
+    size_t i = 0;
+    while (vocabularies[i].offset != key->offset) {
+        i++;
+    }
+    return vocabularies[i].words;
+}
+
+static int set_word(int *value, const struct key *key, const char *text)
+{
+    const struct word *words = words_of(key);
+    char list[128] = "";
+    for (int i = 0; words[i].word != NULL; i++) {
+        size_t at = strlen(list);
+        if (strcmp(text, words[i].word) == 0) {
+            *value = words[i].value;
+            return AGN_OK;
+        }
+        snprintf(list + at, sizeof(list) - at, "%s%s",
+                 i == 0                      ? ""
+                 : words[i + 1].word == NULL ? " or "
+                                             : ", ",
+                 words[i].word);
+    }
+    return agn_fail(AGN_ERR_ARG, "%s.%s = '%.100s': expected %s", key->section, key->name, text, list);
+}
+
+static const char *word_of(int value, const struct key *key)
+{
+    const struct word *words = words_of(key);
+    while (words->value != value) {
+        words++;
+    }
+    return words->word;
+}
+
+/* ---- values ----------------------------------------------------------------------- */
 
 static void *field(struct agn_preset *preset, const struct key *key)
 {
@@ -210,6 +298,9 @@ static int set_value(struct agn_preset *preset, const struct key *key, const cha
             memcpy(field(preset, key), value, strlen(value) + 1); /* check_text: it fits */
         }
         return status;
+    }
+    if (key->type == WORD) {
+        return set_word(field(preset, key), key, value);
     }
     double number = strtod(value, &end);
     bool whole = key->type == WHOLE;
@@ -304,8 +395,8 @@ static int append_line(struct reading *reading, const struct key *key, const cha
 {
     char joined[AGN_PRESET_TEXT_BYTES + 256];
     if (key->type != TEXT) {
-        return agn_fail(AGN_ERR_ARG, "%s.%s goes on over a second line: it is a number", key->section,
-                        key->name);
+        return agn_fail(AGN_ERR_ARG, "%s.%s goes on over a second line: it is a number or a word",
+                        key->section, key->name);
     }
     snprintf(joined, sizeof(joined), "%s %s", (const char *)field(reading->preset, key), line);
     return set_value(reading->preset, key, joined);
@@ -389,6 +480,8 @@ static void print_preset(const struct agn_preset *preset, FILE *stream)
         fprintf(stream, "%s = ", key->name);
         if (key->type == TEXT) {
             print_text(stream, value);
+        } else if (key->type == WORD) {
+            fputs(word_of(*(const int *)value, key), stream);
         } else if (key->type == WHOLE) {
             fprintf(stream, "%d", *(const int *)value);
         } else {
@@ -431,7 +524,8 @@ struct agn_dataset_source agn_preset_source(const struct agn_preset *preset, con
                                        .height = preset->data.height,
                                        .width = preset->data.width,
                                        .channels = preset->data.channels,
-                                       .bad_files = preset->data.bad_files,
+                                       .bad_files =
+                                           preset->data.bad_files == AGN_BAD_FILES_SKIP ? "skip" : "refuse",
                                        .ground = preset->data.ground,
                                        .limit = limit >= 0 ? limit : own,
                                        .test = preset->data.test,
@@ -451,7 +545,7 @@ void agn_preset_print_keys(FILE *stream)
         }
         fprintf(stream, "  %-18s %s (default %s", key->name, key->help,
                 key->standard[0] == '\0' ? "none" : key->standard);
-        if (key->type != TEXT) {
+        if (key->type == WHOLE || key->type == REAL) {
             fprintf(stream, "; %g to %g", key->low, key->high);
         }
         fprintf(stream, ")\n");
@@ -484,7 +578,61 @@ static int preset_folders(char folders[MAX_FOLDERS][PATH_MAX])
     return count;
 }
 
-static int read_preset(const char *path, struct agn_preset *preset)
+/* ---- files: `base = NAME`, then sections -------------------------------------------------------- */
+
+enum { MOST_BASES = 4 };
+
+static int find_preset(const char *name, const char *beside, char path[PATH_MAX]);
+
+/* Takes a first line `base = NAME` off the text; "": there is none. */
+static int take_base(char *text, char name[64])
+{
+    char *at = text, *value;
+    name[0] = '\0';
+    for (;;) { /* past comments and empty lines */
+        at += strspn(at, " \t\r\n");
+        if (*at != ';' && *at != '#') {
+            break;
+        }
+        at += strcspn(at, "\n");
+    }
+    size_t key = strcspn(at, " \t=\n"), line = strcspn(at, "\n");
+    if (key != 4 || strncmp(at, "base", 4) != 0) {
+        return AGN_OK;
+    }
+    value = at + key + strspn(at + key, " \t");
+    if (*value != '=') {
+        return AGN_OK;
+    }
+    value += 1 + strspn(value + 1, " \t");
+    size_t length = strcspn(value, " \t\r\n;");
+    if (length == 0 || length >= 64) {
+        return agn_fail(AGN_ERR_FORMAT, "base names no preset: expected base = NAME, as in base = cifar10");
+    }
+    memcpy(name, value, length);
+    name[length] = '\0';
+    memset(at, ' ', line); /* line numbers stay */
+    return AGN_OK;
+}
+
+static int read_over(const char *path, int depth, struct agn_preset *preset);
+
+static int read_text(const char *path, char *text, int depth, struct agn_preset *preset)
+{
+    char base[64], base_path[PATH_MAX];
+    int status = take_base(text, base);
+    if (status == AGN_OK && base[0] != '\0' && depth == MOST_BASES)
+        status =
+            agn_fail(AGN_ERR_RANGE, "base = %s: more than %d presets stand on each other, or in a circle",
+                     base, MOST_BASES);
+    if (status == AGN_OK && base[0] != '\0')
+        status = find_preset(base, path, base_path);
+    if (status == AGN_OK && base[0] != '\0')
+        status = read_over(base_path, depth + 1, preset);
+    return status < 0 ? status : agn_preset_parse(text, preset);
+}
+
+static int read_over(const char *path, int depth, struct agn_preset *preset)
 {
     uint8_t *data = NULL;
     size_t size = 0;
@@ -495,9 +643,8 @@ static int read_preset(const char *path, struct agn_preset *preset)
         return status < 0 ? status : AGN_ERR_MEMORY;
     }
     memcpy(text, data, size);
-    agn_preset_defaults(preset);
-    status = agn_preset_parse(text, preset);
-    if (status < 0) {
+    status = read_text(path, text, depth, preset);
+    if (status < 0 && strncmp(agn_error_message(), "preset ", 7) != 0) {
         char reason[512];
         snprintf(reason, sizeof(reason), "%s", agn_error_message());
         status = agn_fail(status, "preset %s: %s", path, reason);
@@ -505,6 +652,12 @@ static int read_preset(const char *path, struct agn_preset *preset)
     agn_free(text);
     agn_free(data);
     return status;
+}
+
+static int read_preset(const char *path, struct agn_preset *preset)
+{
+    agn_preset_defaults(preset);
+    return read_over(path, 0, preset);
 }
 
 static void set_name(struct agn_preset *preset, const char *path)
@@ -533,80 +686,52 @@ static void list_presets(const char *folder, char *list, size_t cap)
     }
 }
 
-int agn_preset_load(const char *name, struct agn_preset *preset)
+static bool is_file_name(const char *name)
 {
     size_t length = strlen(name);
-    struct agn_preset loaded;
-    int status = AGN_ERR_NOT_FOUND;
-    if (strchr(name, '/') != NULL || (length > 4 && strcmp(name + length - 4, ".ini") == 0)) {
-        status = read_preset(name, &loaded);
-    } else {
-        char folders[MAX_FOLDERS][PATH_MAX], path[PATH_MAX + 128], list[512] = "";
-        int count = preset_folders(folders);
-        for (int i = 0; i < count && status == AGN_ERR_NOT_FOUND; i++) {
-            snprintf(path, sizeof(path), "%.4095s/%.100s.ini", folders[i], name);
-            if (agn_file_exists(path)) {
-                status = read_preset(path, &loaded);
-            } else if (list[0] == '\0') {
-                list_presets(folders[i], list, sizeof(list));
-            }
+    return strchr(name, '/') != NULL || (length > 4 && strcmp(name + length - 4, ".ini") == 0);
+}
+
+/* `beside`: a file in whose folder it may lie, too; NULL: none. */
+static int find_preset(const char *name, const char *beside, char path[PATH_MAX])
+{
+    char folders[MAX_FOLDERS + 1][PATH_MAX], list[512] = "";
+    const char *slash = beside == NULL ? NULL : strrchr(beside, '/');
+    int count = 0;
+    if (is_file_name(name)) {
+        snprintf(path, PATH_MAX, "%s", name);
+        return AGN_OK;
+    }
+    if (beside != NULL) {
+        snprintf(folders[count++], PATH_MAX, "%.*s", slash == NULL ? 1 : (int)(slash - beside),
+                 slash == NULL ? "." : beside);
+    }
+    count += preset_folders(folders + count);
+    for (int i = 0; i < count; i++) {
+        snprintf(path, PATH_MAX, "%.3900s/%.100s.ini", folders[i], name);
+        if (agn_file_exists(path)) {
+            return AGN_OK;
         }
-        if (status == AGN_ERR_NOT_FOUND) {
-            return agn_fail(status,
-                            "no preset is called '%s'; there are:%s (or give the path of an .ini file)", name,
-                            list[0] == '\0' ? " none that I can find" : list);
+        if (list[0] == '\0') {
+            list_presets(folders[i], list, sizeof(list));
         }
     }
+    return agn_fail(AGN_ERR_NOT_FOUND,
+                    "no preset is called '%s'; there are:%s (or give the path of an .ini file)", name,
+                    list[0] == '\0' ? " none that I can find" : list);
+}
+
+int agn_preset_load(const char *name, struct agn_preset *preset)
+{
+    char path[PATH_MAX];
+    struct agn_preset loaded;
+    int status = find_preset(name, NULL, path);
+    if (status == AGN_OK)
+        status = read_preset(path, &loaded);
     if (status == AGN_OK) {
         set_name(&loaded, name);
         *preset = loaded;
     }
-    return status;
-}
-
-static int check_choice(const char *key, const char *value, const char *const choices[])
-{
-    char list[128] = "";
-    for (int i = 0; choices[i] != NULL; i++) {
-        size_t at = strlen(list);
-        if (strcmp(value, choices[i]) == 0) {
-            return AGN_OK;
-        }
-        snprintf(list + at, sizeof(list) - at, "%s%s",
-                 i == 0                   ? ""
-                 : choices[i + 1] == NULL ? " or "
-                                          : ", ",
-                 choices[i]);
-    }
-    return agn_fail(AGN_ERR_ARG, "%s = '%s': expected %s", key, value, list);
-}
-
-static int check_choices(const struct agn_preset *p)
-{
-    static const char *const alpha_forms[] = {"sigmoid", "softmax", NULL};
-    static const char *const importances[] = {"channel", "element", NULL};
-    static const char *const selections[] = {"topk", "importance", "none", NULL};
-    static const char *const computes[] = {"f32", "bf16", "bf16-emulated", NULL};
-    static const char *const bad_files[] = {"refuse", "skip", NULL};
-    static const char *const weights[] = {"none", "balanced", NULL};
-    static const char *const epochs[] = {"last", "best", NULL};
-    int status = check_choice("data.bad_files", p->data.bad_files, bad_files);
-    if (status == AGN_OK)
-        status = check_choice("train.choose", p->train.choose, epochs);
-    if (status == AGN_OK && strcmp(p->train.choose, "best") == 0 && p->data.validation[0] == '\0')
-        status =
-            agn_fail(AGN_ERR_ARG, "train.choose = best needs validation images: set data.validation to a "
-                                  "share of the training images, such as 0.1, or to their folder");
-    if (status == AGN_OK)
-        status = check_choice("train.class_weights", p->train.class_weights, weights);
-    if (status == AGN_OK)
-        status = check_choice("model.alpha_form", p->model.alpha_form, alpha_forms);
-    if (status == AGN_OK)
-        status = check_choice("joint.importance", p->joint.importance, importances);
-    if (status == AGN_OK)
-        status = check_choice("joint.selection", p->joint.selection, selections);
-    if (status == AGN_OK)
-        status = check_choice("train.compute", p->train.compute, computes);
     return status;
 }
 
@@ -645,24 +770,16 @@ int agn_preset_check(const struct agn_preset *p)
         return agn_fail(AGN_ERR_RANGE,
                         "data.classes = 1: expected 2 to 1000, or 0 to count them in the data");
     }
-    if (agn_codec_from_name(p->model.codec) < 0) {
-        return agn_fail(AGN_ERR_ARG, "model.codec = '%s': expected range, huffman, lzw or raw3",
-                        p->model.codec);
+    if (p->train.choose == AGN_CHOOSE_BEST && p->data.validation[0] == '\0') {
+        return agn_fail(AGN_ERR_ARG, "train.choose = best needs validation images: set data.validation to a "
+                                     "share of the training images, such as 0.1, or to their folder");
     }
-    int method = agn_xai_method_from_name(p->joint.method);
-    if (method < 0) {
-        return agn_fail(AGN_ERR_ARG,
-                        "joint.method = '%s': expected ig-trapezoid, ig-midpoint, ig-gauss-legendre, "
-                        "gradient-x-input or gradient",
-                        p->joint.method);
-    }
-    if (method == AGN_XAI_IG_TRAPEZOID && p->joint.points < 2) {
+    if (p->joint.method == AGN_XAI_IG_TRAPEZOID && p->joint.points < 2) {
         return agn_fail(
             AGN_ERR_RANGE,
             "joint.points = %d: the trapezoidal rule (joint.method = ig-trapezoid) needs at least 2; "
             "ig-midpoint and ig-gauss-legendre take 1",
             p->joint.points);
     }
-    status = check_networks(p);
-    return status == AGN_OK ? check_choices(p) : status;
+    return check_networks(p);
 }

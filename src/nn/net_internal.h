@@ -6,7 +6,7 @@
 #define AGN_NN_NET_INTERNAL_H
 
 #include "agilenn/nn.h"
-#include "base/vector.h"
+#include "agilenn/vector.h"
 #include "nn/onednn.h"
 #include "nn/onednn_inference.h"
 #include "nn/xnnpack.h"

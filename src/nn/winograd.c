@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agilenn/base.h"
-#include "base/vector.h"
+#include "agilenn/vector.h"
 #include "nn/winograd.h"
 
 enum { PRODUCTS = 16, TAPS = 9, LINE_FLOATS = 16 };

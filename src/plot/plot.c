@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agilenn/gnuplot.h"
-#include "plot/history.h"
+#include "plot/metrics_file.h"
 
 /* ---- importance -------------------------------------------------------------------- */
 
@@ -76,12 +76,12 @@ int agn_plot_importance(const char *path, const struct agn_plot_channels *shares
 
 /* ---- training ---------------------------------------------------------------------------- */
 
-static void write_history(FILE *script, const struct agn__history *history)
+static void write_history(FILE *script, const struct agn__metrics *metrics)
 {
-    fprintf(script, "$history << EOD\n");
-    for (int i = 0; i < history->count; i++) {
-        const struct agn__history_point *point = &history->points[i];
-        if (i > 0 && point->joint != history->points[i - 1].joint)
+    fprintf(script, "$metrics << EOD\n");
+    for (int i = 0; i < metrics->count; i++) {
+        const struct agn__metrics_point *point = &metrics->points[i];
+        if (i > 0 && point->joint != metrics->points[i - 1].joint)
             fprintf(script, "\n"); /* a gap: no line from one phase to the other */
         fprintf(script, "%.6g", point->images / 1000.0);
         for (int s = 0; s < AGN__SERIES; s++) {
@@ -94,12 +94,12 @@ static void write_history(FILE *script, const struct agn__history *history)
         fprintf(script, "\n");
     }
     fprintf(script, "EOD\n");
-    if (history->validation_count == 0)
+    if (metrics->validation_count == 0)
         return;
     fprintf(script, "$validation << EOD\n");
-    for (int i = 0; i < history->validation_count; i++) {
-        const struct agn__history_validation *measured = &history->validations[i];
-        if (i > 0 && measured->joint != history->validations[i - 1].joint)
+    for (int i = 0; i < metrics->validation_count; i++) {
+        const struct agn__metrics_validation *measured = &metrics->validations[i];
+        if (i > 0 && measured->joint != metrics->validations[i - 1].joint)
             fprintf(script, "\n");
         fprintf(script, "%.6g %.6g\n", measured->images / 1000.0, 100.0 * measured->accuracy);
     }
@@ -108,11 +108,11 @@ static void write_history(FILE *script, const struct agn__history *history)
 
 /* Thousands of images at which joint training begins; < 0 when it has not begun, 0 when nothing was
  * before it. */
-static double border_of_phases(const struct agn__history *history)
+static double border_of_phases(const struct agn__metrics *metrics)
 {
-    for (int i = 0; i < history->count; i++)
-        if (history->points[i].joint)
-            return i > 0 ? history->points[i - 1].images / 1000.0 : 0.0;
+    for (int i = 0; i < metrics->count; i++)
+        if (metrics->points[i].joint)
+            return i > 0 ? metrics->points[i - 1].images / 1000.0 : 0.0;
     return -1.0;
 }
 
@@ -135,16 +135,16 @@ static void write_phases(FILE *script, double border, double first, double last,
                 (fmax(border, first) + last) / 2.0);
 }
 
-static void write_training_script(FILE *script, const struct agn__history *history)
+static void write_training_script(FILE *script, const struct agn__metrics *metrics)
 {
-    double last = history->points[history->count - 1].images / 1000.0, border = border_of_phases(history);
-    double first = history->count > 1 ? 0.0 : last / 2.0;
-    if (border == 0.0 && history->count > 1)
-        first = history->points[0].images / 1000.0; /* the reference was given: counted, but not drawn */
-    write_history(script, history);
+    double last = metrics->points[metrics->count - 1].images / 1000.0, border = border_of_phases(metrics);
+    double first = metrics->count > 1 ? 0.0 : last / 2.0;
+    if (border == 0.0 && metrics->count > 1)
+        first = metrics->points[0].images / 1000.0; /* the reference was given: counted, but not drawn */
+    write_history(script, metrics);
     fprintf(script, "set xrange [%.6g:%.6g]\nset xtics out scale 0.5\nset ytics scale 0\n", first,
             last > 0.0 ? last : 1.0);
-    write_phases(script, border, first, last, history->imitation);
+    write_phases(script, border, first, last, metrics->imitation);
     fprintf(script, "set multiplot title 'Training, measured on the training images' font 'DejaVu Sans,14'\n"
                     "set lmargin at screen 0.08\nset rmargin at screen 0.80\n"
                     "set tmargin at screen 0.88\nset bmargin at screen 0.42\n"
@@ -160,9 +160,9 @@ static void write_training_script(FILE *script, const struct agn__history *histo
                  {"disorder rate", AGN_COLOUR_ORANGE, 1}};
     for (int s = AGN__ACCURACY; s < AGN__LOSS; s++)
         fprintf(script,
-                "%s$history using 1:%d with lines linewidth 1.6 dashtype %d linecolor rgb '%s' title '%s'",
+                "%s$metrics using 1:%d with lines linewidth 1.6 dashtype %d linecolor rgb '%s' title '%s'",
                 s == AGN__ACCURACY ? "plot " : ", ", s + 2, lines[s].dash, lines[s].colour, lines[s].title);
-    if (history->validation_count > 0)
+    if (metrics->validation_count > 0)
         fprintf(script, ", $validation using 1:2 with linespoints linewidth 1.6 pointtype 7 pointsize 0.6 "
                         "linecolor rgb '" AGN_COLOUR_SKY "' title 'validation'");
     fprintf(script,
@@ -170,22 +170,22 @@ static void write_training_script(FILE *script, const struct agn__history *histo
             "set tmargin at screen 0.36\nset bmargin at screen 0.11\n"
             "set ylabel 'loss' offset 1\nset yrange [0:*]\nset format x '%%g'\n"
             "set xlabel 'images trained on (thousands)'\n"
-            "plot $history using 1:%d with lines linewidth 1.6 linecolor rgb '" AGN_COLOUR_INK
+            "plot $metrics using 1:%d with lines linewidth 1.6 linecolor rgb '" AGN_COLOUR_INK
             "' title 'loss of the phase'\nunset multiplot\n",
             AGN__LOSS + 2);
 }
 
 int agn_plot_training(const char *path, const char *metrics_path)
 {
-    struct agn__history history = {0};
+    struct agn__metrics metrics = {0};
     struct agn_gnuplot plot;
-    int status = agn__history_read(metrics_path, &history);
+    int status = agn__metrics_read(metrics_path, &metrics);
     if (status == AGN_OK)
         status = agn_gnuplot_open(&plot, 1000, 640);
     if (status == AGN_OK) {
-        write_training_script(plot.script, &history);
+        write_training_script(plot.script, &metrics);
         status = agn_gnuplot_draw(&plot, path);
     }
-    agn__history_free(&history);
+    agn__metrics_free(&metrics);
     return status;
 }

@@ -5,7 +5,7 @@
 
 #include "agilenn/gnuplot.h"
 #include "agilenn/plot.h"
-#include "plot/history.h"
+#include "plot/metrics_file.h"
 
 enum { POINTS_DRAWN = 150 };
 
@@ -14,23 +14,23 @@ static const char *const colours[AGN_PLOT_MAX_TRAININGS] = {AGN_COLOUR_BLUE,  AG
                                                             AGN_COLOUR_SKY,   AGN_COLOUR_INK};
 
 /* Joint training only, thinned to means over equal numbers of points: single steps are noise. */
-static void write_means(FILE *script, int index, const struct agn__history *history)
+static void write_means(FILE *script, int index, const struct agn__metrics *metrics)
 {
     int first = 0;
-    while (first < history->count && !history->points[first].joint)
+    while (first < metrics->count && !metrics->points[first].joint)
         first++;
-    int count = history->count - first, width = (count + POINTS_DRAWN - 1) / POINTS_DRAWN;
-    double origin = first > 0 ? history->points[first - 1].images : 0.0;
+    int count = metrics->count - first, width = (count + POINTS_DRAWN - 1) / POINTS_DRAWN;
+    double origin = first > 0 ? metrics->points[first - 1].images : 0.0;
     if (first == 0 && count > 1) /* the reference was given: its images are counted but not listed */
-        origin = fmax(0.0, 2.0 * history->points[0].images - history->points[1].images);
+        origin = fmax(0.0, 2.0 * metrics->points[0].images - metrics->points[1].images);
     fprintf(script, "$training%d << EOD\n", index);
-    for (int from = first; from < history->count; from += width) {
-        int to = from + width < history->count ? from + width : history->count;
-        fprintf(script, "%.6g", (history->points[to - 1].images - origin) / 1000.0);
+    for (int from = first; from < metrics->count; from += width) {
+        int to = from + width < metrics->count ? from + width : metrics->count;
+        fprintf(script, "%.6g", (metrics->points[to - 1].images - origin) / 1000.0);
         for (int s = AGN__ACCURACY; s <= AGN__DISORDER; s++) {
             double sum = 0.0;
             for (int i = from; i < to; i++)
-                sum += history->points[i].values[s];
+                sum += metrics->points[i].values[s];
             double mean = 100.0 * sum / (to - from);
             if (isfinite(mean))
                 fprintf(script, " %.6g", mean);
@@ -73,11 +73,11 @@ static void write_script(FILE *script, const struct agn_plot_labelled *trainings
     fprintf(script, "unset multiplot\n");
 }
 
-static int read_all(const struct agn_plot_labelled *trainings, int count, struct agn__history *histories)
+static int read_all(const struct agn_plot_labelled *trainings, int count, struct agn__metrics *histories)
 {
     int status = AGN_OK;
     for (int i = 0; i < count && status == AGN_OK; i++) {
-        status = agn__history_read(trainings[i].metrics_path, &histories[i]);
+        status = agn__metrics_read(trainings[i].metrics_path, &histories[i]);
         if (status == AGN_OK && !histories[i].points[histories[i].count - 1].joint)
             status =
                 agn_fail(AGN_ERR_FORMAT, "%s: joint training has not begun there", trainings[i].metrics_path);
@@ -87,7 +87,7 @@ static int read_all(const struct agn_plot_labelled *trainings, int count, struct
 
 int agn_plot_comparison(const char *path, const struct agn_plot_labelled *trainings, int count)
 {
-    struct agn__history histories[AGN_PLOT_MAX_TRAININGS] = {0};
+    struct agn__metrics histories[AGN_PLOT_MAX_TRAININGS] = {0};
     struct agn_gnuplot plot;
     if (count < 1 || count > AGN_PLOT_MAX_TRAININGS)
         return agn_fail(AGN_ERR_ARG, "cannot draw %d trainings: 1 to %d fit into a picture", count,
@@ -102,6 +102,6 @@ int agn_plot_comparison(const char *path, const struct agn_plot_labelled *traini
         status = agn_gnuplot_draw(&plot, path);
     }
     for (int i = 0; i < count; i++)
-        agn__history_free(&histories[i]);
+        agn__metrics_free(&histories[i]);
     return status;
 }

@@ -3,7 +3,7 @@
  *
  *     intake.c    packets into frames          models.c   which models are served
  *     dispatch.c  frames to the workers, replies back to devices
- *     trust.c     keys, limits, and the counts of both
+ *     access.c     keys, limits, and the counts of both
  *     server.c    creation, the loop, what callers see */
 #ifndef AGN_SERVER_INTERNAL_H
 #define AGN_SERVER_INTERNAL_H
@@ -93,7 +93,7 @@ void agn__models_publish(struct agn_server *server);
 void agn__models_each(struct agn_server *server, void (*visit)(struct agn__served *model, void *user),
                       void *user);
 
-/* ---- trust.c ------------------------------------------------------------------------- */
+/* ---- access.c ------------------------------------------------------------------------- */
 
 int agn__trust_check(const struct agn_server_config *config);
 /* Opens the CoAP side with keys and limits. */

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "agilenn/base.h"
+#include "agilenn/dtls_session.h"
 #include "agilenn/keys.h"
-#include "client/dtls.h"
 
 enum {
     READY_AT_ONCE = 256,
@@ -31,9 +31,9 @@ static const double stuck_s =
 
 struct port {
     int fd;
-    struct agn__dtls *dtls; /* NULL: plain */
-    double begun_s;         /* its handshake; 0: not yet */
-    double patience_s;      /* with it; 0: stuck_s */
+    struct agn_dtls *dtls; /* NULL: plain */
+    double begun_s;        /* its handshake; 0: not yet */
+    double patience_s;     /* with it; 0: stuck_s */
 };
 
 struct agn__ports {
@@ -97,7 +97,7 @@ static int open_socket(struct agn__ports *ports, uint32_t device)
     return 0;
 }
 
-/* A callback of agn__dtls, and the way out of plain ports. */
+/* A callback of agn_dtls, and the way out of plain ports. */
 static int send_datagram(void *user, const uint8_t *bytes, size_t len)
 {
     const struct port *port = user;
@@ -114,10 +114,10 @@ static int send_datagram(void *user, const uint8_t *bytes, size_t len)
 static int secure(struct agn__ports *ports, uint32_t device, const struct agn_keys *keys)
 {
     struct port *port = &ports->devices[device];
-    struct agn__dtls_config config = {.send = send_datagram, .user = port};
+    struct agn_dtls_config config = {.send = send_datagram, .user = port};
     config.identity = agn_keys_identity(keys, (int)(device % (uint32_t)agn_keys_count(keys)));
     config.key = agn_keys_find(keys, config.identity, strlen(config.identity), &config.key_bytes);
-    return agn__dtls_create(&port->dtls, &config);
+    return agn_dtls_create(&port->dtls, &config);
 }
 
 static int open_device(struct agn__ports *ports, uint32_t device, const struct agn_keys *keys)
@@ -162,7 +162,7 @@ void agn__ports_free(struct agn__ports *ports)
     if (!ports)
         return;
     for (uint32_t i = 0; i < ports->count; i++) {
-        agn__dtls_free(ports->devices[i].dtls);
+        agn_dtls_free(ports->devices[i].dtls);
         if (ports->devices[i].fd >= 0)
             close(ports->devices[i].fd);
     }
@@ -176,20 +176,20 @@ void agn__ports_free(struct agn__ports *ports)
 
 static int judge_session(const struct agn__ports *ports, uint32_t device)
 {
-    switch (agn__dtls_state(ports->devices[device].dtls)) {
-    case AGN__DTLS_READY:
+    switch (agn_dtls_state(ports->devices[device].dtls)) {
+    case AGN_DTLS_READY:
         return 1;
-    case AGN__DTLS_REFUSED:
+    case AGN_DTLS_REFUSED:
         return agn_fail(
             AGN_ERR_UNSUPPORTED,
             "the server does not take the identity and key of device %u; does it listen for DTLS at "
             "this port, with the same key file?",
             device);
-    case AGN__DTLS_LOST:
+    case AGN_DTLS_LOST:
         return agn_fail(AGN_ERR_TIMEOUT,
                         "no DTLS session for device %u; does the server listen for DTLS at this port?",
                         device);
-    case AGN__DTLS_HANDSHAKE:
+    case AGN_DTLS_HANDSHAKE:
         break;
     }
     return 0;
@@ -216,7 +216,7 @@ static int begin_anew(struct agn__ports *ports, uint32_t device)
     port->fd = -1;
     port->begun_s = 0;
     int status = open_socket(ports, device);
-    return status == 0 ? agn__dtls_restart(port->dtls) : status;
+    return status == 0 ? agn_dtls_restart(port->dtls) : status;
 }
 
 /* Goes on with a device's handshake, if it is at one. A server that still has a session of the same address
@@ -227,7 +227,7 @@ static int advance(struct agn__ports *ports, uint32_t device, double now_s)
     struct port *port = &ports->devices[device];
     if (port->begun_s <= 0)
         port->begun_s = now_s;
-    if (agn__dtls_advance(port->dtls) != AGN__DTLS_HANDSHAKE) {
+    if (agn_dtls_advance(port->dtls) != AGN_DTLS_HANDSHAKE) {
         port->patience_s = stuck_s;
         return 0;
     }
@@ -244,9 +244,9 @@ static int count_sessions(struct agn__ports *ports)
 {
     int count = 0;
     for (uint32_t i = 0; i < ports->count; i++) {
-        enum agn__dtls_state state = agn__dtls_state(ports->devices[i].dtls);
-        count += state == AGN__DTLS_READY;
-        int status = state == AGN__DTLS_LOST ? begin_anew(ports, i) : 0;
+        enum agn_dtls_state state = agn_dtls_state(ports->devices[i].dtls);
+        count += state == AGN_DTLS_READY;
+        int status = state == AGN_DTLS_LOST ? begin_anew(ports, i) : 0;
         if (status < 0)
             return status;
     }
@@ -299,7 +299,7 @@ int agn__ports_connect(struct agn__ports *ports, double seconds)
 int agn__ports_renew(struct agn__ports *ports, uint32_t device)
 {
     const struct port *port = &ports->devices[device];
-    if (!port->dtls || agn__dtls_state(port->dtls) == AGN__DTLS_HANDSHAKE)
+    if (!port->dtls || agn_dtls_state(port->dtls) == AGN_DTLS_HANDSHAKE)
         return 0;
     int status = begin_anew(ports, device);
     if (status == 0)
@@ -324,7 +324,7 @@ void agn__ports_tick(struct agn__ports *ports)
 int agn__ports_send(struct agn__ports *ports, uint32_t device, const uint8_t *bytes, size_t len)
 {
     struct port *port = &ports->devices[device];
-    return port->dtls ? agn__dtls_send(port->dtls, bytes, len) : send_datagram(port, bytes, len);
+    return port->dtls ? agn_dtls_send(port->dtls, bytes, len) : send_datagram(port, bytes, len);
 }
 
 int agn__ports_wait(struct agn__ports *ports, double seconds)
@@ -352,5 +352,5 @@ size_t agn__ports_receive(struct agn__ports *ports, int ready, uint32_t *device,
     ssize_t length = recv(port->fd, datagram, port->dtls ? sizeof ports->datagram : cap, 0);
     if (length <= 0) /* an error is of an earlier datagram: its frame waits in vain */
         return 0;
-    return port->dtls ? agn__dtls_take(port->dtls, datagram, (size_t)length, bytes, cap) : (size_t)length;
+    return port->dtls ? agn_dtls_take(port->dtls, datagram, (size_t)length, bytes, cap) : (size_t)length;
 }

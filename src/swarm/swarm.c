@@ -7,10 +7,10 @@
 #include "agn_coap.h"
 #include "agn_pause.h"
 #include "swarm/air.h"
+#include "swarm/arrivals.h"
 #include "swarm/ledger.h"
 #include "swarm/pool.h"
 #include "swarm/ports.h"
-#include "swarm/schedule.h"
 #include "swarm/swarm_internal.h"
 
 enum {

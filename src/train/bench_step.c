@@ -278,7 +278,7 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
     result.batch = config.preset.train.batch;
     int status = agn_group_agree(group, agn__check_parts(&config));
     if (status == AGN_OK)
-        status = agn_bench_peak(agn__compute_of(&config.preset), &result.peak_gflops);
+        status = agn_bench_peak((enum agn_compute)config.preset.train.compute, &result.peak_gflops);
     if (status == AGN_OK)
         status = agn_group_sum(group, &result.peak_gflops, 1);
     if (status == AGN_OK)

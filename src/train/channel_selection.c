@@ -158,7 +158,7 @@ static const char *describe(const struct agn_op_spec *op)
 int agn__check_channel_order(const struct agn_model *model)
 {
     const struct agn_op_spec *bn = last_batchnorm(model);
-    if (strcmp(model->preset.joint.selection, "none") == 0) {
+    if (model->preset.joint.selection == AGN_SELECT_NONE) {
         return AGN_OK;
     }
     bool ends_well = bn->type == AGN_OP_BATCHNORM && last_convolution(model)->type == AGN_OP_CONV &&
@@ -221,8 +221,7 @@ static int rank_channels(struct agn_model *model, struct agn_group *group, const
                                  .params = model->parts[AGN_EXTRACTOR].params,
                                  .batch = BATCH,
                                  .mode = AGN_NET_FROZEN};
-    int method = agn_xai_method_from_name(model->preset.joint.method);
-    struct agn_xai_config xai_config = {.method = (enum agn_xai_method)method,
+    struct agn_xai_config xai_config = {.method = (enum agn_xai_method)model->preset.joint.method,
                                         .points = model->preset.joint.points,
                                         .graph = &model->parts[AGN_REFERENCE].graph,
                                         .params = model->parts[AGN_REFERENCE].params,
@@ -233,7 +232,7 @@ static int rank_channels(struct agn_model *model, struct agn_group *group, const
                                      .part = agn_group_rank(group),
                                      .parts = agn_group_size(group),
                                      .normalisation = model->normalisation};
-    int status = method < 0 ? method : agn_net_create(&net, &extractor);
+    int status = agn_net_create(&net, &extractor);
     if (status == AGN_OK)
         status = agn_xai_create(&xai_config, &xai);
     if (status == AGN_OK)
@@ -255,9 +254,8 @@ int agn__select_channels(struct agn_model *model, struct agn_group *group, const
     for (int c = 0; c < channels; c++) {
         ranks[c].channel = c;
     }
-    const char *selection = model->preset.joint.selection;
     int status = agn__check_channel_order(model);
-    if (strcmp(selection, "none") == 0) {
+    if (model->preset.joint.selection == AGN_SELECT_NONE) {
         return status;
     }
     if (status == AGN_OK) {
@@ -266,7 +264,7 @@ int agn__select_channels(struct agn_model *model, struct agn_group *group, const
     if (status < 0) {
         return status;
     }
-    bool by_mean = strcmp(selection, "importance") == 0;
+    bool by_mean = model->preset.joint.selection == AGN_SELECT_IMPORTANCE;
     qsort(ranks, (size_t)channels, sizeof(ranks[0]), by_mean ? by_importance : by_share);
     for (int c = 0; c < channels; c++) {
         order[c] = ranks[c].channel;

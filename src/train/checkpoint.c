@@ -109,7 +109,7 @@ static int load(const struct agn_tensor_file *file, struct agn_model **model, st
     bool joint = state->phase == AGN_PHASE_JOINT;
     if (preset->train.ema > 0.0 && joint)
         status = agn__average_load(beside, *model, file);
-    if (status == AGN_OK && strcmp(preset->train.choose, "best") == 0 && state->phase != AGN_PHASE_DONE)
+    if (status == AGN_OK && preset->train.choose == AGN_CHOOSE_BEST && state->phase != AGN_PHASE_DONE)
         status = agn__best_load(beside, *model, file, state->phase);
     if (status == AGN_OK && preset->joint.bits > 0.0 && joint)
         status = agn__symbol_counts_load(beside, *model, file);

@@ -30,14 +30,13 @@ static int open_evaluator(struct evaluator *e, const struct agn_dataset *data)
                                      .normalisation = model->normalisation,
                                      .part = agn_group_rank(e->group),
                                      .parts = agn_group_size(e->group)};
-    int method = agn_xai_method_from_name(model->preset.joint.method);
-    struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
+    struct agn_xai_config xai = {.method = (enum agn_xai_method)model->preset.joint.method,
                                  .points = model->preset.joint.points,
                                  .graph = &model->parts[AGN_REFERENCE].graph,
                                  .params = model->parts[AGN_REFERENCE].params,
                                  .batch = BATCH};
     e->importance = agn_alloc((size_t)BATCH * (size_t)model->map.channels, sizeof(float));
-    int status = e->importance == NULL ? AGN_ERR_MEMORY : method < 0 ? method : AGN_OK;
+    int status = e->importance == NULL ? AGN_ERR_MEMORY : AGN_OK;
     if (status == AGN_OK)
         status = agn_runner_open(&e->runner, model, BATCH, 1U << AGN_LOCAL | 1U << AGN_REMOTE);
     if (status == AGN_OK)

@@ -137,7 +137,7 @@ static int make_nets(struct imitation *im, const struct agn_part *stem)
                                     .params = model->parts[AGN_EXTRACTOR].params,
                                     .batch = im->batch,
                                     .mode = AGN_NET_TRAIN,
-                                    .compute = agn__compute_of(&model->preset),
+                                    .compute = (enum agn_compute)model->preset.train.compute,
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)model->preset.train.bn_momentum,
                                     .peers = agn__share(&im->sharing, im->group)};

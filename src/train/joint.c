@@ -114,19 +114,18 @@ static int make_nets(struct agn__joint *j)
                                     .params = model->parts[AGN_EXTRACTOR].params,
                                     .batch = j->batch,
                                     .mode = AGN_NET_TRAIN,
-                                    .compute = agn__compute_of(preset),
+                                    .compute = (enum agn_compute)preset->train.compute,
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)preset->train.bn_momentum,
                                     .peers = agn__share(&j->extractor_sharing, j->group)};
-    int method = agn_xai_method_from_name(preset->joint.method);
-    struct agn_xai_config xai = {.method = (enum agn_xai_method)method,
+    struct agn_xai_config xai = {.method = (enum agn_xai_method)preset->joint.method,
                                  .points = preset->joint.points,
                                  .graph = &model->parts[AGN_REFERENCE].graph,
                                  .params = model->parts[AGN_REFERENCE].params,
                                  .batch = j->batch,
                                  .differentiable = true,
                                  .compute = config.compute};
-    int status = method < 0 ? method : agn_net_create(&config, &j->extractor);
+    int status = agn_net_create(&config, &j->extractor);
     config.passes |= AGN_PASS_INPUT_GRADIENT;
     config.peers = agn__share(&j->local_sharing, j->group);
     config.graph = &model->parts[AGN_LOCAL].graph;

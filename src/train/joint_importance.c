@@ -9,7 +9,7 @@
 /* Do the losses compare elements of the map (the public code's way) or whole channels? */
 static bool by_element(const struct agn__joint *j)
 {
-    return strcmp(j->model->preset.joint.importance, "element") == 0;
+    return j->model->preset.joint.importance == AGN_IMPORTANCE_ELEMENT;
 }
 
 size_t agn__importance_count(const struct agn__joint *j)

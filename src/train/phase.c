@@ -206,7 +206,7 @@ static int measure_validation(struct loop *loop)
         agn__average_swap(&t->beside, model);
     }
     status = agn__validate(model, t->config->group, t->config->validation, phase, &loop->validation);
-    if (status == AGN_OK && strcmp(t->config->preset.train.choose, "best") == 0)
+    if (status == AGN_OK && t->config->preset.train.choose == AGN_CHOOSE_BEST)
         status = agn_group_agree(t->config->group,
                                  agn__best_note(&t->beside, model, phase, loop->validation, epochs));
     if (averaged) {

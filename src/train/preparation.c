@@ -53,7 +53,7 @@ int agn__preparation_create(const struct agn_model *model, const struct agn_data
     if (preparation->targets == NULL || preparation->partner == NULL) {
         return AGN_ERR_MEMORY;
     }
-    if (data == NULL || strcmp(model->preset.train.class_weights, "balanced") != 0) {
+    if (data == NULL || model->preset.train.class_weights != AGN_CLASSES_BALANCED) {
         return AGN_OK;
     }
     agn__balanced_weights(data, model->classes, weights);

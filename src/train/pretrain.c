@@ -90,7 +90,7 @@ int agn__pretrain(struct agn__trainer *trainer)
                                     .params = model->parts[AGN_EXTRACTOR].params,
                                     .batch = p.batch,
                                     .mode = AGN_NET_TRAIN,
-                                    .compute = agn__compute_of(preset),
+                                    .compute = (enum agn_compute)preset->train.compute,
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)preset->train.bn_momentum,
                                     .peers = agn__share(&p.extractor_sharing, group)};

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/vector.h"
+#include "agilenn/vector.h"
 #include "train/soft_levels.h"
 #include "train/train_internal.h"
 

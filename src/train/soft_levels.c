@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "base/vector.h"
+#include "agilenn/vector.h"
 
 float agn__soft_tau(const float levels[AGN_LEVELS], float temperature)
 {

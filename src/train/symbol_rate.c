@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "agn_wire.h"
-#include "base/vector.h"
+#include "agilenn/vector.h"
 #include "train/joint.h"
 #include "train/soft_levels.h"
 

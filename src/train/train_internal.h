@@ -34,7 +34,7 @@ int agn__select_channels(struct agn_model *model, struct agn_group *group, const
  * agree; of a convolution that read all C channels, the remote one takes the sent ones' share. */
 void agn__warm_start(struct agn_model *model);
 
-/* ---- targets.c: cross-entropy against shares of classes --------------------------------- */
+/* ---- soft_targets.c: cross-entropy against shares of classes --------------------------------- */
 
 struct agn__soft_targets {
     const int32_t *labels; /* n; < 0: a row to skip */
@@ -184,16 +184,10 @@ int agn__check_training_data(const struct agn_train_config *config);
 int agn__evaluate(struct agn_model *model, struct agn_group *group, const struct agn_dataset *data,
                   struct agn_evaluation *evaluation);
 
-/* ---- schedule.c ------------------------------------------------------------------------ */
+/* ---- learning_rate.c ------------------------------------------------------------------------ */
 
 /* Warm-up, then cosine from 1 to `final`. */
 double agn__rate_factor(int64_t step, int64_t steps, int64_t warmup, double final);
-
-/* The numbers of train.compute, which agn_preset_check has looked at. */
-static inline enum agn_compute agn__compute_of(const struct agn_preset *preset)
-{
-    return (enum agn_compute)agn_compute_from_name(preset->train.compute);
-}
 
 /* ---- phases ------------------------------------------------------------------------------ */
 

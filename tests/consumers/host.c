@@ -5,6 +5,7 @@
 
 #include <agilenn/client.h>
 #include <agilenn/deploy.h>
+#include <agilenn/sets.h>
 
 struct parts {
     struct agn_model *model;
