@@ -106,12 +106,12 @@ static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *lo
     while (status == AGN_OK && seen < q->images && (more = agn_loader_next(loader, &batch)) > 0) {
         struct agn_shape in = agn_net_input_shape(net), out = agn_net_output_shape(net);
         size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-        memcpy(agn_net_input(net), batch.images, BATCH * image * sizeof(float));
+        memcpy(agn_net_write(net, AGN_BORDER_INPUT), batch.images, BATCH * image * sizeof(float));
         status = agn_net_forward(net);
         if (status == AGN_OK) {
             size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
             int count = batch.count < q->images - seen ? batch.count : q->images - seen;
-            widen(agn_net_output(net), floats * (size_t)count, layer);
+            widen(agn_net_read(net, AGN_BORDER_OUTPUT), floats * (size_t)count, layer);
             seen += count;
         }
     }

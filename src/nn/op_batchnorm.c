@@ -478,11 +478,10 @@ static void bn_release(struct agn__op *op)
     agn_free(op->state);
 }
 
-const struct agn__op_class agn__op_batchnorm = {.name = "batchnorm",
-                                                .shape = bn_shape,
-                                                .declare = bn_declare,
-                                                .initialise = bn_initialise,
-                                                .plan = bn_plan,
+const struct agn__op_kind agn__kind_batchnorm = {
+    .name = "batchnorm", .shape = bn_shape, .declare = bn_declare, .initialise = bn_initialise};
+
+const struct agn__op_class agn__op_batchnorm = {.plan = bn_plan,
                                                 .bind = bn_bind,
                                                 .load = bn_load,
                                                 .forward = bn_forward,
