@@ -133,6 +133,10 @@ int agn_params_load(struct agn_params *params, const struct agn_tensor_file *fil
  */
 int agn_params_check_finite(const struct agn_params *params);
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
+/* The BN called `name` as a factor and a summand of channel `channel`, as frozen nets use it: y = scale x +
+ * shift by the running statistics, in double. A status. */
+int agn_batchnorm_fold(const struct agn_params *params, const char *name, int channel, double *scale,
+                       double *shift);
 
 /* ---- nets ---------------------------------------------------------------------- */
 
