@@ -101,13 +101,14 @@ static void close_world(struct world *w)
 /* Features of all images; valid until the next call. */
 static const float *run_float(struct world *w, const float *images)
 {
-    memcpy(agn_net_input(w->extractor), images, IMAGES * image_bytes(&w->config) * sizeof *images);
+    memcpy(agn_net_write(w->extractor, AGN_BORDER_INPUT), images,
+           IMAGES * image_bytes(&w->config) * sizeof *images);
     assert_int_equal(agn_net_forward(w->extractor), AGN_OK);
-    const float *features = agn_net_output(w->extractor);
+    const float *features = agn_net_read(w->extractor, AGN_BORDER_OUTPUT);
     size_t channels = (size_t)w->model->map.channels, k = (size_t)w->config.local_channels;
     size_t places = IMAGES * (size_t)w->model->map.height * (size_t)w->model->map.width;
     for (size_t p = 0; p < places; p++)
-        memcpy(agn_net_input(w->local) + p * k, features + p * channels, k * sizeof(float));
+        memcpy(agn_net_write(w->local, AGN_BORDER_INPUT) + p * k, features + p * channels, k * sizeof(float));
     assert_int_equal(agn_net_forward(w->local), AGN_OK);
     return features;
 }
@@ -225,13 +226,13 @@ static void check_range(const struct world *w, int layer)
     *prefix = w->model->parts[AGN_EXTRACTOR].graph;
     prefix->count = 2 * layer + 3;
     struct agn_net *net = frozen(prefix, w->model->parts[AGN_EXTRACTOR].params, IMAGES);
-    memcpy(agn_net_input(net), w->images, IMAGES * image_bytes(&w->config) * sizeof(float));
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), w->images, IMAGES * image_bytes(&w->config) * sizeof(float));
     assert_int_equal(agn_net_forward(net), AGN_OK);
     double low = 0.0, high = 0.0, step = step_of(w, layer);
     size_t floats = (size_t)IMAGES * d->out_h * d->out_w * d->out_c;
     for (size_t i = 0; i < floats; i++) {
-        low = fmin(low, (double)agn_net_output(net)[i]);
-        high = fmax(high, (double)agn_net_output(net)[i]);
+        low = fmin(low, (double)agn_net_read(net, AGN_BORDER_OUTPUT)[i]);
+        high = fmax(high, (double)agn_net_read(net, AGN_BORDER_OUTPUT)[i]);
     }
     agn_net_free(net);
     agn_free(prefix);
@@ -333,7 +334,8 @@ static struct errors compare_all(struct world *w, const float *images, const uin
         (size_t)w->model->map.height * (size_t)w->model->map.width * (size_t)w->model->map.channels;
     for (size_t i = 0; i < IMAGES; i++) {
         run_device(w, pixels + i * image_bytes(&w->config));
-        compare(w, features + i * floats, agn_net_output(w->local) + i * (size_t)w->config.classes, &e);
+        compare(w, features + i * floats,
+                agn_net_read(w->local, AGN_BORDER_OUTPUT) + i * (size_t)w->config.classes, &e);
     }
     return e;
 }
@@ -420,7 +422,7 @@ static void borders_are_exact(void **state)
         const float *features = run_float(&w, w.images);
         run_device(&w, w.data->pixels);
         struct errors e = {0};
-        compare(&w, features, agn_net_output(w.local), &e);
+        compare(&w, features, agn_net_read(w.local, AGN_BORDER_OUTPUT), &e);
         assert_true(e.jump == 0.0 && e.steps_max <= (m->layer_count == 1 ? 0.51 : 4.0));
         for (unsigned c = 0; m->layer_count == 1 && c < (unsigned)(m->map_c - m->local_c); c++)
             for (unsigned y = 0; y < m->map_h; y++)

@@ -37,9 +37,9 @@ static void equals_the_network_in_batches(void **state)
         features[i] = model->centroids[agn_rng_below(&rng, AGN_LEVELS)];
     assert_int_equal(agn_net_create(&planned, &net), AGN_OK);
     assert_int_equal(agn_remote_create(model, &remote), AGN_OK);
-    memcpy(agn_net_input(net), features, FRAMES * floats * sizeof(float));
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), features, FRAMES * floats * sizeof(float));
     assert_int_equal(agn_net_forward(net), AGN_OK);
-    const float *expected = agn_net_output(net);
+    const float *expected = agn_net_read(net, AGN_BORDER_OUTPUT);
     static const int counts[] = {1, FRAMES, 5, 0};
     for (size_t n = 0; n < AGN_COUNT_OF(counts); n++) {
         for (size_t i = 0; i < AGN_COUNT_OF(logits); i++)
@@ -87,10 +87,11 @@ static float *sent_features(struct agn_model *model, const struct agn_dataset *d
     assert_int_equal(agn_loader_create(data, &load, &loader), AGN_OK);
     assert_int_equal(agn_loader_start(loader, 0), AGN_OK);
     assert_true(agn_loader_next(loader, &batch) > 0);
-    memcpy(agn_net_input(net), batch.images, (size_t)data->count * image * sizeof(float));
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), batch.images, (size_t)data->count * image * sizeof(float));
     assert_int_equal(agn_net_forward(net), AGN_OK);
     for (size_t r = 0; r < rows; r++)
-        agn_quantise(model->centroids, agn_net_output(net) + r * channels + (channels - sent), sent, NULL,
+        agn_quantise(model->centroids,
+                     agn_net_read(net, AGN_BORDER_OUTPUT) + r * channels + (channels - sent), sent, NULL,
                      features + r * sent);
     agn_loader_free(loader);
     agn_net_free(net);

@@ -91,9 +91,9 @@ static double mean_bits(const struct agn_model *model, const struct agn_context_
     succeed(agn_loader_create(data, &load, &loader));
     succeed(agn_loader_start(loader, 0));
     while (agn_loader_next(loader, &batch) > 0) {
-        memcpy(agn_net_input(net), batch.images, (size_t)(BATCH * 12 * 12) * sizeof(float));
+        memcpy(agn_net_write(net, AGN_BORDER_INPUT), batch.images, (size_t)(BATCH * 12 * 12) * sizeof(float));
         succeed(agn_net_forward(net));
-        agn_split_channels(agn_net_output(net), BATCH * positions, model->map.channels,
+        agn_split_channels(agn_net_read(net, AGN_BORDER_OUTPUT), BATCH * positions, model->map.channels,
                            model->preset.model.local_channels, local, rest);
         agn_quantise(model->centroids, rest, BATCH * positions * sent, symbols, values);
         for (size_t i = 0; i < BATCH * positions * sent; i++) {

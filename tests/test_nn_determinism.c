@@ -27,7 +27,7 @@ struct trainer {
 /* A toy problem: each class is a brighter quarter of the picture, under noise. */
 static void draw_batch(struct trainer *trainer, uint64_t seed)
 {
-    float *input = agn_net_input(trainer->net);
+    float *input = agn_net_write(trainer->net, AGN_BORDER_INPUT);
     net_check_fill(input, (size_t)BATCH * PIXELS, seed);
     for (int n = 0; n < BATCH; n++) {
         trainer->labels[n] = n % CLASSES;
@@ -66,10 +66,10 @@ static void train_step(struct trainer *trainer, int step)
     float loss[BATCH], mean = 0.0F;
     draw_batch(trainer, 50 + (uint64_t)step);
     assert_int_equal(agn_net_forward(trainer->net), AGN_OK);
-    agn_softmax_ce_forward(agn_net_output(trainer->net), trainer->labels, BATCH, CLASSES, trainer->prob,
-                           loss);
+    agn_softmax_ce_forward(agn_net_read(trainer->net, AGN_BORDER_OUTPUT), trainer->labels, BATCH, CLASSES,
+                           trainer->prob, loss);
     agn_softmax_ce_backward(trainer->prob, trainer->labels, BATCH, CLASSES, 1.0F / BATCH,
-                            agn_net_diff_output(trainer->net));
+                            agn_net_write(trainer->net, AGN_BORDER_DIFF_OUTPUT));
     assert_int_equal(agn_net_backward(trainer->net), AGN_OK);
     agn_sgd_step(trainer->params, &sgd);
     for (int i = 0; i < BATCH; i++) {
@@ -196,18 +196,20 @@ struct frozen_results {
 
 static void run_frozen(struct agn_net *net, struct frozen_results *results)
 {
-    net_check_fill(agn_net_input(net), FROZEN_FLOATS, 3);
+    net_check_fill(agn_net_write(net, AGN_BORDER_INPUT), FROZEN_FLOATS, 3);
     assert_int_equal(agn_net_forward(net), AGN_OK);
-    memcpy(results->output, agn_net_output(net), sizeof(results->output));
-    net_check_fill(agn_net_diff_output(net), (size_t)FROZEN_BATCH * CLASSES, 4);
+    memcpy(results->output, agn_net_read(net, AGN_BORDER_OUTPUT), sizeof(results->output));
+    net_check_fill(agn_net_write(net, AGN_BORDER_DIFF_OUTPUT), (size_t)FROZEN_BATCH * CLASSES, 4);
     assert_int_equal(agn_net_backward(net), AGN_OK);
-    memcpy(results->diff_input, agn_net_diff_input(net), sizeof(results->diff_input));
-    net_check_fill(agn_net_tangent_input(net), FROZEN_FLOATS, 5);
+    memcpy(results->diff_input, agn_net_read(net, AGN_BORDER_DIFF_INPUT), sizeof(results->diff_input));
+    net_check_fill(agn_net_write(net, AGN_BORDER_TANGENT_INPUT), FROZEN_FLOATS, 5);
     assert_int_equal(agn_net_tangent(net), AGN_OK);
-    memcpy(results->tangent_output, agn_net_tangent_output(net), sizeof(results->tangent_output));
-    net_check_fill(agn_net_tangent_diff_output(net), (size_t)FROZEN_BATCH * CLASSES, 6);
+    memcpy(results->tangent_output, agn_net_read(net, AGN_BORDER_TANGENT_OUTPUT),
+           sizeof(results->tangent_output));
+    net_check_fill(agn_net_write(net, AGN_BORDER_TANGENT_DIFF_OUTPUT), (size_t)FROZEN_BATCH * CLASSES, 6);
     assert_int_equal(agn_net_tangent_backward(net), AGN_OK);
-    memcpy(results->tangent_diff_input, agn_net_tangent_diff_input(net), sizeof(results->tangent_diff_input));
+    memcpy(results->tangent_diff_input, agn_net_read(net, AGN_BORDER_TANGENT_DIFF_INPUT),
+           sizeof(results->tangent_diff_input));
 }
 
 static struct agn_net *make_frozen(const struct agn_graph *graph, struct agn_params *params)
@@ -326,8 +328,8 @@ static void one_small_step_down(void **state)
         draw_batch(&trainer, 9);
         for (int pass = 0; pass < 2; pass++) {
             assert_int_equal(agn_net_forward(trainer.net), AGN_OK);
-            agn_softmax_ce_forward(agn_net_output(trainer.net), trainer.labels, BATCH, CLASSES, trainer.prob,
-                                   loss);
+            agn_softmax_ce_forward(agn_net_read(trainer.net, AGN_BORDER_OUTPUT), trainer.labels, BATCH,
+                                   CLASSES, trainer.prob, loss);
             for (int i = 0; i < BATCH; i++) {
                 *(pass == 0 ? &before : &after) += loss[i];
             }
@@ -335,7 +337,7 @@ static void one_small_step_down(void **state)
                 break;
             }
             agn_softmax_ce_backward(trainer.prob, trainer.labels, BATCH, CLASSES, (float)direction,
-                                    agn_net_diff_output(trainer.net));
+                                    agn_net_write(trainer.net, AGN_BORDER_DIFF_OUTPUT));
             assert_int_equal(agn_net_backward(trainer.net), AGN_OK);
             agn_sgd_step(trainer.params, &(struct agn_sgd){.rate = 1e-4F});
         }

@@ -53,7 +53,7 @@ static void draw_parameters(struct network *n, struct agn_rng *rng)
         .graph = &n->graph, .params = n->params, .batch = BATCH, .mode = AGN_NET_TRAIN, .bn_momentum = 1.0F};
     struct agn_net *net = NULL;
     assert_int_equal(agn_net_create(&config, &net), AGN_OK);
-    memcpy(agn_net_input(net), n->src, BATCH * n->src_floats * sizeof(float));
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), n->src, BATCH * n->src_floats * sizeof(float));
     assert_int_equal(agn_net_forward(net), AGN_OK);
     agn_net_free(net);
 }
@@ -64,9 +64,9 @@ static void compute_expected(struct network *n)
         .graph = &n->graph, .params = n->params, .batch = BATCH, .mode = AGN_NET_FROZEN};
     struct agn_net *net = NULL;
     assert_int_equal(agn_net_create(&config, &net), AGN_OK);
-    memcpy(agn_net_input(net), n->src, BATCH * n->src_floats * sizeof(float));
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), n->src, BATCH * n->src_floats * sizeof(float));
     assert_int_equal(agn_net_forward(net), AGN_OK);
-    memcpy(n->expected, agn_net_output(net), (size_t)BATCH * CLASSES * sizeof(float));
+    memcpy(n->expected, agn_net_read(net, AGN_BORDER_OUTPUT), (size_t)BATCH * CLASSES * sizeof(float));
     agn_net_free(net);
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "agilenn/nn.h"
+#include "backends.h"
 #include "net_check.h"
 #include "nn/net_internal.h"
 
@@ -438,7 +439,11 @@ int main(void)
                                        cmocka_unit_test(dense_layers_with_batchnorm),
                                        cmocka_unit_test(shared_tensors),
                                        cmocka_unit_test(stochastic_depth)};
-    int failures = cmocka_run_group_tests_name("nn operators", tests, NULL, NULL);
+    int failures = 0;
+    for (int i = 0; test_backend(i) != NULL; i++) {
+        agn__backend_use(test_backend(i));
+        failures += cmocka_run_group_tests_name(test_backend(i)->name, tests, NULL, NULL);
+    }
     print_message("largest relative error: %.2g\n", net_check_worst());
     return failures;
 }

@@ -358,7 +358,7 @@ static struct agn_net *make_net(const struct agn_graph *graph, struct agn_params
     if (agn_net_create(&config, &net) < 0) {
         fail_msg("%s", agn_error_message());
     }
-    net_check_fill(agn_net_input(net), net_check_inputs(graph, 2), 5);
+    net_check_fill(agn_net_write(net, AGN_BORDER_INPUT), net_check_inputs(graph, 2), 5);
     return net;
 }
 
@@ -369,9 +369,10 @@ static void expect_fresh(struct agn_net *net, const struct agn_graph *graph, str
     struct agn_net *fresh = make_net(graph, params, AGN_NET_FROZEN);
     assert_int_equal(agn_net_forward(net), AGN_OK);
     assert_int_equal(agn_net_forward(fresh), AGN_OK);
-    assert_memory_equal(agn_net_output(net), agn_net_output(fresh), 8 * sizeof(float));
-    assert_memory_not_equal(agn_net_output(net), before, 8 * sizeof(float));
-    memcpy(before, agn_net_output(net), 8 * sizeof(float));
+    assert_memory_equal(agn_net_read(net, AGN_BORDER_OUTPUT), agn_net_read(fresh, AGN_BORDER_OUTPUT),
+                        8 * sizeof(float));
+    assert_memory_not_equal(agn_net_read(net, AGN_BORDER_OUTPUT), before, 8 * sizeof(float));
+    memcpy(before, agn_net_read(net, AGN_BORDER_OUTPUT), 8 * sizeof(float));
     agn_net_free(fresh);
 }
 
@@ -397,7 +398,7 @@ static void nets_reload(void **state)
     memcpy(kept, before, sizeof(kept));
     agn_params_values(params, "extra.weight")[0] += 1.0F;
     assert_int_equal(agn_net_forward(frozen), AGN_OK);
-    assert_memory_equal(agn_net_output(frozen), kept, sizeof(kept));
+    assert_memory_equal(agn_net_read(frozen, AGN_BORDER_OUTPUT), kept, sizeof(kept));
     params->version++;
     expect_fresh(frozen, &graph, params, before);
     agn_net_free(frozen);

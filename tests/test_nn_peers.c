@@ -98,10 +98,12 @@ static void *run_peer(void *user)
 {
     struct peer *peer = user;
     size_t batch = (size_t)agn_net_batch(peer->net), first = (size_t)peer->index * batch;
-    memcpy(agn_net_input(peer->net), peer->input + first * PIXELS, batch * PIXELS * sizeof(float));
+    memcpy(agn_net_write(peer->net, AGN_BORDER_INPUT), peer->input + first * PIXELS,
+           batch * PIXELS * sizeof(float));
     peer->settled = peer->params->total;
     peer->status = agn_net_forward(peer->net);
-    memcpy(agn_net_diff_output(peer->net), peer->diff + first * CLASSES, batch * CLASSES * sizeof(float));
+    memcpy(agn_net_write(peer->net, AGN_BORDER_DIFF_OUTPUT), peer->diff + first * CLASSES,
+           batch * CLASSES * sizeof(float));
     if (peer->status == AGN_OK) {
         peer->status = agn_net_backward(peer->net);
     }
@@ -149,10 +151,11 @@ static void halves_make_the_whole(void **state)
     assert_int_equal(table.calls, 2 * 7); /* forward and backward of 7 BNs */
     struct agn_params *params = whole.params;
     for (int p = 0; p < PEERS; p++) {
-        expect_near(agn_net_output(half[p].net), agn_net_output(whole.net) + p * OWN * CLASSES, OWN * CLASSES,
-                    "output");
-        expect_near(agn_net_diff_input(half[p].net), agn_net_diff_input(whole.net) + p * OWN * PIXELS,
-                    OWN * PIXELS, "diff_input");
+        expect_near(agn_net_read(half[p].net, AGN_BORDER_OUTPUT),
+                    agn_net_read(whole.net, AGN_BORDER_OUTPUT) + p * OWN * CLASSES, OWN * CLASSES, "output");
+        expect_near(agn_net_read(half[p].net, AGN_BORDER_DIFF_INPUT),
+                    agn_net_read(whole.net, AGN_BORDER_DIFF_INPUT) + p * OWN * PIXELS, OWN * PIXELS,
+                    "diff_input");
         expect_near(half[p].params->value, params->value, params->total, "running statistics");
         assert_int_equal(half[p].settled, 0);
         assert_memory_equal(half[p].early, half[p].params->grad, params->total * sizeof(float));

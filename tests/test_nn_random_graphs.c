@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "agilenn/nn.h"
+#include "backends.h"
 #include "net_check.h"
 
 enum { GRAPHS = 30, LEAST_ROWS = 12 };
@@ -178,7 +179,11 @@ int main(int argc, char **argv)
     }
     agn_nn_set_threads(2);
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs)};
-    int failures = cmocka_run_group_tests_name("nn random graphs", tests, NULL, NULL);
+    int failures = 0;
+    for (int i = 0; test_backend(i) != NULL; i++) {
+        agn__backend_use(test_backend(i));
+        failures += cmocka_run_group_tests_name(test_backend(i)->name, tests, NULL, NULL);
+    }
     print_message("largest relative error: %.2g\n", net_check_worst());
     return failures;
 }

@@ -133,12 +133,12 @@ struct results {
 /* One pass forward and, in training, back. */
 static void run(struct world *w, struct agn_net *net, bool train, struct results *results)
 {
-    net_check_fill(agn_net_input(net), net_check_inputs(&w->graph, BATCH), 11);
+    net_check_fill(agn_net_write(net, AGN_BORDER_INPUT), net_check_inputs(&w->graph, BATCH), 11);
     assert_int_equal(net_check_outputs(&w->graph, BATCH), OUTPUTS);
     assert_int_equal(agn_net_forward(net), AGN_OK);
-    memcpy(results->output, agn_net_output(net), sizeof(results->output));
+    memcpy(results->output, agn_net_read(net, AGN_BORDER_OUTPUT), sizeof(results->output));
     if (train) {
-        net_check_fill(agn_net_diff_output(net), OUTPUTS, 12);
+        net_check_fill(agn_net_write(net, AGN_BORDER_DIFF_OUTPUT), OUTPUTS, 12);
         assert_int_equal(agn_net_backward(net), AGN_OK);
         memcpy(results->grad, w->params->grad, w->params->total * sizeof(float));
     }

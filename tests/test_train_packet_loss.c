@@ -116,7 +116,8 @@ static void quantise_noise(struct rig *rig)
     for (size_t i = 0; i < sent; i++) {
         j->rest[i] = 6.0F * (float)agn_rng_uniform(&rng) * (float)agn_rng_uniform(&rng);
     }
-    agn_quantise(rig->trainer.model->centroids, j->rest, sent, j->symbols, agn_net_input(j->remote));
+    agn_quantise(rig->trainer.model->centroids, j->rest, sent, j->symbols,
+                 agn_net_write(j->remote, AGN_BORDER_INPUT));
 }
 
 static void the_fill_stands_in(void **state)
@@ -130,7 +131,7 @@ static void the_fill_stands_in(void **state)
     quantise_noise(&rig);
     double mean[AGN_MAX_FEATURES] = {0};
     for (size_t i = 0; i < j->positions * channels; i++) {
-        mean[i % channels] += (double)agn_net_input(j->remote)[i] / (double)j->positions;
+        mean[i % channels] += (double)agn_net_read(j->remote, AGN_BORDER_INPUT)[i] / (double)j->positions;
     }
     assert_int_equal(agn__lose_packets(j), AGN_OK);
     int lost = 0;
@@ -146,7 +147,7 @@ static void the_fill_stands_in(void **state)
         size_t c = i % channels, image = i / channels / positions;
         bool gone = j->lost[image * channels + c] != 0;
         float expected = gone ? model->fill[c] : model->centroids[j->symbols[i]];
-        assert_true(agn_net_input(j->remote)[i] == expected);
+        assert_true(agn_net_read(j->remote, AGN_BORDER_INPUT)[i] == expected);
         assert_true(diff[i] == (gone ? 0.0F : 1.0F));
         lost += gone;
     }

@@ -57,9 +57,9 @@ static void run(const struct agn_graph *graph, struct agn_params *params, const 
         .graph = graph, .params = params, .batch = IMAGES, .mode = AGN_NET_FROZEN};
     struct agn_net *net = NULL;
     succeed(agn_net_create(&config, &net));
-    memcpy(agn_net_input(net), input, inputs * sizeof(float));
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), input, inputs * sizeof(float));
     succeed(agn_net_forward(net));
-    memcpy(output, agn_net_output(net), outputs * sizeof(float));
+    memcpy(output, agn_net_read(net, AGN_BORDER_OUTPUT), outputs * sizeof(float));
     agn_net_free(net);
 }
 

@@ -133,6 +133,10 @@ int agn_params_load(struct agn_params *params, const struct agn_tensor_file *fil
  */
 int agn_params_check_finite(const struct agn_params *params);
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
+/* The BN called `name` as a factor and a summand of channel `channel`, as frozen nets use it: y = scale x +
+ * shift by the running statistics, in double. A status. */
+int agn_batchnorm_fold(const struct agn_params *params, const char *name, int channel, double *scale,
+                       double *shift);
 
 /* ---- nets ---------------------------------------------------------------------- */
 
@@ -195,25 +199,44 @@ struct agn_net;
 int agn_net_create(const struct agn_net_config *config, struct agn_net **net);
 void agn_net_free(struct agn_net *net);
 
-/* Border tensors, in the net's arena. The caller writes the sources before a pass:
- *   forward:          input               -> output
- *   backward:         diff_output         -> diff_input, and grad of the parameters (overwritten)
- *   tangent:          tangent_input       -> tangent_output      (needs the forward values)
- *   tangent-backward: tangent_diff_output -> tangent_diff_input: the derivative, along the tangent's
+/* Border tensors. The caller writes a pass's source before it and reads its result after it:
+ *   forward:          INPUT               -> OUTPUT
+ *   backward:         DIFF_OUTPUT         -> DIFF_INPUT, and grad of the parameters (overwritten)
+ *   tangent:          TANGENT_INPUT       -> TANGENT_OUTPUT      (needs the forward values)
+ *   tangent-backward: TANGENT_DIFF_OUTPUT -> TANGENT_DIFF_INPUT: the derivative, along the tangent's
  *                     direction, of what backward computes; with the loss's own tangent as source
  *                     it is a Hessian-vector product
  * Memory is planned for one pass of each kind after a forward, in the order above; passes may be
  * left out, but a second backward or tangent needs a new forward. Backward passes may zero parts of
- * their source (where a ReLU6 is closed). Forward and backward results stay valid until the next
- * forward. */
-float *agn_net_input(struct agn_net *net);
-const float *agn_net_output(const struct agn_net *net);
-float *agn_net_diff_output(struct agn_net *net);
-const float *agn_net_diff_input(const struct agn_net *net);
-float *agn_net_tangent_input(struct agn_net *net);
-const float *agn_net_tangent_output(const struct agn_net *net);
-float *agn_net_tangent_diff_output(struct agn_net *net);
-const float *agn_net_tangent_diff_input(const struct agn_net *net);
+ * their source (where a ReLU6 is closed); all other sources stay as written. Forward and backward
+ * results stay valid until the next forward. */
+enum agn_border {
+    AGN_BORDER_INPUT,
+    AGN_BORDER_OUTPUT,
+    AGN_BORDER_DIFF_OUTPUT,
+    AGN_BORDER_DIFF_INPUT,
+    AGN_BORDER_TANGENT_INPUT,
+    AGN_BORDER_TANGENT_OUTPUT,
+    AGN_BORDER_TANGENT_DIFF_OUTPUT,
+    AGN_BORDER_TANGENT_DIFF_INPUT
+};
+
+/* Both lend memory of the host, (batch, height, width, channels), which is the net's and the same each time;
+ * NULL: no planned pass needs it. On the CPU it is the tensor itself, elsewhere a copy, so ask anew after
+ * each pass: a pointer says nothing about what later passes make, and takes nothing to them.
+ *
+ * write: a source, to fill or change until its pass begins, which is when it is taken; it holds what it was
+ * given last, after a backward nothing certain.
+ * read: what the border holds now. Where fetching it fails (a device is lost) that is NANs, and the net's
+ * next pass returns why.
+ *
+ * One thread at a time, as for passes; but any number may use the memory lent. */
+float *agn_net_write(struct agn_net *net, enum agn_border border);
+const float *agn_net_read(struct agn_net *net, enum agn_border border);
+/* Source `border` of `net` = border `other_border` of another net for as many floats: what write and read
+ * would do, without a way over the host where both are elsewhere. Status. */
+int agn_net_copy(struct agn_net *net, enum agn_border border, struct agn_net *other,
+                 enum agn_border other_border);
 
 /* Forward reloads the parameters first when their version has changed; in TRAIN with BN it moves the running
  * statistics and so raises the version itself. */

@@ -106,12 +106,12 @@ static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *lo
     while (status == AGN_OK && seen < q->images && (more = agn_loader_next(loader, &batch)) > 0) {
         struct agn_shape in = agn_net_input_shape(net), out = agn_net_output_shape(net);
         size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-        memcpy(agn_net_input(net), batch.images, BATCH * image * sizeof(float));
+        memcpy(agn_net_write(net, AGN_BORDER_INPUT), batch.images, BATCH * image * sizeof(float));
         status = agn_net_forward(net);
         if (status == AGN_OK) {
             size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
             int count = batch.count < q->images - seen ? batch.count : q->images - seen;
-            widen(agn_net_output(net), floats * (size_t)count, layer);
+            widen(agn_net_read(net, AGN_BORDER_OUTPUT), floats * (size_t)count, layer);
             seen += count;
         }
     }
@@ -160,15 +160,6 @@ static const float *values_of(const struct agn_params *params, const char *prefi
     snprintf(name, sizeof(name), "%s.%s", prefix, suffix);
     const struct agn_param *param = agn_params_find(params, name);
     return param == NULL ? NULL : params->value + param->offset;
-}
-
-/* Scale of BN `name` folded into the layer before it, and the bias it leaves. */
-static void folded_bn(const struct agn_params *p, const char *name, int channel, double *scale, double *bias)
-{
-    double deviation = sqrt((double)values_of(p, name, "var")[channel] + 1e-5);
-    *scale = (double)values_of(p, name, "gamma")[channel] / deviation;
-    *bias =
-        (double)values_of(p, name, "beta")[channel] - (double)values_of(p, name, "mean")[channel] * *scale;
 }
 
 /* Real value of one step of a row's weights: the largest weight gets WEIGHT_MAX. Two kinds of channel
@@ -232,7 +223,11 @@ static int quantise_channel(struct quantiser *q, int index, int o, double *row, 
     int zero_point;
     int64_t offset = 0;
     int8_t integers[AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_CHANNELS];
-    folded_bn(q->model->parts[AGN_EXTRACTOR].params, layer->bn->name, o, &bn_scale, &bias);
+    int status =
+        agn_batchnorm_fold(q->model->parts[AGN_EXTRACTOR].params, layer->bn->name, o, &bn_scale, &bias);
+    if (status < 0) {
+        return status;
+    }
     for (int i = 0; i < layer->ic; i++) {
         input_quantisation(q, index, depthwise ? o : i, &in_scale, &zero_point);
         for (int a = 0; a < area; a++) {
@@ -280,8 +275,12 @@ static int quantise_logit(struct quantiser *q, int c, int count, double *row, do
     int8_t *integers = q->dense_weights + (size_t)c * (size_t)count;
     double gain = 1.0, shift = 0.0, steps = (double)(1 << AGN_DEV_POOL_BITS);
     int64_t sum = 0;
+    int status = AGN_OK;
     if (values_of(params, "local.dense.bn", "gamma") != NULL) {
-        folded_bn(params, "local.dense.bn", c, &gain, &shift);
+        status = agn_batchnorm_fold(params, "local.dense.bn", c, &gain, &shift);
+    }
+    if (status < 0) {
+        return status;
     }
     double bias = gain * (double)values_of(params, "local.dense", "bias")[c] + shift;
     for (int i = 0; i < count; i++) {

@@ -43,7 +43,7 @@ int agn_runner_run(struct agn_runner *r, enum agn_role role, const float *input)
 {
     struct agn_shape in = agn_net_input_shape(r->nets[role]);
     size_t floats = (size_t)r->batch * (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-    memcpy(agn_net_input(r->nets[role]), input, floats * sizeof(float));
+    memcpy(agn_net_write(r->nets[role], AGN_BORDER_INPUT), input, floats * sizeof(float));
     return agn_net_forward(r->nets[role]);
 }
 
@@ -62,5 +62,5 @@ const float *agn_runner_output(const struct agn_runner *r, enum agn_role role, i
 {
     struct agn_shape out = agn_graph_output_shape(&r->model->parts[role].graph);
     size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
-    return agn_net_output(r->nets[role]) + (size_t)i * floats;
+    return agn_net_read(r->nets[role], AGN_BORDER_OUTPUT) + (size_t)i * floats;
 }

@@ -63,6 +63,11 @@ static uint64_t flushing(uint64_t mode)
 
 #endif
 
+uint64_t agn__denormals_mode(void)
+{
+    return read_mode();
+}
+
 uint64_t agn__denormals_flush(void)
 {
     uint64_t mode = read_mode();

@@ -4,13 +4,6 @@
 
 #include "nn/net_internal.h"
 
-const struct agn__op_class *const agn__op_table[AGN_OP_TYPES] = {
-    [AGN_OP_INPUT] = &agn__op_input, [AGN_OP_CONV] = &agn__op_conv, [AGN_OP_BATCHNORM] = &agn__op_batchnorm,
-    [AGN_OP_RELU6] = &agn__op_relu6, [AGN_OP_ADD] = &agn__op_add,   [AGN_OP_POOL] = &agn__op_pool,
-    [AGN_OP_DENSE] = &agn__op_dense, [AGN_OP_SILU] = &agn__op_silu, [AGN_OP_SIGMOID] = &agn__op_sigmoid,
-    [AGN_OP_SCALE] = &agn__op_scale,
-};
-
 enum { MAX_SIDE = 4096, MAX_CHANNELS = 65536, MAX_ELEMENTS = 1 << 28 };
 
 static int input_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
@@ -20,11 +13,24 @@ static int input_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
     return AGN_OK;
 }
 
-const struct agn__op_class agn__op_input = {.name = "input", .shape = input_shape};
+static const struct agn__op_kind input_kind = {.name = "input", .shape = input_shape};
+
+const struct agn__op_kind *const agn__op_kinds[AGN_OP_TYPES] = {
+    [AGN_OP_INPUT] = &input_kind,
+    [AGN_OP_CONV] = &agn__kind_conv,
+    [AGN_OP_BATCHNORM] = &agn__kind_batchnorm,
+    [AGN_OP_RELU6] = &agn__kind_relu6,
+    [AGN_OP_ADD] = &agn__kind_add,
+    [AGN_OP_POOL] = &agn__kind_pool,
+    [AGN_OP_DENSE] = &agn__kind_dense,
+    [AGN_OP_SILU] = &agn__kind_silu,
+    [AGN_OP_SIGMOID] = &agn__kind_sigmoid,
+    [AGN_OP_SCALE] = &agn__kind_scale,
+};
 
 const char *agn_op_type_name(enum agn_op_type type)
 {
-    return type < AGN_OP_TYPES ? agn__op_table[type]->name : "unknown";
+    return type < AGN_OP_TYPES ? agn__op_kinds[type]->name : "unknown";
 }
 
 static bool shape_is_sane(struct agn_shape shape)
@@ -64,14 +70,14 @@ int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec)
         return agn_fail(AGN_ERR_RANGE, "a network has at most %d operators", AGN_MAX_OPS);
     }
     for (int s = 0; s < 2; s++) {
-        bool wanted = s == 0 || agn__op_table[spec->type]->two_sources;
+        bool wanted = s == 0 || agn__op_kinds[spec->type]->two_sources;
         if (wanted ? spec->src[s] < 0 || spec->src[s] >= graph->count : spec->src[s] != -1) {
             return agn_fail(AGN_ERR_ARG, "operator %d (%s): source %d is not an earlier operator",
                             graph->count, agn_op_type_name(spec->type), s);
         }
     }
     *op = *spec;
-    int status = agn__op_table[spec->type]->shape(graph, op);
+    int status = agn__op_kinds[spec->type]->shape(graph, op);
     if (status < 0) {
         return status;
     }
@@ -97,6 +103,6 @@ struct agn_shape agn_graph_output_shape(const struct agn_graph *graph)
 int64_t agn_op_macs(const struct agn_graph *graph, int op)
 {
     const struct agn_op_spec *spec = &graph->ops[op];
-    const struct agn__op_class *cls = agn__op_table[spec->type];
-    return cls->macs == NULL ? 0 : cls->macs(graph, spec);
+    const struct agn__op_kind *kind = agn__op_kinds[spec->type];
+    return kind->macs == NULL ? 0 : kind->macs(graph, spec);
 }

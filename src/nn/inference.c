@@ -320,9 +320,11 @@ static int run_part(const struct part *part, const struct nets *nets, const floa
     for (int i = nets->sizes - 1; i >= 0; i--) {
         size_t size = (size_t)1 << i;
         for (; count - done >= (int)size && status == AGN_OK; done += (int)size) {
-            memcpy(agn_net_input(nets->of[i]), src + (size_t)done * in, size * in * sizeof(float));
+            memcpy(agn_net_write(nets->of[i], AGN_BORDER_INPUT), src + (size_t)done * in,
+                   size * in * sizeof(float));
             status = agn_net_forward(nets->of[i]);
-            memcpy(dst + (size_t)done * out, agn_net_output(nets->of[i]), size * out * sizeof(float));
+            memcpy(dst + (size_t)done * out, agn_net_read(nets->of[i], AGN_BORDER_OUTPUT),
+                   size * out * sizeof(float));
         }
     }
     return status;

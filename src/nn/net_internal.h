@@ -1,12 +1,14 @@
-/* What the planner (net.c) and the operators (op_*.c) share.
+/* What the planner (net*.c), the operators (op_*.c) and the backends (backend.h) share.
  *
- * One operator = one file = one row of the operator table (op_table.c). A new operator is a
- * file with a `struct agn__op_class` and its graph function, a type in nn.h, and a table row. */
+ * An operator is a type in nn.h, and a file with its graph function, what it means whoever computes it (a
+ * `struct agn__op_kind`, a row of agn__op_kinds in graph.c) and how the CPU computes it (a `struct
+ * agn__op_class`, a row of the table in backend_cpu.c). Another backend has a table of its own. */
 #ifndef AGN_NN_NET_INTERNAL_H
 #define AGN_NN_NET_INTERNAL_H
 
 #include "agilenn/nn.h"
 #include "agilenn/vector.h"
+#include "nn/backend.h"
 #include "nn/onednn.h"
 #include "nn/onednn_inference.h"
 #include "nn/xnnpack.h"
@@ -60,7 +62,8 @@ struct agn__op {
     void *state;              /* the operator's own */
 };
 
-struct agn__op_class {
+/* What an operator is. */
+struct agn__op_kind {
     const char *name;
     /* Fills spec->shape from its sources; status. */
     int (*shape)(const struct agn_graph *graph, struct agn_op_spec *spec);
@@ -69,6 +72,11 @@ struct agn__op_class {
     int (*declare)(const struct agn_graph *graph, const struct agn_op_spec *spec, struct agn_params *params);
     /* Draws initial values (may be NULL). */
     void (*initialise)(const struct agn_op_spec *spec, struct agn_params *params, struct agn_rng *rng);
+    bool two_sources; /* reads spec->src[1] too */
+};
+
+/* How a backend computes it. */
+struct agn__op_class {
     /* Makes state and primitives, asks for buffers (agn__net_buffer). */
     int (*plan)(struct agn__op *op);
     /* Buffers have addresses now (agn__net_address). May be NULL. */
@@ -79,14 +87,15 @@ struct agn__op_class {
     int (*backward)(struct agn__op *op);
     int (*tangent)(struct agn__op *op);
     int (*tangent_backward)(struct agn__op *op);
+    /* ADD with a chance to be skipped: host memory for what its second source is multiplied with, for each
+     * image; all 1 at first. */
+    float *(*factors)(const struct agn__op *op);
     void (*release)(struct agn__op *op);
     /* What the later passes read; decides how long tensors live. */
     bool keeps_src;          /* backward needs the source's value when training */
     bool keeps_dst;          /* backward and tangents need the result's value */
     bool keeps_second_order; /* tangent-backward needs source values, tangents and result's diff */
-    bool two_sources;        /* reads spec->src[1] too */
     bool shares_diff;        /* ADD: backward hands on its own diff, sharing memory where that is safe */
-    bool masks_diff;         /* backward changes the result's diff in place */
 };
 
 /* Values that a tensor takes; high < low: not known. */
@@ -104,7 +113,16 @@ struct agn__fusion {
     const struct agn__range *ranges; /* of each operator's result; NULL: all in floats */
 };
 
+/* A border where the backend's memory is not the host's: what the caller reads and writes. */
+struct agn__border {
+    float *host;
+    bool host_is_newer, net_is_newer;
+};
+
+enum { AGN__BORDERS = AGN_BORDER_TANGENT_DIFF_INPUT + 1 };
+
 struct agn_net {
+    const struct agn__backend *backend;
     struct agn_graph graph;
     struct agn_params *params;
     int batch;
@@ -132,13 +150,19 @@ struct agn_net {
     double *seconds; /* graph.count, or NULL: not timed */
     int scratch_buffer;
     size_t scratch_bytes;
-    uint8_t *arena;
+    uint8_t *arena; /* the backend's */
     size_t arena_bytes;
+    struct agn__border borders[AGN__BORDERS];
+    int border_status; /* of a download: the next pass tells it */
 };
 
-extern const struct agn__op_class *const agn__op_table[AGN_OP_TYPES];
-extern const struct agn__op_class agn__op_input, agn__op_conv, agn__op_batchnorm, agn__op_relu6, agn__op_add,
-    agn__op_pool, agn__op_dense, agn__op_silu, agn__op_sigmoid, agn__op_scale;
+extern const struct agn__op_kind *const agn__op_kinds[AGN_OP_TYPES];
+extern const struct agn__op_kind agn__kind_conv, agn__kind_batchnorm, agn__kind_relu6, agn__kind_add,
+    agn__kind_pool, agn__kind_dense, agn__kind_silu, agn__kind_sigmoid, agn__kind_scale;
+
+/* The CPU's. */
+extern const struct agn__op_class agn__op_conv, agn__op_batchnorm, agn__op_relu6, agn__op_add, agn__op_pool,
+    agn__op_dense, agn__op_silu, agn__op_sigmoid, agn__op_scale;
 
 /* Of CONV and DENSE in nets for inference (op_conv_inference.c). */
 extern const struct agn__op_class agn__op_conv_inference;
@@ -199,7 +223,24 @@ int agn__net_run_parts(struct agn_net *net, enum agn__pass pass);
 int agn__net_run(struct agn_net *net, enum agn__pass pass);
 int agn__net_load(struct agn_net *net);
 
-/* Asks for arena memory that lives from `first` to `last`; buffer number or status. */
+/* Makes nodes and operators; decides foldings, flows and lifetimes (net_plan.c). Status. */
+int agn__net_decide(struct agn_net *net);
+void agn__net_make_nodes(struct agn_net *net);
+/* Asks for the buffers of one operator's result. */
+void agn__net_plan_node(struct agn_net *net, int index);
+/* Allocates the arena, as planned, and gives tensors their addresses (net_memory.c). Status. */
+int agn__net_place(struct agn_net *net);
+
+/* Borders where the backend's memory is not the host's, nothing elsewhere (net_borders.c): host memory for
+ * them, a status; before a pass what was written goes to the net, a status; after it, the net has results. */
+int agn__borders_create(struct agn_net *net);
+void agn__borders_free(struct agn_net *net);
+int agn__borders_send(struct agn_net *net, enum agn__pass pass);
+void agn__borders_made(struct agn_net *net, enum agn__pass pass);
+
+/* Asks for arena memory that lives from `first` to `last`; the buffer's number. An operator asks for
+ * AGN__OP_BUFFERS at most. */
+enum { AGN__OP_BUFFERS = 16 };
 int agn__net_buffer(struct agn_net *net, size_t size_bytes, int first, int last);
 /* The same for the net's whole life. */
 int agn__net_buffer_always(struct agn_net *net, size_t size_bytes);
@@ -215,9 +256,6 @@ void *agn__net_address(const struct agn_net *net, int buffer);
 /* Places buffers so that those alive at the same time do not overlap; returns bytes needed. */
 size_t agn__memory_plan(struct agn__buffer *buffers, int count);
 
-/* ADD with a chance to be skipped: what its second source is multiplied with, for each image (op_add.c). */
-float *agn__add_factors(const struct agn__op *op);
-
 /* Parameter of `op` called PREFIX.suffix: offset into the store's arrays, or -1. */
 int64_t agn__param_offset(const struct agn_params *params, const struct agn_op_spec *spec,
                           const char *suffix);
@@ -231,6 +269,7 @@ struct agn__param_request {
 int agn__param_declare(struct agn_params *params, const struct agn_op_spec *spec,
                        const struct agn__param_request *request);
 
+uint64_t agn__denormals_mode(void);
 /* Lets all threads of the calling team treat denormal numbers as 0; returns the caller's mode, to which
  * agn__denormals_restore sets the calling thread back (the others are the team's own). */
 uint64_t agn__denormals_flush(void);

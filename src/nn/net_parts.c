@@ -14,7 +14,8 @@ enum { LEAST_IMAGES = 16 };
 
 int agn__net_parts(const struct agn_net *net)
 {
-    bool possible = net->mode == AGN_NET_FROZEN && net->fusion == NULL && net->whole == NULL;
+    bool possible =
+        net->backend->parts && net->mode == AGN_NET_FROZEN && net->fusion == NULL && net->whole == NULL;
     if (!possible || net->threads == 1 || net->batch % net->threads != 0) {
         return 1;
     }

@@ -231,9 +231,9 @@ static int activation_tangent_backward(struct agn__op *op)
     return AGN_OK;
 }
 
-const struct agn__op_class agn__op_silu = {.name = "silu",
-                                           .shape = same_shape,
-                                           .plan = activation_plan,
+const struct agn__op_kind agn__kind_silu = {.name = "silu", .shape = same_shape};
+
+const struct agn__op_class agn__op_silu = {.plan = activation_plan,
                                            .forward = activation_forward,
                                            .backward = activation_backward,
                                            .tangent = activation_tangent,
@@ -241,9 +241,9 @@ const struct agn__op_class agn__op_silu = {.name = "silu",
                                            .keeps_src = true,
                                            .keeps_second_order = true};
 
-const struct agn__op_class agn__op_sigmoid = {.name = "sigmoid",
-                                              .shape = same_shape,
-                                              .plan = activation_plan,
+const struct agn__op_kind agn__kind_sigmoid = {.name = "sigmoid", .shape = same_shape};
+
+const struct agn__op_class agn__op_sigmoid = {.plan = activation_plan,
                                               .forward = activation_forward,
                                               .backward = activation_backward,
                                               .tangent = activation_tangent,

@@ -55,7 +55,7 @@ static int add_bind(struct agn__op *op)
     return AGN_OK;
 }
 
-float *agn__add_factors(const struct agn__op *op)
+static float *add_factors(const struct agn__op *op)
 {
     const struct add_state *state = op->state;
     return state->factors;
@@ -152,14 +152,14 @@ static void add_release(struct agn__op *op)
     agn_free(op->state);
 }
 
-const struct agn__op_class agn__op_add = {.name = "add",
-                                          .shape = add_shape,
-                                          .plan = add_plan,
+const struct agn__op_kind agn__kind_add = {.name = "add", .shape = add_shape, .two_sources = true};
+
+const struct agn__op_class agn__op_add = {.plan = add_plan,
                                           .bind = add_bind,
                                           .forward = add_forward,
                                           .backward = add_backward,
                                           .tangent = add_tangent,
                                           .tangent_backward = add_tangent_backward,
+                                          .factors = add_factors,
                                           .release = add_release,
-                                          .two_sources = true,
                                           .shares_diff = true};

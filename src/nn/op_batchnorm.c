@@ -18,10 +18,17 @@
 
 enum { ROW_BLOCK = 64 };
 
+static const double EPSILON = 1e-5;
+
+/* Of a BN's parameters in the store. */
+struct places {
+    int64_t gamma, beta, mean, var;
+};
+
 struct bn_state {
     int channels;
     size_t rows;
-    int64_t gamma, beta, mean, var;
+    struct places at;
     int table_buffer, partial_buffer, peer_buffer, extra_buffer[2];
     /* tables of `channels` floats: forward scale and shift, mean, 1/deviation, backward coefficients */
     float *scale, *shift, *batch_mean, *inverse, *coef_dy, *coef_x, *coef_one;
@@ -66,20 +73,43 @@ static void bn_initialise(const struct agn_op_spec *spec, struct agn_params *par
     }
 }
 
+static int find_places(const struct agn_params *params, const struct agn_op_spec *spec, struct places *at)
+{
+    at->gamma = agn__param_offset(params, spec, "gamma");
+    at->beta = agn__param_offset(params, spec, "beta");
+    at->mean = agn__param_offset(params, spec, "mean");
+    at->var = agn__param_offset(params, spec, "var");
+    bool complete = at->gamma >= 0 && at->beta >= 0 && at->mean >= 0 && at->var >= 0;
+    return complete ? AGN_OK : agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", spec->name);
+}
+
 int agn__batchnorm_affine(const struct agn_params *params, const struct agn_op_spec *spec, int channels,
                           float *scale, float *shift)
 {
-    int64_t gamma = agn__param_offset(params, spec, "gamma"), beta = agn__param_offset(params, spec, "beta");
-    int64_t mean = agn__param_offset(params, spec, "mean"), var = agn__param_offset(params, spec, "var");
-    if (gamma < 0 || beta < 0 || mean < 0 || var < 0) {
-        return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", spec->name);
-    }
-    for (int c = 0; c < channels; c++) {
-        float a = params->value[gamma + c] / sqrtf(params->value[var + c] + AGN_BN_EPSILON);
+    struct places at;
+    int status = find_places(params, spec, &at);
+    for (int c = 0; c < channels && status == AGN_OK; c++) {
+        float a = params->value[at.gamma + c] / sqrtf(params->value[at.var + c] + (float)EPSILON);
         scale[c] = a;
-        shift[c] = params->value[beta + c] - params->value[mean + c] * a;
+        shift[c] = params->value[at.beta + c] - params->value[at.mean + c] * a;
     }
-    return AGN_OK;
+    return status;
+}
+
+int agn_batchnorm_fold(const struct agn_params *params, const char *name, int channel, double *scale,
+                       double *shift)
+{
+    struct agn_op_spec spec = {.type = AGN_OP_BATCHNORM};
+    struct places at;
+    int status = agn__spec_name(&spec, name);
+    if (status == AGN_OK)
+        status = find_places(params, &spec, &at);
+    if (status == AGN_OK) {
+        *scale = (double)params->value[at.gamma + channel] /
+                 sqrt((double)params->value[at.var + channel] + EPSILON);
+        *shift = (double)params->value[at.beta + channel] - (double)params->value[at.mean + channel] * *scale;
+    }
+    return status;
 }
 
 static int bn_plan(struct agn__op *op)
@@ -92,12 +122,9 @@ static int bn_plan(struct agn__op *op)
     op->state = state;
     state->channels = op->spec->shape.channels;
     state->rows = op->dst->floats / (size_t)state->channels;
-    state->gamma = agn__param_offset(net->params, op->spec, "gamma");
-    state->beta = agn__param_offset(net->params, op->spec, "beta");
-    state->mean = agn__param_offset(net->params, op->spec, "mean");
-    state->var = agn__param_offset(net->params, op->spec, "var");
-    if (state->gamma < 0 || state->beta < 0 || state->mean < 0 || state->var < 0) {
-        return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", op->spec->name);
+    int status = find_places(net->params, op->spec, &state->at);
+    if (status < 0) {
+        return status;
     }
     size_t channels = (size_t)state->channels;
     state->table_buffer = agn__net_buffer_always(net, 7 * channels * sizeof(float));
@@ -326,12 +353,13 @@ static void finish_statistics(struct agn__op *op, struct bn_state *state, int pa
         double mean, var;
         channel_statistics(op, state, c, parts, &mean, &var);
         var = var > 0.0 ? var : 0.0;
-        float inverse = (float)(1.0 / sqrt(var + (double)AGN_BN_EPSILON));
-        float *running_mean = &params->value[state->mean + c], *running_var = &params->value[state->var + c];
+        float inverse = (float)(1.0 / sqrt(var + (double)(float)EPSILON));
+        float *running_mean = &params->value[state->at.mean + c],
+              *running_var = &params->value[state->at.var + c];
         state->batch_mean[c] = (float)mean;
         state->inverse[c] = inverse;
-        state->scale[c] = params->value[state->gamma + c] * inverse;
-        state->shift[c] = params->value[state->beta + c] - (float)mean * state->scale[c];
+        state->scale[c] = params->value[state->at.gamma + c] * inverse;
+        state->shift[c] = params->value[state->at.beta + c] - (float)mean * state->scale[c];
         *running_mean += weight * ((float)mean - *running_mean);
         *running_var += weight * ((float)(var * unbiased) - *running_var);
     }
@@ -387,8 +415,8 @@ static void finish_gradients(struct agn__op *op, struct bn_state *state, int par
     for (int c = 0; c < state->channels; c++) {
         float s1 = (float)total(state, (size_t)c, parts);
         float s2 = (float)total(state, (size_t)(state->channels + c), parts) * state->inverse[c];
-        grad[state->gamma + c] = s2;
-        grad[state->beta + c] = s1;
+        grad[state->at.gamma + c] = s2;
+        grad[state->at.beta + c] = s1;
         if (state->sums != NULL) {
             s1 = (float)state->sums[c];
             s2 = (float)state->sums[state->channels + c] * state->inverse[c];
@@ -478,11 +506,10 @@ static void bn_release(struct agn__op *op)
     agn_free(op->state);
 }
 
-const struct agn__op_class agn__op_batchnorm = {.name = "batchnorm",
-                                                .shape = bn_shape,
-                                                .declare = bn_declare,
-                                                .initialise = bn_initialise,
-                                                .plan = bn_plan,
+const struct agn__op_kind agn__kind_batchnorm = {
+    .name = "batchnorm", .shape = bn_shape, .declare = bn_declare, .initialise = bn_initialise};
+
+const struct agn__op_class agn__op_batchnorm = {.plan = bn_plan,
                                                 .bind = bn_bind,
                                                 .load = bn_load,
                                                 .forward = bn_forward,

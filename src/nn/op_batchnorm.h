@@ -4,8 +4,6 @@
 
 #include "nn/net_internal.h"
 
-#define AGN_BN_EPSILON 1e-5F
-
 /* Inference-mode BN as y = x * scale + shift, from the running statistics. */
 int agn__batchnorm_affine(const struct agn_params *params, const struct agn_op_spec *spec, int channels,
                           float *scale, float *shift);

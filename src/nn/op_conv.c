@@ -522,12 +522,13 @@ static void conv_release(struct agn__op *op)
     agn_free(state);
 }
 
-const struct agn__op_class agn__op_conv = {.name = "conv",
-                                           .shape = conv_shape,
-                                           .macs = conv_macs,
-                                           .declare = conv_declare,
-                                           .initialise = conv_initialise,
-                                           .plan = conv_plan,
+const struct agn__op_kind agn__kind_conv = {.name = "conv",
+                                            .shape = conv_shape,
+                                            .macs = conv_macs,
+                                            .declare = conv_declare,
+                                            .initialise = conv_initialise};
+
+const struct agn__op_class agn__op_conv = {.plan = conv_plan,
                                            .bind = conv_bind,
                                            .load = conv_load,
                                            .forward = conv_forward,
@@ -537,12 +538,13 @@ const struct agn__op_class agn__op_conv = {.name = "conv",
                                            .release = conv_release,
                                            .keeps_src = true};
 
-const struct agn__op_class agn__op_dense = {.name = "dense",
-                                            .shape = dense_shape,
-                                            .macs = dense_macs,
-                                            .declare = dense_declare,
-                                            .initialise = dense_initialise,
-                                            .plan = conv_plan,
+const struct agn__op_kind agn__kind_dense = {.name = "dense",
+                                             .shape = dense_shape,
+                                             .macs = dense_macs,
+                                             .declare = dense_declare,
+                                             .initialise = dense_initialise};
+
+const struct agn__op_class agn__op_dense = {.plan = conv_plan,
                                             .bind = conv_bind,
                                             .load = conv_load,
                                             .forward = conv_forward,

@@ -309,8 +309,7 @@ const char *agn__conv_inference_code(const struct agn__op *op, bool *reference)
     return agn__infer_conv_name(state->primitive);
 }
 
-const struct agn__op_class agn__op_conv_inference = {.name = "conv",
-                                                     .plan = inference_plan,
+const struct agn__op_class agn__op_conv_inference = {.plan = inference_plan,
                                                      .bind = inference_bind,
                                                      .load = inference_load,
                                                      .forward = inference_forward,

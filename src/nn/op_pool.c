@@ -129,9 +129,9 @@ static int pool_tangent_backward(struct agn__op *op)
     return spread_all(op, op->dst->tangent_diff, op->src[0]->tangent_diff);
 }
 
-const struct agn__op_class agn__op_pool = {.name = "pool",
-                                           .shape = pool_shape,
-                                           .plan = pool_plan,
+const struct agn__op_kind agn__kind_pool = {.name = "pool", .shape = pool_shape};
+
+const struct agn__op_class agn__op_pool = {.plan = pool_plan,
                                            .forward = pool_forward,
                                            .backward = pool_backward,
                                            .tangent = pool_tangent,

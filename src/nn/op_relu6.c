@@ -82,9 +82,9 @@ static int relu6_tangent_backward(struct agn__op *op)
     return mask_all(op, op->dst->tangent_diff, op->src[0]->tangent_diff, op->flow[0] == AGN__FLOW_ADD);
 }
 
-const struct agn__op_class agn__op_relu6 = {.name = "relu6",
-                                            .shape = relu6_shape,
-                                            .plan = relu6_plan,
+const struct agn__op_kind agn__kind_relu6 = {.name = "relu6", .shape = relu6_shape};
+
+const struct agn__op_class agn__op_relu6 = {.plan = relu6_plan,
                                             .forward = relu6_forward,
                                             .backward = relu6_backward,
                                             .tangent = relu6_tangent,

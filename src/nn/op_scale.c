@@ -140,13 +140,12 @@ static int scale_tangent_backward(struct agn__op *op)
     return AGN_OK;
 }
 
-const struct agn__op_class agn__op_scale = {.name = "scale",
-                                            .shape = scale_shape,
-                                            .plan = scale_plan,
+const struct agn__op_kind agn__kind_scale = {.name = "scale", .shape = scale_shape, .two_sources = true};
+
+const struct agn__op_class agn__op_scale = {.plan = scale_plan,
                                             .forward = scale_forward,
                                             .backward = scale_backward,
                                             .tangent = scale_tangent,
                                             .tangent_backward = scale_tangent_backward,
-                                            .two_sources = true,
                                             .keeps_src = true,
                                             .keeps_second_order = true};

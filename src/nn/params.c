@@ -65,8 +65,8 @@ static int declare_all(const struct agn_graph *graph, struct agn_params *params)
     }
     for (int i = 0; i < graph->count; i++) {
         const struct agn_op_spec *spec = &graph->ops[i];
-        const struct agn__op_class *cls = agn__op_table[spec->type];
-        int status = cls->declare == NULL ? AGN_OK : cls->declare(graph, spec, params);
+        const struct agn__op_kind *kind = agn__op_kinds[spec->type];
+        int status = kind->declare == NULL ? AGN_OK : kind->declare(graph, spec, params);
         if (status < 0) {
             return status;
         }
@@ -114,9 +114,9 @@ int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_p
     }
     agn_rng_seed(&rng, seed);
     for (int i = 0; i < graph->count; i++) {
-        const struct agn__op_class *cls = agn__op_table[graph->ops[i].type];
-        if (cls->initialise != NULL) {
-            cls->initialise(&graph->ops[i], params, &rng);
+        const struct agn__op_kind *kind = agn__op_kinds[graph->ops[i].type];
+        if (kind->initialise != NULL) {
+            kind->initialise(&graph->ops[i], params, &rng);
         }
     }
     params->version = 1;

@@ -16,7 +16,7 @@ void agn_net_draw_depth(struct agn_net *net, uint64_t seed, int64_t first_image)
             if (op->skip_chance > 0.0F) {
                 float survival = 1.0F - op->skip_chance;
                 bool stays = agn_rng_uniform(&rng) < (double)survival;
-                agn__add_factors(op)[n] = stays ? 1.0F / survival : 0.0F;
+                op->cls->factors(op)[n] = stays ? 1.0F / survival : 0.0F;
             }
         }
     }
@@ -25,5 +25,5 @@ void agn_net_draw_depth(struct agn_net *net, uint64_t seed, int64_t first_image)
 const float *agn_net_branch_factors(const struct agn_net *net, int op)
 {
     bool skips = op > 0 && op < net->graph.count && net->ops[op].skip_chance > 0.0F;
-    return skips ? agn__add_factors(&net->ops[op]) : NULL;
+    return skips ? net->ops[op].cls->factors(&net->ops[op]) : NULL;
 }

@@ -66,10 +66,10 @@ static int measure(struct agn_model *model, struct agn_group *group, struct agn_
     struct agn_batch batch;
     int seen = 0, status = agn_loader_start(loader, 0), more = 0;
     while (status == AGN_OK && seen < SAMPLES && (more = agn_loader_next(loader, &batch)) > 0) {
-        memcpy(agn_net_input(extractor), batch.images, BATCH * image * sizeof(float));
+        memcpy(agn_net_write(extractor, AGN_BORDER_INPUT), batch.images, BATCH * image * sizeof(float));
         status = agn_net_forward(extractor);
         if (status == AGN_OK) {
-            status = agn_xai_attribute(xai, agn_net_output(extractor), batch.labels);
+            status = agn_xai_attribute(xai, agn_net_read(extractor, AGN_BORDER_OUTPUT), batch.labels);
         }
         if (status == AGN_OK) {
             agn_xai_channel_importance(agn_xai_attributions(xai), BATCH, model->map, importance);

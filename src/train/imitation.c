@@ -5,8 +5,6 @@
  * F the extractor's features, S the stem's; the first term is FitNets' hint (Romero et al. 2015), relative to
  * the stem's energy so that its scale does not matter; the second one is joint training's anchor. Stem and
  * reference are frozen. */
-#include <string.h>
-
 #include "train/train_internal.h"
 
 struct imitation {
@@ -24,8 +22,9 @@ struct imitation {
 /* Sets the gradient at the extractor's output but for the anchor's part; adds to the loss. */
 static int hint_loss(const struct imitation *im, double *loss)
 {
-    const float *ours = agn_net_output(im->extractor), *theirs = agn_net_output(im->stem);
-    float *diff = agn_net_diff_output(im->extractor);
+    const float *ours = agn_net_read(im->extractor, AGN_BORDER_OUTPUT),
+                *theirs = agn_net_read(im->stem, AGN_BORDER_OUTPUT);
+    float *diff = agn_net_write(im->extractor, AGN_BORDER_DIFF_OUTPUT);
     double energy = 0.0, error = 0.0;
 #pragma omp parallel for simd schedule(static) reduction(+ : energy, error) num_threads(agn_nn_threads())
     for (size_t i = 0; i < im->features; i++) {
@@ -62,21 +61,22 @@ static void weigh_rows(const struct imitation *im, const struct agn_batch *batch
 static int anchor(struct imitation *im, const struct agn_batch *batch, double weight)
 {
     struct agn_model *model = im->model;
-    memcpy(agn_net_input(im->reference), agn_net_output(im->extractor), im->features * sizeof(float));
-    int status = agn_net_forward(im->reference);
+    int status = agn_net_copy(im->reference, AGN_BORDER_INPUT, im->extractor, AGN_BORDER_OUTPUT);
+    if (status == AGN_OK)
+        status = agn_net_forward(im->reference);
     if (status < 0) {
         return status;
     }
-    agn_softmax_ce_forward(agn_net_output(im->reference), batch->labels, im->batch, model->classes, im->prob,
-                           im->loss);
+    agn_softmax_ce_forward(agn_net_read(im->reference, AGN_BORDER_OUTPUT), batch->labels, im->batch,
+                           model->classes, im->prob, im->loss);
     if (weight > 0.0) {
         agn_softmax_ce_backward(im->prob, batch->labels, im->batch, model->classes,
                                 (float)(weight / (im->batch * agn_group_size(im->group))),
-                                agn_net_diff_output(im->reference));
-        weigh_rows(im, batch, agn_net_diff_output(im->reference));
+                                agn_net_write(im->reference, AGN_BORDER_DIFF_OUTPUT));
+        weigh_rows(im, batch, agn_net_write(im->reference, AGN_BORDER_DIFF_OUTPUT));
         status = agn_net_backward(im->reference);
-        const float *from = agn_net_diff_input(im->reference);
-        float *to = agn_net_diff_output(im->extractor);
+        const float *from = agn_net_read(im->reference, AGN_BORDER_DIFF_INPUT);
+        float *to = agn_net_write(im->extractor, AGN_BORDER_DIFF_OUTPUT);
 #pragma omp parallel for simd schedule(static)
         for (size_t i = 0; i < im->features; i++) {
             to[i] += from[i];
@@ -90,12 +90,11 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     struct imitation *im = phase;
     struct agn_model *model = im->model;
     const struct agn_preset *preset = &model->preset;
-    size_t pixels = (size_t)im->batch * (size_t)preset->data.height * (size_t)preset->data.width *
-                    (size_t)preset->data.channels;
     agn__prepare_batch(&im->preparation, batch, AGN_PHASE_REFERENCE, im->state->step,
-                       agn_net_input(im->extractor));
-    memcpy(agn_net_input(im->stem), agn_net_input(im->extractor), pixels * sizeof(float));
-    int status = agn_net_forward(im->stem);
+                       agn_net_write(im->extractor, AGN_BORDER_INPUT));
+    int status = agn_net_copy(im->stem, AGN_BORDER_INPUT, im->extractor, AGN_BORDER_INPUT);
+    if (status == AGN_OK)
+        status = agn_net_forward(im->stem);
     if (status == AGN_OK)
         status = agn_net_forward(im->extractor);
     if (status < 0) {

@@ -18,17 +18,17 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
     const struct agn_preset *preset = &model->preset;
     size_t sent = j->positions * (size_t)model->sent_channels;
     agn__prepare_batch(&j->preparation, batch, AGN_PHASE_JOINT, j->trainer->state.step,
-                       agn_net_input(j->extractor));
+                       agn_net_write(j->extractor, AGN_BORDER_INPUT));
     int status = agn_net_forward(j->extractor);
     if (status < 0) {
         return status;
     }
-    agn_split_channels(agn_net_output(j->extractor), j->positions, model->map.channels,
-                       preset->model.local_channels, agn_net_input(j->local), j->rest);
+    agn_split_channels(agn_net_read(j->extractor, AGN_BORDER_OUTPUT), j->positions, model->map.channels,
+                       preset->model.local_channels, agn_net_write(j->local, AGN_BORDER_INPUT), j->rest);
     if (j->trainer->state.step == 0) {
         status = agn__centroids_initialise(model, j->group, j->rest, sent);
     }
-    agn_quantise(model->centroids, j->rest, sent, j->symbols, agn_net_input(j->remote));
+    agn_quantise(model->centroids, j->rest, sent, j->symbols, agn_net_write(j->remote, AGN_BORDER_INPUT));
     if (status == AGN_OK && j->lost != NULL)
         status = agn__lose_packets(j);
     if (status == AGN_OK)
@@ -86,7 +86,7 @@ int agn__joint_step(void *phase, const struct agn_batch *batch, double rate, str
     if (status == AGN_OK && j->bits != NULL)
         status = agn__rate_measure(j, batch, tally);
     if (status == AGN_OK)
-        status = agn_xai_attribute(j->xai, agn_net_output(j->extractor), batch->labels);
+        status = agn_xai_attribute(j->xai, agn_net_read(j->extractor, AGN_BORDER_OUTPUT), batch->labels);
     if (status == AGN_OK) {
         agn__prediction_loss(j, batch, &diff_alpha, tally);
         status = agn__prediction_backward(j);

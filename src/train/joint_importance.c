@@ -90,8 +90,8 @@ int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch
 {
     const struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
-    const float *features = agn_net_output(j->extractor);
-    float *diff = agn_net_diff_output(j->extractor);
+    const float *features = agn_net_read(j->extractor, AGN_BORDER_OUTPUT);
+    float *diff = agn_net_write(j->extractor, AGN_BORDER_DIFF_OUTPUT);
     size_t own = agn__importance_count(j) / (size_t)j->batch;
     struct agn_importance_loss_config config = {.channels = model->map.channels,
                                                 .local_channels = preset->model.local_channels,

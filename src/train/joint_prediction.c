@@ -19,8 +19,10 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
 {
     struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
-    const float *local = agn_net_output(j->local), *remote = agn_net_output(j->remote);
-    float *diff_local = agn_net_diff_output(j->local), *diff_remote = agn_net_diff_output(j->remote);
+    const float *local = agn_net_read(j->local, AGN_BORDER_OUTPUT),
+                *remote = agn_net_read(j->remote, AGN_BORDER_OUTPUT);
+    float *diff_local = agn_net_write(j->local, AGN_BORDER_DIFF_OUTPUT),
+          *diff_remote = agn_net_write(j->remote, AGN_BORDER_DIFF_OUTPUT);
     float alpha = (float)agn_model_alpha(model), n = (float)agn__loss_images(j, batch->count), slope = 0.0F;
     float own = (float)preset->joint.local / n;
     const struct agn__soft_targets targets = agn__targets_of(&j->preparation, batch);
@@ -63,7 +65,7 @@ int agn__prediction_backward(struct agn__joint *j)
     if (status < 0) {
         return status;
     }
-    memcpy(j->diff_rest, agn_net_diff_input(j->remote), sent * sizeof(float));
+    memcpy(j->diff_rest, agn_net_read(j->remote, AGN_BORDER_DIFF_INPUT), sent * sizeof(float));
     if (preset->joint.soft_temperature > 0.0) {
         agn__soft_quantiser_gradient(model, j->rest, preset->joint.soft_temperature, j->diff_rest, sent);
     }
@@ -78,7 +80,8 @@ int agn__prediction_backward(struct agn__joint *j)
         agn__rate_gradient(model, &priced, preset->joint.bits / ((double)sent * agn_group_size(j->group)),
                            j->diff_rest);
     }
-    agn_join_channels(agn_net_diff_input(j->local), j->diff_rest, j->positions, model->map.channels,
-                      preset->model.local_channels, agn_net_diff_output(j->extractor));
+    agn_join_channels(agn_net_read(j->local, AGN_BORDER_DIFF_INPUT), j->diff_rest, j->positions,
+                      model->map.channels, preset->model.local_channels,
+                      agn_net_write(j->extractor, AGN_BORDER_DIFF_OUTPUT));
     return AGN_OK;
 }

@@ -56,7 +56,7 @@ int agn__lose_packets(struct agn__joint *j)
 {
     const struct agn_model *model = j->model;
     size_t channels = (size_t)model->sent_channels, positions = j->positions / (size_t)j->batch;
-    float *values = agn_net_input(j->remote);
+    float *values = agn_net_write(j->remote, AGN_BORDER_INPUT);
     int first = agn_group_rank(j->group) * j->batch;
     int status = agn__fill_follow(j->model, j->group, j->symbols, j->positions, j->trainer->state.step);
 #pragma omp parallel for schedule(static)

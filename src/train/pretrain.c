@@ -1,6 +1,4 @@
 /* Pre-training of the reference network, with the extractor as its stem. */
-#include <string.h>
-
 #include "train/train_internal.h"
 
 struct pretraining {
@@ -30,29 +28,35 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     const struct agn_preset *preset = &model->preset;
     struct agn_shape map = model->map;
     int images = p->batch * agn_group_size(p->group); /* over which losses are means */
-    size_t n = (size_t)p->batch, features = (size_t)map.height * (size_t)map.width * (size_t)map.channels;
+    bool drops = preset->reference.channel_dropout > 0.0;
     agn__prepare_batch(&p->preparation, batch, AGN_PHASE_REFERENCE, p->state->step,
-                       agn_net_input(p->extractor));
+                       agn_net_write(p->extractor, AGN_BORDER_INPUT));
     agn_net_draw_depth(p->reference, depth_seed(preset, p->state->step), p->preparation.first);
     int status = agn_net_forward(p->extractor);
     if (status == AGN_OK) {
-        memcpy(agn_net_input(p->reference), agn_net_output(p->extractor), n * features * sizeof(float));
-        agn__drop_channels(&p->preparation, p->state->step, map, agn_net_input(p->reference));
-        status = agn_net_forward(p->reference);
+        status = agn_net_copy(p->reference, AGN_BORDER_INPUT, p->extractor, AGN_BORDER_OUTPUT);
+        if (drops)
+            agn__drop_channels(&p->preparation, p->state->step, map,
+                               agn_net_write(p->reference, AGN_BORDER_INPUT));
+        if (status == AGN_OK)
+            status = agn_net_forward(p->reference);
     }
     if (status == AGN_OK) {
         const struct agn__soft_targets targets = agn__targets_of(&p->preparation, batch);
-        agn__soft_ce_forward(agn_net_output(p->reference), &targets, p->prob, p->loss);
-        agn__soft_ce_backward(p->prob, &targets, 1.0F / (float)images, agn_net_diff_output(p->reference));
+        agn__soft_ce_forward(agn_net_read(p->reference, AGN_BORDER_OUTPUT), &targets, p->prob, p->loss);
+        agn__soft_ce_backward(p->prob, &targets, 1.0F / (float)images,
+                              agn_net_write(p->reference, AGN_BORDER_DIFF_OUTPUT));
         status = agn_net_backward(p->reference);
     }
     if (status == AGN_OK)
         status = agn__sum_rest(&p->reference_sharing, model->parts[AGN_REFERENCE].params);
     if (status == AGN_OK) {
-        memcpy(agn_net_diff_output(p->extractor), agn_net_diff_input(p->reference),
-               n * features * sizeof(float));
-        agn__drop_channels(&p->preparation, p->state->step, map, agn_net_diff_output(p->extractor));
-        status = agn_net_backward(p->extractor);
+        status = agn_net_copy(p->extractor, AGN_BORDER_DIFF_OUTPUT, p->reference, AGN_BORDER_DIFF_INPUT);
+        if (drops)
+            agn__drop_channels(&p->preparation, p->state->step, map,
+                               agn_net_write(p->extractor, AGN_BORDER_DIFF_OUTPUT));
+        if (status == AGN_OK)
+            status = agn_net_backward(p->extractor);
     }
     if (status == AGN_OK)
         status = agn__sum_rest(&p->extractor_sharing, model->parts[AGN_EXTRACTOR].params);

@@ -154,14 +154,14 @@ static void add_scaled(float *restrict dst, const float *restrict src, float fac
 /* Forward and backward at t * features: leaves prob, and the loss's gradient in the net. */
 static int gradient_at(struct agn_xai *xai, const float *features, float t)
 {
-    scale_into(agn_net_input(xai->net), features, t, xai->floats);
+    scale_into(agn_net_write(xai->net, AGN_BORDER_INPUT), features, t, xai->floats);
     xai->at = NAN;
     int status = agn_net_forward(xai->net);
     if (status == AGN_OK) {
-        agn_softmax_ce_forward(agn_net_output(xai->net), xai->labels, xai->batch, xai->classes, xai->prob,
-                               xai->point_loss);
+        agn_softmax_ce_forward(agn_net_read(xai->net, AGN_BORDER_OUTPUT), xai->labels, xai->batch,
+                               xai->classes, xai->prob, xai->point_loss);
         agn_softmax_ce_backward(xai->prob, xai->labels, xai->batch, xai->classes, 1.0F,
-                                agn_net_diff_output(xai->net));
+                                agn_net_write(xai->net, AGN_BORDER_DIFF_OUTPUT));
         status = agn_net_backward(xai->net);
     }
     if (status == AGN_OK) {
@@ -186,7 +186,7 @@ static int prepare_baseline(struct agn_xai *xai)
         if (status < 0) {
             return status;
         }
-        memcpy(xai->baseline + (size_t)first * xai->image, agn_net_diff_input(xai->net),
+        memcpy(xai->baseline + (size_t)first * xai->image, agn_net_read(xai->net, AGN_BORDER_DIFF_INPUT),
                (size_t)count * xai->image * sizeof(float));
     }
     xai->baseline_ready = true;
@@ -213,10 +213,10 @@ static void start_sum(struct agn_xai *xai)
 /* What is known only at F itself: logits, loss, who is right, and the loss's gradient. */
 static void keep_endpoint(struct agn_xai *xai)
 {
-    const float *logits = agn_net_output(xai->net);
+    const float *logits = agn_net_read(xai->net, AGN_BORDER_OUTPUT);
     memcpy(xai->logits, logits, (size_t)xai->batch * (size_t)xai->classes * sizeof(float));
     memcpy(xai->loss, xai->point_loss, (size_t)xai->batch * sizeof(float));
-    memcpy(xai->gradient, agn_net_diff_input(xai->net), xai->floats * sizeof(float));
+    memcpy(xai->gradient, agn_net_read(xai->net, AGN_BORDER_DIFF_INPUT), xai->floats * sizeof(float));
     for (int i = 0; i < xai->batch; i++) {
         const float *row = logits + (size_t)i * (size_t)xai->classes;
         int best = 0;
@@ -238,7 +238,8 @@ int agn_xai_attribute(struct agn_xai *xai, const float *features, const int32_t 
     for (int j = 0; j < xai->points && status == AGN_OK; j++) {
         status = gradient_at(xai, features, xai->t[j]);
         if (status == AGN_OK) {
-            add_scaled(xai->gradient_sum, agn_net_diff_input(xai->net), xai->weight[j], xai->floats);
+            add_scaled(xai->gradient_sum, agn_net_read(xai->net, AGN_BORDER_DIFF_INPUT), xai->weight[j],
+                       xai->floats);
         }
     }
     if (status == AGN_OK && xai->at != 1.0F) { /* the rule has no point at F */
@@ -262,7 +263,7 @@ int agn_xai_attribute(struct agn_xai *xai, const float *features, const int32_t 
 /* The direction of the Hessian-vector products: u * F, or u for a plain gradient. */
 static void start_tangent(struct agn_xai *xai, const float *features, const float *diff_attributions)
 {
-    float *tangent = agn_net_tangent_input(xai->net);
+    float *tangent = agn_net_write(xai->net, AGN_BORDER_TANGENT_INPUT);
     if (!xai->times_input) {
         memcpy(tangent, diff_attributions, xai->floats * sizeof(float));
         return;
@@ -293,16 +294,17 @@ int agn_xai_backward(struct agn_xai *xai, const float *features, const float *di
         start_tangent(xai, features, diff_attributions);
         status = agn_net_tangent(xai->net);
         if (status == AGN_OK) {
-            agn_softmax_ce_tangent_backward(xai->prob, xai->labels, agn_net_tangent_output(xai->net),
-                                            xai->batch, xai->classes, agn_net_tangent_diff_output(xai->net));
+            agn_softmax_ce_tangent_backward(
+                xai->prob, xai->labels, agn_net_read(xai->net, AGN_BORDER_TANGENT_OUTPUT), xai->batch,
+                xai->classes, agn_net_write(xai->net, AGN_BORDER_TANGENT_DIFF_OUTPUT));
             status = agn_net_tangent_backward(xai->net);
             xai->at = NAN; /* tangents use the memory of the forward values */
         }
         if (status < 0) {
             return status;
         }
-        add_scaled(diff_features, agn_net_tangent_diff_input(xai->net), xai->weight[j] * xai->t[j],
-                   xai->floats);
+        add_scaled(diff_features, agn_net_read(xai->net, AGN_BORDER_TANGENT_DIFF_INPUT),
+                   xai->weight[j] * xai->t[j], xai->floats);
     }
     return AGN_OK;
 }

@@ -210,25 +210,25 @@ static void run_engine(const struct net_check *check, struct agn_net *net, struc
                        unsigned passes, struct run *run)
 {
     size_t in = run->inputs * sizeof(float), out = run->outputs * sizeof(float);
-    memcpy(agn_net_input(net), run->input, in);
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), run->input, in);
     succeed(check->label, "forward", agn_net_forward(net));
-    memcpy(run->output, agn_net_output(net), out);
+    memcpy(run->output, agn_net_read(net, AGN_BORDER_OUTPUT), out);
     if ((passes & AGN_PASS_BACKWARD) != 0) {
-        memcpy(agn_net_diff_output(net), run->diff_output, out);
+        memcpy(agn_net_write(net, AGN_BORDER_DIFF_OUTPUT), run->diff_output, out);
         succeed(check->label, "backward", agn_net_backward(net));
     }
     if ((passes & AGN_PASS_TANGENT) != 0) {
-        memcpy(agn_net_tangent_input(net), run->tangent_input, in);
+        memcpy(agn_net_write(net, AGN_BORDER_TANGENT_INPUT), run->tangent_input, in);
         succeed(check->label, "tangent", agn_net_tangent(net));
-        memcpy(agn_net_tangent_diff_output(net), run->tangent_diff_output, out);
+        memcpy(agn_net_write(net, AGN_BORDER_TANGENT_DIFF_OUTPUT), run->tangent_diff_output, out);
         succeed(check->label, "tangent-backward", agn_net_tangent_backward(net));
-        memcpy(run->tangent_output, agn_net_tangent_output(net), out);
-        memcpy(run->tangent_diff_input, agn_net_tangent_diff_input(net), in);
+        memcpy(run->tangent_output, agn_net_read(net, AGN_BORDER_TANGENT_OUTPUT), out);
+        memcpy(run->tangent_diff_input, agn_net_read(net, AGN_BORDER_TANGENT_DIFF_INPUT), in);
     }
     if ((passes & AGN_PASS_INPUT_GRADIENT) != 0) {
-        memcpy(run->diff_input, agn_net_diff_input(net), in);
+        memcpy(run->diff_input, agn_net_read(net, AGN_BORDER_DIFF_INPUT), in);
     }
-    if (memcmp(run->output, agn_net_output(net), out) != 0) {
+    if (memcmp(run->output, agn_net_read(net, AGN_BORDER_OUTPUT), out) != 0) {
         fail_msg("%s: a later pass has changed the output", check->label);
     }
     memcpy(run->grad, params->grad, run->total * sizeof(float));

@@ -94,7 +94,7 @@ static void settle_norms(const struct agn_graph *graph, struct agn_params *param
     params->version++;
     assert_int_equal(agn_net_create(&config, &net), AGN_OK);
     struct agn_shape in = agn_net_input_shape(net);
-    memcpy(agn_net_input(net), images,
+    memcpy(agn_net_write(net, AGN_BORDER_INPUT), images,
            (size_t)batch * (size_t)in.height * (size_t)in.width * (size_t)in.channels * sizeof *images);
     assert_int_equal(agn_net_forward(net), AGN_OK);
     agn_net_free(net);
