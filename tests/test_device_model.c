@@ -104,7 +104,11 @@ static void reads_back_what_was_written(void **state)
     assert_int_equal(memory.raw_bytes, 4 * 4 * 4 * 3 / 8);
     assert_int_equal(memory.flash_bytes, file_bytes);
     size_t lines = AGN_DEV_LINE_BYTES(3, 8, 1, 1) + AGN_DEV_LINE_BYTES(1, 4, 0, 1);
-    assert_int_equal(AGN_DEV_ARENA_BYTES(lines, 4, 4, 4, 2, 2, 3), memory.arena_bytes);
+    for (int codec = 0; codec < AGN_CODEC_COUNT; codec++) {
+        model.codec = (uint8_t)codec;
+        assert_int_equal(AGN_CODEC_STATE_BYTES(codec), agn_codec_state_bytes(codec));
+        assert_int_equal(AGN_DEV_ARENA_BYTES(lines, 4, 4, 4, 2, 2, 3, codec), agn_dev_arena_bytes(&model));
+    }
 }
 
 static void every_truncation_fails(void **state)

@@ -86,6 +86,9 @@ unsigned agn_context_at(const uint8_t *row, const uint8_t *above, unsigned colum
  * (A packet of AGN_WIRE_MAX_PACKET bytes ends before it is full.) */
 enum { AGN_LZW_MAX_CODES = 1024, AGN_LZW_STATE_BYTES = AGN_LZW_MAX_CODES * 4 };
 
+/* agn_codec_state_bytes of a known codec, for static sizing. */
+#define AGN_CODEC_STATE_BYTES(codec) ((codec) == AGN_CODEC_LZW ? (uint32_t)AGN_LZW_STATE_BYTES : 0u)
+
 /* Name for people ("raw3", "lzw", "range", "huffman"), NULL for an unknown codec; and the way back
  * (AGN_ERR_UNSUPPORTED). */
 const char *agn_codec_name(int codec);
