@@ -154,7 +154,7 @@ int agn_encoder_finish(struct agn_encoder *encoder);
  * contexts count is channel_count x row_count x width; others take any.
  * Returns 0. AGN_ERR_FORMAT: truncated, trailing bytes or bits, an impossible code; `symbols` may then be
  * half written. AGN_ERR_UNSUPPORTED: unknown codec. AGN_ERR_ARG: contexts missing, or a count that is not the
- * tile's. Uses about 8 KB of stack for LZW. */
+ * tile's. Uses about 10 KB of stack for LZW. */
 int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
                size_t count);
 
