@@ -109,7 +109,7 @@ struct agn_dev_model {
     uint8_t codec;        /* preferred enum agn_codec */
     uint8_t layer_count;
     int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS];
-    struct agn_context_model contexts; /* of range and huffman; other codecs have none: 0 channels */
+    struct agn_context_model contexts; /* of range; other codecs have none: 0 channels */
     const uint8_t *symbols;            /* 256: symbol of the int8 value v at [v + 128] */
     const int8_t *dense_weights;       /* (classes, grid, grid, local_c) */
     const uint8_t *dense_channels;     /* classes records of AGN_MODEL_CHANNEL_BYTES */

@@ -75,7 +75,7 @@ static const struct key keys[] = {
      "weight of the local prediction before training"},
     {"model", "alpha_temperature", REAL, FIELD(model.alpha_temperature), 0.1, 100, "6",
      "T of alpha = sigmoid(w/T); softmax has none"},
-    {"model", "codec", TEXT, FIELD(model.codec), 0, 0, "range", "range, huffman, lzw or raw3"},
+    {"model", "codec", TEXT, FIELD(model.codec), 0, 0, "range", "range, lzw or raw3"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
     {"train", "momentum", REAL, FIELD(train.momentum), 0, 0.999, "0.9", "of SGD (Nesterov)"},
@@ -646,8 +646,7 @@ int agn_preset_check(const struct agn_preset *p)
                         "data.classes = 1: expected 2 to 1000, or 0 to count them in the data");
     }
     if (agn_codec_from_name(p->model.codec) < 0) {
-        return agn_fail(AGN_ERR_ARG, "model.codec = '%s': expected range, huffman, lzw or raw3",
-                        p->model.codec);
+        return agn_fail(AGN_ERR_ARG, "model.codec = '%s': expected range, lzw or raw3", p->model.codec);
     }
     int method = agn_xai_method_from_name(p->joint.method);
     if (method < 0) {
