@@ -73,7 +73,7 @@ struct agn_swarm_load {
     double rate_fps; /* of all devices together */
     double seconds;
     bool fixed; /* evenly spaced, devices in turn; else Poisson: every device at random, by itself */
-    agn_progress_fn *progress; /* about once a second; NULL: none. accuracy is that so far */
+    agn_progress_fn *progress; /* about once a second; NULL: none */
     void *progress_user;
     void (*second)(void *user, const struct agn_swarm_second *second); /* NULL: none */
     void *second_user;
