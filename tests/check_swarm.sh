@@ -180,7 +180,7 @@ run 2 swarm "$tmp/a.agn" --preset tiny --ramp --report "$tmp/x"
 run 0 train --preset tiny --out "$tmp/b" --no-plots --threads 1 --seed 2 --set joint.epochs=1
 run 0 export "$tmp/b/model.safetensors" --output "$tmp/b.agn"
 run 1 swarm "$tmp/b.agn" --preset tiny --port "$port"
-grep -qF "has not the model" "$tmp/err" || die "another model is not named as the reason"
+grep -qF "does not have model" "$tmp/err" || die "another model is not named as the reason"
 signal TERM "$server"
 await "$server" 20 "the server"
 [ "$code" -eq 0 ] || die "the server ended with exit code $code"

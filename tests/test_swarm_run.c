@@ -231,7 +231,7 @@ static void another_model_ends_the_run(void **state)
     const struct agn_swarm_load load = {.rate_fps = 100, .seconds = 20};
     struct agn_swarm_report report;
     assert_int_equal(agn_swarm_run(swarm, &load, &report), AGN_ERR_MISMATCH);
-    assert_non_null(strstr(agn_error_message(), "has not the model"));
+    assert_non_null(strstr(agn_error_message(), "does not have model"));
     agn_swarm_free(swarm);
     fake_stop();
 }

@@ -42,7 +42,7 @@ static void log_unknown(const coap_bin_const_t *identity)
     memcpy(text, identity->s, len);
     text[len] = 0;
     agn_keys_show_identity(shown, text);
-    agn_log(AGN_LOG_DEBUG, "dtls: a handshake with an identity that no key belongs to: %s", shown);
+    agn_log(AGN_LOG_DEBUG, "dtls: a handshake with an identity that has no key: %s", shown);
 }
 
 /* A key of this identity, or NULL, upon which the library ends the handshake. */
@@ -72,7 +72,7 @@ static int choose_ciphers(struct agn__coap *coap, bool cbc)
     int code = gnutls_priority_init(&coap->priorities, priorities, NULL);
     coap->dtls_cbc = cbc;
     if (cbc)
-        agn_log(AGN_LOG_WARN, "start: DTLS takes CBC ciphers, too, for old devices");
+        agn_log(AGN_LOG_WARN, "start: DTLS also accepts CBC ciphers, for old devices");
     return code == 0 ? 0 : agn_fail(AGN_ERR_UNSUPPORTED, "DTLS cannot be set up: %s", gnutls_strerror(code));
 }
 
@@ -221,12 +221,12 @@ bool agn__coap_is_trusted(struct agn__request *request)
     if (state == STATE_KNOWN || state == STATE_WRONG) /* a request that could be decrypted */
         complete(coap, request->session);
     if (state_of(request->session) == STATE_WEAK) {
-        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "only AEAD ciphers are served");
+        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "only AEAD ciphers are accepted");
         return false;
     }
     if (!has_current_key(coap, request->session)) {
         coap->counts.revoked++;
-        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "the key of this session is not valid any more");
+        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "the key of this session is no longer valid");
         return false;
     }
     set_state(request->session, coap->generation);

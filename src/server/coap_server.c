@@ -104,9 +104,9 @@ static void on_infer(coap_resource_t *resource, coap_session_t *session, const c
     if (!agn__coap_begin(&request, resource, session, pdu, response))
         return;
     if (coap_get_block(pdu, COAP_OPTION_BLOCK1, &block))
-        agn__coap_explain(
-            &request, AGN__COAP_CODE(4, 13),
-            "no Block1: send a feature packet whole, in one datagram; make packets of 1024 bytes at most");
+        agn__coap_explain(&request, AGN__COAP_CODE(4, 13),
+                          "Block1 is not supported: send a feature packet whole, in one datagram; make "
+                          "packets of 1024 bytes at most");
     else
         request.coap->handler(request.coap->user, &request);
 }

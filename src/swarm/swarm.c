@@ -373,7 +373,7 @@ static int turn(struct agn_swarm *swarm)
         end_second(swarm, now_s);
     if (swarm->mismatched)
         return agn_fail(AGN_ERR_MISMATCH,
-                        "the server has not the model %08x; serve the file that it was exported from",
+                        "the server does not have model %08x; serve the file that it was exported from",
                         (unsigned)swarm->pool.model_id);
     if (!swarm->has_arrival && !oldest)
         return 0;
