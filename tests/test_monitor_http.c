@@ -451,8 +451,7 @@ static void test_reports_to_nobody(void **state)
     assert_int_equal(agn_monitor_report(endless, &truth), AGN_ERR_ARG);
 }
 
-/* ---- tests: where it listens ----------------------------------------------------------------------------
- */
+/* ---- tests: where it listens -------------------------------------------------------------------------- */
 
 static int try_to_listen(const char *where)
 {

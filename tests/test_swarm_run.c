@@ -91,8 +91,7 @@ static struct agn_swarm_report run_against(enum fake_kind kind, uint32_t deadlin
 
 /* ---- tests ---------------------------------------------------------------------------------------- */
 
-/* Labels are what a client of its own gets fused from the same server: the swarm must get all of them right.
- */
+/* Labels are what a client of its own gets fused from the same server: the swarm must get them all right. */
 static void predictions_are_those_of_a_device(void **state)
 {
     (void)state;

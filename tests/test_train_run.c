@@ -350,8 +350,7 @@ static void the_best_epoch_is_kept(void **state)
 
 /* ---- interruption ------------------------------------------------------------------------ */
 
-/* Asks for an interruption at the first epoch's end of a phase, or at its first report after `steps` steps.
- */
+/* Asks for an interruption at a phase's first report at or after so many images. */
 struct interrupter {
     const char *phase;
     int64_t images;

@@ -15,7 +15,7 @@ enum { AGN_PRESET_TEXT_BYTES = 1024 };
 struct agn_preset {
     char name[64];
     struct {
-        char format[16];                  /* "idx" or "folder" */
+        char format[16];                  /* as in agn_dataset_source */
         char path[AGN_PRESET_TEXT_BYTES]; /* folder of the data set */
         int height, width, channels, classes;
         int train_limit, test_limit;   /* images to keep, 0 = all */

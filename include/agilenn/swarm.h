@@ -11,8 +11,7 @@
  * costs little but its system calls; a fused prediction comes of each answer, the local one where none comes
  * in time. A device that is refused with 5.03 sends nothing until the pause is over that the server asks for
  * (agn_pause.h). Each device has a UDP socket of its own. Not thread-safe; a swarm uses one thread, the
- * caller's.
- */
+ * caller's. */
 #ifndef AGILENN_SWARM_H
 #define AGILENN_SWARM_H
 

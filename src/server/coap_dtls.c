@@ -14,12 +14,9 @@
 #include "agilenn/dtls.h"
 #include "server/coap_internal.h"
 
-/* A session's application data: where it stands, or the generation of keys in which it was last found good.
- */
-#define STATE_NEW ((uintptr_t)0)
-#define STATE_KNOWN                                                                                          \
-    (UINTPTR_MAX) /* named an identity that has a key; its end of the handshake is to come                   \
-                   */
+/* A session's application data: where it stands, or the generation of keys that it was last found good in. */
+#define STATE_NEW     ((uintptr_t)0)
+#define STATE_KNOWN   (UINTPTR_MAX)     /* named an identity that has a key; the handshake's end is to come */
 #define STATE_WRONG   (UINTPTR_MAX - 1) /* and sent what cannot be read by that key */
 #define STATE_UNKNOWN (UINTPTR_MAX - 2) /* named another identity */
 #define STATE_WEAK    (UINTPTR_MAX - 3) /* with a cipher that is not wanted */

@@ -290,8 +290,7 @@ void agn__coap_close(struct agn__coap *coap)
 
 /* libcoap looks at every session each time that it is asked for a datagram, which with thousands of peers
  * takes longer than all else. So it is told of the same descriptor several times at once: it reads that often
- * (its socket does not block) and looks at the sessions once. How often doubles while there is more to read.
- */
+ * (its socket does not block) and looks at the sessions once. That doubles while there is more to read. */
 static int read_several(struct agn__coap *coap, int descriptor, int most)
 {
     int reads = agn__strays_look(coap, coap->reads < most ? coap->reads : most);
