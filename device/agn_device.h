@@ -109,7 +109,7 @@ struct agn_dev_model {
     uint8_t codec;        /* preferred enum agn_codec */
     uint8_t layer_count;
     int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS];
-    struct agn_context_model contexts; /* of range and huffman; other codecs have none: 0 channels */
+    struct agn_context_model contexts; /* of range; other codecs have none: 0 channels */
     const uint8_t *symbols;            /* 256: symbol of the int8 value v at [v + 128] */
     const int8_t *dense_weights;       /* (classes, grid, grid, local_c) */
     const uint8_t *dense_channels;     /* classes records of AGN_MODEL_CHANNEL_BYTES */
@@ -147,13 +147,13 @@ uint32_t agn_dev_arena_bytes(const struct agn_dev_model *model);
 #define AGN_DEV_POOL_BYTES(grid, local_c) ((uint32_t)(grid) * (uint32_t)(grid) * (uint32_t)(local_c)*4u)
 #define AGN_DEV_LOGIT_BYTES(classes)      (2u * AGN_DEV_ALIGN4((uint32_t)(classes)*2u))
 /* The arena: line buffers (sum over layers, plus the map's row) and the encoder's state share memory, as the
- * encoder starts when the last row is done. */
-#define AGN_DEV_ARENA_BYTES(line_bytes_sum, map_w, sent_c, map_h, grid, local_c, classes)                    \
+ * encoder starts when the last row is done. `codec`: the model's. */
+#define AGN_DEV_ARENA_BYTES(line_bytes_sum, map_w, sent_c, map_h, grid, local_c, classes, codec)             \
     (AGN_DEV_SYMBOL_BYTES(sent_c, map_h, map_w) + AGN_DEV_POOL_BYTES(grid, local_c) +                        \
      AGN_DEV_LOGIT_BYTES(classes) +                                                                          \
-     ((line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c) > (uint32_t)AGN_LZW_STATE_BYTES               \
+     ((line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c) > AGN_CODEC_STATE_BYTES(codec)                \
           ? (line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c)                                         \
-          : (uint32_t)AGN_LZW_STATE_BYTES))
+          : AGN_CODEC_STATE_BYTES(codec)))
 
 /* Figures of one layer, for `info` and export. */
 struct agn_dev_layer_info {

@@ -45,8 +45,7 @@ struct output {
     const uint8_t *table; /* of value 0; NULL: values */
 };
 
-/* The accumulators of four places, whose windows start at[i] values behind the first one's; x is the first.
- */
+/* The accumulators of four places, whose windows start at[i] values behind the first's; x is the first. */
 typedef int32x4_t four_places(const struct work *work, unsigned x, uint32x4_t at);
 
 AGN__INLINE struct work work_of(const struct agn_dev_layer *layer, const int16_t *const *rows,

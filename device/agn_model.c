@@ -301,12 +301,10 @@ static int read_contexts(struct agn_dev_model *model, const uint8_t *data, size_
     uint32_t map = (uint32_t)sent * AGN_CONTEXTS, table = (uint32_t)distributions * AGN_DISTRIBUTION_BYTES;
     if (!agn_codec_needs_contexts(model->codec))
         return agn__load_u32(data + AGN__AT_CONTEXTS) == 0 && distributions == 0 ? 0 : AGN_ERR_RANGE;
-    int has_codes = model->codec == AGN_CODEC_HUFFMAN;
-    contexts->map = section(data, body, data + AGN__AT_CONTEXTS, map + table + (has_codes ? table : 0));
+    contexts->map = section(data, body, data + AGN__AT_CONTEXTS, map + table);
     if (!contexts->map)
         return AGN_ERR_RANGE;
     contexts->cumulative = contexts->map + map;
-    contexts->codes = has_codes ? contexts->cumulative + table : NULL;
     contexts->distributions = (uint8_t)distributions;
     contexts->channels = (uint8_t)sent;
     return agn_context_model_check(contexts);

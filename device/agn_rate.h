@@ -3,10 +3,12 @@
  *
  *     agn_rate_init(&rate);
  *     for each frame: agn_dev_frame_begin, agn_dev_push_rows, then
- *         agn_dev_set_budget(&dev, agn_rate_budget(&rate, half_of_the_deadline, agn_dev_least_bytes(&dev)),
- * 46); packets out, from tick `begin` on, and agn_rate_answered(&rate, agn_dev_bytes_through(&dev), begin,
- * now);      // an answer came agn_rate_missed(&rate, agn_dev_bytes_through(&dev), begin, now);        // or
- * none within the deadline
+ *         least = agn_dev_least_bytes(&dev);
+ *         agn_dev_set_budget(&dev, agn_rate_budget(&rate, half_of_the_deadline, least), 46);
+ *         packets out, from tick `begin` on, and when an answer came
+ *         agn_rate_answered(&rate, agn_dev_bytes_through(&dev), begin, now);
+ *         or when none came within the deadline
+ *         agn_rate_missed(&rate, agn_dev_bytes_through(&dev), begin, now);
  *
  * Bytes and time are those of whole exchanges, with modem, server and the way back. So a frame far below its
  * budget counts for less than the link could do; the nearer a frame comes to its time, the truer the figure,

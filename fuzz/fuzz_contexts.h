@@ -11,8 +11,7 @@ enum { FUZZ_DISTRIBUTIONS = 3, FUZZ_CHANNELS = 6 };
 
 struct fuzz_contexts {
     struct agn_context_model model;
-    uint8_t map[FUZZ_CHANNELS * AGN_CONTEXTS], cumulative[FUZZ_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES],
-        codes[FUZZ_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
+    uint8_t map[FUZZ_CHANNELS * AGN_CONTEXTS], cumulative[FUZZ_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
 };
 
 static inline void fuzz_contexts_make(struct fuzz_contexts *contexts, uint8_t choice)
@@ -30,11 +29,8 @@ static inline void fuzz_contexts_make(struct fuzz_contexts *contexts, uint8_t ch
     }
     contexts->model = (struct agn_context_model){.map = contexts->map,
                                                  .cumulative = contexts->cumulative,
-                                                 .codes = contexts->codes,
                                                  .distributions = FUZZ_DISTRIBUTIONS,
                                                  .channels = FUZZ_CHANNELS};
-    for (unsigned d = 0; d < FUZZ_DISTRIBUTIONS; d++)
-        agn_huffman_codes(&contexts->model, d, contexts->codes + (size_t)d * AGN_DISTRIBUTION_BYTES);
     if (agn_context_model_check(&contexts->model) != 0)
         abort();
 }

@@ -7,6 +7,8 @@
 #include "agn_wire.h"
 #include "fuzz_contexts.h"
 
+enum { CODECS = AGN_CODEC_COUNT + 1 }; /* one of them is unknown */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint8_t *take(size_t size)
@@ -43,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_contexts contexts;
     if (size < 3 || data[2] == 0)
         return 0;
-    int codec = data[0] % AGN_CODEC_COUNT;
-    fuzz_contexts_make(&contexts, data[0] / AGN_CODEC_COUNT);
+    int codec = data[0] % CODECS;
+    fuzz_contexts_make(&contexts, data[0] / CODECS);
     const struct agn_tile tile = {.channel_first = data[0] >> 7,
                                   .channel_count = (uint8_t)(1 + data[1] % 5),
                                   .row_count = (uint8_t)(1 + data[1] / 5),

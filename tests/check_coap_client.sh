@@ -82,7 +82,7 @@ conversation() {
     refused_with "4.04" "$client" "$@" "$url/v2/infer"
     refused_with "4.05" "$client" "$@" "$url/v1/infer"
     refused_with "4.05" "$client" "$@" -m put -e x "$url/v1/models"
-    refused_with "4.13 no Block1" "$client" "$@" -b 1024 -m post -f "$tmp/large" "$url/v1/infer"
+    refused_with "4.13 Block1 is not supported" "$client" "$@" -b 1024 -m post -f "$tmp/large" "$url/v1/infer"
     head -c 1024 "$tmp/large" >"$tmp/whole" # as docs/PROTOCOL.md says, in one datagram
     refused_with "4.00" "$client" "$@" -m post -f "$tmp/whole" "$url/v1/infer"
 }

@@ -120,7 +120,7 @@ run 2 swarm "$tmp/a.agn" --preset tiny --ramp --csv "$tmp/x.csv"
 run 2 swarm "$tmp/a.agn" --preset tiny --ramp --report "$tmp/x"
 tiny_model b --seed 2 --set joint.epochs=1
 run 1 swarm "$tmp/b.agn" --preset tiny --port "$port"
-grep -qF "has not the model" "$tmp/err" || die "another model is not named as the reason"
+grep -qF "does not have model" "$tmp/err" || die "another model is not named as the reason"
 stop TERM 0
 run 1 swarm "$tmp/a.agn" --preset tiny --port "$port" --ramp --rate 2 --duration 0.5 --deadline 50
 grep -qF "is a server listening there" "$tmp/err" || die "nobody there: no advice"

@@ -432,8 +432,7 @@ static void borders_are_exact(void **state)
     }
 }
 
-/* ---- special values --------------------------------------------------------------------------------------
- */
+/* ---- special values ------------------------------------------------------------------------------------ */
 
 static float *extractor_values(struct world *w, const char *name)
 {

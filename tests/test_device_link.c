@@ -21,8 +21,7 @@ struct answer {
     uint8_t bytes[AGN_LINK_MAX_ANSWER];
 };
 
-/* A server at the other end of a way that takes `delay_ms` each direction and loses `loss` of 100 datagrams.
- */
+/* A server behind a way that takes `delay_ms` in each direction and loses `loss` of 100 datagrams. */
 struct world {
     struct small_model small;
     uint8_t *file;

@@ -104,7 +104,11 @@ static void reads_back_what_was_written(void **state)
     assert_int_equal(memory.raw_bytes, 4 * 4 * 4 * 3 / 8);
     assert_int_equal(memory.flash_bytes, file_bytes);
     size_t lines = AGN_DEV_LINE_BYTES(3, 8, 1, 1) + AGN_DEV_LINE_BYTES(1, 4, 0, 1);
-    assert_int_equal(AGN_DEV_ARENA_BYTES(lines, 4, 4, 4, 2, 2, 3), memory.arena_bytes);
+    for (int codec = 0; codec < AGN_CODEC_COUNT; codec++) {
+        model.codec = (uint8_t)codec;
+        assert_int_equal(AGN_CODEC_STATE_BYTES(codec), agn_codec_state_bytes(codec));
+        assert_int_equal(AGN_DEV_ARENA_BYTES(lines, 4, 4, 4, 2, 2, 3, codec), agn_dev_arena_bytes(&model));
+    }
 }
 
 static void every_truncation_fails(void **state)
@@ -277,17 +281,17 @@ static void alignment(void **state)
 struct with_contexts {
     uint8_t *bytes;
     size_t size;
-    uint32_t map, distributions, codes; /* where they are */
+    uint32_t map, distributions; /* where they are */
 };
 
-static struct with_contexts write_with_contexts(enum agn_codec codec)
+static struct with_contexts write_with_contexts(void)
 {
     static const uint16_t sums[3][AGN_WIRE_LEVELS] = {
         {16384, 24576, 28672, 30720, 31744, 32256, 32512, 32768},
         {32761, 32762, 32763, 32764, 32765, 32766, 32767, 32768},
         {1, 2, 3, 4, 5, 6, 7, 32768}};
     uint8_t map[SMALL_SENT * AGN_CONTEXTS], cumulative[3 * AGN_DISTRIBUTION_BYTES];
-    struct with_contexts made = {NULL, 0, 0, 0, 0};
+    struct with_contexts made = {NULL, 0, 0, 0};
     struct small_model small;
     small_model_make(&small);
     for (size_t i = 0; i < sizeof map; i++)
@@ -296,13 +300,12 @@ static struct with_contexts write_with_contexts(enum agn_codec codec)
         cumulative[2 * i] = (uint8_t)sums[i / AGN_WIRE_LEVELS][i % AGN_WIRE_LEVELS];
         cumulative[2 * i + 1] = (uint8_t)(sums[i / AGN_WIRE_LEVELS][i % AGN_WIRE_LEVELS] >> 8);
     }
-    small.model.codec = codec;
+    small.model.codec = AGN_CODEC_RANGE;
     small.model.contexts = (struct agn_context_model){
         .map = map, .cumulative = cumulative, .distributions = 3, .channels = SMALL_SENT};
     assert_int_equal(agn_model_agn_write(&small.model, &made.bytes, &made.size), 0);
     made.map = agn__load_u32(made.bytes + AGN__AT_CONTEXTS);
     made.distributions = made.map + (uint32_t)sizeof map;
-    made.codes = made.distributions + (uint32_t)sizeof cumulative;
     assert_memory_equal(made.bytes + made.map, map, sizeof map);
     assert_memory_equal(made.bytes + made.distributions, cumulative, sizeof cumulative);
     return made;
@@ -324,22 +327,15 @@ static int status_with(const struct with_contexts *from, size_t at, uint32_t val
 static void reads_contexts(void **state)
 {
     (void)state;
-    for (int codec = AGN_CODEC_RANGE; codec <= AGN_CODEC_HUFFMAN; codec++) {
-        struct with_contexts made = write_with_contexts((enum agn_codec)codec);
-        struct agn_dev_model model;
-        assert_int_equal(agn_dev_model_open(&model, made.bytes, made.size), 0);
-        assert_int_equal(model.contexts.channels, SMALL_SENT);
-        assert_int_equal(model.contexts.distributions, 3);
-        assert_ptr_equal(model.contexts.map, made.bytes + made.map);
-        assert_ptr_equal(model.contexts.cumulative, made.bytes + made.distributions);
-        if (codec == AGN_CODEC_HUFFMAN)
-            assert_ptr_equal(model.contexts.codes, made.bytes + made.codes);
-        else
-            assert_null(model.contexts.codes);
-        assert_int_equal(open_and_run(made.bytes, made.size), 0);
-        agn_free(made.bytes);
-    }
+    struct with_contexts made = write_with_contexts();
     struct agn_dev_model model;
+    assert_int_equal(agn_dev_model_open(&model, made.bytes, made.size), 0);
+    assert_int_equal(model.contexts.channels, SMALL_SENT);
+    assert_int_equal(model.contexts.distributions, 3);
+    assert_ptr_equal(model.contexts.map, made.bytes + made.map);
+    assert_ptr_equal(model.contexts.cumulative, made.bytes + made.distributions);
+    assert_int_equal(open_and_run(made.bytes, made.size), 0);
+    agn_free(made.bytes);
     assert_int_equal(agn_dev_model_open(&model, file, file_bytes), 0);
     assert_int_equal(model.contexts.channels, 0);
 }
@@ -347,45 +343,38 @@ static void reads_contexts(void **state)
 static void bad_contexts(void **state)
 {
     (void)state;
-    struct with_contexts range = write_with_contexts(AGN_CODEC_RANGE),
-                         huffman = write_with_contexts(AGN_CODEC_HUFFMAN);
+    struct with_contexts range = write_with_contexts();
     const uint32_t size = (uint32_t)range.size, last_map = range.distributions - 1;
     const struct {
-        const struct with_contexts *from;
         size_t at;
         uint32_t value;
         int bytes, status;
     } cases[] = {
-        {&range, AGN__AT_CONTEXTS, 0, 4, AGN_ERR_RANGE},
-        {&range, AGN__AT_CONTEXTS, range.map + 2, 4, AGN_ERR_RANGE},
-        {&range, AGN__AT_CONTEXTS, range.map + 4, 4, AGN_ERR_RANGE},
-        {&range, AGN__AT_CONTEXTS, size - 4, 4, AGN_ERR_RANGE},
-        {&range, AGN__AT_CONTEXTS, 0xFFFFFFFC, 4, AGN_ERR_RANGE},
-        {&range, AGN__AT_CONTEXTS, 0x80000000, 4, AGN_ERR_RANGE},
-        {&range, AGN__AT_DISTRIBUTIONS, 0, 1, AGN_ERR_RANGE},
-        {&range, AGN__AT_DISTRIBUTIONS, 2, 1, AGN_ERR_RANGE}, /* the map names number 2 */
-        {&range, AGN__AT_DISTRIBUTIONS, 4, 1, AGN_ERR_RANGE}, /* beyond the section */
-        {&range, AGN__AT_DISTRIBUTIONS, 255, 1, AGN_ERR_RANGE},
-        {&range, range.map, 3, 1, AGN_ERR_RANGE},
-        {&range, range.map, 2, 1, 0},
-        {&range, last_map, 255, 1, AGN_ERR_RANGE},
-        {&range, range.distributions, 24576, 2, AGN_ERR_RANGE},      /* equals the next */
-        {&range, range.distributions, 0, 2, AGN_ERR_RANGE},          /* symbol 0 cannot occur */
-        {&range, range.distributions + 14, 32767, 2, AGN_ERR_RANGE}, /* does not end at 2^15 */
-        {&range, range.distributions + 14, 32769, 2, AGN_ERR_RANGE},
-        {&range, range.distributions, 1, 2, 0},
-        {&huffman, huffman.codes, 2, 1, AGN_ERR_RANGE},         /* a length */
-        {&huffman, huffman.codes + 8, 1, 1, AGN_ERR_RANGE},     /* a code */
-        {&huffman, huffman.codes + 47, 1, 1, AGN_ERR_RANGE},    /* the last one */
-        {&huffman, huffman.distributions, 1, 2, AGN_ERR_RANGE}, /* the codes are another distribution's */
+        {AGN__AT_CONTEXTS, 0, 4, AGN_ERR_RANGE},
+        {AGN__AT_CONTEXTS, range.map + 2, 4, AGN_ERR_RANGE},
+        {AGN__AT_CONTEXTS, range.map + 4, 4, AGN_ERR_RANGE},
+        {AGN__AT_CONTEXTS, size - 4, 4, AGN_ERR_RANGE},
+        {AGN__AT_CONTEXTS, 0xFFFFFFFC, 4, AGN_ERR_RANGE},
+        {AGN__AT_CONTEXTS, 0x80000000, 4, AGN_ERR_RANGE},
+        {AGN__AT_DISTRIBUTIONS, 0, 1, AGN_ERR_RANGE},
+        {AGN__AT_DISTRIBUTIONS, 2, 1, AGN_ERR_RANGE}, /* the map names number 2 */
+        {AGN__AT_DISTRIBUTIONS, 4, 1, AGN_ERR_RANGE}, /* beyond the section */
+        {AGN__AT_DISTRIBUTIONS, 255, 1, AGN_ERR_RANGE},
+        {range.map, 3, 1, AGN_ERR_RANGE},
+        {range.map, 2, 1, 0},
+        {last_map, 255, 1, AGN_ERR_RANGE},
+        {range.distributions, 24576, 2, AGN_ERR_RANGE},      /* equals the next */
+        {range.distributions, 0, 2, AGN_ERR_RANGE},          /* symbol 0 cannot occur */
+        {range.distributions + 14, 32767, 2, AGN_ERR_RANGE}, /* does not end at 2^15 */
+        {range.distributions + 14, 32769, 2, AGN_ERR_RANGE},
+        {range.distributions, 1, 2, 0},
         /* With a codec that has no use for it. */
-        {&range, AGN__AT_CODEC, AGN_CODEC_LZW, 1, AGN_ERR_RANGE},
-        {&range, AGN__AT_CODEC, AGN_CODEC_RAW3, 1, AGN_ERR_RANGE},
-        {&range, AGN__AT_CODEC, AGN_CODEC_HUFFMAN, 1, AGN_ERR_RANGE}, /* no codes */
-        {&huffman, AGN__AT_CODEC, AGN_CODEC_RANGE, 1, 0},             /* codes unused */
+        {AGN__AT_CODEC, AGN_CODEC_LZW, 1, AGN_ERR_RANGE},
+        {AGN__AT_CODEC, AGN_CODEC_RAW3, 1, AGN_ERR_RANGE},
+        {AGN__AT_CODEC, AGN_CODEC_COUNT, 1, AGN_ERR_UNSUPPORTED},
     };
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
-        int status = status_with(cases[i].from, cases[i].at, cases[i].value, cases[i].bytes);
+        int status = status_with(&range, cases[i].at, cases[i].value, cases[i].bytes);
         if (status != cases[i].status)
             fail_msg("case %zu: status %d, expected %d", i, status, cases[i].status);
     }
@@ -394,14 +383,13 @@ static void bad_contexts(void **state)
     assert_int_equal(with_field(AGN__AT_CONTEXTS, AGN_MODEL_HEADER_BYTES, 4), AGN_ERR_RANGE);
     assert_int_equal(with_field(AGN__AT_DISTRIBUTIONS, 1, 1), AGN_ERR_RANGE);
     agn_free(range.bytes);
-    agn_free(huffman.bytes);
 }
 
 /* Any flipped bit of the tables: refused, or a model that runs. */
 static void flipped_bits_in_contexts(void **state)
 {
     (void)state;
-    struct with_contexts made = write_with_contexts(AGN_CODEC_HUFFMAN);
+    struct with_contexts made = write_with_contexts();
     int opened = 0, refused = 0;
     for (size_t bit = 8 * (size_t)made.map; bit < 8 * (made.size - 4); bit += 3) {
         uint8_t flipped = (uint8_t)(made.bytes[bit / 8] ^ 1 << bit % 8);
@@ -477,8 +465,8 @@ static void spoil_contexts(struct small_model *small)
 static void spoil_context_channels(struct small_model *small)
 {
     static const uint8_t map[AGN_CONTEXTS], sums[] = {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 0, 0x80};
-    small->model.codec = AGN_CODEC_HUFFMAN;
-    small->model.contexts = (struct agn_context_model){map, sums, NULL, 1, 1};
+    small->model.codec = AGN_CODEC_RANGE;
+    small->model.contexts = (struct agn_context_model){map, sums, 1, 1};
 }
 static void spoil_input(struct small_model *small)
 {

@@ -1,5 +1,4 @@
-/* The rate estimator on made up timings: accidents, steps of the rate, silence, recovery, the counter's wrap.
- */
+/* The rate estimator on made up timings: accidents, steps, silence, recovery, the counter's wrap. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -259,8 +259,7 @@ static void means_are_over_sent_frames(void **state)
     assert_true(r.correct == 0 || r.correct == RUN);
 }
 
-/* ---- tests: refusals -------------------------------------------------------------------------------------
- */
+/* ---- tests: refusals ----------------------------------------------------------------------------------- */
 
 static void another_model_is_noticed(void **state)
 {

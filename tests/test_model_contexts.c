@@ -135,7 +135,7 @@ static double bits_with_one_distribution(const struct agn_model *model, const st
             below = up_to;
             above = next;
         }
-        struct agn_context_model one = {map, entry, NULL, 1, (uint8_t)model->sent_channels};
+        struct agn_context_model one = {map, entry, 1, (uint8_t)model->sent_channels};
         assert_int_equal(agn_context_model_check(&one), 0);
         best = fmin(best, mean_bits(model, &one, data));
     }

@@ -151,7 +151,7 @@ static void wrong_words_are_told_the_right_ones(void **state)
     static const struct {
         const char *assignment, *message;
     } bad[] = {{"data.bad_files=ignore", "data.bad_files = 'ignore': expected refuse or skip"},
-               {"model.codec=zip", "model.codec = 'zip': expected range, huffman, lzw or raw3"},
+               {"model.codec=zip", "model.codec = 'zip': expected range, lzw or raw3"},
                {"joint.method=magic", "joint.method = 'magic'"},
                {"joint.importance=pixel", "joint.importance = 'pixel': expected channel or element"},
                {"joint.selection=", "joint.selection = '': expected topk, importance or none"},
@@ -161,6 +161,9 @@ static void wrong_words_are_told_the_right_ones(void **state)
     for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
         expect_refused(&preset, bad[i].assignment, AGN_ERR_ARG, bad[i].message);
     }
+    assert_int_equal(agn_preset_set(&preset, "model.codec=lzw"), AGN_OK);
+    assert_int_equal(agn_preset_set(&preset, "model.codec=huffman"), AGN_OK); /* of earlier versions */
+    assert_int_equal(preset.model.codec, AGN_CODEC_RANGE);
 }
 
 static void assignments(void **state)

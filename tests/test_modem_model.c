@@ -1,5 +1,4 @@
-/* The model behind `agilenn modem`: what the modem answers, and what radio and serial line do to what passes.
- */
+/* The model behind `agilenn modem`: what the modem answers, what radio and serial line do to what passes. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

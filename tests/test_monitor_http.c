@@ -376,7 +376,7 @@ static void test_no_reports_unless_asked_for(void **state)
     (void)state;
     struct agn_monitor_truth truth = {10, 9, 1, 0};
     assert_int_equal(agn_monitor_report(agn_monitor_url(monitor), &truth), AGN_ERR_UNSUPPORTED);
-    assert_non_null(strstr(agn_error_message(), "takes no reports"));
+    assert_non_null(strstr(agn_error_message(), "does not accept reports"));
     assert_reported(none);
 }
 
@@ -451,8 +451,7 @@ static void test_reports_to_nobody(void **state)
     assert_int_equal(agn_monitor_report(endless, &truth), AGN_ERR_ARG);
 }
 
-/* ---- tests: where it listens ----------------------------------------------------------------------------
- */
+/* ---- tests: where it listens -------------------------------------------------------------------------- */
 
 static int try_to_listen(const char *where)
 {

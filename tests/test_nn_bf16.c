@@ -1,6 +1,5 @@
 /* Computing in bf16: rounding itself; operators whose data bf16 represents exactly, which must come out as
- * exactly as in float; deep networks, which may be off by bf16's precision; and what a CPU without it says.
- */
+ * exactly as in float; deep networks, which may be off by bf16's precision; what a CPU without it says. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -229,8 +229,7 @@ static bool nine_wait(const struct agn_server_stats *stats)
     return stats->queue_depth == 9;
 }
 
-/* While one batch is at work, nine frames of two models come: taken together, four at most, one model each.
- */
+/* While a batch is at work, nine frames of two models come: taken together, at most four, of one model. */
 static void what_waits_is_taken_together(void **state)
 {
     (void)state;

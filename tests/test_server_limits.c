@@ -107,13 +107,32 @@ static void the_longest_silent_is_forgotten(void **state)
     agn__limits_free(limits);
 }
 
+/* Which peers meet in one bucket follows from a seed that differs each time. */
+static void buckets_cannot_be_foreseen(void **state)
+{
+    (void)state;
+    enum { PEERS = 4000, BUCKETS = 97 };
+    uint64_t seeds[2] = {agn__hash_seed(), agn__hash_seed()};
+    int together = 0, still = 0;
+    assert_true(seeds[0] != seeds[1]);
+    struct agn__peer one = peer_number(0);
+    for (unsigned i = 1; i < PEERS; i++) {
+        struct agn__peer other = peer_number(i);
+        if (agn__peer_hash(&other, seeds[0]) % BUCKETS != agn__peer_hash(&one, seeds[0]) % BUCKETS)
+            continue;
+        together++;
+        still += agn__peer_hash(&other, seeds[1]) % BUCKETS == agn__peer_hash(&one, seeds[1]) % BUCKETS;
+    }
+    assert_in_range(together, 10, 100); /* 41 on average */
+    assert_true(still < together / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_are_limited),
-        cmocka_unit_test(bytes_are_limited),
-        cmocka_unit_test(answers_need_requests),
-        cmocka_unit_test(the_longest_silent_is_forgotten),
+        cmocka_unit_test(messages_are_limited),       cmocka_unit_test(bytes_are_limited),
+        cmocka_unit_test(answers_need_requests),      cmocka_unit_test(the_longest_silent_is_forgotten),
+        cmocka_unit_test(buckets_cannot_be_foreseen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,8 +91,7 @@ static struct agn_swarm_report run_against(enum fake_kind kind, uint32_t deadlin
 
 /* ---- tests ---------------------------------------------------------------------------------------- */
 
-/* Labels are what a client of its own gets fused from the same server: the swarm must get all of them right.
- */
+/* Labels are what a client of its own gets fused from the same server: the swarm must get them all right. */
 static void predictions_are_those_of_a_device(void **state)
 {
     (void)state;
@@ -231,7 +230,7 @@ static void another_model_ends_the_run(void **state)
     const struct agn_swarm_load load = {.rate_fps = 100, .seconds = 20};
     struct agn_swarm_report report;
     assert_int_equal(agn_swarm_run(swarm, &load, &report), AGN_ERR_MISMATCH);
-    assert_non_null(strstr(agn_error_message(), "has not the model"));
+    assert_non_null(strstr(agn_error_message(), "does not have model"));
     agn_swarm_free(swarm);
     fake_stop();
 }

@@ -117,8 +117,7 @@ static void follows_shrinking_features(void **state)
         assert_true(model.usage[level] > 0.01F);
     }
     fill(0.5F, 7);
-    /* uniform (0, .5) in half of the values, 7 levels and 0: the best possible error is (.5 / 7.5)^2 / 12 / 2
-     */
+    /* uniform (0, .5) in half of the values, 7 levels and 0: the least error is (.5 / 7.5)^2 / 12 / 2 */
     double best = 0.5 * (0.5 / 7.5) * (0.5 / 7.5) / 12.0;
     assert_true(squared_error(&model) < 2.0 * best);
 }

@@ -273,9 +273,12 @@ struct seen {
 static void note_validation(void *user, const struct agn_progress *progress)
 {
     struct seen *seen = user;
-    if (progress->epoch_end && isfinite(progress->validation)) {
-        seen->validation = progress->validation;
-        seen->reports++;
+    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].label; i++) {
+        const struct agn_figure *figure = &progress->figures[i];
+        if (progress->epoch_end && strcmp(figure->label, "val") == 0 && isfinite(figure->value)) {
+            seen->validation = figure->value;
+            seen->reports++;
+        }
     }
 }
 
@@ -347,8 +350,7 @@ static void the_best_epoch_is_kept(void **state)
 
 /* ---- interruption ------------------------------------------------------------------------ */
 
-/* Asks for an interruption at the first epoch's end of a phase, or at its first report after `steps` steps.
- */
+/* Asks for an interruption at a phase's first report at or after so many images. */
 struct interrupter {
     const char *phase;
     int64_t images;

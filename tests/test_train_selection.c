@@ -77,8 +77,7 @@ static void run_both(struct agn_model *model, float features[IMAGES * 36 * FEATU
         IMAGES * 36 * FEATURES, logits, LOGITS);
 }
 
-/* What makes the paper's mapping layer unnecessary: the reference computes the same from reordered features.
- */
+/* Why the paper's mapping layer is not needed: the reference computes the same from reordered features. */
 static void the_function_stays(void **state)
 {
     (void)state;
@@ -101,8 +100,7 @@ static void the_function_stays(void **state)
     }
 }
 
-/* The reference reads channels 6 and 3 strongly (6 more than 3), the others hardly: 6 and 3 must come first.
- */
+/* The reference reads channels 6 and 3 strongly (6 more than 3), the others hardly: they must come first. */
 static void important_channels_come_first(void **state)
 {
     (void)state;

@@ -284,27 +284,23 @@ static void as_short_as_can_be(void **state)
     (void)state;
     struct agn_rng rng;
     agn_rng_seed(&rng, 26);
-    double all_ideal = 0.0, all_range = 0.0, all_huffman = 0.0;
+    double all_ideal = 0.0, all_range = 0.0;
     for (int i = 0; i < 60; i++) {
         struct random_contexts own;
         random_contexts_make(&own, &rng, 255, 1 + agn_rng_below(&rng, 64));
         struct stream stream = i < 30 ? random_shape(&rng, 500) : stream_of(10, 20, 20);
         stream.tile.contexts = &own.model;
         double ideal = draw_symbols(&stream, &rng) / 8.0;
-        int range = check_codec(AGN_CODEC_RANGE, &stream), huffman = check_codec(AGN_CODEC_HUFFMAN, &stream);
+        int range = check_codec(AGN_CODEC_RANGE, &stream);
         if (range > ideal * 1.005 + 2.0)
             fail_msg("stream %d of %zu symbols: %d bytes, %.1f would do", i, stream.count, range, ideal);
-        /* Huffman: at most one bit a symbol more than the ideal code. */
-        assert_true(huffman <= ideal + (double)stream.count / 8.0 + 1.0);
         all_ideal += ideal;
         all_range += range;
-        all_huffman += huffman;
         free_stream(&stream);
         random_contexts_free(&own);
     }
-    print_message("ideal %.0f bytes, range %.0f, huffman %.0f\n", all_ideal, all_range, all_huffman);
+    print_message("ideal %.0f bytes, range %.0f\n", all_ideal, all_range);
     assert_true(all_range < all_ideal * 1.004);
-    assert_true(all_huffman > all_ideal);
 }
 
 /* ---- snapshots and carries ------------------------------------------------------------------- */
@@ -519,7 +515,6 @@ static void random_bytes(void **state)
     /* The largest tile, from nothing. */
     struct agn_tile largest = {0, 16, 0, 255, 255, &contexts.model};
     check_hostile(AGN_CODEC_RANGE, &largest, NULL, 0);
-    check_hostile(AGN_CODEC_HUFFMAN, &largest, NULL, 0);
 }
 
 static void impossible_codes_and_spare_bits(void **state)
@@ -538,7 +533,6 @@ static void impossible_codes_and_spare_bits(void **state)
     const uint8_t dirty[] = {1 | 0x80};
     assert_int_equal(agn_decode(AGN_CODEC_LZW, &tile, dirty, 1, back, 1), AGN_ERR_FORMAT);
     assert_int_equal(agn_decode(AGN_CODEC_RAW3, &tile, dirty, 1, back, 1), AGN_ERR_FORMAT);
-    assert_int_equal(agn_decode(AGN_CODEC_HUFFMAN, &tile, dirty, 1, back, 1), AGN_ERR_FORMAT);
     /* More symbols than any stream of that length holds, up to the largest number. */
     assert_int_equal(agn_decode(AGN_CODEC_RAW3, &tile, dirty, 1, back, SIZE_MAX / 3 + 1), AGN_ERR_FORMAT);
 }
@@ -575,16 +569,15 @@ static void bad_arguments(void **state)
 static void contexts_are_needed(void **state)
 {
     (void)state;
-    struct agn_context_model few = contexts.model, no_codes = contexts.model;
+    struct agn_context_model few = contexts.model;
     few.channels = 6;
-    no_codes.codes = NULL;
     const struct agn_tile tiles[] = {{0, 1, 0, 1, 1, NULL}, {5, 2, 0, 1, 1, &few}};
-    const struct agn_tile fits = {5, 1, 0, 2, 3, &few}, codeless = {5, 1, 0, 2, 3, &no_codes};
+    const struct agn_tile fits = {5, 1, 0, 2, 3, &few};
     struct agn_encoder encoder;
     uint8_t byte = 0, back[8];
     for (int codec = 0; codec < AGN_CODEC_COUNT; codec++) {
         static uint16_t memory[AGN_LZW_STATE_BYTES / 2];
-        int needed = codec == AGN_CODEC_RANGE || codec == AGN_CODEC_HUFFMAN;
+        int needed = codec == AGN_CODEC_RANGE;
         assert_int_equal(agn_codec_needs_contexts(codec), needed);
         for (size_t i = 0; i < AGN_COUNT_OF(tiles); i++) {
             int status = agn_encoder_begin(&encoder, codec, &tiles[i], memory, sizeof memory, &byte, 1);
@@ -597,11 +590,6 @@ static void contexts_are_needed(void **state)
                 assert_int_equal(agn_decode(codec, &fits, &byte, 0, back, count), AGN_ERR_ARG);
     }
     assert_int_equal(agn_codec_needs_contexts(AGN_CODEC_COUNT), 0);
-    /* Only the Huffman encoder reads the codes. */
-    assert_int_equal(agn_encoder_begin(&encoder, AGN_CODEC_HUFFMAN, &codeless, NULL, 0, &byte, 1),
-                     AGN_ERR_ARG);
-    assert_int_equal(agn_encoder_begin(&encoder, AGN_CODEC_RANGE, &codeless, NULL, 0, &byte, 1), 0);
-    assert_int_equal(agn_decode(AGN_CODEC_RANGE, &codeless, NULL, 0, back, 6), 0);
 }
 
 static void damaged_context_models(void **state)
@@ -615,9 +603,10 @@ static void damaged_context_models(void **state)
     const struct {
         uint8_t *at, value;
     } cases[] = {
-        {own.map + 3 * AGN_CONTEXTS - 1, 5}, {own.map, 255},
-        {own.cumulative + 15, 0x7f},         {own.cumulative + 14, 1},
-        {own.codes + 4 * 16 + 15, 0xff},     {own.codes, 0},
+        {own.map + 3 * AGN_CONTEXTS - 1, 5},
+        {own.map, 255},
+        {own.cumulative + 15, 0x7f},
+        {own.cumulative + 14, 1},
     };
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
         uint8_t before = *cases[i].at;

@@ -22,20 +22,15 @@ static const uint8_t VECTOR_RAW[] = {0x01, 0x00, 0x78, 0x56, 0x34, 0x12, 0x02, 0
 /* Channel 2, LZW, last: ten 0, two 5, four 0. */
 static const uint8_t VECTOR_LZW[] = {0x01, 0x01, 0x78, 0x56, 0x34, 0x12, 0x02, 0x01, 0x01, 0x01, 0x02, 0x01,
                                      0x00, 0x04, 0x32, 0x00, 0xc0, 0xd4, 0x2a, 0x05, 0xed, 0xf5, 0xeb, 0x6c};
-/* The same channel with the two codecs that need a context model. */
+/* The same channel with the codec that needs a context model. */
 static const uint8_t VECTOR_RANGE[] = {0x01, 0x02, 0x78, 0x56, 0x34, 0x12, 0x02, 0x01, 0x01, 0x01, 0x02, 0x01,
                                        0x00, 0x04, 0x32, 0x00, 0x0e, 0x44, 0x2a, 0x45, 0x9c, 0xfc, 0xe2};
-static const uint8_t VECTOR_HUFFMAN[] = {0x01, 0x03, 0x78, 0x56, 0x34, 0x12, 0x02, 0x01,
-                                         0x01, 0x01, 0x02, 0x01, 0x00, 0x04, 0x32, 0x00,
-                                         0x00, 0x7c, 0x02, 0xaf, 0x13, 0x1a, 0x25};
-/* Their context model: channels 0 and 1 have distribution 0 only; channel 2 has 0 in context 0, 1 in the
+/* Its context model: channels 0 and 1 have distribution 0 only; channel 2 has 0 in context 0, 1 in the
  * contexts 1 to 3, 2 in 4 to 15 and 3 in all others. */
 static const uint16_t VECTOR_SUMS[4][8] = {{24576, 28672, 30720, 31744, 32256, 32512, 32640, 32768},
                                            {16384, 20480, 24576, 26624, 28672, 30720, 31744, 32768},
                                            {8192, 12288, 16384, 20480, 24576, 28672, 30720, 32768},
                                            {12288, 16384, 18432, 20480, 22528, 28672, 30720, 32768}};
-static const uint8_t VECTOR_LENGTHS[4][8] = {
-    {1, 2, 3, 4, 5, 6, 7, 7}, {1, 3, 3, 4, 4, 4, 5, 5}, {2, 3, 3, 3, 3, 3, 4, 4}, {2, 3, 4, 4, 4, 2, 4, 3}};
 /* Four logits: 1, -1/2, the largest, the smallest. */
 static const uint8_t VECTOR_OK[] = {0x81, 0x00, 0x78, 0x56, 0x34, 0x12, 0x02, 0x01, 0x04, 0x00, 0x00, 0x00,
                                     0x00, 0x01, 0x80, 0xff, 0xff, 0x7f, 0x00, 0x80, 0x93, 0xe2, 0xd9, 0xda};
@@ -99,10 +94,9 @@ static void feature_vectors(void **state)
 static void context_vectors(void **state)
 {
     (void)state;
-    static uint8_t table[3 * AGN_CONTEXTS], cumulative[4 * AGN_DISTRIBUTION_BYTES],
-        codes[4 * AGN_DISTRIBUTION_BYTES];
+    static uint8_t table[3 * AGN_CONTEXTS], cumulative[4 * AGN_DISTRIBUTION_BYTES];
     const struct agn_map_shape shape = {3, 4, 4};
-    struct agn_context_model contexts = {table, cumulative, codes, 4, 3};
+    struct agn_context_model contexts = {table, cumulative, 4, 3};
     uint8_t map[48], expected[48], rows[4 * 2], bytes[8];
     vector_symbols(expected);
     for (int i = 0; i < AGN_CONTEXTS; i++)
@@ -111,36 +105,28 @@ static void context_vectors(void **state)
         cumulative[2 * i] = (uint8_t)VECTOR_SUMS[i / 8][i % 8];
         cumulative[2 * i + 1] = (uint8_t)(VECTOR_SUMS[i / 8][i % 8] >> 8);
     }
-    for (unsigned d = 0; d < 4; d++) {
-        agn_huffman_codes(&contexts, d, codes + (size_t)d * AGN_DISTRIBUTION_BYTES);
-        assert_memory_equal(codes + (size_t)d * AGN_DISTRIBUTION_BYTES, VECTOR_LENGTHS[d], 8);
-    }
     assert_int_equal(agn_context_model_check(&contexts), 0);
     for (size_t row = 0; row < 4; row++)
         agn_row_pack(expected + 32 + 4 * row, 4, rows + 2 * row);
 
-    const uint8_t *vectors[] = {VECTOR_RANGE, VECTOR_HUFFMAN};
-    for (int i = 0; i < 2; i++) {
-        struct agn_feature_packet packet;
-        struct agn_encoder encoder;
-        const struct agn_tile tile = {2, 1, 0, 4, 4, &contexts};
-        int codec = i == 0 ? AGN_CODEC_RANGE : AGN_CODEC_HUFFMAN;
-        memset(map, 0xEE, sizeof map);
-        assert_int_equal(agn_feature_unpack(vectors[i], sizeof VECTOR_RANGE, &packet), 0);
-        assert_int_equal(packet.codec, codec);
-        assert_int_equal(agn_feature_decode(&packet, &shape, NULL, map), AGN_ERR_UNSUPPORTED);
-        contexts.channels = 2; /* another model's */
-        assert_int_equal(agn_feature_decode(&packet, &shape, &contexts, map), AGN_ERR_UNSUPPORTED);
-        contexts.channels = 3;
-        assert_int_equal(map[32], 0xEE);
-        assert_int_equal(agn_feature_decode(&packet, &shape, &contexts, map), 0);
-        assert_memory_equal(map + 32, expected + 32, 16);
-        assert_int_equal(map[31], 0xEE);
-        assert_int_equal(agn_encoder_begin(&encoder, codec, &tile, NULL, 0, bytes, sizeof bytes), 0);
-        agn_encoder_put_rows(&encoder, rows, 4);
-        assert_int_equal(agn_encoder_finish(&encoder), 3);
-        assert_memory_equal(bytes, vectors[i] + 16, 3);
-    }
+    struct agn_feature_packet packet;
+    struct agn_encoder encoder;
+    const struct agn_tile tile = {2, 1, 0, 4, 4, &contexts};
+    memset(map, 0xEE, sizeof map);
+    assert_int_equal(agn_feature_unpack(VECTOR_RANGE, sizeof VECTOR_RANGE, &packet), 0);
+    assert_int_equal(packet.codec, AGN_CODEC_RANGE);
+    assert_int_equal(agn_feature_decode(&packet, &shape, NULL, map), AGN_ERR_UNSUPPORTED);
+    contexts.channels = 2; /* another model's */
+    assert_int_equal(agn_feature_decode(&packet, &shape, &contexts, map), AGN_ERR_UNSUPPORTED);
+    contexts.channels = 3;
+    assert_int_equal(map[32], 0xEE);
+    assert_int_equal(agn_feature_decode(&packet, &shape, &contexts, map), 0);
+    assert_memory_equal(map + 32, expected + 32, 16);
+    assert_int_equal(map[31], 0xEE);
+    assert_int_equal(agn_encoder_begin(&encoder, AGN_CODEC_RANGE, &tile, NULL, 0, bytes, sizeof bytes), 0);
+    agn_encoder_put_rows(&encoder, rows, 4);
+    assert_int_equal(agn_encoder_finish(&encoder), 3);
+    assert_memory_equal(bytes, VECTOR_RANGE + 16, 3);
 }
 
 static void reply_vectors(void **state)

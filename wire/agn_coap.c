@@ -84,8 +84,7 @@ static void take_max_age(const struct option *option, uint32_t *max_age_s)
 }
 
 /* Reads the options up to the payload's marker or the end. Max-Age alone means something here, at its first
- * occurrence; critical ones of a request's kind do not occur in answers. The bytes taken, or AGN_ERR_FORMAT.
- */
+ * occurrence; critical ones of a request's kind do not occur in answers. Bytes taken, or AGN_ERR_FORMAT. */
 static int read_options(const uint8_t *src, size_t len, uint32_t *max_age_s)
 {
     size_t at = 0, number = 0;

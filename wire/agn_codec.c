@@ -52,8 +52,6 @@ static const struct agn__codec *codec_of(int codec)
         return &agn__codec_lzw;
     case AGN_CODEC_RANGE:
         return &agn__codec_range;
-    case AGN_CODEC_HUFFMAN:
-        return &agn__codec_huffman;
     default:
         return NULL;
     }
@@ -114,7 +112,7 @@ int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_t
         return AGN_ERR_SPACE;
     if (row->state_bytes > 0 && (!state || !agn__is_aligned_16(state)))
         return AGN_ERR_ARG;
-    if (row->contexts && (!agn__has_contexts(tile) || (codec == AGN_CODEC_HUFFMAN && !tile->contexts->codes)))
+    if (row->contexts && !agn__has_contexts(tile))
         return AGN_ERR_ARG;
     memset(encoder, 0, sizeof *encoder);
     encoder->dst = dst;

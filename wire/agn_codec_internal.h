@@ -22,15 +22,13 @@ struct agn__codec {
     void (*finish)(struct agn_encoder *encoder);
 };
 
-extern const struct agn__codec agn__codec_lzw, agn__codec_range, agn__codec_huffman;
+extern const struct agn__codec agn__codec_lzw, agn__codec_range;
 
 /* agn_decode for one codec each; arguments checked. */
 int agn__lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
                     size_t count);
 int agn__range_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
                       size_t count);
-int agn__huffman_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-                        size_t count);
 
 /* Does the tile have a context model for all of its channels? */
 static inline int agn__has_contexts(const struct agn_tile *tile)

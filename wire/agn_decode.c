@@ -32,8 +32,6 @@ int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_
         return agn__lzw_decode(tile, src, len, symbols, count);
     case AGN_CODEC_RANGE:
         return agn__range_decode(tile, src, len, symbols, count);
-    case AGN_CODEC_HUFFMAN:
-        return agn__huffman_decode(tile, src, len, symbols, count);
     default:
         return AGN_ERR_UNSUPPORTED;
     }

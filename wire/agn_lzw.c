@@ -91,17 +91,18 @@ static void lzw_emit(const struct lzw_strings *strings, unsigned code, uint8_t *
         to[i] = from[i];
 }
 
-/* One pass over the stream; with symbols = NULL it only checks. */
-static int lzw_pass(struct lzw_strings *strings, const uint8_t *src, size_t len, uint8_t *symbols,
+int agn__lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
                     size_t count)
 {
+    struct lzw_strings strings;
+    (void)tile;
     unsigned next_code = AGN_WIRE_LEVELS, width = AGN_WIRE_SYMBOL_BITS;
     size_t bit = 0, done = 0, previous_start = 0;
     unsigned previous_length = 0;
     while (done < count) {
         if (previous_length > 0 && next_code < AGN_LZW_MAX_CODES) {
-            strings->start[next_code] = previous_start;
-            strings->length[next_code] = (uint16_t)(previous_length + 1);
+            strings.start[next_code] = previous_start;
+            strings.length[next_code] = (uint16_t)(previous_length + 1);
             if (next_code >> width)
                 width++;
             next_code++;
@@ -112,27 +113,15 @@ static int lzw_pass(struct lzw_strings *strings, const uint8_t *src, size_t len,
         bit += width;
         if (code >= next_code)
             return AGN_ERR_FORMAT;
-        unsigned length = code < AGN_WIRE_LEVELS ? 1 : strings->length[code];
+        unsigned length = code < AGN_WIRE_LEVELS ? 1 : strings.length[code];
         if (length > count - done)
             return AGN_ERR_FORMAT;
-        if (symbols)
-            lzw_emit(strings, code, symbols + done, symbols);
+        lzw_emit(&strings, code, symbols + done, symbols);
         previous_start = done;
         previous_length = length;
         done += length;
     }
     return agn__ends_cleanly(src, len, bit) ? 0 : AGN_ERR_FORMAT;
-}
-
-int agn__lzw_decode(const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
-                    size_t count)
-{
-    struct lzw_strings strings;
-    (void)tile;
-    int status = lzw_pass(&strings, src, len, NULL, count);
-    if (status < 0)
-        return status;
-    return lzw_pass(&strings, src, len, symbols, count);
 }
 
 const struct agn__codec agn__codec_lzw = {

@@ -46,11 +46,10 @@ enum {
 /* ---- codecs -------------------------------------------------------------- */
 
 enum agn_codec {
-    AGN_CODEC_RAW3 = 0,    /* 3 bits a symbol, least significant bit first */
-    AGN_CODEC_LZW = 1,     /* LZW over 8 symbols, codes of 3 to 10 bits, frozen when full */
-    AGN_CODEC_RANGE = 2,   /* range coder with learned static context models */
-    AGN_CODEC_HUFFMAN = 3, /* Huffman codes of the same distributions */
-    AGN_CODEC_COUNT
+    AGN_CODEC_RAW3 = 0,  /* 3 bits a symbol, least significant bit first */
+    AGN_CODEC_LZW = 1,   /* LZW over 8 symbols, codes of 3 to 10 bits, frozen when full */
+    AGN_CODEC_RANGE = 2, /* range coder with learned static context models */
+    AGN_CODEC_COUNT      /* 3 was Huffman until 0.2: never to be used again */
 };
 
 /* The learned tables of a context model: which of a few distributions a symbol has, by its channel and its
@@ -66,15 +65,9 @@ struct agn_context_model {
     /* (distributions, 8): u16, little-endian: probability of the symbols up to and including this one, in
      * 2^-15. Strictly ascending in each distribution, the last is 2^15: every symbol can occur. */
     const uint8_t *cumulative;
-    const uint8_t *codes;  /* (distributions, 16): agn_huffman_codes, for a Huffman encoder; otherwise NULL */
     uint8_t distributions; /* >= 1 */
     uint8_t channels;
 };
-
-/* Huffman codes of one of the distributions: 8 lengths (1..7), then 8 codes, their first bit the least
- * significant. */
-void agn_huffman_codes(const struct agn_context_model *model, unsigned number,
-                       uint8_t codes[AGN_DISTRIBUTION_BYTES]);
 
 /* Are all entries in range? AGN_ERR_RANGE. A context model from outside must pass before it is used. */
 int agn_context_model_check(const struct agn_context_model *model);
@@ -86,7 +79,10 @@ unsigned agn_context_at(const uint8_t *row, const uint8_t *above, unsigned colum
  * (A packet of AGN_WIRE_MAX_PACKET bytes ends before it is full.) */
 enum { AGN_LZW_MAX_CODES = 1024, AGN_LZW_STATE_BYTES = AGN_LZW_MAX_CODES * 4 };
 
-/* Name for people ("raw3", "lzw", "range", "huffman"), NULL for an unknown codec; and the way back
+/* agn_codec_state_bytes of a known codec, for static sizing. */
+#define AGN_CODEC_STATE_BYTES(codec) ((codec) == AGN_CODEC_LZW ? (uint32_t)AGN_LZW_STATE_BYTES : 0u)
+
+/* Name for people ("raw3", "lzw", "range"), NULL for an unknown codec; and the way back
  * (AGN_ERR_UNSUPPORTED). */
 const char *agn_codec_name(int codec);
 int agn_codec_from_name(const char *name);
@@ -99,7 +95,7 @@ struct agn_tile {
     uint8_t channel_first, channel_count;
     uint8_t row_first, row_count;
     uint8_t width;                            /* symbols a row */
-    const struct agn_context_model *contexts; /* for range and huffman; others do without (NULL) */
+    const struct agn_context_model *contexts; /* for range; others do without (NULL) */
 };
 
 /* Whether a codec needs a context model. */
@@ -134,7 +130,7 @@ struct agn_encoder {
 /* Starts a stream into dst[0..cap). `tile` is copied, its contexts must stay. `state` is 2-byte aligned
  * memory of at least agn_codec_state_bytes (NULL where that is 0) that must stay until the stream's end.
  * AGN_ERR_UNSUPPORTED: unknown codec. AGN_ERR_SPACE: state too small. AGN_ERR_ARG: state misaligned, or a
- * context model is needed that is missing, has not all channels of the tile, or (huffman) has no codes. */
+ * context model is needed that is missing or has not all channels of the tile. */
 int agn_encoder_begin(struct agn_encoder *encoder, int codec, const struct agn_tile *tile, void *state,
                       size_t state_bytes, uint8_t *dst, size_t cap);
 /* Adds the tile's next `count` rows, packed as by agn_row_pack, one behind the other, AGN_ROW_BYTES(width)
@@ -151,7 +147,7 @@ int agn_encoder_finish(struct agn_encoder *encoder);
  * contexts count is channel_count x row_count x width; others take any.
  * Returns 0. AGN_ERR_FORMAT: truncated, trailing bytes or bits, an impossible code; `symbols` may then be
  * half written. AGN_ERR_UNSUPPORTED: unknown codec. AGN_ERR_ARG: contexts missing, or a count that is not the
- * tile's. Uses about 8 KB of stack for LZW. */
+ * tile's. Uses about 10 KB of stack for LZW. */
 int agn_decode(int codec, const struct agn_tile *tile, const uint8_t *src, size_t len, uint8_t *symbols,
                size_t count);
 

@@ -233,8 +233,7 @@ static uint32_t set_budget(struct edge_link *link)
 
 /* Of an answer after repetitions nobody knows what it answers; only the whole frame's time counts then. A
  * frame for which the modem took no packet, or lost track of one, says nothing of the link: packets get
- * shorter then.
- */
+ * shorter then. */
 static void learn(struct edge_link *link)
 {
     uint32_t now_ms = board_now_ms(), bytes = agn_dev_bytes_through(link->dev);

@@ -1,5 +1,4 @@
-/* What the counting programs share: a frame through the device library, and figures as "name,number" lines.
- */
+/* What the counting programs share: a frame through the device library, figures as "name,number" lines. */
 #ifndef AGN_FIRMWARE_FRAME_H
 #define AGN_FIRMWARE_FRAME_H
 

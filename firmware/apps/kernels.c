@@ -86,8 +86,7 @@ static void random_layer(struct agn_dev_layer *layer)
 typedef void row_kernel(const struct agn_dev_layer *, const int16_t *const *, unsigned, unsigned,
                         const struct agn__sink *);
 
-/* Runs channels [first, end) into the buffers `index`; as values in the order of a CONV's or a DWCONV's row.
- */
+/* Runs channels [first, end) into the buffers `index`; values in the order of a CONV's or a DWCONV's row. */
 static void run(const struct agn_dev_layer *layer, row_kernel *kernel, unsigned index, unsigned first,
                 int by_channel)
 {

@@ -1,6 +1,5 @@
 /* Which part of a frame costs what: the functions of the stages are wrapped by the linker (--wrap), which
- * leaves the library itself as it is. The wrapping costs a few instructions a call; totals come from count.c.
- */
+ * leaves the library itself as it is. The wrapping costs a few instructions a call; count.c has totals. */
 #include "frame.h"
 
 #include "agn_device_internal.h"

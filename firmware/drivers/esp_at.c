@@ -387,8 +387,7 @@ static void end_search(struct esp_at *modem, uint32_t now_ms)
 
 /* ---- setting up ------------------------------------------------------------------------------------- */
 
-/* What a modem may have been left with by another program, or have in its flash. Each may be unknown to it.
- */
+/* What another program may have left in a modem or in its flash. Each may be unknown to it. */
 static const char *const settings[] = {
     "ATE0\r\n",         "AT+SYSSTORE=0\r\n",    "AT+SAVETRANSLINK=0\r\n",
     "AT+CIPMODE=0\r\n", "AT+CIPRECVMODE=0\r\n", "AT+CIPDINFO=0\r\n",
@@ -656,8 +655,7 @@ static void end_draining(struct esp_at *modem, uint32_t now_ms)
     go_on(modem, now_ms);
 }
 
-/* "SEND OK" with all bytes gone. It may be said of a datagram given up before: then the other may come still.
- */
+/* "SEND OK" with all bytes gone. It may be said of a datagram given up before: then another may come yet. */
 static void hear_sent(struct esp_at *modem, uint32_t now_ms)
 {
     modem->refusals = 0;

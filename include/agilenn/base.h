@@ -138,18 +138,25 @@ void agn_interrupt_clear(void);
 
 /* ---- progress ----------------------------------------------------------- */
 
+/* A figure that the work itself names. */
+struct agn_figure {
+    const char *label; /* "loss"; NULL: the list ends here */
+    double value;
+    int decimals; /* that are shown */
+    bool share;   /* 0 to 1, shown in per cent */
+};
+
 /* One report of long work. Figures that do not apply are NAN (double) or 0 (int). */
+enum { AGN_PROGRESS_FIGURES = 6 };
 struct agn_progress {
-    const char *phase;               /* "reference", "joint", "run", ... */
-    int epoch, epochs;               /* 1-based */
-    int64_t done, total;             /* items (images) of the phase so far / in all */
-    double rate;                     /* items/s over the last moments */
-    double eta_s;                    /* estimated seconds left in this phase */
-    double loss, accuracy, skewness; /* accuracy: a share, 0 to 1 */
-    double reference_valid;          /* a share, 0 to 1 */
-    double validation;               /* accuracy on validation images, measured last; a share, 0 to 1 */
-    double stalled;                  /* share of the time spent waiting for data, 0 to 1 */
-    bool epoch_end;                  /* this is the last report of an epoch: worth a line of its own */
+    const char *phase;   /* "reference", "joint", "run", ... */
+    int epoch, epochs;   /* 1-based */
+    int64_t done, total; /* items of the phase so far / in all */
+    double rate;         /* items/s over the last moments */
+    const char *item;    /* what one is called in a rate: "img"; NULL: "items" */
+    double eta_s;        /* estimated seconds left in this phase */
+    struct agn_figure figures[AGN_PROGRESS_FIGURES];
+    bool epoch_end; /* this is the last report of an epoch: worth a line of its own */
 };
 typedef void agn_progress_fn(void *user, const struct agn_progress *progress);
 

@@ -33,8 +33,7 @@ int agn_bench_peak(enum agn_compute compute, double *gflops);
 
 /* Times joint training steps, in all processes of `group` (or NULL) together, of a preset's networks at their
  * initial weights, after one step not counted. `batch` 0 = the preset's. No data set is needed: data.path and
- * limits are ignored. Every sample counts for the importance losses, so that the step does all of its work.
- */
+ * limits are ignored. Every sample counts for the importance losses, so that the step does all its work. */
 int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, struct agn_group *group,
                          struct agn_bench_step *result);
 

@@ -29,8 +29,7 @@ struct agn_dataset_source {
      * other text the name of a folder beside train (class folders only); NULL or "" the set's own test split,
      * and no validation. A share is drawn class by class from split_seed: first test, then validation from
      * what is left; a class keeps at least one image for training, and of two or more each share gets at
-     * least one, test first. The limit train_limit (0 = all) holds before shares are drawn, `limit` after it.
-     */
+     * least one, test first. train_limit (0 = all) holds before shares are drawn, `limit` after it. */
     const char *test, *validation;
     uint64_t split_seed;
     int train_limit;

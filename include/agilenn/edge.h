@@ -47,8 +47,7 @@ struct agn_edge_config {
     struct agn_server_config server;
     int threads; /* of one worker's inference, as in struct agn_remote_config */
     bool int8;   /* wanted: where the processor has no code for it, floats and a line in the log */
-    int rate; /* frames a second that are to come: where the machine makes less the log says so; 0 = unknown
-               */
+    int rate;    /* frames a second that are to come: the log says where fewer are made; 0 = unknown */
 };
 
 /* Loads the models and listens. Errors as for agn_model_load, agn_remote_create_as and agn_server_create. */

@@ -5,8 +5,7 @@
  *
  * Batches are split: each thread takes images of its own through the whole network, a few at a time, so that
  * what lies between two layers stays in its core's cache. A single image is computed by all threads together.
- * Where that is slower than the calling thread alone, on cores that other work keeps busy, it works alone.
- */
+ * Where that is slower than the calling thread alone, on cores that other work keeps busy, that one does. */
 #ifndef AGILENN_INFERENCE_H
 #define AGILENN_INFERENCE_H
 

@@ -99,8 +99,7 @@ struct agn_int8_accuracy {
     int same;                /* images for which both Remote NNs answer the same */
 };
 
-/* Over all images of `data`. AGN_ERR_UNSUPPORTED: no 8 bits here; AGN_ERR_MISMATCH: images of another size.
- */
+/* Over all images of `data`. AGN_ERR_UNSUPPORTED: no 8 bits here; AGN_ERR_MISMATCH: images of other size. */
 int agn_int8_accuracy(const struct agn_model *model, const struct agn_dataset *data,
                       struct agn_int8_accuracy *accuracy);
 

@@ -33,8 +33,7 @@ struct agn_model {
     float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
     float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
-    /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and the distributions.
-     */
+    /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and distributions. */
     uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
     int distributions;
     /* trust[channels that came], 0 to 1: multiplies the remote logits; [0] = 0, [sent_channels] = 1. */
@@ -54,8 +53,7 @@ const char *agn_role_name(enum agn_role role);
 int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
                      struct agn_model **model);
 void agn_model_free(struct agn_model *model);
-/* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w), w = w1 - w2.
- */
+/* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w1 - w2). */
 double agn_model_alpha(const struct agn_model *model);
 /* One SGD step of w from the loss's derivative with respect to alpha. */
 void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
@@ -64,15 +62,13 @@ void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struc
  * Remote NN, centroids, alpha, contexts and shapes. Device and server refuse to work with another's. */
 uint32_t agn_model_id(const struct agn_model *model);
 
-/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or not a number, or a variance negative; names it.
- */
+/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or no number, or a variance negative; names it. */
 int agn_model_check_finite(const struct agn_model *model);
 /* Do levels of a quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
 int agn_model_check_levels(const float levels[AGN_LEVELS], const char *tensor);
 
 /* Is this a data set for this model? AGN_ERR_MISMATCH: images of another size, more classes than the model
- * has, or classes of other names (where both have names); AGN_ERR_RANGE: a label outside the set's classes.
- */
+ * has, or classes of other names (where both have names); AGN_ERR_RANGE: a label outside the classes. */
 int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data);
 
 /* The first class that both sides name, and name differently; -1: none. data->classes must be among the

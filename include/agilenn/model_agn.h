@@ -47,13 +47,12 @@ struct agn_model_agn {
      * unit = map_scale * weight_scale / 64, and multiplier / 2^shift = unit * 256. */
     const struct agn_model_channel *dense_channels; /* classes */
 
-    uint16_t alpha_q15;   /* 0..32768 */
-    uint16_t sure_margin; /* 0..32767, agn_dev_is_sure; 0: every frame is sent */
-    enum agn_codec codec; /* preferred */
-    struct agn_context_model
-        contexts;                     /* written if the codec needs it; its Huffman codes are not looked at */
-    uint8_t symbols[256];             /* symbol of the int8 value v at [v + 128] */
-    float centroids[AGN_WIRE_LEVELS]; /* value of each symbol; information */
+    uint16_t alpha_q15;                /* 0..32768 */
+    uint16_t sure_margin;              /* 0..32767, agn_dev_is_sure; 0: every frame is sent */
+    enum agn_codec codec;              /* preferred */
+    struct agn_context_model contexts; /* written if the codec needs it */
+    uint8_t symbols[256];              /* symbol of the int8 value v at [v + 128] */
+    float centroids[AGN_WIRE_LEVELS];  /* value of each symbol; information */
 };
 
 /* Multiplier and shift for a real scale, 0 <= scale < 0.25 (AGN_ERR_RANGE), to within 2^-31 of it

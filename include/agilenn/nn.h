@@ -129,8 +129,7 @@ int agn_params_copy(struct agn_params *dst, const struct agn_params *src);
  * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well. Saving
  * appends views (pointing into `params`) to file->tensors. */
 int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum);
-/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or not a number, or a variance negative; names it.
- */
+/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or no number, or a variance negative; names it. */
 int agn_params_check_finite(const struct agn_params *params);
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
 /* The BN called `name` as a factor and a summand of channel `channel`, as frozen nets use it: y = scale x +
@@ -152,8 +151,7 @@ enum {
 };
 
 /* Nets in several processes that train as one, each on as many images of a common batch. BN then normalises
- * by the whole batch. Gradients of parameters are those of the own images: whoever made the nets sums them.
- */
+ * by the whole batch. Gradients of parameters are those of the own images: who made the nets sums them. */
 struct agn_net_peers {
     int count;  /* nets, this one included */
     void *user; /* passed on */

@@ -57,8 +57,7 @@ struct agn_plot_load {
     const char *title; /* any bytes */
     const struct agn_plot_second *seconds;
     int count;
-    /* A share of `shares` (0 to 1) of the frames takes at most so many ms, to the prediction or the answer.
-     */
+    /* A share of `shares` (0 to 1) of the frames takes at most so many ms to prediction or answer. */
     const double *shares, *prediction_ms, *answer_ms;
     int share_count;
 };

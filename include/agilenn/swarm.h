@@ -11,8 +11,7 @@
  * costs little but its system calls; a fused prediction comes of each answer, the local one where none comes
  * in time. A device that is refused with 5.03 sends nothing until the pause is over that the server asks for
  * (agn_pause.h). Each device has a UDP socket of its own. Not thread-safe; a swarm uses one thread, the
- * caller's.
- */
+ * caller's. */
 #ifndef AGILENN_SWARM_H
 #define AGILENN_SWARM_H
 
@@ -73,7 +72,7 @@ struct agn_swarm_load {
     double rate_fps; /* of all devices together */
     double seconds;
     bool fixed; /* evenly spaced, devices in turn; else Poisson: every device at random, by itself */
-    agn_progress_fn *progress; /* about once a second; NULL: none. accuracy is that so far */
+    agn_progress_fn *progress; /* about once a second; NULL: none */
     void *progress_user;
     void (*second)(void *user, const struct agn_swarm_second *second); /* NULL: none */
     void *second_user;

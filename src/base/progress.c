@@ -57,20 +57,15 @@ static void compose(struct line *line, const struct agn_progress *progress)
         add(line, "  %d %%", (int)(100.0 * fmin(share, 1.0)));
     }
     if (is_figure(progress->rate) && progress->rate > 0.0)
-        add(line, "  %.*f img/s", progress->rate < 10.0 ? 1 : 0, progress->rate);
+        add(line, "  %.*f %s/s", progress->rate < 10.0 ? 1 : 0, progress->rate,
+            progress->item ? progress->item : "items");
     add_eta(line, progress->eta_s);
-    if (is_figure(progress->loss))
-        add(line, "  loss %.3f", progress->loss);
-    if (is_figure(progress->accuracy))
-        add(line, "  acc %.1f %%", 100.0 * progress->accuracy);
-    if (is_figure(progress->validation))
-        add(line, "  val %.1f %%", 100.0 * progress->validation);
-    if (is_figure(progress->skewness))
-        add(line, "  skew %.2f", progress->skewness);
-    if (is_figure(progress->reference_valid))
-        add(line, "  ref %.0f %%", 100.0 * progress->reference_valid);
-    if (is_figure(progress->stalled) && progress->stalled >= 0.01) /* less is no trouble */
-        add(line, "  waits for data %.0f %%", 100.0 * progress->stalled);
+    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].label; i++) {
+        const struct agn_figure *figure = &progress->figures[i];
+        if (is_figure(figure->value))
+            add(line, "  %s %.*f%s", figure->label, figure->decimals,
+                figure->share ? 100.0 * figure->value : figure->value, figure->share ? " %" : "");
+    }
 }
 
 /* A line longer than the terminal would wrap, and only its last part be rewritten. */

@@ -28,8 +28,7 @@ size_t agn_utf8_read(const char *text, uint32_t *code)
     return length;
 }
 
-/* Columns of a terminal: two for the wide characters of Unicode's East Asian Width (UAX 11), block by block.
- */
+/* Columns of a terminal: two for the wide characters of Unicode's East Asian Width (UAX 11), by blocks. */
 static int columns_of(uint32_t code)
 {
     static const struct {

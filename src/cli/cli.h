@@ -43,8 +43,7 @@ int agn__cmd_train(int argc, char **argv);
 /* ---- speaking to the user (output.c) --------------------------------------- */
 
 /* Prints "agilenn COMMAND: sentence" for a library call that returned `status` < 0: the sentence is
- * agn_error_message(), or the status' own text when a library left none. Returns the exit code to end with.
- */
+ * agn_error_message(), or the status' own text when a library left none. Returns the exit code. */
 int agn__cli_fail(const char *command, int status);
 
 /* Prints "agilenn COMMAND: sentence (see agilenn COMMAND --help)" and returns AGN_CLI_USAGE. */

@@ -1,5 +1,4 @@
-/* `agilenn data check`: looks at every file of a data set and says what is wrong. Reading is src/data's work.
- */
+/* `agilenn data check`: looks at every file of a data set, says what is wrong. Reading is src/data's. */
 #include <string.h>
 
 #include "agilenn/sets.h"

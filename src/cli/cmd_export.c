@@ -50,7 +50,7 @@ static void fill_target_options(struct export_options *o, struct agn_cli_option 
 
 static int parse(struct export_options *o, int argc, char **argv)
 {
-    static const char *const codecs[] = {"range", "huffman", "lzw", "raw3", NULL};
+    static const char *const codecs[] = {"range", "lzw", "raw3", NULL};
     const struct agn_cli_option own[] = {
         agn__cli_text("output", "FILE", &o->output, "the device model to write"),
         {.name = "c-source",

@@ -79,8 +79,7 @@ static int try_outputs(const struct job *job)
     return status;
 }
 
-/* Resuming needs a checkpoint; starting afresh must not cost an interrupted training by a slip of the hand.
- */
+/* Resuming needs a checkpoint; starting afresh must not cost an interrupted training by accident. */
 static int check_checkpoint(const struct job *job)
 {
     struct agn_train_state state;

@@ -18,8 +18,7 @@ extern const int agn__cli_entry_count;
 /* By name; NULL: there is none. A part is found by both words. */
 const struct agn__cli_entry *agn__cli_find(const char *name);
 
-/* Prints the command's own description: `form` is --help, --help=man or --help=bash. Returns its exit code.
- */
+/* Prints the command's own description: `form` is --help, --help=man or --help=bash. Returns its code. */
 int agn__cli_describe(const struct agn__cli_entry *entry, const char *form);
 
 /* manual.c, `agilenn help --man [PAGE]`: prints a manual page such as agilenn-train.1; NULL: the names of

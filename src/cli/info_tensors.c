@@ -1,5 +1,4 @@
-/* `agilenn info` on a reference network, or on tensors of elsewhere: their names, shapes and how many values.
- */
+/* `agilenn info` on a reference network, or on tensors of elsewhere: names, shapes and how many values. */
 #include <string.h>
 
 #include "cli/info.h"

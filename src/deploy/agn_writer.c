@@ -152,9 +152,7 @@ static int check_numbers(const struct agn_model_agn *from)
     if (from->sure_margin > INT16_MAX)
         return agn_fail(AGN_ERR_RANGE, "model.agn: a margin of %u; expected 0 to %d", from->sure_margin,
                         INT16_MAX);
-    struct agn_context_model contexts = from->contexts;
-    contexts.codes = NULL;
-    if (agn_codec_needs_contexts((int)from->codec) && agn_context_model_check(&contexts) < 0)
+    if (agn_codec_needs_contexts((int)from->codec) && agn_context_model_check(&from->contexts) < 0)
         return agn_fail(AGN_ERR_RANGE,
                         "model.agn: the codec %s needs a context model; expected one for each "
                         "sent channel, with probabilities that ascend to 1",
@@ -242,18 +240,12 @@ static uint32_t put_channels(struct writer *writer, const struct agn_model_chann
     return offset;
 }
 
-/* Map, distributions and, for a Huffman encoder, their codes. */
 static uint32_t put_contexts(struct writer *writer, const struct agn_model_agn *from)
 {
     const struct agn_context_model *contexts = &from->contexts;
     size_t distributions = (size_t)contexts->distributions * AGN_DISTRIBUTION_BYTES;
     uint32_t offset = put_section(writer, contexts->map, (size_t)contexts->channels * AGN_CONTEXTS);
     put_section(writer, contexts->cumulative, distributions);
-    if (from->codec == AGN_CODEC_HUFFMAN) {
-        uint8_t *codes = reserve(writer, distributions);
-        for (unsigned d = 0; codes && d < contexts->distributions; d++)
-            agn_huffman_codes(contexts, d, codes + (size_t)d * AGN_DISTRIBUTION_BYTES);
-    }
     return offset;
 }
 
@@ -402,7 +394,7 @@ const char *agn_model_agn_problem(int status)
     case AGN_ERR_RANGE:
         return "a size, offset, shape or table value is out of bounds";
     case AGN_ERR_UNSUPPORTED:
-        return "a layer kind or codec that this build does not know";
+        return "a layer kind or codec that this build does not know; export it again";
     default:
         return agn_status_text(status);
     }

@@ -184,9 +184,7 @@ static bool begins_with(const char *name, const char *begin)
     return strncmp(name, begin, strlen(begin)) == 0;
 }
 
-/* With the names of the model, and of the library in CMakeLists.txt; the version in what describes the
- * folder.
- */
+/* With the names of the model, and of the library in CMakeLists.txt; the version in what describes it. */
 static int write_renamed(struct exporter *e, const struct agn__runtime_file *file)
 {
     bool plain = strcmp(e->lower, "agn") == 0;
@@ -218,8 +216,7 @@ static int write_template(struct exporter *e, const struct agn__runtime_file *fi
     return write_renamed(e, file);
 }
 
-/* Arduino's builder compiles what lies in src/, and nothing else does: each file there is one of the others.
- */
+/* Arduino's builder compiles what lies in src/, nothing else does: each file there is one of the others. */
 static int write_arduino(struct exporter *e, const char *name)
 {
     char file[PATH_BYTES + 8];
@@ -320,8 +317,7 @@ static int write_names(struct exporter *e)
     return write_source(e, "names", &text);
 }
 
-/* ---- the test vector -------------------------------------------------------------------------------------
- */
+/* ---- the test vector ----------------------------------------------------------------------------------- */
 
 /* The frame of firmware/export/examples/self_test.c. */
 static int push_test_frame(struct agn_dev *dev, uint8_t *row)

@@ -162,7 +162,7 @@ static bool load_wanted(struct agn_edge *edge, const bool *wanted, struct edge_m
             continue;
         file->loaded = file->last = look_at(file->path); /* of before: a later change is seen as one */
         if (model_load(file->path, edge->workers, &edge->remote, &fresh[i]) < 0) {
-            agn_log(AGN_LOG_ERROR, "reload: %s; the model before is served on", agn_error_message());
+            agn_log(AGN_LOG_ERROR, "reload: %s; the old model stays in use", agn_error_message());
             agn_server_count_reload_failure(edge->server);
         } else {
             any = true;
@@ -182,7 +182,7 @@ static void reload(struct agn_edge *edge, const bool *wanted)
             hand_over(fresh[i] != NULL ? fresh[i] : edge->files[i].model, short_name(edge->files[i].path));
     int status = agn_server_replace_models(edge->server, models, edge->file_count);
     if (status < 0) {
-        agn_log(AGN_LOG_ERROR, "reload: %s; the models before are served on", agn_error_message());
+        agn_log(AGN_LOG_ERROR, "reload: %s; the old models stay in use", agn_error_message());
         for (int i = 0; i < edge->file_count; i++)
             model_release(models[i].owner);
     }
@@ -202,7 +202,7 @@ static void reload_keys(struct agn_edge *edge)
 {
     edge->keys.loaded = edge->keys.last = look_at(edge->keys.path);
     if (agn_server_reload_keys(edge->server) < 0)
-        agn_log(AGN_LOG_ERROR, "reload: %s; the keys before stay valid", agn_error_message());
+        agn_log(AGN_LOG_ERROR, "reload: %s; the old keys stay valid", agn_error_message());
 }
 
 /* A file that is being written changes from look to look; it is taken when it has come to rest. One that is
@@ -297,13 +297,13 @@ static int tell_speed(const struct agn_edge *edge, const struct edge_file *file,
             "speed: %s: a frame alone takes %.2f ms; %d workers with batches of %d make about %.0f frames/s",
             short_name(file->path), 1e3 * one_s, edge->workers, batch, per_s);
     if (slow > 0)
-        agn_log(
-            AGN_LOG_WARN,
-            "speed: %s: %d layers run in reference code, since the libraries have none for this processor",
-            short_name(file->path), slow);
+        agn_log(AGN_LOG_WARN,
+                "speed: %s: %d layers run in reference code, since the libraries have no fast code for this "
+                "processor",
+                short_name(file->path), slow);
     if (per_s < rate)
         agn_log(AGN_LOG_WARN,
-                "speed: %s: this machine makes about %.0f frames/s, and %d are to come: frames "
+                "speed: %s: this machine computes about %.0f frames/s, but %d are expected: frames "
                 "beyond that will be refused as busy",
                 short_name(file->path), per_s, rate);
     return AGN_OK;

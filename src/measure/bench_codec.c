@@ -18,7 +18,6 @@ struct symbols {
     int frames;
     struct agn_map_shape shape;
     struct agn_context_model contexts;
-    uint8_t codes[AGN_DISTRIBUTIONS_MAX * AGN_DISTRIBUTION_BYTES];
 };
 
 static void free_symbols(struct symbols *s)
@@ -41,10 +40,6 @@ static int open_device(struct symbols *s, const struct agn_bench_codec_config *c
     s->shape = (struct agn_map_shape){(uint8_t)(opened.map_c - opened.local_c), (uint8_t)opened.map_h,
                                       (uint8_t)opened.map_w};
     agn_model_contexts(config->model, &s->contexts);
-    for (unsigned d = 0; d < s->contexts.distributions; d++) {
-        agn_huffman_codes(&s->contexts, d, s->codes + (size_t)d * AGN_DISTRIBUTION_BYTES);
-    }
-    s->contexts.codes = s->codes;
     return AGN_OK;
 }
 
@@ -272,8 +267,7 @@ static uint32_t table_bytes(const struct symbols *s, int codec)
     if (!agn_codec_needs_contexts(codec)) {
         return 0;
     }
-    return (uint32_t)s->shape.channels * AGN_CONTEXTS +
-           distributions * (codec == AGN_CODEC_HUFFMAN ? 2U : 1U);
+    return (uint32_t)s->shape.channels * AGN_CONTEXTS + distributions;
 }
 
 static int measure_codecs(const struct symbols *s, struct agn_bench_codec *out)

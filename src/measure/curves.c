@@ -544,10 +544,8 @@ static void show_progress(struct bench *b, int done)
                                     .total = b->curves->images,
                                     .rate = rate,
                                     .eta_s = (double)(b->curves->images - done) / rate,
-                                    .loss = NAN,
-                                    .accuracy = b->curves->fused_accuracy / (double)done,
-                                    .skewness = NAN,
-                                    .reference_valid = NAN,
+                                    .item = "img",
+                                    .figures = {{"acc", b->curves->fused_accuracy / (double)done, 1, true}},
                                     .epoch_end = last};
     b->config->progress(b->config->progress_user, &progress);
 }

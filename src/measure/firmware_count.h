@@ -1,5 +1,4 @@
-/* What frames cost a Cortex-M7: builds the firmware of the source tree around a model and runs it under QEMU.
- */
+/* What frames cost a Cortex-M7: builds the source tree's firmware around a model and runs it under QEMU. */
 #ifndef AGN_MEASURE_FIRMWARE_COUNT_H
 #define AGN_MEASURE_FIRMWARE_COUNT_H
 

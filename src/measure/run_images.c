@@ -95,10 +95,8 @@ static void show_progress(struct tally *t, int done, int images)
                                     .total = images,
                                     .rate = rate,
                                     .eta_s = (double)(images - done) / rate,
-                                    .loss = NAN,
-                                    .accuracy = (double)t->report->correct / (double)done,
-                                    .skewness = NAN,
-                                    .reference_valid = NAN,
+                                    .item = "img",
+                                    .figures = {{"acc", (double)t->report->correct / (double)done, 1, true}},
                                     .epoch_end = last};
     t->config->progress(t->config->progress_user, &progress);
 }

@@ -1,4 +1,4 @@
-/* The context model of the range and Huffman coders, learned from the symbols of training images, and the
+/* The context model of the range coder, learned from the symbols of training images, and the
  * mean of each channel, which the same symbols give.
  *
  * Each context of each channel (agn_wire.h) has counts of the symbols that followed it. Contexts with alike

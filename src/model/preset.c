@@ -76,7 +76,7 @@ static const struct key keys[] = {
      "weight of the local prediction before training"},
     {"model", "alpha_temperature", REAL, FIELD(model.alpha_temperature), 0.1, 100, "6",
      "T of alpha = sigmoid(w/T); softmax has none"},
-    {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range", "range, huffman, lzw or raw3"},
+    {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range", "range, lzw or raw3"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
     {"train", "momentum", REAL, FIELD(train.momentum), 0, 0.999, "0.9", "of SGD (Nesterov)"},
@@ -168,7 +168,6 @@ static const struct word bad_files[] = {
 static const struct word alpha_forms[] = {
     {"sigmoid", AGN_ALPHA_SIGMOID}, {"softmax", AGN_ALPHA_SOFTMAX}, {NULL, 0}};
 static const struct word codecs[] = {{"range", AGN_CODEC_RANGE},
-                                     {"huffman", AGN_CODEC_HUFFMAN},
                                      {"lzw", AGN_CODEC_LZW},
                                      {"raw3", AGN_CODEC_RAW3},
                                      {NULL, 0}};
@@ -228,6 +227,11 @@ static int set_word(int *value, const struct key *key, const char *text)
                  : words[i + 1].word == NULL ? " or "
                                              : ", ",
                  words[i].word);
+    }
+    if (words == codecs && strcmp(text, "huffman") == 0) { /* in presets and models of 0.2 and before */
+        agn_log(AGN_LOG_WARN, "model.codec = huffman: there is no such codec any more, range takes its place");
+        *value = AGN_CODEC_RANGE;
+        return AGN_OK;
     }
     return agn_fail(AGN_ERR_ARG, "%s.%s = '%.100s': expected %s", key->section, key->name, text, list);
 }

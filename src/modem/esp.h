@@ -1,5 +1,4 @@
-/* The modem itself on a clock of the caller's: ESP-AT on one side, datagrams on the other. No sockets here.
- */
+/* The modem itself on a clock of the caller's: ESP-AT on one side, datagrams on the other. No sockets. */
 #ifndef AGN_MODEM_ESP_H
 #define AGN_MODEM_ESP_H
 

@@ -23,8 +23,7 @@ const char *agn__view_readiness(const struct agn__view *view)
     return view->stats.model_count < 1 ? "no model" : NULL;
 }
 
-/* Bytes of the well-formed UTF-8 sequence at `text`, none of overlong ones, surrogates or controls; else 0.
- */
+/* Bytes of the well-formed UTF-8 sequence at `text`; 0: overlong, a surrogate, a control or none at all. */
 static size_t sequence_bytes(const unsigned char *text)
 {
     if (text[0] < 0x80)

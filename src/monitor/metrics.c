@@ -38,7 +38,7 @@ static const struct counter counters[] = {
      AT(frames_evicted)},
     {"frames_dropped_total", "", "reason=\"busy\"", AT(refused_busy)},
     {"frames_dropped_total", "", "reason=\"expired\"", AT(dropped_expired)},
-    {"frames_restarted_total", "Frames that began anew: a packet contradicted those before it.", "",
+    {"frames_restarted_total", "Frames started again because a packet contradicted earlier ones.", "",
      AT(frames_restarted)},
     {"replies_total", "Answers sent, by status.", "status=\"ok\"", AT(replies)},
     {"replies_total", "", "status=\"failed\"", AT(replies_failed)},
@@ -51,7 +51,7 @@ static const struct counter counters[] = {
     {"dtls_handshakes_total", "", "result=\"unknown\"", AT(dtls_unknown)},
     {"dtls_handshakes_total", "", "result=\"refused\"", AT(dtls_refused)},
     {"dtls_handshakes_total", "", "result=\"unfinished\"", AT(dtls_unfinished)},
-    {"dtls_requests_revoked_total", "Requests of DTLS sessions whose key is not valid any more.", "",
+    {"dtls_requests_revoked_total", "Requests of DTLS sessions whose key is no longer valid.", "",
      AT(dtls_revoked)},
     {"packets_limited_total", "Requests dropped because their peer sent too much.", "", AT(limited)},
     {"datagrams_dropped_total",
@@ -144,7 +144,7 @@ static void write_histogram(FILE *out, const char *name, const char *help,
 
 static void write_batches(FILE *out, const struct agn_server_stats *stats)
 {
-    write_head(out, "batch_size", "histogram", "Frames that one call of the Remote NN took.");
+    write_head(out, "batch_size", "histogram", "Frames in one call of the Remote NN.");
     uint64_t below = 0;
     for (int i = 0; i < AGN_SERVER_BATCH_BUCKETS; i++) {
         below += stats->batch_sizes[i];
@@ -227,19 +227,20 @@ static void write_all(FILE *out, const struct agn__view *view)
     write_gauge(out, "up_seconds", "Since the server began.", stats->uptime_s);
     write_gauge(out, "healthy", "1 while /healthz says so.", agn__view_health(view) ? 0.0 : 1.0);
     write_gauge(out, "ready", "1 while /readyz says so.", agn__view_readiness(view) ? 0.0 : 1.0);
-    write_gauge(out, "draining", "1 while the server ends and takes no new frames.", stats->draining);
+    write_gauge(out, "draining", "1 while the server is shutting down and takes no new frames.",
+                stats->draining);
     write_gauge(out, "devices", "Peers remembered now.", stats->peers);
     write_gauge(out, "dtls_sessions", "DTLS sessions now.", stats->dtls_peers);
-    write_gauge(out, "keys", "Identities with a key now.", stats->keys);
+    write_gauge(out, "keys", "Identities with a key.", stats->keys);
     write_gauge(out, "models", "Models served now.", stats->model_count);
     write_gauge(out, "workers", "Threads that infer.", stats->workers);
-    write_gauge(out, "queue_depth", "Frames that wait for a worker now.", stats->queue_depth);
+    write_gauge(out, "queue_depth", "Frames waiting for a worker.", stats->queue_depth);
     write_gauge(out, "queue_limit", "Frames that may wait.", stats->queue_limit);
     write_gauge(out, "queue_depth_max", "Most frames that have waited at once.", stats->queue_peak);
     write_counters(out, stats);
     write_histogram(out, "frame_latency_seconds", "From a frame's first packet to its answer.",
                     &stats->latency);
-    write_histogram(out, "queue_wait_seconds", "From a frame's readiness to the begin of its inference.",
+    write_histogram(out, "queue_wait_seconds", "From when a frame is ready to the start of its inference.",
                     &stats->queue_wait);
     write_histogram(out, "inference_seconds", "Calls of the Remote NN.", &stats->inference);
     write_batches(out, stats);

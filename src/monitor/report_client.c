@@ -83,7 +83,7 @@ int agn_monitor_report(const char *url, const struct agn_monitor_truth *truth)
     int code = post(fd, host, truth);
     close(fd);
     if (code == 404 || code == 405)
-        return agn_fail(AGN_ERR_UNSUPPORTED, "%s takes no reports (agilenn serve --accept-reports does)",
-                        url);
+        return agn_fail(AGN_ERR_UNSUPPORTED,
+                        "%s does not accept reports (agilenn serve --accept-reports does)", url);
     return code == 200 ? 0 : agn_fail(AGN_ERR_IO, "%s did not take the report (HTTP status %d)", url, code);
 }

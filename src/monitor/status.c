@@ -102,10 +102,10 @@ static json_t *errors_array(const struct agn_server_stats *s)
         {"model", "packet for another model", s->bad_model},
         {"evicted", "frame dropped: too many at once", s->frames_evicted},
         {"busy", "frame refused: server busy", s->refused_busy},
-        {"datagram", "datagram dropped by the system: too fast", s->dropped_datagrams},
+        {"datagram", "datagram dropped by the system: they come too fast", s->dropped_datagrams},
         {"bare", "feature packet without CoAP around it", s->stray_feature_packets},
         {"stray", "datagram that is no CoAP", s->stray_short + s->stray_tls + s->stray_coap + s->stray_other},
-        {"expired", "frame dropped: too late for its device", s->dropped_expired},
+        {"expired", "frame dropped: its deadline has passed", s->dropped_expired},
         {"failed", "inference failed", s->replies_failed},
         {"reload", "model reload failed", s->reload_failures},
         {"limited", "request dropped: its peer sends too much", s->limited},
@@ -114,7 +114,7 @@ static json_t *errors_array(const struct agn_server_stats *s)
         {"identity", "DTLS identity unknown", s->dtls_unknown},
         {"cipher", "DTLS without a cipher in common", s->dtls_refused},
         {"unfinished", "DTLS handshake given up by the peer", s->dtls_unfinished},
-        {"revoked", "request with a key no longer valid", s->dtls_revoked},
+        {"revoked", "request with a key that is no longer valid", s->dtls_revoked},
         {"keys", "reload of keys failed", s->key_reload_failures},
     };
     json_t *array = json_array();

@@ -48,9 +48,8 @@ struct agn_inference {
     struct agn__range *ranges;         /* NULL: floats */
     int max_batch, threads;
     bool xnn, xnn_alone; /* may, must XNNPACK compute? */
-    bool xnn_threads; /* it has the threads, OpenMP one: two pools that wait busily stand in each other's way
-                       */
-    struct part *parts; /* (part_count) */
+    bool xnn_threads;    /* it has the threads, OpenMP one: two busily waiting pools hinder each other */
+    struct part *parts;  /* (part_count) */
     int part_count;
     struct lane *lanes; /* (threads) */
     struct lane team;   /* with several threads */
@@ -119,8 +118,7 @@ static bool may_cut(const struct agn_graph *graph, int k)
     return true;
 }
 
-/* The first place after which as many images as a lane takes at most fit its cache; 0: at none, or at once.
- */
+/* The first place after which a lane's largest batch fits its cache; 0: at none, or at once. */
 static int find_cut(const struct agn_graph *graph)
 {
     int cut = 0;

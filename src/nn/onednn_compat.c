@@ -1,5 +1,4 @@
-/* oneDNN 2 and 3 behind one set of names: first all of version 2, then all of version 3. See onednn_compat.h.
- */
+/* oneDNN 2 and 3 behind one set of names: first version 2, then version 3. See onednn_compat.h. */
 #include "nn/onednn_compat.h"
 
 #include "agilenn/base.h"

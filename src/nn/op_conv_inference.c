@@ -2,8 +2,7 @@
  * in one primitive, and weights packed once for all nets that share a pool.
  *
  * In 8 bits, weight w of output channel o is stored as round(w / s[o]) with s[o] = max |w| / 127, and
- * dst = round((src_scale s[o] sum + bias) / dst_scale). A source that is stored otherwise is converted first.
- */
+ * dst = round((src_scale s[o] sum + bias) / dst_scale). Sources stored otherwise are converted first. */
 #include <math.h>
 #include <string.h>
 

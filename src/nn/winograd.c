@@ -122,8 +122,7 @@ static size_t edge_floats(const struct agn__winograd *w)
     return (floats + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
 }
 
-/* Values, sums, the lanes' edges, what the products need; weights before their conversion in the same place.
- */
+/* Values, sums, the lanes' edges, what the products need; before conversion, weights in that place. */
 size_t agn__winograd_scratch_bytes(const struct agn__winograd *w)
 {
     size_t floats = PRODUCTS * (w->values_stride + w->sums_stride) + (size_t)w->lanes * edge_floats(w);

@@ -106,8 +106,7 @@ static void write_caption(FILE *script, const struct layout *l, const struct agn
     write_label(script, 3, line, x, y, "font 'DejaVu Sans,8' textcolor rgb '#777777'");
 }
 
-/* The axes are the sheet's pixels, from its lower left corner: so each pixel of a picture becomes whole ones.
- */
+/* The axes are the sheet's pixels, from its lower left corner: so a picture's pixel becomes whole ones. */
 static void write_cell(FILE *script, const struct agn_plot_mistakes *sheet, const struct layout *l, int i)
 {
     int left = GAP / 2 + i % l->columns * l->cell_width + (l->cell_width - l->picture_width) / 2;

@@ -45,8 +45,7 @@ static int load_keys(struct agn_server *server, const char *path, struct agn_key
 }
 
 /* For a plain peer the CoAP library remembers nothing of worth, and looks at all that it knows whenever a new
- * one comes; a DTLS session that it forgets costs a handshake. So as few as possible, but two for each key.
- */
+ * one comes; a DTLS session that it forgets costs a handshake. So as few as possible, but two for a key. */
 static int peers_to_remember(const struct agn_server *server, int keys)
 {
     int wanted = server->config.max_peers > 0     ? server->config.max_peers

@@ -1,12 +1,10 @@
 /* Puts frames together from packets; see assembly.h. Sockets and answers are left to others. */
-#define _GNU_SOURCE /* getrandom */
 #include "server/assembly.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "agilenn/base.h"
 
@@ -42,16 +40,13 @@ struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *li
     if (!assembly)
         return NULL;
     size_t slots = (size_t)limits->frames;
-    uint64_t seed =
-        UINT64_C(0x9e3779b97f4a7c15); /* better than nothing, where the system has no random bytes */
-    (void)!getrandom(&seed, sizeof seed, GRND_NONBLOCK);
     assembly->limits = *limits;
     assembly->shape = *shape;
     assembly->contexts = contexts;
     assembly->map_bytes = (size_t)shape->channels * shape->height * shape->width;
     assembly->reply_bytes = reply_bytes;
     int share = limits->frames / 8;
-    assembly->frames = agn__frames_create(limits->frames, share > 4 ? share : 4, seed);
+    assembly->frames = agn__frames_create(limits->frames, share > 4 ? share : 4, agn__hash_seed());
     assembly->slots = agn_alloc(slots, sizeof *assembly->slots);
     assembly->memory = agn_alloc(slots + 1, assembly->map_bytes + reply_bytes);
     if (!assembly->frames || !assembly->slots || !assembly->memory) {

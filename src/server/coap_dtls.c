@@ -14,12 +14,9 @@
 #include "agilenn/dtls.h"
 #include "server/coap_internal.h"
 
-/* A session's application data: where it stands, or the generation of keys in which it was last found good.
- */
-#define STATE_NEW ((uintptr_t)0)
-#define STATE_KNOWN                                                                                          \
-    (UINTPTR_MAX) /* named an identity that has a key; its end of the handshake is to come                   \
-                   */
+/* A session's application data: where it stands, or the generation of keys that it was last found good in. */
+#define STATE_NEW     ((uintptr_t)0)
+#define STATE_KNOWN   (UINTPTR_MAX)     /* named an identity that has a key; the handshake's end is to come */
 #define STATE_WRONG   (UINTPTR_MAX - 1) /* and sent what cannot be read by that key */
 #define STATE_UNKNOWN (UINTPTR_MAX - 2) /* named another identity */
 #define STATE_WEAK    (UINTPTR_MAX - 3) /* with a cipher that is not wanted */
@@ -42,7 +39,7 @@ static void log_unknown(const coap_bin_const_t *identity)
     memcpy(text, identity->s, len);
     text[len] = 0;
     agn_keys_show_identity(shown, text);
-    agn_log(AGN_LOG_DEBUG, "dtls: a handshake with an identity that no key belongs to: %s", shown);
+    agn_log(AGN_LOG_DEBUG, "dtls: a handshake with an identity that has no key: %s", shown);
 }
 
 /* A key of this identity, or NULL, upon which the library ends the handshake. */
@@ -72,7 +69,7 @@ static int choose_ciphers(struct agn__coap *coap, bool cbc)
     int code = gnutls_priority_init(&coap->priorities, priorities, NULL);
     coap->dtls_cbc = cbc;
     if (cbc)
-        agn_log(AGN_LOG_WARN, "start: DTLS takes CBC ciphers, too, for old devices");
+        agn_log(AGN_LOG_WARN, "start: DTLS also accepts CBC ciphers, for old devices");
     return code == 0 ? 0 : agn_fail(AGN_ERR_UNSUPPORTED, "DTLS cannot be set up: %s", gnutls_strerror(code));
 }
 
@@ -221,12 +218,12 @@ bool agn__coap_is_trusted(struct agn__request *request)
     if (state == STATE_KNOWN || state == STATE_WRONG) /* a request that could be decrypted */
         complete(coap, request->session);
     if (state_of(request->session) == STATE_WEAK) {
-        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "only AEAD ciphers are served");
+        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "only AEAD ciphers are accepted");
         return false;
     }
     if (!has_current_key(coap, request->session)) {
         coap->counts.revoked++;
-        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "the key of this session is not valid any more");
+        agn__coap_explain(request, AGN__COAP_CODE(4, 1), "the key of this session is no longer valid");
         return false;
     }
     set_state(request->session, coap->generation);

@@ -104,9 +104,9 @@ static void on_infer(coap_resource_t *resource, coap_session_t *session, const c
     if (!agn__coap_begin(&request, resource, session, pdu, response))
         return;
     if (coap_get_block(pdu, COAP_OPTION_BLOCK1, &block))
-        agn__coap_explain(
-            &request, AGN__COAP_CODE(4, 13),
-            "no Block1: send a feature packet whole, in one datagram; make packets of 1024 bytes at most");
+        agn__coap_explain(&request, AGN__COAP_CODE(4, 13),
+                          "Block1 is not supported: send a feature packet whole, in one datagram; make "
+                          "packets of 1024 bytes at most");
     else
         request.coap->handler(request.coap->user, &request);
 }
@@ -290,8 +290,7 @@ void agn__coap_close(struct agn__coap *coap)
 
 /* libcoap looks at every session each time that it is asked for a datagram, which with thousands of peers
  * takes longer than all else. So it is told of the same descriptor several times at once: it reads that often
- * (its socket does not block) and looks at the sessions once. How often doubles while there is more to read.
- */
+ * (its socket does not block) and looks at the sessions once. That doubles while there is more to read. */
 static int read_several(struct agn__coap *coap, int descriptor, int most)
 {
     int reads = agn__strays_look(coap, coap->reads < most ? coap->reads : most);

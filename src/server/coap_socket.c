@@ -149,7 +149,7 @@ static bool filter_datagrams(int fd, int port, bool dtls)
                                 .filter = dtls ? steps + CUT_ONLY : steps};
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0)
         return true;
-    agn_log(AGN_LOG_WARN, "start: port %d takes messages that are no requests, too: %s", port,
+    agn_log(AGN_LOG_WARN, "start: port %d also receives messages that are not requests: %s", port,
             strerror(errno));
     return false;
 }

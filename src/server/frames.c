@@ -1,9 +1,11 @@
 /* The table of frames; see frames.h. Links are numbers of slots, -1 is none. */
+#define _GNU_SOURCE /* getrandom */
 #include "server/frames.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "agilenn/base.h"
 
@@ -48,18 +50,26 @@ static uint64_t mix(uint64_t value)
     return value ^ (value >> 31);
 }
 
-static uint64_t hash_peer(const struct agn__frames *frames, const struct agn__peer *peer)
+uint64_t agn__hash_seed(void)
 {
-    uint64_t words[3], hash = frames->seed;
+    /* Better than nothing, where the system has no random bytes. */
+    uint64_t seed = UINT64_C(0x9e3779b97f4a7c15);
+    (void)!getrandom(&seed, sizeof seed, GRND_NONBLOCK);
+    return seed;
+}
+
+uint64_t agn__peer_hash(const struct agn__peer *peer, uint64_t seed)
+{
+    uint64_t words[3], hash = seed;
     memcpy(words, peer->bytes, sizeof words);
     for (int i = 0; i < 3; i++)
-        hash = mix(hash ^ words[i]) + frames->seed;
+        hash = mix(hash ^ words[i]) + seed;
     return hash;
 }
 
 static size_t frame_bucket(const struct agn__frames *frames, const struct agn__peer *peer, uint16_t number)
 {
-    return (size_t)mix(hash_peer(frames, peer) ^ number) & frames->bucket_mask;
+    return (size_t)mix(agn__peer_hash(peer, frames->seed) ^ number) & frames->bucket_mask;
 }
 
 static bool same_peer(const struct agn__peer *a, const struct agn__peer *b)
@@ -171,7 +181,7 @@ static void sender_remove(struct agn__frames *frames, int slot)
 
 static int find_sender(const struct agn__frames *frames, const struct agn__peer *peer)
 {
-    size_t bucket = (size_t)hash_peer(frames, peer) & frames->bucket_mask;
+    size_t bucket = (size_t)agn__peer_hash(peer, frames->seed) & frames->bucket_mask;
     int sender = frames->sender_buckets[bucket];
     while (sender >= 0 && !same_peer(&frames->senders[sender].peer, peer))
         sender = frames->senders[sender].bucket_next;
@@ -181,7 +191,7 @@ static int find_sender(const struct agn__frames *frames, const struct agn__peer 
 /* There is always a free one when a slot is free: as many senders as slots. */
 static int add_sender(struct agn__frames *frames, const struct agn__peer *peer)
 {
-    size_t bucket = (size_t)hash_peer(frames, peer) & frames->bucket_mask;
+    size_t bucket = (size_t)agn__peer_hash(peer, frames->seed) & frames->bucket_mask;
     int sender = frames->free_sender;
     assert(sender >= 0);
     frames->free_sender = frames->senders[sender].bucket_next;
@@ -192,7 +202,7 @@ static int add_sender(struct agn__frames *frames, const struct agn__peer *peer)
 
 static void drop_sender(struct agn__frames *frames, int sender)
 {
-    size_t bucket = (size_t)hash_peer(frames, &frames->senders[sender].peer) & frames->bucket_mask;
+    size_t bucket = (size_t)agn__peer_hash(&frames->senders[sender].peer, frames->seed) & frames->bucket_mask;
     int *link = &frames->sender_buckets[bucket];
     while (*link != sender)
         link = &frames->senders[*link].bucket_next;

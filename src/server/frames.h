@@ -23,10 +23,14 @@ enum agn__frame_state {
     AGN__FRAME_STATES
 };
 
+/* Hash of a peer; and a seed for it that strangers do not know, so that they cannot choose addresses that
+ * meet in one place of a table. */
+uint64_t agn__peer_hash(const struct agn__peer *peer, uint64_t seed);
+uint64_t agn__hash_seed(void);
+
 struct agn__frames;
 
-/* NULL with agn_fail when memory is short. A sender holds at most `share` slots. `seed` keeps strangers from
- * choosing addresses that meet in one place of the hash table. */
+/* NULL with agn_fail when memory is short. A sender holds at most `share` slots. `seed`: agn__hash_seed(). */
 struct agn__frames *agn__frames_create(int slots, int share, uint64_t seed);
 void agn__frames_free(struct agn__frames *frames);
 size_t agn__frames_bytes(int slots);

@@ -19,6 +19,7 @@ struct account {
 
 struct agn__limits {
     struct agn__limits_config config;
+    uint64_t seed; /* of the buckets */
     struct account *accounts;
     int *buckets; /* first account; -1: none */
     int bucket_count, used;
@@ -31,6 +32,7 @@ struct agn__limits *agn__limits_create(const struct agn__limits_config *config)
     if (!limits)
         return NULL;
     limits->config = *config;
+    limits->seed = agn__hash_seed();
     limits->bucket_count = 2 * config->peers + 1;
     limits->oldest = limits->newest = -1;
     limits->accounts = agn_alloc((size_t)config->peers, sizeof *limits->accounts);
@@ -55,14 +57,9 @@ void agn__limits_free(struct agn__limits *limits)
 
 /* ---- the table -------------------------------------------------------------------------- */
 
-/* A forger who knew how to make chains long would gain little: they hold half an account on average, and
- * never more than the table. */
 static int *bucket_of(struct agn__limits *limits, const struct agn__peer *peer)
 {
-    uint64_t hash = 1469598103934665603u; /* FNV-1a */
-    for (size_t i = 0; i < sizeof peer->bytes; i++)
-        hash = (hash ^ peer->bytes[i]) * 1099511628211u;
-    return &limits->buckets[hash % (uint64_t)limits->bucket_count];
+    return &limits->buckets[agn__peer_hash(peer, limits->seed) % (uint64_t)limits->bucket_count];
 }
 
 static int find(struct agn__limits *limits, const struct agn__peer *peer)

@@ -83,10 +83,6 @@ static int on_progress(void *user, curl_off_t expected, curl_off_t now, curl_off
         .total = expected > 0 ? transfer->start + expected : 0,
         .rate = NAN,
         .eta_s = expected > now ? (double)(expected - now) / rate : NAN,
-        .loss = NAN,
-        .accuracy = NAN,
-        .skewness = NAN,
-        .reference_valid = NAN,
     };
     transfer->config->progress(transfer->config->progress_user, &progress);
     return 0;

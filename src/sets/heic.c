@@ -1,7 +1,6 @@
 /* HEIC (HEVC) and AVIF (AV1) through libheif: the primary picture. libheif turns and mirrors it as the file's
  * irot and imir say; what EXIF says of that beside them is to be ignored (ISO/IEC 23008-12, A.2.1). Colours
- * come as planes: opacity may have another size than they, of which libheif's own interleaving takes no note.
- */
+ * come as planes: opacity may have another size, of which libheif's own interleaving takes no note. */
 #include <string.h>
 
 #include <libheif/heif.h>

@@ -165,8 +165,7 @@ static int check_sequence(const struct agn__image_file *file, struct agn__bytes 
     return agn__image_check_size(file->name, height, width);
 }
 
-/* u1 zero, u4 type, u1 extension follows, u1 size follows, u1; the size in 7 bits a byte, the lowest first.
- */
+/* u1 zero, u4 type, u1 extension follows, u1 size follows, u1; the size in 7 bits a byte, lowest first. */
 int agn__heic_check_av1(const struct agn__image_file *file, struct agn__bytes data)
 {
     int status = data.left > 0 ? AGN_OK : fail_header(file);

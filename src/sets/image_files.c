@@ -82,8 +82,7 @@ bool agn__is_image_name(const char *name)
     return false;
 }
 
-/* Calls visit(user, path, name) for what is in a folder, but for hidden entries, in the folder's own order.
- */
+/* Calls visit(user, path, name) for what is in a folder, but for hidden entries, in the folder's order. */
 static int visit_folder(const char *folder, int (*visit)(void *user, const char *path, const char *name),
                         void *user)
 {

@@ -5,8 +5,7 @@
 
 #include <stdint.h>
 
-/* In nanoseconds: exact below 2^7, then 2^7 buckets an octave up to 2^42 (73 minutes); more counts as that.
- */
+/* In nanoseconds: exact below 2^7, then 2^7 buckets an octave to 2^42 (73 minutes); more counts as that. */
 enum {
     AGN__DURATIONS_BITS = 7,
     AGN__DURATIONS_OCTAVES = 42 - AGN__DURATIONS_BITS,

@@ -139,7 +139,7 @@ int agn__ports_open(struct agn__ports **ports, const char *host, uint16_t port, 
     if (status == 0)
         status = allow_files(count);
     if (status == 0 && made->epoll < 0)
-        status = agn_fail(AGN_ERR_IO, "no way to wait for many sockets: %s", strerror(errno));
+        status = agn_fail(AGN_ERR_IO, "cannot wait for many sockets: %s", strerror(errno));
     if (status == 0)
         made->devices = agn_alloc(count, sizeof *made->devices);
     if (status == 0 && !made->devices)
@@ -182,7 +182,7 @@ static int judge_session(const struct agn__ports *ports, uint32_t device)
     case AGN_DTLS_REFUSED:
         return agn_fail(
             AGN_ERR_UNSUPPORTED,
-            "the server does not take the identity and key of device %u; does it listen for DTLS at "
+            "the server does not accept the identity and key of device %u; does it listen for DTLS at "
             "this port, with the same key file?",
             device);
     case AGN_DTLS_LOST:

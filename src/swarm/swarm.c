@@ -330,17 +330,14 @@ static void report_progress(const struct agn_swarm *swarm, const struct agn_swar
     uint64_t ended = report->answered + report->fallbacks;
     if (!load->progress)
         return;
+    double accuracy = ended > 0 ? (double)report->correct / (double)ended : (double)NAN;
     struct agn_progress progress = {.phase = "swarm",
                                     .done = (int64_t)report->offered,
                                     .total = (int64_t)ceil(load->rate_fps * load->seconds),
                                     .rate = (double)second->answered,
                                     .eta_s = fmax(load->seconds - now_s, 0.0),
-                                    .accuracy =
-                                        ended > 0 ? (double)report->correct / (double)ended : (double)NAN,
-                                    .loss = (double)NAN,
-                                    .skewness = (double)NAN,
-                                    .reference_valid = (double)NAN,
-                                    .stalled = (double)NAN};
+                                    .item = "img",
+                                    .figures = {{"acc", accuracy, 1, true}}};
     if (progress.total < progress.done)
         progress.total = progress.done;
     load->progress(load->progress_user, &progress);
@@ -376,7 +373,7 @@ static int turn(struct agn_swarm *swarm)
         end_second(swarm, now_s);
     if (swarm->mismatched)
         return agn_fail(AGN_ERR_MISMATCH,
-                        "the server has not the model %08x; serve the file that it was exported from",
+                        "the server does not have model %08x; serve the file that it was exported from",
                         (unsigned)swarm->pool.model_id);
     if (!swarm->has_arrival && !oldest)
         return 0;

@@ -49,6 +49,8 @@ static void report(struct loop *loop, bool epoch_end)
     t->last_report_s = now;
     int64_t done = t->state.step, batch = config->preset.train.batch;
     double rate = (double)(done - t->phase_start_step) / fmax(now - t->phase_start_s, 1e-9);
+    double stalled =
+        (agn_loader_stall_s(t->loader) - t->phase_start_stall_s) / fmax(now - t->phase_start_s, 1e-9);
     bool joint = loop->plan->phase == AGN_PHASE_JOINT;
     struct agn_progress progress = {
         .phase = loop->plan->name,
@@ -58,13 +60,13 @@ static void report(struct loop *loop, bool epoch_end)
         .total = loop->steps * batch,
         .rate = rate * (double)batch,
         .eta_s = rate > 0.0 ? (double)(loop->steps - done) / rate : NAN,
-        .loss = share(loop->epoch.loss, loop->epoch.steps),
-        .accuracy = share((double)loop->epoch.correct, loop->epoch.images),
-        .skewness = joint ? share(loop->epoch.skewness, loop->epoch.valid) : NAN,
-        .reference_valid = joint ? share((double)loop->epoch.valid, loop->epoch.images) : NAN,
-        .stalled =
-            (agn_loader_stall_s(t->loader) - t->phase_start_stall_s) / fmax(now - t->phase_start_s, 1e-9),
-        .validation = loop->validation,
+        .item = "img",
+        .figures = {{"loss", share(loop->epoch.loss, loop->epoch.steps), 3, false},
+                    {"acc", share((double)loop->epoch.correct, loop->epoch.images), 1, true},
+                    {"val", loop->validation, 1, true},
+                    {"skew", joint ? share(loop->epoch.skewness, loop->epoch.valid) : NAN, 2, false},
+                    {"ref", joint ? share((double)loop->epoch.valid, loop->epoch.images) : NAN, 0, true},
+                    {"waits for data", stalled >= 0.01 ? stalled : NAN, 0, true}}, /* less is no trouble */
         .epoch_end = epoch_end};
     config->progress(config->progress_user, &progress);
 }

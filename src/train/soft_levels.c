@@ -29,8 +29,7 @@ AGN_SIMD static void assign(const float *restrict levels, float tau, const float
     for (int l = 0; l < AGN_LEVELS; l++) {
         for (size_t i = 0; i < count; i++) {
             float distance = fabsf(x[i] - levels[l]);
-            /* The difference of squares in a form that is exactly 0 at the nearest level and nowhere above.
-             */
+            /* The difference of squares in a form that is exactly 0 at the nearest level, never above. */
             float power = (nearest[i] - distance) * (nearest[i] + distance) / tau;
             float weight = power < -87.0F ? 0.0F : agn__exp(power); /* exactly 0, as exp() would have it */
             share[l][i] = weight;

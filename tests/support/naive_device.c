@@ -265,64 +265,12 @@ static size_t encode_range(const struct agn_tile *tile, const uint8_t *symbols, 
     return size;
 }
 
-struct tree {
-    unsigned weight, first, members; /* first: the lowest symbol; members: one bit a symbol */
-};
-
-static int by_weight(const void *a, const void *b)
-{
-    const struct tree *x = a, *y = b;
-    if (x->weight != y->weight)
-        return x->weight < y->weight ? -1 : 1;
-    return x->first < y->first ? -1 : 1;
-}
-
-static void huffman_lengths(const struct agn_context_model *model, unsigned distribution, unsigned *length)
-{
-    struct tree trees[8];
-    for (unsigned s = 0; s < 8; s++) {
-        unsigned below = naive_below(model, distribution, s);
-        trees[s] = (struct tree){naive_below(model, distribution, s + 1) - below, s, 1u << s};
-        length[s] = 0;
-    }
-    for (struct tree *lightest = trees; lightest < trees + 7; lightest++) {
-        qsort(lightest, (size_t)(trees + 8 - lightest), sizeof *lightest, by_weight);
-        lightest[1].weight += lightest[0].weight;
-        lightest[1].members |= lightest[0].members;
-        if (lightest[0].first < lightest[1].first)
-            lightest[1].first = lightest[0].first;
-        for (unsigned s = 0; s < 8; s++)
-            length[s] += lightest[1].members >> s & 1;
-    }
-}
-
-static size_t encode_huffman(const struct agn_tile *tile, const uint8_t *symbols, size_t count, uint8_t *dst)
-{
-    unsigned lengths[256][8] = {{0}};
-    size_t bit = 0;
-    for (size_t i = 0; i < count; i++) {
-        unsigned d = naive_distribution(tile, symbols, i), wanted = symbols[i], code = 0,
-                 *length = lengths[d];
-        if (length[0] == 0)
-            huffman_lengths(tile->contexts, d, length);
-        /* Each code before it in the order (length, symbol) takes 2^-its length of all. */
-        for (unsigned s = 0; s < 8; s++)
-            if (length[s] < length[wanted] || (length[s] == length[wanted] && s < wanted))
-                code += 128u >> length[s];
-        for (unsigned place = 0; place < length[wanted]; place++)
-            put_bits(dst, &bit, code >> (6 - place) & 1, 1);
-    }
-    return (bit + 7) / 8;
-}
-
 size_t naive_encode(int codec, const struct agn_tile *tile, const uint8_t *symbols, size_t count,
                     uint8_t *dst, size_t *bound)
 {
     if (codec == AGN_CODEC_RANGE)
         return encode_range(tile, symbols, count, dst, bound);
-    *bound = codec == AGN_CODEC_RAW3  ? encode_raw(symbols, count, dst)
-             : codec == AGN_CODEC_LZW ? encode_lzw(symbols, count, dst)
-                                      : encode_huffman(tile, symbols, count, dst);
+    *bound = codec == AGN_CODEC_LZW ? encode_lzw(symbols, count, dst) : encode_raw(symbols, count, dst);
     return *bound;
 }
 

@@ -60,18 +60,14 @@ void random_contexts_make(struct random_contexts *random, struct agn_rng *rng, u
     size_t map = (size_t)channels * AGN_CONTEXTS, table = (size_t)distributions * AGN_DISTRIBUTION_BYTES;
     random->map = take(map);
     random->cumulative = take(table);
-    random->codes = take(table);
     for (size_t i = 0; i < map; i++)
         random->map[i] = (uint8_t)agn_rng_below(rng, distributions);
     for (unsigned d = 0; d < distributions; d++)
         random_distribution(rng, random->cumulative + (size_t)d * AGN_DISTRIBUTION_BYTES);
     random->model = (struct agn_context_model){.map = random->map,
                                                .cumulative = random->cumulative,
-                                               .codes = random->codes,
                                                .distributions = (uint8_t)distributions,
                                                .channels = (uint8_t)channels};
-    for (unsigned d = 0; d < distributions; d++)
-        agn_huffman_codes(&random->model, d, random->codes + (size_t)d * AGN_DISTRIBUTION_BYTES);
     assert(agn_context_model_check(&random->model) == 0);
 }
 
@@ -79,6 +75,5 @@ void random_contexts_free(struct random_contexts *random)
 {
     free(random->map);
     free(random->cumulative);
-    free(random->codes);
     memset(random, 0, sizeof *random);
 }

@@ -9,7 +9,7 @@
 /* Owns what `model` points to. */
 struct random_contexts {
     struct agn_context_model model;
-    uint8_t *map, *cumulative, *codes;
+    uint8_t *map, *cumulative;
 };
 
 /* `channels` and `distributions` are 1..255. Each in memory of exactly its size, so that ASan guards it. */
