@@ -1,5 +1,5 @@
-/* The bytes of model.agn, for what reads it here and what writes it on the host: where fields stand, how weights are
- * stored, and the checks of both. docs/MODEL_FORMAT.md describes them. */
+/* The bytes of model.agn, for what reads it here and what writes it on the host: where fields stand, how
+ * weights are stored, and the checks of both. docs/MODEL_FORMAT.md describes them. */
 #ifndef AGN_LAYOUT_H
 #define AGN_LAYOUT_H
 

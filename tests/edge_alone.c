@@ -1,5 +1,5 @@
-/* The edge server as a program of its own, linked with nothing but its room and what that needs (check_edge_alone.sh).
- * usage: edge_alone MODEL.safetensors ... ; prints its port, serves until SIGTERM. */
+/* The edge server as a program of its own, linked with nothing but its room and what that needs
+ * (check_edge_alone.sh). usage: edge_alone MODEL.safetensors ... ; prints its port, serves until SIGTERM. */
 #include <signal.h>
 #include <stdio.h>
 
@@ -15,10 +15,8 @@ static void end(int number)
 
 int main(int argc, char **argv)
 {
-    const struct agn_edge_config config = {.paths = (const char *const *)argv + 1,
-                                           .count = argc - 1,
-                                           .server = {.workers = 1},
-                                           .threads = 1};
+    const struct agn_edge_config config = {
+        .paths = (const char *const *)argv + 1, .count = argc - 1, .server = {.workers = 1}, .threads = 1};
     int status = argc < 2 ? AGN_ERR_ARG : agn_edge_open(&config, &edge);
     if (status == AGN_OK) {
         signal(SIGTERM, end);

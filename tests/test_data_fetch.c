@@ -15,10 +15,10 @@
 
 #include "agilenn/fetch.h"
 #include "cli/cli.h"
+#include "http_server.h"
 #include "sets/checksum.h"
 #include "sets/fetch_set.h"
 #include "sets/unpack.h"
-#include "http_server.h"
 #include "temp_folder.h"
 
 enum { SIZE = 300000 };

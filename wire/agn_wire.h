@@ -49,7 +49,7 @@ enum agn_codec {
     AGN_CODEC_RAW3 = 0,  /* 3 bits a symbol, least significant bit first */
     AGN_CODEC_LZW = 1,   /* LZW over 8 symbols, codes of 3 to 10 bits, frozen when full */
     AGN_CODEC_RANGE = 2, /* range coder with learned static context models */
-    AGN_CODEC_COUNT      /* 3 was Huffman until 0.2: never to be used again */
+    AGN_CODEC_COUNT      /* 3 was Huffman before 0.2: never to be used again */
 };
 
 /* The learned tables of a context model: which of a few distributions a symbol has, by its channel and its

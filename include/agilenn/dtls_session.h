@@ -46,7 +46,7 @@ enum agn_dtls_state agn_dtls_advance(struct agn_dtls *dtls);
 double agn_dtls_wait_s(const struct agn_dtls *dtls);
 /* Takes a datagram. Returns the length of the message in it, or 0: none (handshake, replay, forgery). */
 size_t agn_dtls_take(struct agn_dtls *dtls, const uint8_t *datagram, size_t len, uint8_t *message,
-                      size_t cap);
+                     size_t cap);
 /* 0; AGN_ERR_STATE: not ready; AGN_ERR_SPACE: too long; the callback's status. */
 int agn_dtls_send(struct agn_dtls *dtls, const uint8_t *message, size_t len);
 /* Says good-bye if there is a session. NULL is allowed. */

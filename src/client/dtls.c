@@ -171,8 +171,7 @@ double agn_dtls_wait_s(const struct agn_dtls *dtls)
 
 /* ---- messages ----------------------------------------------------------------------------------- */
 
-size_t agn_dtls_take(struct agn_dtls *dtls, const uint8_t *datagram, size_t len, uint8_t *message,
-                      size_t cap)
+size_t agn_dtls_take(struct agn_dtls *dtls, const uint8_t *datagram, size_t len, uint8_t *message, size_t cap)
 {
     dtls->inbox = datagram;
     dtls->inbox_bytes = len;

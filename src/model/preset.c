@@ -167,10 +167,8 @@ static const struct word bad_files[] = {
     {"refuse", AGN_BAD_FILES_REFUSE}, {"skip", AGN_BAD_FILES_SKIP}, {NULL, 0}};
 static const struct word alpha_forms[] = {
     {"sigmoid", AGN_ALPHA_SIGMOID}, {"softmax", AGN_ALPHA_SOFTMAX}, {NULL, 0}};
-static const struct word codecs[] = {{"range", AGN_CODEC_RANGE},
-                                     {"lzw", AGN_CODEC_LZW},
-                                     {"raw3", AGN_CODEC_RAW3},
-                                     {NULL, 0}};
+static const struct word codecs[] = {
+    {"range", AGN_CODEC_RANGE}, {"lzw", AGN_CODEC_LZW}, {"raw3", AGN_CODEC_RAW3}, {NULL, 0}};
 static const struct word computes[] = {{"f32", AGN_COMPUTE_F32},
                                        {"bf16", AGN_COMPUTE_BF16},
                                        {"bf16-emulated", AGN_COMPUTE_BF16_EMULATED},
@@ -229,7 +227,8 @@ static int set_word(int *value, const struct key *key, const char *text)
                  words[i].word);
     }
     if (words == codecs && strcmp(text, "huffman") == 0) { /* in presets and models of 0.2 and before */
-        agn_log(AGN_LOG_WARN, "model.codec = huffman: there is no such codec any more, range takes its place");
+        agn_log(AGN_LOG_WARN,
+                "model.codec = huffman: there is no such codec any more, range takes its place");
         *value = AGN_CODEC_RANGE;
         return AGN_OK;
     }

@@ -9,8 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "agn_wire.h"
 #include "agilenn/vector.h"
+#include "agn_wire.h"
 #include "train/joint.h"
 #include "train/soft_levels.h"
 
