@@ -225,6 +225,7 @@ check_itself() {
     expect bad src/server/serve.c '"agilenn/train.h"'
     expect bad src/client/run.c '"agilenn/nn.h"'
     expect bad src/eval/rivals.c '<coap3/coap.h>'
+    expect bad src/client/client.c '<coap3/coap.h>'
     expect good src/monitor/monitor.c '<microhttpd.h>'
     expect bad src/server/server.c '<microhttpd.h>'
     expect good src/client/dtls.c '<gnutls/dtls.h>'
