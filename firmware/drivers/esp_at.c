@@ -5,8 +5,10 @@
 #include <string.h>
 
 enum {
-    MAX_FAILED_STEPS = 10, /* of setting up, before a reset */
+    MAX_FAILED_STEPS = 16, /* of setting up, before a reset; one without an answer counts for two */
     MAX_QUICK_STEPS = 3,   /* of these, said again at once: the serial line may have damaged the command */
+    SLOW_STEPS = 9,        /* from so many on with the whole pause, half of it before, and so on */
+    MAX_NUDGES = 4,        /* an opening is asked for again so often, each time after twice the time */
     MAX_BUSY_MS = 2000,    /* before a reset; likewise MAX_RESET_MS: */
     MAX_RESET_MS = 60000,
     MAX_FILLER = 2048, /* the longest datagram that a modem waits for */
@@ -21,10 +23,13 @@ enum {
     MAX_VAIN_OPENINGS = 6,
     MAX_SLOW_MS = 2500, /* of a modem's words; and how long one is waited for at most: */
     MAX_WORD_MS = 3500,
-    OWED_MS = 4000,
-    MAX_DRAINED = 100,
-    MAX_UNTAKEN = 100, /* "SEND OK" without Recv, before the modem is believed to say none */
-    GUARD_MS = 60,     /* of silence before +++; ESCAPE_MS behind it */
+    OWED_MS = 3000,     /* what became of a datagram may be said so late by an unknown modem; by another: */
+    OWED_SPARE_MS = 10, /* beside three times the longest of late */
+    FAILS_ALONE = 3,    /* "SEND FAIL" so often and nothing behind it: nothing is said behind it */
+    TRUSTED = 32,       /* datagrams whose end came in time, before one that did not is believed to be lost */
+    SHORT_OWED_MS = 30, /* so short a wait makes the next datagram's end a sure one */
+    MAX_UNTAKEN = 100,  /* "SEND OK" without Recv, before the modem is believed to say none */
+    GUARD_MS = 60,      /* of silence before +++; ESCAPE_MS behind it */
     ESCAPE_MS = 1100,
 };
 
@@ -106,7 +111,7 @@ static void put_join(struct esp_at *modem)
 
 static void put_open(struct esp_at *modem)
 {
-    begin_command(modem, "AT+CIPSTART=\"UDP\",");
+    put(modem, "AT+CIPSTART=\"UDP\",");
     put_quoted(modem, modem->config.host);
     put_byte(modem, ',');
     put_number(modem, modem->config.port);
@@ -207,6 +212,12 @@ static void pause_before(struct esp_at *modem, enum esp_at_state next, uint32_t 
     enter(modem, ESP_AT_STATE_PAUSE, pause_ms, now_ms);
 }
 
+static void count_up(uint8_t *count)
+{
+    if (*count < UINT8_MAX)
+        ++*count;
+}
+
 /* The modem works: what has failed before is forgiven. */
 static void forgive(struct esp_at *modem)
 {
@@ -231,16 +242,11 @@ static void conclude(struct esp_at *modem, enum esp_at_outcome outcome)
     }
     if (outcome == ESP_AT_SENT) {
         modem->counts.sent++;
+        count_up(&modem->trust);
         forgive(modem);
     } else {
         modem->counts.unsure++;
     }
-}
-
-static void count_up(uint8_t *count)
-{
-    if (*count < UINT8_MAX)
-        ++*count;
 }
 
 static void count_loss(struct esp_at *modem)
@@ -251,15 +257,104 @@ static void count_loss(struct esp_at *modem)
         modem->is_open = 0;
 }
 
+/* ---- whose "SEND OK" --------------------------------------------------------------------------------- */
+
+/* The modem says what became of a datagram without saying of which. Ends that are still owed are counted, and
+ * while one may come, none heard proves anything of the datagram under way. */
+
+/* How long after it has all its bytes a datagram's end may come. */
+static uint32_t owing_ms(const struct esp_at *modem)
+{
+    if (modem->sent_ms == 0 || (modem->says_failed && modem->fails_alone < FAILS_ALONE))
+        return OWED_MS;
+    return least(3U * modem->sent_ms + OWED_SPARE_MS, OWED_MS);
+}
+
+static uint32_t owed_left_ms(const struct esp_at *modem, uint32_t now_ms)
+{
+    uint32_t left_ms = modem->owed_until_ms - now_ms;
+    return left_ms <= OWED_MS ? left_ms : 0;
+}
+
+/* One more end is owed, by a modem that had all bytes at `from_ms`; or may lack some of them still. */
+static void add_owed(struct esp_at *modem, int was_taken, uint32_t from_ms, uint32_t now_ms)
+{
+    uint32_t left_ms = owing_ms(modem), gone_ms = now_ms - from_ms;
+    left_ms -= least(left_ms, gone_ms);
+    if (modem->owes_end == 0) {
+        modem->owed_gone_ms = from_ms;
+        modem->owed_was_taken = 1;
+        modem->owed_until_ms = now_ms;
+    }
+    modem->owed_was_taken = (uint8_t)(modem->owed_was_taken && was_taken);
+    if (!was_taken)
+        count_up(&modem->owes_taken);
+    modem->owed_until_ms = now_ms + most(owed_left_ms(modem, now_ms), left_ms);
+    count_up(&modem->owes_end);
+}
+
+/* The modem has shown that it waits for no bytes: the end comes by itself. */
+static void note_owed_taken(struct esp_at *modem, uint32_t now_ms)
+{
+    if (modem->owes_end == 0 || modem->owed_was_taken)
+        return;
+    modem->owed_was_taken = 1;
+    modem->owed_until_ms = now_ms + owing_ms(modem);
+}
+
+/* Of the modem's words about a datagram before, one has come. About which, is not known: it took no longer
+ * than since the first that is owed. */
+static void learn_owed(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->sent_ms = (uint16_t)most(modem->sent_ms, least(now_ms - modem->owed_gone_ms, MAX_SLOW_MS));
+}
+
+/* "Recv n bytes" about a datagram before. Where none should be owed, this modem is later than it seemed. */
+static void hear_owed_taken(struct esp_at *modem, uint32_t now_ms)
+{
+    if (modem->owes_taken > 0) {
+        modem->owes_taken--;
+        modem->owed_was_taken = 1;
+        if (modem->sent_ms > 0)
+            learn_owed(modem, now_ms);
+        modem->owed_until_ms = now_ms + most(owed_left_ms(modem, now_ms), owing_ms(modem));
+        return;
+    }
+    modem->trust = 0;
+    add_owed(modem, 1, now_ms, now_ms);
+    modem->owed_gone_ms = now_ms - MAX_SLOW_MS; /* long ago, perhaps */
+    modem->owed_until_ms = now_ms + OWED_MS;
+}
+
+/* An end has come. */
+static void pay_owed(struct esp_at *modem, uint32_t now_ms)
+{
+    learn_owed(modem, now_ms);
+    if (--modem->owes_end == 0)
+        modem->owed_failed = modem->owes_taken = modem->was_drained = 0;
+}
+
+/* What has not come in its time does not come. */
+static void forget_owed(struct esp_at *modem, uint32_t now_ms)
+{
+    if (modem->owes_prompt && now_ms - modem->owed_ms >= OWED_MS)
+        modem->owes_prompt = 0;
+    if (modem->owes_end == 0 || !modem->owed_was_taken || owed_left_ms(modem, now_ms) > 0)
+        return;
+    if (modem->owed_failed)
+        count_up(&modem->fails_alone);
+    modem->owes_end = modem->owes_taken = modem->owed_failed = modem->was_drained = 0;
+}
+
 /* What AT+CIPSEND has not said yet may come while another datagram is under way. */
 static void owe(struct esp_at *modem, uint32_t now_ms)
 {
-    int had_bytes = modem->is_handed_over;
     modem->owes_prompt = !modem->was_prompted;
-    count_up(&modem->owes_end);
-    modem->owed_was_taken = modem->was_taken;
     modem->owed_ms = now_ms;
-    modem->owed_gone_ms = had_bytes ? modem->gone_ms : now_ms;
+    modem->owed_failed |= modem->was_failed;
+    add_owed(modem, modem->was_taken, modem->is_handed_over ? modem->gone_ms : now_ms, now_ms);
+    if (modem->was_taken && modem->trust < TRUSTED) /* late, or lost */
+        modem->owed_until_ms = now_ms + OWED_MS;
 }
 
 static void lose(struct esp_at *modem, uint32_t now_ms)
@@ -273,6 +368,8 @@ static void probe(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
 {
     begin_command(modem, "\r\nAT\r\n");
     modem->filler = modem->filler_left = (uint16_t)filler;
+    if (filler > 0 && modem->owes_end == 0) /* it may end a datagram that nobody knows of */
+        add_owed(modem, 0, now_ms, now_ms);
     modem->counts.filler_bytes += filler;
     modem->probes++;
     modem->is_speaking = modem->is_topping_up = 0;
@@ -284,7 +381,7 @@ static void resync(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
 {
     modem->counts.resyncs++;
     modem->probes = 0;
-    modem->is_settling = modem->is_escaped = 0;
+    modem->is_settling = modem->is_escaped = modem->is_heard_here = 0;
     probe(modem, filler, now_ms);
 }
 
@@ -296,6 +393,8 @@ static void top_up(struct esp_at *modem, uint32_t now_ms)
     modem->probes = 0;
     modem->is_settling = modem->is_speaking = modem->is_escaped = 0;
     modem->is_topping_up = 1;
+    if (modem->owes_end == 1) /* its end comes after these */
+        modem->owed_gone_ms = now_ms;
     begin_command(modem, "\r\n\r\n\r\n\r\n");
     modem->counts.filler_bytes += modem->command_bytes;
     enter_command(modem, ESP_AT_STATE_RESYNC, probe_ms(modem), now_ms);
@@ -334,6 +433,16 @@ static int may_reset(const struct esp_at *modem, uint32_t now_ms)
                grown_ms(modem, boot_ms, modem->is_heard ? MAX_RESET_MS / 2U : MAX_RESET_MS);
 }
 
+/* From now on the UART speaks at that of `rates`, counted from 1; 0: at the first speed. */
+static void use_rate(struct esp_at *modem, uint8_t rate)
+{
+    if (rate == modem->rate)
+        return;
+    modem->rate = rate;
+    modem->config.uart_bps = rate > 0 ? modem->config.rates[rate - 1] : modem->first_bps;
+    modem->config.set_rate(modem->config.user, modem->config.uart_bps);
+}
+
 /* Begins with a modem that does not even answer AT, or never does what it should: by command first, then by
  * pin. Not too soon after the reset before: the modem may be slow. */
 static void reset(struct esp_at *modem, uint32_t now_ms)
@@ -347,11 +456,12 @@ static void reset(struct esp_at *modem, uint32_t now_ms)
     count_up(&modem->resets);
     modem->is_set_up = modem->is_open = modem->is_heard = 0;
     modem->failed_steps = modem->losses_in_row = modem->busy_in_row = modem->vain_openings = 0;
-    modem->owes_prompt = modem->owes_end = modem->ends_late = 0;
+    modem->owes_prompt = 0;
     modem->reset_ms = now_ms;
     esp_at_lines_restart(&modem->lines);
     if (by_pin) {
         modem->counts.pin_resets++;
+        use_rate(modem, 0);
         begin_command(modem, "");
         modem->config.reset(modem->config.user, 1);
         enter(modem, ESP_AT_STATE_HOLD, modem->config.times->hold_ms, now_ms);
@@ -362,25 +472,27 @@ static void reset(struct esp_at *modem, uint32_t now_ms)
     enter_command(modem, ESP_AT_STATE_BOOT, modem->config.times->boot_ms, now_ms);
 }
 
+/* Whether to go on at the next speed: not where the modem was heard, nor soon after a reset by pin, as it
+ * then speaks at its own. AT+RST was perhaps said at the wrong one. */
+static int tries_next_rate(const struct esp_at *modem, uint32_t now_ms)
+{
+    return modem->config.set_rate && modem->rate < modem->config.rate_count && !modem->is_heard_here &&
+           (modem->rate > 0 || !modem->config.reset || may_reset(modem, now_ms));
+}
+
 /* A search for the command mode was in vain. */
 static void end_search(struct esp_at *modem, uint32_t now_ms)
 {
-    const struct esp_at_config *config = &modem->config;
     if (modem->is_speaking || modem->busy_in_row > 0) {
         reset(modem, now_ms);
     } else if (!modem->is_escaped) {
         escape(modem, now_ms);
-    } else if (config->set_rate && modem->rate < config->rate_count &&
-               (modem->rate > 0 || may_reset(modem, now_ms))) { /* after a reset it speaks at its own speed */
-        modem->config.uart_bps = config->rates[modem->rate++];
-        config->set_rate(config->user, config->uart_bps);
+    } else if (tries_next_rate(modem, now_ms)) {
+        use_rate(modem, (uint8_t)(modem->rate + 1));
         resync(modem, 0, now_ms);
     } else {
-        if (config->set_rate && modem->rate > 0) {
-            modem->rate = 0;
-            modem->config.uart_bps = modem->first_bps;
-            config->set_rate(config->user, config->uart_bps);
-        }
+        if (!modem->is_heard_here)
+            use_rate(modem, 0);
         reset(modem, now_ms);
     }
 }
@@ -400,10 +512,32 @@ enum { SETTINGS = sizeof settings / sizeof settings[0], SAVED_TRANSPARENT = 2, S
 static const char *const closings[] = {"AT+CIPCLOSE\r\n", "AT+CIPCLOSE=5\r\n", "AT+CIPSERVER=0\r\n"};
 enum { CLOSINGS = sizeof closings / sizeof closings[0] };
 
+/* How long to wait for a step's answer. Where the modem has been quick of late: not long, as what is lost on
+ * the line never comes. */
+static uint32_t step_ms(const struct esp_at *modem, enum esp_at_state step)
+{
+    uint32_t table_ms = modem->config.times->command_ms;
+    if (modem->slow_steps > 0)
+        return table_ms << least(modem->slow_steps, 4);
+    if (modem->step_ms == 0 || step == ESP_AT_STATE_JOIN)
+        return table_ms;
+    return least(table_ms, 4U * MIN_PATIENCE_MS + (step == ESP_AT_STATE_OPEN ? 6U : 3U) * modem->step_ms);
+}
+
+/* A step was answered. Opening takes longer than the others. */
+static void learn_step(struct esp_at *modem, uint32_t now_ms)
+{
+    uint32_t took = took_ms(modem, modem->since_ms, modem->command_bytes, now_ms);
+    if (modem->slow_steps > 0 && took < modem->config.times->command_ms / 2U)
+        modem->slow_steps--;
+    if (!modem->was_nudged && modem->state != ESP_AT_STATE_JOIN)
+        learn(&modem->step_ms, most(took, 1));
+}
+
 /* Says the command of a step of setting up. */
 static void begin_step(struct esp_at *modem, enum esp_at_state step, uint32_t now_ms)
 {
-    modem->was_nudged = 0;
+    modem->was_nudged = modem->was_accepted = 0;
     switch (step) {
     case ESP_AT_STATE_SETTING:
         begin_command(modem, settings[modem->setting]);
@@ -418,12 +552,12 @@ static void begin_step(struct esp_at *modem, enum esp_at_state step, uint32_t no
         begin_command(modem, "AT+CIPMUX=0\r\n");
         break;
     default:
+        begin_command(modem, "");
         put_open(modem);
         step = ESP_AT_STATE_OPEN;
         break;
     }
-    enter_command(modem, step, (uint32_t)modem->config.times->command_ms << least(modem->slow_steps, 4),
-                  now_ms);
+    enter_command(modem, step, step_ms(modem, step), now_ms);
 }
 
 static void begin_asking(struct esp_at *modem, uint32_t now_ms)
@@ -432,6 +566,7 @@ static void begin_asking(struct esp_at *modem, uint32_t now_ms)
     put_number(modem, modem->datagram_bytes);
     put(modem, "\r\n");
     modem->datagram_done = 0;
+    modem->asked_bytes = modem->datagram_bytes;
     modem->has_asked = 1;
     modem->said_ms = now_ms;
     modem->was_accepted = modem->was_nudged = modem->was_prompted = 0;
@@ -465,6 +600,14 @@ static int is_too_late(const struct esp_at *modem, uint32_t now_ms)
     return now_ms - modem->asked_ms + least_ms >= modem->patience_ms;
 }
 
+/* Whether the modem should first say what it owes. */
+static int waits_for_owed(struct esp_at *modem, uint32_t now_ms)
+{
+    forget_owed(modem, now_ms);
+    return modem->owes_end > 0 && modem->owed_was_taken &&
+           (modem->was_drained || owed_left_ms(modem, now_ms) <= SHORT_OWED_MS);
+}
+
 /* In command mode: does what is to be done next. */
 static void go_on(struct esp_at *modem, uint32_t now_ms)
 {
@@ -476,6 +619,8 @@ static void go_on(struct esp_at *modem, uint32_t now_ms)
         begin_step(modem, ESP_AT_STATE_SETTING, now_ms);
     } else if (!modem->is_open) {
         open_again(modem, now_ms);
+    } else if (modem->outcome == ESP_AT_PENDING && waits_for_owed(modem, now_ms)) {
+        pause_before(modem, ESP_AT_STATE_READY, owed_left_ms(modem, now_ms), now_ms);
     } else if (modem->outcome == ESP_AT_PENDING && !is_too_late(modem, now_ms)) {
         begin_asking(modem, now_ms);
     } else {
@@ -501,19 +646,32 @@ static void next_setting(struct esp_at *modem, uint32_t now_ms)
     }
 }
 
+/* Joining or opening is done. */
+static void note_step(struct esp_at *modem)
+{
+    if (modem->state == ESP_AT_STATE_JOIN) {
+        modem->is_set_up = 1;
+        return;
+    }
+    modem->is_open = 1;
+    modem->refusals = modem->failed_steps = 0;
+    modem->counts.opened++;
+}
+
+static int is_accepted_step(const struct esp_at *modem)
+{
+    return modem->was_accepted && (modem->state == ESP_AT_STATE_JOIN || modem->state == ESP_AT_STATE_OPEN);
+}
+
 static void finish_step(struct esp_at *modem, uint32_t now_ms)
 {
-    if (modem->slow_steps > 0 && now_ms - modem->since_ms < modem->config.times->command_ms / 2U)
-        modem->slow_steps--;
+    learn_step(modem, now_ms);
     switch (modem->state) {
     case ESP_AT_STATE_SETTING:
         if (modem->setting == SAVED_TRANSPARENT)
             modem->was_transparent = 0;
         next_setting(modem, now_ms);
         return;
-    case ESP_AT_STATE_JOIN:
-        modem->is_set_up = 1;
-        break;
     case ESP_AT_STATE_CLOSE:
         if (modem->closing == 0 || ++modem->closing == CLOSINGS)
             begin_step(modem, ESP_AT_STATE_SINGLE, now_ms);
@@ -524,12 +682,10 @@ static void finish_step(struct esp_at *modem, uint32_t now_ms)
         begin_step(modem, ESP_AT_STATE_OPEN, now_ms);
         return;
     default:
-        modem->is_open = 1;
-        modem->refusals = modem->failed_steps = 0;
-        modem->counts.opened++;
-        break;
+        note_step(modem);
+        go_on(modem, now_ms);
+        return;
     }
-    go_on(modem, now_ms);
 }
 
 static void refuse_step(struct esp_at *modem, uint32_t now_ms)
@@ -545,10 +701,12 @@ static void refuse_step(struct esp_at *modem, uint32_t now_ms)
         }
         return;
     }
-    if (again == ESP_AT_STATE_CLOSE) { /* nothing to close */
+    if (again == ESP_AT_STATE_CLOSE ||
+        (again == ESP_AT_STATE_OPEN && modem->was_accepted)) { /* nothing to close; or open already */
         finish_step(modem, now_ms);
         return;
     }
+    learn_step(modem, now_ms);
     if (again != ESP_AT_STATE_JOIN) { /* perhaps there are sockets already, one or several */
         modem->closing = again == ESP_AT_STATE_SINGLE && modem->failed_steps % 2 == 0;
         again = ESP_AT_STATE_CLOSE;
@@ -557,7 +715,11 @@ static void refuse_step(struct esp_at *modem, uint32_t now_ms)
     if (modem->failed_steps >= MAX_FAILED_STEPS && may_reset(modem, now_ms))
         reset(modem, now_ms);
     else
-        pause_before(modem, again, modem->failed_steps <= MAX_QUICK_STEPS ? times->busy_ms : times->pause_ms,
+        pause_before(modem, again,
+                     modem->failed_steps <= MAX_QUICK_STEPS
+                         ? times->busy_ms
+                         : most(times->busy_ms, (uint32_t)times->pause_ms >>
+                                                    (SLOW_STEPS - least(modem->failed_steps, SLOW_STEPS))),
                      now_ms);
 }
 
@@ -568,16 +730,10 @@ static void begin_hand_over(struct esp_at *modem, uint32_t now_ms)
     modem->refusals = 0;
     modem->is_handed_over = 1;
     modem->gone_ms = now_ms;
+    note_owed_taken(modem, now_ms);
     modem->is_doubtful = modem->was_nudged; /* the second line's end may have become part of the datagram */
     enter(modem, ESP_AT_STATE_HAND_OVER,
           modem->config.times->sent_ms + 2 * leaving_ms(modem, modem->datagram_bytes), now_ms);
-}
-
-/* A given-up datagram's words are waited for no longer than this. */
-static void forget_owed(struct esp_at *modem, uint32_t now_ms)
-{
-    if (now_ms - modem->owed_ms >= OWED_MS)
-        modem->owes_prompt = modem->owes_end = 0;
 }
 
 /* '>'. In time; or late, with the datagram handed over on "OK" alone; or so late that the modem is looked
@@ -636,89 +792,107 @@ static void hear_while_asking(struct esp_at *modem, enum esp_at_word word, uint3
             modem->is_open = 0;
         }
         if (modem->vain_openings > 0)
-            pause_before(modem, ESP_AT_STATE_READY, modem->config.times->pause_ms / 4U, now_ms);
+            pause_before(modem, ESP_AT_STATE_READY,
+                         least((uint32_t)modem->config.times->busy_ms << least(2U * modem->vain_openings, 8),
+                               modem->config.times->pause_ms / 4U),
+                         now_ms);
         else
             go_on(modem, now_ms);
     }
 }
 
-/* The end heard was another's, perhaps, and this one's is still to come. */
+/* Nothing more has come. The modem may even lack bytes of what it had. */
 static void end_draining(struct esp_at *modem, uint32_t now_ms)
 {
     modem->is_draining = 0;
-    modem->owed_gone_ms = modem->gone_ms;
-    modem->owed_was_taken = 1;
-    modem->owes_end = modem->was_drained = !modem->was_drained; /* twice in vain: there was none */
-    if (modem->ends_late) {                                     /* nothing comes any longer */
-        modem->owes_end = modem->was_drained = 0;
-        modem->owed_ms = now_ms - OWED_MS;
-    }
-    go_on(modem, now_ms);
+    forget_owed(modem, now_ms);
+    modem->was_drained = modem->owes_end > 0;
+    if (modem->was_drained)
+        resync(modem, 0, now_ms);
+    else
+        go_on(modem, now_ms);
 }
 
-/* "SEND OK" with all bytes gone. It may be said of a datagram given up before: then the other may come still.
- */
+static void drain(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->is_draining = 1;
+    enter(modem, ESP_AT_STATE_AWAIT_SENT, owed_left_ms(modem, now_ms), now_ms);
+}
+
+/* "SEND OK" with all bytes gone. Where another end is owed, this one's may still come. */
 static void hear_sent(struct esp_at *modem, uint32_t now_ms)
 {
     modem->refusals = 0;
-    modem->was_sent = 1;
-    if (modem->is_draining)
-        modem->ends_late = 1;
-    if (modem->owes_end > 0 || modem->is_draining ||
-        (modem->ends_late && now_ms - modem->owed_ms < OWED_MS)) {
-        if (!modem->is_draining && modem->owes_end > 0 && modem->owed_was_taken)
-            learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
-        modem->owes_end = (uint8_t)(modem->owes_end > 0 ? modem->owes_end - 1 : 0);
-        conclude(modem, ESP_AT_UNSURE);
-        if (++modem->is_draining > MAX_DRAINED) { /* nonsense */
+    if (modem->is_draining) {
+        if (modem->owed_failed)
+            modem->fails_alone = 0;
+        if (modem->owes_end > 0)
+            pay_owed(modem, now_ms);
+        if (modem->owes_end == 0)
             end_draining(modem, now_ms);
-            return;
-        }
-        enter(modem, ESP_AT_STATE_AWAIT_SENT,
-              modem->ends_late ? MAX_SLOW_MS : patient_ms(modem->config.times->sent_ms, modem->sent_ms),
-              now_ms);
         return;
     }
-    learn(&modem->sent_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
-    if (modem->says_received && !modem->was_taken) { /* another's, or in an order of its own */
+    if (modem->owes_end > 0) {
+        uint8_t failed = modem->owed_failed | modem->was_failed;
+        pay_owed(modem, now_ms);
+        modem->owed_failed = failed;
+        add_owed(modem, modem->was_taken, modem->gone_ms, now_ms);
+        conclude(modem, ESP_AT_UNSURE);
+        drain(modem, now_ms);
+        return;
+    }
+    if (modem->was_failed)
+        modem->fails_alone = 0;
+    modem->was_sent = 1;
+    if (modem->says_received && !modem->was_taken) { /* in an order of its own, or lost on the line */
         enter(modem, ESP_AT_STATE_AWAIT_SENT, quick_ms(modem, modem->config.times->taken_ms), now_ms);
         return;
     }
+    learn(&modem->sent_ms, most(took_ms(modem, modem->gone_ms, modem->asked_bytes, now_ms), 1));
     conclude(modem, modem->is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
     go_on(modem, now_ms);
 }
 
-/* Whether `number` may be `bytes` with a digit lost on the line. */
+/* Whether `number` may be `bytes` with digits lost, or one wrong, on the line. */
 static int is_damaged(size_t number, size_t bytes)
 {
-    int is_one = 0;
-    for (size_t place = 1; place <= 1000; place *= 10)
-        is_one |= bytes / (10 * place) * place + bytes % place == number;
-    return is_one && number != bytes;
+    int wrong = 0;
+    size_t left = number;
+    for (size_t a = number, b = bytes; a > 0 || b > 0; a /= 10, b /= 10) {
+        wrong += a % 10 != b % 10;
+        if (left > 0 && left % 10 == b % 10)
+            left /= 10;
+    }
+    return wrong == 1 || (wrong > 0 && left == 0);
 }
 
 /* "Recv n bytes". Of another length: most likely of a datagram before, whose end comes before this one's. */
 static void hear_taken(struct esp_at *modem, size_t number, int all_gone, uint32_t now_ms)
 {
+    int is_first = !modem->was_taken;
     modem->says_received = MAX_UNTAKEN;
-    if (is_damaged(number, modem->datagram_bytes)) {
+    if (is_first && is_damaged(number, modem->asked_bytes)) {
         modem->is_doubtful = modem->was_taken = 1;
-    } else if (number != modem->datagram_bytes || !all_gone) {
+    } else if (number != modem->asked_bytes || !all_gone) {
         modem->is_doubtful = 1;
-        modem->owed_ms = modem->owed_gone_ms = now_ms;
-        modem->owed_was_taken = 1;
-        if (modem->owes_end == 0 && number != modem->datagram_bytes)
-            modem->owes_end = 1;
+        if (number != modem->asked_bytes)
+            hear_owed_taken(modem, now_ms);
     } else {
-        if (!modem->was_taken)
-            learn(&modem->reaction_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
+        if (is_first && !modem->is_draining)
+            learn(&modem->reaction_ms, took_ms(modem, modem->gone_ms, modem->asked_bytes, now_ms));
         modem->was_taken = 1;
     }
-    if (all_gone && modem->was_sent && modem->was_taken && !modem->is_draining)
+    if (modem->is_draining) { /* its own Recv, at last */
+        if (is_first && modem->was_taken && modem->owes_taken > 0)
+            modem->owes_taken--;
+        note_owed_taken(modem, now_ms);
+        drain(modem, now_ms);
+    } else if (all_gone && modem->was_sent && modem->was_taken) {
         hear_sent(modem, now_ms);
-    else if (all_gone)
+    } else if (all_gone) {
         enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->sent_ms, modem->sent_ms),
               now_ms);
+    }
 }
 
 static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size_t number, uint32_t now_ms)
@@ -733,12 +907,17 @@ static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size
         if (modem->owes_end == 0)
             modem->was_sent = 1;
         else
-            modem->owes_end--;
+            pay_owed(modem, now_ms);
+    } else if (word == ESP_AT_SEND_FAIL && all_gone && modem->is_draining) {
+        modem->owed_failed = 1;
+        modem->owed_until_ms = now_ms + most(owed_left_ms(modem, now_ms), owing_ms(modem));
+        drain(modem, now_ms);
     } else if (word == ESP_AT_SEND_FAIL && all_gone) { /* some modems say "SEND OK" after it */
         modem->was_failed = 1;
         enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->taken_ms, modem->sent_ms),
               now_ms);
-    } else if (word == ESP_AT_ERROR && all_gone) { /* it took the datagram for commands */
+    } else if (word == ESP_AT_ERROR && all_gone &&
+               !modem->is_draining) { /* it took the datagram for commands */
         lose(modem, now_ms);
         resync(modem, 0, now_ms);
     }
@@ -749,6 +928,8 @@ static void hear_while_lost(struct esp_at *modem, enum esp_at_word word, uint32_
     uint32_t moment_ms = modem->config.times->busy_ms;
     if (modem->is_settling)
         return;
+    if (word == ESP_AT_OK)
+        note_owed_taken(modem, now_ms);
     if (word == ESP_AT_OK && modem->is_escaped) {
         modem->was_transparent = 1;
         modem->is_set_up = modem->is_open = modem->is_escaped = 0;
@@ -792,7 +973,7 @@ static void hear_ready(struct esp_at *modem, uint32_t now_ms)
         modem->slow_boot_ms = (uint16_t)most(modem->slow_boot_ms, boot_ms + boot_ms / 4U);
     modem->is_set_up = modem->is_open = 0;
     modem->failed_steps = modem->busy_in_row = 0;
-    modem->owes_prompt = modem->owes_end = 0;
+    modem->owes_prompt = modem->owes_end = modem->owes_taken = modem->owed_failed = modem->was_drained = 0;
     modem->is_heard = 1;
     if (modem->is_handed_over)
         conclude(modem, ESP_AT_UNSURE);
@@ -810,9 +991,18 @@ static void hear_loss(struct esp_at *modem, uint32_t now_ms)
         pause_before(modem, ESP_AT_STATE_READY, modem->config.times->busy_ms, now_ms);
 }
 
+/* The step is done; OK, or ERROR, follows if it is not lost. */
+static void accept_step(struct esp_at *modem, uint32_t now_ms)
+{
+    modem->was_accepted = 1;
+    enter(modem, modem->state, modem->config.times->command_ms, now_ms);
+}
+
 /* Words that mean the same in every state. Returns whether it was one. */
 static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
 {
+    if (word != ESP_AT_OTHER)
+        modem->is_heard_here = 1;
     if (word != ESP_AT_OTHER && modem->state != ESP_AT_STATE_BOOT && word != ESP_AT_READY)
         modem->is_heard = 1;
     switch (word) {
@@ -826,6 +1016,12 @@ static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now
     case ESP_AT_WIFI_GOT_IP:
         if (modem->state == ESP_AT_STATE_PAUSE) /* what failed may work now */
             modem->limit_ms = 0;
+        if (modem->state == ESP_AT_STATE_JOIN)
+            accept_step(modem, now_ms);
+        return 1;
+    case ESP_AT_ALREADY:
+        if (modem->state == ESP_AT_STATE_OPEN)
+            accept_step(modem, now_ms);
         return 1;
     case ESP_AT_OTHER:
         modem->counts.unknown_lines++;
@@ -834,6 +1030,10 @@ static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now
     case ESP_AT_FAIL:
         modem->counts.errors++;
         modem->busy_in_row = 0;
+        return 0;
+    case ESP_AT_SEND_FAIL:
+        modem->says_failed = 1;
+        modem->busy_in_row = modem->trust = 0;
         return 0;
     case ESP_AT_BUSY:
         modem->counts.busy++;
@@ -844,22 +1044,18 @@ static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now
     }
 }
 
-/* About a datagram given up, or one of an earlier life that filler has ended: "SEND OK" tells how slow this
- * modem is. */
+/* About a datagram given up, or one of an earlier life that filler has ended. */
 static void hear_late(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
 {
-    if ((word == ESP_AT_SEND_OK || word == ESP_AT_RECEIVED) &&
-        (modem->state != ESP_AT_STATE_RESYNC || modem->is_settling))
-        modem->ends_late = 1;
     if (word == ESP_AT_SEND_OK && modem->owes_end > 0) {
-        if (modem->owed_was_taken)
-            learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
-        modem->owes_end--;
+        pay_owed(modem, now_ms);
+    } else if (word == ESP_AT_SEND_OK) {
+        modem->trust = 0;
+    } else if (word == ESP_AT_SEND_FAIL && modem->owes_end > 0) {
+        modem->owed_failed = 1;
+        modem->owed_until_ms = now_ms + most(owed_left_ms(modem, now_ms), owing_ms(modem));
     } else if (word == ESP_AT_RECEIVED) {
-        if (modem->owes_end == 0 || modem->owed_was_taken)
-            count_up(&modem->owes_end);
-        modem->owed_was_taken = 1;
-        modem->owed_ms = modem->owed_gone_ms = now_ms;
+        hear_owed_taken(modem, now_ms);
     }
 }
 
@@ -886,6 +1082,9 @@ static void hear(struct esp_at *modem, uint32_t now_ms)
     case ESP_AT_STATE_BOOT:
     case ESP_AT_STATE_ESCAPE:
     case ESP_AT_STATE_PAUSE:
+        if (word == ESP_AT_SEND_OK && modem->owes_end == 0 && modem->paused == ESP_AT_STATE_READY)
+            modem->limit_ms = 0;
+        break;
     case ESP_AT_STATE_READY:
         break;
     default:
@@ -952,18 +1151,31 @@ static void expire_probe(struct esp_at *modem, uint32_t now_ms)
     }
 }
 
-/* The line's end of these two commands may have been lost, or they take their time: a second line's end is
- * answered with "busy p..." then. */
+/* An answer did not come; it, or the command's end, may have been lost. A second line's end is answered with
+ * "busy p..." by a modem that is still at it, a second opening with "ALREADY CONNECTED" by one that is done.
+ */
 static int needs_nudge(const struct esp_at *modem)
 {
-    return !modem->was_nudged && (modem->state == ESP_AT_STATE_JOIN || modem->state == ESP_AT_STATE_OPEN);
+    return !modem->was_accepted && ((modem->state == ESP_AT_STATE_JOIN && !modem->was_nudged) ||
+                                    (modem->state == ESP_AT_STATE_OPEN && modem->was_nudged < MAX_NUDGES));
 }
 
 static void nudge(struct esp_at *modem, uint32_t limit_ms, uint32_t now_ms)
 {
     begin_command(modem, "\r\n");
-    modem->was_nudged = 1;
+    modem->was_nudged++;
+    if (modem->state == ESP_AT_STATE_OPEN)
+        put_open(modem);
     enter_command(modem, modem->state, limit_ms, now_ms);
+}
+
+static void nudge_step(struct esp_at *modem, uint32_t now_ms)
+{
+    const struct esp_at_times *times = modem->config.times;
+    if (modem->state == ESP_AT_STATE_JOIN)
+        nudge(modem, times->join_ms, now_ms);
+    else
+        nudge(modem, (uint32_t)times->open_ms >> (MAX_NUDGES - least(modem->was_nudged, MAX_NUDGES)), now_ms);
 }
 
 /* '>' did not come. OK alone says that the modem waits for the datagram; no word at all, that the command's
@@ -1016,7 +1228,15 @@ static void expire_pause(struct esp_at *modem, uint32_t now_ms)
 
 static void expire_step(struct esp_at *modem, uint32_t now_ms)
 {
-    if (modem->state != ESP_AT_STATE_BOOT) {
+    if (is_accepted_step(modem)) { /* only the answer's end was lost */
+        note_step(modem);
+        resync(modem, 0, now_ms);
+        return;
+    }
+    if (modem->state == ESP_AT_STATE_BOOT) {
+        use_rate(modem, 0);
+    } else {
+        count_up(&modem->failed_steps);
         count_up(&modem->failed_steps);
         count_up(&modem->slow_steps);
     }
@@ -1045,8 +1265,7 @@ static void expire(struct esp_at *modem, uint32_t now_ms)
         return;
     }
     if (needs_nudge(modem)) {
-        nudge(modem, state == ESP_AT_STATE_JOIN ? modem->config.times->join_ms : modem->config.times->open_ms,
-              now_ms);
+        nudge_step(modem, now_ms);
         return;
     }
     if ((state != ESP_AT_STATE_RESYNC || !(modem->is_settling || modem->is_speaking)) && !modem->is_draining)
