@@ -35,9 +35,9 @@ enum {
     ESP_AT_COMMAND_BYTES = 256,
 };
 
-/* How long to wait for what, in milliseconds. For a word that a modem says at once (prompt, taken, probe, and
- * busy after a datagram cut short) the driver learns how quick this modem is and waits less; for prompt,
- * taken and sent also how slow it is, and waits up to 3.5 s. */
+/* How long to wait for what, in milliseconds. For a word that a modem says at once (command, prompt, taken,
+ * probe, and busy after a datagram cut short) the driver learns how quick this modem is and waits less; for
+ * prompt, taken and sent also how slow it is, and waits up to 3.5 s. */
 struct esp_at_times {
     uint16_t command_ms; /* for the answer to a short command */
     uint16_t join_ms;    /* to join a network */
