@@ -7,7 +7,8 @@ uint32_t esp_at__owing_ms(const struct esp_at *modem)
 {
     if (modem->sent_ms == 0 || (modem->says_failed && modem->fails_alone < FAILS_ALONE))
         return OWED_MS;
-    return least(3U * modem->sent_ms + OWED_SPARE_MS, OWED_MS);
+    uint32_t ms = modem->sent_ms;
+    return least(least(3U * ms + OWED_SPARE_MS, ms + ms / 2U + OWED_MOST_SPARE_MS), OWED_MS);
 }
 
 uint32_t esp_at__owed_left_ms(const struct esp_at *modem, uint32_t now_ms)

@@ -25,7 +25,8 @@ enum {
     MAX_WORD_MS = 3500,
     OWED_MS = 3000,     /* what became of a datagram may be said so late by an unknown modem; by another: */
     OWED_SPARE_MS = 10, /* beside three times the longest of late */
-    FAILS_ALONE = 3,    /* "SEND FAIL" so often and nothing behind it: nothing is said behind it */
+    OWED_MOST_SPARE_MS = 100, /* or half as long again and this, where that is less */
+    FAILS_ALONE = 3,          /* "SEND FAIL" so often and nothing behind it: nothing is said behind it */
     TRUSTED = 32,       /* datagrams whose end came in time, before one that did not is believed to be lost */
     SHORT_OWED_MS = 30, /* so short a wait makes the next datagram's end a sure one */
     MAX_UNTAKEN = 100,  /* "SEND OK" without Recv, before the modem is believed to say none */
