@@ -17,7 +17,8 @@ struct board {
     uint8_t datagram[100];
     char command[300]; /* the last line that the driver has said, without its end */
     size_t command_bytes;
-    size_t room;
+    size_t room, wanted; /* wanted: bytes of a datagram that the sane modem waits for */
+    int has_taken;       /* the last of these */
     int has_command, held;
 };
 
@@ -27,14 +28,16 @@ static void demand(int condition)
         abort();
 }
 
-/* Keeps the last line. */
+/* Keeps the last line; a datagram's bytes are in none. */
 static size_t write_bytes(void *user, const uint8_t *bytes, size_t len)
 {
     struct board *board = user;
     size_t count = len < board->room ? len : board->room;
     demand(len > 0 && bytes);
     for (size_t i = 0; i < count; i++) {
-        if (bytes[i] == '\n') {
+        if (board->wanted > 0) {
+            board->has_taken = --board->wanted == 0;
+        } else if (bytes[i] == '\n') {
             board->has_command |= board->command_bytes > 0;
             board->command[board->command_bytes] = '\0';
             board->command_bytes = 0;
@@ -81,16 +84,19 @@ static void be_sane(struct board *board, const uint8_t *datagram, size_t len)
         pass(board, 4);
         if (esp_at_outcome(&board->modem) != ESP_AT_PENDING && esp_at_outcome(&board->modem) != ESP_AT_SENT)
             demand(esp_at_send(&board->modem, datagram, len, board->now_ms, 60000) == 0);
-        if (board->modem.state == ESP_AT_STATE_AWAIT_SENT)
+        if (board->has_taken)
             say(board, "\r\nSEND OK\r\n");
+        board->has_taken = 0;
         if (!board->has_command)
             continue;
-        if (strncmp(board->command, "AT+CIPSEND=", 11) == 0)
+        if (strncmp(board->command, "AT+CIPSEND=", 11) == 0) {
+            board->wanted = (size_t)strtoul(board->command + 11, NULL, 10);
             say(board, "\r\nOK\r\n\r\n>");
-        else if (strcmp(board->command, "AT+RST") == 0)
+        } else if (strcmp(board->command, "AT+RST") == 0) {
             say(board, "\r\nOK\r\n\r\nready\r\n");
-        else if (strncmp(board->command, "AT", 2) == 0)
+        } else if (strncmp(board->command, "AT", 2) == 0) {
             say(board, "\r\nOK\r\n");
+        }
     }
 }
 

@@ -90,6 +90,9 @@ static void reopen(struct rig *rig)
     assert_true(esp_at_is_open(&rig->modem));
 }
 
+/* So long an unknown modem may say what became of a datagram that nobody knows of, ended by filler. */
+enum { OWED_MS = 3000 };
+
 static const uint8_t hello[] = {'h', 'e', 'l', 'l', 'o'};
 
 static void send_hello(struct rig *rig)
@@ -160,9 +163,11 @@ static void joins_again_when_refused(void **state)
     answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
     settle(&rig);
     answer(&rig, "AT+CWMODE=1\r\n", "\r\nOK\r\n");
-    for (int i = 0; i < 9; i++) {
+    static const uint16_t pauses[15] = {10,   10,   10,   31,   62,   125,  250, 500,
+                                        1000, 1000, 1000, 1000, 1000, 1000, 1000};
+    for (size_t i = 0; i < AGN_COUNT_OF(pauses); i++) {
         answer(&rig, "AT+CWJAP=\"net\",\"\"\r\n", "+CWJAP:3\r\n\r\nFAIL\r\n");
-        wait_ms(&rig, i < 3 ? 10 : 1000);
+        wait_ms(&rig, pauses[i]);
     }
     answer(&rig, "AT+CWJAP=\"net\",\"\"\r\n", "+CWJAP:3\r\n\r\nFAIL\r\n");
     expect_said(&rig, "\r\nAT+RST\r\n");
@@ -200,6 +205,167 @@ static void refuses_bad_configurations(void **state)
     assert_int_equal(esp_at_send(&modem, NULL, 1, 0, 1), AGN_ERR_ARG);
     assert_int_equal(esp_at_send(&modem, big, sizeof big, 0, 1), AGN_ERR_ARG);
     assert_int_equal(esp_at_send(&modem, big, sizeof big - 1, 0, 1), 0);
+}
+
+/* ---- what another program has left ------------------------------------------------------------------- */
+
+/* Transparent transmission: all that is said goes out, but +++ by itself. */
+static void leaves_transparent_transmission(void **state)
+{
+    (void)state;
+    struct rig rig = {0};
+    struct esp_at_config config = rig_config(&rig);
+    start(&rig, &config);
+    uint32_t latest_ms = rig.now_ms;
+    while (rig.modem.counts.escapes == 0) {
+        latest_ms = rig.said_bytes > 0 ? rig.now_ms : latest_ms;
+        rig.said_bytes = 0;
+        wait_ms(&rig, 1);
+    }
+    assert_in_range(rig.now_ms - latest_ms, 50, 150); /* the modem wants 20 ms before it */
+    expect_said(&rig, "+++");
+    wait_ms(&rig, 1050); /* and a second behind it */
+    expect_said(&rig, "");
+    wait_ms(&rig, 60);
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    answer(&rig, "ATE0\r\n", "\r\nOK\r\n");
+    answer(&rig, "AT+SYSSTORE=0\r\n", "\r\nOK\r\n");
+    answer(&rig, "AT+SAVETRANSLINK=0\r\n", "\r\nOK\r\n"); /* the next start is in command mode */
+    answer(&rig, "AT+CIPMODE=0\r\n", "\r\nOK\r\n");
+    answer(&rig, "AT+CIPRECVMODE=0\r\n", "\r\nOK\r\n");
+    answer(&rig, "AT+CIPDINFO=0\r\n", "\r\nOK\r\n");
+    reopen(&rig);
+    wait_ms(&rig, OWED_MS);
+    send_well(&rig);
+    rig_hear(&rig, "\r\nready\r\n");
+    settle(&rig); /* once is enough for the flash */
+    reopen(&rig);
+}
+
+static uint32_t speed;
+
+static void set_speed(void *user, uint32_t bps)
+{
+    (void)user;
+    speed = bps;
+}
+
+/* Until the driver looks for the modem at this speed, and the modem answers. */
+static void search(struct rig *rig, uint32_t modem_speed, enum esp_at_state when)
+{
+    while (speed != modem_speed || rig->modem.state != when) {
+        rig->said_bytes = 0;
+        wait_ms(rig, 1);
+    }
+    wait_ms(rig, 1);
+    rig_hear(rig, "\r\nERROR\r\n");
+}
+
+static void finds_other_speeds(void **state)
+{
+    (void)state;
+    static const uint32_t rates[] = {115200, 74880};
+    struct rig rig = {0};
+    struct esp_at_config config = rig_config(&rig);
+    config.uart_bps = speed = 921600;
+    config.rates = rates;
+    config.rate_count = AGN_COUNT_OF(rates);
+    config.set_rate = set_speed;
+    start(&rig, &config);
+    search(&rig, 74880, ESP_AT_STATE_RESYNC);
+    rig.said_bytes = 0;
+    wait_ms(&rig, esp_at_default_times.busy_ms);
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    wait_ms(&rig, esp_at_default_times.busy_ms);
+    settle(&rig);
+    reopen(&rig);
+    wait_ms(&rig, OWED_MS);
+    send_well(&rig);
+    assert_int_equal(speed, 74880);
+    assert_int_equal(rig.modem.counts.restarts, 0);
+    /* It has restarted, unheard: now it is silent here, and then speaks at its own speed. */
+    assert_int_equal(esp_at_send(&rig.modem, hello, sizeof hello, rig.now_ms, 10), 0);
+    for (uint32_t waited_ms = 0; speed != 921600; waited_ms++) {
+        assert_in_range(waited_ms, 0, 5000);
+        wait_ms(&rig, 1);
+    }
+    expect_outcome(&rig, ESP_AT_FAILED);
+    rig.said_bytes = 0;
+    rig_hear(&rig, "\r\nready\r\n");
+    settle(&rig);
+    reopen(&rig);
+    send_well(&rig);
+}
+
+/* One that answers late is reset at the speed at which it was heard, and comes back at its own. */
+static void resets_at_the_speed_it_hears(void **state)
+{
+    (void)state;
+    static const uint32_t rates[] = {115200, 74880};
+    struct rig rig = {0};
+    struct esp_at_config config = rig_config(&rig);
+    config.uart_bps = speed = 921600;
+    config.rates = rates;
+    config.rate_count = AGN_COUNT_OF(rates);
+    config.set_rate = set_speed;
+    start(&rig, &config);
+    search(&rig, 115200, ESP_AT_STATE_ESCAPE); /* the search without an answer is over */
+    while (rig.modem.counts.restarts == 0) {
+        rig.said_bytes = 0;
+        assert_int_equal(speed, 115200);
+        wait_ms(&rig, 1);
+    }
+    expect_said(&rig, "\r\nAT+RST\r\n");
+    wait_ms(&rig, esp_at_default_times.boot_ms + 10);
+    assert_int_equal(speed, 921600);
+    rig.said_bytes = 0;
+    rig_hear(&rig, "\r\nready\r\n");
+    settle(&rig);
+    reopen(&rig);
+    send_well(&rig);
+}
+
+/* Several sockets, and a server: what is open must be closed before there can be a single one. */
+static void leaves_several_sockets(void **state)
+{
+    (void)state;
+    struct rig rig = {0};
+    struct esp_at_config config = rig_config(&rig);
+    start(&rig, &config);
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    settle(&rig);
+    answer(&rig, "AT+CIPCLOSE\r\n", "MUX=1\r\n\r\nERROR\r\n");
+    answer(&rig, "AT+CIPMUX=0\r\n", "link is builded\r\n\r\nERROR\r\n");
+    wait_ms(&rig, esp_at_default_times.busy_ms);
+    answer(&rig, "AT+CIPCLOSE=5\r\n", "0,CLOSED\r\n\r\nOK\r\n");
+    answer(&rig, "AT+CIPSERVER=0\r\n", "\r\nOK\r\n");
+    answer(&rig, "AT+CIPMUX=0\r\n", "\r\nOK\r\n");
+    answer(&rig, open_command, "CONNECT\r\n\r\nOK\r\n");
+    send_well(&rig);
+    assert_int_equal(rig.modem.counts.disconnects, 0);
+}
+
+/* Passive receive: the modem tells of datagrams and keeps them. That is no datagram, nor the begin of one. */
+static void leaves_passive_receive(void **state)
+{
+    (void)state;
+    struct rig rig = {0};
+    struct esp_at_config config = rig_config(&rig);
+    start(&rig, &config);
+    answer(&rig, "\r\nAT\r\n", "\r\n+IPD,4\r\n\r\nOK\r\n");
+    answer(&rig, "ATE0\r\n", "ATE0\r\n\r\nOK\r\n");
+    answer(&rig, "AT+SYSSTORE=0\r\n", "\r\nOK\r\n");
+    answer(&rig, "AT+CIPMODE=0\r\n", "\r\n+IPD,1000\r\n\r\nOK\r\n");
+    expect_said(&rig, "AT+CIPRECVMODE=0\r\n"); /* lost on the line: all once again */
+    while (rig.said_bytes == 0)
+        wait_ms(&rig, 1);
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    settle(&rig);
+    reopen(&rig);
+    assert_int_equal(rig.received_count, 0);
+    rig_hear(&rig, "\r\n+IPD,2:ab");
+    assert_int_equal(rig.received_count, 1);
+    send_well(&rig);
 }
 
 /* ---- datagrams that come ---------------------------------------------------------------------------- */
@@ -466,6 +632,8 @@ static void learns_how_quick_the_modem_is(void **state)
     }
     for (int losses = 0; losses < 6; losses++) {
         send_hello(&rig);
+        while (rig.modem.state == ESP_AT_STATE_PAUSE) /* the one before may still have an end */
+            wait_ms(&rig, 1);
         answer(&rig, "AT+CIPSEND=5\r\n", "\r\nOK\r\n\r\n>");
         expect_said(&rig, "hello");
         uint32_t waited_ms = 0;
@@ -568,6 +736,81 @@ static void opens_anew_when_the_network_goes(void **state)
     }
 }
 
+/* The answer was lost, and perhaps the command's end: said again, it is done, or was already. */
+static void opens_though_the_answer_is_lost(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"ALREADY CONNECTED\r\n\r\nERROR\r\n",
+                                        "busy p...\r\nCONNECT\r\n\r\nOK\r\n", "ALREADY CONECTED\r\n"};
+    for (size_t i = 0; i < AGN_COUNT_OF(words); i++) {
+        struct rig rig = {0};
+        open_up(&rig);
+        rig_hear(&rig, "CLOSED\r\n");
+        wait_ms(&rig, esp_at_default_times.busy_ms);
+        answer(&rig, "AT+CIPCLOSE\r\n", "\r\nERROR\r\n");
+        answer(&rig, "AT+CIPMUX=0\r\n", "\r\nOK\r\n");
+        expect_said(&rig, open_command);
+        uint32_t begin_ms = rig.now_ms;
+        while (rig.said_bytes == 0)
+            wait_ms(&rig, 1);
+        assert_in_range(rig.now_ms - begin_ms, 1, 100); /* it has opened within a millisecond before */
+        assert_true(has_said(&rig, open_command));
+        rig_hear(&rig, words[i]);
+        if (i == 2) {
+            wait_ms(&rig, esp_at_default_times.command_ms);
+            answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+        }
+        assert_true(esp_at_is_open(&rig.modem));
+        send_well(&rig);
+        assert_int_equal(rig.modem.counts.opened, 2);
+    }
+}
+
+static void joins_though_the_answer_is_lost(void **state)
+{
+    (void)state;
+    struct rig rig = {0};
+    struct esp_at_config config = rig_config(&rig);
+    config.ssid = "net";
+    start(&rig, &config);
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    settle(&rig);
+    answer(&rig, "AT+CWMODE=1\r\n", "\r\nOK\r\n");
+    answer(&rig, "AT+CWJAP=\"net\",\"\"\r\n", "WIFI CONNECTED\r\nWIFI GOT IP\r\n");
+    wait_ms(&rig, esp_at_default_times.command_ms);
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    reopen(&rig);
+}
+
+/* A modem that answers AT before it says what became of a datagram, 540 ms after it. */
+static void doubts_the_end_of_another(void **state)
+{
+    (void)state;
+    struct rig rig = {0};
+    open_up(&rig);
+    send_hello(&rig);
+    answer(&rig, "AT+CIPSEND=5\r\n", "\r\nOK\r\n\r\n>");
+    answer(&rig, "hello", "\r\nRecv 5 bytes\r\n");
+    wait_ms(&rig, esp_at_default_times.sent_ms);
+    expect_outcome(&rig, ESP_AT_UNSURE);
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    send_hello(&rig);
+    answer(&rig, "AT+CIPSEND=5\r\n", "\r\nOK\r\n\r\n>");
+    answer(&rig, "hello", "\r\nRecv 5 bytes\r\n");
+    wait_ms(&rig, 240);
+    rig_hear(&rig, "\r\nSEND OK\r\n"); /* of the first */
+    expect_outcome(&rig, ESP_AT_UNSURE);
+    send_hello(&rig);
+    wait_ms(&rig, 300);
+    expect_said(&rig, ""); /* there is another to come */
+    rig_hear(&rig, "\r\nSEND OK\r\n");
+    answer(&rig, "AT+CIPSEND=5\r\n", "\r\nOK\r\n\r\n>"); /* it is known now */
+    answer(&rig, "hello", "\r\nRecv 5 bytes\r\n");
+    wait_ms(&rig, 540);
+    rig_hear(&rig, "\r\nSEND OK\r\n");
+    expect_outcome(&rig, ESP_AT_SENT);
+}
+
 static void doubts_another_length(void **state)
 {
     (void)state;
@@ -575,10 +818,19 @@ static void doubts_another_length(void **state)
     open_up(&rig);
     send_hello(&rig);
     answer(&rig, "AT+CIPSEND=5\r\n", "\r\nOK\r\n>");
-    answer(&rig, "hello", "Recv 3 bytes\r\nSEND OK\r\n");
+    answer(&rig, "hello", "Recv 3 bytes\r\nSEND OK\r\n"); /* a digit is wrong: its own */
     expect_outcome(&rig, ESP_AT_UNSURE);
     expect_said(&rig, "");
-    wait_ms(&rig, 6000); /* the other's end may come */
+    send_well(&rig);
+    send_hello(&rig);
+    answer(&rig, "AT+CIPSEND=5\r\n", "\r\nOK\r\n>");
+    answer(&rig, "hello", "Recv 300 bytes\r\nSEND OK\r\n"); /* another's end: its own may come */
+    expect_outcome(&rig, ESP_AT_UNSURE);
+    wait_ms(&rig, 2990);
+    expect_said(&rig, "");
+    wait_ms(&rig, 20); /* or it lacks bytes */
+    answer(&rig, "\r\nAT\r\n", "\r\nOK\r\n");
+    wait_ms(&rig, 4000);
     /* It took the datagram for commands. */
     send_hello(&rig);
     answer(&rig, "AT+CIPSEND=5\r\n", "\r\nOK\r\n>");
@@ -676,6 +928,11 @@ int main(void)
         cmocka_unit_test(joins_a_network),
         cmocka_unit_test(joins_again_when_refused),
         cmocka_unit_test(refuses_bad_configurations),
+        cmocka_unit_test(leaves_transparent_transmission),
+        cmocka_unit_test(finds_other_speeds),
+        cmocka_unit_test(resets_at_the_speed_it_hears),
+        cmocka_unit_test(leaves_several_sockets),
+        cmocka_unit_test(leaves_passive_receive),
         cmocka_unit_test(receives_in_any_pieces),
         cmocka_unit_test(receives_within_other_output),
         cmocka_unit_test(drops_what_is_too_long),
@@ -691,6 +948,9 @@ int main(void)
         cmocka_unit_test(resets_a_silent_modem),
         cmocka_unit_test(begins_again_when_the_modem_resets),
         cmocka_unit_test(opens_anew_when_the_network_goes),
+        cmocka_unit_test(opens_though_the_answer_is_lost),
+        cmocka_unit_test(joins_though_the_answer_is_lost),
+        cmocka_unit_test(doubts_the_end_of_another),
         cmocka_unit_test(doubts_another_length),
         cmocka_unit_test(outlives_a_blocked_uart),
         cmocka_unit_test(opens_anew_when_nothing_comes),

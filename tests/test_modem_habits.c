@@ -172,21 +172,8 @@ static void draw_leftovers(struct board *board, bool has_rates)
         habit_modem_start(modem);
 }
 
-static void begin(struct board *board, uint64_t seed, uint32_t *bad_ms)
+static struct esp_at_config draw_config(struct board *board, bool has_ssid, bool has_rates)
 {
-    memset(board, 0, sizeof *board);
-    agn_rng_seed(&board->rng, seed);
-    habit_modem_init(&board->modem, agn_rng_u64(&board->rng), 0);
-    *bad_ms = magnitude(board, 1000, 120000);
-    board->first_ms = UINT32_MAX - between(board, 0, 60000);
-    board->period_ms = magnitude(board, 1, 1000);
-    board->patience_ms = magnitude(board, 100, 5000);
-    board->only_when_open = draw(board, 0.5);
-    bool has_ssid = draw(board, 0.5), has_rates = draw(board, 0.3);
-    draw_habits(board, &board->modem.habits, *bad_ms);
-    board->modem.habits.joins_itself = !has_ssid || draw(board, 0.5);
-    board->is_line_good = board->modem.habits.loss <= 0 && board->modem.habits.doubled <= 0;
-    draw_leftovers(board, has_rates);
     struct esp_at_config config = {.host = "192.168.4.2",
                                    .port = 5683,
                                    .local_port = 5683,
@@ -205,6 +192,25 @@ static void begin(struct board *board, uint64_t seed, uint32_t *bad_ms)
         config.rate_count = AGN_COUNT_OF(other_rates);
         config.set_rate = set_rate;
     }
+    return config;
+}
+
+static void begin(struct board *board, uint64_t seed, uint32_t *bad_ms)
+{
+    memset(board, 0, sizeof *board);
+    agn_rng_seed(&board->rng, seed);
+    habit_modem_init(&board->modem, agn_rng_u64(&board->rng), 0);
+    *bad_ms = magnitude(board, 1000, 120000);
+    board->first_ms = UINT32_MAX - between(board, 0, 60000);
+    board->period_ms = magnitude(board, 1, 1000);
+    board->patience_ms = magnitude(board, 100, 5000);
+    board->only_when_open = draw(board, 0.5);
+    bool has_ssid = draw(board, 0.5), has_rates = draw(board, 0.3);
+    draw_habits(board, &board->modem.habits, *bad_ms);
+    board->modem.habits.joins_itself = !has_ssid || draw(board, 0.5);
+    board->is_line_good = board->modem.habits.loss <= 0 && board->modem.habits.doubled <= 0;
+    draw_leftovers(board, has_rates);
+    const struct esp_at_config config = draw_config(board, has_ssid, has_rates);
     assert_int_equal(esp_at_init(&board->driver, &config, now_ms(board)), 0);
 }
 
@@ -353,9 +359,69 @@ static void always_comes_back(void **state)
     assert_int_equal(failed, 0);
 }
 
+enum leftover {
+    ECHO,
+    OPEN,
+    SEVERAL,
+    SERVER,
+    PASSIVE,
+    PEER,
+    TRANSPARENT,
+    PASSING,
+    SAVED,
+    WAITING,
+    SPEED,
+    LEFTOVERS
+};
+
+static void leave(struct habit_modem *modem, enum leftover left)
+{
+    modem->echoes = left == ECHO;
+    modem->is_open = left == OPEN;
+    modem->is_multiple = left == SEVERAL || left == SERVER;
+    modem->is_server = left == SERVER;
+    modem->is_passive = left == PASSIVE;
+    modem->tells_peer = left == PEER;
+    modem->is_transparent_mode = left == TRANSPARENT || left == PASSING || left == SAVED;
+    modem->is_passing = left == PASSING || left == SAVED;
+    modem->is_saved = left == SAVED;
+    modem->expected = left == WAITING ? 2048 : 0;
+    if (left == SPEED)
+        modem->modem_bps = other_rates[1];
+}
+
+/* Each by itself, in a modem that behaves well, with and without a reset pin: nothing is left of it. */
+static void puts_right_what_is_left(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2 * LEFTOVERS; i++) {
+        memset(&board, 0, sizeof board);
+        agn_rng_seed(&board.rng, i);
+        habit_modem_init(&board.modem, i, 0);
+        leave(&board.modem, (enum leftover)(i / 2));
+        board.is_line_good = true;
+        board.period_ms = 20;
+        board.patience_ms = 1000;
+        struct esp_at_config config = draw_config(&board, false, true);
+        config.reset = i % 2 ? turn_pin : NULL;
+        assert_int_equal(esp_at_init(&board.driver, &config, now_ms(&board)), 0);
+        while (board.driver.counts.sent < 3 && board.now_us < SEND_S * 1000000ULL)
+            turn(&board, SEND_S * 1000000ULL);
+        judge_all(&board);
+        const struct habit_modem *modem = &board.modem;
+        if (board.lie || board.driver.counts.sent < 3)
+            fail_msg("leftover %u: %s, sent %u", i / 2, board.lie ? board.lie : "slow",
+                     board.driver.counts.sent);
+        assert_false(modem->is_multiple || modem->is_server || modem->is_passive || modem->tells_peer);
+        assert_false(modem->is_transparent_mode || modem->is_passing || modem->is_saved || modem->echoes);
+        assert_int_equal(board.driver.counts.restarts + board.driver.counts.pin_resets, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(puts_right_what_is_left),
         cmocka_unit_test(always_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

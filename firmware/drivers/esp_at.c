@@ -1,32 +1,8 @@
-/* The states of an ESP-AT modem's driver; see esp_at.h. What the modem's bytes mean is esp_at_lines.c's
- * matter; what the datagrams mean is the application's. */
-#include "drivers/esp_at.h"
+/* An ESP-AT modem's driver: the clock, output and the caller's side; see esp_at.h. What is said to the modem
+ * and when is esp_at_steps.c's matter, what it says esp_at_words.c's. */
+#include "drivers/esp_at_parts.h"
 
 #include <string.h>
-
-enum {
-    MAX_FAILED_STEPS = 10, /* of setting up, before a reset */
-    MAX_QUICK_STEPS = 3,   /* of these, said again at once: the serial line may have damaged the command */
-    MAX_BUSY_MS = 2000,    /* before a reset; likewise MAX_RESET_MS: */
-    MAX_RESET_MS = 60000,
-    MAX_FILLER = 2048, /* the longest datagram that a modem waits for */
-    FIRST_FILLER = 16,
-    MAX_PROBES = 30,
-    REOPEN_LOSSES = 8,
-    MAX_REFUSALS = 3,    /* of AT+CIPSEND in a row: a command may be damaged on the line */
-    CAUTIOUS_LOSSES = 4, /* after so many in a row the modem is given all the time it may take */
-    MIN_PATIENCE_MS = 4,
-    SUSPICIOUS_MISSES = 16,
-    RESET_LOSSES = 24,
-    MAX_VAIN_OPENINGS = 6,
-    MAX_SLOW_MS = 2500, /* of a modem's words; and how long one is waited for at most: */
-    MAX_WORD_MS = 3500,
-    OWED_MS = 4000,
-    MAX_DRAINED = 100,
-    MAX_UNTAKEN = 100, /* "SEND OK" without Recv, before the modem is believed to say none */
-    GUARD_MS = 60,     /* of silence before +++; ESCAPE_MS behind it */
-    ESCAPE_MS = 1100,
-};
 
 const struct esp_at_times esp_at_default_times = {
     .command_ms = 300,
@@ -51,917 +27,52 @@ const char *esp_at_state_text(enum esp_at_state state)
     return (unsigned)state < ESP_AT_STATE_COUNT ? texts[state] : "?";
 }
 
-/* ---- commands --------------------------------------------------------------------------------------- */
-
-static void put_byte(struct esp_at *modem, char character)
-{
-    if (modem->command_bytes < ESP_AT_COMMAND_BYTES)
-        modem->command[modem->command_bytes++] = (uint8_t)character;
-}
-
-static void put(struct esp_at *modem, const char *text)
-{
-    while (*text)
-        put_byte(modem, *text++);
-}
-
-/* In quotes; the modem wants a backslash before these three. */
-static void put_quoted(struct esp_at *modem, const char *text)
-{
-    put_byte(modem, '"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == ',' || *text == '\\')
-            put_byte(modem, '\\');
-        put_byte(modem, *text);
-    }
-    put_byte(modem, '"');
-}
-
-static void put_number(struct esp_at *modem, uint32_t number)
-{
-    char digits[11], *at = digits + sizeof digits - 1;
-    *at = '\0';
-    do {
-        *--at = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    put(modem, at);
-}
-
-static void begin_command(struct esp_at *modem, const char *text)
-{
-    modem->command_bytes = modem->command_done = 0;
-    modem->filler_left = 0;
-    put(modem, text);
-}
-
-static void put_join(struct esp_at *modem)
-{
-    begin_command(modem, "AT+CWJAP=");
-    put_quoted(modem, modem->config.ssid);
-    put_byte(modem, ',');
-    put_quoted(modem, modem->config.password ? modem->config.password : "");
-    put(modem, "\r\n");
-}
-
-static void put_open(struct esp_at *modem)
-{
-    begin_command(modem, "AT+CIPSTART=\"UDP\",");
-    put_quoted(modem, modem->config.host);
-    put_byte(modem, ',');
-    put_number(modem, modem->config.port);
-    put_byte(modem, ',');
-    put_number(modem, modem->config.local_port);
-    put(modem, ",0\r\n");
-}
-
-/* ---- states ----------------------------------------------------------------------------------------- */
-
-/* How long the UART takes for so many bytes. */
-static uint32_t leaving_ms(const struct esp_at *modem, uint32_t bytes)
-{
-    return modem->config.uart_bps > 0 ? bytes * 10000U / modem->config.uart_bps + 1 : 0;
-}
-
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint32_t most(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
-/* `ms` doubled for each reset in vain. */
-static uint32_t grown_ms(const struct esp_at *modem, uint32_t ms, uint32_t max_ms)
-{
-    return least(ms << least(modem->resets, 6), max_ms);
-}
-
-/* How long to wait for a word that this modem has said after `slow_ms` of late: longer than the table says
- * where that was slow. */
-static uint32_t patient_ms(uint32_t table_ms, uint32_t slow_ms)
-{
-    return most(least(slow_ms + slow_ms / 2U + MIN_PATIENCE_MS, MAX_WORD_MS), table_ms);
-}
-
-/* How long to wait for a word that a modem says at once: what this one has taken of late, with a reserve.
- * Being wrong costs a datagram sent twice. */
-static uint32_t quick_ms(const struct esp_at *modem, uint32_t table_ms)
-{
-    uint32_t expected_ms = MIN_PATIENCE_MS + 3U * modem->reaction_ms;
-    if (modem->losses_in_row < CAUTIOUS_LOSSES && expected_ms < table_ms)
-        return expected_ms;
-    return patient_ms(table_ms, modem->reaction_ms);
-}
-
-/* The same for a word about a datagram. Where these stay away, some waits are much longer, to find out
- * whether they are only late: seldom, since such a wait is lost on a line that loses bytes. */
-static uint32_t word_ms(const struct esp_at *modem, uint32_t table_ms)
-{
-    uint32_t misses = modem->misses_in_row;
-    if (misses < SUSPICIOUS_MISSES || (misses & (misses - 1U)) != 0)
-        return quick_ms(modem, table_ms);
-    return most(least(table_ms * misses / 8U, MAX_WORD_MS), table_ms);
-}
-
-/* For an answer to AT: a late one is heard all the same. */
-static uint32_t probe_ms(const struct esp_at *modem)
-{
-    uint32_t table_ms = modem->config.times->probe_ms;
-    return least(quick_ms(modem, table_ms), 4U * table_ms);
-}
-
-/* Such a word has come so late; `*slow_ms` falls slowly. */
-static void learn(uint16_t *slow_ms, uint32_t took_ms)
-{
-    if (took_ms >= *slow_ms)
-        *slow_ms = (uint16_t)least(took_ms, MAX_SLOW_MS);
-    else
-        *slow_ms = (uint16_t)(*slow_ms - (*slow_ms - took_ms + 7U) / 8U);
-}
-
-/* Since `from_ms`, without the time that so many bytes took to leave. */
-static uint32_t took_ms(const struct esp_at *modem, uint32_t from_ms, uint32_t bytes, uint32_t now_ms)
-{
-    uint32_t took = now_ms - from_ms;
-    return took - least(took, leaving_ms(modem, bytes));
-}
-
-static void enter(struct esp_at *modem, enum esp_at_state state, uint32_t limit_ms, uint32_t now_ms)
-{
-    modem->state = state;
-    modem->since_ms = now_ms;
-    modem->limit_ms = limit_ms;
-}
-
-static void enter_command(struct esp_at *modem, enum esp_at_state state, uint32_t limit_ms, uint32_t now_ms)
-{
-    enter(modem, state, limit_ms + leaving_ms(modem, modem->command_bytes), now_ms);
-}
-
-static void pause_before(struct esp_at *modem, enum esp_at_state next, uint32_t pause_ms, uint32_t now_ms)
-{
-    modem->paused = next;
-    enter(modem, ESP_AT_STATE_PAUSE, pause_ms, now_ms);
-}
-
-/* The modem works: what has failed before is forgiven. */
-static void forgive(struct esp_at *modem)
-{
-    modem->losses_in_row = modem->misses_in_row = modem->resets = 0;
-    modem->failed_steps = modem->vain_openings = modem->has_asked = 0;
-}
-
-/* The datagram's end. Where no answer ever comes, the modem may have understood another address. */
-static void conclude(struct esp_at *modem, enum esp_at_outcome outcome)
-{
-    if (modem->outcome != ESP_AT_PENDING)
-        return;
-    modem->outcome = outcome;
-    modem->is_handed_over = 0;
-    if (outcome == ESP_AT_FAILED) {
-        modem->counts.failed++;
-        return;
-    }
-    if (modem->config.reopen_after > 0 && ++modem->unanswered >= modem->config.reopen_after) {
-        modem->unanswered = 0;
-        modem->is_open = 0;
-    }
-    if (outcome == ESP_AT_SENT) {
-        modem->counts.sent++;
-        forgive(modem);
-    } else {
-        modem->counts.unsure++;
-    }
-}
-
-static void count_up(uint8_t *count)
-{
-    if (*count < UINT8_MAX)
-        ++*count;
-}
-
-static void count_loss(struct esp_at *modem)
-{
-    count_up(&modem->losses_in_row);
-    count_up(&modem->misses_in_row);
-    if (modem->losses_in_row % REOPEN_LOSSES == 0)
-        modem->is_open = 0;
-}
-
-/* What AT+CIPSEND has not said yet may come while another datagram is under way. */
-static void owe(struct esp_at *modem, uint32_t now_ms)
-{
-    int had_bytes = modem->is_handed_over;
-    modem->owes_prompt = !modem->was_prompted;
-    count_up(&modem->owes_end);
-    modem->owed_was_taken = modem->was_taken;
-    modem->owed_ms = now_ms;
-    modem->owed_gone_ms = had_bytes ? modem->gone_ms : now_ms;
-}
-
-static void lose(struct esp_at *modem, uint32_t now_ms)
-{
-    owe(modem, now_ms);
-    conclude(modem, ESP_AT_UNSURE);
-    count_loss(modem);
-}
-
-static void probe(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
-{
-    begin_command(modem, "\r\nAT\r\n");
-    modem->filler = modem->filler_left = (uint16_t)filler;
-    modem->counts.filler_bytes += filler;
-    modem->probes++;
-    modem->is_speaking = modem->is_topping_up = 0;
-    enter_command(modem, ESP_AT_STATE_RESYNC, probe_ms(modem) + leaving_ms(modem, filler), now_ms);
-}
-
-/* Looks for the command mode. The modem may wait for the rest of a datagram, which filler then ends. */
-static void resync(struct esp_at *modem, uint32_t filler, uint32_t now_ms)
-{
-    modem->counts.resyncs++;
-    modem->probes = 0;
-    modem->is_settling = modem->is_escaped = 0;
-    probe(modem, filler, now_ms);
-}
-
-/* The modem most likely waits for a byte or two of the datagram that were lost. Empty lines end it and ask
- * for nothing else, so that with "SEND OK" the command mode is found. */
-static void top_up(struct esp_at *modem, uint32_t now_ms)
-{
-    modem->counts.resyncs++;
-    modem->probes = 0;
-    modem->is_settling = modem->is_speaking = modem->is_escaped = 0;
-    modem->is_topping_up = 1;
-    begin_command(modem, "\r\n\r\n\r\n\r\n");
-    modem->counts.filler_bytes += modem->command_bytes;
-    enter_command(modem, ESP_AT_STATE_RESYNC, probe_ms(modem), now_ms);
-}
-
-/* Out of transparent transmission: +++ by itself, with silence around it. */
-static void escape(struct esp_at *modem, uint32_t now_ms)
-{
-    modem->is_escaped = 1;
-    modem->was_nudged = modem->is_speaking = 0;
-    begin_command(modem, "");
-    enter(modem, ESP_AT_STATE_ESCAPE, GUARD_MS, now_ms);
-}
-
-static void expire_escape(struct esp_at *modem, uint32_t now_ms)
-{
-    if (modem->was_nudged) {
-        modem->probes = 0;
-        probe(modem, 0, now_ms);
-        return;
-    }
-    modem->counts.escapes++;
-    modem->was_nudged = 1;
-    begin_command(modem, "+++");
-    enter_command(modem, ESP_AT_STATE_ESCAPE, ESCAPE_MS, now_ms);
-}
-
-/* Whether the modem has had its time: to boot, to end what it is busy with, or to do what it should. */
-static int may_reset(const struct esp_at *modem, uint32_t now_ms)
-{
-    uint32_t boot_ms = most(modem->config.times->boot_ms, modem->slow_boot_ms);
-    if (modem->busy_in_row > 0)
-        return now_ms - modem->busy_ms >= grown_ms(modem, MAX_BUSY_MS, MAX_RESET_MS);
-    return modem->resets == 0 ||
-           now_ms - modem->reset_ms >=
-               grown_ms(modem, boot_ms, modem->is_heard ? MAX_RESET_MS / 2U : MAX_RESET_MS);
-}
-
-/* Begins with a modem that does not even answer AT, or never does what it should: by command first, then by
- * pin. Not too soon after the reset before: the modem may be slow. */
-static void reset(struct esp_at *modem, uint32_t now_ms)
-{
-    int by_pin = modem->resets > 0 && modem->config.reset;
-    if (!may_reset(modem, now_ms)) {
-        modem->is_set_up = modem->is_open = 0;
-        pause_before(modem, ESP_AT_STATE_RESYNC, modem->config.times->pause_ms / 4U, now_ms);
-        return;
-    }
-    count_up(&modem->resets);
-    modem->is_set_up = modem->is_open = modem->is_heard = 0;
-    modem->failed_steps = modem->losses_in_row = modem->busy_in_row = modem->vain_openings = 0;
-    modem->owes_prompt = modem->owes_end = modem->ends_late = 0;
-    modem->reset_ms = now_ms;
-    esp_at_lines_restart(&modem->lines);
-    if (by_pin) {
-        modem->counts.pin_resets++;
-        begin_command(modem, "");
-        modem->config.reset(modem->config.user, 1);
-        enter(modem, ESP_AT_STATE_HOLD, modem->config.times->hold_ms, now_ms);
-        return;
-    }
-    modem->counts.restarts++;
-    begin_command(modem, "\r\nAT+RST\r\n");
-    enter_command(modem, ESP_AT_STATE_BOOT, modem->config.times->boot_ms, now_ms);
-}
-
-/* A search for the command mode was in vain. */
-static void end_search(struct esp_at *modem, uint32_t now_ms)
-{
-    const struct esp_at_config *config = &modem->config;
-    if (modem->is_speaking || modem->busy_in_row > 0) {
-        reset(modem, now_ms);
-    } else if (!modem->is_escaped) {
-        escape(modem, now_ms);
-    } else if (config->set_rate && modem->rate < config->rate_count &&
-               (modem->rate > 0 || may_reset(modem, now_ms))) { /* after a reset it speaks at its own speed */
-        modem->config.uart_bps = config->rates[modem->rate++];
-        config->set_rate(config->user, config->uart_bps);
-        resync(modem, 0, now_ms);
-    } else {
-        if (config->set_rate && modem->rate > 0) {
-            modem->rate = 0;
-            modem->config.uart_bps = modem->first_bps;
-            config->set_rate(config->user, config->uart_bps);
-        }
-        reset(modem, now_ms);
-    }
-}
-
-/* ---- setting up ------------------------------------------------------------------------------------- */
-
-/* What another program may have left in a modem or in its flash. Each may be unknown to it. */
-static const char *const settings[] = {
-    "ATE0\r\n",         "AT+SYSSTORE=0\r\n",    "AT+SAVETRANSLINK=0\r\n",
-    "AT+CIPMODE=0\r\n", "AT+CIPRECVMODE=0\r\n", "AT+CIPDINFO=0\r\n",
-    "AT+CWMODE=1\r\n",
-};
-enum { SETTINGS = sizeof settings / sizeof settings[0], SAVED_TRANSPARENT = 2, STATION = SETTINGS - 1 };
-
-/* The ways to close what is open; the others where several sockets may be. */
-static const char *const closings[] = {"AT+CIPCLOSE\r\n", "AT+CIPCLOSE=5\r\n", "AT+CIPSERVER=0\r\n"};
-enum { CLOSINGS = sizeof closings / sizeof closings[0] };
-
-/* Says the command of a step of setting up. */
-static void begin_step(struct esp_at *modem, enum esp_at_state step, uint32_t now_ms)
-{
-    modem->was_nudged = 0;
-    switch (step) {
-    case ESP_AT_STATE_SETTING:
-        begin_command(modem, settings[modem->setting]);
-        break;
-    case ESP_AT_STATE_JOIN:
-        put_join(modem);
-        break;
-    case ESP_AT_STATE_CLOSE:
-        begin_command(modem, closings[modem->closing]);
-        break;
-    case ESP_AT_STATE_SINGLE:
-        begin_command(modem, "AT+CIPMUX=0\r\n");
-        break;
-    default:
-        put_open(modem);
-        step = ESP_AT_STATE_OPEN;
-        break;
-    }
-    enter_command(modem, step, (uint32_t)modem->config.times->command_ms << least(modem->slow_steps, 4),
-                  now_ms);
-}
-
-static void begin_asking(struct esp_at *modem, uint32_t now_ms)
-{
-    begin_command(modem, "AT+CIPSEND=");
-    put_number(modem, modem->datagram_bytes);
-    put(modem, "\r\n");
-    modem->datagram_done = 0;
-    modem->has_asked = 1;
-    modem->said_ms = now_ms;
-    modem->was_accepted = modem->was_nudged = modem->was_prompted = 0;
-    modem->was_taken = modem->was_sent = modem->was_failed = modem->is_doubtful = modem->is_draining = 0;
-    enter_command(modem, ESP_AT_STATE_ASK, word_ms(modem, modem->config.times->prompt_ms), now_ms);
-}
-
-/* A socket after one that nothing went out through: slowly, then from the settings on, then from a reset. */
-static void open_again(struct esp_at *modem, uint32_t now_ms)
-{
-    if (modem->has_asked) {
-        modem->has_asked = 0;
-        count_up(&modem->vain_openings);
-    }
-    modem->closing = 0;
-    if (modem->vain_openings >= MAX_VAIN_OPENINGS) {
-        modem->vain_openings /= 2; /* where a reset is not due */
-        reset(modem, now_ms);
-    } else if (modem->vain_openings > 0 && modem->vain_openings % 2 == 0) {
-        modem->setting = 0;
-        begin_step(modem, ESP_AT_STATE_SETTING, now_ms);
-    } else {
-        begin_step(modem, ESP_AT_STATE_CLOSE, now_ms);
-    }
-}
-
-/* The datagram would be given up before the modem has said '>', which would cost filler. */
-static int is_too_late(const struct esp_at *modem, uint32_t now_ms)
-{
-    uint32_t least_ms = MIN_PATIENCE_MS + least(modem->reaction_ms, modem->patience_ms / 4U);
-    return now_ms - modem->asked_ms + least_ms >= modem->patience_ms;
-}
-
-/* In command mode: does what is to be done next. */
-static void go_on(struct esp_at *modem, uint32_t now_ms)
-{
-    if (modem->losses_in_row >= RESET_LOSSES) {
-        modem->losses_in_row /= 2;
-        reset(modem, now_ms);
-    } else if (!modem->is_set_up) {
-        modem->setting = 0;
-        begin_step(modem, ESP_AT_STATE_SETTING, now_ms);
-    } else if (!modem->is_open) {
-        open_again(modem, now_ms);
-    } else if (modem->outcome == ESP_AT_PENDING && !is_too_late(modem, now_ms)) {
-        begin_asking(modem, now_ms);
-    } else {
-        enter(modem, ESP_AT_STATE_READY, 0, now_ms);
-    }
-}
-
-/* The next setting that matters, or the step behind them. */
-static void next_setting(struct esp_at *modem, uint32_t now_ms)
-{
-    modem->was_refused = 0;
-    modem->setting++;
-    if (modem->setting == SAVED_TRANSPARENT && !modem->was_transparent) /* it would wear the flash */
-        modem->setting++;
-    if (modem->setting < STATION || (modem->setting == STATION && modem->config.ssid && !modem->is_set_up)) {
-        begin_step(modem, ESP_AT_STATE_SETTING, now_ms);
-    } else if (modem->config.ssid && !modem->is_set_up) {
-        begin_step(modem, ESP_AT_STATE_JOIN, now_ms);
-    } else {
-        modem->is_set_up = 1;
-        modem->closing = 0;
-        begin_step(modem, ESP_AT_STATE_CLOSE, now_ms);
-    }
-}
-
-static void finish_step(struct esp_at *modem, uint32_t now_ms)
-{
-    if (modem->slow_steps > 0 && now_ms - modem->since_ms < modem->config.times->command_ms / 2U)
-        modem->slow_steps--;
-    switch (modem->state) {
-    case ESP_AT_STATE_SETTING:
-        if (modem->setting == SAVED_TRANSPARENT)
-            modem->was_transparent = 0;
-        next_setting(modem, now_ms);
-        return;
-    case ESP_AT_STATE_JOIN:
-        modem->is_set_up = 1;
-        break;
-    case ESP_AT_STATE_CLOSE:
-        if (modem->closing == 0 || ++modem->closing == CLOSINGS)
-            begin_step(modem, ESP_AT_STATE_SINGLE, now_ms);
-        else
-            begin_step(modem, ESP_AT_STATE_CLOSE, now_ms);
-        return;
-    case ESP_AT_STATE_SINGLE:
-        begin_step(modem, ESP_AT_STATE_OPEN, now_ms);
-        return;
-    default:
-        modem->is_open = 1;
-        modem->refusals = modem->failed_steps = 0;
-        modem->counts.opened++;
-        break;
-    }
-    go_on(modem, now_ms);
-}
-
-static void refuse_step(struct esp_at *modem, uint32_t now_ms)
-{
-    const struct esp_at_times *times = modem->config.times;
-    enum esp_at_state again = modem->state;
-    if (again == ESP_AT_STATE_SETTING) { /* damaged on the line, or unknown to this modem */
-        if (modem->was_refused) {
-            next_setting(modem, now_ms);
-        } else {
-            modem->was_refused = 1;
-            begin_step(modem, again, now_ms);
-        }
-        return;
-    }
-    if (again == ESP_AT_STATE_CLOSE) { /* nothing to close */
-        finish_step(modem, now_ms);
-        return;
-    }
-    if (again != ESP_AT_STATE_JOIN) { /* perhaps there are sockets already, one or several */
-        modem->closing = again == ESP_AT_STATE_SINGLE && modem->failed_steps % 2 == 0;
-        again = ESP_AT_STATE_CLOSE;
-    }
-    count_up(&modem->failed_steps);
-    if (modem->failed_steps >= MAX_FAILED_STEPS && may_reset(modem, now_ms))
-        reset(modem, now_ms);
-    else
-        pause_before(modem, again, modem->failed_steps <= MAX_QUICK_STEPS ? times->busy_ms : times->pause_ms,
-                     now_ms);
-}
-
-/* ---- what the modem says ---------------------------------------------------------------------------- */
-
-static void begin_hand_over(struct esp_at *modem, uint32_t now_ms)
-{
-    modem->refusals = 0;
-    modem->is_handed_over = 1;
-    modem->gone_ms = now_ms;
-    modem->is_doubtful = modem->was_nudged; /* the second line's end may have become part of the datagram */
-    enter(modem, ESP_AT_STATE_HAND_OVER,
-          modem->config.times->sent_ms + 2 * leaving_ms(modem, modem->datagram_bytes), now_ms);
-}
-
-/* A given-up datagram's words are waited for no longer than this. */
-static void forget_owed(struct esp_at *modem, uint32_t now_ms)
-{
-    if (now_ms - modem->owed_ms >= OWED_MS)
-        modem->owes_prompt = modem->owes_end = 0;
-}
-
-/* '>'. In time; or late, with the datagram handed over on "OK" alone; or so late that the modem is looked
- * for: it waits for a datagram now, and gets filler. */
-static void hear_prompt(struct esp_at *modem, uint32_t now_ms)
-{
-    int is_late = modem->was_nudged || modem->state != ESP_AT_STATE_ASK;
-    if (!is_late || modem->was_late) /* once, the command's end may have been lost instead */
-        learn(&modem->reaction_ms, took_ms(modem, modem->said_ms, modem->command_bytes, now_ms));
-    modem->was_late = (uint8_t)is_late;
-    modem->was_prompted = 1;
-    if (modem->state == ESP_AT_STATE_ASK) {
-        begin_hand_over(modem, now_ms);
-        modem->is_doubtful |= modem->owes_prompt;
-        modem->owes_prompt = 0;
-    } else if (modem->state == ESP_AT_STATE_HAND_OVER || modem->state == ESP_AT_STATE_AWAIT_SENT) {
-        modem->is_doubtful = 1;
-    } else {
-        modem->owes_prompt = 0;
-        resync(modem, modem->datagram_bytes, now_ms);
-    }
-}
-
-/* Counts; returns how long to wait before the next try, in milliseconds. */
-static uint32_t count_busy(struct esp_at *modem, uint32_t now_ms)
-{
-    if (modem->busy_in_row == 0)
-        modem->busy_ms = now_ms;
-    count_up(&modem->busy_in_row);
-    return modem->config.times->busy_ms * (1U + modem->busy_in_row / 16U);
-}
-
-static void hear_busy(struct esp_at *modem, enum esp_at_state again, uint32_t now_ms)
-{
-    uint32_t pause_ms = count_busy(modem, now_ms);
-    if (may_reset(modem, now_ms))
-        reset(modem, now_ms);
-    else
-        pause_before(modem, again, pause_ms, now_ms);
-}
-
-static void hear_while_asking(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
-{
-    if (word == ESP_AT_OK) {
-        modem->was_accepted = 1;
-    } else if (word == ESP_AT_NOT_OPEN) { /* ERROR follows */
-        modem->is_open = 0;
-    } else if (word == ESP_AT_BUSY && (modem->was_accepted || modem->was_nudged)) { /* on its way to '>' */
-        modem->was_nudged = modem->was_accepted = 1;
-        enter(modem, ESP_AT_STATE_ASK, 8U * modem->config.times->prompt_ms, now_ms);
-    } else if (word == ESP_AT_BUSY) {
-        hear_busy(modem, ESP_AT_STATE_READY, now_ms);
-    } else if (word == ESP_AT_ERROR || word == ESP_AT_FAIL) {
-        if (++modem->refusals >= MAX_REFUSALS) { /* the socket is gone */
-            modem->refusals = 0;
-            modem->is_open = 0;
-        }
-        if (modem->vain_openings > 0)
-            pause_before(modem, ESP_AT_STATE_READY, modem->config.times->pause_ms / 4U, now_ms);
-        else
-            go_on(modem, now_ms);
-    }
-}
-
-/* The end heard was another's, perhaps, and this one's is still to come. */
-static void end_draining(struct esp_at *modem, uint32_t now_ms)
-{
-    modem->is_draining = 0;
-    modem->owed_gone_ms = modem->gone_ms;
-    modem->owed_was_taken = 1;
-    modem->owes_end = modem->was_drained = !modem->was_drained; /* twice in vain: there was none */
-    if (modem->ends_late) {                                     /* nothing comes any longer */
-        modem->owes_end = modem->was_drained = 0;
-        modem->owed_ms = now_ms - OWED_MS;
-    }
-    go_on(modem, now_ms);
-}
-
-/* "SEND OK" with all bytes gone. It may be said of a datagram given up before: then another may come yet. */
-static void hear_sent(struct esp_at *modem, uint32_t now_ms)
-{
-    modem->refusals = 0;
-    modem->was_sent = 1;
-    if (modem->is_draining)
-        modem->ends_late = 1;
-    if (modem->owes_end > 0 || modem->is_draining ||
-        (modem->ends_late && now_ms - modem->owed_ms < OWED_MS)) {
-        if (!modem->is_draining && modem->owes_end > 0 && modem->owed_was_taken)
-            learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
-        modem->owes_end = (uint8_t)(modem->owes_end > 0 ? modem->owes_end - 1 : 0);
-        conclude(modem, ESP_AT_UNSURE);
-        if (++modem->is_draining > MAX_DRAINED) { /* nonsense */
-            end_draining(modem, now_ms);
-            return;
-        }
-        enter(modem, ESP_AT_STATE_AWAIT_SENT,
-              modem->ends_late ? MAX_SLOW_MS : patient_ms(modem->config.times->sent_ms, modem->sent_ms),
-              now_ms);
-        return;
-    }
-    learn(&modem->sent_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
-    if (modem->says_received && !modem->was_taken) { /* another's, or in an order of its own */
-        enter(modem, ESP_AT_STATE_AWAIT_SENT, quick_ms(modem, modem->config.times->taken_ms), now_ms);
-        return;
-    }
-    conclude(modem, modem->is_doubtful ? ESP_AT_UNSURE : ESP_AT_SENT);
-    go_on(modem, now_ms);
-}
-
-/* Whether `number` may be `bytes` with a digit lost on the line. */
-static int is_damaged(size_t number, size_t bytes)
-{
-    int is_one = 0;
-    for (size_t place = 1; place <= 1000; place *= 10)
-        is_one |= bytes / (10 * place) * place + bytes % place == number;
-    return is_one && number != bytes;
-}
-
-/* "Recv n bytes". Of another length: most likely of a datagram before, whose end comes before this one's. */
-static void hear_taken(struct esp_at *modem, size_t number, int all_gone, uint32_t now_ms)
-{
-    modem->says_received = MAX_UNTAKEN;
-    if (is_damaged(number, modem->datagram_bytes)) {
-        modem->is_doubtful = modem->was_taken = 1;
-    } else if (number != modem->datagram_bytes || !all_gone) {
-        modem->is_doubtful = 1;
-        modem->owed_ms = modem->owed_gone_ms = now_ms;
-        modem->owed_was_taken = 1;
-        if (modem->owes_end == 0 && number != modem->datagram_bytes)
-            modem->owes_end = 1;
-    } else {
-        if (!modem->was_taken)
-            learn(&modem->reaction_ms, took_ms(modem, modem->gone_ms, modem->datagram_bytes, now_ms));
-        modem->was_taken = 1;
-    }
-    if (all_gone && modem->was_sent && modem->was_taken && !modem->is_draining)
-        hear_sent(modem, now_ms);
-    else if (all_gone)
-        enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->sent_ms, modem->sent_ms),
-              now_ms);
-}
-
-static void hear_while_sending(struct esp_at *modem, enum esp_at_word word, size_t number, uint32_t now_ms)
-{
-    int all_gone = modem->state == ESP_AT_STATE_AWAIT_SENT;
-    if (word == ESP_AT_RECEIVED) {
-        hear_taken(modem, number, all_gone, now_ms);
-    } else if (word == ESP_AT_SEND_OK && all_gone) {
-        hear_sent(modem, now_ms);
-    } else if (word == ESP_AT_SEND_OK) { /* too early: another's, or the modem understood another length */
-        modem->is_doubtful = 1;
-        if (modem->owes_end == 0)
-            modem->was_sent = 1;
-        else
-            modem->owes_end--;
-    } else if (word == ESP_AT_SEND_FAIL && all_gone) { /* some modems say "SEND OK" after it */
-        modem->was_failed = 1;
-        enter(modem, ESP_AT_STATE_AWAIT_SENT, patient_ms(modem->config.times->taken_ms, modem->sent_ms),
-              now_ms);
-    } else if (word == ESP_AT_ERROR && all_gone) { /* it took the datagram for commands */
-        lose(modem, now_ms);
-        resync(modem, 0, now_ms);
-    }
-}
-
-static void hear_while_lost(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
-{
-    uint32_t moment_ms = modem->config.times->busy_ms;
-    if (modem->is_settling)
-        return;
-    if (word == ESP_AT_OK && modem->is_escaped) {
-        modem->was_transparent = 1;
-        modem->is_set_up = modem->is_open = modem->is_escaped = 0;
-    }
-    if (word == ESP_AT_OK && modem->probes == 1) {
-        modem->owes_prompt = 0; /* nothing is under way */
-        go_on(modem, now_ms);
-        return;
-    }
-    if (word == ESP_AT_BUSY) {
-        moment_ms = count_busy(modem, now_ms);
-        modem->probes = modem->probes > 2 ? 2 : modem->probes; /* its patience is another one */
-        if (may_reset(modem, now_ms)) {
-            reset(modem, now_ms);
-            return;
-        }
-    }
-    if (word == ESP_AT_SEND_OK || word == ESP_AT_RECEIVED)
-        modem->losses_in_row = 0; /* it does send, if not what it should */
-    if (modem->is_topping_up && word == ESP_AT_RECEIVED)
-        return;
-    if (modem->is_topping_up && word == ESP_AT_SEND_OK) {
-        modem->is_settling = 1; /* some modems answer empty lines */
-        enter(modem, ESP_AT_STATE_RESYNC, least(2U + modem->reaction_ms, moment_ms), now_ms);
-        return;
-    }
-    if (word ==
-        ESP_AT_OK) /* answers to the probes before may still come; they answer nothing that is said next */
-        modem->is_settling = 1;
-    else /* it speaks, so it waits for no datagram; the filler was in AT's way, if there was any */
-        modem->is_speaking = 1;
-    enter(modem, ESP_AT_STATE_RESYNC, moment_ms, now_ms);
-}
-
-/* "ready": the modem has forgotten all. Elsewhere than after a reset nobody asked for it. */
-static void hear_ready(struct esp_at *modem, uint32_t now_ms)
-{
-    uint32_t boot_ms = now_ms - modem->reset_ms;
-    modem->counts.ready_seen++;
-    if (modem->resets > 0 && !modem->is_heard && boot_ms < MAX_RESET_MS / 2U)
-        modem->slow_boot_ms = (uint16_t)most(modem->slow_boot_ms, boot_ms + boot_ms / 4U);
-    modem->is_set_up = modem->is_open = 0;
-    modem->failed_steps = modem->busy_in_row = 0;
-    modem->owes_prompt = modem->owes_end = 0;
-    modem->is_heard = 1;
-    if (modem->is_handed_over)
-        conclude(modem, ESP_AT_UNSURE);
-    go_on(modem, now_ms);
-}
-
-/* The network or the socket is gone. While a datagram is under way its own time-outs lead on. */
-static void hear_loss(struct esp_at *modem, uint32_t now_ms)
-{
-    if (!modem->is_open)
-        return;
-    modem->counts.disconnects++;
-    modem->is_open = 0;
-    if (modem->state == ESP_AT_STATE_READY)
-        pause_before(modem, ESP_AT_STATE_READY, modem->config.times->busy_ms, now_ms);
-}
-
-/* Words that mean the same in every state. Returns whether it was one. */
-static int hear_always(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
-{
-    if (word != ESP_AT_OTHER && modem->state != ESP_AT_STATE_BOOT && word != ESP_AT_READY)
-        modem->is_heard = 1;
-    switch (word) {
-    case ESP_AT_READY:
-        hear_ready(modem, now_ms);
-        return 1;
-    case ESP_AT_CLOSED:
-    case ESP_AT_WIFI_DISCONNECT:
-        hear_loss(modem, now_ms);
-        return 1;
-    case ESP_AT_WIFI_GOT_IP:
-        if (modem->state == ESP_AT_STATE_PAUSE) /* what failed may work now */
-            modem->limit_ms = 0;
-        return 1;
-    case ESP_AT_OTHER:
-        modem->counts.unknown_lines++;
-        return 1;
-    case ESP_AT_ERROR:
-    case ESP_AT_FAIL:
-        modem->counts.errors++;
-        modem->busy_in_row = 0;
-        return 0;
-    case ESP_AT_BUSY:
-        modem->counts.busy++;
-        return 0;
-    default:
-        modem->busy_in_row = 0;
-        return 0;
-    }
-}
-
-/* About a datagram given up, or one of an earlier life that filler has ended: "SEND OK" tells how slow this
- * modem is. */
-static void hear_late(struct esp_at *modem, enum esp_at_word word, uint32_t now_ms)
-{
-    if ((word == ESP_AT_SEND_OK || word == ESP_AT_RECEIVED) &&
-        (modem->state != ESP_AT_STATE_RESYNC || modem->is_settling))
-        modem->ends_late = 1;
-    if (word == ESP_AT_SEND_OK && modem->owes_end > 0) {
-        if (modem->owed_was_taken)
-            learn(&modem->sent_ms, now_ms - modem->owed_gone_ms);
-        modem->owes_end--;
-    } else if (word == ESP_AT_RECEIVED) {
-        if (modem->owes_end == 0 || modem->owed_was_taken)
-            count_up(&modem->owes_end);
-        modem->owed_was_taken = 1;
-        modem->owed_ms = modem->owed_gone_ms = now_ms;
-    }
-}
-
-static void hear(struct esp_at *modem, uint32_t now_ms)
-{
-    size_t number = 0;
-    enum esp_at_word word = esp_at_lines_word(&modem->lines, &number);
-    if (hear_always(modem, word, now_ms))
-        return;
-    forget_owed(modem, now_ms);
-    if (modem->state == ESP_AT_STATE_HAND_OVER || modem->state == ESP_AT_STATE_AWAIT_SENT) {
-        hear_while_sending(modem, word, number, now_ms);
-        return;
-    }
-    hear_late(modem, word, now_ms);
-    switch (modem->state) {
-    case ESP_AT_STATE_RESYNC:
-        hear_while_lost(modem, word, now_ms);
-        break;
-    case ESP_AT_STATE_ASK:
-        hear_while_asking(modem, word, now_ms);
-        break;
-    case ESP_AT_STATE_HOLD:
-    case ESP_AT_STATE_BOOT:
-    case ESP_AT_STATE_ESCAPE:
-    case ESP_AT_STATE_PAUSE:
-    case ESP_AT_STATE_READY:
-        break;
-    default:
-        if (word == ESP_AT_OK)
-            finish_step(modem, now_ms);
-        else if (word == ESP_AT_BUSY && !modem->was_nudged)
-            hear_busy(modem, modem->state, now_ms);
-        else if (word == ESP_AT_ERROR || word == ESP_AT_FAIL)
-            refuse_step(modem, now_ms);
-        break;
-    }
-}
-
-/* Whether '>' may be the modem's invitation, rather than a character as any other. */
-static int is_prompt_wanted(const struct esp_at *modem)
-{
-    if (modem->state == ESP_AT_STATE_HAND_OVER || modem->state == ESP_AT_STATE_AWAIT_SENT)
-        return !modem->was_prompted && !modem->is_draining;
-    if (modem->state == ESP_AT_STATE_HOLD || modem->state == ESP_AT_STATE_BOOT)
-        return 0;
-    return modem->state == ESP_AT_STATE_ASK || modem->owes_prompt;
-}
-
-void esp_at_input(struct esp_at *modem, const uint8_t *bytes, size_t len, uint32_t now_ms)
-{
-    forget_owed(modem, now_ms);
-    for (size_t i = 0; i < len && modem->state != ESP_AT_STATE_HOLD; i++) {
-        switch (esp_at_lines_take(&modem->lines, bytes[i], is_prompt_wanted(modem), now_ms)) {
-        case ESP_AT_LINE:
-            hear(modem, now_ms);
-            break;
-        case ESP_AT_PROMPT:
-            hear_prompt(modem, now_ms);
-            break;
-        case ESP_AT_DATAGRAM: /* the modem does send: what nobody knows of may have arrived */
-            modem->counts.received++;
-            modem->unanswered = modem->losses_in_row = modem->vain_openings = 0;
-            modem->config.received(modem->config.user, modem->lines.datagram, modem->lines.got);
-            break;
-        default:
-            break;
-        }
-    }
-}
-
-/* ---- the clock -------------------------------------------------------------------------------------- */
+/* ---- the clock ----------------------------------------------------------------------------------------- */
 
 static void expire_probe(struct esp_at *modem, uint32_t now_ms)
 {
     if (modem->is_settling) {
         modem->owes_prompt = 0;
-        go_on(modem, now_ms);
+        esp_at__go_on(modem, now_ms);
     } else if (modem->is_topping_up) {
-        probe(modem, modem->is_speaking ? 0 : modem->datagram_bytes / 32U, now_ms);
+        esp_at__probe(modem, modem->is_speaking ? 0 : modem->datagram_bytes / 32U, now_ms);
     } else if (modem->filler >= MAX_FILLER || modem->probes >= MAX_PROBES ||
                (modem->is_escaped && !modem->is_speaking && modem->probes > 1)) {
-        end_search(modem, now_ms);
+        esp_at__end_search(modem, now_ms);
     } else if (modem->is_speaking) {
-        probe(modem, 0, now_ms);
+        esp_at__probe(modem, 0, now_ms);
     } else if (modem->filler < FIRST_FILLER) {
-        probe(modem, FIRST_FILLER, now_ms);
+        esp_at__probe(modem, FIRST_FILLER, now_ms);
     } else {
-        probe(modem, least(2U * modem->filler, MAX_FILLER), now_ms);
+        esp_at__probe(modem, least(2U * modem->filler, MAX_FILLER), now_ms);
     }
 }
 
-/* The line's end of these two commands may have been lost, or they take their time: a second line's end is
- * answered with "busy p..." then. */
+/* An answer did not come; it, or the command's end, may have been lost. A second line's end is answered with
+ * "busy p..." by a modem that is still at it, a second opening with "ALREADY CONNECTED" by one that is done.
+ */
 static int needs_nudge(const struct esp_at *modem)
 {
-    return !modem->was_nudged && (modem->state == ESP_AT_STATE_JOIN || modem->state == ESP_AT_STATE_OPEN);
+    return !modem->was_accepted && ((modem->state == ESP_AT_STATE_JOIN && !modem->was_nudged) ||
+                                    (modem->state == ESP_AT_STATE_OPEN && modem->was_nudged < MAX_NUDGES));
 }
 
 static void nudge(struct esp_at *modem, uint32_t limit_ms, uint32_t now_ms)
 {
-    begin_command(modem, "\r\n");
-    modem->was_nudged = 1;
-    enter_command(modem, modem->state, limit_ms, now_ms);
+    esp_at__begin_command(modem, "\r\n");
+    modem->was_nudged++;
+    if (modem->state == ESP_AT_STATE_OPEN)
+        esp_at__put_open(modem);
+    esp_at__enter_command(modem, modem->state, limit_ms, now_ms);
+}
+
+static void nudge_step(struct esp_at *modem, uint32_t now_ms)
+{
+    const struct esp_at_times *times = modem->config.times;
+    if (modem->state == ESP_AT_STATE_JOIN)
+        nudge(modem, times->join_ms, now_ms);
+    else
+        nudge(modem, (uint32_t)times->open_ms >> (MAX_NUDGES - least(modem->was_nudged, MAX_NUDGES)), now_ms);
 }
 
 /* '>' did not come. OK alone says that the modem waits for the datagram; no word at all, that the command's
@@ -969,13 +80,13 @@ static void nudge(struct esp_at *modem, uint32_t limit_ms, uint32_t now_ms)
 static void expire_asking(struct esp_at *modem, uint32_t now_ms)
 {
     if (modem->was_accepted) {
-        begin_hand_over(modem, now_ms);
+        esp_at__begin_hand_over(modem, now_ms);
     } else if (!modem->was_nudged) {
-        nudge(modem, word_ms(modem, modem->config.times->prompt_ms), now_ms);
+        nudge(modem, esp_at__word_ms(modem, modem->config.times->prompt_ms), now_ms);
     } else {
-        owe(modem, now_ms);
-        count_loss(modem);
-        resync(modem, 0, now_ms);
+        esp_at__owe(modem, now_ms);
+        esp_at__count_loss(modem);
+        esp_at__resync(modem, 0, now_ms);
     }
 }
 
@@ -984,44 +95,52 @@ static void expire_sending(struct esp_at *modem, uint32_t now_ms)
 {
     int is_partly = modem->state == ESP_AT_STATE_HAND_OVER;
     if (modem->is_draining) {
-        end_draining(modem, now_ms);
+        esp_at__end_draining(modem, now_ms);
         return;
     }
     if (modem->was_sent) { /* of which, is not known; or this modem does not say Recv after all */
         modem->says_received = (uint8_t)(modem->says_received - (modem->says_received > 0));
-        conclude(modem, ESP_AT_UNSURE);
-        go_on(modem, now_ms);
+        esp_at__conclude(modem, ESP_AT_UNSURE);
+        esp_at__go_on(modem, now_ms);
         return;
     }
-    lose(modem, now_ms);
+    esp_at__lose(modem, now_ms);
     if (modem->was_failed)
-        go_on(modem, now_ms);
+        esp_at__go_on(modem, now_ms);
     else if (!is_partly && !modem->was_taken)
-        top_up(modem, now_ms);
+        esp_at__top_up(modem, now_ms);
     else
-        resync(modem, modem->was_taken ? 0 : modem->datagram_bytes / 32U, now_ms);
+        esp_at__resync(modem, modem->was_taken ? 0 : modem->datagram_bytes / 32U, now_ms);
 }
 
 static void expire_pause(struct esp_at *modem, uint32_t now_ms)
 {
     if (modem->paused == ESP_AT_STATE_READY)
-        go_on(modem, now_ms);
+        esp_at__go_on(modem, now_ms);
     else if (modem->paused == ESP_AT_STATE_RESYNC)
-        resync(modem, 0, now_ms);
+        esp_at__resync(modem, 0, now_ms);
     else
-        begin_step(modem, modem->paused, now_ms);
+        esp_at__begin_step(modem, modem->paused, now_ms);
 }
 
 static void expire_step(struct esp_at *modem, uint32_t now_ms)
 {
-    if (modem->state != ESP_AT_STATE_BOOT) {
+    if (esp_at__is_accepted_step(modem)) { /* only the answer's end was lost */
+        esp_at__note_step(modem);
+        esp_at__resync(modem, 0, now_ms);
+        return;
+    }
+    if (modem->state == ESP_AT_STATE_BOOT) {
+        esp_at__use_rate(modem, 0);
+    } else {
+        count_up(&modem->failed_steps);
         count_up(&modem->failed_steps);
         count_up(&modem->slow_steps);
     }
-    if (modem->failed_steps >= MAX_FAILED_STEPS && may_reset(modem, now_ms))
-        reset(modem, now_ms);
+    if (modem->failed_steps >= MAX_FAILED_STEPS && esp_at__may_reset(modem, now_ms))
+        esp_at__reset(modem, now_ms);
     else
-        resync(modem, 0, now_ms);
+        esp_at__resync(modem, 0, now_ms);
 }
 
 /* The state has lasted too long. */
@@ -1033,18 +152,17 @@ static void expire(struct esp_at *modem, uint32_t now_ms)
         return;
     }
     if (state == ESP_AT_STATE_ESCAPE) {
-        expire_escape(modem, now_ms);
+        esp_at__expire_escape(modem, now_ms);
         return;
     }
     if (state == ESP_AT_STATE_HOLD) {
         modem->config.reset(modem->config.user, 0);
         modem->reset_ms = now_ms;
-        enter(modem, ESP_AT_STATE_BOOT, modem->config.times->boot_ms, now_ms);
+        esp_at__enter(modem, ESP_AT_STATE_BOOT, modem->config.times->boot_ms, now_ms);
         return;
     }
     if (needs_nudge(modem)) {
-        nudge(modem, state == ESP_AT_STATE_JOIN ? modem->config.times->join_ms : modem->config.times->open_ms,
-              now_ms);
+        nudge_step(modem, now_ms);
         return;
     }
     if ((state != ESP_AT_STATE_RESYNC || !(modem->is_settling || modem->is_speaking)) && !modem->is_draining)
@@ -1065,14 +183,14 @@ static void check_patience(struct esp_at *modem, uint32_t now_ms)
     if (modem->outcome != ESP_AT_PENDING || modem->is_handed_over ||
         now_ms - modem->asked_ms < modem->patience_ms)
         return;
-    conclude(modem, ESP_AT_FAILED);
+    esp_at__conclude(modem, ESP_AT_FAILED);
     if (modem->state == ESP_AT_STATE_ASK) {
-        owe(modem, now_ms);
-        resync(modem, modem->datagram_bytes, now_ms);
+        esp_at__owe(modem, now_ms);
+        esp_at__resync(modem, modem->datagram_bytes, now_ms);
     }
 }
 
-/* ---- output ----------------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------------------- */
 
 /* Writes bytes[*done..count). Returns whether all have gone. */
 static int write_out(struct esp_at *modem, const uint8_t *bytes, uint16_t count, uint16_t *done)
@@ -1109,12 +227,14 @@ static void write_all(struct esp_at *modem, uint32_t now_ms)
         return;
     modem->gone_ms = now_ms;
     if (modem->was_sent) { /* too early: the modem understood another length */
-        conclude(modem, ESP_AT_UNSURE);
-        go_on(modem, now_ms);
+        esp_at__conclude(modem, ESP_AT_UNSURE);
+        esp_at__go_on(modem, now_ms);
         return;
     }
-    enter(modem, ESP_AT_STATE_AWAIT_SENT,
-          word_ms(modem, modem->config.times->taken_ms) + leaving_ms(modem, modem->datagram_bytes), now_ms);
+    esp_at__enter(modem, ESP_AT_STATE_AWAIT_SENT,
+                  esp_at__word_ms(modem, modem->config.times->taken_ms) +
+                      esp_at__leaving_ms(modem, modem->datagram_bytes),
+                  now_ms);
 }
 
 void esp_at_poll(struct esp_at *modem, uint32_t now_ms)
@@ -1125,11 +245,11 @@ void esp_at_poll(struct esp_at *modem, uint32_t now_ms)
     if (modem->state != ESP_AT_STATE_READY && now_ms - modem->since_ms >= modem->limit_ms)
         expire(modem, now_ms);
     else if (modem->state == ESP_AT_STATE_READY && (modem->outcome == ESP_AT_PENDING || !modem->is_open))
-        go_on(modem, now_ms);
+        esp_at__go_on(modem, now_ms);
     write_all(modem, now_ms);
 }
 
-/* ---- the caller's side ------------------------------------------------------------------------------ */
+/* ---- the caller's side --------------------------------------------------------------------------------- */
 
 static int is_text(const char *text, size_t max_length)
 {
@@ -1157,7 +277,7 @@ int esp_at_init(struct esp_at *modem, const struct esp_at_config *config, uint32
     modem->first_bps = config->uart_bps;
     modem->reaction_ms = modem->config.times->taken_ms / 3U;
     esp_at_lines_init(&modem->lines, config->datagram, config->datagram_cap);
-    resync(modem, 0, now_ms);
+    esp_at__resync(modem, 0, now_ms);
     return 0;
 }
 

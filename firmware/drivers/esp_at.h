@@ -35,9 +35,9 @@ enum {
     ESP_AT_COMMAND_BYTES = 256,
 };
 
-/* How long to wait for what, in milliseconds. For a word that a modem says at once (prompt, taken, probe, and
- * busy after a datagram cut short) the driver learns how quick this modem is and waits less; for prompt,
- * taken and sent also how slow it is, and waits up to 3.5 s. */
+/* How long to wait for what, in milliseconds. For a word that a modem says at once (command, prompt, taken,
+ * probe, and busy after a datagram cut short) the driver learns how quick this modem is and waits less; for
+ * prompt, taken and sent also how slow it is, and waits up to 3.5 s. */
 struct esp_at_times {
     uint16_t command_ms; /* for the answer to a short command */
     uint16_t join_ms;    /* to join a network */
@@ -142,8 +142,10 @@ struct esp_at {
     uint8_t has_asked;     /* this socket's AT+CIPSEND has been said */
     uint8_t busy_in_row;
     uint8_t slow_steps;         /* that were not answered in time */
+    uint16_t step_ms;           /* the slowest answer to one of late, decaying; 0: none yet */
     uint8_t resets;             /* since the last datagram that went out */
     uint8_t is_heard;           /* since the last reset */
+    uint8_t is_heard_here;      /* in this search, so at this speed */
     uint32_t reset_ms, busy_ms; /* when the last reset was, when "busy" began */
     uint16_t slow_boot_ms;      /* the longest that "ready" has taken */
 
@@ -153,25 +155,29 @@ struct esp_at {
     uint8_t probes, is_settling, is_speaking; /* probes: of the latest search */
 
     enum esp_at_outcome outcome;
-    const uint8_t *datagram; /* the caller's */
-    uint16_t datagram_bytes, datagram_done;
+    const uint8_t *datagram;                             /* the caller's */
+    uint16_t datagram_bytes, datagram_done, asked_bytes; /* asked: of the latest AT+CIPSEND */
     uint32_t asked_ms, patience_ms;
     uint32_t said_ms, gone_ms;      /* when AT+CIPSEND was said, when the datagram's last byte left */
     uint8_t is_handed_over;         /* its first byte may have gone out */
-    uint8_t was_nudged;             /* the current command was given a second end */
-    uint8_t was_accepted, refusals; /* of AT+CIPSEND */
+    uint8_t was_nudged;             /* the current command was given a second end, or was said again */
+    uint8_t was_accepted, refusals; /* of AT+CIPSEND; accepted: also of a step */
     uint8_t was_prompted, was_taken, was_sent, was_failed, is_doubtful; /* of its bytes */
     uint8_t was_late;                                                   /* the latest prompt */
-    uint8_t says_received; /* this modem says Recv; how often it may not */
-    uint8_t is_draining;   /* its end is known; that of one before may still be said */
-    uint8_t ends_late;     /* this modem answers AT, and more, before it says what became of a datagram */
-    uint8_t was_drained;   /* the latest time that was waited for, in vain */
-    uint8_t losses_in_row; /* datagrams that nothing is known to have become of */
-    uint8_t misses_in_row; /* words about datagrams that did not come in time */
-    uint8_t is_topping_up; /* the modem is given what it may lack of a datagram */
-    uint8_t owes_prompt, owes_end, owed_was_taken; /* of a datagram given up: may still be said */
-    uint32_t owed_ms, owed_gone_ms;                /* when it was given up; its gone_ms */
-    uint16_t reaction_ms, sent_ms; /* of the modem: the slowest of late, decaying; sent: to "SEND OK" */
+    uint8_t says_received;            /* this modem says Recv; how often it may not */
+    uint8_t is_draining;              /* its end is known; that of one before may still be said */
+    uint8_t says_failed, fails_alone; /* "SEND FAIL"; so often with nothing behind it */
+    uint8_t trust;                    /* datagrams sent since the modem said a word out of order */
+    uint8_t was_drained;           /* what is owed was waited for, but the modem may have lacked bytes then */
+    uint8_t losses_in_row;         /* datagrams that nothing is known to have become of */
+    uint8_t misses_in_row;         /* words about datagrams that did not come in time */
+    uint8_t is_topping_up;         /* the modem is given what it may lack of a datagram */
+    uint8_t owes_prompt, owes_end; /* of datagrams given up: may still be said */
+    uint8_t owed_was_taken;        /* the modem lacks no bytes of these */
+    uint8_t owed_failed;           /* "SEND FAIL" was said of one */
+    uint8_t owes_taken;            /* of so many "Recv" may still be said */
+    uint32_t owed_ms, owed_gone_ms, owed_until_ms; /* the latest was given up; the first's gone_ms; its end */
+    uint16_t reaction_ms, sent_ms; /* of the modem: the slowest of late, decaying; sent: to "SEND OK", or 0 */
     uint16_t unanswered;           /* datagrams sent since one came */
 };
 

@@ -57,7 +57,8 @@ void esp_at_lines_expire(struct esp_at_lines *lines, uint32_t gap_ms, uint32_t n
     X(ESP_AT_CLOSED, "CLOSED")                                                                               \
     X(ESP_AT_WIFI_DISCONNECT, "WIFI DISCONNECT")                                                             \
     X(ESP_AT_WIFI_GOT_IP, "WIFI GOT IP")                                                                     \
-    X(ESP_AT_NOT_OPEN, "link is not valid")
+    X(ESP_AT_NOT_OPEN, "link is not valid")                                                                  \
+    X(ESP_AT_ALREADY, "ALREADY CONNECTED")
 
 enum esp_at_word {
     ESP_AT_OTHER,

@@ -252,11 +252,14 @@ static void pass(struct habit_modem *modem, const struct habit_byte *byte)
     (void)note_owners(modem, 1, true);
 }
 
-/* +++ was the last for 20 ms. */
-static void check_escape(struct habit_modem *modem)
+/* When +++ will have been the last for 20 ms. */
+static uint64_t escape_us(const struct habit_modem *modem)
 {
-    if (!modem->is_passing || modem->pluses != 3 || modem->now_us - modem->passed_us < 20000)
-        return;
+    return modem->is_passing && modem->pluses == 3 ? modem->passed_us + 20000 : UINT64_MAX;
+}
+
+static void leave_passing(struct habit_modem *modem)
+{
     modem->pluses = 0;
     modem->is_passing = false;
     modem->is_escaping = true;
@@ -414,8 +417,12 @@ void habit_modem_advance(struct habit_modem *modem, uint64_t now_us)
         const struct habit_byte *byte = modem->up.count > 0 ? &modem->up.bytes[modem->up.begin] : NULL;
         uint64_t event_us = event ? event->at_us : UINT64_MAX, byte_us = byte ? byte->at_us : UINT64_MAX;
         uint64_t next_us = event_us < byte_us ? event_us : byte_us;
+        if (escape_us(modem) < next_us && escape_us(modem) <= now_us) {
+            modem->now_us = escape_us(modem);
+            leave_passing(modem);
+            continue;
+        }
         modem->now_us = next_us < now_us ? next_us : now_us;
-        check_escape(modem);
         if (next_us > now_us)
             return;
         if (event_us <= byte_us) {
@@ -438,6 +445,8 @@ uint64_t habit_modem_next_us(const struct habit_modem *modem)
 {
     const struct habit_event *event = first_event(modem);
     uint64_t next_us = event ? event->at_us : UINT64_MAX;
+    if (escape_us(modem) < next_us)
+        next_us = escape_us(modem);
     if (modem->up.count > 0 && modem->up.bytes[modem->up.begin].at_us < next_us)
         next_us = modem->up.bytes[modem->up.begin].at_us;
     if (modem->down.count > 0 && modem->down.bytes[modem->down.begin].at_us < next_us)
