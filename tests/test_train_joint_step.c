@@ -165,6 +165,7 @@ static void end_step(struct step *step)
     print_message("%-12s worst relative error %.1e (%s)\n", step->expected->name, step->worst,
                   step->worst_name);
     agn__joint_close(&step->joint);
+    agn__beside_free(&step->trainer.beside);
     agn_model_free(step->trainer.model);
 }
 

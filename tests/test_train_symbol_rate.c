@@ -42,6 +42,7 @@ static void open_rig(struct rig *rig, const char *setting)
 static void close_rig(struct rig *rig)
 {
     agn__joint_close(&rig->joint);
+    agn__beside_free(&rig->trainer.beside);
     agn_model_free(rig->trainer.model);
 }
 

@@ -526,7 +526,9 @@ int agn_tensor_file_append(struct agn_tensor_file *file, const struct agn_tensor
     if (file->count > 0) {
         memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
     }
-    memcpy(tensors + file->count, views, (size_t)count * sizeof(*tensors));
+    if (count > 0) {
+        memcpy(tensors + file->count, views, (size_t)count * sizeof(*tensors));
+    }
     agn_free(file->tensors);
     file->tensors = tensors;
     file->count += count;

@@ -286,6 +286,7 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
     if (status == AGN_OK) {
         *out = result;
     }
+    agn__beside_free(&trainer.beside);
     agn_model_free(trainer.model);
     return status;
 }
