@@ -50,7 +50,7 @@ static inline void count_up(uint8_t *count)
         ++*count;
 }
 
-/* ---- esp_at_steps.c: commands, patience, the search for the command mode, setting up ---- */
+/* ---- commands, patience, the search for the command mode, setting up ---- */
 
 void esp_at__begin_command(struct esp_at *modem, const char *text);
 void esp_at__put_open(struct esp_at *modem);
@@ -118,7 +118,7 @@ int esp_at__is_accepted_step(const struct esp_at *modem);
 void esp_at__finish_step(struct esp_at *modem, uint32_t now_ms);
 void esp_at__refuse_step(struct esp_at *modem, uint32_t now_ms);
 
-/* ---- esp_at_owed.c: datagrams given up, of which the modem may still say what became ---- */
+/* ---- datagrams given up, of which the modem may still say what became ---- */
 
 /* How long after it has all its bytes a datagram's end may come. */
 uint32_t esp_at__owing_ms(const struct esp_at *modem);
@@ -142,7 +142,7 @@ void esp_at__forget_owed(struct esp_at *modem, uint32_t now_ms);
 /* What AT+CIPSEND has not said yet may come while another datagram is under way. */
 void esp_at__owe(struct esp_at *modem, uint32_t now_ms);
 
-/* ---- esp_at_words.c: what the modem says ---- */
+/* ---- what the modem says ---- */
 
 void esp_at__begin_hand_over(struct esp_at *modem, uint32_t now_ms);
 
