@@ -1,5 +1,5 @@
 # Writes OUTPUT: the files of LISTED (name=path;...) as bytes in agn__NAME_files, which HEADER declares as an array of
-# struct agn__NAME_file with its count. Run by cmake -P.
+# struct agn_embedded_file with its count. Run by cmake -P.
 set(arrays "")
 set(table "")
 set(number 0)
@@ -14,4 +14,4 @@ foreach(entry IN LISTS LISTED)
   math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUTPUT} "/* Made by cmake/EmbedFiles.cmake. */\n#include \"${HEADER}\"\n\n${arrays}\n"
-  "const struct agn__${NAME}_file agn__${NAME}_files[] = {\n${table}};\nconst int agn__${NAME}_file_count = ${number};\n")
+  "const struct agn_embedded_file agn__${NAME}_files[] = {\n${table}};\nconst int agn__${NAME}_file_count = ${number};\n")

@@ -71,6 +71,13 @@ double agn_rng_normal(struct agn_rng *rng);
 
 /* ---- files -------------------------------------------------------------- */
 
+/* A file inside the program (cmake/EmbedFiles.cmake). */
+struct agn_embedded_file {
+    const char *name;
+    const unsigned char *bytes;
+    size_t size_bytes;
+};
+
 /* Reads a whole file of at most max_bytes into memory that the caller frees with agn_free.
  * A zero byte, not counted in size_bytes, follows the content. AGN_ERR_NOT_FOUND, _IO, _RANGE (too large). */
 int agn_file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes);

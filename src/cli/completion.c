@@ -66,7 +66,7 @@ static int print_commands(void)
 
 int agn__cli_completion(void)
 {
-    const struct agn__completion_file *script = &agn__completion_files[0];
+    const struct agn_embedded_file *script = &agn__completion_files[0];
     static const struct {
         const char *line;
         int (*print)(void);

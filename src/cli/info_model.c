@@ -14,7 +14,7 @@ struct network {
     const struct agn_inference *inference; /* says what computes its layers here; NULL: not asked */
 };
 
-enum { NETWORKS = 4, BLOCKS_BYTES = 4096 };
+enum { NETWORKS = AGN_ROLES, BLOCKS_BYTES = 4096 };
 
 struct totals {
     int64_t macs, parameters;
@@ -24,29 +24,14 @@ static void list_networks(const struct agn_model *model, const struct agn_infere
                           struct network networks[NETWORKS])
 {
     const struct agn_preset *p = &model->preset;
-    networks[0] = (struct network){"extractor",
-                                   "device",
-                                   &model->parts[AGN_EXTRACTOR].graph,
-                                   model->parts[AGN_EXTRACTOR].params,
-                                   p->model.extractor,
-                                   1.0,
-                                   NULL};
-    networks[1] = (struct network){
-        "local", "device", &model->parts[AGN_LOCAL].graph, model->parts[AGN_LOCAL].params, NULL, 1.0, NULL};
-    networks[2] = (struct network){"remote",
-                                   "server",
-                                   &model->parts[AGN_REMOTE].graph,
-                                   model->parts[AGN_REMOTE].params,
-                                   p->model.remote,
-                                   p->model.remote_width,
-                                   remote};
-    networks[3] = (struct network){"reference",
-                                   "training only",
-                                   &model->parts[AGN_REFERENCE].graph,
-                                   model->parts[AGN_REFERENCE].params,
-                                   p->model.reference,
-                                   p->model.reference_width,
-                                   NULL};
+    static const char *const places[AGN_ROLES] = {"device", "device", "server", "training only"};
+    const char *texts[AGN_ROLES] = {p->model.extractor, NULL, p->model.remote, p->model.reference};
+    double widths[AGN_ROLES] = {1.0, 1.0, p->model.remote_width, p->model.reference_width};
+    for (int role = 0; role < AGN_ROLES; role++)
+        networks[role] =
+            (struct network){agn_role_name((enum agn_role)role), places[role], &model->parts[role].graph,
+                             model->parts[role].params,          texts[role],  widths[role],
+                             role == AGN_REMOTE ? remote : NULL};
 }
 
 /* Its description with names and widths worked out; empty without one. */

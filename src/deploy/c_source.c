@@ -161,7 +161,7 @@ struct rule {
 };
 
 /* `file` with each rule's words replaced. */
-static int write_replaced(struct exporter *e, const struct agn__runtime_file *file, const struct rule *rules,
+static int write_replaced(struct exporter *e, const struct agn_embedded_file *file, const struct rule *rules,
                           size_t count)
 {
     struct agn__text text = {0};
@@ -185,7 +185,7 @@ static bool begins_with(const char *name, const char *begin)
 }
 
 /* With the names of the model, and of the library in CMakeLists.txt; the version in what describes it. */
-static int write_renamed(struct exporter *e, const struct agn__runtime_file *file)
+static int write_renamed(struct exporter *e, const struct agn_embedded_file *file)
 {
     bool plain = strcmp(e->lower, "agn") == 0;
     struct rule rules[] = {{"AGN_EXPORT_VERSION", AGN_VERSION},
@@ -200,14 +200,14 @@ static int write_renamed(struct exporter *e, const struct agn__runtime_file *fil
 }
 
 /* With headers by their place in the folder, so that no build system needs another include path for them. */
-static int write_driver(struct exporter *e, const struct agn__runtime_file *file)
+static int write_driver(struct exporter *e, const struct agn_embedded_file *file)
 {
     static const struct rule rules[] = {{"#include \"drivers/", "#include \""},
                                         {"#include \"agn_", "#include \"../runtime/agn_"}};
     return write_replaced(e, file, rules, AGN_COUNT_OF(rules));
 }
 
-static int write_template(struct exporter *e, const struct agn__runtime_file *file)
+static int write_template(struct exporter *e, const struct agn_embedded_file *file)
 {
     if (begins_with(file->name, "drivers/"))
         return write_driver(e, file);
@@ -231,7 +231,7 @@ static int write_templates(struct exporter *e)
 {
     int status = AGN_OK;
     for (int i = 0; i < agn__runtime_file_count && status >= 0; i++) {
-        const struct agn__runtime_file *file = &agn__runtime_files[i];
+        const struct agn_embedded_file *file = &agn__runtime_files[i];
         bool library = begins_with(file->name, "runtime/") || begins_with(file->name, "drivers/");
         status = write_template(e, file);
         if (status >= 0 && library && ends_with(file->name, ".c"))

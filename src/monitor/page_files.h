@@ -2,15 +2,9 @@
 #ifndef AGN_MONITOR_PAGE_FILES_H
 #define AGN_MONITOR_PAGE_FILES_H
 
-#include <stddef.h>
+#include "agilenn/base.h"
 
-struct agn__page_file {
-    const char *name;
-    const unsigned char *bytes;
-    size_t size_bytes;
-};
-
-extern const struct agn__page_file agn__page_files[];
+extern const struct agn_embedded_file agn__page_files[];
 extern const int agn__page_file_count;
 
 #endif
