@@ -62,7 +62,9 @@ install: build
 uninstall:
 	@while read -r file; do rm -f "$(DESTDIR)$$file"; done <$(BUILD)/install_manifest.txt
 
-deb: build
+deb:
+	@scripts/install-deps.sh deb
+	@$(MAKE) build
 	@cd $(BUILD) && cpack -G DEB
 	@ls $(BUILD)/*.deb
 

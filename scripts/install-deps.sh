@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that are missing; says nothing and needs no network when none is.
-# usage: scripts/install-deps.sh [build|test|ci]
+# usage: scripts/install-deps.sh [build|deb|test|ci]
 #   build  compile and run the demo (the default)
+#   deb    the same, and what makes Debian packages
 #   test   the same, and a compiler and an emulator for the microcontroller
 #   ci     the same, and linters, formatter, clang
 set -eu
@@ -9,16 +10,18 @@ set -eu
 build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libxnnpack-dev libpthreadpool-dev libcoap3-dev libgnutls28-dev libmicrohttpd-dev libjpeg62-turbo-dev libpng-dev
   libwebp-dev libheif-dev libgif-dev libtiff-dev libstb-dev zlib1g-dev libjansson-dev libinih-dev libmatio-dev libcurl4-gnutls-dev libarchive-dev nettle-dev libfontconfig-dev
   libopenmpi-dev openmpi-bin libcmocka-dev gnuplot-nox dataset-fashion-mnist"
+deb_packages="dpkg-dev file"
 test_packages="g++ libcoap3-bin curl gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 ci_packages="git clang clang-format clang-tidy cppcheck libomp-dev libclang-rt-14-dev shellcheck gcc-riscv64-unknown-elf
   python3-unicorn chromium nginx libnginx-mod-stream lintian mandoc"
 
 case ${1:-build} in
 build) packages=$build_packages ;;
-test) packages="$build_packages $test_packages" ;;
-ci) packages="$build_packages $test_packages $ci_packages" ;;
+deb) packages="$build_packages $deb_packages" ;;
+test) packages="$build_packages $deb_packages $test_packages" ;;
+ci) packages="$build_packages $deb_packages $test_packages $ci_packages" ;;
 *)
-    echo "install-deps.sh: unknown set '$1': expected build, test or ci" >&2
+    echo "install-deps.sh: unknown set '$1': expected build, deb, test or ci" >&2
     exit 2
     ;;
 esac
