@@ -5,7 +5,7 @@ set -eu
 # shellcheck source=tests/support/lib.sh
 . "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 build=${AGN_BINARY_DIR:?the build folder}
-need dpkg dpkg-deb dpkg-shlibdeps cpack
+need file dpkg dpkg-deb dpkg-shlibdeps cpack
 (cd "$build" && cpack -G DEB -B "$tmp/debs") >"$tmp/cpack.out" 2>&1 || die "cpack"
 command=$(echo "$tmp"/debs/agilenn_*.deb)
 libraries=$(echo "$tmp"/debs/libagilenn-dev_*.deb)
