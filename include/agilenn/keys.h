@@ -5,8 +5,8 @@
  * 128 bytes, none of them zero, a key 16 to 64. An identity is written
  *
  *     urn:imei:490154203237518     plain: UTF-8 without control characters, no blank at either end
- *     "#7 \"yard\" "               in quotes, where \" and \\ stand for " and \: any such text, blanks at its
- * ends too hex:63ff                     hex: and two digits a byte: any bytes
+ *     "#7 \"yard\" "               in quotes, where \" and \\ stand for " and \: any such text
+ *     hex:63ff                     hex: and two digits a byte: any bytes
  *
  * The file must be a regular one that belongs to the user or to root and that nobody else may read (mode 0600
  * or 0400).
