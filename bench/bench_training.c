@@ -40,9 +40,8 @@ static int make_images(const struct agn_preset *p, struct agn_dataset *data, cha
                                  .class_names = names};
     data->pixels = agn_alloc(IMAGES, image);
     data->labels = agn_alloc(IMAGES, sizeof(uint16_t));
-    if (data->pixels == NULL || data->labels == NULL) {
+    if (data->pixels == NULL || data->labels == NULL)
         return AGN_ERR_MEMORY;
-    }
     agn_rng_seed(&rng, 1);
     for (int i = 0; i < IMAGES; i++) {
         data->labels[i] = (uint16_t)(i % p->data.classes);
@@ -57,9 +56,8 @@ static int make_images(const struct agn_preset *p, struct agn_dataset *data, cha
 static int64_t graph_macs(const struct agn_graph *graph)
 {
     int64_t sum = 0;
-    for (int i = 0; i < graph->count; i++) {
+    for (int i = 0; i < graph->count; i++)
         sum += agn_op_macs(graph, i);
-    }
     return sum;
 }
 
@@ -81,9 +79,8 @@ static int measure(const struct agn_preset *preset, const struct agn_dataset *da
         struct agn_train_report report;
         struct agn_model *model = NULL;
         int status = agn_train_run(&config, &model, &report);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         joint[r] = report.joint_images_per_s;
         all[r] = report.images_per_s;
         flop = joint_flop(model);

@@ -307,9 +307,8 @@ AGN__INLINE void window_places(struct window *w, size_t at, int aligned)
     } while (0)
         if (aligned) {
             /* In twos, after a first one by itself if they are odd. */
-            if ((w->row_bytes & 4u) != 0) {
+            if ((w->row_bytes & 4u) != 0)
                 AGN__GROUP;
-            }
             while (weights != end) {
                 AGN__GROUP;
                 AGN__GROUP;
@@ -367,12 +366,11 @@ AGN__INLINE void window_line(struct window *w, void (*run)(struct window *, size
         window_offsets(w, step, count);
         run(w, at);
     }
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         if (table)
             agn__packer_put(&packer, table[w->q[i] + 128]);
         else
             to[i * to_step] = (int16_t)w->q[i];
-    }
     agn__packer_end(&packer);
 }
 
@@ -536,14 +534,13 @@ AGN__INLINE void depthwise_channels(const struct agn_dev_layer *layer, const int
     d.stride = layer->stride_w;
     d.count = layer->out_w;
     d.scaled.finisher.addend = scaled_addend(layer);
-    for (unsigned channel = first; channel < end; channel++, next_channel(&alone)) {
+    for (unsigned channel = first; channel < end; channel++, next_channel(&alone))
         if (!depthwise_of(&d, layer, rows, channel))
             agn__dwconv_row_plain(layer, rows, channel, channel + 1u, &alone);
         else if (stride > 0)
             depthwise_values(&d, &alone, stride);
         else
             depthwise_places(&d, 0, &alone);
-    }
 }
 
 #define AGN__DEPTHWISE(name, stride)                                                                         \

@@ -13,9 +13,8 @@ enum { POINTS = 4096 };
 
 AGN_SIMD static void exp_all(const float *restrict x, float *restrict y, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         y[i] = agn__exp(x[i]);
-    }
 }
 
 /* Distance of y from exp(x) in units in the last place of floats there. */
@@ -32,9 +31,8 @@ static double worst_between(float from, float to, int points)
     static float x[POINTS], y[POINTS];
     double worst = 0.0;
     for (int done = 0; done < points; done += POINTS) {
-        for (int i = 0; i < POINTS; i++) {
+        for (int i = 0; i < POINTS; i++)
             x[i] = (float)((double)from + ((double)to - (double)from) * (done + i) / (points - 1));
-        }
         exp_all(x, y, POINTS);
         for (int i = 0; i < POINTS; i++) {
             worst = fmax(worst, error_ulp(x[i], y[i]));

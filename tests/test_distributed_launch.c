@@ -25,9 +25,8 @@ static int forget_launchers(void **state)
                                         "PMI_RANK",
                                         "PMIX_RANK",
                                         "OMP_NUM_THREADS"};
-    for (size_t i = 0; i < AGN_COUNT_OF(names); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(names); i++)
         unsetenv(names[i]);
-    }
     return 0;
 }
 

@@ -45,9 +45,8 @@ static void explain(const char *method, int points, struct agn_explanation expla
 {
     const struct agn_explain_config config = {
         .model = model, .data = test, .count = IMAGES, .method = method, .points = points};
-    if (agn_explain(&config, explanations) < 0) {
+    if (agn_explain(&config, explanations) < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 static double mean_gap(const struct agn_explanation explanations[IMAGES])
@@ -131,15 +130,13 @@ static void the_reference_is_told_wrong(void **state)
     /* with every label wrong, no image is valid */
     uint16_t labels[TEST_IMAGES] = {0};
     int wrong = 0;
-    for (int i = 0; i < IMAGES; i++) {
+    for (int i = 0; i < IMAGES; i++)
         labels[i] = (uint16_t)((explanations[i].reference_class + 1) % CLASSES);
-    }
     uint16_t *own = test->labels;
     test->labels = labels;
     explain(NULL, 0, explanations);
-    for (int i = 0; i < IMAGES; i++) {
+    for (int i = 0; i < IMAGES; i++)
         wrong += !explanations[i].reference_valid;
-    }
     test->labels = own;
     assert_int_equal(wrong, IMAGES);
 }

@@ -24,9 +24,8 @@ static struct agn_model model_with(const char *form, double initial)
 
 static void expect_near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) {
+    if (!(fabs(got - expected) <= tolerance))
         fail_msg("%.9g, expected %.9g", got, expected);
-    }
 }
 
 static void starts_where_the_preset_says(void **state)

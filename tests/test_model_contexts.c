@@ -27,16 +27,14 @@ enum { BATCH = 50 };
 
 static void succeed(int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 static void expect_message(const char *part)
 {
-    if (strstr(agn_error_message(), part) == NULL) {
+    if (strstr(agn_error_message(), part) == NULL)
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
-    }
 }
 
 /* ---- the length of the code ------------------------------------------------------------- */
@@ -52,11 +50,9 @@ static double bits_of_image(const struct agn_model *model, const struct agn_cont
     uint8_t planar[2048] = {0};
     double bits = 0.0;
     assert_true(sent * positions <= (int)sizeof planar);
-    for (int c = 0; c < sent; c++) {
-        for (int p = 0; p < positions; p++) {
+    for (int c = 0; c < sent; c++)
+        for (int p = 0; p < positions; p++)
             planar[c * positions + p] = symbols[p * sent + c];
-        }
-    }
     for (size_t at = 0; at < (size_t)(sent * positions); at++) {
         unsigned d = naive_distribution(&tile, planar, at);
         unsigned parts = naive_below(contexts, d, planar[at] + 1u) - naive_below(contexts, d, planar[at]);
@@ -96,12 +92,10 @@ static double mean_bits(const struct agn_model *model, const struct agn_context_
         agn_split_channels(agn_net_read(net, AGN_BORDER_OUTPUT), BATCH * positions, model->map.channels,
                            model->preset.model.local_channels, local, rest);
         agn_quantise(model->centroids, rest, BATCH * positions * sent, symbols, values);
-        for (size_t i = 0; i < BATCH * positions * sent; i++) {
+        for (size_t i = 0; i < BATCH * positions * sent; i++)
             channel_sums[i % sent] += (double)values[i];
-        }
-        for (size_t i = 0; i < BATCH; i++) {
+        for (size_t i = 0; i < BATCH; i++)
             bits += bits_of_image(model, contexts, symbols + i * positions * sent);
-        }
     }
     agn_loader_free(loader);
     agn_net_free(net);
@@ -320,11 +314,9 @@ static void saved_and_loaded(void **state)
 
 static struct agn_tensor_view *tensor_of(struct agn_tensor_file *file, const char *name)
 {
-    for (int i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].name, name) == 0) {
+    for (int i = 0; i < file->count; i++)
+        if (strcmp(file->tensors[i].name, name) == 0)
             return &file->tensors[i];
-        }
-    }
     return NULL;
 }
 
@@ -381,9 +373,8 @@ static void damaged_tensors(void **state)
         succeed(agn_tensor_file_write(spoiled, &file));
         agn_tensor_file_free(&file);
         int status = agn_model_load(spoiled, &back);
-        if (status != AGN_ERR_FORMAT) {
+        if (status != AGN_ERR_FORMAT)
             fail_msg("case %zu: status %d", i, status);
-        }
         assert_null(back);
         expect_message("codec.contexts");
         expect_message("no context model");

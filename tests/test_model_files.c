@@ -15,16 +15,14 @@
 
 static void expect_message(const char *part)
 {
-    if (strstr(agn_error_message(), part) == NULL) {
+    if (strstr(agn_error_message(), part) == NULL)
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
-    }
 }
 
 static void succeed(int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 static void fill_params(struct agn_params *params, struct agn_rng *rng)
@@ -37,9 +35,8 @@ static void fill_params(struct agn_params *params, struct agn_rng *rng)
         const struct agn_param *param = &params->list[p];
         if (!param->trainable) {
             memset(params->momentum + param->offset, 0, param->count * sizeof(float));
-            for (size_t i = 0; i < param->count; i++) { /* and variances are not negative */
+            for (size_t i = 0; i < param->count; i++) /* and variances are not negative */
                 params->value[param->offset + i] = fabsf(params->value[param->offset + i]);
-            }
         }
     }
 }
@@ -70,9 +67,8 @@ static struct agn_model *make_model(void)
         model->importance_before[c] = 0.1F * (float)c;
         model->importance_after[c] = 0.2F * (float)c;
     }
-    for (int c = 0; c < model->sent_channels; c++) {
+    for (int c = 0; c < model->sent_channels; c++)
         model->fill[c] = 0.3F * (float)c;
-    }
     for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
         model->normalisation.mean[c] = (uint8_t)(10 + c);
         model->normalisation.std[c] = 1.5F + (float)c;
@@ -91,9 +87,8 @@ static void expect_same_params(const struct agn_params *a, const struct agn_para
         const struct agn_param *param = &a->list[p];
         size_t at = param->offset, bytes = param->count * sizeof(float);
         assert_memory_equal(a->value + at, b->value + at, bytes);
-        if (momentum) {
+        if (momentum)
             assert_memory_equal(a->momentum + at, b->momentum + at, bytes);
-        }
     }
 }
 
@@ -105,9 +100,8 @@ static void expect_same_model(const struct agn_model *a, const struct agn_model 
     assert_string_equal(text_a, text_b);
     assert_string_equal(a->preset.name, b->preset.name);
     assert_int_equal(a->classes, b->classes);
-    for (int i = 0; i < a->classes; i++) {
+    for (int i = 0; i < a->classes; i++)
         assert_string_equal(a->class_names[i], b->class_names[i]);
-    }
     expect_same_params(a->parts[AGN_EXTRACTOR].params, b->parts[AGN_EXTRACTOR].params, momentum);
     expect_same_params(a->parts[AGN_LOCAL].params, b->parts[AGN_LOCAL].params, momentum);
     expect_same_params(a->parts[AGN_REMOTE].params, b->parts[AGN_REMOTE].params, momentum);
@@ -155,9 +149,8 @@ static void expect_unloadable(const char *path, int status, const char *part)
     struct agn_model *model = NULL;
     struct agn_train_state reached;
     int got = load_checkpoint(path, &model, &reached);
-    if (got != status) {
+    if (got != status)
         fail_msg("loading gives %d, expected %d (%s)", got, status, got < 0 ? agn_error_message() : part);
-    }
     assert_null(model);
     expect_message(path);
     expect_message(part);
@@ -186,9 +179,8 @@ static void cut_and_bent_files(void **state)
         struct agn_model *loaded = NULL;
         data[at] = (uint8_t)agn_rng_below(&rng, 256);
         succeed(agn_file_write(bent, data, size));
-        if (agn_model_load(bent, &loaded) < 0) {
+        if (agn_model_load(bent, &loaded) < 0)
             expect_message(bent);
-        }
         agn_model_free(loaded);
         data[at] = kept;
     }
@@ -216,11 +208,9 @@ static void expect_changed(change_fn *change, int status, const char *part)
 
 static struct agn_tensor_view *tensor(const struct agn_tensor_file *file, const char *name)
 {
-    for (int i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].name, name) == 0) {
+    for (int i = 0; i < file->count; i++)
+        if (strcmp(file->tensors[i].name, name) == 0)
             return &file->tensors[i];
-        }
-    }
     fail_msg("the file has no tensor '%s'", name);
     return NULL;
 }
@@ -327,9 +317,8 @@ static void hostile_content(void **state)
                  {negative_step, AGN_ERR_FORMAT, "training_state"},
                  {negative_images, AGN_ERR_FORMAT, "training_state"},
                  {negative_seconds, AGN_ERR_FORMAT, "training_state"}};
-    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++)
         expect_changed(cases[i].change, cases[i].status, cases[i].part);
-    }
     expect_unloadable(temp_path("none.safetensors"), AGN_ERR_NOT_FOUND, "");
 }
 

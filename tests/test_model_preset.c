@@ -16,9 +16,8 @@
 
 static void expect_message(const char *part)
 {
-    if (strstr(agn_error_message(), part) == NULL) {
+    if (strstr(agn_error_message(), part) == NULL)
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
-    }
 }
 
 static void expect_refused(struct agn_preset *preset, const char *assignment, int status, const char *part)
@@ -41,9 +40,8 @@ static void round_trip(const struct agn_preset *preset)
     assert_true(length > 0 && (size_t)length == strlen(text));
     agn_preset_defaults(&parsed);
     memcpy(parsed.name, preset->name, sizeof(parsed.name));
-    if (agn_preset_parse(text, &parsed) < 0) {
+    if (agn_preset_parse(text, &parsed) < 0)
         fail_msg("%s\n%s", agn_error_message(), text);
-    }
     assert_int_equal(agn_preset_format(&parsed, again, sizeof(again)), length);
     assert_string_equal(text, again);
     assert_string_equal(parsed.model.remote, preset->model.remote);
@@ -82,9 +80,8 @@ static void long_texts_survive(void **state)
     struct agn_preset preset;
     agn_preset_defaults(&preset);
     char assignment[AGN_PRESET_TEXT_BYTES + 64] = "model.remote=conv:c48:s2";
-    while (strlen(assignment) + 16 < AGN_PRESET_TEXT_BYTES) {
+    while (strlen(assignment) + 16 < AGN_PRESET_TEXT_BYTES)
         strcat(assignment, " mb:c48:e4");
-    }
     assert_int_equal(agn_preset_set(&preset, assignment), AGN_OK);
     round_trip(&preset);
     char path[256] = "data.path=/";
@@ -140,9 +137,8 @@ static void bad_values_name_key_and_range(void **state)
                {"data.path=;b", "data.path"}};
     struct agn_preset preset;
     agn_preset_defaults(&preset);
-    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++)
         expect_refused(&preset, bad[i].assignment, AGN_ERR_RANGE, bad[i].message);
-    }
 }
 
 static void wrong_words_are_told_the_right_ones(void **state)
@@ -158,9 +154,8 @@ static void wrong_words_are_told_the_right_ones(void **state)
                {"model.alpha_form=tanh", "model.alpha_form = 'tanh': expected sigmoid or softmax"}};
     struct agn_preset preset;
     agn_preset_defaults(&preset);
-    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(bad); i++)
         expect_refused(&preset, bad[i].assignment, AGN_ERR_ARG, bad[i].message);
-    }
     assert_int_equal(agn_preset_set(&preset, "model.codec=lzw"), AGN_OK);
     assert_int_equal(agn_preset_set(&preset, "model.codec=huffman"), AGN_OK); /* of earlier versions */
     assert_int_equal(preset.model.codec, AGN_CODEC_RANGE);
@@ -236,9 +231,8 @@ static void data_paths_are_expanded(void **state)
     assert_int_equal(setenv("HOME", "", 1), 0);
     assert_int_equal(agn_preset_set(&preset, "data.path=~/sets"), AGN_OK);
     assert_string_equal(preset.data.path, "~/sets");
-    if (before != NULL) {
+    if (before != NULL)
         assert_int_equal(setenv("HOME", before, 1), 0);
-    }
     free(before);
 }
 
@@ -290,9 +284,8 @@ static void all_bytes(void **state)
         text[length] = '\0';
         struct agn_preset preset;
         agn_preset_defaults(&preset);
-        if (agn_preset_parse(text, &preset) == AGN_OK) {
+        if (agn_preset_parse(text, &preset) == AGN_OK)
             round_trip(&preset);
-        }
     }
 }
 
@@ -401,9 +394,8 @@ static void start_preset(struct agn_preset *preset)
                                            "model.remote=mobilenetv2-tiny"};
     agn_preset_defaults(preset);
     preset->data.classes = 10;
-    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++)
         assert_int_equal(agn_preset_set(preset, settings[i]), AGN_OK);
-    }
 }
 
 /* Shapes that cannot be: a message that names setting, layer, what was found and what would do. */
@@ -449,31 +441,27 @@ static void impossible_networks(void **state)
         assert_int_equal(agn_preset_set(&preset, "model.grid=5"), AGN_OK);
         assert_int_equal(agn_preset_set(&preset, "data.classes=1000"), AGN_OK);
         assert_int_equal(agn_preset_set(&preset, bad[i].assignment), AGN_OK);
-        if (agn_model_create(&preset, NULL, &model) >= 0) {
+        if (agn_model_create(&preset, NULL, &model) >= 0)
             fail_msg("%s was accepted", bad[i].assignment);
-        }
         assert_null(model);
-        for (size_t m = 0; m < 4 && bad[i].messages[m] != NULL; m++) {
+        for (size_t m = 0; m < 4 && bad[i].messages[m] != NULL; m++)
             expect_message(bad[i].messages[m]);
-        }
     }
 }
 
 static int64_t macs_of(const struct agn_graph *graph)
 {
     int64_t sum = 0;
-    for (int op = 0; op < graph->count; op++) {
+    for (int op = 0; op < graph->count; op++)
         sum += agn_op_macs(graph, op);
-    }
     return sum;
 }
 
 static int64_t parameters_of(const struct agn_params *params)
 {
     int64_t sum = 0;
-    for (int p = 0; p < params->count; p++) {
+    for (int p = 0; p < params->count; p++)
         sum += params->list[p].trainable ? (int64_t)params->list[p].count : 0;
-    }
     return sum;
 }
 
@@ -512,9 +500,8 @@ static void keys_are_printed(void **state)
     agn_preset_print_keys(stream);
     fclose(stream);
     static const char *const sections[] = {"[data]", "[model]", "[train]", "[reference]", "[joint]"};
-    for (size_t i = 0; i < AGN_COUNT_OF(sections); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(sections); i++)
         assert_non_null(strstr(text, sections[i]));
-    }
     assert_non_null(strstr(text, "0.001 to 0.999"));
     free(text);
 }
@@ -537,14 +524,12 @@ static void shipped_presets_build_models(void **state)
     while ((entry = readdir(dir)) != NULL) {
         struct agn_preset preset;
         struct agn_model *model = NULL;
-        if (strstr(entry->d_name, ".ini") == NULL) {
+        if (strstr(entry->d_name, ".ini") == NULL)
             continue;
-        }
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         if (agn_preset_load(path, &preset) < 0 || agn_preset_check(&preset) < 0 ||
-            agn_model_create(&preset, NULL, &model) < 0) {
+            agn_model_create(&preset, NULL, &model) < 0)
             fail_msg("%s: %s", path, agn_error_message());
-        }
         round_trip(&preset);
         agn_model_free(model);
         found++;

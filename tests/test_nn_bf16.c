@@ -112,9 +112,8 @@ static void check_exact(enum agn_compute compute, const struct conv_case *c, int
                  c->stride, batch, variant);
         assert_int_equal(agn_graph_init(&graph, c->in), 0);
         int op = append(&graph, 0, c);
-        if (variant > 0 && c->kernel > 0) { /* frozen: folded, and clipped by the convolution itself */
+        if (variant > 0 && c->kernel > 0) /* frozen: folded, and clipped by the convolution itself */
             op = agn_graph_batchnorm(&graph, op, "bn", variant == 2);
-        }
         assert_true(op > 0);
         struct net_check request = {.label = label,
                                     .graph = &graph,
@@ -124,9 +123,8 @@ static void check_exact(enum agn_compute compute, const struct conv_case *c, int
                                     .compute = compute,
                                     .bf16_data = true};
         net_check_frozen(&request);
-        if (variant == 0) {
+        if (variant == 0)
             net_check_train(&request);
-        }
     }
 }
 
@@ -134,9 +132,8 @@ static void exact_on_bf16_data(void **state)
 {
     (void)state;
     need(AGN_COMPUTE_BF16_EMULATED);
-    for (size_t i = 0; i < AGN_COUNT_OF(conv_cases); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(conv_cases); i++)
         check_exact(AGN_COMPUTE_BF16_EMULATED, &conv_cases[i], 1 + (int)(i % 3) * 3);
-    }
 }
 
 static void natively_the_same(void **state)
@@ -178,9 +175,8 @@ static void rounded_networks(void **state)
 static void names(void **state)
 {
     (void)state;
-    for (int i = AGN_COMPUTE_F32; i <= AGN_COMPUTE_BF16_EMULATED; i++) {
+    for (int i = AGN_COMPUTE_F32; i <= AGN_COMPUTE_BF16_EMULATED; i++)
         assert_int_equal(agn_compute_from_name(agn_compute_name((enum agn_compute)i)), i);
-    }
     assert_int_equal(agn_compute_from_name("f16"), AGN_ERR_ARG);
     assert_non_null(strstr(agn_error_message(), "bf16-emulated"));
     assert_int_equal(agn_compute_check((enum agn_compute)7), AGN_ERR_ARG);

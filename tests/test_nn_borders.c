@@ -24,9 +24,8 @@ static struct agn_net *make(void)
     struct agn_net *net = NULL;
     int in = agn_graph_init(&graph, (struct agn_shape){2, 2, 1});
     assert_int_equal(agn_graph_add(&graph, in, in), 1);
-    if (params == NULL) {
+    if (params == NULL)
         assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
-    }
     struct agn_net_config config = {.graph = &graph,
                                     .params = params,
                                     .batch = BATCH,
@@ -39,17 +38,15 @@ static struct agn_net *make(void)
 static void expect(struct agn_net *net, enum agn_border border, float each)
 {
     const float *values = agn_net_read(net, border);
-    for (int i = 0; i < FLOATS; i++) {
+    for (int i = 0; i < FLOATS; i++)
         assert_true(values[i] == each);
-    }
 }
 
 static void fill(struct agn_net *net, enum agn_border border, float each)
 {
     float *values = agn_net_write(net, border);
-    for (int i = 0; i < FLOATS; i++) {
+    for (int i = 0; i < FLOATS; i++)
         values[i] = each;
-    }
 }
 
 static void sources_stay_and_change(void **state)

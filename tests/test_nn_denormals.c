@@ -23,13 +23,11 @@ static void denormals_are_zero_in_passes_only(void **state)
     struct agn_net_config config = {.graph = &graph, .params = params, .batch = 64, .mode = AGN_NET_FROZEN};
     assert_int_equal(agn_net_create(&config, &net), AGN_OK);
     size_t count = (size_t)64 * 8 * 8 * 32;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         agn_net_write(net, AGN_BORDER_INPUT)[i] = i % 2 == 0 ? 1e-39F : 1.0F;
-    }
     assert_int_equal(agn_net_forward(net), AGN_OK);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         assert_true(agn_net_read(net, AGN_BORDER_OUTPUT)[i] == (i % 2 == 0 ? 0.0F : 2.0F));
-    }
     volatile float small = 1e-39F;
     float twice = small + small;
     assert_true(twice > 1.5e-39F);

@@ -72,18 +72,16 @@ static void train_step(struct trainer *trainer, int step)
                             agn_net_write(trainer->net, AGN_BORDER_DIFF_OUTPUT));
     assert_int_equal(agn_net_backward(trainer->net), AGN_OK);
     agn_sgd_step(trainer->params, &sgd);
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < BATCH; i++)
         mean += loss[i] / BATCH;
-    }
     trainer->losses[step] = mean;
 }
 
 static void train(struct trainer *trainer, uint64_t seed, int steps)
 {
     trainer_init(trainer, seed);
-    for (int step = 0; step < steps; step++) {
+    for (int step = 0; step < steps; step++)
         train_step(trainer, step);
-    }
 }
 
 static void expect_same_bits(const struct trainer *a, const struct trainer *b)
@@ -124,24 +122,21 @@ static void threads_agree(void **state)
     agn_nn_set_threads(0);
     assert_true(agn_nn_threads() >= 1);
     for (int i = 1; i < 3; i++) {
-        for (int s = 0; s < STEPS; s++) {
+        for (int s = 0; s < STEPS; s++)
             assert_true(fabsf(trainers[i].losses[s] - trainers[0].losses[s]) < 1e-3F);
-        }
         for (size_t p = 0; p < trainers[0].params->total; p++) {
             float a = trainers[0].params->value[p], b = trainers[i].params->value[p];
             assert_true(fabsf(a - b) < 5e-3F * fmaxf(1.0F, fabsf(a)));
         }
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         trainer_release(&trainers[i]);
-    }
 }
 
 static void *train_elsewhere(void *trainer)
 {
-    for (int step = 0; step < STEPS; step++) {
+    for (int step = 0; step < STEPS; step++)
         train_step(trainer, step);
-    }
     return NULL;
 }
 
@@ -267,9 +262,8 @@ static void workers_and_odd_batches(void **state)
     train(&all, 1, STEPS);
     trainer_init(&fewer, 1);
     agn_nn_set_workers(1);
-    for (int step = 0; step < STEPS; step++) {
+    for (int step = 0; step < STEPS; step++)
         train_step(&fewer, step);
-    }
     expect_same_bits(&all, &fewer);
     trainer_release(&all);
     trainer_release(&fewer);
@@ -302,17 +296,15 @@ static void loss_goes_down(void **state)
     trainer_init(&trainer, 3);
     float *stem = agn_params_values(trainer.params, "net.0.weight");
     float before = stem[0];
-    for (int step = 0; step < LONG_STEPS; step++) {
+    for (int step = 0; step < LONG_STEPS; step++)
         train_step(&trainer, step);
-    }
     float first = 0.0F, last = 0.0F;
     for (int i = 0; i < 3; i++) {
         first += trainer.losses[i] / 3.0F;
         last += trainer.losses[LONG_STEPS - 1 - i] / 3.0F;
     }
-    if (!(last < 0.2F * first)) {
+    if (!(last < 0.2F * first))
         fail_msg("the loss went from %g to %g", (double)first, (double)last);
-    }
     assert_true(stem[0] != before);
     trainer_release(&trainer);
 }
@@ -330,12 +322,10 @@ static void one_small_step_down(void **state)
             assert_int_equal(agn_net_forward(trainer.net), AGN_OK);
             agn_softmax_ce_forward(agn_net_read(trainer.net, AGN_BORDER_OUTPUT), trainer.labels, BATCH,
                                    CLASSES, trainer.prob, loss);
-            for (int i = 0; i < BATCH; i++) {
+            for (int i = 0; i < BATCH; i++)
                 *(pass == 0 ? &before : &after) += loss[i];
-            }
-            if (pass == 1) {
+            if (pass == 1)
                 break;
-            }
             agn_softmax_ce_backward(trainer.prob, trainer.labels, BATCH, CLASSES, (float)direction,
                                     agn_net_write(trainer.net, AGN_BORDER_DIFF_OUTPUT));
             assert_int_equal(agn_net_backward(trainer.net), AGN_OK);

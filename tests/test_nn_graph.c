@@ -30,9 +30,8 @@ static void expect_shape(const struct agn_graph *graph, int op, int height, int 
 /* The last call failed with a message that holds `word`. */
 static void expect_message(const char *word)
 {
-    if (strstr(agn_error_message(), word) == NULL) {
+    if (strstr(agn_error_message(), word) == NULL)
         fail_msg("'%s' does not speak of '%s'", agn_error_message(), word);
-    }
 }
 
 static void blocks_become_operators(void **state)
@@ -116,9 +115,8 @@ static void shapes_of_convolutions(void **state)
 static int64_t total_macs(const struct agn_graph *graph)
 {
     int64_t sum = 0;
-    for (int i = 0; i < graph->count; i++) {
+    for (int i = 0; i < graph->count; i++)
         sum += agn_op_macs(graph, i);
-    }
     return sum;
 }
 
@@ -152,9 +150,8 @@ static void expect_expansion(const char *text, double width, const char *blocks)
 {
     char expanded[1024];
     int length = agn_graph_expand(text, width, expanded, sizeof(expanded));
-    if (length < 0) {
+    if (length < 0)
         fail_msg("'%s': %s", text, agn_error_message());
-    }
     assert_string_equal(expanded, blocks);
     assert_int_equal(length, strlen(blocks));
 }
@@ -329,9 +326,8 @@ static void bad_texts(void **state)
         struct agn_graph graph;
         start(&graph, 8, 8, 3);
         int status = agn_graph_parse(&graph, 0, "net", cases[i].text);
-        if (status >= 0) {
+        if (status >= 0)
             fail_msg("'%s' was accepted", cases[i].text);
-        }
         expect_message(cases[i].block);
         expect_message(cases[i].reason);
         expect_message("'net'");
@@ -345,9 +341,8 @@ static void many_blocks(void **state)
     (void)state;
     struct agn_graph graph;
     char text[2048] = "";
-    for (int i = 0; i < 600; i++) {
+    for (int i = 0; i < 600; i++)
         strcat(text, "dw ");
-    }
     start(&graph, 8, 8, 3);
     assert_int_equal(agn_graph_parse(&graph, 0, "net", text), AGN_ERR_RANGE);
     expect_message("at most 512 operators");
@@ -406,18 +401,16 @@ static void limits(void **state)
     (void)state;
     struct agn_graph graph;
     start(&graph, 4, 4, 2);
-    for (int i = 1; i < AGN_MAX_OPS; i++) {
+    for (int i = 1; i < AGN_MAX_OPS; i++)
         assert_int_equal(agn_graph_relu6(&graph, i - 1), i);
-    }
     assert_int_equal(agn_graph_relu6(&graph, 5), AGN_ERR_RANGE);
     expect_message("512");
     assert_int_equal(graph.count, AGN_MAX_OPS);
 
     static const struct agn_shape impossible[] = {{0, 4, 3},    {4, -1, 3},      {4, 4, 0},
                                                   {5000, 4, 3}, {4, 4, 1000000}, {4096, 4096, 4096}};
-    for (size_t i = 0; i < AGN_COUNT_OF(impossible); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(impossible); i++)
         assert_int_equal(agn_graph_init(&graph, impossible[i]), AGN_ERR_RANGE);
-    }
     start(&graph, 4096, 4096, 1);
     assert_true(agn_graph_conv(&graph, 0, "wide", 4096, 1, 1, false) < 0);
     expect_message("wide");

@@ -81,9 +81,8 @@ static void convolutions_with_batchnorm(void **state)
             assert_int_equal(agn_graph_init(&graph, conv_cases[i].in), 0);
             int op = append_conv(&graph, 0, "c", &conv_cases[i]);
             op = agn_graph_batchnorm(&graph, op, "bn", relu6 != 0);
-            if (i % 2 == 0) {
+            if (i % 2 == 0)
                 op = agn_graph_conv(&graph, op, "after", 6, 1, 1, true);
-            }
             assert_true(op > 0);
             name_conv(label, sizeof(label), relu6 != 0 ? "conv+bn+relu6" : "conv+bn", &conv_cases[i], batch);
             check(label, &graph, batch);
@@ -101,11 +100,10 @@ static void batchnorm_alone(void **state)
             char label[64];
             bool relu6 = variant % 2 != 0;
             int op = agn_graph_init(&graph, shapes[i]), where = variant / 2;
-            if (where == 1) { /* after an ADD */
+            if (where == 1) /* after an ADD */
                 op = agn_graph_add(&graph, op, op);
-            } else if (where == 2) { /* after a POOL */
+            else if (where == 2) /* after a POOL */
                 op = agn_graph_pool(&graph, op, 3);
-            }
             op = agn_graph_batchnorm(&graph, op, "bn", relu6);
             assert_true(op > 0);
             snprintf(label, sizeof(label), "batchnorm alone, shape %zu, variant %d", i, variant);
@@ -399,9 +397,8 @@ static void stochastic_depth(void **state)
         struct agn_graph graph;
         int in = agn_graph_init(&graph, (struct agn_shape){6, 5, 6});
         assert_true(structures[i].build(&graph, in) > 0);
-        for (int op = 0; op < graph.count; op++) {
+        for (int op = 0; op < graph.count; op++)
             graph.ops[op].depth = graph.ops[op].type == AGN_OP_ADD ? 1.0F : 0.0F;
-        }
         struct net_check request = {.label = structures[i].name,
                                     .graph = &graph,
                                     .batch = 8,
@@ -419,9 +416,8 @@ static void shared_tensors(void **state)
         struct agn_graph graph;
         int in = agn_graph_init(&graph, (struct agn_shape){6, 5, 6});
         assert_true(structures[i].build(&graph, in) > 0);
-        for (size_t b = 1; b < AGN_COUNT_OF(batches); b++) {
+        for (size_t b = 1; b < AGN_COUNT_OF(batches); b++)
             check(structures[i].name, &graph, batches[b]);
-        }
     }
 }
 

@@ -35,9 +35,8 @@ static struct agn_params *make(uint64_t seed)
 static const struct agn_param *find(const struct agn_params *params, const char *name)
 {
     const struct agn_param *param = agn_params_find(params, name);
-    if (param == NULL) {
+    if (param == NULL)
         fail_msg("there is no parameter '%s'", name);
-    }
     return param;
 }
 
@@ -104,9 +103,8 @@ static void flags_and_layout(void **state)
 static double deviation(const float *values, size_t count)
 {
     double sum = 0.0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         sum += (double)values[i] * (double)values[i];
-    }
     return sqrt(sum / (double)count);
 }
 
@@ -147,9 +145,8 @@ static void expect_refusal(const struct agn_graph *graph, const char *word)
     struct agn_params *params = NULL;
     assert_true(agn_params_create(graph, 1, &params) < 0);
     assert_null(params);
-    if (strstr(agn_error_message(), word) == NULL) {
+    if (strstr(agn_error_message(), word) == NULL)
         fail_msg("'%s' does not speak of '%s'", agn_error_message(), word);
-    }
 }
 
 static void bad_names(void **state)
@@ -218,9 +215,8 @@ static void files_round_trip(void **state)
             const struct agn_param *param = &saved->list[i];
             size_t bytes = param->count * sizeof(float);
             assert_memory_equal(loaded->value + param->offset, saved->value + param->offset, bytes);
-            if (momentum != 0 && param->trainable) {
+            if (momentum != 0 && param->trainable)
                 assert_memory_equal(loaded->momentum + param->offset, saved->momentum + param->offset, bytes);
-            }
         }
         agn_tensor_file_free(&file);
         agn_params_free(saved);
@@ -255,9 +251,8 @@ static void expect_no_load(const struct agn_tensor_file *file, bool momentum, co
 {
     struct agn_params *params = make(2), *untouched = make(2);
     assert_int_equal(agn_params_load(params, file, momentum), AGN_ERR_FORMAT);
-    if (strstr(agn_error_message(), word) == NULL) {
+    if (strstr(agn_error_message(), word) == NULL)
         fail_msg("'%s' does not speak of '%s'", agn_error_message(), word);
-    }
     assert_memory_equal(params->value, untouched->value, params->total * sizeof(float));
     assert_memory_equal(params->momentum, untouched->momentum, params->total * sizeof(float));
     assert_true(params->version == untouched->version);
@@ -267,11 +262,9 @@ static void expect_no_load(const struct agn_tensor_file *file, bool momentum, co
 
 static struct agn_tensor_view *view_of(struct agn_tensor_file *file, const char *name)
 {
-    for (int i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].name, name) == 0) {
+    for (int i = 0; i < file->count; i++)
+        if (strcmp(file->tensors[i].name, name) == 0)
             return &file->tensors[i];
-        }
-    }
     fail_msg("no tensor '%s'", name);
     return NULL;
 }
@@ -324,9 +317,8 @@ static void sgd_steps(void **state)
         assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
         double w[3] = {2.0, -1.0, 1.5}, m[3] = {0};
         uint64_t version = params->version;
-        for (int p = 0; p < 3; p++) {
+        for (int p = 0; p < 3; p++)
             agn_params_values(params, names[p])[0] = (float)w[p];
-        }
         for (int step = 0; step < 2; step++) {
             for (int p = 0; p < 3; p++) {
                 double g = 0.5 + 0.25 * p - step, decay = p == 0 ? 0.01 : 0.0;
@@ -355,9 +347,8 @@ static struct agn_net *make_net(const struct agn_graph *graph, struct agn_params
 {
     struct agn_net_config config = {.graph = graph, .params = params, .batch = 2, .mode = mode};
     struct agn_net *net = NULL;
-    if (agn_net_create(&config, &net) < 0) {
+    if (agn_net_create(&config, &net) < 0)
         fail_msg("%s", agn_error_message());
-    }
     net_check_fill(agn_net_write(net, AGN_BORDER_INPUT), net_check_inputs(graph, 2), 5);
     return net;
 }

@@ -44,14 +44,12 @@ static int sum(void *user, double *values, size_t count)
 {
     struct peer *peer = user;
     assert_true(count <= MOST);
-    if (peer->fail_sums) {
+    if (peer->fail_sums)
         return agn_fail(AGN_ERR_IO, "no word from the others");
-    }
     memcpy(table.values[peer->index], values, count * sizeof(double));
     pthread_barrier_wait(&table.barrier);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         values[i] = table.values[0][i] + table.values[1][i];
-    }
     table.calls += peer->index == 0;
     pthread_barrier_wait(&table.barrier);
     return AGN_OK;
@@ -83,9 +81,8 @@ static void open_peer(struct peer *peer, int index, int batch, const struct agn_
     assert_int_equal(agn_net_create(&config, &peer->net), AGN_OK);
     net_check_fill(peer->input, (size_t)BATCH * PIXELS, 1);
     net_check_fill(peer->diff, (size_t)BATCH * CLASSES, 2);
-    for (int i = 0; i < BATCH * PIXELS; i++) {
+    for (int i = 0; i < BATCH * PIXELS; i++)
         peer->input[i] += i < OWN * PIXELS ? 0.0F : 5.0F; /* halves that differ in mean and origin */
-    }
 }
 
 static void close_peer(struct peer *peer)
@@ -104,23 +101,19 @@ static void *run_peer(void *user)
     peer->status = agn_net_forward(peer->net);
     memcpy(agn_net_write(peer->net, AGN_BORDER_DIFF_OUTPUT), peer->diff + first * CLASSES,
            batch * CLASSES * sizeof(float));
-    if (peer->status == AGN_OK) {
+    if (peer->status == AGN_OK)
         peer->status = agn_net_backward(peer->net);
-    }
     return NULL;
 }
 
 static void expect_near(const float *got, const float *expected, size_t count, const char *what)
 {
     double largest = 1e-6;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         largest = fmax(largest, fabs((double)expected[i]));
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!(fabs((double)got[i] - (double)expected[i]) <= 2e-5 * largest)) {
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs((double)got[i] - (double)expected[i]) <= 2e-5 * largest))
             fail_msg("%s[%zu]: %g, expected %g", what, i, (double)got[i], (double)expected[i]);
-        }
-    }
 }
 
 static struct peer whole, half[PEERS];
@@ -141,9 +134,8 @@ static void halves_make_the_whole(void **state)
     run_peer(&whole);
     assert_int_equal(whole.status, AGN_OK);
     table.calls = 0;
-    for (int p = 0; p < PEERS; p++) {
+    for (int p = 0; p < PEERS; p++)
         assert_int_equal(pthread_create(&threads[p], NULL, run_peer, &half[p]), 0);
-    }
     for (int p = 0; p < PEERS; p++) {
         pthread_join(threads[p], NULL);
         assert_int_equal(half[p].status, AGN_OK);
@@ -161,16 +153,14 @@ static void halves_make_the_whole(void **state)
         assert_memory_equal(half[p].early, half[p].params->grad, params->total * sizeof(float));
     }
     static float added[MOST * 8];
-    for (size_t i = 0; i < params->total; i++) {
+    for (size_t i = 0; i < params->total; i++)
         added[i] = half[0].params->grad[i] + half[1].params->grad[i];
-    }
     expect_near(added, params->grad, params->total, "grad");
     /* The halves alone would have normalised by other statistics: the test can fail. */
     assert_true(fabsf(half[0].params->grad[0] - half[1].params->grad[0]) > 0.0F);
     close_peer(&whole);
-    for (int p = 0; p < PEERS; p++) {
+    for (int p = 0; p < PEERS; p++)
         close_peer(&half[p]);
-    }
     pthread_barrier_destroy(&table.barrier);
 }
 

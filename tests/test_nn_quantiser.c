@@ -17,17 +17,15 @@ static void expect(float x, int symbol)
     uint8_t got = 99;
     float value = -1.0F;
     agn_quantise(centroids, &x, 1, &got, &value);
-    if (got != symbol || value != centroids[symbol]) {
+    if (got != symbol || value != centroids[symbol])
         fail_msg("%g became symbol %d, value %g; expected symbol %d", (double)x, got, (double)value, symbol);
-    }
 }
 
 static void known_values(void **state)
 {
     (void)state;
-    for (int level = 0; level < AGN_LEVELS; level++) {
+    for (int level = 0; level < AGN_LEVELS; level++)
         expect(centroids[level], level);
-    }
     expect(-0.0F, 0);
     expect(-3.0F, 0);
     expect(-1e30F, 0);
@@ -64,18 +62,16 @@ static void many_values(void **state)
     (void)state;
     struct agn_rng rng;
     agn_rng_seed(&rng, 4);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         values[i] = (float)(8.0 * agn_rng_uniform(&rng) - 1.0);
-    }
     agn_quantise(centroids, values, COUNT, symbols, quantised);
     agn_quantise(centroids, values, COUNT, NULL, again);
     assert_memory_equal(quantised, again, sizeof(again));
     for (int i = 0; i < COUNT; i++) {
         double got = fabs((double)values[i] - (double)quantised[i]);
         assert_true(symbols[i] < AGN_LEVELS && quantised[i] == centroids[symbols[i]]);
-        for (int level = 0; level < AGN_LEVELS; level++) {
+        for (int level = 0; level < AGN_LEVELS; level++)
             assert_true(got <= fabs((double)values[i] - (double)centroids[level]));
-        }
     }
     static uint8_t only_symbols[COUNT];
     agn_quantise(centroids, values, COUNT, only_symbols, NULL);
@@ -96,9 +92,8 @@ static void equal_centroids(void **state)
     float dst[6];
     uint8_t symbol[6];
     agn_quantise(collapsed, src, 6, symbol, dst);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 6; i++)
         assert_true(dst[i] == expected[i] && collapsed[symbol[i]] == expected[i]);
-    }
 }
 
 int main(void)

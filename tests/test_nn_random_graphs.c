@@ -41,11 +41,9 @@ static int same_shaped(const struct agn_graph *graph, int op, struct agn_rng *rn
 {
     int candidates[AGN_MAX_OPS];
     uint32_t count = 0;
-    for (int i = 0; i < graph->count; i++) {
-        if (same_shape(graph->ops[i].shape, graph->ops[op].shape)) {
+    for (int i = 0; i < graph->count; i++)
+        if (same_shape(graph->ops[i].shape, graph->ops[op].shape))
             candidates[count++] = i;
-        }
-    }
     return pick(rng, candidates, count);
 }
 
@@ -66,9 +64,8 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     int last = graph->count - 1, src = last;
     char name[24];
     snprintf(name, sizeof(name), "op%d", graph->count);
-    if (agn_rng_below(rng, 4) == 0) {
+    if (agn_rng_below(rng, 4) == 0)
         src = (int)agn_rng_below(rng, (uint32_t)graph->count);
-    }
     switch (agn_rng_below(rng, 11)) {
     case 0:
         return agn_graph_conv(graph, src, name, pick(rng, channels, 8), pick(rng, kernels, 4),
@@ -134,15 +131,12 @@ static void build(struct agn_graph *graph, int batch, struct agn_rng *rng)
                               pick(rng, channels, 5)};
     int steps = 4 + (int)agn_rng_below(rng, 10);
     assert_int_equal(agn_graph_init(graph, input), 0);
-    for (int i = 0; i < steps; i++) {
-        if (append_random(graph, batch, rng) < 0) {
+    for (int i = 0; i < steps; i++)
+        if (append_random(graph, batch, rng) < 0)
             fail_msg("building a random graph failed: %s", agn_error_message());
-        }
-    }
     bool read[AGN_MAX_OPS] = {false};
-    if (find_readers(graph, read) > 1 || agn_rng_below(rng, 2) == 0) {
+    if (find_readers(graph, read) > 1 || agn_rng_below(rng, 2) == 0)
         assert_true(gather(graph) > 0);
-    }
 }
 
 static void random_graphs(void **state)

@@ -35,9 +35,8 @@ static void draw(double *values, size_t count, uint64_t seed)
 {
     struct agn_rng rng;
     agn_rng_seed(&rng, seed);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         values[i] = agn_rng_normal(&rng);
-    }
 }
 
 /* Random parameters; an input that keeps every unit away from the kinks of ReLU6. */
@@ -52,17 +51,15 @@ static struct problem problem_make(const char *label, const struct agn_graph *gr
     problem.labels[2] = problem.classes > 1 ? 1 : 0;
     problem.prob = calloc(out->count, sizeof(double));
     assert_non_null(problem.prob);
-    for (int i = 0; i < graph->count; i++) { /* as stochastic depth might have it */
+    for (int i = 0; i < graph->count; i++) /* as stochastic depth might have it */
         memcpy(problem.net->nodes[i].branch, (double[BATCH]){1.0, 0.0, 1.25}, BATCH * sizeof(double));
-    }
     uint64_t seed = 100;
     do {
         draw(in->value, in->count, seed++);
         reference_forward(problem.net);
     } while (reference_kink_distance(problem.net) < KINK_MARGIN && seed < 400);
-    if (seed == 400) {
+    if (seed == 400)
         fail_msg("%s: no input keeps away from the kinks of ReLU6", label);
-    }
     return problem;
 }
 
@@ -80,12 +77,10 @@ static double problem_loss(struct problem *problem)
     double loss[BATCH], sum = 0.0;
     reference_forward(problem->net);
     reference_ce_forward(out->value, problem->labels, BATCH, problem->classes, problem->prob, loss);
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < BATCH; i++)
         sum += loss[i];
-    }
-    for (size_t i = 0; i < out->count; i++) {
+    for (size_t i = 0; i < out->count; i++)
         sum += 0.25 * out->value[i] * out->value[i];
-    }
     return sum;
 }
 
@@ -94,9 +89,8 @@ static void problem_gradient(struct problem *problem)
     struct reference_node *out = reference_output(problem->net);
     problem_loss(problem);
     reference_ce_backward(problem->prob, problem->labels, BATCH, problem->classes, 1.0, out->diff);
-    for (size_t i = 0; i < out->count; i++) {
+    for (size_t i = 0; i < out->count; i++)
         out->diff[i] += 0.5 * out->value[i];
-    }
     reference_backward(problem->net);
 }
 
@@ -115,9 +109,8 @@ static void check_first(struct problem *problem, const char *what, double *varia
 {
     double scale = 1e-2; /* central differences themselves are off by some 1e-10 */
     size_t step = count / PROBES + 1;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         scale = fmax(scale, fabs(gradient[i]));
-    }
     for (size_t i = 0; i < count; i += step) {
         double kept = variables[i];
         variables[i] = kept + STEP;
@@ -166,9 +159,8 @@ static void hessian_vector(struct problem *problem, const double *direction, dou
     reference_tangent(problem->net);
     reference_ce_tangent_backward(problem->prob, problem->labels, out->tangent, BATCH, problem->classes,
                                   out->tangent_diff);
-    for (size_t i = 0; i < out->count; i++) {
+    for (size_t i = 0; i < out->count; i++)
         out->tangent_diff[i] += 0.5 * out->tangent[i];
-    }
     reference_tangent_backward(problem->net);
     memcpy(result, in->tangent_diff, in->count * sizeof(double));
 }
@@ -182,15 +174,12 @@ static void check_directional(struct problem *problem, const double *direction)
     memcpy(in->tangent, direction, in->count * sizeof(double));
     reference_tangent(problem->net);
     reference_ce_tangent(problem->prob, problem->labels, out->tangent, BATCH, problem->classes, dot);
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < BATCH; i++)
         forward += dot[i];
-    }
-    for (size_t i = 0; i < out->count; i++) {
+    for (size_t i = 0; i < out->count; i++)
         forward += 0.5 * out->value[i] * out->tangent[i];
-    }
-    for (size_t i = 0; i < in->count; i++) {
+    for (size_t i = 0; i < in->count; i++)
         backward += in->diff[i] * direction[i];
-    }
     expect_close(problem->label, "directional derivative", 0, forward, backward, fmax(1.0, fabs(backward)));
 }
 
@@ -212,13 +201,11 @@ static void check_hessian(const char *label, const struct agn_graph *graph)
     }
     problem_gradient(&problem);
     double *above = copy(in->diff, count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         in->value[i] = place[i] - STEP * direction[i];
-    }
     problem_gradient(&problem);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         expect_close(label, "Hv", i, product[i], (above[i] - in->diff[i]) / (2.0 * STEP), scale);
-    }
     free(direction);
     free(product);
     free(place);
@@ -374,18 +361,16 @@ static void convolution_by_hand(void **state)
     agn_graph_init(&graph, (struct agn_shape){2, 2, 1});
     assert_true(agn_graph_conv(&graph, 0, "c", 1, 3, 1, true) > 0);
     assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 9; i++)
         agn_params_values(params, "c.weight")[i] = (float)(i + 1); /* rows 1 2 3, 4 5 6, 7 8 9 */
-    }
     agn_params_values(params, "c.bias")[0] = 100.0F;
     struct reference_net *net = reference_create(&graph, params, 1, false);
     memcpy(reference_input(net)->value, (double[]){1, 10, 100, 1000}, 4 * sizeof(double));
     reference_forward(net);
     const double expected[4] = {100 + 5 + 60 + 800 + 9000, 100 + 4 + 50 + 700 + 8000,
                                 100 + 2 + 30 + 500 + 6000, 100 + 1 + 20 + 400 + 5000};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         assert_true(fabs(reference_output(net)->value[i] - expected[i]) < 1e-9);
-    }
     reference_free(net);
     agn_params_free(params);
 }

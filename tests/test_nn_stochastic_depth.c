@@ -46,9 +46,8 @@ static struct agn_net *make_net(struct world *w, int batch, enum agn_net_mode mo
                                     .passes = AGN_PASS_BACKWARD,
                                     .stochastic_depth = rate};
     struct agn_net *net = NULL;
-    if (agn_net_create(&config, &net) < 0) {
+    if (agn_net_create(&config, &net) < 0)
         fail_msg("%s", agn_error_message());
-    }
     return net;
 }
 
@@ -156,9 +155,8 @@ static void compare(enum agn_net_mode mode, float rate, bool draw, bool same)
     for (int i = 0; i < 2; i++) {
         struct agn_net *net = make_net(&w, BATCH, mode, i == 0 ? 0.0F : rate);
         results[i].grad = grads[i];
-        if (draw) {
+        if (draw)
             agn_net_draw_depth(net, 7, 0);
-        }
         for (int b = 0; b < BLOCKS; b++) {
             bool skips = i == 1 && mode == AGN_NET_TRAIN && rate > 0.0F;
             assert_int_equal(agn_net_branch_factors(net, w.adds[b]) != NULL, skips);

@@ -75,9 +75,8 @@ static long count_calls(double epochs, const char *compute)
     config.preset.joint.distill = 0.5;
     config.preset.train.compute = agn_compute_from_name(compute);
     long before = calls;
-    if (agn_train_run(&config, &model, &report) < 0) {
+    if (agn_train_run(&config, &model, &report) < 0)
         fail_msg("%s", agn_error_message());
-    }
     long made = calls - before;
     agn_model_free(model);
     tiny_dataset_free(&train);
@@ -88,9 +87,8 @@ static long count_calls(double epochs, const char *compute)
 static void a_step_allocates_nothing(void **state)
 {
     (void)state;
-    if (!CAN_COUNT) {
+    if (!CAN_COUNT)
         skip();
-    }
     agn_nn_set_threads(1);
     static const char *const computes[] = {"f32", "bf16-emulated"};
     for (size_t i = 0; i < AGN_COUNT_OF(computes); i++) {

@@ -16,9 +16,8 @@ static const char weight_name[] = "remote.0.weight", mean_name[] = "extractor.1.
 
 static void succeed(int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 static struct agn_model *make_model(double decay)
@@ -45,16 +44,14 @@ static void set_all(struct agn_model *model, float value)
     values(model, weight_name)[2] = value;
     values(model, mean_name)[1] = 10.0F * value;
     model->alpha_weight = -value;
-    for (int level = 1; level < AGN_LEVELS; level++) {
+    for (int level = 1; level < AGN_LEVELS; level++)
         model->centroids[level] = (float)level * 0.1F * value;
-    }
 }
 
 static void expect_near(double got, double expected)
 {
-    if (!(fabs(got - expected) <= 1e-5 * fmax(1.0, fabs(expected)))) {
+    if (!(fabs(got - expected) <= 1e-5 * fmax(1.0, fabs(expected))))
         fail_msg("%.9g, expected %.9g", got, expected);
-    }
 }
 
 /* Weights, a BN statistic, alpha and levels go 1, 2, 3, ...; the average starts at 0.5. */
@@ -144,20 +141,17 @@ static void expect_refused(const char *tensor, float value, const char *part)
     const char *path = temp_path("changed.safetensors");
     succeed(agn__checkpoint_save(path, model, &beside, &saved));
     succeed(agn_tensor_file_read(path, &file));
-    for (int i = 0; i < file.count; i++) {
-        if (strcmp(file.tensors[i].name, tensor) == 0 && value == 0.0F) {
+    for (int i = 0; i < file.count; i++)
+        if (strcmp(file.tensors[i].name, tensor) == 0 && value == 0.0F)
             strcpy(file.tensors[i].name, "lost");
-        } else if (strcmp(file.tensors[i].name, tensor) == 0) {
+        else if (strcmp(file.tensors[i].name, tensor) == 0)
             memcpy((float *)file.tensors[i].data + 3, &value, sizeof(value));
-        }
-    }
     succeed(agn_tensor_file_write(path, &file));
     agn_tensor_file_free(&file);
     assert_int_equal(agn__checkpoint_load(path, NULL, &loaded, &read_beside, &read), AGN_ERR_FORMAT);
     assert_true(loaded == NULL && read_beside.average == NULL);
-    if (strstr(agn_error_message(), part) == NULL || strstr(agn_error_message(), path) == NULL) {
+    if (strstr(agn_error_message(), part) == NULL || strstr(agn_error_message(), path) == NULL)
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
-    }
     agn__beside_free(&beside);
     agn_model_free(model);
 }

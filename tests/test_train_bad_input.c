@@ -37,16 +37,14 @@ static int teardown(void **state)
 
 static void succeed(int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 static void expect_failure(int got, int status, const char *part)
 {
-    if (got != status || strstr(agn_error_message(), part) == NULL) {
+    if (got != status || strstr(agn_error_message(), part) == NULL)
         fail_msg("status %d (%s); expected %d, '%s'", got, got < 0 ? agn_error_message() : "", status, part);
-    }
 }
 
 static struct agn_train_config tiny_config(void)
@@ -142,9 +140,8 @@ static void classes_without_training_images(void **state)
     agn_log_to(keep_line, said, AGN_LOG_WARN);
     succeed(agn_train_fit_preset(&preset, &train_set.set, &train_set.set, NULL));
     assert_string_equal(said, "");
-    for (int i = 0; i < IMAGES; i++) {
+    for (int i = 0; i < IMAGES; i++)
         labels[i] = train_set.set.labels[i] == 1 ? 2 : train_set.set.labels[i];
-    }
     succeed(agn_train_fit_preset(&preset, &gap, &train_set.set, NULL));
     assert_non_null(strstr(said, "1 of 3 classes without a training image"));
     assert_non_null(strstr(said, "them: right;"));
@@ -233,9 +230,8 @@ static void weights_too_large_to_compute_with(void **state)
     (void)state;
     struct agn_model *model = fresh_model();
     struct agn_params *reference = model->parts[AGN_REFERENCE].params;
-    for (size_t i = 0; i < reference->total; i++) {
+    for (size_t i = 0; i < reference->total; i++)
         reference->value[i] *= 1e30F;
-    }
     reference->version++;
     struct agn_evaluation evaluation;
     expect_failure(agn_model_evaluate(model, &test_set.set, &evaluation), AGN_ERR_NUMERIC,
@@ -248,9 +244,8 @@ static void weights_too_large_to_compute_with(void **state)
 /* At the first report of a phase. */
 static void interrupt(void *user, const struct agn_progress *progress)
 {
-    if (progress->done > 0 && strcmp(progress->phase, user) == 0) {
+    if (progress->done > 0 && strcmp(progress->phase, user) == 0)
         agn_interrupt_request();
-    }
 }
 
 /* A training that was interrupted after the first step of a phase; the configuration to resume it. */
@@ -294,9 +289,8 @@ static void checkpoints_made_on_other_images(void **state)
     size_t bytes = (size_t)IMAGES * TINY_SIDE * TINY_SIDE;
     other.pixels = malloc(bytes);
     assert_non_null(other.pixels);
-    for (size_t i = 0; i < bytes; i++) {
+    for (size_t i = 0; i < bytes; i++)
         other.pixels[i] = (uint8_t)(train_set.set.pixels[i] / 2);
-    }
     expect_refused(&config, AGN_ERR_MISMATCH, "other training images: channel 0 has mean");
     memcpy(other.pixels, train_set.set.pixels, bytes);
     other.pixels[0] = other.pixels[1]; /* two pixels change places: the mean stays */
@@ -357,9 +351,8 @@ static void expect_whole_lines(const char *path, int at_least)
     assert_non_null(file);
     while (fgets(line, sizeof(line), file) != NULL) {
         json_t *json = json_loads(line, 0, NULL);
-        if (json == NULL) {
+        if (json == NULL)
             fail_msg("%s: not a JSON object: %s", path, line);
-        }
         json_decref(json);
         lines++;
     }
@@ -410,9 +403,8 @@ static void a_reference_that_is_always_wrong(void **state)
     succeed(agn_file_read(metrics, 1 << 20, (uint8_t **)&text, &size));
     char line[2048] = "";
     const char *at = text + size - 1; /* the last line */
-    while (at > text && at[-1] != '\n') {
+    while (at > text && at[-1] != '\n')
         at--;
-    }
     snprintf(line, sizeof(line), "%.*s", (int)(text + size - at), at);
     assert_non_null(strstr(line, "\"skewness\": null"));
     assert_non_null(strstr(line, "\"disorder_rate\": null"));

@@ -22,9 +22,8 @@ static struct agn_model *train(const char *compute, double joint_epochs, struct 
     tiny_preset_make(&config.preset);
     config.preset.joint.epochs = joint_epochs;
     config.preset.train.compute = agn_compute_from_name(compute);
-    if (agn_train_run(&config, &model, &report) < 0) {
+    if (agn_train_run(&config, &model, &report) < 0)
         fail_msg("%s: %s", compute, agn_error_message());
-    }
     *evaluation = report.evaluation;
     tiny_dataset_free(&train);
     tiny_dataset_free(&test);

@@ -29,9 +29,8 @@ static int drop(const struct agn_preset *preset, int64_t step, int first, int co
     float features[BATCH * SAMPLE];
     struct agn__preparation p = {.preset = preset, .batch = count, .whole = BATCH, .first = first};
     int sum = 0;
-    for (int i = 0; i < count * SAMPLE; i++) {
+    for (int i = 0; i < count * SAMPLE; i++)
         features[i] = 1.0F;
-    }
     agn__drop_channels(&p, step, map, features);
     for (int i = 0; i < count; i++) {
         const float *sample = features + (size_t)i * SAMPLE;
@@ -50,9 +49,8 @@ static void off_is_off(void **state)
     (void)state;
     bool drawn[BATCH];
     const struct agn_preset preset = preset_with(0.0, 1);
-    for (int step = 0; step < 20; step++) {
+    for (int step = 0; step < 20; step++)
         assert_int_equal(drop(&preset, step, 0, BATCH, drawn), 0);
-    }
 }
 
 static void the_share_is_as_asked_for(void **state)

@@ -43,9 +43,8 @@ static uint32_t checksum(const uint8_t *data, size_t size)
         uint32_t top = (remainder >> 31) ^ bit;
         remainder = (remainder << 1) ^ (top != 0 ? 0x1EDC6F41U : 0U);
     }
-    for (int bit = 0; bit < 32; bit++) {
+    for (int bit = 0; bit < 32; bit++)
         reflected |= ((remainder >> bit) & 1U) << (31 - bit);
-    }
     return ~reflected;
 }
 
@@ -70,9 +69,8 @@ static uint64_t read_varint(const uint8_t **at, const uint8_t *end)
         assert_true(*at < end);
         uint8_t byte = *(*at)++;
         value |= (uint64_t)(byte & 0x7F) << shift;
-        if ((byte & 0x80) == 0) {
+        if ((byte & 0x80) == 0)
             return value;
-        }
     }
     fail_msg("a varint has more than 10 bytes");
     return 0;
@@ -100,13 +98,12 @@ static void read_value(const struct field *value, struct scalar *scalar)
     float number = NAN;
     while (at < end) {
         struct field f = read_field(&at, end);
-        if (f.number == 1 && f.wire_type == 2 && f.size < sizeof(scalar->tag)) {
+        if (f.number == 1 && f.wire_type == 2 && f.size < sizeof(scalar->tag))
             memcpy(scalar->tag, f.data, f.size);
-        } else if (f.number == 2 && f.wire_type == 5) {
+        else if (f.number == 2 && f.wire_type == 5)
             memcpy(&number, f.data, sizeof(number));
-        } else {
+        else
             fail_msg("a value has a field %u of type %u", f.number, f.wire_type);
-        }
     }
     scalar->value = (double)number;
 }
@@ -174,9 +171,8 @@ static const char *event_path(const char *folder, int index)
     for (int i = 0; i < count; i++) {
         if (names[i]->d_name[0] != '.') {
             assert_non_null(strstr(names[i]->d_name, "tfevents"));
-            if (seen++ == index) {
+            if (seen++ == index)
                 snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
-            }
         }
         free(names[i]);
     }
@@ -203,9 +199,8 @@ static void scalars_come_back(void **state)
     const char *folder = temp_path("a/b/events");
     struct agn__event_file *file = NULL;
     assert_int_equal(agn__event_file_open(folder, &file), AGN_OK);
-    for (size_t i = 0; i < AGN_COUNT_OF(steps); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(steps); i++)
         agn__event_file_scalar(file, i % 2 == 0 ? "joint/loss" : "x", steps[i], values[i]);
-    }
     assert_true(agn__event_file_close(file));
     read_events(event_path(folder, 0));
     assert_int_equal(events.count, AGN_COUNT_OF(steps));
@@ -235,11 +230,9 @@ static void folders_that_cannot_be(void **state)
 
 static double find_last(const char *tag)
 {
-    for (int i = events.count - 1; i >= 0; i--) {
-        if (strcmp(events.scalars[i].tag, tag) == 0) {
+    for (int i = events.count - 1; i >= 0; i--)
+        if (strcmp(events.scalars[i].tag, tag) == 0)
             return events.scalars[i].value;
-        }
-    }
     fail_msg("there is no '%s'", tag);
     return NAN;
 }
@@ -256,17 +249,15 @@ static void training_writes_its_figures(void **state)
     struct agn_train_config config = {.train = &data.set, .test = &data.set, .tensorboard = folder};
     tiny_preset_make(&config.preset);
     agn_nn_set_threads(1);
-    if (agn_train_run(&config, &model, &report) < 0) {
+    if (agn_train_run(&config, &model, &report) < 0)
         fail_msg("%s", agn_error_message());
-    }
     read_events(event_path(folder, 0));
     assert_true(find_last("reference/loss") > 0.0 && find_last("reference/rate") > 0.0);
     assert_true(find_last("joint/loss") > 0.0 && find_last("joint/accuracy") > 0.5);
     assert_true(find_last("joint/skewness") > 0.3 && find_last("joint/skewness") <= 1.0);
     assert_true(find_last("joint/alpha") > 0.0 && find_last("joint/stall_seconds") >= 0.0);
-    for (int i = 1; i < events.count; i++) {
+    for (int i = 1; i < events.count; i++)
         assert_true(events.scalars[i].step >= events.scalars[i - 1].step);
-    }
     assert_int_equal(events.scalars[events.count - 1].step, 90); /* 10 steps an epoch, 3 and 6 epochs */
     agn_model_free(model);
     tiny_dataset_free(&data);

@@ -14,9 +14,8 @@ static const double TIGHT = 1e-6; /* importances and gradients are floats */
 
 static void expect_near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) {
+    if (!(fabs(got - expected) <= tolerance))
         fail_msg("%.9g, expected %.9g", got, expected);
-    }
 }
 
 /* n = (.2 .1 | .4 .05 .25): first two hold .3, the largest later one leads the smallest first one by .3. */
@@ -34,9 +33,8 @@ static void values_by_hand(void **state)
     assert_true(loss.disordered);
     /* dL/dn = (-1, -1-1, +1, 0, 0); sum of dL/dn n = -.2 - .2 + .4 = 0; sum of I = 20 */
     static const double expected[] = {-1.0 / 20, -2.0 / 20, 1.0 / 20, 0, 0};
-    for (int c = 0; c < 5; c++) {
+    for (int c = 0; c < 5; c++)
         expect_near((double)gradient[c], expected[c], TIGHT);
-    }
 }
 
 static void the_scale_of_importance_does_not_matter(void **state)
@@ -46,15 +44,13 @@ static void the_scale_of_importance_does_not_matter(void **state)
     struct agn_importance_loss_config config = {.channels = 5, .local_channels = 2, .rho = 0.8};
     struct agn_importance_loss loss, other;
     agn_importance_loss(&config, importance, &loss, gradient);
-    for (int c = 0; c < 5; c++) {
+    for (int c = 0; c < 5; c++)
         importance[c] *= 0x1p-20F;
-    }
     agn_importance_loss(&config, importance, &other, smaller);
     expect_near(other.skewness_loss, loss.skewness_loss, 1e-12);
     expect_near(other.disorder_loss, loss.disorder_loss, 1e-12);
-    for (int c = 0; c < 5; c++) {
+    for (int c = 0; c < 5; c++)
         expect_near((double)smaller[c] * 0x1p-20, (double)gradient[c], TIGHT);
-    }
 }
 
 static double total(const struct agn_importance_loss_config *config, const float *importance)
@@ -72,9 +68,8 @@ static void check_gradient(const struct agn_importance_loss_config *config, floa
     double largest = 1e-6;
     int count = config->channels * (config->positions > 0 ? config->positions : 1);
     agn_importance_loss(config, importance, &loss, gradient);
-    for (int c = 0; c < count; c++) {
+    for (int c = 0; c < count; c++)
         largest = fmax(largest, fabs((double)gradient[c]));
-    }
     for (int c = 0; c < count; c++) {
         float kept = importance[c];
         importance[c] = kept + 0x1p-12F;
@@ -100,17 +95,14 @@ static void gradient_equals_differences(void **state)
                                                     .rho = 0.05 + 0.9 * agn_rng_uniform(&rng),
                                                     .disorder_margin = round % 3 == 0 ? 0.05 : 0.0};
         float importance[16];
-        for (int c = 0; c < channels;
-             c++) { /* a different sixteenth for each channel: no ties within a step */
+        for (int c = 0; c < channels; c++) /* a different sixteenth for each channel: no ties within a step */
             importance[c] = 0.5F + (float)((c * 7 + round) % 13) + 0.0625F * (float)c;
-        }
         struct agn_importance_loss loss;
         agn_importance_loss(&config, importance, &loss, NULL);
         bool at_kink = fabs(loss.skewness - config.rho) < 1e-3;
         double gap = loss.disorder_loss; /* a gap of exactly 0 cannot be told from a closed one */
-        if (!at_kink && (gap == 0.0 || gap > 1e-3)) {
+        if (!at_kink && (gap == 0.0 || gap > 1e-3))
             check_gradient(&config, importance);
-        }
     }
 }
 
@@ -130,9 +122,8 @@ static void elements_by_hand(void **state)
     assert_true(loss.disordered);
     /* dL/dn = (-1, 0, 1 | -1-1, 0, 0); sum of dL/dn n = -.2 + .3 - .2 = -.1; sum of I = 10 */
     static const double expected[] = {-0.09, 0.01, 0.11, -0.19, 0.01, 0.01};
-    for (int e = 0; e < 6; e++) {
+    for (int e = 0; e < 6; e++)
         expect_near((double)gradient[e], expected[e], TIGHT);
-    }
     config.disorder_margin = 0.05;
     agn_importance_loss(&config, importance, &loss, NULL);
     expect_near(loss.disorder_loss, 0.25, TIGHT);
@@ -167,9 +158,8 @@ static void element_gradient_equals_differences(void **state)
                                                     .rho = 0.05 + 0.9 * agn_rng_uniform(&rng),
                                                     .disorder_margin = round % 3 == 0 ? 0.05 : 0.0};
         int count = config.channels * config.positions;
-        for (int e = 0; e < count; e++) { /* no two alike */
+        for (int e = 0; e < count; e++) /* no two alike */
             importance[e] = 0.5F + (float)((e * 29 + round) % 61) + 0.00390625F * (float)e;
-        }
         struct agn_importance_loss loss;
         agn_importance_loss(&config, importance, &loss, NULL);
         bool at_kink = fabs(loss.skewness - config.rho) < 1e-3;
@@ -192,9 +182,8 @@ static void edges_of_k(void **state)
     agn_importance_loss(&config, falling, &loss, gradient);
     expect_near(loss.skewness, 0.9, TIGHT);
     assert_true(loss.skewness_loss == 0.0 && loss.disorder_loss == 0.0 && !loss.disordered);
-    for (int c = 0; c < 4; c++) {
+    for (int c = 0; c < 4; c++)
         assert_true(gradient[c] == 0.0F);
-    }
     agn_importance_loss(&config, rising, &loss, gradient);
     expect_near(loss.skewness_loss, 0.7, TIGHT);
     expect_near(loss.disorder_loss, 0.3, TIGHT);
@@ -216,9 +205,8 @@ static void zero_importances(void **state)
     agn_importance_loss(&config, importance, &loss, gradient);
     assert_true(loss.skewness == 0.0 && loss.skewness_loss == 0.75 && loss.disorder_loss == 0.0 &&
                 !loss.disordered);
-    for (int c = 0; c < 4; c++) {
+    for (int c = 0; c < 4; c++)
         assert_true(gradient[c] == 0.0F);
-    }
 }
 
 /* A tie between the sides is not disorder; one step of a float more is. The margin asks for a lead. */

@@ -30,9 +30,8 @@ struct step {
 
 static void succeed(int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 /* ---- comparing -------------------------------------------------------------------- */
@@ -65,9 +64,8 @@ static void expect_floats_near(struct step *step, const char *name, const float 
 {
     double values[MOST_NUMBERS];
     assert_true(count <= MOST_NUMBERS);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         values[i] = (double)got[i];
-    }
     expect_near(step, name, values, expected, count);
 }
 
@@ -76,12 +74,10 @@ static void expect_floats_near(struct step *step, const char *name, const float 
 static void apply_settings(struct agn_preset *preset, const struct joint_case *expected)
 {
     agn_preset_defaults(preset);
-    for (size_t i = 0; i < AGN_COUNT_OF(joint_settings); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(joint_settings); i++)
         succeed(agn_preset_set(preset, joint_settings[i]));
-    }
-    for (size_t i = 0; i < AGN_COUNT_OF(expected->settings) && expected->settings[i] != NULL; i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(expected->settings) && expected->settings[i] != NULL; i++)
         succeed(agn_preset_set(preset, expected->settings[i]));
-    }
 }
 
 /* The store that has a parameter of this name, and the parameter. */
@@ -92,9 +88,8 @@ static struct agn_params *find_store(const struct agn_model *model, const char *
                                    model->parts[AGN_REMOTE].params, model->parts[AGN_REFERENCE].params};
     for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
         *param = agn_params_find(stores[s], name);
-        if (*param != NULL) {
+        if (*param != NULL)
             return stores[s];
-        }
     }
     fail_msg("the model has no parameter '%s'", name);
     return NULL;
@@ -107,15 +102,13 @@ static void load_parameters(struct agn_model *model)
         const struct agn_param *param = NULL;
         struct agn_params *store = find_store(model, joint_parameters[p].name, &param);
         assert_int_equal(param->count, joint_parameters[p].count);
-        for (size_t i = 0; i < param->count; i++) {
+        for (size_t i = 0; i < param->count; i++)
             store->value[param->offset + i] = (float)*value++;
-        }
         store->version++;
     }
     assert_int_equal(value - joint_values, AGN_COUNT_OF(joint_values));
-    for (int level = 0; level < JOINT_LEVELS; level++) {
+    for (int level = 0; level < JOINT_LEVELS; level++)
         model->centroids[level] = (float)joint_centroids[level];
-    }
     model->alpha_weight = (float)joint_alpha_weight;
 }
 
@@ -125,9 +118,8 @@ static void apply_prediction_alone(struct agn_preset *preset)
 {
     static const char *const settings[] = {"joint.lambda=1", "joint.distill=0", "joint.anchor=0.5",
                                            "joint.local=0.4", "train.label_smoothing=0"};
-    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++)
         succeed(agn_preset_set(preset, settings[i]));
-    }
 }
 
 /* Runs one step at rate 0, so that nothing moves and gradients and alpha's momentum (momentum 0: its
@@ -136,25 +128,21 @@ static void run_step(struct step *step, const struct joint_case *expected, const
 {
     *step = (struct step){.expected = expected, .worst_name = ""};
     apply_settings(&step->config.preset, expected);
-    if (class_weights != NULL) {
+    if (class_weights != NULL)
         apply_prediction_alone(&step->config.preset);
-    }
     step->trainer.config = &step->config;
     step->trainer.state = (struct agn_train_state){.phase = AGN_PHASE_JOINT, .step = 1};
     succeed(agn_model_create(&step->config.preset, NULL, &step->trainer.model));
     load_parameters(step->trainer.model);
     succeed(agn__joint_open(&step->trainer, &step->joint));
-    if (class_weights != NULL) {
+    if (class_weights != NULL)
         succeed(agn__preparation_weigh(&step->joint.preparation, class_weights));
-    }
     float images[AGN_COUNT_OF(joint_images)];
     int32_t labels[JOINT_SAMPLES], indices[JOINT_SAMPLES] = {0};
-    for (size_t i = 0; i < AGN_COUNT_OF(joint_images); i++) { /* one channel: NCHW is NHWC */
+    for (size_t i = 0; i < AGN_COUNT_OF(joint_images); i++) /* one channel: NCHW is NHWC */
         images[i] = (float)joint_images[i];
-    }
-    for (int i = 0; i < JOINT_SAMPLES; i++) {
+    for (int i = 0; i < JOINT_SAMPLES; i++)
         labels[i] = joint_labels[i];
-    }
     const struct agn_batch batch = {
         .images = images, .labels = labels, .indices = indices, .count = JOINT_SAMPLES};
     succeed(agn__joint_step(&step->joint, &batch, 0.0, &step->tally));
@@ -225,9 +213,8 @@ static void check_importance(struct step *step)
 static int count_trained(const struct agn_params *store)
 {
     int trained = 0;
-    for (int p = 0; p < store->count; p++) {
+    for (int p = 0; p < store->count; p++)
         trained += store->list[p].trainable;
-    }
     return trained;
 }
 
@@ -277,9 +264,8 @@ static double add_weighted_step(const float weights[JOINT_CLASSES], double facto
                                          model->parts[AGN_REMOTE].params};
     for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
         assert_true(count + stores[s]->total < MOST_GRADIENTS);
-        for (size_t i = 0; i < stores[s]->total; i++) {
+        for (size_t i = 0; i < stores[s]->total; i++)
             sum[count++] += factor * (double)stores[s]->grad[i];
-        }
     }
     sum[count] += factor * (double)model->alpha_momentum;
     double loss = step.tally.loss;
@@ -326,9 +312,8 @@ static void classes_weigh_their_images(void **state)
     add_weighted_step(each[1], 0.5, parts);
     add_weighted_step(each[2], 1.5, parts);
     add_weighted_step(mixed, 1.0, whole);
-    for (size_t i = 0; i < MOST_GRADIENTS; i++) {
+    for (size_t i = 0; i < MOST_GRADIENTS; i++)
         assert_true(fabs(whole[i] - parts[i]) < 1e-5 * largest);
-    }
     end_step(&plain);
 }
 

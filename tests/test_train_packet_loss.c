@@ -20,9 +20,8 @@ enum { CHANNELS = 19, BATCH = 16 };
 static int count_ranges(const uint8_t *lost, int channels)
 {
     int ranges = 1;
-    for (int c = 1; c < channels; c++) {
+    for (int c = 1; c < channels; c++)
         ranges += lost[c] != lost[c - 1];
-    }
     return ranges;
 }
 
@@ -44,9 +43,8 @@ static void what_is_lost_are_ranges(void **state)
         }
     }
     assert_float_equal((double)sum / (DRAWS * CHANNELS), 0.3, 0.01);
-    for (int c = 0; c < CHANNELS; c++) { /* the first and the last as often as those between */
+    for (int c = 0; c < CHANNELS; c++) /* the first and the last as often as those between */
         assert_float_equal((double)of_channel[c] / DRAWS, 0.3, 0.02);
-    }
 }
 
 static void borders_lie_everywhere(void **state)
@@ -58,13 +56,11 @@ static void borders_lie_everywhere(void **state)
     for (int d = 0; d < 40000; d++) {
         uint8_t lost[CHANNELS];
         agn_lossy_draw_channels(&rng, 2, 0.5, CHANNELS, lost);
-        for (int c = 1; c < CHANNELS; c++) {
+        for (int c = 1; c < CHANNELS; c++)
             borders[c] += lost[c] != lost[c - 1];
-        }
     }
-    for (int c = 1; c < CHANNELS; c++) { /* half of the draws show the one border: 40000 / 2 / 18 */
+    for (int c = 1; c < CHANNELS; c++) /* half of the draws show the one border: 40000 / 2 / 18 */
         assert_in_range(borders[c], 1111 - 170, 1111 + 170);
-    }
 }
 
 static void extremes_are_possible(void **state)
@@ -74,9 +70,8 @@ static void extremes_are_possible(void **state)
     struct agn_rng rng;
     agn_rng_seed(&rng, 7);
     agn_lossy_draw_channels(&rng, 300, 1.0, AGN_MAX_FEATURES, lost);
-    for (int c = 0; c < AGN_MAX_FEATURES; c++) {
+    for (int c = 0; c < AGN_MAX_FEATURES; c++)
         assert_int_equal(lost[c], 1);
-    }
     agn_lossy_draw_channels(&rng, 1, 0.0, 1, lost);
     assert_int_equal(lost[0], 0);
 }
@@ -114,9 +109,8 @@ static void quantise_noise(struct rig *rig)
     size_t sent = j->positions * (size_t)rig->trainer.model->sent_channels;
     struct agn_rng rng;
     agn_rng_seed(&rng, 8);
-    for (size_t i = 0; i < sent; i++) {
+    for (size_t i = 0; i < sent; i++)
         j->rest[i] = 6.0F * (float)agn_rng_uniform(&rng) * (float)agn_rng_uniform(&rng);
-    }
     agn_quantise(rig->trainer.model->centroids, j->rest, sent, j->symbols,
                  agn_net_write(j->remote, AGN_BORDER_INPUT));
 }
@@ -131,18 +125,15 @@ static void the_fill_stands_in(void **state)
     size_t channels = (size_t)model->sent_channels, positions = j->positions / BATCH;
     quantise_noise(&rig);
     double mean[AGN_MAX_FEATURES] = {0};
-    for (size_t i = 0; i < j->positions * channels; i++) {
+    for (size_t i = 0; i < j->positions * channels; i++)
         mean[i % channels] += (double)agn_net_read(j->remote, AGN_BORDER_INPUT)[i] / (double)j->positions;
-    }
     assert_int_equal(agn__lose_packets(j), AGN_OK);
     int lost = 0;
-    for (size_t c = 0; c < channels; c++) {
+    for (size_t c = 0; c < channels; c++)
         assert_float_equal((double)model->fill[c], mean[c], 1e-5);
-    }
     float *diff = j->diff_rest;
-    for (size_t i = 0; i < j->positions * channels; i++) {
+    for (size_t i = 0; i < j->positions * channels; i++)
         diff[i] = 1.0F;
-    }
     agn__forget_lost(j, diff);
     for (size_t i = 0; i < j->positions * channels; i++) {
         size_t c = i % channels, image = i / channels / positions;
@@ -153,9 +144,8 @@ static void the_fill_stands_in(void **state)
         lost += gone;
     }
     assert_true(lost > 0 && lost < (int)(j->positions * channels));
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < BATCH; i++)
         assert_non_null(memchr(j->lost + (size_t)i * channels, 0, channels)); /* something comes */
-    }
     close_rig(&rig);
 }
 
@@ -242,18 +232,16 @@ static void trust_is_earned(void **state)
     assert_true(model->trust[0] == 0.0F);
     assert_true(model->trust[sent] == 1.0F);
     assert_true(model->trust[sent - 1] > 0.0F);
-    for (size_t i = 0; i < model->parts[AGN_REMOTE].params->total; i++) {
+    for (size_t i = 0; i < model->parts[AGN_REMOTE].params->total; i++)
         model->parts[AGN_REMOTE].params->value[i] = 0.0F; /* says nothing: all classes alike */
-    }
     const struct agn_param *bias = agn_params_find(model->parts[AGN_REMOTE].params, "remote.dense.bias");
     assert_non_null(bias);
     model->parts[AGN_REMOTE].params->value[bias->offset] =
         20.0F; /* sure of the first class, whatever comes */
     model->parts[AGN_REMOTE].params->version++;
     assert_int_equal(agn_model_learn_trust(model, &data.set), AGN_OK);
-    for (int came = 0; came < sent; came++) {
+    for (int came = 0; came < sent; came++)
         assert_true(model->trust[came] == 0.0F);
-    }
     assert_true(model->trust[sent] == 1.0F);
     agn_model_free(model);
     tiny_dataset_free(&data);

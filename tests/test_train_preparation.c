@@ -27,15 +27,12 @@ static int setup(void **state)
     struct agn_preset preset;
     tiny_preset_make(&preset);
     if (agn_model_create(&preset, NULL, &world.model) < 0 ||
-        agn__preparation_create(world.model, NULL, NULL, &world.preparation) < 0) {
+        agn__preparation_create(world.model, NULL, NULL, &world.preparation) < 0)
         return -1;
-    }
-    for (int i = 0; i < FLOATS; i++) {
+    for (int i = 0; i < FLOATS; i++)
         world.images[i] = 1.0F + (float)i; /* never 0, no two alike */
-    }
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < BATCH; i++)
         world.labels[i] = i % TINY_CLASSES;
-    }
     world.batch = (struct agn_batch){.images = world.images, .labels = world.labels, .count = BATCH};
     return 0;
 }
@@ -58,9 +55,8 @@ static void prepare(double smoothing, double mixup, int cutout, int64_t step)
 
 static void expect_near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) {
+    if (!(fabs(got - expected) <= tolerance))
         fail_msg("%.9g, expected %.9g", got, expected);
-    }
 }
 
 static void without_options_nothing_changes(void **state)
@@ -94,12 +90,10 @@ static void classes_are_balanced(void **state)
     double sum = 0.0;
     agn__balanced_weights(&data, 5, weights);
     static const double expected[] = {12.0 / (3 * 6), 12.0 / (3 * 3), 1.0, 12.0 / (3 * 3), 1.0};
-    for (int c = 0; c < 5; c++) {
+    for (int c = 0; c < 5; c++)
         expect_near((double)weights[c], expected[c], 1e-6);
-    }
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 12; i++)
         sum += (double)weights[labels[i]];
-    }
     expect_near(sum, 12.0, 1e-5); /* the mean weight of an image is 1 */
 }
 
@@ -188,9 +182,8 @@ static void blanked_squares(void **state)
     }
     assert_in_range(whole, 1, BATCH - 1);
     prepare(0.0, 0.0, 512, 5); /* larger than any image */
-    for (int i = 0; i < FLOATS; i++) {
+    for (int i = 0; i < FLOATS; i++)
         assert_true(world.input[i] == 0.0F);
-    }
 }
 
 /* Steps draw anew; the same step draws the same, or a resumed run would not end the same. */

@@ -16,9 +16,8 @@ static uint8_t symbols[COUNT];
 
 static void expect_near(const char *what, double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) {
+    if (!(fabs(got - expected) <= tolerance))
         fail_msg("%s is %.9g, expected %.9g", what, got, expected);
-    }
 }
 
 static void expect_ascending(const struct agn_model *model)
@@ -67,9 +66,8 @@ static void begins_at_quantiles(void **state)
 {
     (void)state;
     struct agn_model model = {0};
-    for (int i = 0; i < COUNT; i++) { /* every second one 0; the others, in odd order, evenly in (0.5, 4) */
+    for (int i = 0; i < COUNT; i++) /* every second one 0; the others, in odd order, evenly in (0.5, 4) */
         values[i] = i % 2 == 0 ? 0.0F : 0.5F + 3.5F * (float)(i * 1009 % COUNT) / COUNT;
-    }
     assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     for (int level = 1; level < AGN_LEVELS; level++) {
         expect_near("centroid", (double)model.centroids[level], 0.5 + 3.5 * (level - 0.5) / 7.0, 0.01);
@@ -87,14 +85,12 @@ static void begins_with_odd_features(void **state)
     assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     expect_ascending(&model);
     assert_true(model.centroids[7] > model.centroids[1]);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         values[i] = 6.0F;
-    }
     assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     expect_ascending(&model);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         values[i] = (float)i; /* a linear extractor may exceed 6 */
-    }
     assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     expect_ascending(&model);
     assert_int_equal(agn__centroids_initialise(&model, NULL, values, 0), AGN_OK);
@@ -108,14 +104,12 @@ static void follows_shrinking_features(void **state)
     struct agn_model model = {0};
     fill(5.0F, 1);
     assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
-    for (float top = 5.0F; top > 0.5F; top *= 0.98F) {
+    for (float top = 5.0F; top > 0.5F; top *= 0.98F)
         follow(&model, 3, top);
-    }
     follow(&model, 600, 0.5F);
     assert_true(model.centroids[7] < 0.6F);
-    for (int level = 0; level < AGN_LEVELS; level++) {
+    for (int level = 0; level < AGN_LEVELS; level++)
         assert_true(model.usage[level] > 0.01F);
-    }
     fill(0.5F, 7);
     /* uniform (0, .5) in half of the values, 7 levels and 0: the least error is (.5 / 7.5)^2 / 12 / 2 */
     double best = 0.5 * (0.5 / 7.5) * (0.5 / 7.5) / 12.0;
@@ -127,9 +121,8 @@ static void dead_levels_get_work(void **state)
 {
     (void)state;
     struct agn_model model = {.centroids = {0, 0.5F, 5.0F, 5.2F, 5.4F, 5.6F, 5.8F, 6.0F}};
-    for (int level = 0; level < AGN_LEVELS; level++) {
+    for (int level = 0; level < AGN_LEVELS; level++)
         model.usage[level] = 0.125F;
-    }
     fill(1.0F, 3);
     double before = squared_error(&model);
     follow(&model, 2500, 1.0F);
@@ -151,13 +144,11 @@ static void survives_dead_features(void **state)
     fill(5.0F, 1);
     assert_int_equal(agn__centroids_initialise(&model, NULL, values, COUNT), AGN_OK);
     follow(&model, 600, 0.0F);
-    for (int level = 0; level < AGN_LEVELS; level++) {
+    for (int level = 0; level < AGN_LEVELS; level++)
         assert_true(isfinite(model.centroids[level]) && isfinite(model.usage[level]));
-    }
     follow(&model, 2500, 1.0F); /* and it recovers */
-    for (int level = 0; level < AGN_LEVELS; level++) {
+    for (int level = 0; level < AGN_LEVELS; level++)
         assert_true(model.usage[level] > 0.002F);
-    }
 }
 
 /* The soft assignment itself, in double. */
@@ -202,9 +193,8 @@ static void soft_gradient_at_extremes(void **state)
     float x[] = {-1e6F, 1e6F, 0.0F, 6.0F}, diff[] = {1, 1, 1, 1}, other[] = {1, 1, 1, 1};
     agn__soft_quantiser_gradient(&model, x, 0.01, diff, 4);
     agn__soft_quantiser_gradient(&none, x, 0.01, other, 4);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         assert_true(isfinite(diff[i]) && isfinite(other[i]));
-    }
     assert_true(diff[0] == 0.0F && diff[1] == 0.0F);
 }
 

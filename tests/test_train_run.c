@@ -39,9 +39,8 @@ static int teardown(void **state)
 
 static void expect_message(const char *part)
 {
-    if (strstr(agn_error_message(), part) == NULL) {
+    if (strstr(agn_error_message(), part) == NULL)
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
-    }
 }
 
 static struct agn_train_config tiny_config(void)
@@ -63,9 +62,8 @@ static struct agn_model *train(const struct agn_train_config *config, struct agn
 {
     struct agn_model *model = NULL;
     struct agn_train_report ignored;
-    if (agn_train_run(config, &model, report == NULL ? &ignored : report) < 0) {
+    if (agn_train_run(config, &model, report == NULL ? &ignored : report) < 0)
         fail_msg("training failed: %s", agn_error_message());
-    }
     return model;
 }
 
@@ -74,9 +72,8 @@ static void expect_refused(const struct agn_train_config *config, int status, co
     struct agn_model *model = NULL;
     struct agn_train_report report;
     int got = agn_train_run(config, &model, &report);
-    if (got != status) {
+    if (got != status)
         fail_msg("training gives %d, expected %d (%s)", got, status, got < 0 ? agn_error_message() : part);
-    }
     assert_null(model);
     expect_message(part);
 }
@@ -88,13 +85,11 @@ static void expect_same_params(const struct agn_params *a, const struct agn_para
     assert_int_equal(a->total, b->total);
     for (int p = 0; p < a->count; p++) {
         const struct agn_param *param = &a->list[p];
-        if (memcmp(a->value + param->offset, b->value + param->offset, param->count * sizeof(float)) != 0) {
+        if (memcmp(a->value + param->offset, b->value + param->offset, param->count * sizeof(float)) != 0)
             fail_msg("'%s' differs", param->name);
-        }
         if (memcmp(a->momentum + param->offset, b->momentum + param->offset, param->count * sizeof(float)) !=
-            0) {
+            0)
             fail_msg("the momentum of '%s' differs", param->name);
-        }
     }
 }
 
@@ -137,9 +132,8 @@ static void read_metrics(const char *path, struct metrics *metrics)
         json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, &error);
         if (json == NULL ||
             json_unpack_ex(json, &error, 0, "{s:s, s:I, s:I, s:F, s:F, s:F}", "phase", &phase, "step", &step,
-                           "steps", &steps, "loss", &loss, "accuracy", &accuracy, "seconds", &seconds) != 0) {
+                           "steps", &steps, "loss", &loss, "accuracy", &accuracy, "seconds", &seconds) != 0)
             fail_msg("%s: %s", line, error.text);
-        }
         int joint = strcmp(phase, "joint") == 0;
         assert_true(step >= 1 && step <= steps && accuracy >= 0.0 && accuracy <= 1.0 && seconds >= 0.0);
         if (joint) {
@@ -325,9 +319,8 @@ static void the_best_epoch_is_kept(void **state)
     config.preset.joint.warm_start = 0;
     config.preset.reference.epochs = 0.2;
     config.preset.joint.epochs = 5;
-    for (int i = 0; i < TEST_IMAGES; i++) { /* labels that are wrong: the more is learned, the worse */
+    for (int i = 0; i < TEST_IMAGES; i++) /* labels that are wrong: the more is learned, the worse */
         validation_set.set.labels[i] = (uint16_t)((validation_set.set.labels[i] + 1) % TINY_CLASSES);
-    }
     struct agn_model *model = train(&config, &report);
     assert_int_equal(read_validations(path, reference, joint), 15);
     int at = 0;
@@ -426,9 +419,8 @@ static struct agn_train_config config_with_all_options(void)
                                            "joint.bits=0.1",
                                            "joint.soft_temperature=1"};
     struct agn_train_config config = short_config();
-    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(settings); i++)
         assert_int_equal(agn_preset_set(&config.preset, settings[i]), AGN_OK);
-    }
     return config;
 }
 

@@ -32,9 +32,8 @@ static int teardown(void **state)
 
 static void succeed(int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 static struct agn_model *make_model(const char *extractor, const char *reference)
@@ -92,9 +91,8 @@ static void the_function_stays(void **state)
         succeed(agn__select_channels(model, NULL, &data.set));
         run_both(model, after, reordered);
         assert_memory_not_equal(before, after, sizeof(before)); /* something did move */
-        for (int i = 0; i < LOGITS; i++) {
+        for (int i = 0; i < LOGITS; i++)
             expected[i] = (double)logits[i];
-        }
         net_check_close(references[r], "logits", reordered, expected, LOGITS, 0.0, 1e-5);
         agn_model_free(model);
     }
@@ -111,9 +109,8 @@ static void important_channels_come_first(void **state)
           logits[LOGITS];
     const struct agn_param *param = agn_params_find(model->parts[AGN_REFERENCE].params, "reference.0.weight");
     assert_non_null(weight);
-    for (size_t i = 0; i < param->count; i++) {
+    for (size_t i = 0; i < param->count; i++)
         weight[i] = fabsf(weight[i]) * scales[i % FEATURES];
-    }
     float *gamma = agn_params_values(model->parts[AGN_EXTRACTOR].params, "extractor.1.bn.gamma");
     float *beta = agn_params_values(model->parts[AGN_EXTRACTOR].params, "extractor.1.bn.beta");
     assert_non_null(gamma);
@@ -180,9 +177,8 @@ static void expect_unsupported(const char *extractor, const char *reference, con
     float *kept = agn_alloc(bytes, 1);
     memcpy(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);
     assert_int_equal(agn__select_channels(model, NULL, &data.set), AGN_ERR_UNSUPPORTED);
-    if (strstr(agn_error_message(), part) == NULL) {
+    if (strstr(agn_error_message(), part) == NULL)
         fail_msg("the message '%s' lacks '%s'", agn_error_message(), part);
-    }
     assert_memory_equal(kept, model->parts[AGN_EXTRACTOR].params->value, bytes);
     agn_free(kept);
     agn_model_free(model);

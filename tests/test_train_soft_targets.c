@@ -17,25 +17,22 @@ static void draw(float values[COUNT], uint64_t seed)
 {
     struct agn_rng rng;
     agn_rng_seed(&rng, seed);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         values[i] = (float)(2.0 * agn_rng_normal(&rng));
-    }
 }
 
 static void expect_near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) {
+    if (!(fabs(got - expected) <= tolerance))
         fail_msg("%.9g, expected %.9g", got, expected);
-    }
 }
 
 /* log softmax(row / temperature)[c], by definition. */
 static double log_share(const double *row, int c, double temperature)
 {
     double sum = 0.0;
-    for (int o = 0; o < CLASSES; o++) {
+    for (int o = 0; o < CLASSES; o++)
         sum += exp(row[o] / temperature);
-    }
     return row[c] / temperature - log(sum);
 }
 
@@ -46,9 +43,8 @@ static void hard_targets_give_the_bits_of_the_hard_loss(void **state)
     (void)state;
     float logits[COUNT], targets[COUNT] = {0}, prob[2][COUNT], loss[2][ROWS], diff[2][COUNT];
     draw(logits, 1);
-    for (int i = 0; i < ROWS; i++) {
+    for (int i = 0; i < ROWS; i++)
         targets[i * CLASSES + (labels[i] < 0 ? 0 : labels[i])] = 1.0F;
-    }
     agn_softmax_ce_forward(logits, labels, ROWS, CLASSES, prob[0], loss[0]);
     agn_softmax_ce_backward(prob[0], labels, ROWS, CLASSES, 0.3F, diff[0]);
     const struct agn__soft_targets soft = {labels, targets, NULL, ROWS, CLASSES};
@@ -66,21 +62,18 @@ static void draw_targets(float targets[COUNT])
     draw(raw, 2);
     for (int i = 0; i < ROWS; i++) {
         float sum = 0.0F;
-        for (int c = 0; c < CLASSES; c++) {
+        for (int c = 0; c < CLASSES; c++)
             sum += fabsf(raw[i * CLASSES + c]);
-        }
-        for (int c = 0; c < CLASSES; c++) {
+        for (int c = 0; c < CLASSES; c++)
             targets[i * CLASSES + c] = fabsf(raw[i * CLASSES + c]) / sum;
-        }
     }
 }
 
 static double soft_loss(const double logits[COUNT], const float targets[COUNT], int row)
 {
     double loss = 0.0;
-    for (int c = 0; c < CLASSES; c++) {
+    for (int c = 0; c < CLASSES; c++)
         loss -= (double)targets[row * CLASSES + c] * log_share(logits + row * CLASSES, c, 1.0);
-    }
     return labels[row] < 0 ? 0.0 : loss;
 }
 
@@ -101,9 +94,8 @@ static void check_soft_targets(bool weighted)
     const struct agn__soft_targets soft = {labels, targets, weighted ? weights : NULL, ROWS, CLASSES};
     agn__soft_ce_forward(logits, &soft, prob, loss);
     agn__soft_ce_backward(prob, &soft, 0.5F, diff);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         exact[i] = (double)logits[i];
-    }
     for (int i = 0; i < COUNT; i++) {
         int row = i / CLASSES;
         expect_near((double)loss[row], soft_loss(exact, targets, row), 1e-5);
@@ -154,9 +146,8 @@ static void distillation_gradient(void **state)
         p[i] = (double)teacher[i];
     }
     for (size_t t = 0; t < AGN_COUNT_OF(temperatures); t++) {
-        for (int i = 0; i < COUNT; i++) {
+        for (int i = 0; i < COUNT; i++)
             diff[i] = 7.0F; /* is added to */
-        }
         double loss = agn__distil(student, teacher, ROWS, CLASSES, temperatures[t], 0.25, diff);
         expect_near(loss, divergence(q, p, temperatures[t]), 1e-9 * loss);
         assert_true(loss > 0.1);
@@ -182,9 +173,8 @@ static void equal_predictions(void **state)
         teacher[i] = student[i] + (float)(i / CLASSES); /* a shift of a row changes no prediction */
     }
     expect_near(agn__distil(student, teacher, ROWS, CLASSES, 2.0, 1.0, diff), 0.0, 1e-3);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         expect_near((double)diff[i], 0.0, 1e-3);
-    }
 }
 
 int main(void)

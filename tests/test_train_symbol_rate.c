@@ -17,9 +17,8 @@ enum { BATCH = 16 };
 
 static void expect_near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) {
+    if (!(fabs(got - expected) <= tolerance))
         fail_msg("got %.9g, expected %.9g", got, expected);
-    }
 }
 
 struct rig {
@@ -111,16 +110,14 @@ static void contexts_are_the_codecs(void **state)
     size_t channels = (size_t)model->sent_channels, height = (size_t)model->map.height,
            width = (size_t)model->map.width;
     agn_rng_seed(&rng, 2);
-    for (size_t i = 0; i < rig.joint.positions * channels; i++) {
+    for (size_t i = 0; i < rig.joint.positions * channels; i++)
         rig.joint.symbols[i] = (uint8_t)agn_rng_below(&rng, AGN_LEVELS);
-    }
     assert_int_equal(agn__rate_measure(&rig.joint, &batch, &tally), AGN_OK);
     for (size_t image = 0; image < BATCH; image++) {
         for (size_t c = 0; c < channels; c++) {
             uint8_t plane[TINY_SIDE * TINY_SIDE];
-            for (size_t at = 0; at < height * width; at++) {
+            for (size_t at = 0; at < height * width; at++)
                 plane[at] = rig.joint.symbols[(image * height * width + at) * channels + c];
-            }
             for (size_t at = 0; at < height * width; at++) {
                 size_t y = at / width;
                 unsigned expected = agn_context_at(plane + y * width, y > 0 ? plane + (y - 1) * width : NULL,
@@ -168,9 +165,8 @@ static void gradient_equals_finite_differences(void **state)
         memcpy(model->centroids, levels, sizeof(levels));
         size_t channels = (size_t)model->sent_channels, table = channels * AGN_CONTEXTS * AGN_LEVELS;
         agn_rng_seed(&rng, 3);
-        for (size_t i = 0; i < table; i++) {
+        for (size_t i = 0; i < table; i++)
             rig.joint.bits[i] = (float)(10.0 * agn_rng_uniform(&rng));
-        }
         for (int i = 0; i < VALUES; i++) {
             values[i] = (float)(3.5 * agn_rng_uniform(&rng));
             contexts[i] = (uint8_t)agn_rng_below(&rng, AGN_CONTEXTS);
@@ -185,15 +181,13 @@ static void gradient_equals_finite_differences(void **state)
             expect_near((double)diff[i] - 1.0, 0.7 * slope, 2e-3 * (1.0 + fabs(slope)));
         }
         /* Where a ReLU6 lets no gradient pass none is added; the others stay as they are. */
-        for (int i = 0; i < VALUES; i += 3) {
+        for (int i = 0; i < VALUES; i += 3)
             values[i] = i % 2 == 0 ? 0.0F : 6.0F;
-        }
         float clamped[VALUES] = {0};
         priced.clamped = true;
         agn__rate_gradient(model, &priced, 0.7, clamped);
-        for (int i = 0; i < VALUES; i++) {
+        for (int i = 0; i < VALUES; i++)
             expect_near((double)clamped[i], i % 3 == 0 ? 0.0 : (double)diff[i] - 1.0, 1e-5);
-        }
         close_rig(&rig);
     }
 }

@@ -23,9 +23,8 @@ static const double RHO = 0.9, ENGINE_TOLERANCE = 5e-5, DIFFERENCE_TOLERANCE = 1
 
 static void succeed(int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s", agn_error_message());
-    }
 }
 
 /* ---- the double-precision yardstick ---------------------------------------------------- */
@@ -58,9 +57,8 @@ static int gauss_legendre_points(int m, double t[MOST_POINTS], double weight[MOS
 static int make_points(struct rule rule, double t[MOST_POINTS], double weight[MOST_POINTS])
 {
     int m = one_gradient(rule) ? 1 : rule.points;
-    if (rule.method == AGN_XAI_IG_GAUSS_LEGENDRE) {
+    if (rule.method == AGN_XAI_IG_GAUSS_LEGENDRE)
         return gauss_legendre_points(m, t, weight);
-    }
     for (int j = 0; j < m; j++) {
         if (rule.method == AGN_XAI_IG_TRAPEZOID) {
             t[j] = (double)j / (m - 1);
@@ -95,9 +93,8 @@ static double factor(const struct yardstick *y, size_t i)
 static void pass_at(struct yardstick *y, double t)
 {
     double *input = reference_input(y->net)->value;
-    for (size_t i = 0; i < y->count; i++) {
+    for (size_t i = 0; i < y->count; i++)
         input[i] = t * y->features[i];
-    }
     reference_forward(y->net);
     y->nearest = fmin(y->nearest, reference_kink_distance(y->net));
     reference_ce_forward(reference_output(y->net)->value, y->labels, y->batch, y->classes, y->prob, y->loss);
@@ -113,15 +110,13 @@ static void attribute(struct yardstick *y)
     memset(y->sum, 0, sizeof(y->sum));
     for (int j = 0; j < points; j++) {
         pass_at(y, t[j]);
-        for (size_t i = 0; i < y->count; i++) {
+        for (size_t i = 0; i < y->count; i++)
             y->sum[i] += weight[j] * reference_input(y->net)->diff[i];
-        }
     }
     for (size_t i = 0; i < y->count; i++) {
         y->attribution[i] = factor(y, i) * y->sum[i];
-        if (y->attribution[i] != 0.0 && y->labels[i / IMAGE] >= 0) {
+        if (y->attribution[i] != 0.0 && y->labels[i / IMAGE] >= 0)
             y->nearest = fmin(y->nearest, fabs(y->attribution[i]));
-        }
     }
 }
 
@@ -148,9 +143,8 @@ static double sample_loss(struct yardstick *y, int sample, double slope[CHANNELS
         bool rival = c < LOCAL ? c != low : c != high;
         y->nearest = rival ? fmin(y->nearest, fabs(share[c] - share[c < LOCAL ? low : high])) : y->nearest;
     }
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < CHANNELS; c++)
         slope[c] = (slope[c] - dot) / total;
-    }
     y->nearest = fmin(y->nearest, fmin(fabs(RHO - first), fabs(share[high] - share[low])));
     return skewness + disorder;
 }
@@ -159,9 +153,8 @@ static double importance_loss(struct yardstick *y)
 {
     double sum = 0.0, slope[CHANNELS];
     attribute(y);
-    for (int i = 0; i < y->batch; i++) {
+    for (int i = 0; i < y->batch; i++)
         sum += y->counts[i] ? sample_loss(y, i, slope) : 0.0;
-    }
     return sum;
 }
 
@@ -174,25 +167,22 @@ static void formula(struct yardstick *y)
     memset(u, 0, sizeof(u));
     for (size_t i = 0; i < y->count; i++) {
         int sample = (int)(i / IMAGE);
-        if (i % IMAGE == 0 && y->counts[sample]) {
+        if (i % IMAGE == 0 && y->counts[sample])
             sample_loss(y, sample, slope);
-        }
         double a = y->attribution[i];
         u[i] = y->counts[sample] ? slope[i % CHANNELS] * ((a > 0.0) - (a < 0.0)) : 0.0;
         y->gradient[i] = y->rule.method == AGN_XAI_GRADIENT ? 0.0 : u[i] * y->sum[i];
     }
     for (int j = 0; j < points; j++) {
         pass_at(y, t[j]);
-        for (size_t i = 0; i < y->count; i++) {
+        for (size_t i = 0; i < y->count; i++)
             reference_input(y->net)->tangent[i] = u[i] * factor(y, i);
-        }
         reference_tangent(y->net);
         reference_ce_tangent_backward(y->prob, y->labels, reference_output(y->net)->tangent, y->batch,
                                       y->classes, reference_output(y->net)->tangent_diff);
         reference_tangent_backward(y->net);
-        for (size_t i = 0; i < y->count; i++) {
+        for (size_t i = 0; i < y->count; i++)
             y->gradient[i] += weight[j] * t[j] * reference_input(y->net)->tangent_diff[i];
-        }
     }
 }
 
@@ -226,9 +216,8 @@ static void draw_labels(struct world *w)
     for (int i = 0; i < y->batch; i++) {
         const double *row = reference_output(y->net)->value + i * y->classes;
         int best = 0;
-        for (int c = 1; c < y->classes; c++) {
+        for (int c = 1; c < y->classes; c++)
             best = row[c] > row[best] ? c : best;
-        }
         w->labels[i] = i == 1 ? (best + 1) % y->classes : best;
         y->counts[i] = i != 1;
     }
@@ -259,12 +248,10 @@ static struct world *make_world(struct rule rule, int batch, int classes, double
         draw_features(w, seed);
         draw_labels(w);
         importance_loss(y);
-        if (y->nearest > margin) {
+        if (y->nearest > margin)
             return w;
-        }
-        if (seed == 3000) {
+        if (seed == 3000)
             fail_msg("no features keep away from kinks");
-        }
     }
 }
 
@@ -290,9 +277,8 @@ static void check_formula(struct rule rule)
     double largest = 0.0, worst = 0.0, step = 1e-6, least = least_gradient(rule);
     assert_true(importance_loss(y) > 0.0);
     formula(y);
-    for (size_t i = 0; i < y->count; i++) {
+    for (size_t i = 0; i < y->count; i++)
         largest = fmax(largest, fabs(y->gradient[i]));
-    }
     for (size_t i = 0; i < y->count; i++) {
         double kept = y->features[i];
         y->features[i] = kept + step;
@@ -351,9 +337,8 @@ static void loss_gradient(const struct agn_xai *xai, const bool *counts, int bat
     agn_xai_channel_importance(a, batch, shape, importance);
     for (size_t i = 0; i < (size_t)batch * image; i++) {
         size_t sample = i / image;
-        if (i % image == 0) {
+        if (i % image == 0)
             agn_importance_loss(&config, importance + sample * channels, &loss, gradient);
-        }
         float sign = (float)(a[i] > 0.0F) - (float)(a[i] < 0.0F);
         diff[i] = counts[sample] ? gradient[i % channels] * sign : other;
     }
@@ -368,9 +353,8 @@ static void check_forward(const struct world *w, const struct agn_xai *xai, cons
     for (int i = 0; i < y->batch; i++) {
         assert_true(agn_xai_correct(xai)[i] == (i != 1 && w->labels[i] >= 0));
         right += agn_xai_correct(xai)[i];
-        for (int e = 0; w->labels[i] < 0 && e < IMAGE; e++) {
+        for (int e = 0; w->labels[i] < 0 && e < IMAGE; e++)
             assert_true(agn_xai_attributions(xai)[i * IMAGE + e] == 0.0F);
-        }
     }
     assert_true(right == (y->batch > 2 ? y->batch - 2 : 1));
 }
@@ -401,9 +385,8 @@ static void run_engine(struct world *w, struct agn_xai *xai, float *diff)
     }
     succeed(agn_xai_backward(xai, w->features, diff_attributions, diff));
     for (size_t i = 0; i < y->count; i++) {
-        if (!y->counts[i / IMAGE] && diff[i] != 0.25F) {
+        if (!y->counts[i / IMAGE] && diff[i] != 0.25F)
             fail_msg("value %zu of a row that does not count was changed to %g", i, (double)diff[i]);
-        }
         diff[i] -= 0.25F;
     }
 }
@@ -529,9 +512,8 @@ static void refusals(void **state)
     assert_int_equal(agn_xai_backward(xai, w->features, diff, diff), AGN_ERR_STATE);
     agn_xai_free(xai);
     free_world(w);
-    for (int m = AGN_XAI_IG_TRAPEZOID; m <= AGN_XAI_GRADIENT; m++) {
+    for (int m = AGN_XAI_IG_TRAPEZOID; m <= AGN_XAI_GRADIENT; m++)
         assert_int_equal(agn_xai_method_from_name(agn_xai_method_name((enum agn_xai_method)m)), m);
-    }
     assert_int_equal(agn_xai_method_from_name("magic"), AGN_ERR_ARG);
 }
 
@@ -554,9 +536,8 @@ static double incompleteness(struct line *line, struct rule rule)
     succeed(agn_xai_attribute(xai, line->features, line->labels));
     for (int i = 0; i < line->batch; i++) {
         double sum = 0.0;
-        for (int e = 0; e < IMAGE; e++) {
+        for (int e = 0; e < IMAGE; e++)
             sum += (double)agn_xai_attributions(xai)[i * IMAGE + e];
-        }
         worst = fmax(worst, fabs(sum - line->difference[i]));
     }
     agn_xai_free(xai);
@@ -581,9 +562,8 @@ static double make_line(struct line *line, const char *network, uint64_t seed)
             reference_input(net)->value[i] = end * (double)line->features[i];
         }
         reference_forward(net);
-        for (int i = 0; i < line->batch; i++) {
+        for (int i = 0; i < line->batch; i++)
             line->labels[i] = i;
-        }
         reference_ce_forward(reference_output(net)->value, line->labels, line->batch, 4, prob, loss[end]);
     }
     for (int i = 0; i < line->batch; i++) {
@@ -602,9 +582,8 @@ static void attributions_are_complete(void **state)
     double error[AGN_COUNT_OF(points)] = {0};
     static struct line line;
     double scale = make_line(&line, "conv:c8:k1 mb:c8:e2 conv:c10:s2", 3);
-    for (size_t p = 0; p < AGN_COUNT_OF(points); p++) {
+    for (size_t p = 0; p < AGN_COUNT_OF(points); p++)
         error[p] = incompleteness(&line, (struct rule){AGN_XAI_IG_MIDPOINT, points[p]});
-    }
     print_message("completeness: errors %.1e %.1e %.1e %.1e of %.2g\n", error[0], error[1], error[2],
                   error[3], scale);
     assert_true(error[1] < error[0] && error[2] < error[1] && error[3] < 0.3 * error[2]);
@@ -643,9 +622,8 @@ static void set_values(struct agn_params *params, const char *name, const double
         fail_msg("the graph has no '%s' of %zu values", name, count);
         return;
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         to[i] = (float)values[i];
-    }
 }
 
 static void make_fixture_network(struct agn_graph *graph, struct agn_params **params)
@@ -667,9 +645,8 @@ static void make_fixture_network(struct agn_graph *graph, struct agn_params **pa
     set_values(*params, "last.bias", fx_b3, AGN_COUNT_OF(fx_b3));
     set_values(*params, "dense.weight", fx_w4, AGN_COUNT_OF(fx_w4));
     set_values(*params, "dense.bias", fx_b4, AGN_COUNT_OF(fx_b4));
-    for (int c = 0; c < FX_MIDDLE; c++) { /* so that the BN scales by 1 */
+    for (int c = 0; c < FX_MIDDLE; c++) /* so that the BN scales by 1 */
         agn_params_values(*params, "depth.bn.var")[c] = 1.0F - 1e-5F;
-    }
     (*params)->version++;
 }
 

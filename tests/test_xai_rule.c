@@ -12,26 +12,23 @@
 static struct agn__integration_rule make(enum agn_xai_method method, int points)
 {
     struct agn__integration_rule rule;
-    if (agn__integration_rule_make(method, points, &rule) < 0) {
+    if (agn__integration_rule_make(method, points, &rule) < 0)
         fail_msg("%d points: %s", points, agn_error_message());
-    }
     return rule;
 }
 
 static void expect_near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) {
+    if (!(fabs(got - expected) <= tolerance))
         fail_msg("%.17g, expected %.17g", got, expected);
-    }
 }
 
 /* The rule's value of the integral of t^degree from 0 to 1. */
 static double integrate_power(const struct agn__integration_rule *rule, int degree)
 {
     double sum = degree == 0 ? rule->baseline_weight : 0.0;
-    for (int j = 0; j < rule->points; j++) {
+    for (int j = 0; j < rule->points; j++)
         sum += rule->weight[j] * pow(rule->t[j], degree);
-    }
     return sum;
 }
 
@@ -77,9 +74,8 @@ static void gauss_legendre_with_any_number_of_points(void **state)
             assert_true(rule.t[j] > (j == 0 ? 0.0 : rule.t[j - 1]) && rule.t[j] < 1.0);
             assert_true(rule.weight[j] > 0.0);
         }
-        for (int degree = 0; degree < 2 * m; degree++) {
+        for (int degree = 0; degree < 2 * m; degree++)
             expect_near(integrate_power(&rule, degree), 1.0 / (degree + 1), 1e-13);
-        }
         if (m <= 8) { /* the first miss shrinks with m; it is (m!)^4 / ((2m + 1) (2m)!^2) */
             double miss = pow(tgamma(m + 1), 4) / ((2 * m + 1) * pow(tgamma(2 * m + 1), 2));
             expect_near(1.0 / (2 * m + 1) - integrate_power(&rule, 2 * m), miss, 1e-3 * miss + 1e-15);

@@ -19,13 +19,11 @@ int agn_path_expand(const char *given, char *path, size_t cap)
         given++;
         length--;
     }
-    if (head + length >= cap) {
+    if (head + length >= cap)
         return agn_fail(AGN_ERR_RANGE, "'%.64s...': a path has at most %zu bytes", given, cap - 1);
-    }
     memmove(path + head, given, length);
-    if (from_home) {
+    if (from_home)
         memcpy(path, home, head);
-    }
     path[head + length] = '\0';
     return AGN_OK;
 }

@@ -520,15 +520,12 @@ struct agn_tensor_view agn_tensor_view_f32(const char *name, const float *values
 int agn_tensor_file_append(struct agn_tensor_file *file, const struct agn_tensor_view *views, int count)
 {
     struct agn_tensor_view *tensors = agn_alloc((size_t)(file->count + count), sizeof(*tensors));
-    if (tensors == NULL) {
+    if (tensors == NULL)
         return AGN_ERR_MEMORY;
-    }
-    if (file->count > 0) {
+    if (file->count > 0)
         memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
-    }
-    if (count > 0) {
+    if (count > 0)
         memcpy(tensors + file->count, views, (size_t)count * sizeof(*tensors));
-    }
     agn_free(file->tensors);
     file->tensors = tensors;
     file->count += count;

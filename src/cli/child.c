@@ -25,21 +25,17 @@ static int read_line(int fd, char line[LINE_BYTES])
     while (length + 1 < LINE_BYTES) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         double left = end - agn_now_s();
-        if (left <= 0.0 || poll(&wait, 1, (int)(1000.0 * left)) == 0) {
+        if (left <= 0.0 || poll(&wait, 1, (int)(1000.0 * left)) == 0)
             return AGN_ERR_TIMEOUT;
-        }
         ssize_t n = read(fd, line + length, LINE_BYTES - 1 - length);
-        if (n < 0 && errno == EINTR) {
+        if (n < 0 && errno == EINTR)
             continue;
-        }
-        if (n <= 0) {
+        if (n <= 0)
             return AGN_ERR_IO;
-        }
         length += (size_t)n;
         line[length] = '\0';
-        if (memchr(line, '\n', length) != NULL) {
+        if (memchr(line, '\n', length) != NULL)
             return (int)length;
-        }
     }
     return AGN_ERR_FORMAT;
 }
@@ -80,9 +76,8 @@ int agn__child_start(struct agn__child *child, const char *program, const char *
     snprintf(path, sizeof(path), "%s", program);
     snprintf(file, sizeof(file), "%s", model);
     child->pid = 0;
-    if (pipe(pipe_ends) != 0) {
+    if (pipe(pipe_ends) != 0)
         return agn_fail(AGN_ERR_IO, "cannot make a pipe: %s", strerror(errno));
-    }
     fcntl(pipe_ends[0], F_SETFD, FD_CLOEXEC);
     fcntl(pipe_ends[1], F_SETFD, FD_CLOEXEC);
     int status = spawn(child, arguments, log, pipe_ends[1]);

@@ -125,16 +125,13 @@ int agn__cmd_bench(int argc, char **argv)
     struct agn_group *group = NULL;
     struct agn_preset preset;
     struct agn_bench_step result = {0};
-    if (argc > 1 && strcmp(argv[1], "codec") == 0) {
+    if (argc > 1 && strcmp(argv[1], "codec") == 0)
         return agn__cmd_bench_codec(argc - 1, argv + 1);
-    }
-    if (argc > 1 && strcmp(argv[1], "forward") == 0) {
+    if (argc > 1 && strcmp(argv[1], "forward") == 0)
         return agn__cmd_bench_forward(argc - 1, argv + 1);
-    }
     int code = parse(&o, argc, argv);
-    if (code != AGN_CLI_GO_ON) {
+    if (code != AGN_CLI_GO_ON)
         return code;
-    }
     if (strcmp(o.what.items[0], "train-step") != 0) {
         return agn__cli_usage_error("bench", "there is no benchmark '%s': train-step, forward or codec",
                                     o.what.items[0]);
@@ -151,8 +148,7 @@ int agn__cmd_bench(int argc, char **argv)
     agn__beside_stop(&beside);
     bool first = agn_group_rank(group) == 0;
     code = agn__cli_leave_group("bench", group, status);
-    if (code != AGN_CLI_SUCCESS || !first) {
+    if (code != AGN_CLI_SUCCESS || !first)
         return code;
-    }
     return o.json ? print_json(&o, &result) : print_text(&o, &result);
 }

@@ -54,9 +54,8 @@ static int print_text(const struct job *job)
     for (int i = 0; i < AGN_CODEC_COUNT; i++) {
         const struct agn_bench_codec_row *row = &r->rows[i];
         char instructions[24] = "-";
-        if (!isnan(row->instructions_per_symbol)) {
+        if (!isnan(row->instructions_per_symbol))
             snprintf(instructions, sizeof(instructions), "%.1f", row->instructions_per_symbol);
-        }
         printf("%-10s %13.1f  %6.3f  %11.1f  %11.1f  %21s  %6u  %u\n", row->name, row->bytes_mean,
                row->bytes_mean / lzw, row->encode_mb_s, row->decode_mb_s, instructions,
                (unsigned)row->table_bytes, (unsigned)row->encoder_bytes);
@@ -65,9 +64,8 @@ static int print_text(const struct job *job)
            "these "
            "images), %.1f by the model's tables\n",
            r->entropy, r->channel_entropy, r->context_entropy, r->model_entropy);
-    if (r->firmware_note != NULL) {
+    if (r->firmware_note != NULL)
         printf("no instructions counted: %s\n", r->firmware_note);
-    }
     return AGN_CLI_SUCCESS;
 }
 
@@ -151,9 +149,8 @@ int agn__cmd_bench_codec(int argc, char **argv)
         .max_operands = 1,
         .operand_name = "MODEL"};
     int code = agn__cli_parse(&command, argc, argv);
-    if (code == AGN_CLI_GO_ON) {
+    if (code == AGN_CLI_GO_ON)
         code = run(&job);
-    }
     agn_dataset_free(job.train);
     agn_dataset_free(job.test);
     agn_model_free(job.model);

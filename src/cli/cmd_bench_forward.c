@@ -117,9 +117,8 @@ static int print_text(const struct forward_options *o, const struct agn_bench_fo
     printf("a call          %.3f ms\n", 1e3 * r->batch / r->images_per_s_median);
     printf("speed           %.1f G%s/s, %.1f M%s an image\n", r->gflops, r->int8 ? "OP" : "FLOP",
            r->flop / 1e6, r->int8 ? "OP" : "FLOP");
-    if (r->int8) {
+    if (r->int8)
         printf("in 8 bits       %.1f %% of the work\n", 100.0 * r->int8_share);
-    }
     printf("memory          %.1f MiB of weights and activations, made in %.0f ms\n", r->memory_mib,
            1e3 * r->create_s);
     printf("machine         %s; compiler %s; commit %s\n", agn_nn_machine(), __VERSION__, AGN_COMMIT);
@@ -129,9 +128,8 @@ static int print_text(const struct forward_options *o, const struct agn_bench_fo
         printf("%-36s %10.0f  %s%s%s%s%s\n", l->name, l->macs, l->code, l->gathered ? ", gathered" : "",
                l->int8 ? ", 8 bits" : "", l->rest[0] != '\0' ? ", then " : "", l->rest);
     }
-    if (r->reference_layers > 0) {
+    if (r->reference_layers > 0)
         printf("\n%d layers run in reference code: this oneDNN has none for this CPU\n", r->reference_layers);
-    }
     return AGN_CLI_SUCCESS;
 }
 
@@ -142,12 +140,10 @@ int agn__cmd_bench_forward(int argc, char **argv)
     struct agn_preset preset;
     static struct agn_bench_forward result; /* its layers are much for a stack */
     int code = parse(&o, argc, argv);
-    if (code != AGN_CLI_GO_ON) {
+    if (code != AGN_CLI_GO_ON)
         return code;
-    }
-    while (strcmp(o.engine, engines[o.config.engine]) != 0) {
+    while (strcmp(o.engine, engines[o.config.engine]) != 0)
         o.config.engine++;
-    }
     agn__cli_set_threads(o.config.threads);
     int status = agn__cli_load_preset(o.preset, &o.set, &preset);
     struct agn__beside beside = {.count = 0};
@@ -156,8 +152,7 @@ int agn__cmd_bench_forward(int argc, char **argv)
     if (status >= 0)
         status = agn_bench_forward(&preset, &o.config, &result);
     agn__beside_stop(&beside);
-    if (status < 0) {
+    if (status < 0)
         return agn__cli_fail("bench forward", status);
-    }
     return o.json ? print_json(&o, &result) : print_text(&o, &result);
 }

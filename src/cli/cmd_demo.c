@@ -97,9 +97,8 @@ int agn__cmd_demo(int argc, char **argv)
     struct demo_options o = {
         .preset = "fashion", .folder = "out/demo", .kill_images = 2000, .deadline_ms = 200};
     int code = parse(&o, argc, argv);
-    if (code != AGN_CLI_GO_ON) {
+    if (code != AGN_CLI_GO_ON)
         return code;
-    }
     char program[1024];
     ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
     program[length > 0 ? length : 0] = '\0';
@@ -115,8 +114,7 @@ int agn__cmd_demo(int argc, char **argv)
         status = agn__cli_replace_data(&config.preset, o.data);
     if (status == AGN_OK)
         status = agn__demo_run(&config);
-    if (status < 0) {
+    if (status < 0)
         return agn__cli_fail("demo", status);
-    }
     return o.json ? print_summary(o.folder) : AGN_CLI_SUCCESS;
 }

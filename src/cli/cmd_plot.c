@@ -17,18 +17,15 @@ static int read_operand(const char *operand, char label[128], char metrics[1024]
 {
     const char *equals = strchr(operand, '='), *folder = equals != NULL ? equals + 1 : operand;
     size_t end = strlen(folder);
-    while (end > 1 && folder[end - 1] == '/') {
+    while (end > 1 && folder[end - 1] == '/')
         end--;
-    }
     int start = (int)end;
-    while (start > 0 && folder[start - 1] != '/') {
+    while (start > 0 && folder[start - 1] != '/')
         start--;
-    }
-    if (equals != NULL) {
+    if (equals != NULL)
         snprintf(label, 128, "%.*s", (int)(equals - operand), operand);
-    } else {
+    else
         snprintf(label, 128, "%.*s", (int)end - start, folder + start);
-    }
     if (end == 0 || snprintf(metrics, 1024, "%.*s/metrics.jsonl", (int)end, folder) >= 1024) {
         return agn_fail(AGN_ERR_ARG, "'%.100s': expected DIR or LABEL=DIR of at most about 1000 bytes",
                         operand);
@@ -44,12 +41,10 @@ static int run(struct job *job)
         status = read_operand(job->folders.items[i], job->labels[i], job->metrics[i]);
         trainings[i] = (struct agn_plot_labelled){job->labels[i], job->metrics[i]};
     }
-    if (status >= 0) {
+    if (status >= 0)
         status = agn_plot_comparison(job->path, trainings, job->folders.count);
-    }
-    if (status < 0) {
+    if (status < 0)
         return agn__cli_fail("plot", status);
-    }
     printf("wrote %s\n", job->path);
     return AGN_CLI_SUCCESS;
 }

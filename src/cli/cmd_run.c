@@ -216,13 +216,11 @@ static int run_images(struct agn_run_config *config, const char *predictions, st
                       struct agn_run_report *report)
 {
     struct agn_file_out out;
-    if (predictions == NULL) {
+    if (predictions == NULL)
         return run_and_tell(config, to, report);
-    }
     int status = agn_file_out_open(&out, predictions);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     to->csv = out.stream;
     fprintf(out.stream, "image,label,prediction,local_prediction,fused,channels_missing,file,true_class,"
                         "predicted_class,margin,way\n");
@@ -262,9 +260,8 @@ static int print_json(const struct agn_run_report *r, const struct listeners *to
         [AGN_CLIENT_SURE] = "sure",         [AGN_CLIENT_UNTRUSTED] = "untrusted",
         [AGN_CLIENT_PAUSED] = "paused"};
     json_t *reasons = json_object();
-    for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++) {
+    for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++)
         json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));
-    }
     json_t *object = json_pack(
         "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f, s:i, s:o, s:o, "
         "s:o}",
@@ -300,11 +297,9 @@ static int print_text(const struct agn_run_report *r, const struct listeners *to
            r->predictions - r->fused);
     printf("accuracy     %.2f %% (the Local NN alone: %.2f %%)\n", 100.0 * r->correct / images,
            100.0 * r->local_correct / images);
-    for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++) {
-        if (r->reasons[i] > 0) {
+    for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++)
+        if (r->reasons[i] > 0)
             printf("  %-6d     %s\n", r->reasons[i], agn_client_reason_text((enum agn_client_reason)i));
-        }
-    }
     print_late(r, deadline_ms);
     if (r->sent > 0) {
         printf("bytes sent   %.0f symbols + headers, %.0f symbols alone, of %.0f raw; %.2f packets a frame\n",
@@ -314,9 +309,8 @@ static int print_text(const struct agn_run_report *r, const struct listeners *to
         printf("answer       %.2f/%.2f/%.2f/%.2f ms min/median/p99/max after the first packet\n",
                r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max);
     }
-    if (isfinite(r->rate_kbps)) {
+    if (isfinite(r->rate_kbps))
         printf("link         %.0f kbit/s as measured last, the server's time included\n", r->rate_kbps);
-    }
     agn__cli_print_classes(stdout, &classes);
     agn__cli_print_never_predicted(stdout, &classes);
     return AGN_CLI_SUCCESS;
@@ -331,13 +325,11 @@ int agn__cmd_run(int argc, char **argv)
                             .deadline_ms = 200,
                             .bandwidth = "0"};
     int code = parse(&o, argc, argv);
-    if (code != AGN_CLI_GO_ON) {
+    if (code != AGN_CLI_GO_ON)
         return code;
-    }
     struct agn_client_config link = {.bandwidth_kbps = 0};
-    if (!read_bandwidth(o.bandwidth, &link)) {
+    if (!read_bandwidth(o.bandwidth, &link))
         return agn__cli_usage_error("run", "--bandwidth %s: expected 0 to 4000000 or auto", o.bandwidth);
-    }
     struct agn_dataset *data = NULL;
     uint8_t *model = NULL;
     size_t model_bytes = 0;

@@ -170,9 +170,8 @@ static int write_report(const struct agn__demo *d, const struct figures *f)
     struct agn_file_out out;
     agn__demo_path(d, "report.md", path);
     int status = agn_file_out_open(&out, path);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     print_report(out.stream, d, f);
     return agn_file_out_commit(&out);
 }

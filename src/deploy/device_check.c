@@ -43,11 +43,9 @@ static int check_layer(const struct agn_graph *graph, int op, int layer)
 int agn_deploy_check(const struct agn_graph *extractor)
 {
     int status = AGN_OK;
-    if (extractor->count < 2) {
+    if (extractor->count < 2)
         return agn_fail(AGN_ERR_UNSUPPORTED, "model.extractor has no layer for the device");
-    }
-    for (int op = 1; op < extractor->count && status == AGN_OK; op += 2) {
+    for (int op = 1; op < extractor->count && status == AGN_OK; op += 2)
         status = check_layer(extractor, op, (op + 1) / 2);
-    }
     return status;
 }

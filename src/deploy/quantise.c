@@ -170,9 +170,8 @@ static const float *values_of(const struct agn_params *params, const char *prefi
 static double weight_step(const double *real, int count, double bias, double out_scale)
 {
     double largest = 1e-12;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         largest = fmax(largest, fabs(real[i]));
-    }
     double step = fmax(largest / WEIGHT_MAX, fabs(bias) / largest_bias);
     return fmin(step, largest_multiplier * out_scale);
 }
@@ -205,9 +204,8 @@ static int set_channel(struct agn_model_channel *channel, double bias, int64_t o
                        double out_scale)
 {
     double whole = nearbyint(bias / unit) - (double)offset;
-    if (!(fabs(whole) < 2147483647.0)) {
+    if (!(fabs(whole) < 2147483647.0))
         return agn_fail(AGN_ERR_RANGE, "a bias of %g does not fit 32 bits at a step of %g", bias, unit);
-    }
     channel->bias = (int32_t)whole;
     return agn_model_multiplier(unit / out_scale, &channel->multiplier, &channel->shift);
 }
@@ -225,14 +223,12 @@ static int quantise_channel(struct quantiser *q, int index, int o, double *row, 
     int8_t integers[AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_KERNEL * AGN_DEV_MAX_CHANNELS];
     int status =
         agn_batchnorm_fold(q->model->parts[AGN_EXTRACTOR].params, layer->bn->name, o, &bn_scale, &bias);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     for (int i = 0; i < layer->ic; i++) {
         input_quantisation(q, index, depthwise ? o : i, &in_scale, &zero_point);
-        for (int a = 0; a < area; a++) {
+        for (int a = 0; a < area; a++)
             row[a * layer->ic + i] = (double)weights[(o * layer->ic + i) * area + a] * bn_scale * in_scale;
-        }
     }
     double unit = weight_step(row, count, bias, layer->scale);
     quantise_row(row, count, unit, integers, signal, noise);
@@ -253,9 +249,8 @@ static int quantise_layer(struct quantiser *q, int index)
     layer->weights = agn_alloc(count * (size_t)layer->oc, 1);
     layer->channels = agn_alloc((size_t)layer->oc, sizeof(*layer->channels));
     int status = row == NULL || layer->weights == NULL || layer->channels == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int o = 0; o < layer->oc && status == AGN_OK; o++) {
+    for (int o = 0; o < layer->oc && status == AGN_OK; o++)
         status = quantise_channel(q, index, o, row, &signal, &noise);
-    }
     layer->sqnr_db = 10.0 * log10(signal / noise);
     agn_free(row);
     if (status < 0 && status != AGN_ERR_MEMORY) {
@@ -276,21 +271,17 @@ static int quantise_logit(struct quantiser *q, int c, int count, double *row, do
     double gain = 1.0, shift = 0.0, steps = (double)(1 << AGN_DEV_POOL_BITS);
     int64_t sum = 0;
     int status = AGN_OK;
-    if (values_of(params, "local.dense.bn", "gamma") != NULL) {
+    if (values_of(params, "local.dense.bn", "gamma") != NULL)
         status = agn_batchnorm_fold(params, "local.dense.bn", c, &gain, &shift);
-    }
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     double bias = gain * (double)values_of(params, "local.dense", "bias")[c] + shift;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         row[i] = gain * (double)weights[i] * last->scale / steps;
-    }
     double unit = weight_step(row, count, bias, 1.0 / 256.0);
     quantise_row(row, count, unit, integers, signal, noise);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         sum += integers[i];
-    }
     return set_channel(&q->dense_channels[c], bias, sum * last->zero_point * (1 << AGN_DEV_POOL_BITS), unit,
                        1.0 / 256.0);
 }
@@ -305,9 +296,8 @@ static int quantise_dense(struct quantiser *q)
     q->dense_channels = agn_alloc((size_t)model->classes, sizeof(*q->dense_channels));
     int status =
         row == NULL || q->dense_weights == NULL || q->dense_channels == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int c = 0; c < model->classes && status == AGN_OK; c++) {
+    for (int c = 0; c < model->classes && status == AGN_OK; c++)
         status = quantise_logit(q, c, count, row, &signal, &noise);
-    }
     agn_free(row);
     return status;
 }
@@ -338,9 +328,8 @@ static struct agn_model_layer describe_layer(const struct layer *layer)
 static void make_symbol_table(const struct agn_model *model, const struct layer *last, uint8_t symbols[256])
 {
     float values[256];
-    for (int v = -128; v < 128; v++) {
+    for (int v = -128; v < 128; v++)
         values[v + 128] = (float)((v - last->zero_point) * last->scale);
-    }
     agn_quantise(model->centroids, values, 256, symbols, NULL);
 }
 
@@ -367,9 +356,8 @@ static int write_model(const struct quantiser *q, uint8_t **bytes, size_t *size_
         out.input_zero_point[c] = (int8_t)((int)model->normalisation.mean[c] - 128);
         out.input_scale[c] = 1.0F / model->normalisation.std[c];
     }
-    for (int i = 0; i < q->layer_count; i++) {
+    for (int i = 0; i < q->layer_count; i++)
         layers[i] = describe_layer(&q->layers[i]);
-    }
     make_symbol_table(model, &q->layers[q->layer_count - 1], out.symbols);
     memcpy(out.centroids, model->centroids, sizeof(out.centroids));
     return agn_model_agn_write(&out, bytes, size_bytes);

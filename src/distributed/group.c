@@ -62,9 +62,8 @@ static void *move_on(void *user)
             continue;
         }
         group->status = agn__transport_test(group->under_way, &done);
-        if (group->status == AGN_OK && done) {
+        if (group->status == AGN_OK && done)
             note_end(group);
-        }
         pthread_mutex_unlock(&group->mutex);
         nanosleep(&pause, NULL);
         pthread_mutex_lock(&group->mutex);
@@ -75,9 +74,8 @@ static void *move_on(void *user)
 
 int agn_group_await(struct agn_group *group)
 {
-    if (group == NULL) {
+    if (group == NULL)
         return AGN_OK;
-    }
     double begin = agn_now_s();
     pthread_mutex_lock(&group->mutex);
     int status = group->status;
@@ -93,9 +91,8 @@ int agn_group_await(struct agn_group *group)
 
 int agn_group_start_sum(struct agn_group *group, float *values, size_t count)
 {
-    if (group == NULL || count == 0) {
+    if (group == NULL || count == 0)
         return AGN_OK;
-    }
     pthread_mutex_lock(&group->mutex);
     bool full = group->under_way == AGN__MOST_SUMS;
     pthread_mutex_unlock(&group->mutex);
@@ -172,14 +169,12 @@ int agn_group_agree(struct agn_group *group, int status)
 {
     char message[MESSAGE_BYTES], host[64] = "?";
     double begin = agn_now_s();
-    if (group == NULL || group->failed) {
+    if (group == NULL || group->failed)
         return status;
-    }
     int worst = status < 0 ? status : AGN_OK, rank = group->rank;
     int result = count_call(group, begin, agn__transport_lowest(&worst, &rank));
-    if (result < 0 || worst == AGN_OK) {
+    if (result < 0 || worst == AGN_OK)
         return result < 0 ? result : status;
-    }
     (void)gethostname(host, sizeof(host) - 1);
     if (group->rank == 0) {
         snprintf(message, sizeof(message), "%s", agn_error_message());
@@ -210,9 +205,8 @@ int agn_group_open(struct agn_group **result)
 {
     bool any_thread = false;
     *result = NULL;
-    if (agn_launch_size() == 1) {
+    if (agn_launch_size() == 1)
         return AGN_OK;
-    }
     struct agn_group *group = agn_alloc(1, sizeof(*group));
     int status =
         group == NULL ? AGN_ERR_MEMORY : agn__transport_open(&group->rank, &group->size, &any_thread);
@@ -237,12 +231,10 @@ int agn_group_open(struct agn_group **result)
 
 void agn_group_close(struct agn_group *group, int status, int exit_code)
 {
-    if (group == NULL) {
+    if (group == NULL)
         return;
-    }
-    if (status < 0 && !group->failed) {
+    if (status < 0 && !group->failed)
         agn__transport_abort(exit_code);
-    }
     if (group->has_thread) {
         pthread_mutex_lock(&group->mutex);
         group->stop = true;

@@ -13,9 +13,8 @@ static int number_from(const char *name)
 {
     const char *text = getenv(name);
     char *end = NULL;
-    if (text == NULL || text[0] == '\0') {
+    if (text == NULL || text[0] == '\0')
         return -1;
-    }
     errno = 0;
     long value = strtol(text, &end, 10);
     return *end == '\0' && errno == 0 && value >= 0 && value <= INT_MAX ? (int)value : -1;
@@ -28,9 +27,8 @@ static int first_number(const char *const names[3], int otherwise)
     for (int i = 0; i < 3; i++) {
         bool slurm = strncmp(names[i], "SLURM", 5) == 0;
         int value = slurm && getenv("PMIX_RANK") == NULL ? -1 : number_from(names[i]);
-        if (value >= 0) {
+        if (value >= 0)
             return value;
-        }
     }
     return otherwise;
 }
@@ -55,9 +53,8 @@ int agn_launch_threads(void)
     bool bound = policy != NULL && strncmp(policy, "none", 4) != 0; /* to what this process shall have */
     cpu_set_t cores;
     if (neighbours <= 1 || bound || getenv("OMP_NUM_THREADS") != NULL ||
-        sched_getaffinity(0, sizeof(cores), &cores) != 0) {
+        sched_getaffinity(0, sizeof(cores), &cores) != 0)
         return 0;
-    }
     int share = CPU_COUNT(&cores) / neighbours;
     return share > 1 ? share : 1;
 }
@@ -66,9 +63,8 @@ void agn_launch_unbind(void)
 {
     cpu_set_t all;
     if (getenv("OMPI_MCA_orte_bound_at_launch") == NULL ||
-        getenv("OMPI_MCA_hwloc_base_binding_policy") != NULL) {
+        getenv("OMPI_MCA_hwloc_base_binding_policy") != NULL)
         return;
-    }
     memset(&all, 0xFF, sizeof(all)); /* the system takes away what a container may not have */
     (void)sched_setaffinity(0, sizeof(all), &all);
 }

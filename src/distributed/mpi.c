@@ -16,9 +16,8 @@ static int check(int code, const char *what)
 {
     char text[MPI_MAX_ERROR_STRING] = "";
     int length = 0;
-    if (code == MPI_SUCCESS) {
+    if (code == MPI_SUCCESS)
         return AGN_OK;
-    }
     MPI_Error_string(code, text, &length);
     return agn_fail(AGN_ERR_IO, "%s over all processes: %s", what, text);
 }
@@ -31,9 +30,8 @@ int agn__transport_open(int *rank, int *size, bool *any_thread)
         status = check(MPI_Comm_dup(MPI_COMM_WORLD, &world.now), "starting MPI");
     if (status == AGN_OK)
         status = check(MPI_Comm_dup(MPI_COMM_WORLD, &world.background), "starting MPI");
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     MPI_Comm_set_errhandler(world.now, MPI_ERRORS_RETURN);
     MPI_Comm_set_errhandler(world.background, MPI_ERRORS_RETURN);
     MPI_Comm_rank(world.now, rank);
@@ -56,9 +54,8 @@ void agn__transport_abort(int exit_code)
 
 int agn__transport_reduce(double *values, size_t count, enum agn__combine how)
 {
-    if (count > INT_MAX) {
+    if (count > INT_MAX)
         return agn_fail(AGN_ERR_RANGE, "%zu values are too many for one sum", count);
-    }
     return check(MPI_Allreduce(MPI_IN_PLACE, values, (int)count, MPI_DOUBLE,
                                how == AGN__SUM ? MPI_SUM : MPI_MAX, world.now),
                  "summing");
@@ -90,9 +87,8 @@ int agn__transport_lowest(int *status, int *rank)
 
 int agn__transport_start(int number, float *values, size_t count)
 {
-    if (count > INT_MAX) {
+    if (count > INT_MAX)
         return agn_fail(AGN_ERR_RANGE, "%zu values are too many for one sum", count);
-    }
     return check(MPI_Iallreduce(MPI_IN_PLACE, values, (int)count, MPI_FLOAT, MPI_SUM, world.background,
                                 &world.sums[number]),
                  "summing");

@@ -21,9 +21,8 @@ int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_
     config = config == NULL ? &defaults : config;
     struct agn_shape in = agn_graph_input_shape(&model->parts[AGN_REMOTE].graph);
     struct agn_remote *remote = agn_alloc(1, sizeof(*remote));
-    if (remote == NULL) {
+    if (remote == NULL)
         return AGN_ERR_MEMORY;
-    }
     remote->max_batch = config->max_batch == 0 ? DEFAULT_BATCH : config->max_batch;
     remote->floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     remote->classes = (size_t)agn_graph_output_shape(&model->parts[AGN_REMOTE].graph).channels;

@@ -33,9 +33,8 @@ static int open_device(struct symbols *s, const struct agn_bench_codec_config *c
     int status = agn_deploy_device(config->model, config->calibration, 0, &s->model, &s->model_bytes, NULL);
     if (status == AGN_OK)
         status = agn_dev_model_open(&opened, s->model, s->model_bytes);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     s->arena_bytes = agn_dev_arena_bytes(&opened);
     s->shape = (struct agn_map_shape){(uint8_t)(opened.map_c - opened.local_c), (uint8_t)opened.map_h,
                                       (uint8_t)opened.map_w};
@@ -71,9 +70,8 @@ static int run_device(struct symbols *s, const struct agn_dataset *images)
     s->frame_packed = rows * AGN_ROW_BYTES(s->shape.width);
     s->plain = agn_alloc((size_t)s->frames, s->frame_plain);
     s->packed = agn_alloc((size_t)s->frames, s->frame_packed);
-    if (s->plain == NULL || s->packed == NULL) {
+    if (s->plain == NULL || s->packed == NULL)
         return AGN_ERR_MEMORY;
-    }
 #pragma omp parallel reduction(min : failed)
     {
         struct agn_dev dev;
@@ -81,9 +79,8 @@ static int run_device(struct symbols *s, const struct agn_dataset *images)
         failed = arena == NULL ? AGN_ERR_MEMORY
                                : agn_dev_init(&dev, s->model, s->model_bytes, arena, s->arena_bytes);
 #pragma omp for schedule(static)
-        for (int i = 0; i < s->frames; i++) {
+        for (int i = 0; i < s->frames; i++)
             failed = failed < 0 ? failed : run_frame(s, &dev, images, i);
-        }
         agn_free(arena);
     }
     return failed < 0 ? agn_fail(failed, "the device library fails on the test images") : AGN_OK;
@@ -94,12 +91,10 @@ static int run_device(struct symbols *s, const struct agn_dataset *images)
 static double bits_of(const double counts[AGN_WIRE_LEVELS])
 {
     double sum = 0.0, bits = 0.0;
-    for (int i = 0; i < AGN_WIRE_LEVELS; i++) {
+    for (int i = 0; i < AGN_WIRE_LEVELS; i++)
         sum += counts[i];
-    }
-    for (int i = 0; i < AGN_WIRE_LEVELS; i++) {
+    for (int i = 0; i < AGN_WIRE_LEVELS; i++)
         bits -= counts[i] > 0.0 ? counts[i] * log2(counts[i] / sum) : 0.0;
-    }
     return bits;
 }
 
@@ -124,9 +119,8 @@ static int measure_entropies(const struct symbols *s, struct agn_bench_codec *ou
     size_t width = s->shape.width, contexts = (size_t)s->shape.channels * AGN_CONTEXTS;
     double(*counts)[AGN_WIRE_LEVELS] = agn_alloc(contexts, sizeof(*counts));
     double all[AGN_WIRE_LEVELS] = {0}, model = 0.0, channel_bits = 0.0, context_bits = 0.0;
-    if (counts == NULL) {
+    if (counts == NULL)
         return AGN_ERR_MEMORY;
-    }
     price_symbols(&s->contexts, bits);
     for (size_t r = 0; r < (size_t)s->frames * s->shape.channels * s->shape.height; r++) {
         size_t channel = r / s->shape.height % s->shape.channels;
@@ -192,9 +186,8 @@ static int encode(const struct coding *c, int frame)
     struct agn_encoder encoder;
     int status =
         agn_encoder_begin(&encoder, c->codec, &c->tile, c->state, AGN_LZW_STATE_BYTES, c->bytes, c->cap);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     agn_encoder_put_rows(&encoder, c->symbols->packed + (size_t)frame * c->symbols->frame_packed,
                          (unsigned)c->tile.channel_count * c->tile.row_count);
     return agn_encoder_finish(&encoder);
@@ -215,9 +208,8 @@ static int time_coding(const struct coding *c, struct agn_bench_codec_row *row)
         int length = encode(c, i % s->frames);
         double middle = agn_now_s();
         int status = length < 0 ? length : decode(c, length);
-        if (status < 0) {
+        if (status < 0)
             return agn_fail(status, "codec %s does not code frame %d", row->name, i % s->frames);
-        }
         encoding += middle - begin;
         decoding += agn_now_s() - middle;
         frames += 1.0;
@@ -247,16 +239,13 @@ static int add_up(const struct symbols *s, int codec, struct agn_bench_codec_row
         struct coding c;
         failed = open_coding(s, codec, &c);
 #pragma omp for schedule(static)
-        for (int i = 0; i < s->frames; i++) {
-            if (failed == AGN_OK && !comes_back(&c, i, &bytes)) {
+        for (int i = 0; i < s->frames; i++)
+            if (failed == AGN_OK && !comes_back(&c, i, &bytes))
                 wrong = i < wrong ? i : wrong;
-            }
-        }
         close_coding(&c);
     }
-    if (failed == AGN_OK && wrong < s->frames) {
+    if (failed == AGN_OK && wrong < s->frames)
         return agn_fail(AGN_ERR_FORMAT, "codec %s does not give back frame %d", row->name, wrong);
-    }
     row->bytes_mean = bytes / (double)s->frames;
     return failed;
 }
@@ -264,9 +253,8 @@ static int add_up(const struct symbols *s, int codec, struct agn_bench_codec_row
 static uint32_t table_bytes(const struct symbols *s, int codec)
 {
     uint32_t distributions = (uint32_t)s->contexts.distributions * AGN_DISTRIBUTION_BYTES;
-    if (!agn_codec_needs_contexts(codec)) {
+    if (!agn_codec_needs_contexts(codec))
         return 0;
-    }
     return (uint32_t)s->shape.channels * AGN_CONTEXTS + distributions;
 }
 
@@ -312,9 +300,8 @@ static int count_instructions(const struct agn_bench_codec_config *config, const
         if (status == AGN_OK)
             status = agn__firmware_count_frames(config->firmware, bytes, size, &images, &count);
         agn_free(bytes);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         row->instructions_per_symbol = (double)(count.packets - count.packet) / (double)s->frame_plain;
         row->packet_bytes_mean = count.bytes;
     }
@@ -326,9 +313,8 @@ int agn_bench_codec(const struct agn_bench_codec_config *config, struct agn_benc
     struct agn_bench_codec made = {.images = config->images->count};
     struct symbols *s = agn_alloc(1, sizeof(*s));
     int status = s == NULL ? AGN_ERR_MEMORY : open_device(s, config);
-    for (int codec = 0; codec < AGN_CODEC_COUNT; codec++) {
+    for (int codec = 0; codec < AGN_CODEC_COUNT; codec++)
         made.rows[codec].instructions_per_symbol = made.rows[codec].packet_bytes_mean = NAN;
-    }
     if (status == AGN_OK)
         status = agn_model_check_data(config->model, config->images);
     if (status == AGN_OK)
@@ -341,12 +327,10 @@ int agn_bench_codec(const struct agn_bench_codec_config *config, struct agn_benc
         status = measure_codecs(s, &made);
     if (status == AGN_OK)
         status = count_instructions(config, s, &made);
-    if (s != NULL) {
+    if (s != NULL)
         free_symbols(s);
-    }
     agn_free(s);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         *result = made;
-    }
     return status;
 }

@@ -21,9 +21,8 @@ static void make_features(float *features, size_t count)
 {
     struct agn_rng rng;
     agn_rng_seed(&rng, 1);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         features[i] = agn_rng_below(&rng, 4) == 0 ? 0.5F * (float)agn_rng_below(&rng, AGN_LEVELS) : 0.0F;
-    }
 }
 
 /* Least rate over windows of calls. A call takes less time than a process that shares its core has it for at
@@ -49,9 +48,8 @@ static int time_calls(struct agn_inference *inference, const float *features, fl
     size_t repeats = (size_t)result->repeats;
     double *rates = agn_alloc(repeats, sizeof(double));
     int status = rates == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int i = 0; i < WARM_UP && status == AGN_OK; i++) {
+    for (int i = 0; i < WARM_UP && status == AGN_OK; i++)
         status = agn_inference_run(inference, features, result->batch, logits);
-    }
     double first = agn_now_s();
     for (size_t i = 0; i < repeats && status == AGN_OK; i++) {
         double begin = agn_now_s();
@@ -112,9 +110,8 @@ static int run(const struct agn_model *model, const struct agn_bench_forward_con
         status = time_calls(inference, features, logits, result);
     }
     if (status == AGN_OK) {
-        for (int i = 0; i < model->parts[AGN_REMOTE].graph.count; i++) {
+        for (int i = 0; i < model->parts[AGN_REMOTE].graph.count; i++)
             result->flop += 2.0 * (double)agn_op_macs(&model->parts[AGN_REMOTE].graph, i);
-        }
         result->gflops = 1e-9 * result->flop * result->images_per_s_median;
         result->int8_share = agn_inference_int8_share(inference);
         list_layers(inference, result);
@@ -134,18 +131,15 @@ int agn_bench_forward(const struct agn_preset *preset, const struct agn_bench_fo
                                        .threads = config->threads > 0 ? config->threads : agn_nn_threads()};
     struct agn_model *model = NULL;
     result.int8 = config->int8 && agn_inference_check_int8() == AGN_OK;
-    if (config->int8 && !result.int8) {
+    if (config->int8 && !result.int8)
         agn_log(AGN_LOG_WARN, "computing in floats: %s", agn_error_message());
-    }
-    if (config->batch < 1 || config->repeats < 1) {
+    if (config->batch < 1 || config->repeats < 1)
         return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one image and one call");
-    }
     int status = agn_model_create(preset, NULL, &model);
     if (status == AGN_OK)
         status = run(model, config, &result);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         *out = result;
-    }
     agn_model_free(model);
     return status;
 }

@@ -43,8 +43,7 @@ int agn_model_evaluate_loss(const struct agn_model *model, const struct agn_data
                         AGN_MOST_LOSSES);
     }
     int status = agn_model_run_lossy(&lossy, data);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         *evaluation = counts.out;
-    }
     return status;
 }

@@ -23,9 +23,8 @@ static bool is_installed(const char *program)
     while (path != NULL && *path != '\0') {
         size_t length = strcspn(path, ":");
         if (snprintf(file, sizeof(file), "%.*s/%s", (int)length, path, program) < (int)sizeof(file) &&
-            access(file, X_OK) == 0) {
+            access(file, X_OK) == 0)
             return true;
-        }
         path += length + (path[length] == ':');
     }
     return false;
@@ -34,19 +33,15 @@ static bool is_installed(const char *program)
 const char *agn__firmware_missing(const char *folder)
 {
     char makefile[PATH_BYTES];
-    if (folder == NULL) {
+    if (folder == NULL)
         return "no firmware folder was given (--firmware firmware)";
-    }
     snprintf(makefile, sizeof(makefile), "%s/Makefile", folder);
-    if (access(makefile, R_OK) != 0) {
+    if (access(makefile, R_OK) != 0)
         return "the firmware folder has no Makefile";
-    }
-    if (!is_installed("make")) {
+    if (!is_installed("make"))
         return "make is not installed";
-    }
-    if (!is_installed("arm-none-eabi-gcc")) {
+    if (!is_installed("arm-none-eabi-gcc"))
         return "arm-none-eabi-gcc is not installed";
-    }
     return is_installed("qemu-system-arm") ? NULL : "qemu-system-arm is not installed";
 }
 
@@ -61,9 +56,8 @@ static int run(char *const *arguments, const char *log)
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     int failed = posix_spawnp(&pid, arguments[0], &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) {
+    if (failed != 0)
         return agn_fail(AGN_ERR_IO, "cannot start %s: %s", arguments[0], strerror(failed));
-    }
     while (waitpid(pid, &ended, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(ended) && WEXITSTATUS(ended) == 0 ? AGN_OK : AGN_ERR_IO;
@@ -98,9 +92,8 @@ static int run_app(const char *folder, const char *work, const char *app, uint8_
     snprintf(log, sizeof(log), "%s/log", work);
     char *const arguments[] = {make, silent, in, where, run_it, app_is, out_is, model_is, frames_is, NULL};
     int status = run(arguments, log), read = agn_file_read(log, MOST_OUTPUT, text, &size);
-    if (read < 0) {
+    if (read < 0)
         return read;
-    }
     if (status < 0) {
         const char *end = (const char *)*text + (size > 300 ? size - 300 : 0);
         status = agn_fail(status, "make -C %s run APP=%s failed: ...%s", folder, app, end);
@@ -143,9 +136,8 @@ int agn__firmware_count_frames(const char *folder, const uint8_t *model, size_t 
     const char *parent = getenv("TMPDIR");
     char work[PATH_BYTES - 32], path[PATH_BYTES];
     snprintf(work, sizeof(work), "%s/agilenn-count-XXXXXX", parent != NULL ? parent : "/tmp");
-    if (mkdtemp(work) == NULL) {
+    if (mkdtemp(work) == NULL)
         return agn_fail(AGN_ERR_IO, "cannot make a folder %s: %s", work, strerror(errno));
-    }
     snprintf(path, sizeof(path), "%s/model.agn", work);
     int status = agn_file_write(path, model, model_bytes);
     snprintf(path, sizeof(path), "%s/frames.raw", work);

@@ -66,12 +66,10 @@ static int run_batch(struct comparison *c, const struct agn_batch *batch, struct
                                            : agn_runner_extract(&c->runner, batch->images);
     if (status == AGN_OK)
         status = agn_runner_run(&c->runner, AGN_LOCAL, c->runner.first);
-    for (int i = 0; i < COMPUTES && status == AGN_OK; i++) {
+    for (int i = 0; i < COMPUTES && status == AGN_OK; i++)
         status = agn_remote_infer(c->remote[i], c->runner.values, BATCH, c->logits[i]);
-    }
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         count(c, batch, accuracy);
-    }
     return status;
 }
 
@@ -84,13 +82,11 @@ int agn_int8_accuracy(const struct agn_model *model, const struct agn_dataset *d
     int more = 0, status = agn_model_check_data(model, data);
     if (status == AGN_OK)
         status = open_comparison(&c, data);
-    while (status == AGN_OK && (more = agn_loader_next(c.loader, &batch)) > 0) {
+    while (status == AGN_OK && (more = agn_loader_next(c.loader, &batch)) > 0)
         status = run_batch(&c, &batch, &accuracy);
-    }
     close_comparison(&c);
     status = status == AGN_OK && more < 0 ? more : status;
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         *out = accuracy;
-    }
     return status;
 }

@@ -43,9 +43,8 @@ static void add_class(struct agn_run_report *r, int label, const struct agn_clie
         count->right += frame->class_index == label;
         count->local_right += frame->local_class == label;
     }
-    if (frame->class_index >= 0 && frame->class_index < AGN_MAX_CLASSES) {
+    if (frame->class_index >= 0 && frame->class_index < AGN_MAX_CLASSES)
         r->by_class[frame->class_index].predicted++;
-    }
 }
 
 static void add_frame(struct tally *t, int index, int label, const struct agn_client_result *frame)
@@ -57,9 +56,8 @@ static void add_frame(struct tally *t, int index, int label, const struct agn_cl
     r->local_correct += frame->local_class == label;
     r->reasons[frame->reason]++;
     add_class(r, label, frame);
-    if (frame->late_s > 0.0) {
+    if (frame->late_s > 0.0)
         t->late_ms[r->late++] = 1e3 * frame->late_s;
-    }
     r->before_event += !after;
     r->before_event_correct += right && !after;
     r->after_event_correct += right && after;
@@ -85,9 +83,8 @@ static void show_progress(struct tally *t, int done, int images)
 {
     double now = agn_now_s();
     bool last = done == images;
-    if (t->config->progress == NULL || (!last && now - t->last_report_s < report_every_s)) {
+    if (t->config->progress == NULL || (!last && now - t->last_report_s < report_every_s))
         return;
-    }
     t->last_report_s = now;
     double rate = (double)done / fmax(now - t->begin_s, 1e-9);
     struct agn_progress progress = {.phase = "run",
@@ -165,26 +162,21 @@ static int classify_all(struct tally *t, struct agn_client *client)
     for (int i = 0; i < t->report->images; i++) {
         struct agn_client_result frame;
         int at = i % d->count;
-        if (agn_interrupt_requested()) {
+        if (agn_interrupt_requested())
             return agn_fail(AGN_ERR_INTERRUPTED, "the run was interrupted after %d images", i);
-        }
-        if (config->event != NULL && config->event_at > 0 && i == config->event_at) {
+        if (config->event != NULL && config->event_at > 0 && i == config->event_at)
             config->event(config->event_user);
-        }
         int status = agn_client_frame(client, d->pixels + (size_t)at * image, &frame);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         if (config->require_server) {
             status = check_server(config, client, &frame);
-            if (status < 0) {
+            if (status < 0)
                 return status;
-            }
         }
         add_frame(t, i, d->labels[at], &frame);
-        if (config->frame != NULL) {
+        if (config->frame != NULL)
             config->frame(config->frame_user, i, d->labels[at], &frame);
-        }
         show_progress(t, i + 1, t->report->images);
     }
     return AGN_OK;

@@ -6,18 +6,16 @@
 int agn_argmax(const float *row, int count)
 {
     int best = 0;
-    for (int c = 1; c < count; c++) {
+    for (int c = 1; c < count; c++)
         best = row[c] > row[best] ? c : best;
-    }
     return best;
 }
 
 void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight,
                   int classes, float *fused)
 {
-    for (int c = 0; c < classes; c++) {
+    for (int c = 0; c < classes; c++)
         fused[c] = local_weight * local[c] + (remote != NULL ? remote_weight * remote[c] : 0.0F);
-    }
 }
 
 void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,

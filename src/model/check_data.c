@@ -9,9 +9,8 @@ static bool same_name(const char *in_model, const char *in_data)
 {
     for (; *in_model != '\0' && *in_data != '\0'; in_model++, in_data++) {
         bool replaced = *in_model == '?' && (unsigned char)*in_data > 0x7F;
-        if (*in_model != *in_data && !replaced) {
+        if (*in_model != *in_data && !replaced)
             return false;
-        }
     }
     return *in_model == *in_data;
 }
@@ -28,9 +27,8 @@ int agn_model_other_class(char *const *in_model, const struct agn_dataset *data)
 {
     for (int i = 0; i < data->classes; i++) {
         bool named = !is_number(in_model[i], i) && !is_number(data->class_names[i], i);
-        if (named && !same_name(in_model[i], data->class_names[i])) {
+        if (named && !same_name(in_model[i], data->class_names[i]))
             return i;
-        }
     }
     return -1;
 }

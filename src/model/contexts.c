@@ -77,9 +77,8 @@ struct clusters {
 static double total(const double *counts)
 {
     double sum = 0.0;
-    for (int s = 0; s < AGN_LEVELS; s++) {
+    for (int s = 0; s < AGN_LEVELS; s++)
         sum += counts[s];
-    }
     return sum;
 }
 
@@ -100,9 +99,8 @@ static int cut_by_zeros(struct clusters *c)
 {
     struct ranked *list = agn_alloc((size_t)c->contexts, sizeof(*list));
     double all = 0.0, passed = 0.0;
-    if (list == NULL) {
+    if (list == NULL)
         return AGN_ERR_MEMORY;
-    }
     for (int i = 0; i < c->contexts; i++) {
         const double *counts = c->counts + (size_t)i * AGN_LEVELS;
         double weight = total(counts);
@@ -121,16 +119,12 @@ static int cut_by_zeros(struct clusters *c)
 
 static void take_means(struct clusters *c)
 {
-    for (int k = 0; k < c->size; k++) {
-        for (int s = 0; s < AGN_LEVELS; s++) {
+    for (int k = 0; k < c->size; k++)
+        for (int s = 0; s < AGN_LEVELS; s++)
             c->share[k][s] = unseen;
-        }
-    }
-    for (int i = 0; i < c->contexts; i++) {
-        for (int s = 0; s < AGN_LEVELS; s++) {
+    for (int i = 0; i < c->contexts; i++)
+        for (int s = 0; s < AGN_LEVELS; s++)
             c->share[c->member_of[i]][s] += c->counts[(size_t)i * AGN_LEVELS + (size_t)s];
-        }
-    }
     for (int k = 0; k < c->size; k++) {
         double sum = total(c->share[k]);
         for (int s = 0; s < AGN_LEVELS; s++) {
@@ -147,9 +141,8 @@ static int best_for(const struct clusters *c, const double counts[AGN_LEVELS])
     double least = INFINITY;
     for (int k = 0; k < c->size; k++) {
         double cost = 0.0;
-        for (int s = 0; s < AGN_LEVELS; s++) {
+        for (int s = 0; s < AGN_LEVELS; s++)
             cost += counts[s] * c->bits[k][s];
-        }
         if (cost < least) {
             least = cost;
             best = k;
@@ -175,15 +168,12 @@ static void place_unseen(struct clusters *c)
 {
     for (int first = 0; first < c->contexts; first += AGN_CONTEXTS) {
         double all[AGN_LEVELS] = {0};
-        for (int i = 0; i < AGN_CONTEXTS * AGN_LEVELS; i++) {
+        for (int i = 0; i < AGN_CONTEXTS * AGN_LEVELS; i++)
             all[i % AGN_LEVELS] += c->counts[(size_t)first * AGN_LEVELS + (size_t)i];
-        }
         int best = best_for(c, all);
-        for (int i = first; i < first + AGN_CONTEXTS; i++) {
-            if (total(c->counts + (size_t)i * AGN_LEVELS) == 0.0) {
+        for (int i = first; i < first + AGN_CONTEXTS; i++)
+            if (total(c->counts + (size_t)i * AGN_LEVELS) == 0.0)
                 c->member_of[i] = (uint8_t)best;
-            }
-        }
     }
 }
 
@@ -194,18 +184,15 @@ static int cluster(struct agn_model *model, const double *counts)
                          .size = DISTRIBUTIONS,
                          .member_of = model->context_map};
     int status = cut_by_zeros(&c);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     take_means(&c);
-    for (int round = 0; round < ROUNDS && reassign(&c); round++) {
+    for (int round = 0; round < ROUNDS && reassign(&c); round++)
         take_means(&c);
-    }
     place_unseen(&c);
     model->distributions = c.size;
-    for (int k = 0; k < c.size; k++) {
+    for (int k = 0; k < c.size; k++)
         store_distribution(c.share[k], model->context_cumulative + (size_t)k * AGN_DISTRIBUTION_BYTES);
-    }
     return AGN_OK;
 }
 
@@ -232,9 +219,8 @@ static void count_symbols(const struct agn_model *model, const uint8_t *symbols,
 static int count_batch(struct agn_runner *r, const struct agn_batch *batch, double *counts)
 {
     int status = agn_runner_extract(r, batch->images);
-    for (int i = 0; i < batch->count && status == AGN_OK; i++) {
+    for (int i = 0; i < batch->count && status == AGN_OK; i++)
         count_symbols(r->model, r->symbols + (size_t)i * (r->sent / LEARN_BATCH), counts);
-    }
     return status;
 }
 
@@ -275,14 +261,12 @@ int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *
                      : count_batch(&runner, &batch, counts);
         seen += batch.count;
     }
-    if (status == AGN_OK && more < 0) {
+    if (status == AGN_OK && more < 0)
         status = more;
-    }
     if (status == AGN_OK)
         status = cluster(model, counts);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         take_channel_means(model, counts);
-    }
     agn_loader_free(loader);
     agn_runner_close(&runner);
     agn_free(counts);

@@ -17,14 +17,11 @@ static int receive(const struct agn_runner *r, const struct agn_lossy *lossy, in
     lossy->draw(lossy->user, number, draw, lost);
     const float *from = r->values + (size_t)place * positions * channels;
     to += (size_t)place * positions * channels;
-    for (size_t at = 0; at < positions; at++) {
-        for (size_t c = 0; c < channels; c++) {
+    for (size_t at = 0; at < positions; at++)
+        for (size_t c = 0; c < channels; c++)
             to[at * channels + c] = lost[c] ? model->fill[c] : from[at * channels + c];
-        }
-    }
-    for (size_t c = 0; c < channels; c++) {
+    for (size_t c = 0; c < channels; c++)
         came += !lost[c];
-    }
     return came;
 }
 
@@ -38,9 +35,8 @@ static int run_batch(struct agn_runner *r, const struct agn_lossy *lossy, const 
         status = agn_runner_run(r, AGN_LOCAL, r->first);
     for (int draw = 0; draw < lossy->draws && status == AGN_OK; draw++) {
         int came[BATCH] = {0};
-        for (int i = 0; i < batch->count; i++) {
+        for (int i = 0; i < batch->count; i++)
             came[i] = receive(r, lossy, first + i, draw, i, left);
-        }
         status = agn_runner_run(r, AGN_REMOTE, left);
         for (int i = 0; i < batch->count && status == AGN_OK; i++) {
             const struct agn_lossy_image image = {.number = first + i,
@@ -105,10 +101,8 @@ void agn_lossy_draw_channels(struct agn_rng *rng, int packets, double rate, int 
     bool lost_packet[AGN_MAX_FEATURES] = {false};
     packets = packets < channels ? packets : channels;
     draw_ranges(rng, packets, channels, packet_of);
-    for (int p = 0; p < packets; p++) {
+    for (int p = 0; p < packets; p++)
         lost_packet[p] = agn_rng_uniform(rng) < rate;
-    }
-    for (int c = 0; c < channels; c++) {
+    for (int c = 0; c < channels; c++)
         lost[c] = lost_packet[packet_of[c]];
-    }
 }

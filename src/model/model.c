@@ -44,12 +44,10 @@ static int build_classifier(struct agn_graph *graph, struct agn_shape input, con
                             int classes)
 {
     int op = agn_graph_init(graph, input);
-    if (op >= 0) {
+    if (op >= 0)
         op = agn_graph_parse_scaled(graph, op, c->prefix, c->text, c->width);
-    }
-    if (op >= 0 && (graph->ops[op].shape.height > 1 || graph->ops[op].shape.width > 1)) {
+    if (op >= 0 && (graph->ops[op].shape.height > 1 || graph->ops[op].shape.width > 1))
         op = agn_graph_pool(graph, op, 1);
-    }
     op = append_logits(graph, op, c->prefix, classes, c->logits_bn);
     return op < 0 ? explain(op, c->prefix) : AGN_OK;
 }
@@ -59,12 +57,10 @@ static int build_extractor(struct agn_model *model)
     const struct agn_preset *p = &model->preset;
     int op = agn_graph_init(&model->parts[AGN_EXTRACTOR].graph,
                             (struct agn_shape){p->data.height, p->data.width, p->data.channels});
-    if (op >= 0) {
+    if (op >= 0)
         op = agn_graph_parse(&model->parts[AGN_EXTRACTOR].graph, op, "extractor", p->model.extractor);
-    }
-    if (op < 0) {
+    if (op < 0)
         return explain(op, "extractor");
-    }
     struct agn_shape map = model->map = agn_graph_output_shape(&model->parts[AGN_EXTRACTOR].graph);
     if (map.channels > AGN_MAX_FEATURES || map.height > 255 || map.width > 255) {
         return agn_fail(
@@ -126,11 +122,10 @@ static double count_weights(const struct agn_graph *graph)
         const struct agn_op_spec *op = &graph->ops[i];
         struct agn_shape in = graph->ops[op->src[0]].shape;
         double channels = (double)in.channels;
-        if (op->type == AGN_OP_CONV) {
+        if (op->type == AGN_OP_CONV)
             sum += (double)op->kernel * op->kernel * channels * (op->depthwise ? 1.0 : (double)op->oc);
-        } else if (op->type == AGN_OP_DENSE) {
+        else if (op->type == AGN_OP_DENSE)
             sum += (double)op->oc * in.height * in.width * channels;
-        }
     }
     return sum;
 }
@@ -169,9 +164,8 @@ static int make_params(struct agn_model *model)
 int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, struct agn_model **result)
 {
     struct agn_model *model = agn_alloc(1, sizeof(*model));
-    if (model == NULL) {
+    if (model == NULL)
         return AGN_ERR_MEMORY;
-    }
     model->preset = *preset;
     model->classes = preset->data.classes;
     agn__alpha_initialise(model);
@@ -194,9 +188,8 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
                      ? AGN_ERR_MEMORY
                      : AGN_OK;
     }
-    for (int level = 0; level < AGN_LEVELS; level++) {
+    for (int level = 0; level < AGN_LEVELS; level++)
         model->centroids[level] = 6.0F * (float)level / AGN_LEVELS;
-    }
     if (status < 0) {
         agn_model_free(model);
         return status;
@@ -211,9 +204,8 @@ static int set_class_name(struct agn_model *model, int index, const char *name)
 {
     size_t length = strlen(name) + 1;
     model->class_names[index] = agn_alloc(length, 1);
-    if (model->class_names[index] == NULL) {
+    if (model->class_names[index] == NULL)
         return AGN_ERR_MEMORY;
-    }
     memcpy(model->class_names[index], name, length);
     return AGN_OK;
 }
@@ -226,18 +218,15 @@ static int take_from_data(struct agn_model *model, const struct agn_dataset *dat
         return agn_fail(AGN_ERR_RANGE, "the data set has %d classes, but data.classes = %d", named,
                         model->classes);
     }
-    for (int c = 0; c < model->preset.data.channels; c++) {
+    for (int c = 0; c < model->preset.data.channels; c++)
         model->normalisation.std[c] = 255.0F;
-    }
-    if (data != NULL) {
+    if (data != NULL)
         agn_dataset_normalisation(data, &model->normalisation);
-    }
     for (int i = 0; i < model->classes; i++) {
         snprintf(number, sizeof(number), "%d", i);
         int status = set_class_name(model, i, i < named ? data->class_names[i] : number);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
     }
     return AGN_OK;
 }
@@ -247,9 +236,8 @@ int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *
 {
     struct agn_model *model = NULL;
     int status = agn__model_allocate(preset, MOST_WEIGHTS, &model);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         status = take_from_data(model, data);
-    }
     if (status < 0) {
         agn_model_free(model);
         return status;
@@ -260,16 +248,13 @@ int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *
 
 void agn_model_free(struct agn_model *model)
 {
-    if (model == NULL) {
+    if (model == NULL)
         return;
-    }
-    for (int i = 0; model->class_names != NULL && i < model->classes; i++) {
+    for (int i = 0; model->class_names != NULL && i < model->classes; i++)
         agn_free(model->class_names[i]);
-    }
     agn_free(model->class_names);
-    for (int role = 0; role < AGN_ROLES; role++) {
+    for (int role = 0; role < AGN_ROLES; role++)
         agn_params_free(model->parts[role].params);
-    }
     agn_free(model->fill);
     agn_free(model->context_map);
     agn_free(model);
@@ -278,9 +263,8 @@ void agn_model_free(struct agn_model *model)
 int agn_model_check_finite(const struct agn_model *model)
 {
     int status = AGN_OK;
-    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++) {
+    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++)
         status = agn_params_check_finite(model->parts[role].params);
-    }
     if (status == AGN_OK && !isfinite(model->alpha_weight))
         status = agn_fail(AGN_ERR_NUMERIC, "the weight of alpha is not finite");
     return status;

@@ -38,9 +38,8 @@ static void list_extras(const struct agn_model *model, float scalars[SCALARS],
 static int append_extras(struct agn_tensor_file *file, const struct extra *extras, int count)
 {
     struct agn_tensor_view views[WRITTEN];
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         views[i] = agn_tensor_view_f32(extras[i].name, extras[i].values, (size_t)extras[i].count);
-    }
     return agn_tensor_file_append(file, views, count);
 }
 
@@ -73,9 +72,8 @@ static float *context_values(const struct agn_model *model)
 {
     size_t map = (size_t)model->sent_channels * AGN_CONTEXTS, all = (size_t)model->distributions * AGN_LEVELS;
     float *values = agn_alloc(map + all, sizeof(*values));
-    for (size_t i = 0; values != NULL && i < map; i++) {
+    for (size_t i = 0; values != NULL && i < map; i++)
         values[i] = (float)model->context_map[i];
-    }
     for (size_t i = 0; values != NULL && i < all; i++) {
         const uint8_t *at = model->context_cumulative + 2 * i;
         values[map + i] = (float)(at[0] | at[1] << 8);
@@ -89,9 +87,8 @@ static int load_contexts(struct agn_model *model, const struct agn_tensor_file *
     const struct agn_tensor_view *map = agn_tensor_file_find(file, map_name),
                                  *cumulative = agn_tensor_file_find(file, cumulative_name);
     size_t contexts = (size_t)model->sent_channels * AGN_CONTEXTS, row = AGN_LEVELS * sizeof(float);
-    if (map == NULL && cumulative == NULL) {
+    if (map == NULL && cumulative == NULL)
         return AGN_OK;
-    }
     bool fits = map != NULL && cumulative != NULL && map->dtype == AGN_F32 && cumulative->dtype == AGN_F32 &&
                 map->size_bytes == contexts * sizeof(float) && cumulative->size_bytes % row == 0 &&
                 cumulative->size_bytes / row <= AGN_MODEL_DISTRIBUTIONS;
@@ -146,16 +143,13 @@ static int load_trust(struct agn_model *model, const struct agn_tensor_file *fil
 static json_t *class_name_json(const char *name)
 {
     json_t *string = json_string(name);
-    if (string != NULL) {
+    if (string != NULL)
         return string;
-    }
     char ascii[256];
     snprintf(ascii, sizeof(ascii), "%s", name);
-    for (char *at = ascii; *at != '\0'; at++) {
-        if ((unsigned char)*at > 0x7F) {
+    for (char *at = ascii; *at != '\0'; at++)
+        if ((unsigned char)*at > 0x7F)
             *at = '?';
-        }
-    }
     return json_string(ascii);
 }
 
@@ -177,9 +171,8 @@ static int append_all(const struct agn_model *model, const struct extra extras[W
                       const struct agn_model_sections *sections, struct agn_tensor_file *file)
 {
     int status = AGN_OK;
-    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++) {
+    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++)
         status = agn_params_append(model->parts[role].params, file, sections != NULL);
-    }
     if (status == AGN_OK)
         status = append_extras(file, extras, WRITTEN);
     if (status == AGN_OK && sections != NULL)
@@ -210,9 +203,8 @@ static int save(const struct agn_model *model, const char *path, const struct ag
     extras[EXTRAS + 1] = (struct extra){cumulative_name, contexts + map, model->distributions * AGN_LEVELS};
     extras[WRITTEN - 1] =
         (struct extra){trust_name, ((struct agn_model *)model)->trust, model->sent_channels + 1};
-    if (status >= 0) {
+    if (status >= 0)
         status = append_all(model, extras, sections, &file);
-    }
     if (status >= 0) {
         char preset_name[64];
         snprintf(preset_name, sizeof(preset_name), "%s", model->preset.name);
@@ -268,9 +260,8 @@ static int read_class_names(const struct agn_tensor_file *file, struct agn_model
     const char *text = agn_tensor_file_metadata(file, "classes");
     json_t *list = text == NULL ? NULL : json_loads(text, 0, NULL);
     int status = AGN_OK;
-    if (!json_is_array(list) || json_array_size(list) != (size_t)model->classes) {
+    if (!json_is_array(list) || json_array_size(list) != (size_t)model->classes)
         status = agn_fail(AGN_ERR_FORMAT, "metadata 'classes' is not a list of %d names", model->classes);
-    }
     for (int i = 0; i < model->classes && status == AGN_OK; i++) {
         const char *name = json_string_value(json_array_get(list, (size_t)i));
         if (name == NULL) {
@@ -279,11 +270,10 @@ static int read_class_names(const struct agn_tensor_file *file, struct agn_model
         }
         size_t size = strlen(name) + 1;
         model->class_names[i] = agn_alloc(size, 1);
-        if (model->class_names[i] == NULL) {
+        if (model->class_names[i] == NULL)
             status = AGN_ERR_MEMORY;
-        } else {
+        else
             memcpy(model->class_names[i], name, size);
-        }
     }
     json_decref(list);
     return status;
@@ -293,9 +283,8 @@ static int load_params(struct agn_model *model, const struct agn_tensor_file *fi
 {
     bool momentum = agn_tensor_file_metadata(file, "training_state") != NULL;
     int status = AGN_OK;
-    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++) {
+    for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++)
         status = agn_params_load(model->parts[role].params, file, momentum);
-    }
     return status;
 }
 
@@ -317,18 +306,16 @@ static int load_values(struct agn_model *model, const struct agn_tensor_file *fi
     struct extra extras[EXTRAS];
     list_extras(model, scalars, norm, extras);
     int status = load_extras(file, extras);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     model->alpha_weight = scalars[SCALAR_ALPHA];
     model->alpha_momentum = scalars[SCALAR_ALPHA_MOMENTUM];
     model->skewness_before = (double)scalars[SCALAR_SKEWNESS_BEFORE];
     model->reference_accuracy = (double)scalars[SCALAR_REFERENCE_ACCURACY];
     for (int c = 0; c < AGN_MAX_CHANNELS; c++) {
         if (!(norm[c] >= 0.0F && norm[c] <= 255.0F) ||
-            (c < model->preset.data.channels && !(norm[AGN_MAX_CHANNELS + c] > 0.0F))) {
+            (c < model->preset.data.channels && !(norm[AGN_MAX_CHANNELS + c] > 0.0F)))
             return agn_fail(AGN_ERR_FORMAT, "tensor 'normalisation' holds impossible values");
-        }
         model->normalisation.mean[c] = (uint8_t)norm[c];
         model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
     }
@@ -343,9 +330,8 @@ int agn_model_from_tensors(const struct agn_tensor_file *file, struct agn_model 
     struct agn_preset preset;
     struct agn_model *model = NULL;
     size_t floats = 0; /* no network can have more weights than the file has values */
-    for (int i = 0; i < file->count; i++) {
+    for (int i = 0; i < file->count; i++)
         floats += file->tensors[i].size_bytes / sizeof(float);
-    }
     int status = read_preset(file, &preset);
     if (status == AGN_OK)
         status = agn__model_allocate(&preset, floats, &model);
@@ -383,9 +369,8 @@ static int take_average(struct agn_model *model, const struct agn_tensor_file *f
             averaged.tensors[averaged.count++].data = average->data;
         }
     }
-    for (int role = 0; role < AGN_REFERENCE && status == AGN_OK; role++) {
+    for (int role = 0; role < AGN_REFERENCE && status == AGN_OK; role++)
         status = agn_params_load(model->parts[role].params, &averaged, false);
-    }
     agn_free(averaged.tensors);
     if (status == AGN_OK &&
         (small->dtype != AGN_F32 || small->size_bytes != (1 + AGN_LEVELS) * sizeof(float)))
@@ -404,9 +389,8 @@ int agn_model_load(const char *path, struct agn_model **model)
     struct agn_tensor_file file = {0};
     struct agn_model *loaded = NULL;
     int status = agn_tensor_file_read(path, &file);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = agn_model_from_tensors(&file, &loaded);
     if (status == AGN_OK && agn_tensor_file_find(&file, "average.small") != NULL)
         status = take_average(loaded, &file);

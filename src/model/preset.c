@@ -204,9 +204,8 @@ static const struct {
 static const struct word *words_of(const struct key *key)
 {
     size_t i = 0;
-    while (vocabularies[i].offset != key->offset) {
+    while (vocabularies[i].offset != key->offset)
         i++;
-    }
     return vocabularies[i].words;
 }
 
@@ -238,9 +237,8 @@ static int set_word(int *value, const struct key *key, const char *text)
 static const char *word_of(int value, const struct key *key)
 {
     const struct word *words = words_of(key);
-    while (words->value != value) {
+    while (words->value != value)
         words++;
-    }
     return words->word;
 }
 
@@ -290,21 +288,18 @@ static int set_value(struct agn_preset *preset, const struct key *key, const cha
     char *end = NULL, expanded[AGN_PRESET_TEXT_BYTES];
     if (is_path(key)) {
         int status = strlen(value) < key->size ? agn_path_expand(value, expanded, sizeof(expanded)) : AGN_OK;
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         value = strlen(value) < key->size ? expanded : value; /* check_text refuses it */
     }
     if (key->type == TEXT) {
         int status = check_text(key, value);
-        if (status == AGN_OK) {
+        if (status == AGN_OK)
             memcpy(field(preset, key), value, strlen(value) + 1); /* check_text: it fits */
-        }
         return status;
     }
-    if (key->type == WORD) {
+    if (key->type == WORD)
         return set_word(field(preset, key), key, value);
-    }
     double number = strtod(value, &end);
     bool whole = key->type == WHOLE;
     if (end == value || *end != '\0' || !isfinite(number) || number < key->low || number > key->high ||
@@ -312,22 +307,19 @@ static int set_value(struct agn_preset *preset, const struct key *key, const cha
         return agn_fail(AGN_ERR_RANGE, "%s.%s = '%s': expected a %s from %g to %g", key->section, key->name,
                         value, whole ? "whole number" : "number", key->low, key->high);
     }
-    if (whole) {
+    if (whole)
         *(int *)field(preset, key) = (int)number;
-    } else {
+    else
         *(double *)field(preset, key) = number;
-    }
     return AGN_OK;
 }
 
 /* NULL and a message when there is none of that name. */
 static const struct key *find_key(const char *section, const char *name)
 {
-    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
-        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0) {
+    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++)
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
             return &keys[i];
-        }
-    }
     agn_fail(AGN_ERR_ARG, "there is no setting '%s.%s'; `agilenn info --preset-keys` lists all", section,
              name);
     return NULL;
@@ -336,9 +328,8 @@ static const struct key *find_key(const char *section, const char *name)
 void agn_preset_defaults(struct agn_preset *preset)
 {
     memset(preset, 0, sizeof(*preset));
-    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(keys); i++)
         set_value(preset, &keys[i], keys[i].standard);
-    }
 }
 
 int agn_preset_set(struct agn_preset *preset, const char *assignment)
@@ -346,9 +337,8 @@ int agn_preset_set(struct agn_preset *preset, const char *assignment)
     char section[32], name[32];
     const char *dot = strchr(assignment, '.'), *equals = strchr(assignment, '=');
     if (dot == NULL || equals == NULL || dot > equals || (size_t)(dot - assignment) >= sizeof(section) ||
-        (size_t)(equals - dot - 1) >= sizeof(name)) {
+        (size_t)(equals - dot - 1) >= sizeof(name))
         return agn_fail(AGN_ERR_ARG, "'%s' is not SECTION.KEY=VALUE, such as joint.rho=0.8", assignment);
-    }
     snprintf(section, sizeof(section), "%.*s", (int)(dot - assignment), assignment);
     snprintf(name, sizeof(name), "%.*s", (int)(equals - dot - 1), dot + 1);
     const struct key *key = find_key(section, name);
@@ -372,9 +362,8 @@ static char *next_line(char *line, int cap, void *user)
 {
     struct reading *reading = user;
     size_t length = strcspn(reading->at, "\n"), whole = length + (reading->at[length] == '\n');
-    if (reading->at[0] == '\0') {
+    if (reading->at[0] == '\0')
         return NULL;
-    }
     reading->line++;
     if (whole >= (size_t)cap && reading->status == AGN_OK) {
         reading->status = agn_fail(AGN_ERR_FORMAT,
@@ -382,9 +371,8 @@ static char *next_line(char *line, int cap, void *user)
                                    "what follows",
                                    reading->line, cap - 2);
     }
-    if (whole >= (size_t)cap) {
+    if (whole >= (size_t)cap)
         return NULL;
-    }
     reading->indented = isspace((unsigned char)reading->at[0]) != 0;
     reading->last = reading->at[0] == '[' ? NULL : reading->last;
     memcpy(line, reading->at, whole);
@@ -408,9 +396,8 @@ static int append_line(struct reading *reading, const struct key *key, const cha
 static int on_entry(void *user, const char *section, const char *name, const char *value)
 {
     struct reading *reading = user;
-    if (reading->status < 0) {
+    if (reading->status < 0)
         return 0;
-    }
     const struct key *key = find_key(section, name);
     int *given_in = key == NULL ? NULL : &reading->given_in[key - keys];
     if (key == NULL) {
@@ -433,12 +420,10 @@ int agn_preset_parse(const char *text, struct agn_preset *preset)
     struct agn_preset copy = *preset;
     struct reading reading = {.preset = &copy, .at = text};
     int line = ini_parse_stream(next_line, &reading, on_entry, &reading);
-    if (reading.status < 0) {
+    if (reading.status < 0)
         return reading.status;
-    }
-    if (line != 0) {
+    if (line != 0)
         return agn_fail(AGN_ERR_FORMAT, "line %d is neither [section], key = value, nor a comment", line);
-    }
     *preset = copy;
     return AGN_OK;
 }
@@ -463,9 +448,8 @@ static void print_real(FILE *stream, double value)
     char text[32];
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (strtod(text, NULL) == value) {
+        if (strtod(text, NULL) == value)
             break;
-        }
     }
     fputs(text, stream);
 }
@@ -481,15 +465,14 @@ static void print_preset(const struct agn_preset *preset, FILE *stream)
             section = key->section;
         }
         fprintf(stream, "%s = ", key->name);
-        if (key->type == TEXT) {
+        if (key->type == TEXT)
             print_text(stream, value);
-        } else if (key->type == WORD) {
+        else if (key->type == WORD)
             fputs(word_of(*(const int *)value, key), stream);
-        } else if (key->type == WHOLE) {
+        else if (key->type == WHOLE)
             fprintf(stream, "%d", *(const int *)value);
-        } else {
+        else
             print_real(stream, *(const double *)value);
-        }
         fputc('\n', stream);
     }
 }
@@ -499,9 +482,8 @@ int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap)
     char *printed = NULL;
     size_t length = 0;
     FILE *stream = open_memstream(&printed, &length);
-    if (stream == NULL) {
+    if (stream == NULL)
         return agn_fail(AGN_ERR_MEMORY, "cannot write the preset: out of memory");
-    }
     print_preset(preset, stream);
     if (fclose(stream) != 0) {
         free(printed);
@@ -509,9 +491,8 @@ int agn_preset_format(const struct agn_preset *preset, char *text, size_t cap)
     }
     int status = length < cap ? (int)length
                               : agn_fail(AGN_ERR_SPACE, "a preset needs %zu bytes, not %zu", length + 1, cap);
-    if (status >= 0) {
+    if (status >= 0)
         memcpy(text, printed, length + 1);
-    }
     free(printed);
     return status;
 }
@@ -548,9 +529,8 @@ void agn_preset_print_keys(FILE *stream)
         }
         fprintf(stream, "  %-18s %s (default %s", key->name, key->help,
                 key->standard[0] == '\0' ? "none" : key->standard);
-        if (key->type == WHOLE || key->type == REAL) {
+        if (key->type == WHOLE || key->type == REAL)
             fprintf(stream, "; %g to %g", key->low, key->high);
-        }
         fprintf(stream, ")\n");
     }
 }
@@ -564,9 +544,8 @@ static int preset_folders(char folders[MAX_FOLDERS][PATH_MAX])
     int count = 0;
     char program[PATH_MAX];
     const char *from_environment = getenv("AGILENN_PRESETS");
-    if (from_environment != NULL) {
+    if (from_environment != NULL)
         snprintf(folders[count++], PATH_MAX, "%s", from_environment);
-    }
     snprintf(folders[count++], PATH_MAX, "presets");
     ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
     if (n > 0) {
@@ -594,24 +573,20 @@ static int take_base(char *text, char name[64])
     name[0] = '\0';
     for (;;) { /* past comments and empty lines */
         at += strspn(at, " \t\r\n");
-        if (*at != ';' && *at != '#') {
+        if (*at != ';' && *at != '#')
             break;
-        }
         at += strcspn(at, "\n");
     }
     size_t key = strcspn(at, " \t=\n"), line = strcspn(at, "\n");
-    if (key != 4 || strncmp(at, "base", 4) != 0) {
+    if (key != 4 || strncmp(at, "base", 4) != 0)
         return AGN_OK;
-    }
     value = at + key + strspn(at + key, " \t");
-    if (*value != '=') {
+    if (*value != '=')
         return AGN_OK;
-    }
     value += 1 + strspn(value + 1, " \t");
     size_t length = strcspn(value, " \t\r\n;");
-    if (length == 0 || length >= 64) {
+    if (length == 0 || length >= 64)
         return agn_fail(AGN_ERR_FORMAT, "base names no preset: expected base = NAME, as in base = cifar10");
-    }
     memcpy(name, value, length);
     name[length] = '\0';
     memset(at, ' ', line); /* line numbers stay */
@@ -668,9 +643,8 @@ static void set_name(struct agn_preset *preset, const char *path)
     const char *slash = strrchr(path, '/');
     const char *base = slash == NULL ? path : slash + 1;
     size_t length = strlen(base);
-    if (length > 4 && strcmp(base + length - 4, ".ini") == 0) {
+    if (length > 4 && strcmp(base + length - 4, ".ini") == 0)
         length -= 4;
-    }
     snprintf(preset->name, sizeof(preset->name), "%.*s", (int)length, base);
 }
 
@@ -680,13 +654,11 @@ static void list_presets(const char *folder, char *list, size_t cap)
     const struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         size_t length = strlen(entry->d_name), at = strlen(list);
-        if (length > 4 && strcmp(entry->d_name + length - 4, ".ini") == 0 && at + length + 2 < cap) {
+        if (length > 4 && strcmp(entry->d_name + length - 4, ".ini") == 0 && at + length + 2 < cap)
             snprintf(list + at, cap - at, " %.*s", (int)(length - 4), entry->d_name);
-        }
     }
-    if (dir != NULL) {
+    if (dir != NULL)
         closedir(dir);
-    }
 }
 
 static bool is_file_name(const char *name)
@@ -712,12 +684,10 @@ static int find_preset(const char *name, const char *beside, char path[PATH_MAX]
     count += preset_folders(folders + count);
     for (int i = 0; i < count; i++) {
         snprintf(path, PATH_MAX, "%.3900s/%.100s.ini", folders[i], name);
-        if (agn_file_exists(path)) {
+        if (agn_file_exists(path))
             return AGN_OK;
-        }
-        if (list[0] == '\0') {
+        if (list[0] == '\0')
             list_presets(folders[i], list, sizeof(list));
-        }
     }
     return agn_fail(AGN_ERR_NOT_FOUND,
                     "no preset is called '%s'; there are:%s (or give the path of an .ini file)", name,
@@ -762,13 +732,11 @@ int agn_preset_check(const struct agn_preset *p)
                         p->data.format);
     }
     uint8_t ground[3];
-    if (!agn_dataset_ground(p->data.ground, ground)) {
+    if (!agn_dataset_ground(p->data.ground, ground))
         return agn_fail(AGN_ERR_ARG, "data.ground = '%s': expected white, black or #RRGGBB", p->data.ground);
-    }
     int status = agn_dataset_check_parts(p->data.format, p->data.test, p->data.validation);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     if (p->data.classes == 1) {
         return agn_fail(AGN_ERR_RANGE,
                         "data.classes = 1: expected 2 to 1000, or 0 to count them in the data");

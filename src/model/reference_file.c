@@ -50,9 +50,8 @@ static int take_normalisation(struct agn_model *model, const struct agn_tensor_f
 {
     const struct agn_tensor_view *view = agn_tensor_file_find(file, normalisation_name);
     float values[2 * AGN_MAX_CHANNELS];
-    if (view == NULL) {
+    if (view == NULL)
         return AGN_OK;
-    }
     if (view->dtype != AGN_F32 || view->size_bytes != sizeof(values)) {
         return agn_fail(AGN_ERR_FORMAT,
                         "tensor '%s' is not %d floats: means, then deviations, in grey levels from 0 to 255",
@@ -111,9 +110,8 @@ static int load_reference(const char *path, struct agn_model *model, struct agn_
     struct agn_tensor_file file = {0};
     char reason[768];
     int status = agn_tensor_file_read(path, &file);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = load(model, stem, &file, effort);
     agn_tensor_file_free(&file);
     if (status < 0) {
@@ -143,9 +141,8 @@ int agn_stem_open(const char *path, struct agn_model *model, struct agn_part *st
     int op = agn_graph_init(&stem->graph, model->parts[AGN_EXTRACTOR].graph.ops[0].shape);
     if (op >= 0)
         op = agn_graph_parse(&stem->graph, op, "extractor", model->preset.reference.stem);
-    if (op < 0) {
+    if (op < 0)
         return op;
-    }
     struct agn_shape s = agn_graph_output_shape(&stem->graph);
     if (s.height != map.height || s.width != map.width || s.channels != map.channels) {
         return agn_fail(

@@ -21,18 +21,16 @@ int agn_runner_open(struct agn_runner *r, const struct agn_model *model, int bat
                                               .params = model->parts[role].params,
                                               .batch = batch,
                                               .mode = AGN_NET_FROZEN};
-        if (role == AGN_EXTRACTOR || (roles & 1U << role) != 0) {
+        if (role == AGN_EXTRACTOR || (roles & 1U << role) != 0)
             status = agn_net_create(&config, &r->nets[role]);
-        }
     }
     return status;
 }
 
 void agn_runner_close(struct agn_runner *r)
 {
-    for (int role = 0; role < AGN_ROLES; role++) {
+    for (int role = 0; role < AGN_ROLES; role++)
         agn_net_free(r->nets[role]);
-    }
     agn_free(r->first);
     agn_free(r->rest);
     agn_free(r->values);

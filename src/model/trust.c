@@ -27,20 +27,17 @@ static void draw(void *user, int image, int number, uint8_t *lost)
     agn_rng_seed(&rng, (uint64_t)image * DRAWS + (uint64_t)number);
     uint32_t count = channels > 1 ? 1 + agn_rng_below(&rng, channels - 1) : 0;
     uint32_t first = agn_rng_below(&rng, channels);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         lost[(first + i) % channels] = 1;
-    }
 }
 
 static double cross_entropy(const float *logits, float scale, int classes, int label)
 {
     float top = -INFINITY, sum = 0.0F;
-    for (int c = 0; c < classes; c++) {
+    for (int c = 0; c < classes; c++)
         top = fmaxf(top, logits[c]);
-    }
-    for (int c = 0; c < classes; c++) {
+    for (int c = 0; c < classes; c++)
         sum += expf(scale * (logits[c] - top));
-    }
     return (double)(logf(sum) + scale * (top - logits[label]));
 }
 
@@ -52,9 +49,8 @@ static void see(void *user, const struct agn_lossy_image *image)
     for (int step = 0; step < STEPS; step++) {
         float remote = (1.0F - alpha) * (float)step / (STEPS - 1);
         agn_fuse_f32(image->local, alpha, image->remote, remote, classes, fused);
-        for (int s = 0; s < SHARPNESSES; s++) {
+        for (int s = 0; s < SHARPNESSES; s++)
             fit->loss[image->came][step][s] += cross_entropy(fused, sharpness[s], classes, image->label);
-        }
         fit->right[image->came][step] += agn_argmax(fused, classes) == image->label;
     }
 }
@@ -76,9 +72,8 @@ static float best_trust(const struct fit *fit, int came)
 int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data)
 {
     struct fit *fit = agn_alloc(1, sizeof(*fit));
-    if (fit == NULL) {
+    if (fit == NULL)
         return AGN_ERR_MEMORY;
-    }
     fit->model = model;
     const struct agn_lossy lossy = {.model = model,
                                     .images = MOST_IMAGES,
@@ -88,9 +83,8 @@ int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *dat
                                     .see = see,
                                     .user = fit};
     int status = agn_model_run_lossy(&lossy, data);
-    for (int came = 1; came < model->sent_channels && status == AGN_OK; came++) {
+    for (int came = 1; came < model->sent_channels && status == AGN_OK; came++)
         model->trust[came] = best_trust(fit, came);
-    }
     agn_free(fit);
     return status;
 }
@@ -98,9 +92,8 @@ int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *dat
 void agn__trust_initialise(struct agn_model *model)
 {
     model->trust[0] = 0.0F;
-    for (int came = 1; came <= model->sent_channels; came++) {
+    for (int came = 1; came <= model->sent_channels; came++)
         model->trust[came] = 1.0F;
-    }
 }
 
 void agn__trust_guess(struct agn_model *model)

@@ -401,12 +401,11 @@ double agn__esp_advance(struct agn__esp *esp, double now_s)
 {
     const uint8_t *bytes;
     size_t len;
-    while ((len = agn__radio_take(&esp->up, now_s, &bytes)) > 0) {
+    while ((len = agn__radio_take(&esp->up, now_s, &bytes)) > 0)
         if (esp->world.send(esp->world.user, bytes, len) < 0)
             esp->stats.network_errors++;
         else
             esp->stats.up_sent++;
-    }
     while ((len = agn__radio_take(&esp->down, now_s, &bytes)) > 0)
         deliver(esp, bytes, len);
     if (esp->mode == AGN__ESP_WORKING && esp->until_s <= now_s)

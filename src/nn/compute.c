@@ -12,11 +12,9 @@ const char *agn_compute_name(enum agn_compute compute)
 
 int agn_compute_from_name(const char *name)
 {
-    for (size_t i = 0; i < AGN_COUNT_OF(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
+    for (size_t i = 0; i < AGN_COUNT_OF(names); i++)
+        if (strcmp(name, names[i]) == 0)
             return (int)i;
-        }
-    }
     return agn_fail(AGN_ERR_ARG, "'%s': expected f32, bf16 or bf16-emulated", name);
 }
 
@@ -45,15 +43,12 @@ static int try_bf16(void)
 
 int agn_compute_check(enum agn_compute compute)
 {
-    if ((unsigned)compute >= AGN_COUNT_OF(names)) {
+    if ((unsigned)compute >= AGN_COUNT_OF(names))
         return agn_fail(AGN_ERR_ARG, "there is no way to compute of number %d", (int)compute);
-    }
-    if (compute == AGN_COMPUTE_F32) {
+    if (compute == AGN_COMPUTE_F32)
         return AGN_OK;
-    }
-    if (compute == AGN_COMPUTE_BF16_EMULATED || agn__onednn_has_bf16()) {
+    if (compute == AGN_COMPUTE_BF16_EMULATED || agn__onednn_has_bf16())
         return try_bf16();
-    }
     return agn_fail(AGN_ERR_UNSUPPORTED,
                     "bf16 needs a CPU with AVX512_BF16, but oneDNN finds %s here; compute in f32, or in "
                     "bf16-emulated to measure bf16's accuracy, slowly",

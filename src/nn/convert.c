@@ -30,34 +30,30 @@ AGN_SIMD static void to_s8(const float *restrict src, float factor, int8_t *rest
 
 AGN_SIMD static void from_u8(const uint8_t *restrict src, float factor, float *restrict dst, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] = factor * (float)src[i];
-    }
 }
 
 AGN_SIMD static void from_s8(const int8_t *restrict src, float factor, float *restrict dst, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] = factor * (float)src[i];
-    }
 }
 
 static void to_floats(enum agn__type type, const void *src, float factor, float *dst, size_t count)
 {
-    if (type == AGN__U8) {
+    if (type == AGN__U8)
         from_u8(src, factor, dst, count);
-    } else {
+    else
         from_s8(src, factor, dst, count);
-    }
 }
 
 static void from_floats(const float *src, float factor, enum agn__type type, void *dst, size_t count)
 {
-    if (type == AGN__U8) {
+    if (type == AGN__U8)
         to_u8(src, factor, dst, count);
-    } else {
+    else
         to_s8(src, factor, dst, count);
-    }
 }
 
 /* Integers to integers, a block of floats at a time. */
@@ -86,14 +82,13 @@ void agn__convert(const struct agn__node *src, const void *values, enum agn__typ
         agn__split(src->floats, 1024, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
         const void *mine = from + begin * from_bytes;
         void *target = to + begin * to_bytes;
-        if (src->type == type && (type == AGN__F32 || factor == 1.0F)) {
+        if (src->type == type && (type == AGN__F32 || factor == 1.0F))
             memcpy(target, mine, (end - begin) * to_bytes);
-        } else if (src->type == AGN__F32) {
+        else if (src->type == AGN__F32)
             from_floats(mine, factor, type, target, end - begin);
-        } else if (type == AGN__F32) {
+        else if (type == AGN__F32)
             to_floats(src->type, mine, factor, target, end - begin);
-        } else {
+        else
             rescale(src->type, mine, factor, type, target, end - begin);
-        }
     }
 }

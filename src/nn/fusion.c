@@ -46,14 +46,12 @@ static void absorb(struct agn__op *conv, struct agn__op *op)
 static bool may_overwrite(const struct agn_net *net, const struct agn__op *conv, const struct agn__op *add,
                           const struct agn__node *node)
 {
-    if (node == &net->nodes[0] || add->index == net->graph.count - 1 || node->last_consumer != add->index) {
+    if (node == &net->nodes[0] || add->index == net->graph.count - 1 || node->last_consumer != add->index)
         return false;
-    }
     for (int i = conv->index; i < add->index; i++) {
         const struct agn__op *reader = &net->ops[i];
-        if (!reader->absorbed && (reader->src[0] == node || reader->src[1] == node)) {
+        if (!reader->absorbed && (reader->src[0] == node || reader->src[1] == node))
             return false;
-        }
     }
     return true;
 }
@@ -67,9 +65,8 @@ static void take_in(struct agn_net *net, struct agn__op *conv)
         absorb(conv, next);
         next = only_reader(net, conv);
     }
-    if (next == NULL || next->spec->type != AGN_OP_ADD || next->src[0] == next->src[1]) {
+    if (next == NULL || next->spec->type != AGN_OP_ADD || next->src[0] == next->src[1])
         return;
-    }
     struct agn__node *other = next->src[next->src[0] == conv->dst ? 1 : 0];
     if (other->producer < conv->index) {
         conv->sum = other;
@@ -118,12 +115,10 @@ static int try_int8(const struct agn_net *net, const struct agn__op *op, bool *f
                                        .sum_scale = 1.0F};
     struct agn__infer_conv *conv = NULL;
     float *ones = agn_alloc((size_t)config.shape.oc, sizeof(float));
-    if (ones == NULL) {
+    if (ones == NULL)
         return AGN_ERR_MEMORY;
-    }
-    for (int o = 0; o < config.shape.oc; o++) {
+    for (int o = 0; o < config.shape.oc; o++)
         ones[o] = 1.0F;
-    }
     config.weight_scales = ones;
     int status = agn__infer_conv_create(&config, &conv);
     *fast = status == AGN_OK;
@@ -137,12 +132,10 @@ static int choose_operators(struct agn_net *net)
     int status = AGN_OK;
     for (int i = 1; i < net->graph.count && status == AGN_OK; i++) {
         struct agn__op *op = &net->ops[i];
-        if (!is_conv(op) || op->spec->shape.height * op->spec->shape.width == 1) {
+        if (!is_conv(op) || op->spec->shape.height * op->spec->shape.width == 1)
             continue; /* dense layers, squeeze-and-excitation: little work, on values that want precision */
-        }
-        if (is_usable(range_of(net, op->src[0]))) {
+        if (is_usable(range_of(net, op->src[0])))
             status = try_int8(net, op, &op->int8);
-        }
     }
     return status;
 }
@@ -153,9 +146,8 @@ static bool read_as_integers(const struct agn_net *net, const struct agn__node *
     for (int i = 1; i < net->graph.count; i++) {
         const struct agn__op *op = &net->ops[i];
         bool reads = !op->absorbed && (op->src[0] == node || op->src[1] == node);
-        if (reads && !(is_conv(op) && op->int8)) {
+        if (reads && !(is_conv(op) && op->int8))
             return false;
-        }
     }
     return node->consumers > 0;
 }
@@ -173,9 +165,8 @@ static void choose_types(struct agn_net *net)
     }
     for (int i = 1; i < net->graph.count; i++) {
         struct agn__op *op = &net->ops[i];
-        if (op->sum != NULL && op->sum->type != op->dst->type) {
+        if (op->sum != NULL && op->sum->type != op->dst->type)
             op->sum_in_place = false;
-        }
     }
 }
 
@@ -192,9 +183,8 @@ static int choose_form(const struct agn_net *net, struct agn__op *op)
     struct agn__conv_shape shape = agn__conv_primitive_shape(op);
     bool fast = false;
     op->gather = !net->fusion->xnn_alone && agn__conv_prefers_gathering(&shape);
-    if (op->gather) {
+    if (op->gather)
         shape = agn__conv_gathered_shape(&shape);
-    }
     struct agn__infer_config config = {.shape = shape,
                                        .activation = op->activation,
                                        .sum = op->sum != NULL,
@@ -235,8 +225,7 @@ int agn__net_fuse(struct agn_net *net)
         }
     }
     int status = net->fusion->ranges == NULL ? AGN_OK : choose_operators(net);
-    if (status == AGN_OK && net->fusion->ranges != NULL) {
+    if (status == AGN_OK && net->fusion->ranges != NULL)
         choose_types(net);
-    }
     return status == AGN_OK ? choose_forms(net) : status;
 }

@@ -66,9 +66,8 @@ int agn_graph_init(struct agn_graph *graph, struct agn_shape input)
 int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec)
 {
     struct agn_op_spec *op = &graph->ops[graph->count];
-    if (graph->count >= AGN_MAX_OPS) {
+    if (graph->count >= AGN_MAX_OPS)
         return agn_fail(AGN_ERR_RANGE, "a network has at most %d operators", AGN_MAX_OPS);
-    }
     for (int s = 0; s < 2; s++) {
         bool wanted = s == 0 || agn__op_kinds[spec->type]->two_sources;
         if (wanted ? spec->src[s] < 0 || spec->src[s] >= graph->count : spec->src[s] != -1) {
@@ -78,9 +77,8 @@ int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec)
     }
     *op = *spec;
     int status = agn__op_kinds[spec->type]->shape(graph, op);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     if (!shape_is_sane(op->shape)) {
         return agn_fail(AGN_ERR_RANGE,
                         "operator %d (%s %s) would give a %dx%dx%d tensor; check kernel and stride",

@@ -7,9 +7,8 @@ enum { MAX_CHANNELS = 65535 };
 
 static int make_name(char name[AGN_NAME_BYTES], const char *prefix, const char *part)
 {
-    if (snprintf(name, AGN_NAME_BYTES, "%s.%s", prefix, part) >= AGN_NAME_BYTES) {
+    if (snprintf(name, AGN_NAME_BYTES, "%s.%s", prefix, part) >= AGN_NAME_BYTES)
         return agn_fail(AGN_ERR_RANGE, "parameter name '%s.%s' is too long", prefix, part);
-    }
     return AGN_OK;
 }
 
@@ -18,14 +17,12 @@ int agn__graph_conv_bn(struct agn_graph *graph, int src, const char *name, const
 {
     char bn[AGN_NAME_BYTES];
     int status = make_name(bn, name, "bn");
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     int op = b->channels > 0 ? agn_graph_conv(graph, src, name, b->channels, b->kernel, b->stride, false)
                              : agn_graph_depthwise(graph, src, name, b->kernel, b->stride);
-    if (op >= 0) {
+    if (op >= 0)
         op = agn_graph_batchnorm(graph, op, bn, activation == AGN__RELU6);
-    }
     return op >= 0 && activation == AGN__SILU ? agn_graph_silu(graph, op) : op;
 }
 
@@ -59,12 +56,10 @@ static int append_excitation(struct agn_graph *graph, int op, const char *prefix
 {
     char squeeze[AGN_NAME_BYTES], excite[AGN_NAME_BYTES];
     int status = op < 0 ? op : make_name(squeeze, prefix, "squeeze");
-    if (status >= 0) {
+    if (status >= 0)
         status = make_name(excite, prefix, "excite");
-    }
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     int channels = graph->ops[op].shape.channels;
     int s = agn_graph_pool(graph, op, 1);
     s = s < 0 ? s : agn_graph_conv(graph, s, squeeze, squeezed, 1, 1, true);
@@ -78,17 +73,14 @@ int agn__graph_inverted_residual(struct agn_graph *graph, int src, const char *p
                                  const struct agn__block *b, enum agn__activation activation, bool excite)
 {
     int ic = graph->ops[src].shape.channels, op = src, inner = inner_channels(graph, src, b);
-    if (inner < 0) {
+    if (inner < 0)
         return inner;
-    }
-    if (b->expansion > 1) {
+    if (b->expansion > 1)
         op = append_part(graph, op, prefix, "expand", (struct agn__block){inner, 1, 1, 1}, activation);
-    }
     op = append_part(graph, op, prefix, "depthwise", (struct agn__block){0, b->kernel, b->stride, 1},
                      activation);
-    if (excite) {
+    if (excite)
         op = append_excitation(graph, op, prefix, ic / 4 > 1 ? ic / 4 : 1);
-    }
     op = append_part(graph, op, prefix, "project", (struct agn__block){b->channels, 1, 1, 1}, AGN__LINEAR);
     return append_shortcut(graph, src, op, b);
 }
@@ -96,9 +88,8 @@ int agn__graph_inverted_residual(struct agn_graph *graph, int src, const char *p
 int agn__graph_fused(struct agn_graph *graph, int src, const char *prefix, const struct agn__block *b)
 {
     int op = src, inner = inner_channels(graph, src, b);
-    if (inner < 0) {
+    if (inner < 0)
         return inner;
-    }
     if (b->expansion > 1) {
         op = append_part(graph, op, prefix, "expand", (struct agn__block){inner, b->kernel, b->stride, 1},
                          AGN__SILU);

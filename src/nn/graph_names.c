@@ -46,9 +46,8 @@ const char agn__network_names[] =
 /* ":s3", 1 to AGN__MAX_STRIDE */
 static bool read_stride(const char *letters, int *stride)
 {
-    if (strncmp(letters, ":s", 2) != 0 || letters[2] < '0' || letters[2] > '9') {
+    if (strncmp(letters, ":s", 2) != 0 || letters[2] < '0' || letters[2] > '9')
         return false;
-    }
     char *end = NULL;
     long value = strtol(letters + 2, &end, 10);
     *stride = value > AGN__MAX_STRIDE ? AGN__MAX_STRIDE + 1 : (int)value;
@@ -61,9 +60,8 @@ int agn__network_blocks(const char *token, char *blocks, size_t cap)
     for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
         const struct network *network = &networks[i];
         int stride = network->stride;
-        if (strlen(network->name) != length || strncmp(network->name, token, length) != 0) {
+        if (strlen(network->name) != length || strncmp(network->name, token, length) != 0)
             continue;
-        }
         if (token[length] != '\0' && stride == 0) {
             return agn_fail(AGN_ERR_ARG, "'%s' takes no letters; write its blocks to change them",
                             network->name);

@@ -20,9 +20,8 @@ static int append_once(struct building *b, int src, const struct agn__text_block
     char name[AGN_NAME_BYTES - 16];
     struct agn__block block = {text->channels, text->kernel, stride, text->expansion};
     enum agn__activation activation = text->activation == 1 ? AGN__SILU : AGN__RELU6;
-    if (text->kind == AGN__BLOCK_POOL) {
+    if (text->kind == AGN__BLOCK_POOL)
         return agn_graph_pool(b->graph, src, text->grid); /* has no parameters, takes no number */
-    }
     snprintf(name, sizeof(name), "%s.%d", b->prefix, b->number++);
     switch (text->kind) {
     case AGN__BLOCK_INVERTED_RESIDUAL:
@@ -42,9 +41,8 @@ static int append_block(struct building *b, int src, const struct agn__text_bloc
     for (int i = 0; i < text->repeats && op >= 0; i++) {
         op = append_once(b, op, text, i == 0 ? text->stride : 1);
         b->residual += agn__block_is_residual(text->kind);
-        if (op >= 0 && b->graph->ops[op].type == AGN_OP_ADD) {
+        if (op >= 0 && b->graph->ops[op].type == AGN_OP_ADD)
             b->graph->ops[op].depth = (float)b->residual / (float)b->residuals;
-        }
     }
     return op;
 }
@@ -54,9 +52,8 @@ static int append_blocks(struct agn_graph *graph, int src, const char *prefix,
 {
     struct building building = {.graph = graph, .prefix = prefix};
     int op = src;
-    for (int i = 0; i < blocks->count; i++) {
+    for (int i = 0; i < blocks->count; i++)
         building.residuals += agn__block_is_residual(blocks->list[i].kind) ? blocks->list[i].repeats : 0;
-    }
     for (int i = 0; i < blocks->count && op >= 0; i++) {
         struct agn_shape map = graph->ops[op].shape;
         op = append_block(&building, op, &blocks->list[i]);
@@ -74,17 +71,14 @@ int agn_graph_parse_scaled(struct agn_graph *graph, int src, const char *prefix,
                            double width)
 {
     int count = graph->count;
-    if (strlen(prefix) > MAX_PREFIX) {
+    if (strlen(prefix) > MAX_PREFIX)
         return agn_fail(AGN_ERR_RANGE, "the network prefix '%.32s...' is too long", prefix);
-    }
-    if (src < 0 || src >= count) {
+    if (src < 0 || src >= count)
         return agn_fail(AGN_ERR_ARG, "network '%s': source %d is not an earlier operator", prefix, src);
-    }
     struct agn__text_blocks *blocks = agn_alloc(1, sizeof(*blocks));
     int op = blocks == NULL ? AGN_ERR_MEMORY : agn__text_read(text, width, blocks);
-    if (op >= 0) {
+    if (op >= 0)
         op = append_blocks(graph, src, prefix, blocks);
-    }
     agn_free(blocks);
     if (op < 0 && op != AGN_ERR_MEMORY) {
         char reason[512];

@@ -26,9 +26,8 @@ static int parse_number(const char *text, int *value)
 {
     char *end = NULL;
     long number = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || number < 0 || number > MAX_NUMBER) {
+    if (end == text || *end != '\0' || number < 0 || number > MAX_NUMBER)
         return agn_fail(AGN_ERR_RANGE, "'%s' is not a whole number from 0 to %d", text, MAX_NUMBER);
-    }
     *value = (int)number;
     return AGN_OK;
 }
@@ -57,11 +56,9 @@ static int *field(struct agn__text_block *block, char letter)
 
 static int find_kind(const char *name)
 {
-    for (int kind = 0; kind < AGN__BLOCK_KINDS; kind++) {
-        if (strcmp(name, kinds[kind].name) == 0) {
+    for (int kind = 0; kind < AGN__BLOCK_KINDS; kind++)
+        if (strcmp(name, kinds[kind].name) == 0)
             return kind;
-        }
-    }
     return agn_fail(AGN_ERR_ARG, "its kind is none of conv, dw, mb, mbse, fused, pool, nor is it one of %s",
                     agn__network_names);
 }
@@ -76,9 +73,8 @@ static int check_range(char letter, int value, int low, int high, const char *wh
 static int check_block(const struct agn__text_block *b)
 {
     bool has_channels = strchr(kinds[b->kind].letters, 'c') != NULL;
-    if (has_channels && b->channels < 1) {
+    if (has_channels && b->channels < 1)
         return agn_fail(AGN_ERR_ARG, "it needs its number of channels, 1 to %d, such as :c32", MAX_NUMBER);
-    }
     int status = check_range('k', b->kernel, 1, AGN__MAX_KERNEL, "a kernel");
     if (status == AGN_OK)
         status = check_range('s', b->stride, 1, AGN__MAX_STRIDE, "a stride");
@@ -101,32 +97,27 @@ static int parse_block(const char *token, struct agn__text_block *block)
     char copy[AGN__TOKEN_BYTES], *save = NULL, given[16] = "";
     *block = (struct agn__text_block){.kernel = 3, .stride = 1, .repeats = 1, .expansion = 6, .grid = 1};
     snprintf(block->token, sizeof(block->token), "%s", token);
-    if (strlen(token) >= sizeof(copy)) {
+    if (strlen(token) >= sizeof(copy))
         return agn_fail(AGN_ERR_RANGE, "the block is too long");
-    }
     snprintf(copy, sizeof(copy), "%s", token);
     int kind = find_kind(copy[0] == ':' ? "" : strtok_r(copy, ":", &save));
-    if (kind < 0) {
+    if (kind < 0)
         return kind;
-    }
     block->kind = (enum agn__block_kind)kind;
     const char *letters = kinds[kind].letters;
-    if (strstr(token, "::") != NULL || token[strlen(token) - 1] == ':') {
+    if (strstr(token, "::") != NULL || token[strlen(token) - 1] == ':')
         return agn_fail(AGN_ERR_ARG, "a colon is followed by no letter");
-    }
     for (char *part = strtok_r(NULL, ":", &save); part != NULL; part = strtok_r(NULL, ":", &save)) {
         if (strchr(letters, part[0]) == NULL) {
             return agn_fail(AGN_ERR_ARG, "'%s' starts with none of the letters that %s takes, %s", part,
                             kinds[kind].name, letters);
         }
-        if (strchr(given, part[0]) != NULL) {
+        if (strchr(given, part[0]) != NULL)
             return agn_fail(AGN_ERR_ARG, "letter %c is given twice", part[0]);
-        }
         given[strlen(given)] = part[0];
         int status = parse_number(part + 1, field(block, part[0]));
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
     }
     return check_block(block);
 }
@@ -137,9 +128,8 @@ static int parse_block(const char *token, struct agn__text_block *block)
 static int explain(int status, const char *token, const char *network)
 {
     char reason[384];
-    if (status >= 0) {
+    if (status >= 0)
         return status;
-    }
     snprintf(reason, sizeof(reason), "%s", agn_error_message());
     return network == NULL ? agn_fail(status, "block '%.60s': %s", token, reason)
                            : agn_fail(status, "block '%.60s' of '%.60s': %s", token, network, reason);
@@ -154,19 +144,16 @@ static int add_blocks(char *text, const char *network, struct agn__text_blocks *
         int status = network == NULL ? agn__network_blocks(token, inner, sizeof(inner)) : 0;
         if (status > 0) {
             status = add_blocks(inner, token, blocks);
-            if (status < 0) {
+            if (status < 0)
                 return status;
-            }
             continue;
         }
-        if (status == 0 && blocks->count == AGN_MAX_OPS) {
+        if (status == 0 && blocks->count == AGN_MAX_OPS)
             status = agn_fail(AGN_ERR_RANGE, "a network has at most %d operators", AGN_MAX_OPS);
-        } else if (status == 0) {
+        else if (status == 0)
             status = parse_block(token, &blocks->list[blocks->count++]);
-        }
-        if (status < 0) {
+        if (status < 0)
             return explain(status, token, network);
-        }
     }
     return AGN_OK;
 }
@@ -184,9 +171,8 @@ static double multiplied(int channels, double width)
 static bool keeps_width(const struct agn__text_blocks *blocks, int index)
 {
     int last = blocks->count - 1;
-    while (last > 0 && blocks->list[last].kind == AGN__BLOCK_POOL) {
+    while (last > 0 && blocks->list[last].kind == AGN__BLOCK_POOL)
         last--;
-    }
     return index == last && blocks->list[last].kind == AGN__BLOCK_CONV && blocks->list[last].kernel == 1;
 }
 
@@ -194,9 +180,8 @@ static int apply_width(struct agn__text_blocks *blocks, double width)
 {
     for (int i = 0; i < blocks->count && width != 1.0; i++) {
         struct agn__text_block *block = &blocks->list[i];
-        if (block->channels == 0 || (width < 1.0 && keeps_width(blocks, i))) {
+        if (block->channels == 0 || (width < 1.0 && keeps_width(blocks, i)))
             continue;
-        }
         double channels = multiplied(block->channels, width);
         if (channels > MAX_NUMBER) {
             return explain(agn_fail(AGN_ERR_RANGE,
@@ -218,9 +203,8 @@ int agn__text_read(const char *text, double width, struct agn__text_blocks *bloc
         return agn_fail(AGN_ERR_RANGE, "the text is too long: %zu characters, %zu are possible", strlen(text),
                         sizeof(copy) - 1);
     }
-    if (!(width > 0.0 && width <= MAX_NUMBER)) {
+    if (!(width > 0.0 && width <= MAX_NUMBER))
         return agn_fail(AGN_ERR_RANGE, "a width of %g is not possible", width);
-    }
     snprintf(copy, sizeof(copy), "%s", text);
     int status = add_blocks(copy, NULL, blocks);
     return status < 0 ? status : apply_width(blocks, width);
@@ -235,9 +219,8 @@ static int write_block(const struct agn__text_block *block, char *text, size_t c
     int length = snprintf(text, cap, "%s", kinds[b.kind].name);
     for (const char *letter = kinds[b.kind].letters; *letter != '\0'; letter++) {
         int value = *field(&b, *letter);
-        if (value != *field(&usual, *letter)) {
+        if (value != *field(&usual, *letter))
             length += snprintf(text + length, cap - (size_t)length, ":%c%d", *letter, value);
-        }
     }
     return length;
 }
@@ -257,9 +240,8 @@ int agn_graph_expand(const char *text, double width, char *expanded, size_t cap)
         snprintf(expanded + length, cap - length, "%s%s", gap ? " " : "", block);
         length += gap + size;
     }
-    if (status == AGN_OK && length == 0 && cap > 0) {
+    if (status == AGN_OK && length == 0 && cap > 0)
         expanded[0] = '\0';
-    }
     agn_free(blocks);
     return status < 0 ? status : (int)length;
 }

@@ -74,12 +74,10 @@ static int check(const struct agn_inference_config *config, int threads)
         return agn_fail(AGN_ERR_RANGE, "sources have a limit of 0 to %g, not %g", (double)MAX_SOURCE,
                         (double)config->source_limit);
     }
-    if (config->weights_of != NULL && config->weights_of->params != config->params) {
+    if (config->weights_of != NULL && config->weights_of->params != config->params)
         return agn_fail(AGN_ERR_ARG, "inferences share weights only where they have the same parameters");
-    }
-    if (config->engine == AGN_ENGINE_XNNPACK && config->int8) {
+    if (config->engine == AGN_ENGINE_XNNPACK && config->int8)
         return agn_fail(AGN_ERR_UNSUPPORTED, "XNNPACK computes in floats here; 8 bits are oneDNN's");
-    }
     if (config->engine == AGN_ENGINE_XNNPACK && !agn__xnn_is_there()) {
         return agn_fail(AGN_ERR_UNSUPPORTED, "XNNPACK is not there: the program was built without it, or it "
                                              "does not know this processor");
@@ -90,9 +88,8 @@ static int check(const struct agn_inference_config *config, int threads)
 static int find_ranges(struct agn_inference *inference, const struct agn_inference_config *config)
 {
     inference->ranges = agn_alloc((size_t)config->graph->count, sizeof(*inference->ranges));
-    if (inference->ranges == NULL) {
+    if (inference->ranges == NULL)
         return AGN_ERR_MEMORY;
-    }
     float limit = config->source_limit > 0.0F ? config->source_limit : DEFAULT_SOURCE;
     return agn__ranges_from_statistics(config->graph, config->params, limit, inference->ranges);
 }
@@ -106,14 +103,12 @@ static size_t floats_of(struct agn_shape shape)
 static bool may_cut(const struct agn_graph *graph, int k)
 {
     enum agn_op_type next = graph->ops[k + 1].type;
-    if (next != AGN_OP_CONV && next != AGN_OP_POOL) {
+    if (next != AGN_OP_CONV && next != AGN_OP_POOL)
         return false; /* BN and activations are part of the convolution before them */
-    }
     for (int i = k + 1; i < graph->count; i++) {
         const struct agn_op_spec *op = &graph->ops[i];
-        if (op->src[0] < k || (op->src[1] >= 0 && op->src[1] < k)) {
+        if (op->src[0] < k || (op->src[1] >= 0 && op->src[1] < k))
             return false;
-        }
     }
     return true;
 }
@@ -124,9 +119,8 @@ static int find_cut(const struct agn_graph *graph)
     int cut = 0;
     for (int k = graph->count - 2; k > 0; k--) {
         size_t step = floats_of(graph->ops[k].shape) + floats_of(graph->ops[k + 1].shape);
-        if ((step * sizeof(float)) << (SIZES - 1) > LANE_BYTES) {
+        if ((step * sizeof(float)) << (SIZES - 1) > LANE_BYTES)
             return cut;
-        }
         cut = may_cut(graph, k) ? k : cut;
     }
     return 0;
@@ -156,14 +150,12 @@ static int make_parts(struct agn_inference *inference, const struct agn_inferenc
     int many = config->max_batch / inference->threads >= 1 << (SIZES - 1);
     int cut = many && !config->int8 && agn__onednn_isa_is_narrow() ? find_cut(graph) : 0;
     inference->parts = agn_alloc(PARTS, sizeof(*inference->parts));
-    if (inference->parts == NULL) {
+    if (inference->parts == NULL)
         return AGN_ERR_MEMORY;
-    }
     inference->part_count = cut > 0 ? 2 : 1;
     slice(graph, 0, cut > 0 ? cut : graph->count - 1, &inference->parts[0]);
-    if (cut > 0) {
+    if (cut > 0)
         slice(graph, cut, graph->count - 1, &inference->parts[1]);
-    }
     return AGN_OK;
 }
 
@@ -261,9 +253,8 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
     int threads = config->threads == 0 ? agn_nn_threads() : config->threads;
     int status = check(config, threads);
     struct agn_inference *inference = status < 0 ? NULL : agn_alloc(1, sizeof(*inference));
-    if (inference == NULL) {
+    if (inference == NULL)
         return status < 0 ? status : AGN_ERR_MEMORY;
-    }
     inference->max_batch = config->max_batch;
     inference->threads = threads;
     inference->whole.window_s = inference->rest.window_s = CHOICE_WINDOW_S;
@@ -283,23 +274,19 @@ int agn_inference_create(const struct agn_inference_config *config, struct agn_i
 
 static void free_lane(struct lane *lane)
 {
-    for (int p = 0; p < PARTS; p++) {
-        for (int i = 0; i < lane->part[p].sizes; i++) {
+    for (int p = 0; p < PARTS; p++)
+        for (int i = 0; i < lane->part[p].sizes; i++)
             agn_net_free(lane->part[p].of[i]);
-        }
-    }
     agn__xnn_set_free(lane->xnn);
     agn_free(lane->between);
 }
 
 void agn_inference_free(struct agn_inference *inference)
 {
-    if (inference == NULL) {
+    if (inference == NULL)
         return;
-    }
-    for (int t = 0; inference->lanes != NULL && t < inference->threads; t++) {
+    for (int t = 0; inference->lanes != NULL && t < inference->threads; t++)
         free_lane(&inference->lanes[t]);
-    }
     free_lane(&inference->team);
     agn__weights_pool_free(inference->weights);
     agn_free(inference->parts);
@@ -332,9 +319,8 @@ static int run_lane(const struct agn_inference *inference, const struct lane *la
                     int count, float *dst)
 {
     const struct part *first = &inference->parts[0], *second = &inference->parts[1];
-    if (inference->part_count == 1) {
+    if (inference->part_count == 1)
         return run_part(first, &lane->part[0], src, count, dst);
-    }
     int status = AGN_OK;
     for (int done = 0; done < count && status == AGN_OK; done += 1 << (SIZES - 1)) {
         int now = count - done < 1 << (SIZES - 1) ? count - done : 1 << (SIZES - 1);
@@ -368,9 +354,8 @@ int agn_inference_run(struct agn_inference *inference, const float *src, int cou
     }
     size_t in = inference->parts[0].src_floats, out = inference->parts[inference->part_count - 1].dst_floats;
     int threads = inference->threads, each = count / threads, left = count % threads, status = AGN_OK;
-    if (threads == 1) {
+    if (threads == 1)
         return run_lane(inference, &inference->lanes[0], src, count, dst);
-    }
     if (each > 0) {
         double begin = agn_now_s();
         status = run_lanes(inference, src, each, dst, inference->whole.way == 0 ? threads : 1);
@@ -390,20 +375,17 @@ static size_t lane_bytes(const struct agn_inference *inference, const struct lan
 {
     size_t sum = agn__xnn_set_bytes(lane->xnn);
     sum += lane->between == NULL ? 0 : (inference->parts[0].dst_floats * sizeof(float)) << (SIZES - 1);
-    for (int p = 0; p < PARTS; p++) {
-        for (int i = 0; i < lane->part[p].sizes; i++) {
+    for (int p = 0; p < PARTS; p++)
+        for (int i = 0; i < lane->part[p].sizes; i++)
             sum += agn_net_arena_bytes(lane->part[p].of[i]);
-        }
-    }
     return sum;
 }
 
 size_t agn_inference_bytes(const struct agn_inference *inference)
 {
     size_t sum = agn__weights_pool_bytes(inference->weights) + lane_bytes(inference, &inference->team);
-    for (int t = 0; t < inference->threads; t++) {
+    for (int t = 0; t < inference->threads; t++)
         sum += lane_bytes(inference, &inference->lanes[t]);
-    }
     return sum;
 }
 
@@ -427,9 +409,8 @@ static bool find_layer(const struct agn_net *net, int *index, struct agn_inferen
 {
     for (int i = 1; i < net->graph.count; i++) {
         const struct agn__op *op = &net->ops[i];
-        if (op->absorbed || op->cls != &agn__op_conv_inference || (*index)-- > 0) {
+        if (op->absorbed || op->cls != &agn__op_conv_inference || (*index)-- > 0)
             continue;
-        }
         *layer = (struct agn_inference_layer){.name = op->spec->name,
                                               .rest = rest_of(op),
                                               .gathered = op->gather,
@@ -444,9 +425,8 @@ static bool find_layer(const struct agn_net *net, int *index, struct agn_inferen
 bool agn_inference_layer(const struct agn_inference *inference, int index, struct agn_inference_layer *layer)
 {
     bool found = false;
-    for (int p = 0; p < inference->part_count && !found; p++) {
+    for (int p = 0; p < inference->part_count && !found; p++)
         found = find_layer(single_image(inference)->part[p].of[0], &index, layer);
-    }
     return found;
 }
 

@@ -8,9 +8,8 @@ static _Thread_local int worker_setting, threads_without; /* the threads when th
 
 void agn_nn_set_threads(int threads)
 {
-    if (default_threads == 0) {
+    if (default_threads == 0)
         default_threads = omp_get_max_threads();
-    }
     thread_setting = threads > 0 ? threads : 0;
     worker_setting = 0;
     omp_set_num_threads(threads > 0 ? threads : default_threads);
@@ -38,23 +37,20 @@ int agn_nn_workers(void)
 
 AGN_SIMD static void add_part(float *restrict dst, const float *a, const float *b, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] = a[i] + b[i];
-    }
 }
 
 AGN_SIMD static void add_to_part(float *restrict dst, const float *restrict src, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] += src[i];
-    }
 }
 
 AGN_SIMD static void mask_part(float *restrict diff, const float *restrict value, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         diff[i] = value[i] > 0.0F && value[i] < 6.0F ? diff[i] : 0.0F;
-    }
 }
 
 /* Round to nearest, ties to even. A NaN stays one: its sign and highest bits, made quiet. */

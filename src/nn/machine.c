@@ -17,9 +17,8 @@ static void read_name(char *name, size_t cap)
             break;
         }
     }
-    if (info != NULL) {
+    if (info != NULL)
         fclose(info);
-    }
 }
 
 const char *agn_nn_machine(void)

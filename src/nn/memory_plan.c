@@ -8,9 +8,8 @@ enum { ALIGN_BYTES = 64 };
 static int by_size_descending(const void *a, const void *b)
 {
     const struct agn__buffer *x = *(struct agn__buffer *const *)a, *y = *(struct agn__buffer *const *)b;
-    if (x->size_bytes != y->size_bytes) {
+    if (x->size_bytes != y->size_bytes)
         return x->size_bytes < y->size_bytes ? 1 : -1;
-    }
     return x < y ? -1 : x > y;
 }
 
@@ -43,9 +42,8 @@ size_t agn__memory_plan(struct agn__buffer *buffers, int count)
 {
     struct agn__buffer **order = agn_alloc((size_t)count + 1, sizeof(struct agn__buffer *));
     size_t total = ALIGN_BYTES;
-    if (order == NULL) {
+    if (order == NULL)
         return 0;
-    }
     for (int i = 0; i < count; i++) {
         buffers[i].size_bytes = (buffers[i].size_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
         order[i] = &buffers[i];
@@ -53,9 +51,8 @@ size_t agn__memory_plan(struct agn__buffer *buffers, int count)
     qsort(order, (size_t)count, sizeof(order[0]), by_size_descending);
     for (int i = 0; i < count; i++) {
         order[i]->offset = first_fit(order, i, order[i]);
-        if (order[i]->offset + order[i]->size_bytes > total) {
+        if (order[i]->offset + order[i]->size_bytes > total)
             total = order[i]->offset + order[i]->size_bytes;
-        }
     }
     agn_free(order);
     return total;

@@ -16,9 +16,8 @@ static int plan_operators(struct agn_net *net)
     for (int i = 1; i < net->graph.count; i++) {
         struct agn__op *op = &net->ops[i];
         int status = op->absorbed ? AGN_OK : op->cls->plan(op);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
     }
     net->scratch_buffer = agn__net_buffer_always(net, net->scratch_bytes);
     return AGN_OK;
@@ -29,9 +28,8 @@ static int bind_operators(struct agn_net *net)
     for (int i = 1; i < net->graph.count; i++) {
         struct agn__op *op = &net->ops[i];
         int status = op->absorbed || op->cls->bind == NULL ? AGN_OK : op->cls->bind(op);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
     }
     return AGN_OK;
 }
@@ -62,9 +60,8 @@ static int check_config(const struct agn_net_config *config, const struct agn__b
                         "tangents are for frozen networks: batch statistics have none here");
     }
     if ((config->passes & AGN_PASS_TANGENT) != 0 &&
-        (~config->passes & (AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT)) != 0) {
+        (~config->passes & (AGN_PASS_BACKWARD | AGN_PASS_INPUT_GRADIENT)) != 0)
         return agn_fail(AGN_ERR_ARG, "tangents need backward passes that reach the input");
-    }
     int status = backend->check_compute(config->compute);
     return status == AGN_OK ? agn__params_check(config->params, config->graph) : status;
 }
@@ -76,9 +73,8 @@ static size_t parameters_end(const struct agn_params *params, const char *name)
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
         if (length > 0 && strncmp(param->name, name, length) == 0 && param->name[length] == '.' &&
-            param->offset + param->count > end) {
+            param->offset + param->count > end)
             end = param->offset + param->count;
-        }
     }
     return end;
 }
@@ -89,9 +85,8 @@ static int find_settled(struct agn_net *net)
 {
     size_t end = 0;
     net->settled = agn_alloc((size_t)net->graph.count, sizeof(*net->settled));
-    if (net->settled == NULL) {
+    if (net->settled == NULL)
         return AGN_ERR_MEMORY;
-    }
     for (int i = 0; i < net->graph.count; i++) {
         size_t own = parameters_end(net->params, net->graph.ops[i].name);
         net->settled[i] = end;
@@ -129,15 +124,13 @@ static int plan_whole(struct agn_net *net, const struct agn_net_config *config)
 
 int agn__net_load(struct agn_net *net)
 {
-    if (net->loaded && (net->fusion != NULL || net->loaded_version == net->params->version)) {
+    if (net->loaded && (net->fusion != NULL || net->loaded_version == net->params->version))
         return AGN_OK;
-    }
     for (int i = 1; i < net->graph.count; i++) {
         struct agn__op *op = &net->ops[i];
         int status = op->absorbed || op->cls->load == NULL ? AGN_OK : op->cls->load(op);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
     }
     net->loaded = true;
     net->loaded_version = net->params->version;
@@ -163,9 +156,8 @@ static int create(const struct agn_net_config *config, int threads, const struct
     const struct agn__backend *backend = backend_of(whole, fusion);
     int status = check_config(config, backend);
     struct agn_net *net = status < 0 ? NULL : agn_alloc(1, sizeof(*net));
-    if (net == NULL) {
+    if (net == NULL)
         return status < 0 ? status : AGN_ERR_MEMORY;
-    }
     net->backend = backend;
     net->graph = *config->graph;
     net->params = config->params;
@@ -176,9 +168,8 @@ static int create(const struct agn_net_config *config, int threads, const struct
     net->bf16 = config->compute != AGN_COMPUTE_F32;
     net->bn_momentum = config->bn_momentum > 0.0F ? config->bn_momentum : 0.1F;
     net->fusion = fusion;
-    if (config->peers != NULL && config->peers->count > 1) {
+    if (config->peers != NULL && config->peers->count > 1)
         net->peers = *config->peers;
-    }
     net->threads = threads;
     net->whole = whole;
     net->part = part;
@@ -216,9 +207,8 @@ int agn__net_create_inference(const struct agn_net_config *config, int threads,
 {
     struct agn_net *net = NULL;
     int status = create(config, threads, fusion, NULL, 0, &net);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         status = agn__net_load(net);
-    }
     if (status < 0) {
         agn_net_free(net);
         return status;
@@ -230,18 +220,15 @@ int agn__net_create_inference(const struct agn_net_config *config, int threads,
 
 void agn_net_free(struct agn_net *net)
 {
-    if (net == NULL) {
+    if (net == NULL)
         return;
-    }
     for (int i = 0; net->ops != NULL && i < net->graph.count; i++) {
         const struct agn__op *op = &net->ops[i];
-        if (op->state != NULL && op->cls->release != NULL) {
+        if (op->state != NULL && op->cls->release != NULL)
             op->cls->release(&net->ops[i]);
-        }
     }
-    for (int p = 0; net->parts != NULL && p < net->part_count; p++) {
+    for (int p = 0; net->parts != NULL && p < net->part_count; p++)
         agn_net_free(net->parts[p]);
-    }
     agn_free(net->parts);
     agn_free(net->ops);
     agn_free(net->nodes);
@@ -271,9 +258,8 @@ static int run_operator(struct agn__op *op, enum agn__pass pass)
 
 int agn__net_run(struct agn_net *net, enum agn__pass pass)
 {
-    if (net->part_count > 1) {
+    if (net->part_count > 1)
         return agn__net_run_parts(net, pass);
-    }
     bool reverse = pass == AGN__BACKWARD || pass == AGN__TANGENT_BACKWARD;
     struct agn__caller caller;
     net->backend->enter(net, false, &caller);
@@ -283,12 +269,10 @@ int agn__net_run(struct agn_net *net, enum agn__pass pass)
         struct agn__op *op = &net->ops[reverse ? last + 1 - i : i];
         double begin = net->seconds == NULL ? 0.0 : agn_now_s();
         status = op->absorbed ? AGN_OK : run_operator(op, pass);
-        if (net->seconds != NULL) {
+        if (net->seconds != NULL)
             net->seconds[op->index] += agn_now_s() - begin;
-        }
-        if (status == AGN_OK && pass == AGN__BACKWARD && net->settled != NULL) {
+        if (status == AGN_OK && pass == AGN__BACKWARD && net->settled != NULL)
             status = net->peers.gradients(net->peers.user, net->params, net->settled[op->index]);
-        }
     }
     int left = net->backend->leave(net, &caller);
     return status == AGN_OK ? left : status;
@@ -351,32 +335,27 @@ struct agn_shape agn_net_output_shape(const struct agn_net *net)
 size_t agn_net_arena_bytes(const struct agn_net *net)
 {
     size_t sum = net->arena_bytes;
-    for (int p = 0; net->parts != NULL && p < net->part_count; p++) {
+    for (int p = 0; net->parts != NULL && p < net->part_count; p++)
         sum += net->parts[p]->arena_bytes;
-    }
     return sum;
 }
 
 int agn_net_profile(struct agn_net *net)
 {
-    if (net->seconds == NULL) {
+    if (net->seconds == NULL)
         net->seconds = agn_alloc((size_t)net->graph.count, sizeof(double));
-    }
     int status = net->seconds == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int p = 0; net->parts != NULL && p < net->part_count && status == AGN_OK; p++) {
+    for (int p = 0; net->parts != NULL && p < net->part_count && status == AGN_OK; p++)
         status = agn_net_profile(net->parts[p]);
-    }
     return status;
 }
 
 double agn_net_seconds(const struct agn_net *net, int op)
 {
-    if (net->seconds == NULL || op < 0 || op >= net->graph.count) {
+    if (net->seconds == NULL || op < 0 || op >= net->graph.count)
         return 0.0;
-    }
     double parts = 0.0;
-    for (int p = 0; net->parts != NULL && p < net->part_count; p++) {
+    for (int p = 0; net->parts != NULL && p < net->part_count; p++)
         parts += net->parts[p]->seconds[op];
-    }
     return net->seconds[op] + parts / net->threads;
 }

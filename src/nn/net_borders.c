@@ -54,9 +54,8 @@ int agn__borders_create(struct agn_net *net)
         enum agn_border border = (enum agn_border)b;
         if (tensor_of(net, border) != NULL) {
             net->borders[b].host = agn_alloc(node_of(net, border)->floats, sizeof(float));
-            if (net->borders[b].host == NULL) {
+            if (net->borders[b].host == NULL)
                 return AGN_ERR_MEMORY;
-            }
         }
     }
     return AGN_OK;
@@ -64,9 +63,8 @@ int agn__borders_create(struct agn_net *net)
 
 void agn__borders_free(struct agn_net *net)
 {
-    for (int b = 0; b < AGN__BORDERS; b++) {
+    for (int b = 0; b < AGN__BORDERS; b++)
         agn_free(net->borders[b].host);
-    }
 }
 
 int agn__borders_send(struct agn_net *net, enum agn__pass pass)
@@ -75,9 +73,8 @@ int agn__borders_send(struct agn_net *net, enum agn__pass pass)
     struct agn__border *border = &net->borders[source];
     int status = net->border_status;
     net->border_status = AGN_OK;
-    if (status < 0) {
+    if (status < 0)
         return agn_fail(status, "results of a network's last pass could not be fetched");
-    }
     if (border->host_is_newer) {
         status = net->backend->upload(tensor_of(net, source), border->host, node_of(net, source)->floats);
         border->host_is_newer = status < 0;
@@ -97,9 +94,8 @@ static float *fetch(struct agn_net *net, enum agn_border which)
     if (border->net_is_newer && border->host != NULL) {
         size_t floats = node_of(net, which)->floats;
         int status = net->backend->download(border->host, tensor_of(net, which), floats);
-        for (size_t i = 0; i < floats && status < 0; i++) {
+        for (size_t i = 0; i < floats && status < 0; i++)
             border->host[i] = NAN;
-        }
         net->border_status = status < 0 ? status : net->border_status;
         border->net_is_newer = false;
     }
@@ -108,9 +104,8 @@ static float *fetch(struct agn_net *net, enum agn_border which)
 
 float *agn_net_write(struct agn_net *net, enum agn_border border)
 {
-    if (on_host(net)) {
+    if (on_host(net))
         return tensor_of(net, border);
-    }
     float *host = fetch(net, border);
     net->borders[border].host_is_newer = host != NULL;
     return host;

@@ -43,9 +43,8 @@ void agn__net_need_scratch(struct agn_net *net, size_t size_bytes)
 
 void *agn__net_address(const struct agn_net *net, int buffer)
 {
-    if (buffer >= 0 && net->buffers[buffer].shared && net->whole != NULL) {
+    if (buffer >= 0 && net->buffers[buffer].shared && net->whole != NULL)
         net = net->whole->parts[0]; /* planned alike: its buffers have the same numbers */
-    }
     return buffer < 0 ? NULL : net->arena + net->buffers[buffer].offset;
 }
 
@@ -83,8 +82,7 @@ int agn__net_place(struct agn_net *net)
                         "a network for batches of %d needs %zu MB, which this machine has not", net->batch,
                         net->arena_bytes >> 20);
     }
-    for (int i = 0; i < net->graph.count; i++) {
+    for (int i = 0; i < net->graph.count; i++)
         give_addresses(net, i);
-    }
     return AGN_OK;
 }

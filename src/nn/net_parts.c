@@ -16,9 +16,8 @@ int agn__net_parts(const struct agn_net *net)
 {
     bool possible =
         net->backend->parts && net->mode == AGN_NET_FROZEN && net->fusion == NULL && net->whole == NULL;
-    if (!possible || net->threads == 1 || net->batch % net->threads != 0) {
+    if (!possible || net->threads == 1 || net->batch % net->threads != 0)
         return 1;
-    }
     int twice = 2 * net->threads;
     return net->batch % twice == 0 && net->batch / twice >= LEAST_IMAGES ? twice : net->threads;
 }
@@ -29,18 +28,16 @@ int agn__net_make_parts(struct agn_net *net, const struct agn_net_config *config
     part.batch = net->batch / net->part_count;
     net->parts = agn_alloc((size_t)net->part_count, sizeof(struct agn_net *));
     int status = net->parts == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int p = 0; p < net->part_count && status == AGN_OK; p++) {
+    for (int p = 0; p < net->part_count && status == AGN_OK; p++)
         status = agn__net_create_part(&part, net, p, &net->parts[p]);
-    }
     return status;
 }
 
 int agn__net_load_parts(struct agn_net *net)
 {
     int status = AGN_OK;
-    for (int p = 0; p < net->part_count && status == AGN_OK; p++) {
+    for (int p = 0; p < net->part_count && status == AGN_OK; p++)
         status = agn__net_load(net->parts[p]);
-    }
     return status;
 }
 
@@ -53,9 +50,8 @@ static int team_of(const struct agn_net *net)
 int agn__net_run_parts(struct agn_net *net, enum agn__pass pass)
 {
     int status = pass == AGN__FORWARD ? agn__net_load_parts(net) : AGN_OK, failed = AGN_OK;
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     char why[512] = "";
 #pragma omp parallel for schedule(dynamic, 1) num_threads(team_of(net))
     for (int p = 0; p < net->part_count; p++) {

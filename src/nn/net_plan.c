@@ -25,9 +25,8 @@ void agn__net_make_nodes(struct agn_net *net)
         node->gradient = i > 0 || (net->passes & AGN_PASS_INPUT_GRADIENT) != 0;
         *op = (struct agn__op){
             .spec = spec, .cls = net->backend->ops[spec->type], .net = net, .index = i, .dst = node};
-        if (net->fusion != NULL && takes_batchnorm(spec->type)) {
+        if (net->fusion != NULL && takes_batchnorm(spec->type))
             op->cls = &agn__op_conv_inference;
-        }
         op->skip_chance = net->mode == AGN_NET_TRAIN ? net->stochastic_depth * spec->depth : 0.0F;
         for (int s = 0; s < 2; s++) {
             op->src[s] = spec->src[s] < 0 ? NULL : &net->nodes[spec->src[s]];
@@ -96,26 +95,21 @@ static int value_lives_until(const struct agn_net *net, const struct agn__node *
     int last = agn__time(net, AGN__FORWARD, node->last_consumer);
     const struct agn__op *maker = &net->ops[node->producer];
     bool keep_own = maker->cls->keeps_dst || masks_diff_in_place(maker);
-    if ((net->passes & AGN_PASS_BACKWARD) == 0) {
+    if ((net->passes & AGN_PASS_BACKWARD) == 0)
         return last;
-    }
     if (keep_own) {
         last = latest(last, agn__time(net, AGN__BACKWARD, node->producer));
-        if ((net->passes & AGN_PASS_TANGENT) != 0) {
+        if ((net->passes & AGN_PASS_TANGENT) != 0)
             last = latest(last, agn__time(net, AGN__TANGENT_BACKWARD, node->producer));
-        }
     }
     for (int j = node->producer + 1; j < net->graph.count; j++) {
         const struct agn__op *reader = &net->ops[j];
-        if (reader->absorbed || (reader->src[0] != node && reader->src[1] != node)) {
+        if (reader->absorbed || (reader->src[0] != node && reader->src[1] != node))
             continue;
-        }
-        if (net->mode == AGN_NET_TRAIN && reader->cls->keeps_src) {
+        if (net->mode == AGN_NET_TRAIN && reader->cls->keeps_src)
             last = latest(last, agn__time(net, AGN__BACKWARD, j));
-        }
-        if (reader->cls->keeps_second_order) {
+        if (reader->cls->keeps_second_order)
             last = latest(last, agn__time(net, AGN__TANGENT_BACKWARD, j));
-        }
     }
     return last;
 }
@@ -128,9 +122,8 @@ static int tangent_lives_until(const struct agn_net *net, const struct agn__node
     for (int j = node->producer + 1; j < net->graph.count; j++) {
         const struct agn__op *reader = &net->ops[j];
         bool reads = !reader->absorbed && (reader->src[0] == node || reader->src[1] == node);
-        if (reads && reader->cls->keeps_second_order) {
+        if (reads && reader->cls->keeps_second_order)
             last = latest(last, agn__time(net, AGN__TANGENT_BACKWARD, j));
-        }
     }
     return last;
 }
@@ -147,9 +140,8 @@ void agn__net_plan_node(struct agn_net *net, int index)
     size_t bytes = node->floats * agn__type_bytes(node->type);
     bool border = index == 0 || index == net->graph.count - 1;
     int always = AGN__PASSES * net->graph.count, made = node->producer, used = node->last_consumer;
-    if ((!border && node->consumers == 0) || (border && net->whole != NULL)) {
+    if ((!border && node->consumers == 0) || (border && net->whole != NULL))
         return; /* a part's borders are parts of the whole net's */
-    }
     node->value_buffer = agn__net_buffer(net, bytes, border ? 0 : agn__time(net, AGN__FORWARD, made),
                                          border ? always : value_lives_until(net, node));
     if ((net->passes & AGN_PASS_BACKWARD) != 0 && node->gradient) {
@@ -171,9 +163,8 @@ void agn__net_plan_node(struct agn_net *net, int index)
 /* `shared` takes the place of `own`: it must live as long as both. */
 static int merge(struct agn_net *net, int own, int shared)
 {
-    if (own < 0 || shared < 0) {
+    if (own < 0 || shared < 0)
         return own;
-    }
     struct agn__buffer *a = &net->buffers[own], *b = &net->buffers[shared];
     b->first = a->first < b->first ? a->first : b->first;
     b->last = latest(a->last, b->last);
@@ -187,14 +178,12 @@ static int merge(struct agn_net *net, int own, int shared)
 static bool disturbs(const struct agn_net *net, const struct agn__node *a, const struct agn__node *b)
 {
     int both = a->last_consumer < b->last_consumer ? a->last_consumer : b->last_consumer;
-    if (masks_diff_in_place(&net->ops[a->producer]) && a->producer >= b->producer) {
+    if (masks_diff_in_place(&net->ops[a->producer]) && a->producer >= b->producer)
         return true;
-    }
     for (int j = b->producer; j < both; j++) {
         const struct agn__op *reader = &net->ops[j];
-        if (!reader->absorbed && (reader->src[0] == a || reader->src[1] == a)) {
+        if (!reader->absorbed && (reader->src[0] == a || reader->src[1] == a))
             return true;
-        }
     }
     return false;
 }
@@ -205,19 +194,16 @@ static bool can_share(const struct agn_net *net, const struct agn__op *add, int 
 {
     const struct agn__node *mine = add->src[s];
     int buffer = add->dst->diff_buffer;
-    if (s == 1 && add->skip_chance > 0.0F) {
+    if (s == 1 && add->skip_chance > 0.0F)
         return false; /* its gradient is another one */
-    }
     if (mine == &net->nodes[0] || add->src[0] == add->src[1] || add->index == net->graph.count - 1 ||
-        buffer < 0 || diff_is_read_again(net, mine)) {
+        buffer < 0 || diff_is_read_again(net, mine))
         return false;
-    }
     for (int i = 1; i < net->graph.count; i++) {
         const struct agn__node *other = &net->nodes[i];
         if (other != mine && other->diff_buffer == buffer && other != add->dst &&
-            (disturbs(net, mine, other) || disturbs(net, other, mine))) {
+            (disturbs(net, mine, other) || disturbs(net, other, mine)))
             return false;
-        }
     }
     return true;
 }
@@ -244,9 +230,8 @@ static void share_sums(struct agn_net *net)
 {
     for (int i = 1; i < net->graph.count; i++) {
         struct agn__op *op = &net->ops[i];
-        if (op->sum != NULL && op->sum_in_place) {
+        if (op->sum != NULL && op->sum_in_place)
             op->dst->value_buffer = merge(net, op->dst->value_buffer, op->sum->value_buffer);
-        }
     }
 }
 
@@ -257,13 +242,11 @@ int agn__net_decide(struct agn_net *net)
     int status = check_structure(net);
     if (status == AGN_OK && net->fusion != NULL)
         status = agn__net_fuse(net);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     decide_flows(net);
-    for (int i = 0; i < net->graph.count; i++) {
+    for (int i = 0; i < net->graph.count; i++)
         agn__net_plan_node(net, i);
-    }
     share_gradients(net);
     share_sums(net);
     return AGN_OK;

@@ -52,9 +52,8 @@ int agn__onednn_engine(dnnl_engine_t *engine, dnnl_stream_t *stream)
 
 int agn__onednn_status(dnnl_status_t result, const char *what)
 {
-    if (result == dnnl_success) {
+    if (result == dnnl_success)
         return AGN_OK;
-    }
     return agn_fail(result == dnnl_out_of_memory ? AGN_ERR_MEMORY : AGN_ERR_ENGINE,
                     "oneDNN: %s failed (status %d)", what, (int)result);
 }
@@ -71,11 +70,9 @@ const char *agn__onednn_isa(void)
                  {dnnl_cpu_isa_avx, "AVX"},
                  {dnnl_cpu_isa_sse41, "SSE4.1"}};
     unsigned effective = (unsigned)dnnl_get_effective_cpu_isa();
-    for (size_t i = 0; i < AGN_COUNT_OF(known); i++) {
-        if ((effective & (unsigned)known[i].isa) == (unsigned)known[i].isa) {
+    for (size_t i = 0; i < AGN_COUNT_OF(known); i++)
+        if ((effective & (unsigned)known[i].isa) == (unsigned)known[i].isa)
             return known[i].name;
-        }
-    }
     return "no instructions known to it";
 }
 
@@ -252,9 +249,8 @@ static int make_memories(struct agn__conv *conv, const struct descriptors *d, ag
     conv->scratch_bytes = dnnl_memory_desc_get_size(scratch);
     int status = agn__onednn_status(dnnl_memory_create(&conv->plain, d->plain, engine, DNNL_MEMORY_NONE),
                                     "making memory objects");
-    for (int i = 0; i < conv->lane_count && status == AGN_OK; i++) {
+    for (int i = 0; i < conv->lane_count && status == AGN_OK; i++)
         status = make_lane(conv, &conv->lanes[i], d, scratch, engine);
-    }
     return status;
 }
 
@@ -314,9 +310,8 @@ int agn__conv_create(const struct agn__conv_config *config, struct agn__conv **r
         conv->bias = config->bias;
         conv->lane_count = config->lanes;
         bool winograd = agn__winograd_suits(config);
-        if (config->lanes > 1) {
+        if (config->lanes > 1)
             omp_set_num_threads(1); /* oneDNN plans for so many */
-        }
         status = winograd ? agn__winograd_create(config, &conv->winograd) : create(config, conv);
         omp_set_num_threads(callers_threads);
     }
@@ -336,10 +331,9 @@ void agn__conv_free(struct agn__conv *conv)
     for (int l = 0; l < conv->lane_count; l++) {
         const struct lane *lane = &conv->lanes[l];
         dnnl_memory_t memories[] = {lane->src, lane->weights, lane->bias, lane->dst, lane->scratch};
-        for (size_t i = 0; i < AGN_COUNT_OF(memories); i++) {
+        for (size_t i = 0; i < AGN_COUNT_OF(memories); i++)
             if (memories[i] != NULL)
                 dnnl_memory_destroy(memories[i]);
-        }
     }
     if (conv->plain != NULL)
         dnnl_memory_destroy(conv->plain);
@@ -452,18 +446,16 @@ static void sum_gradients(const struct agn__conv *conv)
         agn__add_to(conv->weights_start,
                     conv->weights_start + i * stride_of(conv->weights_bytes) / sizeof(float),
                     conv->weights_bytes / sizeof(float));
-        for (size_t c = 0; conv->bias && c < conv->bias_bytes / sizeof(float); c++) {
+        for (size_t c = 0; conv->bias && c < conv->bias_bytes / sizeof(float); c++)
             conv->bias_start[c] += conv->bias_start[i * stride_of(conv->bias_bytes) / sizeof(float) + c];
-        }
     }
 }
 
 int agn__conv_run(struct agn__conv *conv)
 {
     int status = conv->lane_count == 1 ? agn__conv_run_lane(conv, 0) : run_lanes(conv);
-    if (status == AGN_OK && conv->pass == AGN__CONV_BACKWARD_WEIGHTS) {
+    if (status == AGN_OK && conv->pass == AGN__CONV_BACKWARD_WEIGHTS)
         sum_gradients(conv);
-    }
     return status;
 }
 

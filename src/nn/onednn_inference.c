@@ -71,10 +71,9 @@ size_t agn__weights_pool_bytes(const struct agn__weights_pool *pool)
 
 static struct packed *find(const struct agn__weights_pool *pool, int key, agn__dnnl_const_desc desc)
 {
-    for (size_t i = 0; i < pool->count; i++) {
+    for (size_t i = 0; i < pool->count; i++)
         if (pool->list[i].key == key && dnnl_memory_desc_equal(pool->list[i].desc, desc) != 0)
             return &pool->list[i];
-    }
     return NULL;
 }
 
@@ -444,10 +443,9 @@ void agn__infer_conv_free(struct agn__infer_conv *conv)
     if (conv == NULL)
         return;
     dnnl_memory_t memories[] = {conv->src, conv->weights, conv->bias, conv->dst, conv->scratch};
-    for (size_t i = 0; i < AGN_COUNT_OF(memories); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(memories); i++)
         if (memories[i] != NULL)
             dnnl_memory_destroy(memories[i]);
-    }
     if (conv->primitive != NULL)
         dnnl_primitive_destroy(conv->primitive);
     agn__dnnl_desc_destroy(conv->weights_desc);

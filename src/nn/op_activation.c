@@ -58,26 +58,24 @@ AGN_INLINE void second_loop(const float *restrict src, const float *restrict fro
 /* dst = f(src) */
 AGN_SIMD static void value_part(const float *restrict src, float *restrict dst, size_t count, bool silu)
 {
-    if (silu) {
+    if (silu)
         value_loop(src, dst, count, true);
-    } else {
+    else
         value_loop(src, dst, count, false);
-    }
 }
 
 /* to = [to +] f'(src) from */
 AGN_SIMD static void slope_part(const float *restrict src, const float *restrict from, float *restrict to,
                                 size_t count, bool silu, bool add)
 {
-    if (silu && !add) {
+    if (silu && !add)
         slope_loop(src, from, to, count, true, false);
-    } else if (silu) {
+    else if (silu)
         slope_loop(src, from, to, count, true, true);
-    } else if (!add) {
+    else if (!add)
         slope_loop(src, from, to, count, false, false);
-    } else {
+    else
         slope_loop(src, from, to, count, false, true);
-    }
 }
 
 /* to = [to +] f'(src) from + f''(src) tangent diff */
@@ -85,15 +83,14 @@ AGN_SIMD static void second_part(const float *restrict src, const float *restric
                                  const float *restrict tangent, const float *restrict diff,
                                  float *restrict to, size_t count, bool silu, bool add)
 {
-    if (silu && !add) {
+    if (silu && !add)
         second_loop(src, from, tangent, diff, to, count, true, false);
-    } else if (silu) {
+    else if (silu)
         second_loop(src, from, tangent, diff, to, count, true, true);
-    } else if (!add) {
+    else if (!add)
         second_loop(src, from, tangent, diff, to, count, false, false);
-    } else {
+    else
         second_loop(src, from, tangent, diff, to, count, false, true);
-    }
 }
 
 AGN_INLINE void finish_loop(float *restrict dst, const float *restrict sum, size_t count,
@@ -123,21 +120,20 @@ AGN_SIMD static void finish_part(float *restrict dst, const float *restrict sum,
                                  enum agn__act activation)
 {
     bool add = sum != NULL;
-    if (activation == AGN__ACT_SILU && add) {
+    if (activation == AGN__ACT_SILU && add)
         finish_loop(dst, sum, count, AGN__ACT_SILU, true);
-    } else if (activation == AGN__ACT_SILU) {
+    else if (activation == AGN__ACT_SILU)
         finish_loop(dst, sum, count, AGN__ACT_SILU, false);
-    } else if (activation == AGN__ACT_RELU6 && add) {
+    else if (activation == AGN__ACT_RELU6 && add)
         finish_loop(dst, sum, count, AGN__ACT_RELU6, true);
-    } else if (activation == AGN__ACT_RELU6) {
+    else if (activation == AGN__ACT_RELU6)
         finish_loop(dst, sum, count, AGN__ACT_RELU6, false);
-    } else if (activation == AGN__ACT_SIGMOID && add) {
+    else if (activation == AGN__ACT_SIGMOID && add)
         finish_loop(dst, sum, count, AGN__ACT_SIGMOID, true);
-    } else if (activation == AGN__ACT_SIGMOID) {
+    else if (activation == AGN__ACT_SIGMOID)
         finish_loop(dst, sum, count, AGN__ACT_SIGMOID, false);
-    } else if (add) {
+    else if (add)
         finish_loop(dst, sum, count, AGN__ACT_NONE, true);
-    }
 }
 
 static int same_shape(const struct agn_graph *graph, struct agn_op_spec *spec)

@@ -31,13 +31,11 @@ struct add_state {
 
 static int add_plan(struct agn__op *op)
 {
-    if (op->skip_chance <= 0.0F) {
+    if (op->skip_chance <= 0.0F)
         return AGN_OK; /* no state */
-    }
     struct add_state *state = agn_alloc(1, sizeof(*state));
-    if (state == NULL) {
+    if (state == NULL)
         return AGN_ERR_MEMORY;
-    }
     op->state = state;
     state->factors_buffer = agn__net_buffer_always(op->net, (size_t)op->net->batch * sizeof(float));
     return AGN_OK;
@@ -48,9 +46,8 @@ static int add_bind(struct agn__op *op)
     struct add_state *state = op->state;
     if (state != NULL) {
         state->factors = agn__net_address(op->net, state->factors_buffer);
-        for (int n = 0; n < op->net->batch; n++) {
+        for (int n = 0; n < op->net->batch; n++)
             state->factors[n] = 1.0F;
-        }
     }
     return AGN_OK;
 }
@@ -65,17 +62,15 @@ static float *add_factors(const struct agn__op *op)
 AGN_SIMD static void add_scaled(const float *restrict a, const float *restrict b, float f, float *restrict y,
                                 size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         y[i] = a[i] + f * b[i];
-    }
 }
 
 /* b = [b +] f y */
 AGN_SIMD static void scale(const float *restrict y, float f, float *restrict b, size_t count, bool add)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         b[i] = add ? b[i] + f * y[i] : f * y[i];
-    }
 }
 
 static int add_forward(struct agn__op *op)
@@ -90,31 +85,28 @@ static int add_forward(struct agn__op *op)
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < op->net->batch; n++) {
         size_t at = (size_t)n * image;
-        if (state->factors[n] > 0.0F) {
+        if (state->factors[n] > 0.0F)
             add_scaled(a + at, b + at, state->factors[n], op->dst->value + at, image);
-        } else { /* whatever the branch holds, infinities too */
+        else /* whatever the branch holds, infinities too */
             memcpy(op->dst->value + at, a + at, image * sizeof(float));
-        }
     }
     return AGN_OK;
 }
 
 static void hand_on(const struct agn__op *op, int s, const float *from, float *to)
 {
-    if (op->flow[s] == AGN__FLOW_WRITE) {
+    if (op->flow[s] == AGN__FLOW_WRITE)
         memcpy(to, from, op->dst->floats * sizeof(float));
-    } else if (op->flow[s] == AGN__FLOW_ADD) {
+    else if (op->flow[s] == AGN__FLOW_ADD)
         agn__add_to(to, from, op->dst->floats);
-    }
 }
 
 /* The same with each image's factor. */
 static void hand_on_scaled(const struct agn__op *op, const struct add_state *state)
 {
     size_t image = op->dst->floats / (size_t)op->net->batch;
-    if (op->flow[1] == AGN__FLOW_NONE) {
+    if (op->flow[1] == AGN__FLOW_NONE)
         return;
-    }
 #pragma omp parallel for schedule(static)
     for (int n = 0; n < op->net->batch; n++) {
         size_t at = (size_t)n * image;
@@ -126,11 +118,10 @@ static void hand_on_scaled(const struct agn__op *op, const struct add_state *sta
 static int add_backward(struct agn__op *op)
 {
     hand_on(op, 0, op->dst->diff, op->src[0]->diff);
-    if (op->state != NULL) {
+    if (op->state != NULL)
         hand_on_scaled(op, op->state);
-    } else {
+    else
         hand_on(op, 1, op->dst->diff, op->src[1]->diff);
-    }
     return AGN_OK;
 }
 

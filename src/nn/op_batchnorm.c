@@ -116,16 +116,14 @@ static int bn_plan(struct agn__op *op)
 {
     struct agn_net *net = op->net;
     struct bn_state *state = agn_alloc(1, sizeof(*state));
-    if (state == NULL) {
+    if (state == NULL)
         return AGN_ERR_MEMORY;
-    }
     op->state = state;
     state->channels = op->spec->shape.channels;
     state->rows = op->dst->floats / (size_t)state->channels;
     int status = find_places(net->params, op->spec, &state->at);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     size_t channels = (size_t)state->channels;
     state->table_buffer = agn__net_buffer_always(net, 7 * channels * sizeof(float));
     state->partial_buffer = agn__net_buffer_always(net, 2 * channels * sizeof(double) * (size_t)net->threads);
@@ -147,9 +145,8 @@ static int bn_bind(struct agn__op *op)
     float *table = agn__net_address(op->net, state->table_buffer);
     float **tables[] = {&state->scale,   &state->shift,  &state->batch_mean, &state->inverse,
                         &state->coef_dy, &state->coef_x, &state->coef_one};
-    for (size_t i = 0; i < AGN_COUNT_OF(tables); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(tables); i++)
         *tables[i] = table + i * (size_t)state->channels;
-    }
     state->partial = agn__net_address(op->net, state->partial_buffer);
     state->sums = agn__net_address(op->net, state->peer_buffer);
     return AGN_OK;
@@ -175,9 +172,8 @@ AGN_SIMD static void moments(const float *restrict x, const float *restrict orig
                 square[c] += d * d;
             }
         }
-        for (size_t c = 0; c < 2 * channels; c++) {
+        for (size_t c = 0; c < 2 * channels; c++)
             sums[c] += (double)block[c];
-        }
     }
 }
 
@@ -224,9 +220,8 @@ INLINE void gradient_moments_loop(const struct bn_state *state, const float *res
                 product[c] += g * (x[at + c] - mean[c]);
             }
         }
-        for (size_t c = 0; c < 2 * channels; c++) {
+        for (size_t c = 0; c < 2 * channels; c++)
             sums[c] += (double)block[c];
-        }
     }
 }
 
@@ -234,11 +229,10 @@ INLINE void gradient_moments_loop(const struct bn_state *state, const float *res
 AGN_SIMD static void gradient_moments(const struct bn_state *state, const float *x, const float *dy,
                                       size_t rows, bool clips, float *block, double *sums)
 {
-    if (clips) {
+    if (clips)
         gradient_moments_loop(state, x, dy, rows, true, block, sums);
-    } else {
+    else
         gradient_moments_loop(state, x, dy, rows, false, block, sums);
-    }
 }
 
 INLINE void gradient_affine_loop(const struct bn_state *state, const float *restrict x,
@@ -260,11 +254,10 @@ INLINE void gradient_affine_loop(const struct bn_state *state, const float *rest
 AGN_SIMD static void gradient_affine(const struct bn_state *state, const float *x, const float *dy, float *dx,
                                      size_t rows, bool clips)
 {
-    if (clips) {
+    if (clips)
         gradient_affine_loop(state, x, dy, dx, rows, true);
-    } else {
+    else
         gradient_affine_loop(state, x, dy, dx, rows, false);
-    }
 }
 
 /* dx = scale dy' */
@@ -274,9 +267,8 @@ AGN_SIMD static void gradient_scale(const float *restrict y, const float *restri
 {
     for (size_t r = 0; r < rows; r++) {
         size_t at = r * channels;
-        for (size_t c = 0; c < channels; c++) {
+        for (size_t c = 0; c < channels; c++)
             dx[at + c] = y[at + c] > low && y[at + c] < high ? scale[c] * dy[at + c] : 0.0F;
-        }
     }
 }
 
@@ -294,9 +286,8 @@ static float high_bound(const struct agn__op *op)
 static double total(const struct bn_state *state, size_t i, int parts)
 {
     double sum = 0.0;
-    for (int p = 0; p < parts; p++) {
+    for (int p = 0; p < parts; p++)
         sum += state->partial[(size_t)p * 2 * (size_t)state->channels + i];
-    }
     return sum;
 }
 
@@ -346,9 +337,8 @@ static void finish_statistics(struct agn__op *op, struct bn_state *state, int pa
     struct agn_params *params = op->net->params;
     float weight = op->net->bn_momentum;
     double rows = all_rows(op, state), unbiased = rows > 1.0 ? rows / (rows - 1.0) : 1.0;
-    if (state->sums != NULL) {
+    if (state->sums != NULL)
         share_statistics(op, state, parts);
-    }
     for (int c = 0; c < state->channels; c++) {
         double mean, var;
         channel_statistics(op, state, c, parts, &mean, &var);
@@ -408,9 +398,8 @@ static void finish_gradients(struct agn__op *op, struct bn_state *state, int par
     float *grad = op->net->params->grad;
     float rows = (float)all_rows(op, state);
     size_t channels = (size_t)state->channels;
-    for (size_t i = 0; state->sums != NULL && i < 2 * channels; i++) {
+    for (size_t i = 0; state->sums != NULL && i < 2 * channels; i++)
         state->sums[i] = total(state, i, parts);
-    }
     state->status = state->sums == NULL ? AGN_OK : sum_over_peers(op, state);
     for (int c = 0; c < state->channels; c++) {
         float s1 = (float)total(state, (size_t)c, parts);
@@ -463,9 +452,8 @@ static int bn_backward(struct agn__op *op)
                            high_bound(op));
         }
     }
-    if (extra != NULL) {
+    if (extra != NULL)
         agn__add_to(op->src[0]->diff, extra, op->src[0]->floats);
-    }
     return state->status;
 }
 
@@ -484,9 +472,8 @@ static int scale_all(struct agn__op *op, const float *src, float *dst, int extra
         gradient_scale(op->dst->value + at, src + at, target + at, end - begin, channels, state->scale,
                        low_bound(op), high_bound(op));
     }
-    if (extra != NULL) {
+    if (extra != NULL)
         agn__add_to(dst, extra, op->src[0]->floats);
-    }
     return AGN_OK;
 }
 

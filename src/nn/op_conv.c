@@ -32,9 +32,8 @@ struct conv_state {
 static int conv_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
 {
     struct agn_shape in = graph->ops[spec->src[0]].shape;
-    if (spec->depthwise) {
+    if (spec->depthwise)
         spec->oc = in.channels;
-    }
     if (spec->kernel < 1 || spec->kernel > 11 || spec->stride < 1 || spec->stride > 8 || spec->oc < 1) {
         return agn_fail(AGN_ERR_RANGE,
                         "convolution '%s': kernel 1..11, stride 1..8 and channels >= 1 are possible",
@@ -131,9 +130,8 @@ static void draw_normal(struct agn_params *params, const struct agn_op_spec *spe
     char name[AGN_NAME_BYTES + 16];
     snprintf(name, sizeof(name), "%s.weight", spec->name);
     const struct agn_param *param = agn_params_find(params, name);
-    for (size_t i = 0; i < param->count; i++) {
+    for (size_t i = 0; i < param->count; i++)
         params->value[param->offset + i] = (float)(deviation * agn_rng_normal(rng));
-    }
 }
 
 /* He et al. 2015, fan-out: variance 2 / (kernel area x output channels per group). */
@@ -162,9 +160,8 @@ struct agn__conv_shape agn__conv_primitive_shape(const struct agn__op *op)
     const struct agn_op_spec *spec = op->spec;
     struct agn_shape in = op->src[0]->shape, out = spec->shape;
     int batch = op->net->batch / op->net->lanes;
-    if (spec->type == AGN_OP_DENSE) {
+    if (spec->type == AGN_OP_DENSE)
         in = (struct agn_shape){1, 1, flat_size(in)};
-    }
     if (!spec->depthwise && spec->kernel == 1 && spec->stride == 1 && in.height * in.width < FULL_MAP) {
         in.width = out.width = batch * in.height * in.width;
         in.height = out.height = 1;
@@ -247,9 +244,8 @@ static void plan_buffers(struct agn__op *op, struct conv_state *state)
     struct agn_net *net = op->net;
     for (int i = 0; i < PRIMITIVES; i++) {
         state->weights_buffer[i] = -1;
-        if (state->primitive[i] == NULL) {
+        if (state->primitive[i] == NULL)
             continue;
-        }
         for (int j = 0; j < i && i != BACKWARD_WEIGHTS; j++) {
             if (j != BACKWARD_WEIGHTS && state->primitive[j] != NULL &&
                 agn__conv_same_weights(state->primitive[i], state->primitive[j])) {
@@ -290,9 +286,8 @@ static void *copy_or(const struct agn_net *net, int copy, float *values)
 static int conv_plan(struct agn__op *op)
 {
     struct conv_state *state = agn_alloc(1, sizeof(*state));
-    if (state == NULL) {
+    if (state == NULL)
         return AGN_ERR_MEMORY;
-    }
     op->state = state;
     state->weights_offset = agn__param_offset(op->net->params, op->spec, "weight");
     state->bias_offset = op->spec->bias ? agn__param_offset(op->net->params, op->spec, "bias") : -1;
@@ -300,14 +295,12 @@ static int conv_plan(struct agn__op *op)
     state->oc = (size_t)s.oc;
     state->weights =
         (size_t)s.oc * (size_t)(s.depthwise ? 1 : s.ic) * (size_t)s.kernel_h * (size_t)s.kernel_w;
-    if (state->weights_offset < 0 || (op->spec->bias && state->bias_offset < 0)) {
+    if (state->weights_offset < 0 || (op->spec->bias && state->bias_offset < 0))
         return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", op->spec->name);
-    }
     state->relu6 = op->folded_bn != NULL && op->folded_bn->relu6;
     int status = make_primitives(op, state);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         plan_buffers(op, state);
-    }
     return status;
 }
 
@@ -316,9 +309,8 @@ static int conv_bind(struct agn__op *op)
     struct conv_state *state = op->state;
     struct agn_net *net = op->net;
     for (int i = 0; i < PRIMITIVES; i++) {
-        if (state->primitive[i] == NULL) {
+        if (state->primitive[i] == NULL)
             continue;
-        }
         float *extra = i == BACKWARD_DATA      ? agn__net_address(net, state->extra_buffer[0])
                        : i == TANGENT_BACKWARD ? agn__net_address(net, state->extra_buffer[1])
                                                : NULL;
@@ -349,9 +341,8 @@ static int conv_bind(struct agn__op *op)
             break;
         }
         int status = agn__conv_bind(state->primitive[i], &memory);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
     }
     return AGN_OK;
 }
@@ -361,9 +352,8 @@ static void scale_weights(float *weights, const float *plain, size_t oc, size_t 
 {
     for (size_t o = oc; o-- > 0;) {
         float scale = weights[o];
-        for (size_t i = per_channel; i-- > 0;) {
+        for (size_t i = per_channel; i-- > 0;)
             weights[o * per_channel + i] = plain[o * per_channel + i] * scale;
-        }
     }
 }
 
@@ -375,32 +365,27 @@ int agn__conv_fold(const struct agn__op *op, float *weights, float *bias)
     int64_t bias_offset = op->spec->bias ? agn__param_offset(params, op->spec, "bias") : -1;
     size_t oc = (size_t)s.oc;
     size_t per_channel = (size_t)(s.depthwise ? 1 : s.ic) * (size_t)s.kernel_h * (size_t)s.kernel_w;
-    if (weights_offset < 0 || (op->spec->bias && bias_offset < 0)) {
+    if (weights_offset < 0 || (op->spec->bias && bias_offset < 0))
         return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", op->spec->name);
-    }
     const float *plain = params->value + weights_offset;
     if (op->folded_bn == NULL) {
         memcpy(weights, plain, oc * per_channel * sizeof(float));
-        for (size_t o = 0; o < oc; o++) {
+        for (size_t o = 0; o < oc; o++)
             bias[o] = bias_offset >= 0 ? params->value[bias_offset + (int64_t)o] : 0.0F;
-        }
         return AGN_OK;
     }
     int status = agn__batchnorm_affine(params, op->folded_bn, s.oc, weights, bias);
-    for (size_t o = 0; o < oc && status == AGN_OK && bias_offset >= 0; o++) {
+    for (size_t o = 0; o < oc && status == AGN_OK && bias_offset >= 0; o++)
         bias[o] += weights[o] * params->value[bias_offset + (int64_t)o];
-    }
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         scale_weights(weights, plain, oc, per_channel);
-    }
     return status;
 }
 
 static int conv_load(struct agn__op *op)
 {
-    if (!agn__net_owns_copies(op->net)) {
+    if (!agn__net_owns_copies(op->net))
         return AGN_OK;
-    }
     struct conv_state *state = op->state;
     const float *plain = op->net->params->value + state->weights_offset;
     float *bias = agn__net_address(op->net, state->bias_buffer);
@@ -414,12 +399,10 @@ static int conv_load(struct agn__op *op)
     }
     for (int i = 0; i < PRIMITIVES && status == AGN_OK; i++) {
         bool shared = false;
-        for (int j = 0; j < i; j++) {
+        for (int j = 0; j < i; j++)
             shared = shared || state->weights_buffer[j] == state->weights_buffer[i];
-        }
-        if (state->primitive[i] != NULL && i != BACKWARD_WEIGHTS && !shared) {
+        if (state->primitive[i] != NULL && i != BACKWARD_WEIGHTS && !shared)
             status = agn__conv_load_weights(state->primitive[i], plain);
-        }
     }
     return status;
 }
@@ -452,9 +435,8 @@ static int conv_forward(struct agn__op *op)
 static int backward_data(struct agn__op *op, struct agn__conv *primitive, int extra_buffer, float *src_diff)
 {
     int status = agn__conv_run(primitive);
-    if (status == AGN_OK && extra_buffer >= 0) {
+    if (status == AGN_OK && extra_buffer >= 0)
         agn__add_to(src_diff, agn__net_address(op->net, extra_buffer), op->src[0]->floats);
-    }
     return status;
 }
 
@@ -474,13 +456,11 @@ static int conv_backward(struct agn__op *op)
     struct conv_state *state = op->state;
     struct agn_params *params = op->net->params;
     int status = AGN_OK;
-    if (state->relu6) {
+    if (state->relu6)
         agn__relu6_mask(op->dst->diff, op->dst->value, op->dst->floats);
-    }
     round_inputs(op, AGN__BACKWARD);
-    if (state->primitive[BACKWARD_DATA] != NULL) {
+    if (state->primitive[BACKWARD_DATA] != NULL)
         status = backward_data(op, state->primitive[BACKWARD_DATA], state->extra_buffer[0], op->src[0]->diff);
-    }
     if (status == AGN_OK && state->primitive[BACKWARD_WEIGHTS] != NULL) {
         status = store_weight_gradients(op, state);
         if (state->bias_offset >= 0) {
@@ -496,18 +476,16 @@ static int conv_tangent(struct agn__op *op)
     struct conv_state *state = op->state;
     round_inputs(op, AGN__TANGENT);
     int status = agn__conv_run(state->primitive[TANGENT]);
-    if (status == AGN_OK && state->relu6) {
+    if (status == AGN_OK && state->relu6)
         agn__relu6_mask(op->dst->tangent, op->dst->value, op->dst->floats);
-    }
     return status;
 }
 
 static int conv_tangent_backward(struct agn__op *op)
 {
     struct conv_state *state = op->state;
-    if (state->relu6) {
+    if (state->relu6)
         agn__relu6_mask(op->dst->tangent_diff, op->dst->value, op->dst->floats);
-    }
     round_inputs(op, AGN__TANGENT_BACKWARD);
     return backward_data(op, state->primitive[TANGENT_BACKWARD], state->extra_buffer[1],
                          op->src[0]->tangent_diff);
@@ -516,9 +494,8 @@ static int conv_tangent_backward(struct agn__op *op)
 static void conv_release(struct agn__op *op)
 {
     struct conv_state *state = op->state;
-    for (int i = 0; state != NULL && i < PRIMITIVES; i++) {
+    for (int i = 0; state != NULL && i < PRIMITIVES; i++)
         agn__conv_free(state->primitive[i]);
-    }
     agn_free(state);
 }
 

@@ -36,10 +36,8 @@ static int images_at_once(const struct agn__conv_shape *s)
     size_t bytes = (size_t)s->oh * (size_t)s->ow * (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->ic *
                    sizeof(float);
     int images = 1;
-    while (2 * images <= s->batch && s->batch % (2 * images) == 0 &&
-           2 * (size_t)images * bytes <= ROWS_BYTES) {
+    while (2 * images <= s->batch && s->batch % (2 * images) == 0 && 2 * (size_t)images * bytes <= ROWS_BYTES)
         images *= 2;
-    }
     return images;
 }
 
@@ -63,15 +61,12 @@ static int reorder_weights(struct inference_state *state, const struct agn__conv
 {
     size_t ic = (size_t)s->ic, taps = (size_t)s->kernel_h * (size_t)s->kernel_w;
     float *ordered = agn_alloc((size_t)s->oc * ic * taps, sizeof(float));
-    if (ordered == NULL) {
+    if (ordered == NULL)
         return AGN_ERR_MEMORY;
-    }
     for (size_t o = 0; o < (size_t)s->oc; o++) {
-        for (size_t i = 0; i < ic; i++) {
-            for (size_t t = 0; t < taps; t++) {
+        for (size_t i = 0; i < ic; i++)
+            for (size_t t = 0; t < taps; t++)
                 ordered[(o * taps + t) * ic + i] = state->weights[(o * ic + i) * taps + t];
-            }
-        }
     }
     agn_free(state->weights);
     state->weights = ordered;
@@ -139,9 +134,8 @@ static int fold(struct agn__op *op, struct inference_state *state, size_t oc)
 static int scale_weights(struct inference_state *state, size_t oc)
 {
     state->weight_scales = agn_alloc(oc, sizeof(float));
-    if (state->weight_scales == NULL) {
+    if (state->weight_scales == NULL)
         return AGN_ERR_MEMORY;
-    }
     for (size_t o = 0; o < oc; o++) {
         float most = 0.0F;
         for (size_t i = 0; i < state->per_channel; i++) {
@@ -194,9 +188,8 @@ static int inference_plan(struct agn__op *op)
 {
     struct inference_state *state = agn_alloc(1, sizeof(*state));
     struct agn__conv_shape shape = agn__conv_primitive_shape(op);
-    if (state == NULL) {
+    if (state == NULL)
         return AGN_ERR_MEMORY;
-    }
     op->state = state;
     choose_source(op, state);
     state->per_channel =
@@ -205,9 +198,8 @@ static int inference_plan(struct agn__op *op)
     if (status == AGN_OK && op->int8)
         status = scale_weights(state, (size_t)shape.oc);
     state->rows = -1;
-    if (op->xnn) {
+    if (op->xnn)
         return status == AGN_OK ? plan_xnn(op, state, &shape) : status;
-    }
     if (status == AGN_OK && op->gather) {
         int now = agn__time(op->net, AGN__FORWARD, op->index);
         status = reorder_weights(state, &shape);
@@ -237,9 +229,8 @@ static int inference_plan(struct agn__op *op)
 static int inference_bind(struct agn__op *op)
 {
     struct inference_state *state = op->state;
-    if (op->xnn) {
+    if (op->xnn)
         return AGN_OK;
-    }
     void *src = state->rows >= 0       ? agn__net_address(op->net, state->rows)
                 : state->src_copy >= 0 ? agn__net_address(op->net, state->src_copy)
                                        : op->src[0]->value;
@@ -275,9 +266,8 @@ static int inference_forward(struct agn__op *op)
                      agn__net_address(op->net, state->src_copy));
     }
     bool add = op->sum != NULL && op->form != AGN__FORM_WHOLE;
-    if (op->sum != NULL && !op->sum_in_place && !add) {
+    if (op->sum != NULL && !op->sum_in_place && !add)
         agn__convert(op->sum, op->sum->value, op->dst->type, op->dst->scale, op->dst->value);
-    }
     int status = run(op, state);
     bool activate = op->activation != AGN__ACT_NONE && op->form == AGN__FORM_PLAIN;
     if (status == AGN_OK && (activate || add)) {

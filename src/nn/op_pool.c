@@ -51,14 +51,12 @@ AGN_SIMD static void pool_image(const float *restrict src, float *restrict dst, 
         for (int y = rows.begin; y < rows.end; y++) {
             for (int x = columns.begin; x < columns.end; x++) {
                 const float *restrict pixel = src + (size_t)(y * in.width + x) * channels;
-                for (size_t c = 0; c < channels; c++) {
+                for (size_t c = 0; c < channels; c++)
                     cell[c] += pixel[c];
-                }
             }
         }
-        for (size_t c = 0; c < channels; c++) {
+        for (size_t c = 0; c < channels; c++)
             cell[c] *= share;
-        }
     }
 }
 
@@ -75,9 +73,8 @@ AGN_SIMD static void spread_image(const float *restrict dst, float *restrict src
         for (int y = rows.begin; y < rows.end; y++) {
             for (int x = columns.begin; x < columns.end; x++) {
                 float *restrict pixel = src + (size_t)(y * in.width + x) * channels;
-                for (size_t c = 0; c < channels; c++) {
+                for (size_t c = 0; c < channels; c++)
                     pixel[c] += share * cell[c];
-                }
             }
         }
     }
@@ -87,25 +84,21 @@ static int pool_all(const struct agn__op *op, const float *src, float *dst)
 {
     size_t in = op->src[0]->floats / (size_t)op->net->batch, out = op->dst->floats / (size_t)op->net->batch;
 #pragma omp parallel for schedule(static)
-    for (int n = 0; n < op->net->batch; n++) {
+    for (int n = 0; n < op->net->batch; n++)
         pool_image(src + (size_t)n * in, dst + (size_t)n * out, op->src[0]->shape, op->spec->grid);
-    }
     return AGN_OK;
 }
 
 static int spread_all(const struct agn__op *op, const float *dst, float *src)
 {
     size_t in = op->src[0]->floats / (size_t)op->net->batch, out = op->dst->floats / (size_t)op->net->batch;
-    if (op->flow[0] == AGN__FLOW_NONE) {
+    if (op->flow[0] == AGN__FLOW_NONE)
         return AGN_OK;
-    }
-    if (op->flow[0] == AGN__FLOW_WRITE) {
+    if (op->flow[0] == AGN__FLOW_WRITE)
         memset(src, 0, op->src[0]->floats * sizeof(float));
-    }
 #pragma omp parallel for schedule(static)
-    for (int n = 0; n < op->net->batch; n++) {
+    for (int n = 0; n < op->net->batch; n++)
         spread_image(dst + (size_t)n * out, src + (size_t)n * in, op->src[0]->shape, op->spec->grid);
-    }
     return AGN_OK;
 }
 

@@ -53,9 +53,8 @@ static int relu6_forward(struct agn__op *op)
 /* to = [to +] from where the result is inside (0, 6) */
 static int mask_all(const struct agn__op *op, const float *from, float *to, bool add)
 {
-    if (!add) {
+    if (!add)
         memset(to, 0, op->dst->floats * sizeof(float));
-    }
 #pragma omp parallel
     {
         size_t begin, end;

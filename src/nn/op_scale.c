@@ -46,11 +46,9 @@ AGN_SIMD static void product(const float *restrict x, const float *restrict s, f
 AGN_SIMD static void inner(const float *restrict a, const float *restrict b, float *restrict s,
                            size_t positions, size_t channels)
 {
-    for (size_t p = 0; p < positions; p++) {
-        for (size_t c = 0; c < channels; c++) {
+    for (size_t p = 0; p < positions; p++)
+        for (size_t c = 0; c < channels; c++)
             s[c] += a[p * channels + c] * b[p * channels + c];
-        }
-    }
 }
 
 struct sizes {
@@ -79,9 +77,8 @@ static int scale_forward(struct agn__op *op)
 
 static void clear_unless_added(float *values, size_t count, enum agn__flow flow)
 {
-    if (flow == AGN__FLOW_WRITE) {
+    if (flow == AGN__FLOW_WRITE)
         memset(values, 0, count * sizeof(float));
-    }
 }
 
 static int scale_backward(struct agn__op *op)

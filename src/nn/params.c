@@ -14,15 +14,12 @@ int agn__param_declare(struct agn_params *params, const struct agn_op_spec *spec
                               .decay = request->decay,
                               .offset = params->total};
     snprintf(param.name, sizeof(param.name), "%s.%s", spec->name, request->suffix);
-    if (spec->name[0] == '\0') {
+    if (spec->name[0] == '\0')
         return agn_fail(AGN_ERR_ARG, "an operator with parameters needs a name");
-    }
-    if (agn_params_find(params, param.name) != NULL) {
+    if (agn_params_find(params, param.name) != NULL)
         return agn_fail(AGN_ERR_ARG, "two operators are both named '%s'", spec->name);
-    }
-    if (params->count == params->capacity) {
+    if (params->count == params->capacity)
         return agn_fail(AGN_ERR_RANGE, "a network has at most %d parameters", params->capacity);
-    }
     for (int i = 0; i < request->rank; i++) {
         param.dims[i] = request->dims[i];
         param.count *= (size_t)request->dims[i];
@@ -34,11 +31,9 @@ int agn__param_declare(struct agn_params *params, const struct agn_op_spec *spec
 
 const struct agn_param *agn_params_find(const struct agn_params *params, const char *name)
 {
-    for (int i = 0; i < params->count; i++) {
-        if (strcmp(params->list[i].name, name) == 0) {
+    for (int i = 0; i < params->count; i++)
+        if (strcmp(params->list[i].name, name) == 0)
             return &params->list[i];
-        }
-    }
     return NULL;
 }
 
@@ -60,16 +55,14 @@ static int declare_all(const struct agn_graph *graph, struct agn_params *params)
 {
     params->capacity = 4 * graph->count + 1;
     params->list = agn_alloc((size_t)params->capacity, sizeof(*params->list));
-    if (params->list == NULL) {
+    if (params->list == NULL)
         return AGN_ERR_MEMORY;
-    }
     for (int i = 0; i < graph->count; i++) {
         const struct agn_op_spec *spec = &graph->ops[i];
         const struct agn__op_kind *kind = agn__op_kinds[spec->type];
         int status = kind->declare == NULL ? AGN_OK : kind->declare(graph, spec, params);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
     }
     return AGN_OK;
 }
@@ -115,9 +108,8 @@ int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_p
     agn_rng_seed(&rng, seed);
     for (int i = 0; i < graph->count; i++) {
         const struct agn__op_kind *kind = agn__op_kinds[graph->ops[i].type];
-        if (kind->initialise != NULL) {
+        if (kind->initialise != NULL)
             kind->initialise(&graph->ops[i], params, &rng);
-        }
     }
     params->version = 1;
     *result = params;
@@ -172,16 +164,14 @@ static const struct agn_tensor_view *find_array(const struct agn_param *param,
         return NULL;
     }
     bool same = view->rank == param->rank;
-    for (int i = 0; same && i < param->rank; i++) {
+    for (int i = 0; same && i < param->rank; i++)
         same = view->dims[i] == param->dims[i];
-    }
     if (!same) {
         char is[96], should_be[96];
         describe_shape(view->dims, view->rank, is, sizeof(is));
         int64_t dims[AGN_COUNT_OF(view->dims)];
-        for (int i = 0; i < param->rank; i++) {
+        for (int i = 0; i < param->rank; i++)
             dims[i] = param->dims[i];
-        }
         describe_shape(dims, param->rank, should_be, sizeof(should_be));
         agn_fail(AGN_ERR_FORMAT, "tensor '%s' is %s; this network needs %s", name, is, should_be);
         return NULL;
@@ -203,15 +193,12 @@ static int load_arrays(struct agn_params *params, const struct agn_tensor_file *
         const struct agn_tensor_view *value = find_array(param, file, "");
         const struct agn_tensor_view *moment =
             value != NULL && both ? find_array(param, file, "momentum.") : NULL;
-        if (value == NULL || (both && moment == NULL)) {
+        if (value == NULL || (both && moment == NULL))
             return AGN_ERR_FORMAT;
-        }
-        if (copy) {
+        if (copy)
             memcpy(params->value + param->offset, value->data, param->count * sizeof(float));
-        }
-        if (copy && both) {
+        if (copy && both)
             memcpy(params->momentum + param->offset, moment->data, param->count * sizeof(float));
-        }
     }
     return AGN_OK;
 }
@@ -234,9 +221,8 @@ static void append_array(const struct agn_param *param, const char *prefix, floa
     snprintf(view->name, sizeof(view->name), "%s%s", prefix, param->name);
     view->dtype = AGN_F32;
     view->rank = param->rank;
-    for (int i = 0; i < param->rank; i++) {
+    for (int i = 0; i < param->rank; i++)
         view->dims[i] = param->dims[i];
-    }
     view->data = values;
     view->size_bytes = param->count * sizeof(float);
 }
@@ -245,20 +231,17 @@ int agn_params_append(const struct agn_params *params, struct agn_tensor_file *f
 {
     size_t room = (size_t)file->count + 2 * (size_t)params->count;
     struct agn_tensor_view *tensors = agn_alloc(room, sizeof(*tensors));
-    if (tensors == NULL) {
+    if (tensors == NULL)
         return AGN_ERR_MEMORY;
-    }
-    if (file->count > 0) {
+    if (file->count > 0)
         memcpy(tensors, file->tensors, (size_t)file->count * sizeof(*tensors));
-    }
     agn_free(file->tensors);
     file->tensors = tensors;
     for (int i = 0; i < params->count; i++) {
         const struct agn_param *param = &params->list[i];
         append_array(param, "", params->value + param->offset, file);
-        if (momentum && param->trainable) {
+        if (momentum && param->trainable)
             append_array(param, "momentum.", params->momentum + param->offset, file);
-        }
     }
     return AGN_OK;
 }
@@ -275,9 +258,8 @@ int agn_params_check_finite(const struct agn_params *params)
                 return agn_fail(AGN_ERR_NUMERIC, "%s'%s' holds a value that is not finite",
                                 isfinite(value) ? "the momentum of " : "", param->name);
             }
-            if (variance && value < 0.0F) {
+            if (variance && value < 0.0F)
                 return agn_fail(AGN_ERR_NUMERIC, "'%s' holds a negative variance", param->name);
-            }
         }
     }
     return AGN_OK;

@@ -9,14 +9,11 @@ AGN_SIMD static void find_symbols(const float *restrict border, const float *res
                                   uint8_t *restrict symbols)
 {
     int32_t found[BLOCK] = {0};
-    for (int level = 1; level < AGN_LEVELS; level++) {
-        for (size_t i = 0; i < count; i++) {
+    for (int level = 1; level < AGN_LEVELS; level++)
+        for (size_t i = 0; i < count; i++)
             found[i] += src[i] > border[level] ? 1 : 0;
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         symbols[i] = (uint8_t)found[i];
-    }
 }
 
 /* src and dst may be the same. */
@@ -24,39 +21,33 @@ AGN_SIMD static void find_values(const float *restrict border, const float *rest
                                  const float *src, size_t count, float *dst)
 {
     float found[BLOCK];
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         found[i] = centroids[0];
-    }
     for (int level = 1; level < AGN_LEVELS; level++) {
         const float from = border[level], value = centroids[level]; /* else compilers make branches */
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++)
             found[i] = src[i] > from ? value : found[i];
-        }
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] = found[i];
-    }
 }
 
 void agn_quantise(const float centroids[AGN_LEVELS], const float *src, size_t count, uint8_t *symbols,
                   float *dst)
 {
     float border[AGN_LEVELS] = {0};
-    for (int level = 1; level < AGN_LEVELS; level++) {
+    for (int level = 1; level < AGN_LEVELS; level++)
         border[level] = 0.5F * (centroids[level - 1] + centroids[level]);
-    }
 #pragma omp parallel num_threads(agn_nn_workers())
     {
         size_t begin, end;
         agn__split(count, 1024, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
         for (size_t i = begin; i < end; i += BLOCK) {
             size_t block = end - i < BLOCK ? end - i : BLOCK;
-            if (symbols != NULL) {
+            if (symbols != NULL)
                 find_symbols(border, src + i, block, symbols + i);
-            }
-            if (dst != NULL) {
+            if (dst != NULL)
                 find_values(border, centroids, src + i, block, dst + i);
-            }
         }
     }
 }

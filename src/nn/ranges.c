@@ -45,9 +45,8 @@ static int batchnorm_moments(const struct agn_params *params, const struct agn_o
                              struct moments *m)
 {
     int64_t gamma = agn__param_offset(params, spec, "gamma"), beta = agn__param_offset(params, spec, "beta");
-    if (gamma < 0 || beta < 0) {
+    if (gamma < 0 || beta < 0)
         return agn_fail(AGN_ERR_ARG, "the parameter store has no '%s'", spec->name);
-    }
     for (int c = 0; c < spec->shape.channels; c++) {
         m->mean[c] = params->value[beta + c];
         m->deviation[c] = fabsf(params->value[gamma + c]);
@@ -87,12 +86,10 @@ static void activated_moments(enum agn_op_type type, const struct moments *src, 
 /* All three grow with their source but SiLU, which has a least value. */
 static struct agn__range activated_range(enum agn_op_type type, const struct agn__range *src)
 {
-    if (type == AGN_OP_SIGMOID || (type == AGN_OP_RELU6 && !is_known(src))) {
+    if (type == AGN_OP_SIGMOID || (type == AGN_OP_RELU6 && !is_known(src)))
         return (struct agn__range){0.0F, type == AGN_OP_SIGMOID ? 1.0F : 6.0F};
-    }
-    if (!is_known(src)) {
+    if (!is_known(src))
         return unknown;
-    }
     float low = type == AGN_OP_SILU ? SILU_LEAST : activate(type, src->low);
     return (struct agn__range){low, fmaxf(activate(type, src->high), low)};
 }
@@ -108,9 +105,8 @@ static struct agn__range added(const struct agn__range *a, const struct agn__ran
                                const struct moments *x, const struct moments *y, int channels,
                                struct moments *sum)
 {
-    if (!is_known(a) || !is_known(b)) {
+    if (!is_known(a) || !is_known(b))
         return unknown;
-    }
     struct agn__range range = {a->low + b->low, a->high + b->high};
     for (int c = 0; c < channels; c++) {
         sum->mean[c] = x->mean[c] + y->mean[c];
@@ -166,9 +162,8 @@ int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_
                                 struct agn__range *ranges)
 {
     size_t channels = 0, at = 0;
-    for (int i = 0; i < graph->count; i++) {
+    for (int i = 0; i < graph->count; i++)
         channels += (size_t)graph->ops[i].shape.channels;
-    }
     struct moments *all = agn_alloc((size_t)graph->count, sizeof(*all));
     float *floats = agn_alloc(2 * channels, sizeof(float));
     int status = all == NULL || floats == NULL ? AGN_ERR_MEMORY : AGN_OK;

@@ -6,16 +6,14 @@
 static void softmax_row(const float *logits, int classes, float *prob, float *log_sum)
 {
     float top = logits[0], sum = 0.0F;
-    for (int c = 1; c < classes; c++) {
+    for (int c = 1; c < classes; c++)
         top = logits[c] > top ? logits[c] : top;
-    }
     for (int c = 0; c < classes; c++) {
         prob[c] = expf(logits[c] - top);
         sum += prob[c];
     }
-    for (int c = 0; c < classes; c++) {
+    for (int c = 0; c < classes; c++)
         prob[c] /= sum;
-    }
     *log_sum = top + logf(sum);
 }
 
@@ -26,9 +24,8 @@ void agn_softmax_ce_forward(const float *logits, const int32_t *labels, int n, i
         const float *row = logits + (size_t)i * (size_t)classes;
         float log_sum;
         softmax_row(row, classes, prob + (size_t)i * (size_t)classes, &log_sum);
-        if (loss != NULL) {
+        if (loss != NULL)
             loss[i] = labels[i] < 0 ? 0.0F : log_sum - row[labels[i]];
-        }
     }
 }
 
@@ -62,9 +59,8 @@ void agn_softmax_ce_tangent_backward(const float *prob, const int32_t *labels, c
     for (int i = 0; i < n; i++) {
         size_t row = (size_t)i * (size_t)classes;
         float mean = 0.0F;
-        for (int c = 0; c < classes; c++) {
+        for (int c = 0; c < classes; c++)
             mean += prob[row + (size_t)c] * tangent[row + (size_t)c];
-        }
         for (int c = 0; c < classes; c++) {
             size_t at = row + (size_t)c;
             diff_dot[at] = labels[i] < 0 ? 0.0F : prob[at] * (tangent[at] - mean);

@@ -49,9 +49,8 @@ static int rows_at_once(const struct agn__winograd *w)
     size_t row = (size_t)PRODUCTS * (size_t)w->tiles_x * (size_t)(w->from + w->to) * sizeof(float);
     int rows = (int)(TILES_BYTES / row);
     rows = rows < 1 ? 1 : rows > all ? all : rows;
-    while (all % rows != 0) {
+    while (all % rows != 0)
         rows--;
-    }
     return rows;
 }
 
@@ -59,9 +58,8 @@ int agn__winograd_create(const struct agn__conv_config *config, struct agn__wino
 {
     const struct agn__conv_shape *s = &config->shape;
     struct agn__winograd *w = agn_alloc(1, sizeof(*w));
-    if (w == NULL) {
+    if (w == NULL)
         return AGN_ERR_MEMORY;
-    }
     bool back = config->pass == AGN__CONV_BACKWARD_DATA;
     w->pass = config->pass;
     w->adds_bias = config->bias && !back;
@@ -91,9 +89,8 @@ int agn__winograd_create(const struct agn__conv_config *config, struct agn__wino
                                        .pass = AGN__CONV_FORWARD,
                                        .lanes = w->lanes};
     int status = AGN_OK;
-    for (int e = 0; e < PRODUCTS && status == AGN_OK; e++) {
+    for (int e = 0; e < PRODUCTS && status == AGN_OK; e++)
         status = agn__conv_create(&product, &w->product[e]);
-    }
     if (status < 0) {
         agn__winograd_free(w);
         return status;
@@ -104,9 +101,8 @@ int agn__winograd_create(const struct agn__conv_config *config, struct agn__wino
 
 void agn__winograd_free(struct agn__winograd *w)
 {
-    for (int e = 0; w != NULL && e < PRODUCTS; e++) {
+    for (int e = 0; w != NULL && e < PRODUCTS; e++)
         agn__conv_free(w->product[e]);
-    }
     agn_free(w);
 }
 
@@ -160,9 +156,8 @@ static float transformed(const float g[TAPS], bool turned, int e)
     static const float G[4][3] = {{1.0F, 0.0F, 0.0F}, {0.5F, 0.5F, 0.5F}, {0.5F, -0.5F, 0.5F}, {0, 0, 1.0F}};
     const float *down = G[e / 4], *along = G[e % 4];
     float sum = 0.0F;
-    for (int t = 0; t < TAPS; t++) {
+    for (int t = 0; t < TAPS; t++)
         sum += down[t / 3] * along[t % 3] * g[turned ? TAPS - 1 - t : t];
-    }
     return sum;
 }
 
@@ -298,9 +293,8 @@ int agn__winograd_run_lane(const struct agn__winograd *w, int lane)
             const float *image = w->read + (first + (size_t)((done + r) / w->tiles_y)) * places * from;
             read_row(w, image, (done + r) % w->tiles_y, values + (size_t)r * along * from, edge);
         }
-        for (int e = 0; e < PRODUCTS && status == AGN_OK; e++) {
+        for (int e = 0; e < PRODUCTS && status == AGN_OK; e++)
             status = agn__conv_run_lane(w->product[e], lane);
-        }
         for (int r = 0; r < w->rows && status == AGN_OK; r++) {
             float *image = w->written + (first + (size_t)((done + r) / w->tiles_y)) * places * to;
             write_row(w, sums + (size_t)r * along * to, (done + r) % w->tiles_y, image, beyond);

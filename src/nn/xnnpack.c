@@ -16,9 +16,8 @@ struct agn__xnn_set {
 
 static int status_of(enum xnn_status status, const char *what)
 {
-    if (status == xnn_status_success) {
+    if (status == xnn_status_success)
         return AGN_OK;
-    }
     return agn_fail(status == xnn_status_out_of_memory ? AGN_ERR_MEMORY : AGN_ERR_ENGINE,
                     "XNNPACK: %s failed (status %d)", what, (int)status);
 }
@@ -31,9 +30,8 @@ bool agn__xnn_is_there(void)
 int agn__xnn_set_create(int threads, struct agn__xnn_set **result)
 {
     struct agn__xnn_set *set = agn_alloc(1, sizeof(*set));
-    if (set == NULL) {
+    if (set == NULL)
         return AGN_ERR_MEMORY;
-    }
     set->threads = threads > 1 ? pthreadpool_create((size_t)threads) : NULL;
     if (threads > 1 && set->threads == NULL) {
         agn_free(set);
@@ -45,17 +43,13 @@ int agn__xnn_set_create(int threads, struct agn__xnn_set **result)
 
 void agn__xnn_set_free(struct agn__xnn_set *set)
 {
-    if (set == NULL) {
+    if (set == NULL)
         return;
-    }
-    for (int i = 0; i < MOST; i++) {
-        if (set->operators[i] != NULL) {
+    for (int i = 0; i < MOST; i++)
+        if (set->operators[i] != NULL)
             (void)xnn_delete_operator(set->operators[i]);
-        }
-    }
-    if (set->threads != NULL) {
+    if (set->threads != NULL)
         pthreadpool_destroy(set->threads);
-    }
     agn_free(set);
 }
 
@@ -74,12 +68,10 @@ static uint32_t pad_end(int out, int in, int stride, int kernel, int pad)
 int agn__xnn_conv_create(struct agn__xnn_set *set, int key, const struct agn__conv_shape *s,
                          const float *weights, const float *bias, bool relu6)
 {
-    if (key < 0 || key >= MOST) {
+    if (key < 0 || key >= MOST)
         return agn_fail(AGN_ERR_RANGE, "XNNPACK: operator %d of at most %d", key, (int)MOST);
-    }
-    if (set->operators[key] != NULL) {
+    if (set->operators[key] != NULL)
         return AGN_OK;
-    }
     size_t groups = s->depthwise ? (size_t)s->oc : 1, ic = s->depthwise ? 1 : (size_t)s->ic;
     set->bytes += (size_t)s->oc * (ic * (size_t)s->kernel_h * (size_t)s->kernel_w + 1) * sizeof(float);
     return status_of(xnn_create_convolution2d_nhwc_f32(

@@ -38,7 +38,7 @@ static int refuse_empty_classes(struct agn__sink *sink, const char *folder, cons
 {
     bool train = sink->part == AGN__PART_TRAIN || sink->shared;
     int status = AGN_OK;
-    for (int i = 0; i < empty->count && status == AGN_OK; i++) {
+    for (int i = 0; i < empty->count && status == AGN_OK; i++)
         if (train)
             status =
                 agn__sink_fault(sink, agn_fail(AGN_ERR_FORMAT,
@@ -47,7 +47,6 @@ static int refuse_empty_classes(struct agn__sink *sink, const char *folder, cons
                                                folder, empty->names[i]));
         else
             agn_log(AGN_LOG_WARN, "%s/%s has no image that is read", folder, empty->names[i]);
-    }
     return status;
 }
 

@@ -276,12 +276,11 @@ static int check_properties(const struct guard *guard)
     while (status == AGN_OK && next_box(&rest, &type, &body))
         if (type == TYPE('i', 'p', 'c', 'o'))
             status = keep_once(guard, &ipco, body);
-    while (status == AGN_OK && next_box(&ipco, &type, &body)) {
+    while (status == AGN_OK && next_box(&ipco, &type, &body))
         if (type == TYPE('h', 'v', 'c', 'C'))
             status = agn__heic_check_hvcc(guard->file, body);
         else if (type == TYPE('a', 'v', '1', 'C') && body.left > 4)
             status = agn__heic_check_av1(guard->file, (struct agn__bytes){body.at + 4, body.left - 4, false});
-    }
     return status;
 }
 

@@ -305,13 +305,12 @@ int agn__mat_guard(const char *path)
     if (status == AGN_OK)
         status = check_file_header(&header, stream);
     int count = 0;
-    while (status == AGN_OK && header.offset < header.file_bytes) {
+    while (status == AGN_OK && header.offset < header.file_bytes)
         if (++count > MAX_VARIABLES)
             status = agn_fail(AGN_ERR_FORMAT, "%s: more than %d variables, expected X and y; fetch it again",
                               path, MAX_VARIABLES);
         else
             status = check_next(&header, stream);
-    }
     (void)fclose(stream);
     return status;
 }

@@ -301,12 +301,11 @@ static int take_datagrams(struct agn_swarm *swarm, double wait_s)
 static void deliver_due(struct agn_swarm *swarm, double now_s)
 {
     struct agn__air_event event;
-    while (agn__air_take(&swarm->air, now_s, &event)) {
+    while (agn__air_take(&swarm->air, now_s, &event))
         if (event.kind == EVENT_PACKET)
             send_now(swarm, &event);
         else
             take_answer(swarm, &event, event.due_s > now_s ? event.due_s : now_s);
-    }
 }
 
 /* Ends what has waited until its deadline; the oldest frame that still waits, or NULL. */

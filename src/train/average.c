@@ -33,9 +33,8 @@ int agn__average_create(struct agn__beside *beside, const struct agn_model *mode
 {
     struct agn_params *stores[STORES];
     struct agn__average *average = agn_alloc(1, sizeof(*average));
-    if (average == NULL) {
+    if (average == NULL)
         return AGN_ERR_MEMORY;
-    }
     list_stores(model, stores);
     for (int s = 0; s < STORES; s++) {
         average->values[s] = agn_alloc(stores[s]->total, sizeof(float));
@@ -52,18 +51,16 @@ int agn__average_create(struct agn__beside *beside, const struct agn_model *mode
 
 void agn__average_free(struct agn__average *average)
 {
-    for (int s = 0; average != NULL && s < STORES; s++) {
+    for (int s = 0; average != NULL && s < STORES; s++)
         agn_free(average->values[s]);
-    }
     agn_free(average);
 }
 
 static void follow(float *restrict average, const float *restrict value, size_t count, float rate)
 {
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         average[i] += rate * (value[i] - average[i]);
-    }
 }
 
 void agn__average_follow(struct agn__beside *beside, const struct agn_model *model, int64_t step)
@@ -73,9 +70,8 @@ void agn__average_follow(struct agn__beside *beside, const struct agn_model *mod
     /* The first steps' values, far from all later ones, are soon forgotten. */
     double decay = fmin(model->preset.train.ema, (1.0 + (double)step) / (10.0 + (double)step));
     list_stores(model, stores);
-    for (int s = 0; s < STORES; s++) {
+    for (int s = 0; s < STORES; s++)
         follow(beside->average->values[s], stores[s]->value, stores[s]->total, (float)(1.0 - decay));
-    }
     gather_small(model, small);
     follow(beside->average->small, small, SMALL, (float)(1.0 - decay));
 }
@@ -123,9 +119,8 @@ int agn__average_visit(struct agn__beside *beside, const struct agn_model *model
     struct agn_params *stores[STORES];
     int status = AGN_OK;
     list_stores(model, stores);
-    for (int s = 0; s < STORES && status == AGN_OK; s++) {
+    for (int s = 0; s < STORES && status == AGN_OK; s++)
         status = visit(user, beside->average->values[s], stores[s]->total * sizeof(float));
-    }
     return status < 0 ? status : visit(user, beside->average->small, SMALL * sizeof(float));
 }
 
@@ -159,11 +154,9 @@ static int load_view(const struct agn_tensor_file *file, const char *name, float
                         count);
     }
     memcpy(values, view->data, view->size_bytes);
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(values[i])) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
             return agn_fail(AGN_ERR_FORMAT, "tensor '%s' holds a value that is not finite", name);
-        }
-    }
     return AGN_OK;
 }
 

@@ -43,9 +43,8 @@ int agn_bench_peak(enum agn_compute compute, double *gflops)
     agn_net_free(net);
     agn_params_free(params);
     agn_free(graph);
-    if (status >= 0) {
+    if (status >= 0)
         *gflops = best;
-    }
     return status < 0 ? status : AGN_OK;
 }
 
@@ -56,23 +55,19 @@ static double peak_memory(void)
     char line[256];
     double kib = 0.0;
     FILE *status = fopen("/proc/self/status", "re");
-    while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
-        if (strncmp(line, "VmHWM:", 6) == 0) {
+    while (status != NULL && fgets(line, sizeof(line), status) != NULL)
+        if (strncmp(line, "VmHWM:", 6) == 0)
             kib = strtod(line + 6, NULL);
-        }
-    }
-    if (status != NULL) {
+    if (status != NULL)
         fclose(status);
-    }
     return kib / 1024.0;
 }
 
 static double graph_flop(const struct agn_graph *graph)
 {
     double sum = 0.0;
-    for (int i = 0; i < graph->count; i++) {
+    for (int i = 0; i < graph->count; i++)
         sum += 2.0 * (double)agn_op_macs(graph, i);
-    }
     return sum;
 }
 
@@ -82,9 +77,8 @@ static void add_operators(struct agn_bench_step *result, const char *network, co
                           const struct agn_net *net)
 {
     double seconds[AGN_OP_TYPES] = {0.0};
-    for (int i = 0; i < graph->count; i++) {
+    for (int i = 0; i < graph->count; i++)
         seconds[graph->ops[i].type] += agn_net_seconds(net, i);
-    }
     for (int type = 0; type < AGN_OP_TYPES; type++) {
         if (seconds[type] > 0.0 && result->operator_count < AGN_BENCH_MAX_OPERATORS) {
             result->operators[result->operator_count++] =
@@ -111,12 +105,10 @@ static void collect_operators(struct agn__joint *j, struct agn_bench_step *resul
     add_operators(result, "local", &m->parts[AGN_LOCAL].graph, j->local);
     add_operators(result, "remote", &m->parts[AGN_REMOTE].graph, j->remote);
     add_operators(result, "reference", &m->parts[AGN_REFERENCE].graph, agn_xai_net(j->xai));
-    for (int i = 0; i < result->operator_count; i++) {
+    for (int i = 0; i < result->operator_count; i++)
         sum += result->operators[i].share;
-    }
-    for (int i = 0; i < result->operator_count; i++) {
+    for (int i = 0; i < result->operator_count; i++)
         result->operators[i].share /= sum;
-    }
     qsort(result->operators, (size_t)result->operator_count, sizeof(result->operators[0]), by_share);
 }
 
@@ -140,16 +132,14 @@ static int make_batch(const struct agn_model *model, struct made_batch *made)
     made->images = agn_alloc((size_t)n * image, sizeof(float));
     made->labels = agn_alloc((size_t)n, sizeof(int32_t));
     made->indices = agn_alloc((size_t)n, sizeof(int32_t));
-    if (made->images == NULL || made->labels == NULL || made->indices == NULL) {
+    if (made->images == NULL || made->labels == NULL || made->indices == NULL)
         return AGN_ERR_MEMORY;
-    }
     agn_rng_seed(&rng, 1);
     for (int i = 0; i < n; i++) {
         made->labels[i] = i % model->classes;
         made->indices[i] = i;
-        for (size_t e = 0; e < image; e++) {
+        for (size_t e = 0; e < image; e++)
             made->images[(size_t)i * image + e] = (float)agn_rng_normal(&rng) + 0.1F * (float)made->labels[i];
-        }
     }
     return AGN_OK;
 }
@@ -185,20 +175,17 @@ static int time_steps(struct agn__joint *j, const struct agn_batch *batch, struc
     size_t steps = (size_t)result->steps;
     double *table = agn_alloc(FIGURES * steps, sizeof(double)), figures[FIGURES];
     int status = table == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int i = 0; i < WARM_UP && status == AGN_OK; i++) {
+    for (int i = 0; i < WARM_UP && status == AGN_OK; i++)
         status = time_step(j, batch, figures, &result->sums);
-    }
     if (status == AGN_OK)
         status = start_profiles(j);
     for (size_t i = 0; i < steps && status == AGN_OK; i++) {
         status = time_step(j, batch, figures, &result->sums);
-        for (size_t f = 0; f < FIGURES; f++) {
+        for (size_t f = 0; f < FIGURES; f++)
             table[f * steps + i] = figures[f];
-        }
     }
-    for (size_t f = 0; f < FIGURES && status == AGN_OK; f++) {
+    for (size_t f = 0; f < FIGURES && status == AGN_OK; f++)
         qsort(table + f * steps, steps, sizeof(double), ascending);
-    }
     if (status == AGN_OK) {
         result->images_per_s_min = table[0];
         result->images_per_s_median = table[steps / 2];
@@ -253,9 +240,8 @@ static int run_steps(struct agn__trainer *trainer, struct agn_bench_step *result
         struct agn_batch images = own_part(trainer->model, &made, config->group);
         status = time_steps(&j, &images, result);
     }
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         summarise(&j, result);
-    }
     agn__joint_close(&j);
     agn_free(made.images);
     agn_free(made.labels);
@@ -270,9 +256,8 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
         .steps = steps, .threads = agn_nn_threads(), .ranks = agn_group_size(group)};
     struct agn_train_config config = {.preset = *preset, .group = group};
     struct agn__trainer trainer = {.config = &config, .state = {.phase = AGN_PHASE_JOINT}};
-    if (steps < 1 || batch < 0) {
+    if (steps < 1 || batch < 0)
         return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one step");
-    }
     config.preset.joint.correct_only = 0;
     config.preset.train.batch = batch > 0 ? batch : preset->train.batch;
     result.batch = config.preset.train.batch;
@@ -283,9 +268,8 @@ int agn_bench_joint_step(const struct agn_preset *preset, int batch, int steps, 
         status = agn_group_sum(group, &result.peak_gflops, 1);
     if (status == AGN_OK)
         status = run_steps(&trainer, &result);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         *out = result;
-    }
     agn__beside_free(&trainer.beside);
     agn_model_free(trainer.model);
     return status;

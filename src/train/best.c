@@ -45,18 +45,16 @@ static size_t count_values(struct agn_model *model, enum agn_phase phase)
     struct piece pieces[MOST_PIECES];
     size_t sum = 0;
     int count = list_pieces(model, phase, pieces);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         sum += pieces[i].count;
-    }
     return sum;
 }
 
 static int create(struct agn__beside *beside, struct agn_model *model, enum agn_phase phase)
 {
     struct agn__best *best = agn_alloc(1, sizeof(*best));
-    if (best == NULL) {
+    if (best == NULL)
         return AGN_ERR_MEMORY;
-    }
     best->phase = phase;
     best->count = count_values(model, phase);
     best->values = agn_alloc(best->count, sizeof(float));
@@ -72,9 +70,8 @@ static int create(struct agn__beside *beside, struct agn_model *model, enum agn_
 
 void agn__best_free(struct agn__best *best)
 {
-    if (best != NULL) {
+    if (best != NULL)
         agn_free(best->values);
-    }
     agn_free(best);
 }
 
@@ -83,9 +80,8 @@ int agn__best_note(struct agn__beside *beside, struct agn_model *model, enum agn
 {
     struct piece pieces[MOST_PIECES];
     int status = beside->best == NULL || beside->best->phase != phase ? create(beside, model, phase) : AGN_OK;
-    if (status < 0 || (float)accuracy < beside->best->state[0]) {
+    if (status < 0 || (float)accuracy < beside->best->state[0])
         return status;
-    }
     int count = list_pieces(model, phase, pieces);
     float *to = beside->best->values;
     for (int i = 0; i < count; i++) {
@@ -107,9 +103,8 @@ double agn__best_apply(struct agn__beside *beside, struct agn_model *model)
         memcpy(pieces[i].values, from, pieces[i].count * sizeof(float));
         from += pieces[i].count;
     }
-    for (int role = 0; role < AGN_ROLES; role++) {
+    for (int role = 0; role < AGN_ROLES; role++)
         model->parts[role].params->version++;
-    }
     agn__best_free(beside->best);
     beside->best = NULL;
     return epochs;
@@ -130,13 +125,11 @@ int agn__best_load(struct agn__beside *beside, struct agn_model *model, const st
 {
     const struct agn_tensor_view *values = agn_tensor_file_find(file, values_name);
     const struct agn_tensor_view *state = agn_tensor_file_find(file, state_name);
-    if (values == NULL || state == NULL) {
+    if (values == NULL || state == NULL)
         return AGN_OK; /* nothing has been measured yet */
-    }
     int status = create(beside, model, phase);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     struct agn__best *best = beside->best;
     if (values->dtype != AGN_F32 || values->size_bytes != best->count * sizeof(float) ||
         state->dtype != AGN_F32 || state->size_bytes != sizeof(best->state)) {
@@ -146,9 +139,8 @@ int agn__best_load(struct agn__beside *beside, struct agn_model *model, const st
     memcpy(best->values, values->data, values->size_bytes);
     memcpy(best->state, state->data, sizeof(best->state));
     bool finite = isfinite(best->state[0]) && isfinite(best->state[1]);
-    for (size_t i = 0; i < best->count; i++) {
+    for (size_t i = 0; i < best->count; i++)
         finite = finite && isfinite(best->values[i]);
-    }
     if (!finite) {
         return agn_fail(AGN_ERR_FORMAT, "tensor '%s' or '%s' holds a value that is not finite", values_name,
                         state_name);

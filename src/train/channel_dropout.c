@@ -13,18 +13,15 @@ void agn__drop_channels(const struct agn__preparation *p, int64_t step, struct a
     size_t kept = (size_t)p->preset->model.local_channels;
     const uint64_t spread = 0x9E3779B97F4A7C15U, stream = 0x6368616E6E656C73U; /* apart from mixup's draws */
     struct agn_rng rng;
-    if (rate <= 0.0) {
+    if (rate <= 0.0)
         return;
-    }
     agn_rng_seed(&rng, (((uint64_t)p->preset->train.seed * spread) ^ (uint64_t)step) + stream);
     for (int i = 0; i < p->whole; i++) {
         bool drawn = agn_rng_uniform(&rng) < rate;
-        if (!drawn || i < p->first || i >= p->first + p->batch) {
+        if (!drawn || i < p->first || i >= p->first + p->batch)
             continue;
-        }
         float *sample = features + (size_t)(i - p->first) * positions * channels;
-        for (size_t at = 0; at < positions; at++) {
+        for (size_t at = 0; at < positions; at++)
             memset(sample + at * channels + kept, 0, (channels - kept) * sizeof(float));
-        }
     }
 }

@@ -25,18 +25,16 @@ struct ranked {
 static int by_importance(const void *a, const void *b)
 {
     const struct ranked *x = a, *y = b;
-    if (x->importance != y->importance) {
+    if (x->importance != y->importance)
         return x->importance < y->importance ? 1 : -1;
-    }
     return x->channel - y->channel;
 }
 
 static int by_share(const void *a, const void *b)
 {
     const struct ranked *x = a, *y = b;
-    if (x->share != y->share) {
+    if (x->share != y->share)
         return x->share < y->share ? 1 : -1;
-    }
     return by_importance(a, b);
 }
 
@@ -46,15 +44,13 @@ static void count_top(const float *importance, int channels, int k, struct ranke
     double sum = 0.0;
     for (int c = 0; c < channels; c++) {
         int larger = 0;
-        for (int o = 0; o < channels; o++) {
+        for (int o = 0; o < channels; o++)
             larger += importance[o] > importance[c] || (o < c && importance[o] == importance[c]);
-        }
         ranks[c].share += larger < k;
         sum += (double)importance[c];
     }
-    for (int c = 0; c < channels && sum > 0.0; c++) {
+    for (int c = 0; c < channels && sum > 0.0; c++)
         ranks[c].importance += (double)importance[c] / sum;
-    }
 }
 
 static int measure(struct agn_model *model, struct agn_group *group, struct agn_net *extractor,
@@ -68,12 +64,10 @@ static int measure(struct agn_model *model, struct agn_group *group, struct agn_
     while (status == AGN_OK && seen < SAMPLES && (more = agn_loader_next(loader, &batch)) > 0) {
         memcpy(agn_net_write(extractor, AGN_BORDER_INPUT), batch.images, BATCH * image * sizeof(float));
         status = agn_net_forward(extractor);
-        if (status == AGN_OK) {
+        if (status == AGN_OK)
             status = agn_xai_attribute(xai, agn_net_read(extractor, AGN_BORDER_OUTPUT), batch.labels);
-        }
-        if (status == AGN_OK) {
+        if (status == AGN_OK)
             agn_xai_channel_importance(agn_xai_attributions(xai), BATCH, model->map, importance);
-        }
         int own = SAMPLES - seen - BATCH * agn_group_rank(group); /* of the samples that are left */
         for (int i = 0; i < batch.count && i < own && status == AGN_OK; i++) {
             if (agn_xai_correct(xai)[i]) {
@@ -105,15 +99,13 @@ static int sum_ranks(struct agn_group *group, struct ranked *ranks, int channels
 static int permute(float *values, const int *order, size_t outer, size_t count, size_t block)
 {
     float *copy = agn_alloc(count * block, sizeof(float));
-    if (copy == NULL) {
+    if (copy == NULL)
         return AGN_ERR_MEMORY;
-    }
     for (size_t o = 0; o < outer; o++) {
         float *at = values + o * count * block;
         memcpy(copy, at, count * block * sizeof(float));
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++)
             memcpy(at + i * block, copy + (size_t)order[i] * block, block * sizeof(float));
-        }
     }
     agn_free(copy);
     return AGN_OK;
@@ -125,9 +117,8 @@ static int permute_param(struct agn_params *params, const char *operator_name, c
     char name[AGN_NAME_BYTES + 16];
     snprintf(name, sizeof(name), "%s.%s", operator_name, suffix);
     const struct agn_param *param = agn_params_find(params, name);
-    if (param == NULL) {
+    if (param == NULL)
         return AGN_OK; /* an optional one, such as a bias */
-    }
     size_t area = param->rank == 4 ? (size_t)param->dims[2] * (size_t)param->dims[3] : 1;
     size_t in = param->rank == 4 ? (size_t)param->dims[1] : 1, out = (size_t)param->dims[0];
     float *values = params->value + param->offset;
@@ -158,9 +149,8 @@ static const char *describe(const struct agn_op_spec *op)
 int agn__check_channel_order(const struct agn_model *model)
 {
     const struct agn_op_spec *bn = last_batchnorm(model);
-    if (model->preset.joint.selection == AGN_SELECT_NONE) {
+    if (model->preset.joint.selection == AGN_SELECT_NONE)
         return AGN_OK;
-    }
     bool ends_well = bn->type == AGN_OP_BATCHNORM && last_convolution(model)->type == AGN_OP_CONV &&
                      !last_convolution(model)->depthwise;
     if (!ends_well) {
@@ -251,24 +241,19 @@ int agn__select_channels(struct agn_model *model, struct agn_group *group, const
 {
     struct ranked ranks[AGN_MAX_FEATURES] = {{0}};
     int order[AGN_MAX_FEATURES] = {0}, channels = model->map.channels;
-    for (int c = 0; c < channels; c++) {
+    for (int c = 0; c < channels; c++)
         ranks[c].channel = c;
-    }
     int status = agn__check_channel_order(model);
-    if (model->preset.joint.selection == AGN_SELECT_NONE) {
+    if (model->preset.joint.selection == AGN_SELECT_NONE)
         return status;
-    }
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         status = rank_channels(model, group, data, ranks);
-    }
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     bool by_mean = model->preset.joint.selection == AGN_SELECT_IMPORTANCE;
     qsort(ranks, (size_t)channels, sizeof(ranks[0]), by_mean ? by_importance : by_share);
-    for (int c = 0; c < channels; c++) {
+    for (int c = 0; c < channels; c++)
         order[c] = ranks[c].channel;
-    }
     status = permute_extractor(model, order);
     return status < 0 ? status : permute_reference(model, order);
 }

@@ -16,12 +16,10 @@ static int fit_classes(struct agn_preset *p, const struct agn_dataset *train, co
         p->data.classes = counted;
         return AGN_OK;
     }
-    if (p->data.classes == counted || (p->data.classes > counted && strcmp(p->data.format, "idx") == 0)) {
+    if (p->data.classes == counted || (p->data.classes > counted && strcmp(p->data.format, "idx") == 0))
         return AGN_OK;
-    }
-    while (first < larger->count && larger->labels[first] < p->data.classes) {
+    while (first < larger->count && larger->labels[first] < p->data.classes)
         first++;
-    }
     if (first < larger->count) {
         snprintf(where, sizeof(where), " (%s image %d has label %d)", larger == train ? "train" : "test",
                  first, larger->labels[first]);
@@ -41,14 +39,11 @@ static int mention_unseen_classes(const struct agn_preset *p, const struct agn_d
     size_t length = 0;
     int unseen = 0;
     bool *seen = agn_alloc((size_t)p->data.classes, sizeof(*seen));
-    if (seen == NULL) {
+    if (seen == NULL)
         return AGN_ERR_MEMORY;
-    }
-    for (int i = 0; i < train->count; i++) {
-        if (train->labels[i] < p->data.classes) {
+    for (int i = 0; i < train->count; i++)
+        if (train->labels[i] < p->data.classes)
             seen[train->labels[i]] = true;
-        }
-    }
     for (int c = 0; c < p->data.classes; c++) {
         char number[16];
         snprintf(number, sizeof(number), "%d", c);
@@ -103,11 +98,9 @@ static int check_set(const struct agn_preset *p, const char *what, const struct 
 /* With one class every answer is right, and skewness and accuracy look perfect. */
 static int check_variety(const struct agn_preset *p, const struct agn_dataset *data)
 {
-    for (int i = 1; i < data->count; i++) {
-        if (data->labels[i] != data->labels[0]) {
+    for (int i = 1; i < data->count; i++)
+        if (data->labels[i] != data->labels[0])
             return AGN_OK;
-        }
-    }
     bool folder = strcmp(p->data.format, "folder") == 0;
     return agn_fail(
         AGN_ERR_MISMATCH, "all %d training images in %s are of one class, '%s': training needs two or more%s",

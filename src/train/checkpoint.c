@@ -21,9 +21,8 @@ static int read_state(const struct agn_tensor_file *file, struct agn_train_state
 {
     const char *text = agn_tensor_file_metadata(file, "training_state");
     *state = (struct agn_train_state){.phase = AGN_PHASE_DONE};
-    if (text == NULL) {
+    if (text == NULL)
         return AGN_OK;
-    }
     int phase = 0;
     json_int_t step = 0, images = 0, train_images = 0, data_hash = 0;
     json_t *json = json_loads(text, 0, NULL);
@@ -33,9 +32,8 @@ static int read_state(const struct agn_tensor_file *file, struct agn_train_state
                                          &train_images, "data_hash", &data_hash);
     json_decref(json);
     if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0 || train_images < 0 ||
-        data_hash < 0 || !(state->seconds >= 0.0)) {
+        data_hash < 0 || !(state->seconds >= 0.0))
         return agn_fail(AGN_ERR_FORMAT, "metadata 'training_state' is damaged: %.100s", text);
-    }
     state->phase = (enum agn_phase)phase;
     state->step = step;
     state->images = images;
@@ -74,18 +72,15 @@ static int read_shared(const char *path, struct agn_group *group, struct agn_ten
     const size_t most = (size_t)1 << 33;
     uint8_t *data = NULL;
     size_t size = 0;
-    if (group == NULL) {
+    if (group == NULL)
         return agn_tensor_file_read(path, file);
-    }
     bool first = agn_group_rank(group) == 0;
     int status = agn_group_agree(group, first ? agn_file_read(path, most, &data, &size) : AGN_OK);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = agn_group_broadcast(group, &size, sizeof(size));
-    if (status >= 0 && !first) {
+    if (status >= 0 && !first)
         data = agn_alloc(size + 1, 1);
-    }
     if (status >= 0)
         status = agn_group_agree(group, data == NULL ? AGN_ERR_MEMORY : AGN_OK);
     if (status >= 0)
@@ -102,9 +97,8 @@ static int load(const struct agn_tensor_file *file, struct agn_model **model, st
     int status = agn_model_from_tensors(file, model);
     if (status == AGN_OK)
         status = read_state(file, state);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     const struct agn_preset *preset = &(*model)->preset;
     bool joint = state->phase == AGN_PHASE_JOINT;
     if (preset->train.ema > 0.0 && joint)
@@ -123,9 +117,8 @@ int agn__checkpoint_load(const char *path, struct agn_group *group, struct agn_m
     struct agn_model *loaded = NULL;
     struct agn__beside kept = {0};
     int status = read_shared(path, group, &file);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = load(&file, &loaded, &kept, state);
     agn_tensor_file_free(&file);
     if (status != AGN_OK) {

@@ -10,12 +10,10 @@
 static double log_sum(const float *logits, int classes, double temperature)
 {
     double top = (double)logits[0], sum = 0.0;
-    for (int c = 1; c < classes; c++) {
+    for (int c = 1; c < classes; c++)
         top = logits[c] > top ? logits[c] : top; /* gcc 12 for arm64 cannot compile a loop of fmax */
-    }
-    for (int c = 0; c < classes; c++) {
+    for (int c = 0; c < classes; c++)
         sum += exp(((double)logits[c] - top) / temperature);
-    }
     return top / temperature + log(sum);
 }
 

@@ -111,28 +111,24 @@ static void count_importance(struct evaluator *e, const struct agn_batch *batch)
         const float *importance = e->importance + (size_t)i * (size_t)channels;
         struct agn_importance_loss loss;
         double sum = 0.0;
-        if (!agn_xai_correct(e->xai)[i]) {
+        if (!agn_xai_correct(e->xai)[i])
             continue;
-        }
         agn_importance_loss(&config, importance, &loss, NULL);
         e->valid++;
         e->skewness += loss.skewness;
         e->disordered += loss.disordered;
-        for (int c = 0; c < channels; c++) {
+        for (int c = 0; c < channels; c++)
             sum += (double)importance[c];
-        }
-        for (int c = 0; c < channels && sum > 0.0; c++) {
+        for (int c = 0; c < channels && sum > 0.0; c++)
             e->importance_sum[c] += (double)importance[c] / sum;
-        }
     }
 }
 
 static void count_symbols(struct evaluator *e, const struct agn_batch *batch)
 {
     size_t sent = e->runner.sent / BATCH * (size_t)batch->count;
-    for (size_t i = 0; i < sent; i++) {
+    for (size_t i = 0; i < sent; i++)
         e->levels[e->runner.symbols[i]]++;
-    }
 }
 
 static void summarise(const struct evaluator *e, struct agn_evaluation *out)
@@ -154,9 +150,8 @@ static void summarise(const struct evaluator *e, struct agn_evaluation *out)
         out->level_share[level] = (double)e->levels[level] / symbols;
         out->levels_used += out->level_share[level] >= 0.001;
     }
-    for (int c = 0; c < model->map.channels; c++) {
+    for (int c = 0; c < model->map.channels; c++)
         out->channel_importance[c] = (float)(e->importance_sum[c] / valid);
-    }
 }
 
 static void summarise_classes(const struct evaluator *e, struct agn_evaluation *out)
@@ -177,27 +172,22 @@ static int sum_figures(struct evaluator *e)
     int64_t *counts[] = {&e->images, &e->fused, &e->local_right, &e->remote_right, &e->valid, &e->disordered};
     enum { COUNTS = sizeof(counts) / sizeof(counts[0]), NUMBERS = COUNTS + AGN_LEVELS + 1 };
     double numbers[NUMBERS];
-    if (e->group == NULL) {
+    if (e->group == NULL)
         return AGN_OK;
-    }
-    for (int i = 0; i < COUNTS; i++) {
+    for (int i = 0; i < COUNTS; i++)
         numbers[i] = (double)*counts[i];
-    }
-    for (int i = 0; i < AGN_LEVELS; i++) {
+    for (int i = 0; i < AGN_LEVELS; i++)
         numbers[COUNTS + i] = (double)e->levels[i];
-    }
     numbers[NUMBERS - 1] = e->skewness;
     int status = agn_group_sum(e->group, numbers, NUMBERS);
     if (status == AGN_OK)
         status = agn_group_sum(e->group, e->importance_sum, (size_t)model->map.channels);
     if (status == AGN_OK)
         status = agn_group_sum(e->group, e->by_class, (size_t)model->classes * CLASS_COUNTS);
-    for (int i = 0; i < COUNTS; i++) {
+    for (int i = 0; i < COUNTS; i++)
         *counts[i] = (int64_t)numbers[i];
-    }
-    for (int i = 0; i < AGN_LEVELS; i++) {
+    for (int i = 0; i < AGN_LEVELS; i++)
         e->levels[i] = (int64_t)numbers[COUNTS + i];
-    }
     e->skewness = numbers[NUMBERS - 1];
     return status;
 }
@@ -226,12 +216,10 @@ static int evaluate(struct evaluator *e, const struct agn_dataset *data, struct 
         status = open_evaluator(e, data);
     if (status == AGN_OK)
         status = agn_loader_start(e->loader, 0);
-    while (status == AGN_OK && (more = agn_loader_next(e->loader, &batch)) > 0) {
+    while (status == AGN_OK && (more = agn_loader_next(e->loader, &batch)) > 0)
         status = run_batch(e, &batch);
-    }
-    if (status == AGN_OK && more < 0) {
+    if (status == AGN_OK && more < 0)
         status = more;
-    }
     if (status == AGN_OK)
         status = sum_figures(e);
     if (status == AGN_OK && !isfinite(e->skewness))
@@ -250,9 +238,8 @@ static int evaluate_model(struct agn_model *model, struct agn_group *group, cons
                           struct agn_evaluation *evaluation, agn_prediction_fn *tell, void *user)
 {
     struct evaluator *e = agn_alloc(1, sizeof(*e)); /* too large for a stack */
-    if (e == NULL) {
+    if (e == NULL)
         return AGN_ERR_MEMORY;
-    }
     e->model = model;
     e->group = group;
     e->tell = tell;

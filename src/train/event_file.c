@@ -27,9 +27,8 @@ static uint32_t crc32c(const uint8_t *data, size_t size)
     uint32_t crc = 0xFFFFFFFFU;
     for (size_t i = 0; i < size; i++) {
         crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++) {
+        for (int bit = 0; bit < 8; bit++)
             crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0x82F63B78U : 0U);
-        }
     }
     return ~crc;
 }
@@ -131,16 +130,13 @@ static int open_fresh(struct agn__event_file *file, const char *folder)
     for (int attempt = 0; attempt < 1000; attempt++) {
         int length = snprintf(file->path, sizeof(file->path), "%s/events.out.tfevents.%010lld.%s.%d", folder,
                               (long long)time(NULL), host, attempt);
-        if (length < 0 || (size_t)length >= sizeof(file->path)) {
+        if (length < 0 || (size_t)length >= sizeof(file->path))
             return agn_fail(AGN_ERR_ARG, "the path of the TensorBoard folder '%.64s...' is too long", folder);
-        }
         file->stream = fopen(file->path, "wxe");
-        if (file->stream != NULL) {
+        if (file->stream != NULL)
             return AGN_OK;
-        }
-        if (errno != EEXIST) {
+        if (errno != EEXIST)
             break;
-        }
     }
     return agn_fail(AGN_ERR_IO, "cannot write %s: %s; choose another folder for TensorBoard", file->path,
                     strerror(errno));
@@ -150,9 +146,8 @@ int agn__event_file_open(const char *folder, struct agn__event_file **result)
 {
     int status = agn_make_dirs(folder);
     struct agn__event_file *file = status < 0 ? NULL : agn_alloc(1, sizeof(*file));
-    if (file == NULL) {
+    if (file == NULL)
         return status < 0 ? status : AGN_ERR_MEMORY;
-    }
     status = open_fresh(file, folder);
     if (status < 0) {
         agn_free(file);
@@ -170,14 +165,12 @@ void agn__event_file_flush(struct agn__event_file *file)
 
 bool agn__event_file_close(struct agn__event_file *file)
 {
-    if (file == NULL) {
+    if (file == NULL)
         return true;
-    }
     bool whole = ferror(file->stream) == 0;
     whole = fclose(file->stream) == 0 && whole;
-    if (!whole) {
+    if (!whole)
         agn_log(AGN_LOG_WARN, "%s is not whole: a write failed; is the disk full?", file->path);
-    }
     agn_free(file);
     return whole;
 }

@@ -33,14 +33,12 @@ static int hint_loss(const struct imitation *im, double *loss)
         error += (double)(d * d);
     }
     int status = agn_group_sum(im->group, &energy, 1);
-    if (energy <= 0.0) {
+    if (energy <= 0.0)
         energy = 1.0; /* a stem that says nothing */
-    }
     float scale = (float)(2.0 / energy);
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < im->features; i++) {
+    for (size_t i = 0; i < im->features; i++)
         diff[i] = scale * (ours[i] - theirs[i]);
-    }
     *loss += error / energy;
     return status;
 }
@@ -51,9 +49,8 @@ static void weigh_rows(const struct imitation *im, const struct agn_batch *batch
     int classes = im->model->classes;
     for (int i = 0; i < im->batch; i++) {
         float weight = agn__label_weight(&im->preparation, batch->labels[i]);
-        for (int c = 0; c < classes; c++) {
+        for (int c = 0; c < classes; c++)
             diff[(size_t)i * (size_t)classes + (size_t)c] *= weight;
-        }
     }
 }
 
@@ -64,9 +61,8 @@ static int anchor(struct imitation *im, const struct agn_batch *batch, double we
     int status = agn_net_copy(im->reference, AGN_BORDER_INPUT, im->extractor, AGN_BORDER_OUTPUT);
     if (status == AGN_OK)
         status = agn_net_forward(im->reference);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     agn_softmax_ce_forward(agn_net_read(im->reference, AGN_BORDER_OUTPUT), batch->labels, im->batch,
                            model->classes, im->prob, im->loss);
     if (weight > 0.0) {
@@ -78,9 +74,8 @@ static int anchor(struct imitation *im, const struct agn_batch *batch, double we
         const float *from = agn_net_read(im->reference, AGN_BORDER_DIFF_INPUT);
         float *to = agn_net_write(im->extractor, AGN_BORDER_DIFF_OUTPUT);
 #pragma omp parallel for simd schedule(static)
-        for (size_t i = 0; i < im->features; i++) {
+        for (size_t i = 0; i < im->features; i++)
             to[i] += from[i];
-        }
     }
     return status;
 }
@@ -97,9 +92,8 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn_net_forward(im->stem);
     if (status == AGN_OK)
         status = agn_net_forward(im->extractor);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = hint_loss(im, &tally->loss);
     if (status == AGN_OK)
         status = anchor(im, batch, preset->joint.anchor);
@@ -109,9 +103,8 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn__sum_rest(&im->sharing, model->parts[AGN_EXTRACTOR].params);
     if (status == AGN_OK)
         status = agn_group_await(im->group);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     struct agn_sgd sgd = {.rate = (float)rate,
                           .momentum = (float)preset->train.momentum,
                           .decay = (float)preset->train.weight_decay,

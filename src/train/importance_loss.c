@@ -47,9 +47,8 @@ void agn_importance_loss(const struct agn_importance_loss_config *config, const 
     bool too_close = gap + config->disorder_margin > 0.0;
     loss->disorder_loss = too_close ? gap + config->disorder_margin : 0.0;
     loss->disordered = gap > 0.0;
-    if (gradient == NULL) {
+    if (gradient == NULL)
         return;
-    }
     double on_first = loss->skewness_loss > 0.0 ? -1.0 : 0.0, on_gap = too_close ? 1.0 : 0.0;
     double mean = on_first * loss->skewness + on_gap * gap; /* sum_j dL/dn_j n_j */
     for (int e = 0; e < positions * channels; e++) {

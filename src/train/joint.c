@@ -20,14 +20,12 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
     agn__prepare_batch(&j->preparation, batch, AGN_PHASE_JOINT, j->trainer->state.step,
                        agn_net_write(j->extractor, AGN_BORDER_INPUT));
     int status = agn_net_forward(j->extractor);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     agn_split_channels(agn_net_read(j->extractor, AGN_BORDER_OUTPUT), j->positions, model->map.channels,
                        preset->model.local_channels, agn_net_write(j->local, AGN_BORDER_INPUT), j->rest);
-    if (j->trainer->state.step == 0) {
+    if (j->trainer->state.step == 0)
         status = agn__centroids_initialise(model, j->group, j->rest, sent);
-    }
     agn_quantise(model->centroids, j->rest, sent, j->symbols, agn_net_write(j->remote, AGN_BORDER_INPUT));
     if (status == AGN_OK && j->lost != NULL)
         status = agn__lose_packets(j);
@@ -44,9 +42,8 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
 static int sum_gradients(struct agn__joint *j, float *diff_alpha)
 {
     double slope = (double)*diff_alpha;
-    if (j->group == NULL) {
+    if (j->group == NULL)
         return AGN_OK;
-    }
     int status = agn__sum_rest(&j->extractor_sharing, j->model->parts[AGN_EXTRACTOR].params);
     if (status == AGN_OK)
         status = agn_group_sum(j->group, &slope, 1);
@@ -69,9 +66,8 @@ static int update(struct agn__joint *j, double rate, float diff_alpha)
     int status =
         agn__centroids_follow(model, j->group, j->rest, j->symbols,
                               j->positions * (size_t)model->sent_channels, preset->joint.centroid_rate);
-    if (status == AGN_OK && j->trainer->beside.average != NULL) {
+    if (status == AGN_OK && j->trainer->beside.average != NULL)
         agn__average_follow(&j->trainer->beside, model, j->trainer->state.step);
-    }
     return status;
 }
 
@@ -165,16 +161,14 @@ static int allocate(struct agn__joint *j)
                   {&j->diff_attributions, j->features}};
     for (size_t i = 0; i < AGN_COUNT_OF(wanted); i++) {
         *wanted[i].array = agn_alloc(wanted[i].count, sizeof(float));
-        if (*wanted[i].array == NULL) {
+        if (*wanted[i].array == NULL)
             return AGN_ERR_MEMORY;
-        }
     }
     j->symbols = agn_alloc(sent, 1);
     if (model->preset.joint.packet_loss > 0.0) {
         j->lost = agn_alloc(n * (size_t)model->sent_channels, 1);
-        if (j->lost == NULL) {
+        if (j->lost == NULL)
             return AGN_ERR_MEMORY;
-        }
     }
     return j->symbols == NULL ? AGN_ERR_MEMORY : AGN_OK;
 }
@@ -193,9 +187,8 @@ void agn__joint_close(struct agn__joint *j)
                        j->importance_gradient,
                        j->diff_attributions,
                        j->diff_fused};
-    for (size_t i = 0; i < AGN_COUNT_OF(arrays); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(arrays); i++)
         agn_free(arrays[i]);
-    }
     agn_free(j->symbols);
     agn_free(j->lost);
     agn__rate_close(j);
@@ -239,9 +232,8 @@ int agn__train_jointly(struct agn__trainer *trainer)
     if (trainer->state.step == 0) {
         memset(model->parts[AGN_EXTRACTOR].params->momentum, 0,
                model->parts[AGN_EXTRACTOR].params->total * sizeof(float));
-        if (preset->joint.warm_start != 0) {
+        if (preset->joint.warm_start != 0)
             agn__warm_start(model);
-        }
     }
     int status = agn__joint_open(trainer, &j);
     struct agn__phase_plan plan = {.phase = AGN_PHASE_JOINT,

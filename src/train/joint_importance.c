@@ -28,9 +28,8 @@ static void measure(struct agn__joint *j)
         return;
     }
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < j->features; i++) {
+    for (size_t i = 0; i < j->features; i++)
         j->importance[i] = fabsf(attributions[i]);
-    }
 }
 
 /* dL/dA of each sample: the gradient with respect to importance, times sign(A). */
@@ -80,9 +79,8 @@ static void add_anchor(const struct agn__joint *j, const struct agn_batch *batch
     for (int i = 0; i < j->batch; i++) {
         float scale = anchor * agn__label_weight(&j->preparation, batch->labels[i]);
         size_t first = (size_t)i * each;
-        for (size_t at = first; at < first + each; at++) {
+        for (size_t at = first; at < first + each; at++)
             diff[at] += scale * gradient[at];
-        }
     }
 }
 
@@ -111,12 +109,10 @@ int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch
             double weight = (double)agn__label_weight(&j->preparation, batch->labels[i]);
             tally->loss += preset->joint.anchor * weight * (double)agn_xai_loss(j->xai)[i] / images;
         }
-        if (counts[i]) {
+        if (counts[i])
             tally->loss += (1.0 - preset->joint.lambda) * (loss.skewness_loss + loss.disorder_loss) / images;
-        }
-        if (valid) {
+        if (valid)
             count_sample(j, i, &loss, tally);
-        }
     }
     attribution_gradient(j, (1.0 - preset->joint.lambda) / images, counts);
     add_anchor(j, batch, (float)(preset->joint.anchor / images), diff);

@@ -27,9 +27,8 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
     float own = (float)preset->joint.local / n;
     const struct agn__soft_targets targets = agn__targets_of(&j->preparation, batch);
     size_t logits = (size_t)j->batch * (size_t)model->classes;
-    for (size_t i = 0; i < logits; i++) {
+    for (size_t i = 0; i < logits; i++)
         j->fused[i] = alpha * local[i] + (1.0F - alpha) * remote[i];
-    }
     agn__soft_ce_forward(j->fused, &targets, j->fused_prob, j->loss);
     agn__soft_ce_forward(local, &targets, j->local_prob, j->scratch_loss);
     agn__soft_ce_backward(j->fused_prob, &targets, (float)preset->joint.lambda / n, j->diff_fused);
@@ -62,16 +61,13 @@ int agn__prediction_backward(struct agn__joint *j)
         status = agn_net_backward(j->remote);
     if (status == AGN_OK)
         status = agn__sum_rest(&j->remote_sharing, model->parts[AGN_REMOTE].params);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     memcpy(j->diff_rest, agn_net_read(j->remote, AGN_BORDER_DIFF_INPUT), sent * sizeof(float));
-    if (preset->joint.soft_temperature > 0.0) {
+    if (preset->joint.soft_temperature > 0.0)
         agn__soft_quantiser_gradient(model, j->rest, preset->joint.soft_temperature, j->diff_rest, sent);
-    }
-    if (j->lost != NULL) {
+    if (j->lost != NULL)
         agn__forget_lost(j, j->diff_rest);
-    }
     if (j->bits != NULL) {
         const struct agn_op_spec *last =
             &model->parts[AGN_EXTRACTOR].graph.ops[model->parts[AGN_EXTRACTOR].graph.count - 1];

@@ -35,18 +35,15 @@ int agn__fill_follow(struct agn_model *model, struct agn_group *group, const uin
     double counts[AGN_MAX_FEATURES * AGN_LEVELS] = {0};
     double all = (double)positions * agn_group_size(group);
 #pragma omp parallel for schedule(static)
-    for (size_t c = 0; c < channels; c++) {
-        for (size_t i = 0; i < positions; i++) {
+    for (size_t c = 0; c < channels; c++)
+        for (size_t i = 0; i < positions; i++)
             counts[c * AGN_LEVELS + symbols[i * channels + c]] += 1.0;
-        }
-    }
     int status = agn_group_sum(group, counts, channels * AGN_LEVELS);
     double rate = step == 0 ? 1.0 : fill_rate;
     for (size_t c = 0; c < channels; c++) {
         double sum = 0.0;
-        for (int level = 0; level < AGN_LEVELS; level++) {
+        for (int level = 0; level < AGN_LEVELS; level++)
             sum += counts[c * AGN_LEVELS + (size_t)level] * (double)model->centroids[level];
-        }
         model->fill[c] += (float)(rate * (sum / all - (double)model->fill[c]));
     }
     return status;
@@ -64,11 +61,9 @@ int agn__lose_packets(struct agn__joint *j)
         uint8_t *lost = j->lost + (size_t)i * channels;
         float *image = values + (size_t)i * positions * channels;
         draw_image(j, first + i, lost);
-        for (size_t at = 0; at < positions; at++) {
-            for (size_t c = 0; c < channels; c++) {
+        for (size_t at = 0; at < positions; at++)
+            for (size_t c = 0; c < channels; c++)
                 image[at * channels + c] = lost[c] ? model->fill[c] : image[at * channels + c];
-            }
-        }
     }
     return status;
 }
@@ -79,8 +74,7 @@ void agn__forget_lost(const struct agn__joint *j, float *diff)
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < j->positions; i++) {
         const uint8_t *lost = j->lost + i / positions * channels;
-        for (size_t c = 0; c < channels; c++) {
+        for (size_t c = 0; c < channels; c++)
             diff[i * channels + c] = lost[c] ? 0.0F : diff[i * channels + c];
-        }
     }
 }

@@ -43,9 +43,8 @@ static void report(struct loop *loop, bool epoch_end)
     const struct agn_train_config *config = t->config;
     double now = agn_now_s();
     if (config->progress == NULL || agn_group_rank(config->group) > 0 ||
-        (!epoch_end && now - t->last_report_s < report_every_s)) {
+        (!epoch_end && now - t->last_report_s < report_every_s))
         return;
-    }
     t->last_report_s = now;
     int64_t done = t->state.step, batch = config->preset.train.batch;
     double rate = (double)(done - t->phase_start_step) / fmax(now - t->phase_start_s, 1e-9);
@@ -94,11 +93,10 @@ static struct figures figures_of(const struct loop *loop)
 /* Where the reference is right about no image, importance is not measured: null. */
 static void write_number(FILE *file, const char *name, double value)
 {
-    if (isfinite(value)) {
+    if (isfinite(value))
         fprintf(file, ", \"%s\": %.5g", name, value);
-    } else {
+    else
         fprintf(file, ", \"%s\": null", name);
-    }
 }
 
 static void write_json(const struct loop *loop, const struct figures *f, double rate)
@@ -116,9 +114,8 @@ static void write_json(const struct loop *loop, const struct figures *f, double 
         write_number(t->metrics, "disorder_rate", f->disorder_rate);
         write_number(t->metrics, "reference_valid", f->reference_valid);
         write_number(t->metrics, "alpha", f->alpha);
-        if (isfinite(f->bytes)) {
+        if (isfinite(f->bytes))
             write_number(t->metrics, "bytes", f->bytes);
-        }
     }
     fprintf(t->metrics, ", \"stall_seconds\": %.3f, \"seconds\": %.2f}\n", agn_loader_stall_s(t->loader),
             t->state.seconds);
@@ -160,12 +157,10 @@ static void write_metrics(struct loop *loop, double rate)
 {
     const struct agn__trainer *t = loop->trainer;
     struct figures figures = figures_of(loop);
-    if (t->metrics != NULL && loop->recent.steps > 0) {
+    if (t->metrics != NULL && loop->recent.steps > 0)
         write_json(loop, &figures, rate);
-    }
-    if (t->events != NULL && loop->recent.steps > 0) {
+    if (t->events != NULL && loop->recent.steps > 0)
         write_events(loop, &figures, rate);
-    }
     memset(&loop->recent, 0, sizeof(loop->recent));
 }
 
@@ -201,19 +196,16 @@ static int measure_validation(struct loop *loop)
     double epochs = (double)t->state.step / (double)loop->steps_per_epoch;
     bool averaged = t->beside.average != NULL;
     int status = agn__keep_together(t);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
-    if (averaged) {
+    if (averaged)
         agn__average_swap(&t->beside, model);
-    }
     status = agn__validate(model, t->config->group, t->config->validation, phase, &loop->validation);
     if (status == AGN_OK && t->config->preset.train.choose == AGN_CHOOSE_BEST)
         status = agn_group_agree(t->config->group,
                                  agn__best_note(&t->beside, model, phase, loop->validation, epochs));
-    if (averaged) {
+    if (averaged)
         agn__average_swap(&t->beside, model);
-    }
     return status;
 }
 
@@ -223,13 +215,11 @@ static int validate(struct loop *loop)
     struct agn__trainer *t = loop->trainer;
     int64_t every = loop->steps_per_epoch * t->config->preset.train.validate_every;
     double begin = agn_now_s();
-    if (t->config->validation == NULL || (t->state.step % every != 0 && t->state.step != loop->steps)) {
+    if (t->config->validation == NULL || (t->state.step % every != 0 && t->state.step != loop->steps))
         return AGN_OK;
-    }
     int status = measure_validation(loop);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         write_validation(loop);
-    }
     t->phase_start_s += agn_now_s() - begin;
     return status;
 }
@@ -238,9 +228,8 @@ static int validate(struct loop *loop)
 static void take_best(const struct loop *loop)
 {
     struct agn__trainer *t = loop->trainer;
-    if (t->beside.best == NULL) {
+    if (t->beside.best == NULL)
         return;
-    }
     agn__average_free(t->beside.average); /* the best ones are averaged already */
     t->beside.average = NULL;
     t->chosen_epochs = agn__best_apply(&t->beside, t->model);
@@ -263,9 +252,8 @@ static int diverged(const struct loop *loop, const char *how)
 static int check_finite(const struct loop *loop)
 {
     char how[256];
-    if (agn_model_check_finite(loop->trainer->model) == AGN_OK) {
+    if (agn_model_check_finite(loop->trainer->model) == AGN_OK)
         return AGN_OK;
-    }
     snprintf(how, sizeof(how), "%s", agn_error_message());
     return diverged(loop, how);
 }
@@ -274,13 +262,11 @@ static int write_checkpoint(const struct agn__trainer *t)
 {
     const char *path = t->config->checkpoint;
     char how[768];
-    if (path == NULL || agn_group_rank(t->config->group) > 0) {
+    if (path == NULL || agn_group_rank(t->config->group) > 0)
         return AGN_OK;
-    }
     int status = agn__checkpoint_save(path, t->model, &t->beside, &t->state);
-    if (status != AGN_ERR_IO || !agn_file_exists(path)) {
+    if (status != AGN_ERR_IO || !agn_file_exists(path))
         return status;
-    }
     snprintf(how, sizeof(how), "%s", agn_error_message());
     return agn_fail(status, "%s; the checkpoint before is still whole: --resume continues from it", how);
 }
@@ -303,9 +289,8 @@ static int start_loader(struct loop *loop)
     struct agn_batch skipped;
     int64_t epoch = t->state.step / loop->steps_per_epoch, skip = t->state.step % loop->steps_per_epoch;
     int status = agn_loader_start(t->loader, loop->plan->loader_epoch + (int)epoch);
-    for (int64_t i = 0; i < skip && status >= 0; i++) {
+    for (int64_t i = 0; i < skip && status >= 0; i++)
         status = agn_loader_next(t->loader, &skipped);
-    }
     return status < 0 ? status : AGN_OK;
 }
 
@@ -313,9 +298,8 @@ static int interrupted(struct loop *loop)
 {
     const struct agn__trainer *t = loop->trainer;
     int status = save_checkpoint(loop);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = agn_fail(AGN_ERR_INTERRUPTED, "training was interrupted%s%s",
                       t->config->checkpoint == NULL ? "" : "; --resume continues from ",
                       t->config->checkpoint == NULL ? "" : t->config->checkpoint);
@@ -327,9 +311,8 @@ int agn__run_step(struct agn__trainer *t, agn__step_fn *step, void *phase, const
                   double rate, struct agn__tally *tally)
 {
     int threads = agn_nn_threads();
-    if (threads == 1 || agn_group_size(t->config->group) > 1) {
+    if (threads == 1 || agn_group_size(t->config->group) > 1)
         return step(phase, batch, rate, tally);
-    }
     double begin = agn_now_s();
     agn_nn_set_workers(t->workers.way == 0 ? 0 : (threads + 1) / 2);
     int status = step(phase, batch, rate, tally);
@@ -345,31 +328,26 @@ static int one_step(struct loop *loop)
     struct agn__tally tally = {0};
     double begin = agn_now_s();
     int status = agn_loader_next(t->loader, &batch);
-    if (status <= 0) {
+    if (status <= 0)
         return status < 0 ? status : agn_fail(AGN_ERR_STATE, "the loader ran out of batches in mid-epoch");
-    }
     double factor =
         agn__rate_factor(t->state.step, loop->steps, loop->warmup, t->config->preset.train.final_rate);
     double rate = loop->plan->rate * factor;
     status = agn__run_step(t, loop->plan->step, loop->plan->user, &batch, rate, &tally);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = agn__sum_tally(t->config->group, &tally);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
-    if (!isfinite(tally.loss)) {
+    if (!isfinite(tally.loss))
         return agn_group_agree(t->config->group, diverged(loop, "the loss is not finite"));
-    }
     t->state.step++;
     t->state.images += tally.images;
     t->state.seconds += agn_now_s() - begin;
     add_tally(&loop->epoch, &tally);
     add_tally(&loop->recent, &tally);
-    if (t->state.step % METRICS_EVERY_STEPS == 0 || t->state.step == loop->steps) {
+    if (t->state.step % METRICS_EVERY_STEPS == 0 || t->state.step == loop->steps)
         write_metrics(loop, rate);
-    }
     return AGN_OK;
 }
 
@@ -380,9 +358,8 @@ static int end_epoch(struct loop *loop)
     memset(&loop->epoch, 0, sizeof(loop->epoch));
     if (status == AGN_OK)
         status = save_checkpoint(loop);
-    if (status == AGN_OK && loop->trainer->state.step < loop->steps) {
+    if (status == AGN_OK && loop->trainer->state.step < loop->steps)
         status = start_loader(loop);
-    }
     return status;
 }
 
@@ -427,21 +404,18 @@ int agn__run_phase(struct agn__trainer *t, const struct agn__phase_plan *plan)
     t->phase_start_stall_s = agn_loader_stall_s(t->loader);
     int status = begin_phase(&loop);
     while (status == AGN_OK && t->state.step < loop.steps) {
-        if (loop.stop) {
+        if (loop.stop)
             return interrupted(&loop);
-        }
         status = one_step(&loop);
         if (status == AGN_OK)
             status = ask_all(&loop);
-        if (status == AGN_OK && (t->state.step % per_epoch == 0 || t->state.step == loop.steps)) {
+        if (status == AGN_OK && (t->state.step % per_epoch == 0 || t->state.step == loop.steps))
             status = end_epoch(&loop);
-        } else if (status == AGN_OK && loop.save) {
+        else if (status == AGN_OK && loop.save)
             status = save_checkpoint(&loop);
-        }
         report(&loop, false);
     }
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         take_best(&loop);
-    }
     return status;
 }

@@ -29,9 +29,8 @@ int agn__preparation_weigh(struct agn__preparation *p, const float *weights)
     agn_free(p->target_weights);
     p->class_weights = agn_alloc((size_t)p->classes, sizeof(float));
     p->target_weights = agn_alloc((size_t)p->batch, sizeof(float));
-    if (p->class_weights == NULL || p->target_weights == NULL) {
+    if (p->class_weights == NULL || p->target_weights == NULL)
         return AGN_ERR_MEMORY;
-    }
     memcpy(p->class_weights, weights, (size_t)p->classes * sizeof(float));
     return AGN_OK;
 }
@@ -50,12 +49,10 @@ int agn__preparation_create(const struct agn_model *model, const struct agn_data
                                   .image = agn_graph_input_shape(&model->parts[AGN_EXTRACTOR].graph),
                                   .targets = agn_alloc((size_t)batch * (size_t)model->classes, sizeof(float)),
                                   .partner = agn_alloc((size_t)whole, sizeof(int))};
-    if (preparation->targets == NULL || preparation->partner == NULL) {
+    if (preparation->targets == NULL || preparation->partner == NULL)
         return AGN_ERR_MEMORY;
-    }
-    if (data == NULL || model->preset.train.class_weights != AGN_CLASSES_BALANCED) {
+    if (data == NULL || model->preset.train.class_weights != AGN_CLASSES_BALANCED)
         return AGN_OK;
-    }
     agn__balanced_weights(data, model->classes, weights);
     return agn__preparation_weigh(preparation, weights);
 }
@@ -83,9 +80,8 @@ static double draw_gamma(struct agn_rng *rng, double shape)
     double raised = shape < 1.0 ? shape + 1.0 : shape, d = raised - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
     for (;;) {
         double x = agn_rng_normal(rng), v = pow(1.0 + c * x, 3.0), u = 1.0 - agn_rng_uniform(rng);
-        if (1.0 + c * x > 0.0 && log(u) < 0.5 * x * x + d - d * v + d * log(v)) {
+        if (1.0 + c * x > 0.0 && log(u) < 0.5 * x * x + d - d * v + d * log(v))
             return shape < 1.0 ? d * v * pow(1.0 - agn_rng_uniform(rng), 1.0 / shape) : d * v;
-        }
     }
 }
 
@@ -99,9 +95,8 @@ double agn__draw_main_share(struct agn_rng *rng, double a)
 /* Partners are drawn for the whole batch, so that each process knows the same ones. */
 static void draw_partners(struct agn__preparation *p, int count, struct agn_rng *rng)
 {
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         p->partner[i] = i;
-    }
     for (int i = count - 1; i > 0; i--) {
         int other = (int)agn_rng_below(rng, (uint32_t)i + 1), kept = p->partner[i];
         p->partner[i] = p->partner[other];
@@ -118,9 +113,8 @@ static void mix_images(const struct agn__preparation *p, const struct agn_batch 
     for (int i = 0; i < batch->count; i++) {
         const float *own = batch->images + (size_t)i * image;
         const float *other = whole + (size_t)p->partner[p->first + i] * image;
-        for (size_t v = 0; v < image; v++) {
+        for (size_t v = 0; v < image; v++)
             input[(size_t)i * image + v] = share * own[v] + (1.0F - share) * other[v];
-        }
     }
 }
 
@@ -143,9 +137,8 @@ static void cut_out(const struct agn__preparation *p, int count, struct agn_rng 
     for (int i = 0; i < count; i++) {
         int top = (int)agn_rng_below(rng, (uint32_t)height) - side / 2;
         int left = (int)agn_rng_below(rng, (uint32_t)width) - side / 2;
-        if (i >= p->first && i < p->first + p->batch) {
+        if (i >= p->first && i < p->first + p->batch)
             cut_out_one(p, top, left, input + (size_t)(i - p->first) * image);
-        }
     }
 }
 
@@ -157,9 +150,8 @@ static void set_targets(struct agn__preparation *p, const struct agn_batch *batc
     bool mixed = p->preset->train.mixup > 0.0;
     for (int i = 0; i < p->batch; i++) {
         float *target = p->targets + (size_t)i * (size_t)p->classes;
-        for (int c = 0; c < p->classes; c++) {
+        for (int c = 0; c < p->classes; c++)
             target[c] = even;
-        }
         if (i < batch->count) {
             int32_t other = mixed ? whole[p->partner[p->first + i]] : batch->labels[i];
             target[batch->labels[i]] += (1.0F - smoothing) * share;
@@ -199,11 +191,9 @@ void agn__prepare_batch(struct agn__preparation *p, const struct agn_batch *batc
         draw_partners(p, count, &rng);
         mix_images(p, batch, share, input);
     }
-    if (p->preset->train.cutout > 0) {
+    if (p->preset->train.cutout > 0)
         cut_out(p, count, &rng, input);
-    }
     set_targets(p, batch, share);
-    if (p->class_weights != NULL) {
+    if (p->class_weights != NULL)
         weigh_targets(p);
-    }
 }

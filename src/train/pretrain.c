@@ -62,9 +62,8 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn__sum_rest(&p->extractor_sharing, model->parts[AGN_EXTRACTOR].params);
     if (status == AGN_OK)
         status = agn_group_await(p->group);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     struct agn_sgd sgd = {.rate = (float)rate,
                           .momentum = (float)preset->train.momentum,
                           .decay = (float)preset->train.weight_decay,

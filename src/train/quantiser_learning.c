@@ -30,9 +30,8 @@ static void sort_levels(struct agn_model *model)
             model->usage[j - 1] = u;
         }
     }
-    for (int level = 1; level < AGN_LEVELS; level++) {
+    for (int level = 1; level < AGN_LEVELS; level++)
         model->centroids[level] = fminf(fmaxf(model->centroids[level], 1e-3F), level_max);
-    }
     model->centroids[0] = 0.0F;
 }
 
@@ -50,11 +49,9 @@ static int sample_values(struct agn_group *group, const float *values, size_t co
         sample[drawn] = own ? values[i - begin] : 0.0F;
     }
     int status = agn_group_sum_floats(group, sample, drawn);
-    for (size_t i = 0; i < drawn; i++) {
-        if (sample[i] > least_positive) {
+    for (size_t i = 0; i < drawn; i++)
+        if (sample[i] > least_positive)
             sample[taken++] = sample[i];
-        }
-    }
     return status < 0 ? status : taken;
 }
 
@@ -74,9 +71,8 @@ int agn__centroids_initialise(struct agn_model *model, struct agn_group *group, 
         model->centroids[level] = taken > 0 ? sample[(size_t)(share * (double)taken)]
                                             : level_max * (float)level / (float)AGN_LEVELS;
     }
-    for (int level = 0; level < AGN_LEVELS; level++) {
+    for (int level = 0; level < AGN_LEVELS; level++)
         model->usage[level] = 1.0F / AGN_LEVELS;
-    }
     sort_levels(model);
     agn_free(sample);
     return AGN_OK;
@@ -125,9 +121,8 @@ static void gather(const float *values, const uint8_t *symbols, size_t count,
 static int gather_all(struct agn_group *group, struct level_moments m[AGN_LEVELS])
 {
     double sums[3 * AGN_LEVELS], tops[AGN_LEVELS];
-    if (group == NULL) {
+    if (group == NULL)
         return AGN_OK;
-    }
     for (int level = 0; level < AGN_LEVELS; level++) {
         double *sum = sums + 3 * level;
         sum[0] = m[level].count;
@@ -158,9 +153,8 @@ static void give_work(struct agn_model *model, int dead, const struct level_mome
             worst = level;
         }
     }
-    if (m[worst].count < 2.0) {
+    if (m[worst].count < 2.0)
         return;
-    }
     double mean = m[worst].sum / m[worst].count;
     double deviation = sqrt(fmax(0.0, m[worst].square / m[worst].count - mean * mean));
     if (worst == 0) {
@@ -179,9 +173,8 @@ int agn__centroids_follow(struct agn_model *model, struct agn_group *group, cons
     double all = (double)(count * (size_t)agn_group_size(group));
     gather(values, symbols, count, m);
     int status = gather_all(group, m);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     for (int level = 0; level < AGN_LEVELS; level++) {
         model->usage[level] = 0.98F * model->usage[level] + 0.02F * (float)(m[level].count / all);
         if (level > 0 && m[level].count > 0.0) {
@@ -205,14 +198,11 @@ AGN_SIMD static void scale_by_variance(const float *restrict levels, float tau,
                                        float *restrict diff, size_t count)
 {
     float variance[AGN__SOFT_BLOCK] = {0};
-    for (int l = 0; l < AGN_LEVELS; l++) {
-        for (size_t i = 0; i < count; i++) {
+    for (int l = 0; l < AGN_LEVELS; l++)
+        for (size_t i = 0; i < count; i++)
             variance[i] += share[l][i] * (levels[l] - mean[i]) * (levels[l] - mean[i]);
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         diff[i] *= 2.0F / tau * variance[i];
-    }
 }
 
 /* s(x) = sum_l p_l c_l, p = softmax(-(x - c)^2 / tau), so ds/dx = 2/tau Var_p(c). */

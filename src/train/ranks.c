@@ -21,9 +21,8 @@ static int sum_settled(void *user, struct agn_params *params, size_t from)
     size_t end = sharing->begun ? sharing->rest : params->total;
     sharing->begun = true;
     sharing->rest = end;
-    if (end - from < PIECE) {
+    if (end - from < PIECE)
         return AGN_OK;
-    }
     sharing->rest = from;
     return agn_group_start_sum(sharing->group, params->grad + from, end - from);
 }
@@ -57,9 +56,8 @@ int agn__sum_tally(struct agn_group *group, struct agn__tally *tally)
                      tally->skewness_loss,
                      tally->disorder_loss,
                      tally->bits};
-    if (group == NULL) {
+    if (group == NULL)
         return AGN_OK;
-    }
     int status = agn_group_sum(group, sums, AGN_COUNT_OF(sums));
     tally->images = (int64_t)sums[0];
     tally->correct = (int64_t)sums[1];
@@ -104,10 +102,8 @@ static uint64_t hash_data(uint64_t hash, const struct agn_dataset *data)
     size_t image = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
     hash = hash_bytes(hash, sizes, sizeof(sizes));
     hash = hash_bytes(hash, data->labels, (size_t)data->count * sizeof(data->labels[0]));
-    for (int i = 0; i < data->count;
-         i += data->count / 256 + 1) { /* enough to notice another order or size */
+    for (int i = 0; i < data->count; i += data->count / 256 + 1) /* enough to notice another order or size */
         hash = hash_bytes(hash, data->pixels + (size_t)i * image, image);
-    }
     return hash;
 }
 
@@ -126,9 +122,8 @@ int agn__check_same_start(const struct agn_train_config *config)
     enum { PRESET_BYTES = 8192 };
     char preset[PRESET_BYTES] = "";
     bool same_preset = true, same_data = true;
-    if (config->group == NULL) {
+    if (config->group == NULL)
         return AGN_OK;
-    }
     struct agn_preset without_path = config->preset; /* which may differ between machines */
     without_path.data.path[0] = '\0';
     int status = agn_preset_format(&without_path, preset, sizeof(preset));
@@ -136,9 +131,8 @@ int agn__check_same_start(const struct agn_train_config *config)
     if (status == AGN_OK)
         status = compare(config->group, hash_bytes(hash_start, preset, sizeof(preset)), &same_preset);
     uint64_t images = hash_data(hash_data(hash_start, config->train), config->test);
-    if (config->validation != NULL) {
+    if (config->validation != NULL)
         images = hash_data(images, config->validation);
-    }
     if (status == AGN_OK)
         status = compare(config->group, images, &same_data);
     if (status == AGN_OK && !same_preset)
@@ -183,9 +177,8 @@ static int each_piece(struct agn__trainer *trainer, int (*visit)(void *user, voi
                  {model->usage, sizeof(model->usage)},
                  {&model->alpha_weight, sizeof(model->alpha_weight)},
                  {&model->alpha_momentum, sizeof(model->alpha_momentum)}};
-    for (size_t i = 0; i < AGN_COUNT_OF(small) && status == AGN_OK; i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(small) && status == AGN_OK; i++)
         status = visit(user, small[i].data, small[i].size_bytes);
-    }
     if (status == AGN_OK)
         status = visit(user, model->fill, (size_t)model->sent_channels * sizeof(float));
     if (status == AGN_OK && beside->symbol_counts != NULL)
@@ -212,9 +205,8 @@ int agn__keep_together(struct agn__trainer *trainer)
     struct agn_group *group = trainer->config->group;
     uint64_t hash = hash_start;
     bool same = true, differs;
-    if (group == NULL) {
+    if (group == NULL)
         return AGN_OK;
-    }
     int status = each_piece(trainer, add_to_hash, &hash);
     if (status == AGN_OK)
         status = compare(group, hash, &same);
@@ -225,9 +217,8 @@ int agn__keep_together(struct agn__trainer *trainer)
         agn_log(AGN_LOG_WARN, "the processes' weights drifted apart, as they do on processors of different "
                               "kinds; all go on with those of process 0");
         status = each_piece(trainer, send_piece, group);
-        for (int role = 0; role < AGN_ROLES; role++) {
+        for (int role = 0; role < AGN_ROLES; role++)
             trainer->model->parts[role].params->version++;
-        }
     }
     return status;
 }

@@ -15,11 +15,9 @@ static int format_expanded(const struct agn_preset *preset, char *text, size_t c
     plain.reference.epochs = plain.joint.epochs = 0.0;
     char blocks[AGN_PRESET_TEXT_BYTES];
     char *const networks[] = {plain.model.extractor, plain.model.reference, plain.model.remote};
-    for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
-        if (agn_graph_expand(networks[i], 1.0, blocks, sizeof(blocks)) >= 0) {
+    for (size_t i = 0; i < AGN_COUNT_OF(networks); i++)
+        if (agn_graph_expand(networks[i], 1.0, blocks, sizeof(blocks)) >= 0)
             memcpy(networks[i], blocks, strlen(blocks) + 1);
-        }
-    }
     return agn_preset_format(&plain, text, cap);
 }
 
@@ -27,9 +25,8 @@ static void describe_shape(const struct agn_param *param, char text[64])
 {
     size_t length = 0;
     text[0] = '\0';
-    for (int d = 0; d < param->rank && length < 48; d++) {
+    for (int d = 0; d < param->rank && length < 48; d++)
         length += (size_t)snprintf(text + length, 64 - length, "%s%d", d == 0 ? "" : "x", param->dims[d]);
-    }
 }
 
 /* The first tensor that is missing or shaped differently; false: none. */
@@ -72,11 +69,9 @@ static bool architectures_differ(const struct agn_model *saved, const struct agn
         snprintf(text, cap, "it has %d classes, but data.classes = %d here", saved->classes, wanted->classes);
         return true;
     }
-    for (size_t s = 0; s < AGN_COUNT_OF(have); s++) {
-        if (first_difference(have[s], want[s], text, cap)) {
+    for (size_t s = 0; s < AGN_COUNT_OF(have); s++)
+        if (first_difference(have[s], want[s], text, cap))
             return true;
-        }
-    }
     return false;
 }
 
@@ -95,12 +90,10 @@ static void describe_setting(const char *saved, const char *wanted, char *text, 
     while (*saved != '\0' && *wanted != '\0') {
         next_line(&saved, have);
         next_line(&wanted, want);
-        if (strcmp(have, want) != 0) {
+        if (strcmp(have, want) != 0)
             break;
-        }
-        if (have[0] == '[') {
+        if (have[0] == '[')
             snprintf(section, sizeof(section), "%.60s ", have);
-        }
     }
     snprintf(text, cap, "%s%.200s there, but %.200s here", section, have, want);
 }
@@ -193,9 +186,8 @@ static void say_new_schedule(const char *phase, double before, double after, dou
 {
     const struct agn_preset *p = &config->preset;
     double per_epoch = steps_per_epoch(config);
-    if (before == after) {
+    if (before == after)
         return;
-    }
     agn_log(
         AGN_LOG_INFO,
         "%s.epochs = %g instead of %g: the learning rate now falls over %g epochs, and at epoch %.2f goes "
@@ -220,9 +212,8 @@ void agn__resume_with(struct agn_model *saved, struct agn_train_state *state,
                          config);
         at.step = 0; /* of the phase that has not begun */
     }
-    if (say) {
+    if (say)
         say_new_schedule("joint", then->joint.epochs, p->joint.epochs, p->joint.rate, &at, config);
-    }
     then->reference.epochs = p->reference.epochs;
     then->joint.epochs = p->joint.epochs;
     memcpy(then->data.path, p->data.path, sizeof(then->data.path));
@@ -234,9 +225,8 @@ int agn__explain_unusable(int status)
 {
     char why[768];
     snprintf(why, sizeof(why), "%s", agn_error_message());
-    if (status != AGN_ERR_FORMAT && status != AGN_ERR_NUMERIC && status != AGN_ERR_RANGE) {
+    if (status != AGN_ERR_FORMAT && status != AGN_ERR_NUMERIC && status != AGN_ERR_RANGE)
         return status;
-    }
     return agn_fail(status, "%s; training cannot go on from this file: start afresh, without --resume", why);
 }
 
@@ -248,20 +238,17 @@ int agn__check_resumable(const struct agn_model *saved, const struct agn_train_s
     int status = format_expanded(&saved->preset, have, sizeof(have));
     if (status >= 0)
         status = format_expanded(&config->preset, want, sizeof(want));
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     if (strcmp(have, want) == 0) {
         status = check_images(saved, state, config);
         return status < 0 ? status : check_epochs(saved, state, config);
     }
     status = agn_model_create(&config->preset, config->train, &wanted);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
-    if (!architectures_differ(saved, wanted, text, sizeof(text))) {
+    if (!architectures_differ(saved, wanted, text, sizeof(text)))
         describe_setting(have, want, text, sizeof(text));
-    }
     agn_model_free(wanted);
     return agn_fail(AGN_ERR_MISMATCH,
                     "checkpoint %s was made with other settings: %s; resume with the same preset and --set "

@@ -19,17 +19,14 @@ static int drop_cut_line(const char *path)
 {
     uint8_t *text = NULL;
     size_t size = 0;
-    if (!agn_file_exists(path)) {
+    if (!agn_file_exists(path))
         return AGN_OK;
-    }
     int status = agn_file_read(path, MOST_METRICS_BYTES, &text, &size);
     size_t whole = size;
-    while (status == AGN_OK && whole > 0 && text[whole - 1] != '\n') {
+    while (status == AGN_OK && whole > 0 && text[whole - 1] != '\n')
         whole--;
-    }
-    if (status == AGN_OK && whole < size && truncate(path, (off_t)whole) != 0) {
+    if (status == AGN_OK && whole < size && truncate(path, (off_t)whole) != 0)
         status = agn_fail(AGN_ERR_IO, "cannot write %s: %s", path, strerror(errno));
-    }
     agn_free(text);
     return status;
 }
@@ -37,27 +34,23 @@ static int drop_cut_line(const char *path)
 static int open_metrics(struct agn__trainer *t)
 {
     const char *path = t->config->metrics, *folder = t->config->tensorboard;
-    if (!is_first(t)) {
+    if (!is_first(t))
         return AGN_OK;
-    }
     if (path != NULL) {
         int status = t->config->resume ? drop_cut_line(path) : AGN_OK;
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         t->metrics = fopen(path, t->config->resume ? "ae" : "we");
-        if (t->metrics == NULL) {
+        if (t->metrics == NULL)
             return agn_fail(AGN_ERR_IO, "cannot write %s: %s", path, strerror(errno));
-        }
     }
     return folder != NULL ? agn__event_file_open(folder, &t->events) : AGN_OK;
 }
 
 static void close_metrics(struct agn__trainer *t)
 {
-    if (t->metrics != NULL) {
+    if (t->metrics != NULL)
         fclose(t->metrics);
-    }
     (void)agn__event_file_close(t->events); /* no model is lost over a figure that could not be noted */
 }
 
@@ -77,17 +70,14 @@ static int start_model(struct agn__trainer *t)
                      config->checkpoint == NULL ? "" : config->checkpoint);
     }
     status = agn_group_agree(config->group, status);
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     status = agn__checkpoint_load(config->checkpoint, config->group, &t->model, &t->beside, &t->state);
-    if (status < 0) {
+    if (status < 0)
         return agn__explain_unusable(status);
-    }
     status = agn__check_resumable(t->model, &t->state, config);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         agn__resume_with(t->model, &t->state, config, is_first(t) && !t->check_only);
-    }
     return status;
 }
 
@@ -95,12 +85,10 @@ static int start_model(struct agn__trainer *t)
 static int open_reference(struct agn__trainer *t)
 {
     const struct agn_train_config *config = t->config;
-    if (t->state.phase != AGN_PHASE_REFERENCE) {
+    if (t->state.phase != AGN_PHASE_REFERENCE)
         return AGN_OK;
-    }
-    if (config->preset.reference.stem[0] != '\0') {
+    if (config->preset.reference.stem[0] != '\0')
         return agn_stem_open(config->reference, t->model, &t->stem);
-    }
     t->adopted = config->reference != NULL;
     struct agn_effort effort = {t->state.seconds, t->state.images};
     int status = t->adopted ? agn_reference_adopt(config->reference, t->model, &effort) : AGN_OK;
@@ -112,11 +100,10 @@ static int open_reference(struct agn__trainer *t)
 static int train_reference(struct agn__trainer *t)
 {
     int status = AGN_OK;
-    if (t->stem.params != NULL) {
+    if (t->stem.params != NULL)
         status = agn__imitate(t);
-    } else if (!t->adopted) {
+    else if (!t->adopted)
         status = agn__pretrain(t);
-    }
     if (status == AGN_OK && t->config->reference_out != NULL && is_first(t)) {
         const struct agn_effort effort = {t->state.seconds, t->state.images};
         status = agn_reference_save(t->model, t->config->reference_out, &effort);
@@ -147,12 +134,10 @@ static int enter_joint_phase(struct agn__trainer *t)
     struct agn_model *model = t->model;
     struct agn_evaluation before = {0};
     int status = agn__select_channels(model, t->config->group, t->config->train);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         status = agn__evaluate(model, t->config->group, t->config->test, &before);
-    }
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     memcpy(model->importance_before, before.channel_importance, sizeof(model->importance_before));
     model->skewness_before = before.skewness;
     model->reference_accuracy = before.reference_valid;

@@ -36,9 +36,8 @@ AGN_SIMD static void assign(const float *restrict levels, float tau, const float
             sum[i] += weight;
         }
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         sum[i] = 1.0F / sum[i];
-    }
     for (int l = 0; l < AGN_LEVELS; l++) {
         for (size_t i = 0; i < count; i++) {
             share[l][i] *= sum[i];

@@ -14,9 +14,8 @@ void agn__soft_ce_forward(const float *logits, const struct agn__soft_targets *t
             loss[i] = 0.0F;
             continue;
         }
-        for (int c = 0; c < t->classes; c++) {
+        for (int c = 0; c < t->classes; c++)
             mean += (double)share[c] * (double)row[c];
-        }
         loss[i] = (float)(weight * ((double)loss[i] + (double)row[t->labels[i]]) - mean);
     }
 }

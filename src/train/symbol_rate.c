@@ -66,12 +66,10 @@ static void price(struct agn__joint *j)
     for (size_t i = 0; i < contexts; i++) {
         const float *counts = j->trainer->beside.symbol_counts + i * AGN_LEVELS;
         float sum = AGN_LEVELS * unseen;
-        for (int s = 0; s < AGN_LEVELS; s++) {
+        for (int s = 0; s < AGN_LEVELS; s++)
             sum += counts[s];
-        }
-        for (int s = 0; s < AGN_LEVELS; s++) {
+        for (int s = 0; s < AGN_LEVELS; s++)
             j->bits[i * AGN_LEVELS + (size_t)s] = log2f(sum / (counts[s] + unseen));
-        }
     }
 }
 
@@ -84,19 +82,15 @@ int agn__rate_measure(struct agn__joint *j, const struct agn_batch *batch, struc
     double bits = 0.0;
     memset(j->counted, 0, table * sizeof(double));
 #pragma omp parallel for schedule(static)
-    for (int c = 0; c < channels; c++) {
-        for (int i = 0; i < batch->count; i++) {
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < batch->count; i++)
             count_plane(j, i, (size_t)c);
-        }
-    }
     int status = agn_group_sum(j->group, j->counted, table); /* whole numbers: exact in any order */
-    for (size_t i = 0; i < table; i++) {
+    for (size_t i = 0; i < table; i++)
         moving[i] = memory * moving[i] + (float)j->counted[i];
-    }
     price(j);
-    for (size_t i = 0; i < table; i++) {
+    for (size_t i = 0; i < table; i++)
         bits += j->counted[i] * (double)j->bits[i];
-    }
     bits /= agn_group_size(j->group); /* each process notes its share of all processes' bits */
     tally->bits += bits;
     tally->loss +=
@@ -108,11 +102,9 @@ int agn__rate_measure(struct agn__joint *j, const struct agn_batch *batch, struc
 AGN_SIMD static void weigh(const float *restrict levels, float scale,
                            float (*restrict share)[AGN__SOFT_BLOCK], const float *restrict mean, size_t count)
 {
-    for (int l = 0; l < AGN_LEVELS; l++) {
-        for (size_t i = 0; i < count; i++) {
+    for (int l = 0; l < AGN_LEVELS; l++)
+        for (size_t i = 0; i < count; i++)
             share[l][i] *= scale * (levels[l] - mean[i]);
-        }
-    }
 }
 
 /* Values of a block that have a gradient. */
@@ -154,9 +146,8 @@ void agn__rate_gradient(const struct agn_model *model, const struct agn__priced 
         for (size_t i = 0; i < live.count; i++) {
             const float *bits = priced->bits + (size_t)live.context[i] * AGN_LEVELS;
             float sum = 0.0F;
-            for (int l = 0; l < AGN_LEVELS; l++) {
+            for (int l = 0; l < AGN_LEVELS; l++)
                 sum += share[l][i] * bits[l];
-            }
             diff[begin + live.at[i]] += sum;
         }
     }
@@ -190,9 +181,8 @@ int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *
     int status = agn__symbol_counts_create(beside, model);
     for (size_t i = 0; status == AGN_OK && i < count; i++) {
         float value = ((const float *)view->data)[i];
-        if (!(value >= 0.0F && isfinite(value))) {
+        if (!(value >= 0.0F && isfinite(value)))
             return agn_fail(AGN_ERR_FORMAT, "tensor '%s' holds a value that is no count", counts_name);
-        }
         beside->symbol_counts[i] = value;
     }
     return status;

@@ -61,17 +61,15 @@ int agn__validate(struct agn_model *model, struct agn_group *group, const struct
     struct validation v = {.model = model, .joint = phase != AGN_PHASE_REFERENCE};
     struct agn_batch batch;
     int more = 0, status = open_validation(&v, group, data);
-    while (status == AGN_OK && (more = agn_loader_next(v.loader, &batch)) > 0) {
+    while (status == AGN_OK && (more = agn_loader_next(v.loader, &batch)) > 0)
         status = run_batch(&v, &batch);
-    }
     status = agn_group_agree(group, status == AGN_OK && more < 0 ? more : status);
     double sums[2] = {v.images, v.right};
     if (status == AGN_OK)
         status = agn_group_sum(group, sums, AGN_COUNT_OF(sums));
     agn_loader_free(v.loader);
     agn_runner_close(&v.runner);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         *accuracy = sums[0] > 0.0 ? sums[1] / sums[0] : 0.0;
-    }
     return status;
 }

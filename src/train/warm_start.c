@@ -14,9 +14,8 @@ void agn__warm_start(struct agn_model *model)
         char name[AGN_NAME_BYTES + 32];
         snprintf(name, sizeof(name), "reference%s", target->name + strlen("remote"));
         const struct agn_param *source = agn_params_find(from, name);
-        if (source == NULL || source->rank != target->rank || source->dims[0] != target->dims[0]) {
+        if (source == NULL || source->rank != target->rank || source->dims[0] != target->dims[0])
             continue;
-        }
         const float *src = from->value + source->offset;
         float *dst = to->value + target->offset;
         if (source->count == target->count) {

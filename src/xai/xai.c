@@ -33,11 +33,9 @@ const char *agn_xai_method_name(enum agn_xai_method method)
 
 int agn_xai_method_from_name(const char *name)
 {
-    for (size_t i = 0; i < AGN_COUNT_OF(method_names); i++) {
-        if (strcmp(name, method_names[i]) == 0) {
+    for (size_t i = 0; i < AGN_COUNT_OF(method_names); i++)
+        if (strcmp(name, method_names[i]) == 0)
             return (int)i;
-        }
-    }
     return agn_fail(AGN_ERR_ARG,
                     "no attribution method is called '%s'; there are ig-trapezoid, ig-midpoint, "
                     "ig-gauss-legendre, gradient-x-input, gradient",
@@ -80,9 +78,8 @@ static void take_rule(struct agn_xai *xai, const struct agn__integration_rule *r
 int agn_xai_create(const struct agn_xai_config *config, struct agn_xai **result)
 {
     struct agn_xai *xai = agn_alloc(1, sizeof(*xai));
-    if (xai == NULL) {
+    if (xai == NULL)
         return AGN_ERR_MEMORY;
-    }
     struct agn_net_config net = {.graph = config->graph,
                                  .params = config->params,
                                  .batch = config->batch,
@@ -103,9 +100,8 @@ int agn_xai_create(const struct agn_xai_config *config, struct agn_xai **result)
         take_rule(xai, &rule);
         status = agn_net_create(&net, &xai->net);
     }
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         status = allocate(xai);
-    }
     if (status < 0) {
         agn_xai_free(xai);
         return status;
@@ -116,9 +112,8 @@ int agn_xai_create(const struct agn_xai_config *config, struct agn_xai **result)
 
 void agn_xai_free(struct agn_xai *xai)
 {
-    if (xai == NULL) {
+    if (xai == NULL)
         return;
-    }
     agn_net_free(xai->net);
     agn_free(xai->gradient_sum);
     agn_free(xai->gradient);
@@ -138,17 +133,15 @@ void agn_xai_free(struct agn_xai *xai)
 static void scale_into(float *restrict dst, const float *restrict src, float factor, size_t count)
 {
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] = factor * src[i];
-    }
 }
 
 static void add_scaled(float *restrict dst, const float *restrict src, float factor, size_t count)
 {
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] += factor * src[i];
-    }
 }
 
 /* Forward and backward at t * features: leaves prob, and the loss's gradient in the net. */
@@ -164,28 +157,24 @@ static int gradient_at(struct agn_xai *xai, const float *features, float t)
                                 agn_net_write(xai->net, AGN_BORDER_DIFF_OUTPUT));
         status = agn_net_backward(xai->net);
     }
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         xai->at = t;
-    }
     return status;
 }
 
 /* Gradients at the zero baseline, one for each class; made anew when the reference has changed. */
 static int prepare_baseline(struct agn_xai *xai)
 {
-    if (xai->baseline_ready && xai->baseline_version == xai->params->version) {
+    if (xai->baseline_ready && xai->baseline_version == xai->params->version)
         return AGN_OK;
-    }
     memset(xai->attributions, 0, xai->floats * sizeof(float)); /* serves as the zero features */
     for (int first = 0; first < xai->classes; first += xai->batch) {
         int count = xai->classes - first < xai->batch ? xai->classes - first : xai->batch;
-        for (int i = 0; i < xai->batch; i++) {
+        for (int i = 0; i < xai->batch; i++)
             xai->labels[i] = i < count ? first + i : -1;
-        }
         int status = gradient_at(xai, xai->attributions, 0.0F);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         memcpy(xai->baseline + (size_t)first * xai->image, agn_net_read(xai->net, AGN_BORDER_DIFF_INPUT),
                (size_t)count * xai->image * sizeof(float));
     }
@@ -201,9 +190,8 @@ static void start_sum(struct agn_xai *xai)
         float *sum = xai->gradient_sum + (size_t)i * xai->image;
         if (xai->baseline_used && xai->labels[i] >= 0) {
             const float *base = xai->baseline + (size_t)xai->labels[i] * xai->image;
-            for (size_t e = 0; e < xai->image; e++) {
+            for (size_t e = 0; e < xai->image; e++)
                 sum[e] = xai->baseline_weight * base[e];
-            }
         } else {
             memset(sum, 0, xai->image * sizeof(float));
         }
@@ -220,9 +208,8 @@ static void keep_endpoint(struct agn_xai *xai)
     for (int i = 0; i < xai->batch; i++) {
         const float *row = logits + (size_t)i * (size_t)xai->classes;
         int best = 0;
-        for (int c = 1; c < xai->classes; c++) {
+        for (int c = 1; c < xai->classes; c++)
             best = row[c] > row[best] ? c : best;
-        }
         xai->correct[i] = best == xai->labels[i];
     }
 }
@@ -230,9 +217,8 @@ static void keep_endpoint(struct agn_xai *xai)
 int agn_xai_attribute(struct agn_xai *xai, const float *features, const int32_t *labels)
 {
     int status = xai->baseline_used ? prepare_baseline(xai) : AGN_OK;
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     memcpy(xai->labels, labels, (size_t)xai->batch * sizeof(int32_t));
     start_sum(xai);
     for (int j = 0; j < xai->points && status == AGN_OK; j++) {
@@ -242,21 +228,18 @@ int agn_xai_attribute(struct agn_xai *xai, const float *features, const int32_t 
                        xai->floats);
         }
     }
-    if (status == AGN_OK && xai->at != 1.0F) { /* the rule has no point at F */
+    if (status == AGN_OK && xai->at != 1.0F) /* the rule has no point at F */
         status = gradient_at(xai, features, 1.0F);
-    }
-    if (status < 0) {
+    if (status < 0)
         return status;
-    }
     keep_endpoint(xai);
     if (!xai->times_input) {
         memcpy(xai->attributions, xai->gradient_sum, xai->floats * sizeof(float));
         return AGN_OK;
     }
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < xai->floats; i++) {
+    for (size_t i = 0; i < xai->floats; i++)
         xai->attributions[i] = features[i] * xai->gradient_sum[i];
-    }
     return AGN_OK;
 }
 
@@ -269,28 +252,24 @@ static void start_tangent(struct agn_xai *xai, const float *features, const floa
         return;
     }
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < xai->floats; i++) {
+    for (size_t i = 0; i < xai->floats; i++)
         tangent[i] = diff_attributions[i] * features[i];
-    }
 }
 
 int agn_xai_backward(struct agn_xai *xai, const float *features, const float *diff_attributions,
                      float *diff_features)
 {
-    if (!xai->differentiable) {
+    if (!xai->differentiable)
         return agn_fail(AGN_ERR_STATE, "this attribution was not made differentiable");
-    }
     if (xai->times_input) {
 #pragma omp parallel for simd schedule(static)
-        for (size_t i = 0; i < xai->floats; i++) {
+        for (size_t i = 0; i < xai->floats; i++)
             diff_features[i] += diff_attributions[i] * xai->gradient_sum[i];
-        }
     }
     for (int j = xai->points - 1; j >= 0; j--) {
         int status = xai->at == xai->t[j] ? AGN_OK : gradient_at(xai, features, xai->t[j]);
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         start_tangent(xai, features, diff_attributions);
         status = agn_net_tangent(xai->net);
         if (status == AGN_OK) {
@@ -300,9 +279,8 @@ int agn_xai_backward(struct agn_xai *xai, const float *features, const float *di
             status = agn_net_tangent_backward(xai->net);
             xai->at = NAN; /* tangents use the memory of the forward values */
         }
-        if (status < 0) {
+        if (status < 0)
             return status;
-        }
         add_scaled(diff_features, agn_net_read(xai->net, AGN_BORDER_TANGENT_DIFF_INPUT),
                    xai->weight[j] * xai->t[j], xai->floats);
     }
@@ -319,11 +297,9 @@ void agn_xai_channel_importance(const float *attributions, int n, struct agn_sha
         const float *sample = attributions + (size_t)i * positions * channels;
         float *sums = importance + (size_t)i * channels;
         memset(sums, 0, channels * sizeof(float));
-        for (size_t p = 0; p < positions; p++) {
-            for (size_t c = 0; c < channels; c++) {
+        for (size_t p = 0; p < positions; p++)
+            for (size_t c = 0; c < channels; c++)
                 sums[c] += fabsf(sample[p * channels + c]);
-            }
-        }
     }
 }
 

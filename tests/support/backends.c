@@ -14,9 +14,8 @@ static int upload(float *memory, const float *host, size_t count)
 
 static int download(float *host, const float *memory, size_t count)
 {
-    if (losing) {
+    if (losing)
         return agn_fail(AGN_ERR_IO, "the device is lost");
-    }
     memcpy(host, memory, count * sizeof(float));
     return AGN_OK;
 }
@@ -24,9 +23,8 @@ static int download(float *host, const float *memory, size_t count)
 const struct agn__backend *test_backend(int index)
 {
     int count = 0;
-    while (agn__backends[count] != NULL) {
+    while (agn__backends[count] != NULL)
         count++;
-    }
     copies = agn__backend_cpu;
     copies.name = "cpu behind copies";
     copies.upload = upload;

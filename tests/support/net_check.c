@@ -29,9 +29,8 @@ void net_check_close(const char *label, const char *what, const float *got, cons
 {
     double scale = floor, error = 0.0;
     size_t where = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         scale = fmax(scale, fabs(expected[i]));
-    }
     for (size_t i = 0; i < count; i++) {
         double e = fabs((double)got[i] - expected[i]);
         if (!(e <= error)) { /* also for NaN */
@@ -51,9 +50,8 @@ void net_check_fill(float *values, size_t count, uint64_t seed)
 {
     struct agn_rng rng;
     agn_rng_seed(&rng, seed);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         values[i] = (float)agn_rng_normal(&rng);
-    }
 }
 
 /* Clears the 16 bits that bf16 does not have. */
@@ -82,13 +80,12 @@ void net_check_randomise(struct agn_params *params, uint64_t seed)
         float *value = params->value + param->offset;
         for (size_t i = 0; i < param->count; i++) {
             double normal = agn_rng_normal(&rng), uniform = agn_rng_uniform(&rng);
-            if (ends_with(param->name, ".gamma")) {
+            if (ends_with(param->name, ".gamma"))
                 value[i] = (float)((uniform < 0.2 ? -1.0 : 1.0) * (0.7 + 0.6 * agn_rng_uniform(&rng)));
-            } else if (ends_with(param->name, ".var")) {
+            else if (ends_with(param->name, ".var"))
                 value[i] = (float)(0.6 + uniform);
-            } else if (!ends_with(param->name, ".weight")) {
+            else if (!ends_with(param->name, ".weight"))
                 value[i] = (float)(0.5 * normal + (ends_with(param->name, ".beta") ? 1.0 : 0.0));
-            }
         }
     }
     params->version++;
@@ -101,13 +98,11 @@ static void to_bf16_params(struct agn_params *params)
         const struct agn_param *param = &params->list[p];
         float *value = params->value + param->offset;
         to_bf16_values(value, param->count);
-        for (size_t i = 0; i < param->count; i++) {
-            if (ends_with(param->name, ".gamma")) {
+        for (size_t i = 0; i < param->count; i++)
+            if (ends_with(param->name, ".gamma"))
                 value[i] = copysignf(i % 3 == 0 ? 0.5F : i % 3 == 1 ? 1.0F : 2.0F, value[i]);
-            } else if (ends_with(param->name, ".var")) {
+            else if (ends_with(param->name, ".var"))
                 value[i] = 1.0F - 1e-5F;
-            }
-        }
     }
     params->version++;
 }
@@ -177,16 +172,14 @@ static void run_release(struct run *run)
     float *all[] = {run->input,  run->diff_output, run->tangent_input,  run->tangent_diff_output,
                     run->output, run->diff_input,  run->tangent_output, run->tangent_diff_input,
                     run->grad,   run->value};
-    for (size_t i = 0; i < AGN_COUNT_OF(all); i++) {
+    for (size_t i = 0; i < AGN_COUNT_OF(all); i++)
         free(all[i]);
-    }
 }
 
 static void succeed(const char *label, const char *what, int status)
 {
-    if (status < 0) {
+    if (status < 0)
         fail_msg("%s: %s failed: %s", label, what, agn_error_message());
-    }
 }
 
 static struct agn_net *make_net(const struct net_check *check, struct agn_params *params,
@@ -225,21 +218,18 @@ static void run_engine(const struct net_check *check, struct agn_net *net, struc
         memcpy(run->tangent_output, agn_net_read(net, AGN_BORDER_TANGENT_OUTPUT), out);
         memcpy(run->tangent_diff_input, agn_net_read(net, AGN_BORDER_TANGENT_DIFF_INPUT), in);
     }
-    if ((passes & AGN_PASS_INPUT_GRADIENT) != 0) {
+    if ((passes & AGN_PASS_INPUT_GRADIENT) != 0)
         memcpy(run->diff_input, agn_net_read(net, AGN_BORDER_DIFF_INPUT), in);
-    }
-    if (memcmp(run->output, agn_net_read(net, AGN_BORDER_OUTPUT), out) != 0) {
+    if (memcmp(run->output, agn_net_read(net, AGN_BORDER_OUTPUT), out) != 0)
         fail_msg("%s: a later pass has changed the output", check->label);
-    }
     memcpy(run->grad, params->grad, run->total * sizeof(float));
     memcpy(run->value, params->value, run->total * sizeof(float));
 }
 
 static void to_double(double *dst, const float *src, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         dst[i] = (double)src[i];
-    }
 }
 
 /* The reference skips the branches that the engine will skip. */
@@ -249,9 +239,8 @@ static void take_branches(const struct net_check *check, struct agn_params *para
     struct agn_net *net = make_net(check, params, AGN_NET_TRAIN, 0);
     for (int i = 0; i < check->graph->count; i++) {
         const float *factors = agn_net_branch_factors(net, i);
-        for (int n = 0; factors != NULL && n < check->batch; n++) {
+        for (int n = 0; factors != NULL && n < check->batch; n++)
             reference->nodes[i].branch[n] = (double)factors[n];
-        }
     }
     agn_net_free(net);
 }
@@ -261,23 +250,19 @@ static struct reference_net *run_reference(const struct net_check *check, struct
                                            bool train, struct run *run)
 {
     struct reference_net *net = reference_create(check->graph, params, check->batch, train);
-    if (train) {
+    if (train)
         take_branches(check, params, net);
-    }
     for (uint64_t attempt = 0;; attempt++) {
         reference_load(net, params); /* a forward in training moves the running statistics */
         to_double(reference_input(net)->value, run->input, run->inputs);
         reference_forward(net);
-        if (reference_kink_distance(net) > KINK_MARGIN) {
+        if (reference_kink_distance(net) > KINK_MARGIN)
             break;
-        }
-        if (attempt == 100) {
+        if (attempt == 100)
             fail_msg("%s: no input keeps away from the kinks of ReLU6; take another seed", check->label);
-        }
         net_check_fill(run->input, run->inputs, check->seed + 100 + attempt);
-        if (check->bf16_data) {
+        if (check->bf16_data)
             to_bf16_values(run->input, run->inputs);
-        }
     }
     to_double(reference_output(net)->diff, run->diff_output, run->outputs);
     reference_backward(net);
@@ -296,9 +281,8 @@ static void compare_params(const struct net_check *check, const struct reference
                            const struct agn_params *params, const struct run *run)
 {
     double largest = 0.0;
-    for (size_t i = 0; i < params->total; i++) {
+    for (size_t i = 0; i < params->total; i++)
         largest = fmax(largest, fabs(reference->grad[i]));
-    }
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
         size_t at = param->offset;
@@ -360,9 +344,8 @@ static struct agn_params *make_params(const struct net_check *check)
     struct agn_params *params = NULL;
     succeed(check->label, "agn_params_create", agn_params_create(check->graph, check->seed, &params));
     net_check_randomise(params, check->seed + 7);
-    if (check->bf16_data) {
+    if (check->bf16_data)
         to_bf16_params(params);
-    }
     return params;
 }
 
@@ -380,9 +363,8 @@ static void check_fewer_passes(const struct net_check *check, struct agn_params 
         struct agn_net *net = make_net(check, params, mode, fewer[i]);
         run_engine(check, net, params, fewer[i], &run);
         expect_same(check, "with fewer passes", "output", full->output, run.output, full->outputs);
-        if (fewer[i] != 0) {
+        if (fewer[i] != 0)
             expect_same(check, "with fewer passes", "grad", full->grad, run.grad, full->total);
-        }
         agn_net_free(net);
         run_release(&run);
     }

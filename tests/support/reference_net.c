@@ -27,9 +27,8 @@ static size_t elements(struct agn_shape shape)
 
 void reference_load(struct reference_net *net, const struct agn_params *params)
 {
-    for (size_t i = 0; i < params->total; i++) {
+    for (size_t i = 0; i < params->total; i++)
         net->param[i] = (double)params->value[i];
-    }
 }
 
 struct reference_net *reference_create(const struct agn_graph *graph, const struct agn_params *params,
@@ -63,9 +62,8 @@ struct reference_net *reference_create(const struct agn_graph *graph, const stru
         bool clips = spec->type == AGN_OP_RELU6 || (spec->type == AGN_OP_BATCHNORM && spec->relu6);
         nodes[i].before = clips ? doubles(count) : NULL;
         nodes[i].branch = doubles((size_t)batch);
-        for (int n = 0; n < batch; n++) {
+        for (int n = 0; n < batch; n++)
             nodes[i].branch[n] = 1.0;
-        }
     }
     return net;
 }
@@ -76,9 +74,8 @@ void reference_free(struct reference_net *net)
         struct reference_node *node = &net->nodes[i];
         double *all[] = {node->value,  node->diff, node->tangent, node->tangent_diff,
                          node->before, node->mean, node->var,     node->branch};
-        for (size_t k = 0; k < AGN_COUNT_OF(all); k++) {
+        for (size_t k = 0; k < AGN_COUNT_OF(all); k++)
             free(all[k]);
-        }
     }
     free(net->nodes);
     free(net->param);
@@ -132,9 +129,8 @@ static void convolve_pixel(const struct agn_op_spec *spec, struct agn_shape in, 
     for (int ky = 0; ky < k; ky++) {
         for (int kx = 0; kx < k; kx++) {
             int row = y * spec->stride - spec->pad + ky, column = x * spec->stride - spec->pad + kx;
-            if (row < 0 || row >= in.height || column < 0 || column >= in.width) {
+            if (row < 0 || row >= in.height || column < 0 || column >= in.width)
                 continue;
-            }
             for (int o = 0; o < oc; o++) {
                 for (int i = 0; i < per_group; i++) {
                     int channel = spec->depthwise ? o : i;
@@ -169,40 +165,35 @@ static void multiply(const struct reference_net *net, const struct agn_op_spec *
 {
     size_t ic = elements(net->graph.ops[spec->src[0]].shape), oc = (size_t)spec->oc;
     for (size_t n = 0; n < (size_t)net->batch; n++) {
-        for (size_t o = 0; o < oc; o++) {
-            for (size_t i = 0; i < ic; i++) {
+        for (size_t o = 0; o < oc; o++)
+            for (size_t i = 0; i < ic; i++)
                 convolve_step(what, &src[n * ic + i], &weights[o * ic + i], &dst[n * oc + o]);
-            }
-        }
     }
 }
 
 static void linear(const struct reference_net *net, const struct agn_op_spec *spec, enum convolve what,
                    double *src, double *weights, double *dst)
 {
-    if (spec->type == AGN_OP_DENSE) {
+    if (spec->type == AGN_OP_DENSE)
         multiply(net, spec, what, src, weights, dst);
-    } else {
+    else
         convolve(net, spec, what, src, weights, dst);
-    }
 }
 
 static void add_bias(const struct reference_net *net, const struct agn_op_spec *spec, double *dst)
 {
     long bias = offset_of(net, spec, "bias");
     size_t channels = (size_t)spec->shape.channels, count = (size_t)net->batch * elements(spec->shape);
-    for (size_t i = 0; bias >= 0 && i < count; i++) {
+    for (size_t i = 0; bias >= 0 && i < count; i++)
         dst[i] += net->param[(size_t)bias + i % channels];
-    }
 }
 
 static void bias_gradient(struct reference_net *net, const struct agn_op_spec *spec, const double *diff)
 {
     long bias = offset_of(net, spec, "bias");
     size_t channels = (size_t)spec->shape.channels, count = (size_t)net->batch * elements(spec->shape);
-    for (size_t i = 0; bias >= 0 && i < count; i++) {
+    for (size_t i = 0; bias >= 0 && i < count; i++)
         net->grad[(size_t)bias + i % channels] += diff[i];
-    }
 }
 
 /* ---- ReLU6 ---------------------------------------------------------------------- */
@@ -236,9 +227,8 @@ static void bn_statistics(const double *x, size_t rows, size_t channels, size_t 
 {
     *mean = 0.0;
     *var = 0.0;
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows; r++)
         *mean += x[r * channels + c] / (double)rows;
-    }
     for (size_t r = 0; r < rows; r++) {
         double d = x[r * channels + c] - *mean;
         *var += d * d / (double)rows;
@@ -265,9 +255,8 @@ static void bn_forward(struct reference_net *net, const struct agn_op_spec *spec
         for (size_t i = c; i < node->count; i += channels) {
             double normal = (x[i] - *mean) / sqrt(*var + BN_EPSILON);
             double y = bn.gamma[c] * normal + bn.beta[c];
-            if (spec->relu6) {
+            if (spec->relu6)
                 node->before[i] = y;
-            }
             node->value[i] = spec->relu6 ? clip(y) : y;
         }
     }
@@ -331,11 +320,10 @@ static void pool(const struct reference_net *net, const struct agn_op_spec *spec
         for (int y = top; y < bottom; y++) {
             for (int x = left; x < right; x++) {
                 double *s = &src[((n * in.height + y) * in.width + x) * channels + c];
-                if (forward) {
+                if (forward)
                     dst[t] += *s / area;
-                } else {
+                else
                     *s += dst[t] / area;
-                }
             }
         }
     }
@@ -387,14 +375,12 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
         break;
     case AGN_OP_RELU6:
         memcpy(node->before, a->value, node->count * sizeof(double));
-        for (size_t i = 0; i < node->count; i++) {
+        for (size_t i = 0; i < node->count; i++)
             node->value[i] = clip(node->before[i]);
-        }
         break;
     case AGN_OP_ADD:
-        for (size_t i = 0; i < node->count; i++) {
+        for (size_t i = 0; i < node->count; i++)
             node->value[i] = a->value[i] + branch(net, node, i) * net->nodes[spec->src[1]].value[i];
-        }
         break;
     case AGN_OP_POOL:
         pool(net, spec, true, a->value, node->value);
@@ -408,9 +394,8 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
         }
         break;
     case AGN_OP_SCALE:
-        for (size_t i = 0; i < node->count; i++) {
+        for (size_t i = 0; i < node->count; i++)
             node->value[i] = a->value[i] * net->nodes[spec->src[1]].value[factor_of(spec, i)];
-        }
         break;
     default:
         abort();
@@ -419,9 +404,8 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
 
 void reference_forward(struct reference_net *net)
 {
-    for (int i = 1; i < net->graph.count; i++) {
+    for (int i = 1; i < net->graph.count; i++)
         forward_op(net, &net->graph.ops[i], &net->nodes[i]);
-    }
 }
 
 static void backward_op(struct reference_net *net, const struct agn_op_spec *spec,
@@ -440,14 +424,12 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
         break;
     }
     case AGN_OP_BATCHNORM:
-        for (size_t c = 0; c < (size_t)spec->shape.channels; c++) {
+        for (size_t c = 0; c < (size_t)spec->shape.channels; c++)
             bn_backward(net, spec, node, c);
-        }
         break;
     case AGN_OP_RELU6:
-        for (size_t i = 0; i < node->count; i++) {
+        for (size_t i = 0; i < node->count; i++)
             a->diff[i] += node->diff[i] * slope(node->before[i]);
-        }
         break;
     case AGN_OP_ADD:
         for (size_t i = 0; i < node->count; i++) {
@@ -482,12 +464,10 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
 void reference_backward(struct reference_net *net)
 {
     clear(net->grad, net->layout->total);
-    for (int i = 0; i < net->graph.count - 1; i++) {
+    for (int i = 0; i < net->graph.count - 1; i++)
         clear(net->nodes[i].diff, net->nodes[i].count);
-    }
-    for (int i = net->graph.count - 1; i > 0; i--) {
+    for (int i = net->graph.count - 1; i > 0; i--)
         backward_op(net, &net->graph.ops[i], &net->nodes[i]);
-    }
 }
 
 /* forward: to (of the result) += J from; else to (of source s) += J^T from. Frozen nets. */
@@ -509,11 +489,10 @@ static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spe
     case AGN_OP_ADD:
         for (size_t i = 0; i < node->count; i++) {
             double d = spec->type == AGN_OP_RELU6 ? slope(node->before[i]) : 1.0;
-            if (forward) {
+            if (forward)
                 dst[i] += d * src[i];
-            } else {
+            else
                 src[i] += d * dst[i];
-            }
         }
         break;
     default:
@@ -566,26 +545,22 @@ void reference_tangent(struct reference_net *net)
         const struct agn_op_spec *spec = &net->graph.ops[i];
         struct reference_node *node = &net->nodes[i];
         clear(node->tangent, node->count);
-        for (int s = 0; s < 2 && spec->src[s] >= 0 && !curved_tangent(net, spec, node); s++) {
+        for (int s = 0; s < 2 && spec->src[s] >= 0 && !curved_tangent(net, spec, node); s++)
             jacobian_op(net, spec, node, true, net->nodes[spec->src[s]].tangent, node->tangent);
-        }
     }
 }
 
 void reference_tangent_backward(struct reference_net *net)
 {
-    for (int i = 0; i < net->graph.count - 1; i++) {
+    for (int i = 0; i < net->graph.count - 1; i++)
         clear(net->nodes[i].tangent_diff, net->nodes[i].count);
-    }
     for (int i = net->graph.count - 1; i > 0; i--) {
         const struct agn_op_spec *spec = &net->graph.ops[i];
         struct reference_node *node = &net->nodes[i];
-        if (curved_tangent_backward(net, spec, node)) {
+        if (curved_tangent_backward(net, spec, node))
             continue;
-        }
-        for (int s = 0; s < 2 && spec->src[s] >= 0; s++) {
+        for (int s = 0; s < 2 && spec->src[s] >= 0; s++)
             jacobian_op(net, spec, node, false, net->nodes[spec->src[s]].tangent_diff, node->tangent_diff);
-        }
     }
 }
 
@@ -609,15 +584,12 @@ void reference_ce_forward(const double *logits, const int32_t *labels, int n, in
 {
     for (int i = 0; i < n; i++) {
         double sum = 0.0, top = -INFINITY;
-        for (int c = 0; c < classes; c++) {
+        for (int c = 0; c < classes; c++)
             top = fmax(top, logits[i * classes + c]);
-        }
-        for (int c = 0; c < classes; c++) {
+        for (int c = 0; c < classes; c++)
             sum += exp(logits[i * classes + c] - top);
-        }
-        for (int c = 0; c < classes; c++) {
+        for (int c = 0; c < classes; c++)
             prob[i * classes + c] = exp(logits[i * classes + c] - top) / sum;
-        }
         loss[i] = labels[i] < 0 ? 0.0 : log(sum) + top - logits[i * classes + labels[i]];
     }
 }
@@ -651,9 +623,8 @@ void reference_ce_tangent_backward(const double *prob, const int32_t *labels, co
         const double *p = prob + i * classes, *t = tangent + i * classes;
         for (int c = 0; c < classes; c++) {
             double sum = 0.0;
-            for (int e = 0; labels[i] >= 0 && e < classes; e++) {
+            for (int e = 0; labels[i] >= 0 && e < classes; e++)
                 sum += ((c == e ? p[c] : 0.0) - p[c] * p[e]) * t[e];
-            }
             diff_dot[i * classes + c] = sum;
         }
     }
