@@ -37,8 +37,10 @@ static int read_header(const struct agn__image_file *file, struct bmp_header *he
     header->width = old ? read_u16(data + 18) : read_u32(data + 18);
     header->height = height & 0x80000000u ? 0u - height : height; /* negative: from the top */
     header->bits = read_u16(data + (old ? 24 : 28));
-    if (header->bits < 1 || header->bits > 32)
-        return agn_fail(AGN_ERR_FORMAT, "%s: damaged BMP: %u bits a pixel", file->name, header->bits);
+    if (header->bits != 1 && header->bits != 4 &&
+        (header->bits % 8 != 0 || header->bits < 8 || header->bits > 32))
+        return agn_fail(AGN_ERR_FORMAT, "%s: damaged BMP: %u bits a pixel, expected 1, 4, 8, 16, 24 or 32",
+                        file->name, header->bits);
     return agn__image_check_size(file->name, header->height, header->width);
 }
 
