@@ -61,7 +61,8 @@ int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_cou
     if (dev->rows_in == model->input_h && dev->phase == AGN__PHASE_ROWS) {
         agn__extract_end(dev);
         memcpy(dev->answer, dev->local, (size_t)model->classes * sizeof *dev->answer);
-        dev->class_index = (uint16_t)agn_argmax_s16(dev->local, model->classes);
+        dev->class_index =
+            model->layer_count > 0 ? (uint16_t)agn_argmax_s16(dev->local, model->classes) : AGN_DEV_NO_CLASS;
         dev->phase = AGN__PHASE_READY;
     }
     return 0;
@@ -157,5 +158,5 @@ int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction)
     prediction->fused = dev->fused;
     prediction->channels_missing = dev->channels_missing;
     prediction->logits = dev->answer;
-    return 0;
+    return dev->class_index == AGN_DEV_NO_CLASS ? AGN_ERR_TIMEOUT : 0;
 }

@@ -94,7 +94,9 @@ struct agn_dev_layer {
     uint8_t folds; /* the zero point fits into the rounding constant, and clamping is saturation */
 };
 
-/* A checked model. Points into the file, which must stay where it is. */
+/* A checked model. Points into the file, which must stay where it is. One without layers has neither
+ * extractor nor Local NN: it sends the pixels (agn_pixels_shape) and has no answer of its own; layer_count,
+ * local_c, grid and alpha are 0 then, and there are no tables. */
 struct agn_dev_model {
     const uint8_t *data;
     uint32_t size_bytes;
@@ -239,7 +241,8 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
  * (nothing is taken). */
 int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_count);
 
-/* Local logits, `classes` x Q8.8, valid until the next frame; NULL before the last row. */
+/* Local logits, `classes` x Q8.8, valid until the next frame; NULL before the last row. All 0 where the model
+ * has no Local NN. */
 const int16_t *agn_dev_local(const struct agn_dev *dev);
 
 /* How far the best local logit is above the second best, Q8.8 (0: a tie, or one class only), or AGN_ERR_STATE
@@ -287,8 +290,10 @@ int agn_dev_packets_again(struct agn_dev *dev);
  * packet was made yet; AGN_ERR_BUSY, AGN_ERR_VERSION, AGN_ERR_ENGINE: the server reports so. */
 int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len);
 
+enum { AGN_DEV_NO_CLASS = 0xFFFF };
+
 struct agn_dev_prediction {
-    uint16_t class_index;
+    uint16_t class_index;     /* AGN_DEV_NO_CLASS: there is none, see agn_dev_predict */
     uint8_t fused;            /* 1: local and remote, 0: local only */
     uint8_t channels_missing; /* as told by the server; 0 if not fused */
     const int16_t *logits;    /* classes x Q8.8, valid until the next frame; rounded if fused (the
@@ -296,7 +301,8 @@ struct agn_dev_prediction {
 };
 
 /* The frame's prediction; closes the frame for replies and packets. May be called again.
- * AGN_ERR_STATE before the last row. */
+ * AGN_ERR_STATE before the last row. AGN_ERR_TIMEOUT: no good reply came, and the model has no Local NN;
+ * `prediction` is filled in all the same. */
 int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction);
 
 #ifdef __cplusplus

@@ -110,8 +110,25 @@ static void row_arrived(struct agn_dev *dev, unsigned index)
     dev->map_rows++;
 }
 
+/* A row of pixels is a sent channel as it is; of a run's last byte only some bits are pixels'. */
+static void keep_pixels(struct agn_dev *dev, const uint8_t *pixels)
+{
+    const struct agn_dev_model *model = &dev->model;
+    size_t run = (size_t)model->input_w * model->input_c / model->map_h;
+    for (unsigned i = 0; i < model->map_h; i++, pixels += run) {
+        uint8_t *to = agn__symbol_row(dev, dev->map_rows, i);
+        memcpy(to, pixels, run);
+        memset(to + run, 0, AGN_DEV_SYMBOL_ROW_BYTES(model->map_w) - run);
+    }
+    dev->map_rows++;
+}
+
 void agn__extract_row(struct agn_dev *dev, const uint8_t *pixels)
 {
+    if (dev->model.layer_count == 0) {
+        keep_pixels(dev, pixels);
+        return;
+    }
     agn__pixel_row(&dev->model.layers[0], pixels, next_input_row(dev, 0));
     row_arrived(dev, 0);
 }

@@ -46,7 +46,7 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
     memory->ram_bytes = memory->arena_bytes + memory->state_bytes;
     memory->flash_bytes = model->size_bytes;
     memory->dense_weight_bytes = inputs * model->classes;
-    memory->dense_channel_bytes = (uint32_t)model->classes * AGN_MODEL_CHANNEL_BYTES;
+    memory->dense_channel_bytes = inputs > 0 ? (uint32_t)model->classes * AGN_MODEL_CHANNEL_BYTES : 0;
     memory->dense_macs = inputs * model->classes;
     memory->raw_bytes = (sent * model->map_h * model->map_w * AGN_WIRE_SYMBOL_BITS + 7) / 8;
 }

@@ -154,21 +154,34 @@ static unsigned packets_at_most(const struct agn_dev_model *model)
     return sent * ((model->map_h + rows - 1) / rows);
 }
 
+/* A model without layers: rows of pixels are its sent channels, and nothing else is in it. */
+static int sends_pixels(const struct agn_dev_model *model)
+{
+    struct agn_map_shape shape;
+    return model->input_w <= AGN_DEV_MAX_SIDE &&
+           agn_pixels_shape(model->input_h, (uint32_t)model->input_w * model->input_c, &shape) == 0 &&
+           model->map_c == shape.channels && model->map_h == shape.height && model->map_w == shape.width &&
+           model->local_c == 0 && model->grid == 0 && model->alpha_q15 == 0 && model->sure_margin == 0 &&
+           !agn_codec_needs_contexts(model->codec);
+}
+
+static int splits_a_map(const struct agn_dev_model *model)
+{
+    return model->map_h >= 1 && model->map_h <= AGN_DEV_MAX_MAP_SIDE && model->map_w >= 1 &&
+           model->map_w <= AGN_DEV_MAX_MAP_SIDE && model->map_c <= AGN_DEV_MAX_CHANNELS &&
+           model->local_c >= 1 && model->local_c < model->map_c && model->grid >= 1 &&
+           model->grid <= AGN_DEV_MAX_GRID && model->grid <= model->map_h && model->grid <= model->map_w;
+}
+
 int agn__model_check(const struct agn_dev_model *model)
 {
     if (model->codec >= AGN_CODEC_COUNT)
         return AGN_ERR_UNSUPPORTED;
-    if (model->layer_count < 1 || model->layer_count > AGN_DEV_MAX_LAYERS)
+    if (model->layer_count > AGN_DEV_MAX_LAYERS)
         return AGN_ERR_RANGE;
     if (model->input_c < 1 || model->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
         return AGN_ERR_RANGE;
-    if (model->map_h < 1 || model->map_h > AGN_DEV_MAX_MAP_SIDE || model->map_w < 1 ||
-        model->map_w > AGN_DEV_MAX_MAP_SIDE || model->map_c > AGN_DEV_MAX_CHANNELS)
-        return AGN_ERR_RANGE;
-    if (model->local_c < 1 || model->local_c >= model->map_c)
-        return AGN_ERR_RANGE;
-    if (model->grid < 1 || model->grid > AGN_DEV_MAX_GRID || model->grid > model->map_h ||
-        model->grid > model->map_w)
+    if (!(model->layer_count > 0 ? splits_a_map(model) : sends_pixels(model)))
         return AGN_ERR_RANGE;
     if (model->classes < 1 || model->classes > AGN_DEV_MAX_CLASSES || model->alpha_q15 > 32768)
         return AGN_ERR_RANGE;
@@ -323,6 +336,11 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
     if (!is_zero(data + AGN__AT_ZERO_1, 2) || data[AGN__AT_ZERO_2] != 0 ||
         !is_zero(data + AGN__AT_ZERO_3, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_3))
         return AGN_ERR_RANGE;
+    if (model->layer_count == 0)
+        return is_zero(data + AGN__AT_LAYERS, AGN__AT_INPUT_SCALE - AGN__AT_LAYERS) &&
+                       is_zero(data + AGN__AT_CONTEXTS, AGN__AT_SURE_MARGIN - AGN__AT_CONTEXTS)
+                   ? 0
+                   : AGN_ERR_RANGE;
     status = read_layers(model, data, len - 4);
     if (status < 0)
         return status;

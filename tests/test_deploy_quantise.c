@@ -633,7 +633,6 @@ static void extractors_that_do_not_fit(void **state)
         {"conv:c300:k1 conv:c8:k1", AGN_ERR_UNSUPPORTED,
          "layer 1, 'extractor.0', makes 300 channels; the device takes up to 255 channels"},
         {"conv:c8:s5", AGN_ERR_UNSUPPORTED, "strides 1 to 4"},
-        {" ", AGN_ERR_UNSUPPORTED, "no layer"},
     };
     for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
         struct tiny_config config = {cases[i].extractor, 16, 16, 3, 2, 2, 3, false};

@@ -12,7 +12,7 @@
 
 static struct agn_model model_with(const char *form, double initial)
 {
-    struct agn_model model = {0};
+    struct agn_model model = {.parts[AGN_LOCAL].graph.count = 2};
     agn_preset_defaults(&model.preset);
     char assignment[64];
     snprintf(assignment, sizeof(assignment), "model.alpha_form=%s", form);

@@ -188,6 +188,19 @@ struct agn_map_shape {
 int agn_feature_decode(const struct agn_feature_packet *packet, const struct agn_map_shape *shape,
                        const struct agn_context_model *contexts, uint8_t *map);
 
+/* ---- images as they are -----------------------------------------------------
+ * A device without layers sends the pixels themselves: sent channel c is row c of the image, its bytes cut
+ * into
+ * ->height runs of equal length, the fewest of which each is at most 255 symbols. A run's symbols are its
+ * bits, 3 each, least significant bit of the first byte first; spare bits of the last one are 0. So a run's
+ * packed symbols (agn_row_pack) are its bytes. */
+
+/* AGN_ERR_RANGE: more than 255 rows, or no such runs. */
+int agn_pixels_shape(unsigned rows, uint32_t row_bytes, struct agn_map_shape *shape);
+/* A run's bytes from its `width` symbols, one a byte. AGN_ERR_NOT_FOUND: one of them never came (a byte above
+ * 7); `bytes` may then be half written. */
+int agn_pixels_read(const uint8_t *run, unsigned width, uint8_t *bytes);
+
 /* ---- packets: server to device --------------------------------------------- */
 
 /* X(name, value, text) */

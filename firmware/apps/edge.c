@@ -1,7 +1,8 @@
 /* The whole device: frame in, packets over the modem to the server, answer or deadline, prediction out. The
  * frames are those linked in; a camera's would come row by row into agn_dev_push_rows.
  *
- * A line for each frame: "fused,CLASS", "partial,CLASS" where the server lacked channels, or "local,CLASS".
+ * A line for each frame: "fused,CLASS", "partial,CLASS" where the server lacked channels, or "local,CLASS";
+ * "none,65535" where the model has no Local NN and no answer came.
  * At the end, figures (edge_stats.h). A frame takes at most FRAME_MS after its rows, whatever modem and
  * server do. */
 #include "edge_link.h"
@@ -32,7 +33,7 @@ static void tell(const struct agn_dev_prediction *prediction)
         print_number(prediction->channels_missing > 0 ? "partial" : "fused", prediction->class_index);
     } else {
         stats.local++;
-        print_number("local", prediction->class_index);
+        print_number(prediction->class_index == AGN_DEV_NO_CLASS ? "none" : "local", prediction->class_index);
     }
 }
 

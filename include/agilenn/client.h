@@ -5,11 +5,11 @@
  *     agn_client_free(client);
  *
  * Every frame gives a prediction: fused when the server's answer comes in time, the local
- * one otherwise. Whatever the network or the server does is a reason in the result, never
- * an error. A silent server costs the deadline for a few frames only, see `dead_after`; one that answers 5.03
- * gets no more packets for as long as it asks, and a random part more (agn_pause.h).
- * Not thread-safe; independent clients may run in threads of their own, also beside a
- * server of the same process. */
+ * one otherwise; a model without a Local NN has none then. Whatever the network or the server does is a
+ * reason in the result, never an error. A silent server costs the deadline for a few frames only, see
+ * `dead_after`; one that answers 5.03 gets no more packets for as long as it asks, and a random part more
+ * (agn_pause.h). Not thread-safe; independent clients may run in threads of their own, also beside a server
+ * of the same process. */
 #ifndef AGILENN_CLIENT_H
 #define AGILENN_CLIENT_H
 
@@ -82,8 +82,8 @@ enum agn_client_reason {
 const char *agn_client_reason_text(enum agn_client_reason reason);
 
 struct agn_client_result {
-    int class_index; /* the prediction */
-    int local_class; /* what the Local NN alone says */
+    int class_index; /* the prediction; -1: none, for want of an answer and a Local NN */
+    int local_class; /* what the Local NN alone says; -1: there is none */
     bool fused;      /* reason == AGN_CLIENT_FUSED */
     enum agn_client_reason reason;
     int reply_status;     /* enum agn_reply_status of the last answer to this frame; -1: none came */

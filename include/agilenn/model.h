@@ -23,8 +23,15 @@ struct agn_part {
     struct agn_params *params;
 };
 
+/* Nothing but its input: the system has no such part. Its `params` hold nothing. */
+static inline bool agn_part_is_empty(const struct agn_part *part)
+{
+    return part->graph.count <= 1;
+}
+
 struct agn_model {
     struct agn_preset preset;
+    const struct agn_system *system;
     struct agn_normalisation normalisation;
     struct agn_shape map; /* of F */
     int classes, sent_channels;
@@ -45,15 +52,54 @@ struct agn_model {
     double skewness_before, reference_accuracy; /* both before joint training */
 };
 
+/* ---- systems -------------------------------------------------------------- */
+
+/* What training does, one after the other. Numbers as in checkpoints. */
+enum agn_phase {
+    AGN_PHASE_REFERENCE, /* the reference network, with the extractor as its stem */
+    AGN_PHASE_JOINT,     /* extractor, Local NN, Remote NN and quantiser together */
+    AGN_PHASE_DONE,
+    AGN_PHASE_REMOTE, /* the Remote NN alone, on what the device sends */
+};
+
+struct agn_model;
+
+/* A way to share a prediction between device and server: `model.system = NAME` in presets. What a system does
+ * follows from the parts that it builds: a device without an extractor sends pixels, a model without a Local
+ * NN has no answer of its own, one without a reference no importance, and figures of what is not there are
+ * left out. A system is a file in src/systems/ and a row in agn_systems. */
+struct agn_system {
+    const char *name, *meaning;
+    unsigned parts; /* that its models have, 1 << AGN_REMOTE and so on; the others are empty */
+    /* Their graphs, map and sent_channels, from model->preset. */
+    int (*build)(struct agn_model *model);
+    enum agn_phase phases[4]; /* of training; AGN_PHASE_DONE ends them */
+    /* The symbols of a frame on the wire. */
+    int (*sent_shape)(const struct agn_model *model, struct agn_map_shape *shape);
+    /* Input of the Remote NN from these, agn_server_model's `expand` with the model; NULL: the quantiser's
+     * levels, and model->fill for what never came. */
+    int (*expand)(const void *model, const uint8_t *symbols, float *features);
+    float (*feature_limit)(
+        const struct agn_model *model); /* largest magnitude of `features`; with `expand` */
+};
+/* All of them, NULL at the end; the first is meant where a preset names none. In src/systems/. */
+extern const struct agn_system *const agn_systems[];
+/* Of that name; NULL: the first. AGN_ERR_ARG lists what there is. */
+int agn_system_find(const char *name, const struct agn_system **system);
+
 /* "extractor", "local", "remote", "reference". */
 const char *agn_role_name(enum agn_role role);
+
+/* AGN_ERR_UNSUPPORTED: the model's system has no such part; says so. */
+int agn_model_need(const struct agn_model *model, enum agn_role role);
 
 /* Fresh networks as the preset describes. `normalisation` and class names come from the data; without any
  * (NULL, to look at the networks only) pixels are taken as shares of 255 and classes are numbered. */
 int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *data,
                      struct agn_model **model);
 void agn_model_free(struct agn_model *model);
-/* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w1 - w2). */
+/* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w1 - w2); 0
+ * without a Local NN. */
 double agn_model_alpha(const struct agn_model *model);
 /* One SGD step of w from the loss's derivative with respect to alpha. */
 void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
@@ -117,9 +163,9 @@ void agn_stem_close(struct agn_part *stem);
 /* As wire/ sees it; valid as long as the model is, and until its contexts are learned anew. */
 void agn_model_contexts(const struct agn_model *model, struct agn_context_model *contexts);
 
-/* Learns the tables from the symbols of (at most 4000 of) the images, which should be those trained on. A
- * fresh model has one distribution for all. Measures model->fill on the same symbols. Changes the model's id:
- * devices need a new model.agn. Errors of agn_model_check_data. */
+/* Learns the tables (where the model sends features) from the symbols of (at most 4000 of) the images, which
+ * should be those trained on. A fresh model has one distribution for all. Measures model->fill on the same
+ * symbols. Changes the model's id: devices need a new model.agn. Errors of agn_model_check_data. */
 int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *data);
 
 /* One distribution for all contexts and trust in whatever comes, as in a fresh model. */
@@ -133,7 +179,7 @@ int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *dat
 
 /* Index of the largest; of equals the first. */
 int agn_argmax(const float *row, int count);
-/* fused = local_weight local + remote_weight remote; remote NULL: without it. All (classes). */
+/* fused = local_weight local + remote_weight remote; one that is NULL is left out. All (classes). */
 void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight,
                   int classes, float *fused);
 
@@ -154,14 +200,16 @@ struct agn_runner {
     uint8_t *symbols;    /* of `rest` */
     float *values;       /* of the symbols: what the server sees when all of them come */
 };
-/* `roles`: 1 << AGN_LOCAL and so on; the extractor is always there. To be closed also after a failure. */
+/* `roles`: 1 << AGN_LOCAL and so on; the extractor is always there. Parts that the model lacks need no care:
+ * an extractor's features are the images then, unquantised, and other parts have no output. To be closed also
+ * after a failure. */
 int agn_runner_open(struct agn_runner *runner, const struct agn_model *model, int batch, unsigned roles);
 void agn_runner_close(struct agn_runner *runner);
 /* images (n, image) -> features, also as first, rest, symbols and values. */
 int agn_runner_extract(struct agn_runner *runner, const float *images);
 /* The part's logits of its input: first, values (or what is left of them), features. */
 int agn_runner_run(struct agn_runner *runner, enum agn_role role, const float *input);
-/* What the part made of image i of the batch. */
+/* What the part made of image i of the batch; NULL: the model has no such part. */
 const float *agn_runner_output(const struct agn_runner *runner, enum agn_role role, int i);
 
 /* One image under one of the losses. */

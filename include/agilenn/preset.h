@@ -34,6 +34,7 @@ struct agn_preset {
         char ground[16]; /* as in agn_dataset_source */
     } data;
     struct {
+        char system[24]; /* a name of agn_systems; "": the first */
         char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],
             remote[AGN_PRESET_TEXT_BYTES];
         double reference_width, remote_width;    /* of their channels (agn_graph_parse_scaled) */

@@ -46,6 +46,12 @@ struct agn_server_model {
     int classes;                      /* 1..AGN_WIRE_MAX_CLASSES */
     float centroids[AGN_WIRE_LEVELS]; /* value of each symbol */
     const float *fill;                /* shape.channels values for symbols that never came, NULL: 0 */
+    /* Or, with `expand`, for symbols that mean something else: writes `floats` values, a frame's input of the
+     * Remote NN, from its symbols (planar, AGN_SYMBOL_ABSENT where nothing came); the number of channels that
+     * did not wholly come. centroids and fill are not looked at then. */
+    int (*expand)(const void *expand_user, const uint8_t *symbols, float *features);
+    const void *expand_user;
+    size_t floats;
     const float *trust; /* shape.channels + 1 factors of the logits by channels that came, NULL: 1 */
 
     /* The Remote NN: features (count, height, width, channels) to logits (count, classes), count at most

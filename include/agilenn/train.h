@@ -9,7 +9,6 @@
 /* ---- checkpoints --------------------------------------------------------------- */
 
 /* Where training stands; part of a checkpoint. */
-enum agn_phase { AGN_PHASE_REFERENCE, AGN_PHASE_JOINT, AGN_PHASE_DONE };
 struct agn_train_state {
     enum agn_phase phase;
     int64_t step;         /* steps done in the phase */
@@ -29,6 +28,7 @@ struct agn_class_count {
     int predicted;                  /* fused predictions of it, right or wrong */
 };
 
+/* NAN: of a part that the model does not have. */
 struct agn_evaluation {
     int images;
     double fused_accuracy, local_accuracy, remote_accuracy;

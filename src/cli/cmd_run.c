@@ -167,7 +167,7 @@ static double margin_of(const struct agn_client_result *result, int classes)
     for (int c = 0; c < classes; c++)
         if (c != top && result->logits[c] > next)
             next = result->logits[c];
-    return classes > 1 ? (result->logits[top] - next) / 256.0 : 0.0;
+    return classes > 1 && top >= 0 ? (result->logits[top] - next) / 256.0 : 0.0;
 }
 
 static void write_frame(const struct listeners *to, int index, int label,
@@ -183,8 +183,12 @@ static void write_frame(const struct listeners *to, int index, int label,
     fputc(',', to->csv);
     agn__cli_csv_field(to->csv, to->names[label]);
     fputc(',', to->csv);
-    agn__cli_csv_field(to->csv, to->names[result->class_index]);
-    fprintf(to->csv, ",%.4f,%s\n", margin_of(result, to->classes), result->fused ? "fused" : "local");
+    bool none = result->class_index < 0;
+    agn__cli_csv_field(to->csv, none ? "" : to->names[result->class_index]);
+    fprintf(to->csv, ",%.4f,%s\n", margin_of(result, to->classes),
+            result->fused ? "fused"
+            : none        ? "none"
+                          : "local");
 }
 
 static void hear_frame(void *user, int index, int label, const struct agn_client_result *result)
@@ -192,7 +196,8 @@ static void hear_frame(void *user, int index, int label, const struct agn_client
     struct listeners *to = user;
     if (to->csv)
         write_frame(to, index, label, result);
-    to->confusion[(size_t)label * (size_t)to->classes + (size_t)result->class_index]++;
+    if (result->class_index >= 0)
+        to->confusion[(size_t)label * (size_t)to->classes + (size_t)result->class_index]++;
     to->truth.predictions++;
     to->truth.correct += result->class_index == label;
     to->truth.fallbacks += !result->fused;

@@ -201,7 +201,8 @@ static int draw_plots(const struct job *job)
                                              .after = model->importance_after,
                                              .valid_before = job->report.reference_accuracy,
                                              .valid_after = job->report.evaluation.reference_valid};
-    int status = agn_plot_importance(job->paths[IMPORTANCE], &shares);
+    bool measured = !agn_part_is_empty(&model->parts[AGN_REFERENCE]);
+    int status = measured ? agn_plot_importance(job->paths[IMPORTANCE], &shares) : AGN_OK;
     return status < 0 ? status : agn_plot_training(job->paths[TRAINING], job->paths[METRICS]);
 }
 

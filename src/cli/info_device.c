@@ -41,6 +41,14 @@ static void print_head(const struct agn_dev_model *model, const char *name)
            (unsigned)model->size_bytes, (unsigned)model->model_id);
     printf("image          %dx%dx%d, %d classes\n", model->input_h, model->input_w, model->input_c,
            model->classes);
+    if (model->layer_count == 0) {
+        printf("sends          the image as it is: %d rows of %d bytes, as %dx%d 3-bit symbols each (codec "
+               "%s); no "
+               "prediction without an answer\n\n",
+               model->input_h, model->input_w * model->input_c, model->map_h, model->map_w,
+               codec_name(model->codec));
+        return;
+    }
     printf("feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
            model->map_h, model->map_w, model->map_c, model->local_c, model->map_c - model->local_c,
            codec_name(model->codec));

@@ -145,6 +145,8 @@ static void print_learned(const struct agn_model *model)
         printf(" %7d", model->normalisation.mean[c]);
     printf("\n");
     print_values("pixel std", model->normalisation.std, image_channels, 1.0, "");
+    if (agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
+        return;
     print_values("centroids", model->centroids, AGN_LEVELS, 1.0, "");
     print_values("usage", model->usage, AGN_LEVELS, 100.0, " %");
     printf("skewness before joint training %.2f %%, reference accuracy before %.2f %%\n",
@@ -158,16 +160,20 @@ static void print_text(const struct agn_model *model, const struct network *netw
     printf("%s: %s%s\n", name, trained ? "trained model, preset " : "preset ", preset->name);
     printf("image          %dx%dx%d, %d classes\n", preset->data.height, preset->data.width,
            preset->data.channels, model->classes);
-    printf("feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
-           model->map.height, model->map.width, model->map.channels, preset->model.local_channels,
-           model->sent_channels, agn_codec_name(preset->model.codec));
+    printf("system         %s: %s\n", model->system->name, model->system->meaning);
+    if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
+        printf(
+            "feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
+            model->map.height, model->map.width, model->map.channels, preset->model.local_channels,
+            model->sent_channels, agn_codec_name(preset->model.codec));
     const char *undeployable = agn__cli_undeployable(preset);
     if (undeployable)
         printf("device         none can run this: %s\n", undeployable);
     if (trained)
         print_learned(model);
     for (int i = 0; i < NETWORKS; i++)
-        print_network(&networks[i]);
+        if (!agn_part_is_empty(&model->parts[i]))
+            print_network(&networks[i]);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------- */
@@ -231,18 +237,19 @@ static json_t *json_from(const struct agn_model *model, const struct network *ne
 {
     json_t *list = json_array();
     for (int i = 0; i < NETWORKS; i++)
-        if (json_array_append_new(list, json_from_network(&networks[i]))) {
+        if (!agn_part_is_empty(&model->parts[i]) &&
+            json_array_append_new(list, json_from_network(&networks[i]))) {
             json_decref(list);
             return NULL;
         }
-    json_t *object =
-        json_pack("{s:s, s:o, s:o, s:[i,i,i], s:[i,i,i], s:i, s:i, s:s, s:o, s:o}", "kind",
-                  trained ? "model" : "preset", "name", agn__cli_json_string(name), "preset",
-                  agn__cli_json_string(model->preset.name), "image", model->preset.data.height,
-                  model->preset.data.width, model->preset.data.channels, "map", model->map.height,
-                  model->map.width, model->map.channels, "local_channels", model->preset.model.local_channels,
-                  "sent_channels", model->sent_channels, "codec", agn_codec_name(model->preset.model.codec),
-                  "classes", json_from_class_names(model), "networks", list);
+    json_t *object = json_pack(
+        "{s:s, s:o, s:o, s:s, s:[i,i,i], s:[i,i,i], s:i, s:i, s:s, s:o, s:o}", "kind",
+        trained ? "model" : "preset", "name", agn__cli_json_string(name), "preset",
+        agn__cli_json_string(model->preset.name), "system", model->system->name, "image",
+        model->preset.data.height, model->preset.data.width, model->preset.data.channels, "map",
+        model->map.height, model->map.width, model->map.channels, "local_channels",
+        model->preset.model.local_channels, "sent_channels", model->sent_channels, "codec",
+        agn_codec_name(model->preset.model.codec), "classes", json_from_class_names(model), "networks", list);
     if (object && trained && json_object_set_new(object, "learned", json_from_learned(model))) {
         json_decref(object);
         return NULL;

@@ -75,12 +75,17 @@ int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, in
 
 const char *agn__cli_undeployable(const struct agn_preset *preset)
 {
-    struct agn_graph graph;
-    struct agn_shape image = {preset->data.height, preset->data.width, preset->data.channels};
-    int op = agn_graph_init(&graph, image);
-    if (op >= 0)
-        op = agn_graph_parse(&graph, op, "extractor", preset->model.extractor);
-    return op >= 0 && agn_deploy_check(&graph) < 0 ? agn_error_message() : NULL;
+    struct agn_model *model = agn_alloc(1, sizeof(*model)); /* its graphs only */
+    int status = model == NULL ? AGN_ERR_MEMORY : agn_system_find(preset->model.system, &model->system);
+    if (status < 0)
+        return NULL;
+    model->preset = *preset;
+    model->classes = preset->data.classes;
+    const struct agn_part *extractor = &model->parts[AGN_EXTRACTOR];
+    bool built = (model->system->parts & 1U << AGN_EXTRACTOR) != 0 && model->system->build(model) == AGN_OK;
+    status = built ? agn_deploy_check(&extractor->graph) : AGN_OK;
+    agn_free(model);
+    return status < 0 ? agn_error_message() : NULL;
 }
 
 json_t *agn__cli_json_floats(const float *values, int count)
@@ -155,10 +160,11 @@ json_t *agn__cli_json_evaluation(const struct agn_model *model, const struct agn
     struct agn__class_report classes = {
         .classes = model->classes, .names = model->class_names, .counts = evaluation->by_class};
     bool measured = evaluation->reference_valid > 0.0;
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:f, s:f, s:i, s:o, s:o, s:o}", "test_images",
+    return json_pack("{s:i, s:f, s:o, s:f, s:o, s:o, s:o, s:f, s:f, s:i, s:o, s:o, s:o}", "test_images",
                      evaluation->images, "float_accuracy", evaluation->fused_accuracy, "local_only_accuracy",
-                     evaluation->local_accuracy, "remote_only_accuracy", evaluation->remote_accuracy,
-                     "reference_valid", evaluation->reference_valid, "skewness_mean",
+                     agn__cli_json_real(evaluation->local_accuracy), "remote_only_accuracy",
+                     evaluation->remote_accuracy, "reference_valid",
+                     agn__cli_json_real(evaluation->reference_valid), "skewness_mean",
                      number_or_null(measured, evaluation->skewness), "disorder_rate",
                      number_or_null(measured, evaluation->disorder_rate), "alpha", evaluation->alpha, "rho",
                      model->preset.joint.rho, "centroids_used", evaluation->levels_used, "level_share",

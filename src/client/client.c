@@ -353,15 +353,16 @@ static void fill_prediction(struct agn_client *client, struct agn_client_result 
     size_t logit_bytes = (size_t)model->classes * sizeof *client->logits;
     double begin_s = agn_now_s();
     struct agn_dev_prediction prediction;
-    (void)agn_dev_predict(&client->dev, &prediction); /* cannot fail: all rows are in */
+    bool none = agn_dev_predict(&client->dev, &prediction) < 0; /* no answer, and no Local NN */
     result->device_s += agn_now_s() - begin_s;
     memcpy(client->logits, prediction.logits, logit_bytes);
-    result->class_index = prediction.class_index;
+    result->class_index = none ? -1 : prediction.class_index;
     result->fused = prediction.fused != 0;
     result->channels_missing = prediction.channels_missing;
     result->logits = client->logits;
     result->local_logits = client->local_logits;
-    result->local_class = (int)agn_argmax_s16(client->local_logits, model->classes);
+    result->local_class =
+        model->layer_count > 0 ? (int)agn_argmax_s16(client->local_logits, model->classes) : -1;
 }
 
 int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct agn_client_result *result)

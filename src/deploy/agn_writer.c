@@ -126,9 +126,11 @@ static int device_layers(const struct agn_model_agn *from, struct agn_dev_model 
 
 static int check_numbers(const struct agn_model_agn *from)
 {
-    if (from->layer_count < 1 || from->layer_count > AGN_DEV_MAX_LAYERS || !from->layers)
-        return agn_fail(AGN_ERR_RANGE, "model.agn: %d layers; the device runs 1 to %d", from->layer_count,
-                        AGN_DEV_MAX_LAYERS);
+    if (from->layer_count < 0 || from->layer_count > AGN_DEV_MAX_LAYERS ||
+        (from->layer_count > 0 && !from->layers))
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.agn: %d layers; the device runs 1 to %d, or none to send pixels",
+                        from->layer_count, AGN_DEV_MAX_LAYERS);
     if (from->input_h < 1 || from->input_h > AGN_DEV_MAX_SIDE || from->input_w < 1 ||
         from->input_w > AGN_DEV_MAX_SIDE || from->input_c < 1 || from->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
         return agn_fail(AGN_ERR_RANGE,
@@ -139,6 +141,8 @@ static int check_numbers(const struct agn_model_agn *from)
     if (from->classes < 1 || from->classes > AGN_DEV_MAX_CLASSES)
         return agn_fail(AGN_ERR_RANGE, "model.agn: %d classes; expected 1 to %d", from->classes,
                         AGN_DEV_MAX_CLASSES);
+    if (from->layer_count == 0)
+        return 0; /* what follows is of an extractor and a Local NN */
     if (from->grid < 1 || from->grid > AGN_DEV_MAX_GRID)
         return agn_fail(AGN_ERR_RANGE,
                         "model.agn: pooling grid %d; expected 1 to %d and no finer than the map", from->grid,
@@ -181,7 +185,14 @@ static int device_model(const struct agn_model_agn *from, struct agn_dev_model *
     model->sure_margin = from->sure_margin;
     model->codec = (uint8_t)from->codec;
     model->layer_count = (uint8_t)from->layer_count;
-    status = device_layers(from, model);
+    struct agn_map_shape pixels = {0};
+    if (from->layer_count == 0 &&
+        agn_pixels_shape((unsigned)from->input_h, (uint32_t)(from->input_w * from->input_c), &pixels) == 0) {
+        model->map_h = pixels.height;
+        model->map_w = pixels.width;
+        model->map_c = pixels.channels;
+    }
+    status = from->layer_count > 0 ? device_layers(from, model) : 0;
     if (status < 0)
         return status;
     int sent = model->map_c - model->local_c;
@@ -198,8 +209,9 @@ static int device_model(const struct agn_model_agn *from, struct agn_dev_model *
             model->map_h, model->map_w, model->map_c, from->local_c, from->grid, (int)from->codec,
             AGN_DEV_MAX_MAP_SIDE);
     size_t inputs = (size_t)from->grid * (size_t)from->grid * (size_t)from->local_c;
-    return check_channels("dense layer", 0, from->dense_channels, model->classes, from->dense_weights, inputs,
-                          inputs, 1, AGN__POOLED_MAX);
+    return from->layer_count == 0 ? 0
+                                  : check_channels("dense layer", 0, from->dense_channels, model->classes,
+                                                   from->dense_weights, inputs, inputs, 1, AGN__POOLED_MAX);
 }
 
 /* ---- bytes ------------------------------------------------------------------------------- */
@@ -314,10 +326,15 @@ static void put_file(struct writer *writer, const struct agn_model_agn *from,
         put_layer(writer, record, &from->layers[i], &model->layers[i], in_scale);
         in_scale = from->layers[i].out_scale;
     }
-    uint32_t symbols = put_section(writer, from->symbols, sizeof from->symbols);
-    uint32_t weights = put_section(writer, from->dense_weights, inputs * model->classes);
-    uint32_t channels = put_channels(writer, from->dense_channels, model->classes);
-    uint32_t contexts = agn_codec_needs_contexts(model->codec) ? put_contexts(writer, from) : 0;
+    uint32_t symbols = 0, weights = 0, channels = 0, contexts = 0;
+    if (model->layer_count > 0) {
+        symbols = put_section(writer, from->symbols, sizeof from->symbols);
+        weights = put_section(writer, from->dense_weights, inputs * model->classes);
+        channels = put_channels(writer, from->dense_channels, model->classes);
+        contexts = agn_codec_needs_contexts(model->codec) ? put_contexts(writer, from) : 0;
+    } else {
+        layers = 0;
+    }
     uint8_t *crc = reserve(writer, 4);
     if (!header)
         return;

@@ -363,6 +363,19 @@ static int write_model(const struct quantiser *q, uint8_t **bytes, size_t *size_
     return agn_model_agn_write(&out, bytes, size_bytes);
 }
 
+/* A device without an extractor sends its pixels: there is nothing to quantise. */
+static int write_pixels_model(const struct agn_model *model, uint8_t **bytes, size_t *size_bytes)
+{
+    const struct agn_preset *preset = &model->preset;
+    const struct agn_model_agn out = {.model_id = agn_model_id(model),
+                                      .input_h = preset->data.height,
+                                      .input_w = preset->data.width,
+                                      .input_c = preset->data.channels,
+                                      .classes = model->classes,
+                                      .codec = (enum agn_codec)preset->model.codec};
+    return agn_model_agn_write(&out, bytes, size_bytes);
+}
+
 static void fill_report(const struct quantiser *q, struct agn_quantisation_report *report)
 {
     report->layer_count = q->layer_count;
@@ -378,6 +391,10 @@ static void fill_report(const struct quantiser *q, struct agn_quantisation_repor
 int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *calibration, int images,
                       uint8_t **bytes, size_t *size_bytes, struct agn_quantisation_report *report)
 {
+    if (report != NULL)
+        *report = (struct agn_quantisation_report){0};
+    if (agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
+        return write_pixels_model(model, bytes, size_bytes);
     struct quantiser q = {.model = model, .images = images > 0 ? images : STANDARD_IMAGES};
     q.images = q.images > calibration->count ? calibration->count : q.images;
     int status = agn_deploy_check(&model->parts[AGN_EXTRACTOR].graph);

@@ -19,6 +19,7 @@ enum { WATCH_MS = 1000, PATH_BYTES = 1024 };
 struct edge_model {
     atomic_int references;
     struct agn_model *model;
+    struct agn_map_shape shape;
     struct agn_context_model contexts;
     void **remotes; /* struct agn_remote, one a worker */
     int workers;
@@ -73,6 +74,8 @@ static int model_load(const char *path, int workers, const struct agn_remote_con
         return AGN_ERR_MEMORY;
     atomic_init(&made->references, 1);
     int status = agn_model_load(path, &made->model);
+    if (status == AGN_OK)
+        status = made->model->system->sent_shape(made->model, &made->shape);
     made->remotes = agn_alloc((size_t)workers, sizeof(void *));
     if (status == AGN_OK && made->remotes == NULL)
         status = AGN_ERR_MEMORY;
@@ -99,19 +102,22 @@ static int model_load(const char *path, int workers, const struct agn_remote_con
 static struct agn_server_model hand_over(struct edge_model *loaded, const char *path)
 {
     const struct agn_model *model = loaded->model;
-    struct agn_server_model served = {.model_id = loaded->model_id,
-                                      .name = path,
-                                      .shape = {.channels = (uint8_t)model->sent_channels,
-                                                .height = (uint8_t)model->map.height,
-                                                .width = (uint8_t)model->map.width},
-                                      .contexts = &loaded->contexts,
-                                      .classes = model->classes,
-                                      .fill = model->fill,
-                                      .trust = model->trust,
-                                      .infer = agn_remote_infer,
-                                      .users = loaded->remotes,
-                                      .release = model_release,
-                                      .owner = loaded};
+    struct agn_shape in = agn_graph_input_shape(&model->parts[AGN_REMOTE].graph);
+    struct agn_server_model served = {
+        .model_id = loaded->model_id,
+        .name = path,
+        .shape = loaded->shape,
+        .contexts = &loaded->contexts,
+        .classes = model->classes,
+        .fill = model->system->expand ? NULL : model->fill, /* not by channels of its map */
+        .trust = model->system->expand ? NULL : model->trust,
+        .expand = model->system->expand,
+        .expand_user = model,
+        .floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels,
+        .infer = agn_remote_infer,
+        .users = loaded->remotes,
+        .release = model_release,
+        .owner = loaded};
     memcpy(served.centroids, model->centroids, sizeof(served.centroids));
     atomic_fetch_add(&loaded->references, 1);
     return served;

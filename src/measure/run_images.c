@@ -51,7 +51,7 @@ static void add_frame(struct tally *t, int index, int label, const struct agn_cl
 {
     struct agn_run_report *r = t->report;
     bool right = frame->class_index == label, after = t->config->event_at > 0 && index >= t->config->event_at;
-    r->predictions++;
+    r->predictions += frame->class_index >= 0;
     r->correct += right;
     r->local_correct += frame->local_class == label;
     r->reasons[frame->reason]++;

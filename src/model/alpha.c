@@ -19,6 +19,8 @@ static double temperature(const struct agn_model *model)
 
 double agn_model_alpha(const struct agn_model *model)
 {
+    if (agn_part_is_empty(&model->parts[AGN_LOCAL]))
+        return 0.0;
     return 1.0 / (1.0 + exp(-(double)model->alpha_weight / temperature(model)));
 }
 

@@ -15,7 +15,8 @@ void agn_fuse_f32(const float *local, float local_weight, const float *remote, f
                   int classes, float *fused)
 {
     for (int c = 0; c < classes; c++)
-        fused[c] = local_weight * local[c] + (remote != NULL ? remote_weight * remote[c] : 0.0F);
+        fused[c] = (local != NULL ? local_weight * local[c] : 0.0F) +
+                   (remote != NULL ? remote_weight * remote[c] : 0.0F);
 }
 
 void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,

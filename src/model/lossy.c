@@ -61,7 +61,9 @@ int agn_model_run_lossy(const struct agn_lossy *lossy, const struct agn_dataset 
     struct agn_loader *loader = NULL;
     struct agn_batch batch;
     float *left = NULL;
-    int more = 0, done = 0, status = agn_model_check_data(lossy->model, data);
+    int more = 0, done = 0, status = agn_model_need(lossy->model, AGN_EXTRACTOR);
+    if (status == AGN_OK)
+        status = agn_model_check_data(lossy->model, data);
     if (status == AGN_OK)
         status = agn_runner_open(&runner, lossy->model, BATCH, 1U << AGN_LOCAL | 1U << AGN_REMOTE);
     if (status == AGN_OK) {

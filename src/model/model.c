@@ -1,4 +1,4 @@
-/* The split model: networks from a preset. */
+/* The split model: networks from a preset, as its system builds them. */
 #include <math.h>
 #include <string.h>
 
@@ -14,104 +14,28 @@ const char *agn_role_name(enum agn_role role)
 
 /* ---- networks -------------------------------------------------------------------- */
 
-/* A dense layer to the logits, with a BN where `bn`: frozen nets and the device fold it into the layer. */
-static int append_logits(struct agn_graph *graph, int op, const char *prefix, int classes, bool bn)
+int agn_system_find(const char *name, const struct agn_system **system)
 {
-    char name[AGN_NAME_BYTES];
-    snprintf(name, sizeof(name), "%s.dense", prefix);
-    op = op < 0 ? op : agn_graph_dense(graph, op, name, classes);
-    snprintf(name, sizeof(name), "%s.dense.bn", prefix);
-    return op < 0 || !bn ? op : agn_graph_batchnorm(graph, op, name, false);
-}
-
-/* Puts the setting that describes a network into the message of a failure. */
-static int explain(int status, const char *setting)
-{
-    char reason[512];
-    snprintf(reason, sizeof(reason), "%s", agn_error_message());
-    const char *block = strstr(reason, "block '"); /* what stands before is the setting's name, too */
-    return agn_fail(status, "model.%s, %s", setting, block == NULL ? reason : block);
-}
-
-struct classifier {
-    const char *prefix, *text; /* the prefix is the setting's name, too */
-    double width;
-    bool logits_bn;
-};
-
-/* A described network, global average pooling if it lacks it, and the logits. */
-static int build_classifier(struct agn_graph *graph, struct agn_shape input, const struct classifier *c,
-                            int classes)
-{
-    int op = agn_graph_init(graph, input);
-    if (op >= 0)
-        op = agn_graph_parse_scaled(graph, op, c->prefix, c->text, c->width);
-    if (op >= 0 && (graph->ops[op].shape.height > 1 || graph->ops[op].shape.width > 1))
-        op = agn_graph_pool(graph, op, 1);
-    op = append_logits(graph, op, c->prefix, classes, c->logits_bn);
-    return op < 0 ? explain(op, c->prefix) : AGN_OK;
-}
-
-static int build_extractor(struct agn_model *model)
-{
-    const struct agn_preset *p = &model->preset;
-    int op = agn_graph_init(&model->parts[AGN_EXTRACTOR].graph,
-                            (struct agn_shape){p->data.height, p->data.width, p->data.channels});
-    if (op >= 0)
-        op = agn_graph_parse(&model->parts[AGN_EXTRACTOR].graph, op, "extractor", p->model.extractor);
-    if (op < 0)
-        return explain(op, "extractor");
-    struct agn_shape map = model->map = agn_graph_output_shape(&model->parts[AGN_EXTRACTOR].graph);
-    if (map.channels > AGN_MAX_FEATURES || map.height > 255 || map.width > 255) {
-        return agn_fail(
-            AGN_ERR_RANGE,
-            "model.extractor makes a %dx%dx%d map of a %dx%d image; at most 255 each are possible",
-            map.height, map.width, map.channels, p->data.height, p->data.width);
+    char list[256] = "";
+    for (int i = 0; agn_systems[i] != NULL; i++) {
+        size_t at = strlen(list);
+        if (name[0] == '\0' || strcmp(name, agn_systems[i]->name) == 0) {
+            *system = agn_systems[i];
+            return AGN_OK;
+        }
+        snprintf(list + at, sizeof(list) - at, "%s%s", i > 0 ? " or " : "", agn_systems[i]->name);
     }
-    if (p->model.local_channels >= map.channels) {
-        return agn_fail(
-            AGN_ERR_RANGE,
-            "model.local_channels = %d, but model.extractor makes a %dx%dx%d map: of its %d channels "
-            "at least one must be left to send",
-            p->model.local_channels, map.height, map.width, map.channels, map.channels);
-    }
-    return AGN_OK;
+    return agn_fail(AGN_ERR_ARG, "model.system = '%s': expected %s", name, list);
 }
 
-static int build_local(struct agn_model *model)
+int agn_model_need(const struct agn_model *model, enum agn_role role)
 {
-    const struct agn_preset *p = &model->preset;
-    struct agn_shape first = model->map;
-    first.channels = p->model.local_channels;
-    if (p->model.grid > first.height || p->model.grid > first.width) {
-        return agn_fail(
-            AGN_ERR_RANGE,
-            "model.grid = %d, but model.extractor makes a %dx%dx%d map: choose a grid of at most %d",
-            p->model.grid, model->map.height, model->map.width, model->map.channels,
-            first.height < first.width ? first.height : first.width);
-    }
-    int op = agn_graph_init(&model->parts[AGN_LOCAL].graph, first);
-    op = op < 0 ? op : agn_graph_pool(&model->parts[AGN_LOCAL].graph, op, p->model.grid);
-    op = append_logits(&model->parts[AGN_LOCAL].graph, op, "local", model->classes, p->model.logits_bn != 0);
-    return op < 0 ? op : AGN_OK;
-}
-
-static int build_graphs(struct agn_model *model)
-{
-    const struct agn_preset *p = &model->preset;
-    struct classifier remote = {"remote", p->model.remote, p->model.remote_width, p->model.logits_bn != 0};
-    struct classifier reference = {"reference", p->model.reference, p->model.reference_width, false};
-    int status = build_extractor(model);
-    if (status == AGN_OK)
-        status = build_local(model);
-    if (status == AGN_OK) {
-        struct agn_shape rest = model->map;
-        rest.channels = model->sent_channels = model->map.channels - p->model.local_channels;
-        status = build_classifier(&model->parts[AGN_REMOTE].graph, rest, &remote, model->classes);
-    }
-    if (status == AGN_OK)
-        status = build_classifier(&model->parts[AGN_REFERENCE].graph, model->map, &reference, model->classes);
-    return status;
+    static const char *const what[AGN_ROLES] = {"extractor", "Local NN", "Remote NN", "reference network"};
+    return agn_part_is_empty(&model->parts[role])
+               ? agn_fail(AGN_ERR_UNSUPPORTED,
+                          "this needs a model with %s %s, and one of the system %s has none",
+                          role == AGN_EXTRACTOR ? "an" : "a", what[role], model->system->name)
+               : AGN_OK;
 }
 
 /* Values of all convolutions and dense layers. */
@@ -175,7 +99,13 @@ int agn__model_allocate(const struct agn_preset *preset, size_t most_floats, str
             agn_fail(AGN_ERR_ARG, "data.classes is not set, and there are no data here to count them in: "
                                   "set it, for instance --set data.classes=10");
     if (status == AGN_OK)
-        status = build_graphs(model);
+        status = agn_system_find(preset->model.system, &model->system);
+    for (int role = 0; role < AGN_ROLES && status >= 0; role++)
+        status = agn_graph_init(
+            &model->parts[role].graph,
+            (struct agn_shape){preset->data.height, preset->data.width, preset->data.channels});
+    if (status >= 0)
+        status = model->system->build(model);
     if (status == AGN_OK)
         status = check_size(model, most_floats);
     if (status == AGN_OK)

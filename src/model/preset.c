@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "agilenn/data.h"
-#include "agilenn/nn.h"
+#include "agilenn/model.h"
 #include "agilenn/xai.h"
 
 enum value_type { TEXT, WHOLE, REAL, WORD };
@@ -55,6 +55,9 @@ static const struct key keys[] = {
      "files or records that cannot be read: refuse, or skip (go on without them, naming the first)"},
     {"data", "ground", TEXT, FIELD(data.ground), 0, 0, "white",
      "what shows where images are transparent: white, black or #RRGGBB"},
+    {"model", "system", TEXT, FIELD(model.system), 0, 0, "",
+     "how device and server share the work: agilenn, or edge-only (the image is sent as it is); none = "
+     "agilenn"},
     {"model", "extractor", TEXT, FIELD(model.extractor), 0, 0, "conv:c16:s2 conv:c24",
      "device network: image to feature map"},
     {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
@@ -464,6 +467,8 @@ static void print_preset(const struct agn_preset *preset, FILE *stream)
             fprintf(stream, "%s[%s]\n", i == 0 ? "" : "\n", key->section);
             section = key->section;
         }
+        if (key->offset == offsetof(struct agn_preset, model.system) && *(const char *)value == '\0')
+            continue; /* files of the first system are as they were before there were others */
         fprintf(stream, "%s = ", key->name);
         if (key->type == TEXT)
             print_text(stream, value);
@@ -711,17 +716,18 @@ int agn_preset_load(const char *name, struct agn_preset *preset)
 static int check_networks(const struct agn_preset *p)
 {
     const struct {
-        const char *key, *text, *example;
-    } networks[] = {{"extractor", p->model.extractor, "conv24:s2"},
-                    {"reference", p->model.reference, "mobilenetv2-small"},
-                    {"remote", p->model.remote, "mobilenetv2-small"}};
-    for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
-        if (networks[i].text[0] == '\0') {
-            return agn_fail(AGN_ERR_ARG, "model.%s is missing: a preset describes this network, such as %s",
-                            networks[i].key, networks[i].example);
-        }
-    }
-    return AGN_OK;
+        enum agn_role role;
+        const char *text, *example;
+    } networks[] = {{AGN_EXTRACTOR, p->model.extractor, "conv24:s2"},
+                    {AGN_REFERENCE, p->model.reference, "mobilenetv2-small"},
+                    {AGN_REMOTE, p->model.remote, "mobilenetv2-small"}};
+    const struct agn_system *system;
+    int status = agn_system_find(p->model.system, &system);
+    for (size_t i = 0; i < AGN_COUNT_OF(networks) && status == AGN_OK; i++)
+        if (networks[i].text[0] == '\0' && (system->parts & 1U << networks[i].role) != 0)
+            status = agn_fail(AGN_ERR_ARG, "model.%s is missing: a preset describes this network, such as %s",
+                              agn_role_name(networks[i].role), networks[i].example);
+    return status;
 }
 
 int agn_preset_check(const struct agn_preset *p)

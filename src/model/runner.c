@@ -21,7 +21,8 @@ int agn_runner_open(struct agn_runner *r, const struct agn_model *model, int bat
                                               .params = model->parts[role].params,
                                               .batch = batch,
                                               .mode = AGN_NET_FROZEN};
-        if (role == AGN_EXTRACTOR || (roles & 1U << role) != 0)
+        bool wanted = role == AGN_EXTRACTOR || (roles & 1U << role) != 0;
+        if (wanted && !agn_part_is_empty(&model->parts[role]))
             status = agn_net_create(&config, &r->nets[role]);
     }
     return status;
@@ -39,6 +40,8 @@ void agn_runner_close(struct agn_runner *r)
 
 int agn_runner_run(struct agn_runner *r, enum agn_role role, const float *input)
 {
+    if (r->nets[role] == NULL)
+        return AGN_OK;
     struct agn_shape in = agn_net_input_shape(r->nets[role]);
     size_t floats = (size_t)r->batch * (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     memcpy(agn_net_write(r->nets[role], AGN_BORDER_INPUT), input, floats * sizeof(float));
@@ -47,6 +50,10 @@ int agn_runner_run(struct agn_runner *r, enum agn_role role, const float *input)
 
 int agn_runner_extract(struct agn_runner *r, const float *images)
 {
+    if (r->nets[AGN_EXTRACTOR] == NULL) {
+        memcpy(r->values, images, r->sent * sizeof(float));
+        return AGN_OK;
+    }
     int status = agn_runner_run(r, AGN_EXTRACTOR, images);
     if (status == AGN_OK) {
         agn_split_channels(agn_runner_output(r, AGN_EXTRACTOR, 0), r->positions, r->model->map.channels,
@@ -58,6 +65,8 @@ int agn_runner_extract(struct agn_runner *r, const float *images)
 
 const float *agn_runner_output(const struct agn_runner *r, enum agn_role role, int i)
 {
+    if (r->nets[role] == NULL)
+        return NULL;
     struct agn_shape out = agn_graph_output_shape(&r->model->parts[role].graph);
     size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
     return agn_net_read(r->nets[role], AGN_BORDER_OUTPUT) + (size_t)i * floats;

@@ -7,7 +7,7 @@
 enum agn__series { AGN__ACCURACY, AGN__SKEWNESS, AGN__VALID, AGN__DISORDER, AGN__LOSS, AGN__SERIES };
 
 struct agn__metrics_point {
-    bool joint;                         /* of joint training, not of phase 1 */
+    bool joint;                         /* of joint training, or the Remote NN's; not of phase 1 */
     double images, values[AGN__SERIES]; /* NAN: not measured in this phase */
 };
 

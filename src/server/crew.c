@@ -80,20 +80,26 @@ static int set_expired_aside(struct agn__job **jobs, int count, double now_s)
     return live;
 }
 
+/* A frame's features; the number of channels that did not wholly come. */
+static int expand(const struct agn_server_model *served, const uint8_t *map, float *features)
+{
+    return served->expand
+               ? served->expand(served->expand_user, map, features)
+               : agn_features_expand(map, &served->shape, served->centroids, served->fill, features);
+}
+
 static void work(const struct worker *worker, int count)
 {
     struct agn__job **jobs = worker->jobs;
     struct agn__served *model = jobs[0]->model;
     const struct agn_server_model *served = &model->model;
     const struct agn__scratch *scratch = &model->scratch[worker->number];
-    size_t map = (size_t)served->shape.channels * served->shape.height * served->shape.width;
     int missing[AGN_SERVER_MAX_BATCH];
     int live = set_expired_aside(jobs, count, agn_now_s());
     if (live == 0)
         return;
     for (int i = 0; i < live; i++)
-        missing[i] = agn_features_expand(jobs[i]->map, &served->shape, served->centroids, served->fill,
-                                         scratch->features + (size_t)i * map);
+        missing[i] = expand(served, jobs[i]->map, scratch->features + (size_t)i * served->floats);
     double begin_s = agn_now_s();
     int status = infer(model, worker->number, scratch, live);
     double took_s = agn_now_s() - begin_s;

@@ -15,8 +15,8 @@ int agn__served_check(const struct agn_server_model *model)
     if (model->classes < 1 || model->classes > AGN_WIRE_MAX_CLASSES)
         return agn_fail(AGN_ERR_ARG, "served model: %d classes, expected 1 to %d", model->classes,
                         (int)AGN_WIRE_MAX_CLASSES);
-    if (!model->infer)
-        return agn_fail(AGN_ERR_ARG, "served model: no inference");
+    if (!model->infer || (model->expand && model->floats == 0))
+        return agn_fail(AGN_ERR_ARG, "served model: no inference, or nothing that it reads");
     return 0;
 }
 
@@ -32,7 +32,7 @@ static bool make_scratch(struct agn__served *served)
     served->scratch = agn_alloc((size_t)served->limits.workers, sizeof *served->scratch);
     for (int i = 0; served->scratch && i < served->limits.workers; i++) {
         struct agn__scratch *scratch = &served->scratch[i];
-        scratch->features = agn_alloc(batch * map_bytes(served), sizeof(float));
+        scratch->features = agn_alloc(batch * served->model.floats, sizeof(float));
         scratch->logits = agn_alloc(batch * classes, sizeof(float));
         scratch->fixed = agn_alloc(classes, sizeof(int16_t));
         if (!scratch->features || !scratch->logits || !scratch->fixed)
@@ -86,6 +86,8 @@ struct agn__served *agn__served_create(const struct agn_server_model *model,
     pthread_mutex_init(&served->infer_lock, NULL);
     served->model = *model;
     served->limits = *limits;
+    if (!model->expand)
+        served->model.floats = map_bytes(served);
     if (model->name)
         snprintf(served->name, sizeof served->name, "%s", model->name);
     else

@@ -105,7 +105,8 @@ static int make_frame(struct agn__pool *pool, struct maker *maker, const uint8_t
     if (status < 0)
         return agn_fail(status, "the device refused an image: %s", agn_status_text(status));
     memcpy(local, agn_dev_local(&maker->dev), pool->classes * sizeof *local);
-    frame->local_class = (uint16_t)agn_argmax_s16(local, pool->classes);
+    frame->local_class =
+        model->layer_count > 0 ? (uint16_t)agn_argmax_s16(local, pool->classes) : AGN_DEV_NO_CLASS;
     frame->first_packet = pool->packets_used;
     int length;
     while ((length = agn_dev_next_packet(&maker->dev, maker->packet, sizeof maker->packet)) > 0) {

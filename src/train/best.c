@@ -34,7 +34,7 @@ static int list_pieces(struct agn_model *m, enum agn_phase phase, struct piece p
         {&m->alpha_weight, 1},
         {m->centroids, AGN_LEVELS},
         {m->usage, AGN_LEVELS}};
-    bool joint = phase == AGN_PHASE_JOINT;
+    bool joint = phase != AGN_PHASE_REFERENCE;
     int count = joint ? (int)AGN_COUNT_OF(of_joint) : (int)AGN_COUNT_OF(of_reference);
     memcpy(pieces, joint ? of_joint : of_reference, (size_t)count * sizeof(*pieces));
     return count;
@@ -145,7 +145,7 @@ int agn__best_load(struct agn__beside *beside, struct agn_model *model, const st
         return agn_fail(AGN_ERR_FORMAT, "tensor '%s' or '%s' holds a value that is not finite", values_name,
                         state_name);
     }
-    return phase == AGN_PHASE_JOINT
+    return phase != AGN_PHASE_REFERENCE
                ? agn_model_check_levels(best->values + best->count - (size_t)2 * AGN_LEVELS, values_name)
                : AGN_OK;
 }

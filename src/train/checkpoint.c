@@ -17,7 +17,16 @@ static void write_state(const struct agn_train_state *state, char *text, size_t 
              (long long)state->train_images, (long long)state->data_hash);
 }
 
-static int read_state(const struct agn_tensor_file *file, struct agn_train_state *state)
+static bool has_phase(const struct agn_system *system, int phase)
+{
+    const enum agn_phase *one = system->phases;
+    while (*one != AGN_PHASE_DONE && (int)*one != phase)
+        one++;
+    return (int)*one == phase;
+}
+
+static int read_state(const struct agn_tensor_file *file, const struct agn_model *model,
+                      struct agn_train_state *state)
 {
     const char *text = agn_tensor_file_metadata(file, "training_state");
     *state = (struct agn_train_state){.phase = AGN_PHASE_DONE};
@@ -31,7 +40,7 @@ static int read_state(const struct agn_tensor_file *file, struct agn_train_state
                                          &step, "seconds", &state->seconds, "images", &images, "train_images",
                                          &train_images, "data_hash", &data_hash);
     json_decref(json);
-    if (bad != 0 || phase < 0 || phase > AGN_PHASE_DONE || step < 0 || images < 0 || train_images < 0 ||
+    if (bad != 0 || !has_phase(model->system, phase) || step < 0 || images < 0 || train_images < 0 ||
         data_hash < 0 || !(state->seconds >= 0.0))
         return agn_fail(AGN_ERR_FORMAT, "metadata 'training_state' is damaged: %.100s", text);
     state->phase = (enum agn_phase)phase;
@@ -96,12 +105,12 @@ static int load(const struct agn_tensor_file *file, struct agn_model **model, st
 {
     int status = agn_model_from_tensors(file, model);
     if (status == AGN_OK)
-        status = read_state(file, state);
+        status = read_state(file, *model, state);
     if (status < 0)
         return status;
     const struct agn_preset *preset = &(*model)->preset;
     bool joint = state->phase == AGN_PHASE_JOINT;
-    if (preset->train.ema > 0.0 && joint)
+    if (preset->train.ema > 0.0 && (joint || state->phase == AGN_PHASE_REMOTE))
         status = agn__average_load(beside, *model, file);
     if (status == AGN_OK && preset->train.choose == AGN_CHOOSE_BEST && state->phase != AGN_PHASE_DONE)
         status = agn__best_load(beside, *model, file, state->phase);
@@ -141,7 +150,7 @@ int agn_checkpoint_state(const char *path, struct agn_train_state *state)
     if (status == AGN_OK)
         status = agn_model_from_tensors(&file, &model);
     if (status == AGN_OK)
-        status = read_state(&file, state);
+        status = read_state(&file, model, state);
     agn_model_free(model);
     agn_tensor_file_free(&file);
     return status;

@@ -4,7 +4,7 @@
 
 #include "train/train_internal.h"
 
-enum { BATCH = 250 };
+enum { BATCH = 250, NO_CLASS = -1 };
 enum { CLASS_IMAGES, CLASS_FUSED, CLASS_LOCAL, CLASS_PREDICTED, CLASS_COUNTS };
 
 struct evaluator {
@@ -39,7 +39,7 @@ static int open_evaluator(struct evaluator *e, const struct agn_dataset *data)
     int status = e->importance == NULL ? AGN_ERR_MEMORY : AGN_OK;
     if (status == AGN_OK)
         status = agn_runner_open(&e->runner, model, BATCH, 1U << AGN_LOCAL | 1U << AGN_REMOTE);
-    if (status == AGN_OK)
+    if (status == AGN_OK && !agn_part_is_empty(&model->parts[AGN_REFERENCE]))
         status = agn_xai_create(&xai, &e->xai);
     if (status == AGN_OK)
         status = agn_loader_create(data, &load, &e->loader);
@@ -62,7 +62,7 @@ static int run_networks(struct evaluator *e, const struct agn_batch *batch)
         status = agn_runner_run(r, AGN_LOCAL, r->first);
     if (status == AGN_OK)
         status = agn_runner_run(r, AGN_REMOTE, r->values);
-    if (status == AGN_OK)
+    if (status == AGN_OK && e->xai != NULL)
         status = agn_xai_attribute(e->xai, agn_runner_output(r, AGN_EXTRACTOR, 0), batch->labels);
     return status;
 }
@@ -86,7 +86,7 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
         const float *remote = agn_runner_output(&e->runner, AGN_REMOTE, i);
         agn_fuse_f32(local, alpha, remote, 1.0F - alpha, classes, fused);
         int label = batch->labels[i], by_fused = agn_argmax(fused, classes),
-            by_local = agn_argmax(local, classes);
+            by_local = local != NULL ? agn_argmax(local, classes) : NO_CLASS;
         e->images++;
         e->fused += by_fused == label;
         e->local_right += by_local == label;
@@ -140,11 +140,11 @@ static void summarise(const struct evaluator *e, struct agn_evaluation *out)
     memset(out, 0, sizeof(*out));
     out->images = (int)e->images;
     out->fused_accuracy = (double)e->fused / images;
-    out->local_accuracy = (double)e->local_right / images;
+    out->local_accuracy = agn_part_is_empty(&model->parts[AGN_LOCAL]) ? NAN : (double)e->local_right / images;
     out->remote_accuracy = (double)e->remote_right / images;
-    out->reference_valid = (double)e->valid / images;
-    out->skewness = e->skewness / valid;
-    out->disorder_rate = (double)e->disordered / valid;
+    out->reference_valid = e->xai != NULL ? (double)e->valid / images : NAN;
+    out->skewness = e->xai != NULL ? e->skewness / valid : NAN;
+    out->disorder_rate = e->xai != NULL ? (double)e->disordered / valid : NAN;
     out->alpha = agn_model_alpha(model);
     for (int level = 0; level < AGN_LEVELS; level++) {
         out->level_share[level] = (double)e->levels[level] / symbols;
@@ -202,8 +202,10 @@ static int run_batch(struct evaluator *e, const struct agn_batch *batch)
         status = run_networks(e, batch);
     if (status == AGN_OK) {
         count_predictions(e, batch);
-        count_importance(e, batch);
-        count_symbols(e, batch);
+        if (e->xai != NULL)
+            count_importance(e, batch);
+        if (!agn_part_is_empty(&e->model->parts[AGN_EXTRACTOR]))
+            count_symbols(e, batch);
     }
     return status;
 }

@@ -1,15 +1,18 @@
-/* Pre-training of the reference network, with the extractor as its stem. */
+/* Training of one classifier: pre-training of the reference network, with the extractor as its stem, and the
+ * Remote NN of systems in which it alone predicts. */
 #include "train/train_internal.h"
 
 struct pretraining {
     struct agn_model *model;
-    struct agn_net *extractor, *reference;
+    enum agn_phase phase;
+    enum agn_role role;                     /* of the classifier */
+    struct agn_net *extractor, *classifier; /* extractor NULL: the classifier sees the images */
     struct agn__preparation preparation;
     struct agn_group *group;
-    struct agn__sharing extractor_sharing, reference_sharing;
+    struct agn__sharing extractor_sharing, sharing;
     float *prob, *loss;
     int batch; /* images of this process */
-    const struct agn_train_state *state;
+    struct agn__trainer *trainer;
 };
 
 /* Of a step's draws of stochastic depth: from seed and step alone, so that a resumed run repeats them. */
@@ -21,55 +24,69 @@ static uint64_t depth_seed(const struct agn_preset *preset, int64_t step)
     return agn_rng_u64(&rng);
 }
 
+/* From the images, which stand in the first net's input, to the logits. */
+static int forward(struct pretraining *p)
+{
+    int status = AGN_OK;
+    if (p->extractor != NULL) {
+        status = agn_net_forward(p->extractor);
+        if (status == AGN_OK)
+            status = agn_net_copy(p->classifier, AGN_BORDER_INPUT, p->extractor, AGN_BORDER_OUTPUT);
+        if (status == AGN_OK && p->model->preset.reference.channel_dropout > 0.0)
+            agn__drop_channels(&p->preparation, p->trainer->state.step, p->model->map,
+                               agn_net_write(p->classifier, AGN_BORDER_INPUT));
+    }
+    return status == AGN_OK ? agn_net_forward(p->classifier) : status;
+}
+
+/* From the gradient of the logits to those of the weights, summed over the processes. */
+static int backward(struct pretraining *p)
+{
+    const struct agn_part *parts = p->model->parts;
+    int status = agn_net_backward(p->classifier);
+    if (status == AGN_OK)
+        status = agn__sum_rest(&p->sharing, parts[p->role].params);
+    if (status == AGN_OK && p->extractor != NULL) {
+        status = agn_net_copy(p->extractor, AGN_BORDER_DIFF_OUTPUT, p->classifier, AGN_BORDER_DIFF_INPUT);
+        if (status == AGN_OK && p->model->preset.reference.channel_dropout > 0.0)
+            agn__drop_channels(&p->preparation, p->trainer->state.step, p->model->map,
+                               agn_net_write(p->extractor, AGN_BORDER_DIFF_OUTPUT));
+        if (status == AGN_OK)
+            status = agn_net_backward(p->extractor);
+        if (status == AGN_OK)
+            status = agn__sum_rest(&p->extractor_sharing, parts[AGN_EXTRACTOR].params);
+    }
+    return status == AGN_OK ? agn_group_await(p->group) : status;
+}
+
 static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
 {
     struct pretraining *p = phase;
     struct agn_model *model = p->model;
     const struct agn_preset *preset = &model->preset;
-    struct agn_shape map = model->map;
     int images = p->batch * agn_group_size(p->group); /* over which losses are means */
-    bool drops = preset->reference.channel_dropout > 0.0;
-    agn__prepare_batch(&p->preparation, batch, AGN_PHASE_REFERENCE, p->state->step,
-                       agn_net_write(p->extractor, AGN_BORDER_INPUT));
-    agn_net_draw_depth(p->reference, depth_seed(preset, p->state->step), p->preparation.first);
-    int status = agn_net_forward(p->extractor);
-    if (status == AGN_OK) {
-        status = agn_net_copy(p->reference, AGN_BORDER_INPUT, p->extractor, AGN_BORDER_OUTPUT);
-        if (drops)
-            agn__drop_channels(&p->preparation, p->state->step, map,
-                               agn_net_write(p->reference, AGN_BORDER_INPUT));
-        if (status == AGN_OK)
-            status = agn_net_forward(p->reference);
-    }
+    agn__prepare_batch(&p->preparation, batch, p->phase, p->trainer->state.step,
+                       agn_net_write(p->extractor != NULL ? p->extractor : p->classifier, AGN_BORDER_INPUT));
+    agn_net_draw_depth(p->classifier, depth_seed(preset, p->trainer->state.step), p->preparation.first);
+    int status = forward(p);
     if (status == AGN_OK) {
         const struct agn__soft_targets targets = agn__targets_of(&p->preparation, batch);
-        agn__soft_ce_forward(agn_net_read(p->reference, AGN_BORDER_OUTPUT), &targets, p->prob, p->loss);
+        agn__soft_ce_forward(agn_net_read(p->classifier, AGN_BORDER_OUTPUT), &targets, p->prob, p->loss);
         agn__soft_ce_backward(p->prob, &targets, 1.0F / (float)images,
-                              agn_net_write(p->reference, AGN_BORDER_DIFF_OUTPUT));
-        status = agn_net_backward(p->reference);
+                              agn_net_write(p->classifier, AGN_BORDER_DIFF_OUTPUT));
+        status = backward(p);
     }
-    if (status == AGN_OK)
-        status = agn__sum_rest(&p->reference_sharing, model->parts[AGN_REFERENCE].params);
-    if (status == AGN_OK) {
-        status = agn_net_copy(p->extractor, AGN_BORDER_DIFF_OUTPUT, p->reference, AGN_BORDER_DIFF_INPUT);
-        if (drops)
-            agn__drop_channels(&p->preparation, p->state->step, map,
-                               agn_net_write(p->extractor, AGN_BORDER_DIFF_OUTPUT));
-        if (status == AGN_OK)
-            status = agn_net_backward(p->extractor);
-    }
-    if (status == AGN_OK)
-        status = agn__sum_rest(&p->extractor_sharing, model->parts[AGN_EXTRACTOR].params);
-    if (status == AGN_OK)
-        status = agn_group_await(p->group);
     if (status < 0)
         return status;
     struct agn_sgd sgd = {.rate = (float)rate,
                           .momentum = (float)preset->train.momentum,
                           .decay = (float)preset->train.weight_decay,
                           .nesterov = true};
-    agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
-    agn_sgd_step(model->parts[AGN_REFERENCE].params, &sgd);
+    if (p->extractor != NULL)
+        agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
+    agn_sgd_step(model->parts[p->role].params, &sgd);
+    if (p->trainer->beside.average != NULL)
+        agn__average_follow(&p->trainer->beside, model, p->trainer->state.step);
     tally->steps = 1;
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
@@ -80,49 +97,81 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     return AGN_OK;
 }
 
-int agn__pretrain(struct agn__trainer *trainer)
+static int open_training(struct pretraining *p, const struct agn_train_config *training)
 {
-    struct agn_model *model = trainer->model;
+    struct agn_model *model = p->model;
     const struct agn_preset *preset = &model->preset;
-    struct agn_group *group = trainer->config->group;
-    struct pretraining p = {.model = model,
-                            .group = group,
-                            .batch = preset->train.batch / agn_group_size(group),
-                            .state = &trainer->state};
+    p->batch = preset->train.batch / agn_group_size(p->group);
     struct agn_net_config config = {.graph = &model->parts[AGN_EXTRACTOR].graph,
                                     .params = model->parts[AGN_EXTRACTOR].params,
-                                    .batch = p.batch,
+                                    .batch = p->batch,
                                     .mode = AGN_NET_TRAIN,
                                     .compute = (enum agn_compute)preset->train.compute,
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)preset->train.bn_momentum,
-                                    .peers = agn__share(&p.extractor_sharing, group)};
-    int status = agn_net_create(&config, &p.extractor);
-    config.peers = agn__share(&p.reference_sharing, group);
-    config.graph = &model->parts[AGN_REFERENCE].graph;
-    config.params = model->parts[AGN_REFERENCE].params;
-    config.passes |= AGN_PASS_INPUT_GRADIENT;
+                                    .peers = agn__share(&p->extractor_sharing, p->group)};
+    int status = AGN_OK;
+    if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR])) {
+        status = agn_net_create(&config, &p->extractor);
+        config.passes |= AGN_PASS_INPUT_GRADIENT;
+    }
+    config.peers = agn__share(&p->sharing, p->group);
+    config.graph = &model->parts[p->role].graph;
+    config.params = model->parts[p->role].params;
     config.stochastic_depth = (float)preset->reference.stochastic_depth;
     if (status == AGN_OK)
-        status = agn_net_create(&config, &p.reference);
-    p.prob = agn_alloc((size_t)p.batch * (size_t)model->classes, sizeof(float));
-    p.loss = agn_alloc((size_t)p.batch, sizeof(float));
+        status = agn_net_create(&config, &p->classifier);
+    p->prob = agn_alloc((size_t)p->batch * (size_t)model->classes, sizeof(float));
+    p->loss = agn_alloc((size_t)p->batch, sizeof(float));
     if (status == AGN_OK)
-        status = agn__preparation_create(model, trainer->config->train, group, &p.preparation);
-    if (status == AGN_OK && (p.prob == NULL || p.loss == NULL))
-        status = AGN_ERR_MEMORY;
-    struct agn__phase_plan plan = {.phase = AGN_PHASE_REFERENCE,
-                                   .name = "reference",
-                                   .epochs = preset->reference.epochs,
-                                   .rate = preset->reference.rate,
-                                   .step = step,
-                                   .user = &p};
+        status = agn__preparation_create(model, training->train, p->group, &p->preparation);
+    return status == AGN_OK && (p->prob == NULL || p->loss == NULL) ? AGN_ERR_MEMORY : status;
+}
+
+static int train_classifier(struct agn__trainer *trainer, enum agn_role role, struct agn__phase_plan plan)
+{
+    struct pretraining p = {.model = trainer->model,
+                            .phase = plan.phase,
+                            .role = role,
+                            .group = trainer->config->group,
+                            .trainer = trainer};
+    plan.step = step;
+    plan.user = &p;
+    int status = open_training(&p, trainer->config);
     if (status == AGN_OK)
         status = agn__run_phase(trainer, &plan);
     agn__preparation_release(&p.preparation);
     agn_free(p.prob);
     agn_free(p.loss);
     agn_net_free(p.extractor);
-    agn_net_free(p.reference);
+    agn_net_free(p.classifier);
+    return status;
+}
+
+int agn__pretrain(struct agn__trainer *trainer)
+{
+    const struct agn_preset *preset = &trainer->model->preset;
+    return train_classifier(trainer, AGN_REFERENCE,
+                            (struct agn__phase_plan){.phase = AGN_PHASE_REFERENCE,
+                                                     .name = "reference",
+                                                     .epochs = preset->reference.epochs,
+                                                     .rate = preset->reference.rate});
+}
+
+int agn__train_remote(struct agn__trainer *trainer)
+{
+    struct agn_model *model = trainer->model;
+    const struct agn_preset *preset = &model->preset;
+    struct agn__beside *beside = &trainer->beside;
+    int status =
+        preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
+    if (status == AGN_OK)
+        status = train_classifier(trainer, AGN_REMOTE,
+                                  (struct agn__phase_plan){.phase = AGN_PHASE_REMOTE,
+                                                           .name = "remote",
+                                                           .epochs = preset->joint.epochs,
+                                                           .rate = preset->joint.rate});
+    if (status == AGN_OK && beside->average != NULL)
+        agn__average_apply(beside, model);
     return status;
 }

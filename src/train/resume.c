@@ -204,7 +204,10 @@ void agn__resume_with(struct agn_model *saved, struct agn_train_state *state,
     struct agn_preset *then = &saved->preset;
     struct agn_train_state at = *state;
     if (state->phase == AGN_PHASE_DONE && p->joint.epochs > then->joint.epochs) {
-        state->phase = AGN_PHASE_JOINT;
+        const enum agn_phase *last = saved->system->phases;
+        while (last[1] != AGN_PHASE_DONE)
+            last++;
+        state->phase = *last;
         agn_model_forget_contexts(saved); /* learned anew at the end */
     }
     if (say && state->phase == AGN_PHASE_REFERENCE) {

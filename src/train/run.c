@@ -61,7 +61,10 @@ static int start_model(struct agn__trainer *t)
     if (!config->resume) {
         t->state.train_images = config->train->count;
         t->state.data_hash = agn__data_hash(config->train);
-        return agn_model_create(&config->preset, config->train, &t->model);
+        int status = agn_model_create(&config->preset, config->train, &t->model);
+        if (status == AGN_OK)
+            t->state.phase = t->model->system->phases[0];
+        return status;
     }
     int status = AGN_OK;
     if (config->checkpoint == NULL || (is_first(t) && !agn_file_exists(config->checkpoint))) {
@@ -85,6 +88,9 @@ static int start_model(struct agn__trainer *t)
 static int open_reference(struct agn__trainer *t)
 {
     const struct agn_train_config *config = t->config;
+    if (config->reference != NULL && agn_part_is_empty(&t->model->parts[AGN_REFERENCE]))
+        return agn_fail(AGN_ERR_ARG, "the system %s has no reference network: leave %s out",
+                        t->model->system->name, config->reference);
     if (t->state.phase != AGN_PHASE_REFERENCE)
         return AGN_OK;
     if (config->preset.reference.stem[0] != '\0')
@@ -128,8 +134,8 @@ static int make_loader(struct agn__trainer *t)
     return agn_loader_create(t->config->train, &config, &t->loader);
 }
 
-/* From the reference phase to the joint one: select channels, note importance as it is now. */
-static int enter_joint_phase(struct agn__trainer *t)
+/* After the reference phase: select channels, note importance as it is now. */
+static int end_reference_phase(struct agn__trainer *t)
 {
     struct agn_model *model = t->model;
     struct agn_evaluation before = {0};
@@ -141,25 +147,34 @@ static int enter_joint_phase(struct agn__trainer *t)
     memcpy(model->importance_before, before.channel_importance, sizeof(model->importance_before));
     model->skewness_before = before.skewness;
     model->reference_accuracy = before.reference_valid;
-    t->state.phase = AGN_PHASE_JOINT;
-    t->state.step = 0;
     return AGN_OK;
 }
 
+static int run_phase(struct agn__trainer *t)
+{
+    if (t->state.phase == AGN_PHASE_JOINT)
+        return agn__train_jointly(t);
+    if (t->state.phase == AGN_PHASE_REMOTE)
+        return agn__train_remote(t);
+    int status = train_reference(t);
+    return status == AGN_OK ? end_reference_phase(t) : status;
+}
+
+/* The system's phases, from the one on in which training stands. */
 static int run_phases(struct agn__trainer *t)
 {
-    int status = AGN_OK;
-    if (t->state.phase == AGN_PHASE_REFERENCE) {
-        status = train_reference(t);
-        if (status == AGN_OK)
-            status = enter_joint_phase(t);
+    const enum agn_phase *phase = t->model->system->phases;
+    while (*phase != t->state.phase && *phase != AGN_PHASE_DONE)
+        phase++;
+    for (; *phase != AGN_PHASE_DONE; phase++) {
+        int status = run_phase(t);
+        if (status < 0)
+            return status;
+        t->state.phase = phase[1];
+        if (phase[1] != AGN_PHASE_DONE)
+            t->state.step = 0;
     }
-    if (status == AGN_OK && t->state.phase == AGN_PHASE_JOINT) {
-        status = agn__train_jointly(t);
-        if (status == AGN_OK)
-            t->state.phase = AGN_PHASE_DONE;
-    }
-    return status;
+    return AGN_OK;
 }
 
 static void write_report(const struct agn__trainer *t, struct agn_train_report *report)

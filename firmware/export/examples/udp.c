@@ -86,8 +86,10 @@ static int classify(int fd)
         if (agn_dev_push_rows(&dev, frame, AGN_MODEL_INPUT_H) < 0)
             return 1;
         ask_server(fd);
-        agn_dev_predict(&dev, &prediction);
-        printf("%d %s\n", prediction.class_index, prediction.fused ? "fused" : "local");
+        if (agn_dev_predict(&dev, &prediction) < 0)
+            printf("- none\n"); /* no answer, and a model without a Local NN */
+        else
+            printf("%d %s\n", prediction.class_index, prediction.fused ? "fused" : "local");
     }
     if (link_to_server.counts.other_version > 0)
         fprintf(stderr, "the server speaks version %lu of the protocol, this device version %d\n",

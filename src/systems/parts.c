@@ -1,0 +1,84 @@
+/* The parts of models: networks from what a preset says of them. */
+#include <string.h>
+
+#include "systems/parts.h"
+
+/* A dense layer to the logits, with a BN where `bn`: frozen nets and the device fold it into the layer. */
+static int append_logits(struct agn_graph *graph, int op, const char *prefix, int classes, bool bn)
+{
+    char name[AGN_NAME_BYTES];
+    snprintf(name, sizeof(name), "%s.dense", prefix);
+    op = op < 0 ? op : agn_graph_dense(graph, op, name, classes);
+    snprintf(name, sizeof(name), "%s.dense.bn", prefix);
+    return op < 0 || !bn ? op : agn_graph_batchnorm(graph, op, name, false);
+}
+
+/* Puts the setting that describes a network into the message of a failure. */
+static int explain(int status, const char *setting)
+{
+    char reason[512];
+    snprintf(reason, sizeof(reason), "%s", agn_error_message());
+    const char *block = strstr(reason, "block '"); /* what stands before is the setting's name, too */
+    return agn_fail(status, "model.%s, %s", setting, block == NULL ? reason : block);
+}
+
+int agn__build_classifier(struct agn_model *model, enum agn_role role, struct agn_shape input,
+                          const struct agn__classifier *c)
+{
+    struct agn_graph *graph = &model->parts[role].graph;
+    const char *name = agn_role_name(role); /* the setting's, too */
+    int op = agn_graph_init(graph, input);
+    if (op >= 0)
+        op = agn_graph_parse_scaled(graph, op, name, c->text, c->width);
+    if (op >= 0 && (graph->ops[op].shape.height > 1 || graph->ops[op].shape.width > 1))
+        op = agn_graph_pool(graph, op, 1);
+    op = append_logits(graph, op, name, model->classes, c->logits_bn);
+    return op < 0 ? explain(op, name) : AGN_OK;
+}
+
+int agn__build_extractor(struct agn_model *model)
+{
+    const struct agn_preset *p = &model->preset;
+    struct agn_part *part = &model->parts[AGN_EXTRACTOR];
+    int op =
+        agn_graph_init(&part->graph, (struct agn_shape){p->data.height, p->data.width, p->data.channels});
+    if (op >= 0)
+        op = agn_graph_parse(&part->graph, op, "extractor", p->model.extractor);
+    if (op < 0)
+        return explain(op, "extractor");
+    if (agn_part_is_empty(part))
+        return agn_fail(AGN_ERR_RANGE, "model.extractor has no layer");
+    struct agn_shape map = model->map = agn_graph_output_shape(&part->graph);
+    if (map.channels > AGN_MAX_FEATURES || map.height > 255 || map.width > 255) {
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "model.extractor makes a %dx%dx%d map of a %dx%d image; at most 255 each are possible",
+            map.height, map.width, map.channels, p->data.height, p->data.width);
+    }
+    if (p->model.local_channels >= map.channels) {
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "model.local_channels = %d, but model.extractor makes a %dx%dx%d map: of its %d channels "
+            "at least one must be left to send",
+            p->model.local_channels, map.height, map.width, map.channels, map.channels);
+    }
+    return AGN_OK;
+}
+
+int agn__build_local(struct agn_model *model)
+{
+    const struct agn_preset *p = &model->preset;
+    struct agn_shape first = model->map;
+    first.channels = p->model.local_channels;
+    if (p->model.grid > first.height || p->model.grid > first.width) {
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "model.grid = %d, but model.extractor makes a %dx%dx%d map: choose a grid of at most %d",
+            p->model.grid, model->map.height, model->map.width, model->map.channels,
+            first.height < first.width ? first.height : first.width);
+    }
+    int op = agn_graph_init(&model->parts[AGN_LOCAL].graph, first);
+    op = op < 0 ? op : agn_graph_pool(&model->parts[AGN_LOCAL].graph, op, p->model.grid);
+    op = append_logits(&model->parts[AGN_LOCAL].graph, op, "local", model->classes, p->model.logits_bn != 0);
+    return op < 0 ? op : AGN_OK;
+}

@@ -1,0 +1,149 @@
+/* Systems: which parts their models have, what the Remote NN reads, and names that nobody knows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agilenn/model.h"
+
+static struct agn_preset preset_of(const char *system, int height, int width, int channels)
+{
+    struct agn_preset preset;
+    agn_preset_defaults(&preset);
+    snprintf(preset.model.system, sizeof preset.model.system, "%s", system);
+    snprintf(preset.model.reference, sizeof preset.model.reference, "conv:c8");
+    snprintf(preset.model.remote, sizeof preset.model.remote, "conv:c8:s2");
+    preset.data.height = height;
+    preset.data.width = width;
+    preset.data.channels = channels;
+    preset.data.classes = 4;
+    preset.model.codec = AGN_CODEC_RAW3;
+    return preset;
+}
+
+static void each_builds_what_it_says(void **state)
+{
+    static const char *const phases[] = {"reference", "joint", "done", "remote"};
+    (void)state;
+    for (int i = 0; agn_systems[i] != NULL; i++) {
+        const struct agn_preset preset = preset_of(agn_systems[i]->name, 16, 16, 3);
+        struct agn_model *model = NULL;
+        struct agn_map_shape shape = {0, 0, 0};
+        bool ends = false;
+        assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+        assert_ptr_equal(model->system, agn_systems[i]);
+        assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
+        assert_true(shape.channels > 0 && shape.height > 0 && shape.width > 0);
+        assert_false(agn_part_is_empty(&model->parts[AGN_REMOTE]));
+        assert_int_equal(agn_graph_output_shape(&model->parts[AGN_REMOTE].graph).channels, 4);
+        for (size_t p = 0; p < AGN_COUNT_OF(model->system->phases) && !ends; p++) {
+            assert_true((size_t)model->system->phases[p] < AGN_COUNT_OF(phases));
+            ends = model->system->phases[p] == AGN_PHASE_DONE;
+        }
+        assert_true(ends);
+        assert_true((model->system->expand == NULL) == (model->system->feature_limit == NULL));
+        for (int role = 0; role < AGN_ROLES; role++)
+            assert_int_equal(agn_model_need(model, (enum agn_role)role),
+                             agn_part_is_empty(&model->parts[role]) ? AGN_ERR_UNSUPPORTED : AGN_OK);
+        agn_model_free(model);
+    }
+}
+
+static void edge_only_reads_normalised_pixels(void **state)
+{
+    enum { W = 50, C = 3, ROW = W * C }; /* 150 bytes: two runs of 75, 200 symbols each */
+    struct agn_preset preset = preset_of("edge-only", 8, W, C);
+    struct agn_model *model = NULL;
+    struct agn_map_shape shape;
+    (void)state;
+    assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+    assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
+    assert_true(shape.channels == 8 && shape.height == 2 && shape.width == 200);
+    for (int c = 0; c < C; c++) {
+        model->normalisation.mean[c] = (uint8_t)(100 + 10 * c);
+        model->normalisation.std[c] = 50.0F + (float)c;
+    }
+    static uint8_t image[8 * ROW], symbols[8 * 400];
+    static float features[8 * ROW + 1];
+    for (size_t i = 0; i < sizeof image; i++)
+        image[i] = (uint8_t)(i * 7);
+    for (size_t run = 0; run < 16; run++)
+        for (size_t s = 0; s < 200; s++) {
+            size_t bit = 3 * s;
+            unsigned word =
+                image[run * 75 + bit / 8] | (bit / 8 < 74 ? image[run * 75 + bit / 8 + 1] << 8 : 0);
+            symbols[run * 200 + s] = (uint8_t)(word >> bit % 8 & 7);
+        }
+    features[8 * ROW] = 17.0F;
+    assert_int_equal(model->system->expand(model, symbols, features), 0);
+    for (size_t i = 0; i < sizeof image; i++) {
+        size_t c = i % C;
+        float expected =
+            ((float)image[i] - (float)model->normalisation.mean[c]) / model->normalisation.std[c];
+        assert_true(features[i] == expected);
+        float limit = model->system->feature_limit(model);
+        assert_true(features[i] <= limit && features[i] >= -limit);
+    }
+    symbols[200 * 5 + 11] = 0xFF; /* the second run of row 2 */
+    assert_int_equal(model->system->expand(model, symbols, features), 1);
+    for (size_t i = 0; i < 75; i++)
+        assert_true(features[5 * 75 + i] == 0.0F &&
+                    (image[4 * 75 + i] == 100 || features[4 * 75 + i] != 0.0F));
+    assert_true(features[8 * ROW] == 17.0F); /* nothing beyond */
+    agn_model_free(model);
+}
+
+static void refused(const struct agn_preset *preset, int expected, const char *text)
+{
+    struct agn_model *model = NULL;
+    assert_int_equal(agn_model_create(preset, NULL, &model), expected);
+    if (strstr(agn_error_message(), text) == NULL)
+        fail_msg("'%s' does not say '%s'", agn_error_message(), text);
+}
+
+static void refusals_say_why(void **state)
+{
+    (void)state;
+    struct agn_preset preset = preset_of("deepcod-like", 16, 16, 1);
+    refused(&preset, AGN_ERR_ARG, "model.system = 'deepcod-like': expected agilenn or edge-only");
+    preset = preset_of("edge-only", 16, 16, 1);
+    preset.model.codec = AGN_CODEC_RANGE;
+    refused(&preset, AGN_ERR_ARG, "expected raw3 or lzw");
+    preset = preset_of("edge-only", 256, 16, 1);
+    refused(&preset, AGN_ERR_RANGE, "cannot be sent as it is");
+    preset = preset_of("agilenn", 16, 16, 1);
+    snprintf(preset.model.extractor, sizeof preset.model.extractor, " ");
+    refused(&preset, AGN_ERR_RANGE, "model.extractor has no layer");
+    preset = preset_of("edge-only", 16, 16, 1);
+    preset.model.reference[0] = '\0'; /* not needed */
+    preset.model.remote[0] = '\0';
+    refused(&preset, AGN_ERR_ARG, "model.remote is missing");
+}
+
+/* Files of the first system are as they were before there were others. */
+static void presets_name_only_others(void **state)
+{
+    char text[16384];
+    struct agn_preset preset = preset_of("", 16, 16, 1), read;
+    (void)state;
+    assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
+    assert_null(strstr(text, "system"));
+    preset = preset_of("edge-only", 16, 16, 1);
+    assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
+    assert_non_null(strstr(text, "\nsystem = edge-only\n"));
+    agn_preset_defaults(&read);
+    assert_int_equal(agn_preset_parse(text, &read), AGN_OK);
+    assert_string_equal(read.model.system, "edge-only");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_builds_what_it_says), cmocka_unit_test(edge_only_reads_normalised_pixels),
+        cmocka_unit_test(refusals_say_why), cmocka_unit_test(presets_name_only_others)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
