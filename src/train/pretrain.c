@@ -1,5 +1,7 @@
 /* Pre-training of the reference network, with the extractor as its stem. */
-#include "train/train_internal.h"
+#include "train/preparation.h"
+#include "train/ranks.h"
+#include "train/trainer.h"
 
 struct pretraining {
     struct agn_model *model;
