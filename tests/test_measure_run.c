@@ -324,13 +324,13 @@ static void data_that_does_not_fit(void **state)
         other.width += i == 1;
         other.channels += 2 * (i == 2);
         run.data = &other;
-        assert_int_equal(agn_run_images(&run, &r), AGN_ERR_ARG);
+        assert_int_equal(agn_run_images(&run, &r), AGN_ERR_MISMATCH);
         assert_non_null(strstr(agn_error_message(), "16x16x1"));
     }
     struct agn_dataset many = *world.data;
     many.classes = CLASSES + 1;
     run.data = &many;
-    assert_int_equal(agn_run_images(&run, &r), AGN_ERR_RANGE);
+    assert_int_equal(agn_run_images(&run, &r), AGN_ERR_MISMATCH);
     assert_non_null(strstr(agn_error_message(), "5 classes"));
     run = run_config(9, 10);
     run.client.model_bytes--;

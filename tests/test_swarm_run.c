@@ -343,8 +343,8 @@ static void bad_requests_are_refused(void **state)
     bad = good;
     other.height++;
     bad.data = &other;
-    assert_int_equal(agn_swarm_create(&swarm, &bad), AGN_ERR_ARG);
-    assert_non_null(strstr(agn_error_message(), "but the model takes"));
+    assert_int_equal(agn_swarm_create(&swarm, &bad), AGN_ERR_MISMATCH);
+    assert_non_null(strstr(agn_error_message(), "but the device model takes"));
     bad = good;
     bad.host = "no.such.host.invalid";
     assert_int_equal(agn_swarm_create(&swarm, &bad), AGN_ERR_NOT_FOUND);
