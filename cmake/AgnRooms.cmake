@@ -84,7 +84,7 @@ function(agn_embed_files room name header listed)
   target_sources(agn_${room} PRIVATE ${output})
 endfunction()
 
-set(AGN_ALL_ROOMS agn_measure agn_plot agn_swarm agn_modem agn_monitor agn_client agn_edge agn_server agn_deploy agn_train agn_systems agn_model agn_distributed
+set(AGN_ALL_ROOMS agn_measure agn_plot agn_swarm agn_modem agn_monitor agn_client agn_edge agn_server agn_deploy agn_hosted agn_train agn_systems agn_model agn_distributed
   agn_xai agn_nn agn_sets agn_data agn_device agn_drivers agn_base agn_wire)
 
 # `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "agilenn/deploy.h"
+#include "agilenn/hosted.h"
 #include "tiny_model.h"
 
 enum { IMAGES = 120, CLASSES = 4, PIXELS = 16 * 16 };
@@ -27,25 +28,19 @@ static int set_up(void **state)
     world.data = tiny_dataset(&config, IMAGES, 1);
     world.model = tiny_trained_model(&config, world.data, world.data, 1);
     assert_int_equal(agn_deploy_device(world.model, world.data, 0, &world.bytes, &world.size, NULL), AGN_OK);
-    struct agn_dev_model model;
-    struct agn_dev dev;
+    struct agn_hosted device;
     struct agn_rng rng;
     agn_rng_seed(&rng, 5);
-    assert_int_equal(agn_dev_model_open(&model, world.bytes, world.size), 0);
-    size_t cap = agn_dev_arena_bytes(&model);
-    void *arena = agn_alloc(cap, 1);
-    assert_int_equal(agn_dev_init(&dev, world.bytes, world.size, arena, cap), 0);
+    assert_int_equal(agn_hosted_open(&device, world.bytes, world.size), 0);
     for (int i = 0; i < IMAGES; i++) {
-        agn_dev_frame_begin(&dev, 1, 0);
-        assert_int_equal(agn_dev_push_rows(&dev, world.data->pixels + i * PIXELS, 16), 0);
-        assert_int_equal(agn_dev_is_sure(&dev), 0);
-        world.margins[i] = agn_dev_margin(&dev);
+        int class_index = agn_hosted_image(&device, world.data->pixels + i * PIXELS, 1, 0);
+        assert_int_equal(agn_dev_is_sure(&device.dev), 0);
+        world.margins[i] = agn_dev_margin(&device.dev);
         /* Labels such that the device errs, less so where it is sure. */
-        unsigned class_index = agn_argmax_s16(agn_dev_local(&dev), CLASSES);
         world.right[i] = (int)agn_rng_below(&rng, 120) < world.margins[i];
         world.data->labels[i] = (uint16_t)(world.right[i] ? class_index : (class_index + 1) % CLASSES);
     }
-    agn_free(arena);
+    agn_hosted_close(&device);
     return 0;
 }
 

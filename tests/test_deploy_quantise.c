@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "agilenn/deploy.h"
+#include "agilenn/hosted.h"
 #include "tiny_model.h"
 
 enum { IMAGES = 48 };
@@ -39,8 +40,7 @@ struct world {
     uint8_t *bytes;
     size_t size;
     struct agn_quantisation_report report;
-    struct agn_dev dev;
-    void *arena;
+    struct agn_hosted device;
 };
 
 static size_t image_bytes(const struct tiny_config *c)
@@ -62,11 +62,7 @@ static void export_world(struct world *w)
     int status = agn_deploy_device(w->model, w->data, IMAGES, &w->bytes, &w->size, &w->report);
     if (status < 0)
         fail_msg("%s: %s", w->config.extractor, agn_error_message());
-    struct agn_dev_model opened;
-    assert_int_equal(agn_dev_model_open(&opened, w->bytes, w->size), 0);
-    size_t arena = agn_dev_arena_bytes(&opened);
-    w->arena = agn_alloc(arena, 1);
-    assert_int_equal(agn_dev_init(&w->dev, w->bytes, w->size, w->arena, arena), 0);
+    assert_int_equal(agn_hosted_open(&w->device, w->bytes, w->size), 0);
     w->extractor =
         frozen(&w->model->parts[AGN_EXTRACTOR].graph, w->model->parts[AGN_EXTRACTOR].params, IMAGES);
     w->local = frozen(&w->model->parts[AGN_LOCAL].graph, w->model->parts[AGN_LOCAL].params, IMAGES);
@@ -93,7 +89,7 @@ static void close_world(struct world *w)
     agn_net_free(w->local);
     agn_free(w->images);
     agn_free(w->bytes);
-    agn_free(w->arena);
+    agn_hosted_close(&w->device);
     agn_model_free(w->model);
     agn_dataset_free(w->data);
 }
@@ -115,9 +111,7 @@ static const float *run_float(struct world *w, const float *images)
 
 static void run_device(struct world *w, const uint8_t *image)
 {
-    assert_int_equal(agn_dev_frame_begin(&w->dev, 1, 0), 0);
-    assert_int_equal(agn_dev_push_rows(&w->dev, image, (unsigned)w->config.height), 0);
-    assert_non_null(agn_dev_local(&w->dev));
+    assert_true(agn_hosted_image(&w->device, image, 1, 0) >= 0);
 }
 
 /* ---- every number of the file --------------------------------------------------------------------- */
@@ -147,7 +141,7 @@ static double step_of(const struct world *w, int layer)
 {
     struct agn_dev_layer_info info;
     float scale;
-    assert_int_equal(agn_dev_layer_info(&w->dev.model, (unsigned)layer, &info), 0);
+    assert_int_equal(agn_dev_layer_info(&w->device.dev.model, (unsigned)layer, &info), 0);
     memcpy(&scale, &info.out_scale_bits, sizeof scale);
     return (double)scale;
 }
@@ -164,7 +158,7 @@ static int8_t stored_weight(const struct agn_dev_layer *d, int o, int y, int x, 
 static void check_output(const struct world *w, int layer, int o)
 {
     const struct agn_op_spec *conv = &w->model->parts[AGN_EXTRACTOR].graph.ops[2 * layer + 1], *bn = conv + 1;
-    const struct agn_dev_layer *d = &w->dev.model.layers[layer];
+    const struct agn_dev_layer *d = &w->device.dev.model.layers[layer];
     const struct agn_params *p = w->model->parts[AGN_EXTRACTOR].params;
     double gain =
         (double)values(p, bn->name, "gamma")[o] / sqrt((double)values(p, bn->name, "var")[o] + 1e-5);
@@ -181,7 +175,7 @@ static void check_output(const struct world *w, int layer, int o)
                     conv->depthwise ? d->weights[(y * k + x) * d->out_c + o] : stored_weight(d, o, y, x, i);
                 double in_step =
                     layer > 0 ? step_of(w, layer - 1) : 1.0 / (double)w->model->normalisation.std[c];
-                int zero = layer > 0 ? w->dev.model.layers[layer - 1].out_zero_point
+                int zero = layer > 0 ? w->device.dev.model.layers[layer - 1].out_zero_point
                                      : w->model->normalisation.mean[c] - 128;
                 double real = (double)weights[(i * k + y) * k + x] * gain;
                 assert_true(fabs(q * unit / in_step - real) <= 0.5001 * unit / in_step);
@@ -194,7 +188,7 @@ static void check_output(const struct world *w, int layer, int o)
 
 static void check_dense(const struct world *w)
 {
-    const struct agn_dev_model *m = &w->dev.model;
+    const struct agn_dev_model *m = &w->device.dev.model;
     const float *weights = values(w->model->parts[AGN_LOCAL].params, "local.dense", "weight");
     const float *bias = values(w->model->parts[AGN_LOCAL].params, "local.dense", "bias");
     int inputs = m->grid * m->grid * m->local_c, last = m->layer_count - 1;
@@ -221,7 +215,7 @@ static void check_dense(const struct world *w)
 
 static void check_range(const struct world *w, int layer)
 {
-    const struct agn_dev_layer *d = &w->dev.model.layers[layer];
+    const struct agn_dev_layer *d = &w->device.dev.model.layers[layer];
     struct agn_graph *prefix = agn_alloc(1, sizeof *prefix);
     *prefix = w->model->parts[AGN_EXTRACTOR].graph;
     prefix->count = 2 * layer + 3;
@@ -249,7 +243,7 @@ static void check_range(const struct world *w, int layer)
 
 static void check_numbers(const struct world *w)
 {
-    const struct agn_dev_model *m = &w->dev.model;
+    const struct agn_dev_model *m = &w->device.dev.model;
     int last = m->layer_count - 1;
     assert_int_equal(m->layer_count, (w->model->parts[AGN_EXTRACTOR].graph.count - 1) / 2);
     assert_int_equal(w->report.layer_count, m->layer_count);
@@ -290,13 +284,13 @@ struct errors {
 /* Local features, exactly, where the pooling grid has a cell for each place. */
 static void compare_local_map(const struct world *w, const float *features, struct errors *e)
 {
-    const struct agn_dev_model *m = &w->dev.model;
+    const struct agn_dev_model *m = &w->device.dev.model;
     int last = m->layer_count - 1, zero = m->layers[last].out_zero_point;
     if (m->grid != m->map_h || m->grid != m->map_w)
         return;
     for (size_t p = 0; p < (size_t)m->map_h * m->map_w; p++)
         for (size_t c = 0; c < m->local_c; c++) {
-            double got = (double)w->dev.pool[p * m->local_c + c] / 64.0 - 128.0 - zero;
+            double got = (double)w->device.dev.pool[p * m->local_c + c] / 64.0 - 128.0 - zero;
             double error = got - (double)features[p * m->map_c + c] / step_of(w, last);
             e->steps_sum += error;
             e->steps_square += error * error;
@@ -307,21 +301,21 @@ static void compare_local_map(const struct world *w, const float *features, stru
 
 static void compare(const struct world *w, const float *features, const float *logits, struct errors *e)
 {
-    const struct agn_dev_model *m = &w->dev.model;
+    const struct agn_dev_model *m = &w->device.dev.model;
     for (unsigned y = 0; y < m->map_h; y++)
         for (unsigned x = 0; x < m->map_w; x++)
             for (unsigned c = m->local_c; c < m->map_c; c++) {
                 uint8_t expected;
                 agn_quantise(w->model->centroids, &features[((size_t)y * m->map_w + x) * m->map_c + c], 1,
                              &expected, NULL);
-                int away = abs(agn_dev_symbol(&w->dev, c - m->local_c, y, x) - (int)expected);
+                int away = abs(agn_dev_symbol(&w->device.dev, c - m->local_c, y, x) - (int)expected);
                 e->symbols++;
                 e->differ += away > 0;
                 e->jump += away > 1;
             }
     compare_local_map(w, features, e);
     for (int c = 0; c < m->classes; c++) {
-        e->logit_max = fmax(e->logit_max, fabs(agn_dev_local(&w->dev)[c] / 256.0 - (double)logits[c]));
+        e->logit_max = fmax(e->logit_max, fabs(agn_dev_local(&w->device.dev)[c] / 256.0 - (double)logits[c]));
         e->logit_largest = fmax(e->logit_largest, fabs((double)logits[c]));
     }
 }
@@ -347,7 +341,7 @@ static void check_agreement(struct world *w)
     /* A linear layer has negative values too, so half as many steps for the others; errors add up over
      * many layers. */
     bool linear = strstr(w->config.extractor, ":l1") != NULL;
-    double slack = linear || w->dev.model.layer_count > 4 ? 2.0 : 1.0;
+    double slack = linear || w->device.dev.model.layer_count > 4 ? 2.0 : 1.0;
     print_message("%-66s differ %.2f %%, features mean %+.3f rms %.2f max %.2f steps, logits %.4f of %.2f\n",
                   w->config.extractor, 100.0 * e.differ / e.symbols, mean, rms, e.steps_max, e.logit_max,
                   e.logit_largest);
@@ -418,7 +412,7 @@ static void borders_are_exact(void **state)
             w.images[p] = 0.0F;
             w.data->pixels[p] = w.model->normalisation.mean[p % (size_t)w.config.channels];
         }
-        const struct agn_dev_model *m = &w.dev.model;
+        const struct agn_dev_model *m = &w.device.dev.model;
         const float *features = run_float(&w, w.images);
         run_device(&w, w.data->pixels);
         struct errors e = {0};
@@ -427,7 +421,8 @@ static void borders_are_exact(void **state)
         for (unsigned c = 0; m->layer_count == 1 && c < (unsigned)(m->map_c - m->local_c); c++)
             for (unsigned y = 0; y < m->map_h; y++)
                 for (unsigned x = 0; x < m->map_w; x++)
-                    assert_int_equal(agn_dev_symbol(&w.dev, c, y, x), agn_dev_symbol(&w.dev, c, 0, 0));
+                    assert_int_equal(agn_dev_symbol(&w.device.dev, c, y, x),
+                                     agn_dev_symbol(&w.device.dev, c, 0, 0));
         close_world(&w);
     }
 }
@@ -464,14 +459,14 @@ static void relu6_ends_at_6(void **state)
     set_norm(&w, "extractor.1.bn", 1, 0.5F, -20.0F, 1.0F);
     export_world(&w);
     run_device(&w, w.data->pixels);
-    const struct agn_dev_model *m = &w.dev.model;
+    const struct agn_dev_model *m = &w.device.dev.model;
     double step = step_of(&w, 1);
     for (size_t p = 0; p < 64; p++) {
-        double top = w.dev.pool[p * m->local_c] / 64.0 - 128.0 - m->layers[1].out_zero_point;
-        double bottom = w.dev.pool[p * m->local_c + 1] / 64.0 - 128.0 - m->layers[1].out_zero_point;
+        double top = w.device.dev.pool[p * m->local_c] / 64.0 - 128.0 - m->layers[1].out_zero_point;
+        double bottom = w.device.dev.pool[p * m->local_c + 1] / 64.0 - 128.0 - m->layers[1].out_zero_point;
         assert_true(fabs(top * step - 6.0) <= 0.5 * step);
         assert_true(bottom == 0.0);
-        assert_int_equal(agn_dev_symbol(&w.dev, 0, (unsigned)p / 8, (unsigned)p % 8), 7);
+        assert_int_equal(agn_dev_symbol(&w.device.dev, 0, (unsigned)p / 8, (unsigned)p % 8), 7);
     }
     check_agreement(&w);
     close_world(&w);
@@ -531,9 +526,9 @@ static void dead_layer(void **state)
         set_norm(&w, "extractor.1.bn", o, 0.0F, o % 2 == 0 ? -1.0F : 0.0F, 0.0F);
     export_world(&w);
     run_device(&w, w.data->pixels);
-    const struct agn_dev_model *m = &w.dev.model;
+    const struct agn_dev_model *m = &w.device.dev.model;
     for (size_t i = 0; i < (size_t)m->grid * m->grid * m->local_c; i++)
-        assert_int_equal(w.dev.pool[i], (uint32_t)(m->layers[1].out_zero_point + 128) * 64);
+        assert_int_equal(w.device.dev.pool[i], (uint32_t)(m->layers[1].out_zero_point + 128) * 64);
     for (int i = 0; i < 2; i++)
         assert_true(isfinite(w.report.layers[i].weight_sqnr_db));
     close_world(&w);

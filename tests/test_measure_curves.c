@@ -11,6 +11,7 @@
 
 #include "agilenn/curves.h"
 #include "agilenn/edge.h"
+#include "agilenn/hosted.h"
 #include "agilenn/plot.h"
 #include "temp_folder.h"
 #include "tiny_model.h"
@@ -81,23 +82,18 @@ static int fused_class(const struct agn_dev *dev, struct agn_remote *remote)
 static void the_ends_are_fused_and_local(void **state)
 {
     (void)state;
-    struct agn_dev dev;
-    struct agn_dev_model model;
+    struct agn_hosted device;
     struct agn_remote *remote = NULL;
     int local = 0, fused = 0;
-    assert_int_equal(agn_dev_model_open(&model, world.bytes, world.size), 0);
-    size_t cap = agn_dev_arena_bytes(&model);
-    void *arena = agn_alloc(cap, 1);
-    assert_int_equal(agn_dev_init(&dev, world.bytes, world.size, arena, cap), 0);
+    assert_int_equal(agn_hosted_open(&device, world.bytes, world.size), 0);
     assert_int_equal(agn_remote_create(world.model, &remote), AGN_OK);
     for (int i = 0; i < IMAGES; i++) {
-        assert_int_equal(agn_dev_frame_begin(&dev, 1, 0), 0);
-        assert_int_equal(agn_dev_push_rows(&dev, world.data->pixels + (size_t)i * 16 * 16, 16), 0);
-        local += (int)agn_argmax_s16(agn_dev_local(&dev), CLASSES) == world.data->labels[i];
-        fused += fused_class(&dev, remote) == world.data->labels[i];
+        int local_class = agn_hosted_image(&device, world.data->pixels + (size_t)i * 16 * 16, 1, 0);
+        local += local_class == world.data->labels[i];
+        fused += fused_class(&device.dev, remote) == world.data->labels[i];
     }
     agn_remote_free(remote);
-    agn_free(arena);
+    agn_hosted_close(&device);
     const struct agn_curves *c = &world.curves;
     double fused_accuracy = (double)fused / IMAGES, local_accuracy = (double)local / IMAGES;
     assert_true(fused != local); /* or the test shows nothing */

@@ -12,6 +12,7 @@
 
 #include "agilenn/deploy.h"
 #include "agilenn/edge.h"
+#include "agilenn/hosted.h"
 #include "agilenn/run.h"
 #include "fake_server.h"
 #include "temp_folder.h"
@@ -117,33 +118,28 @@ struct expected {
 
 static void expect(const struct agn_dataset *data, int images, struct expected *e)
 {
-    struct agn_dev dev;
-    struct agn_dev_model model;
+    struct agn_hosted device;
     bool right[IMAGES * 2];
     assert_true(images <= IMAGES * 2);
-    assert_int_equal(agn_dev_model_open(&model, world.bytes, world.size), 0);
-    size_t cap = agn_dev_arena_bytes(&model), image = (size_t)data->height * (size_t)data->width;
-    void *arena = agn_alloc(cap, 1);
-    assert_int_equal(agn_dev_init(&dev, world.bytes, world.size, arena, cap), 0);
+    size_t image = (size_t)data->height * (size_t)data->width;
+    assert_int_equal(agn_hosted_open(&device, world.bytes, world.size), 0);
     *e = (struct expected){0};
     for (int i = 0; i < images; i++) {
         int at = i % data->count, length;
         uint8_t packet[AGN_WIRE_MAX_PACKET];
         struct agn_dev_prediction prediction;
-        assert_int_equal(agn_dev_frame_begin(&dev, 1, 0), 0);
-        assert_int_equal(agn_dev_push_rows(&dev, data->pixels + (size_t)at * image, (unsigned)data->height),
-                         0);
-        while ((length = agn_dev_next_packet(&dev, packet, sizeof packet)) > 0) {
+        assert_true(agn_hosted_image(&device, data->pixels + (size_t)at * image, 1, 0) >= 0);
+        while ((length = agn_dev_next_packet(&device.dev, packet, sizeof packet)) > 0) {
             e->packets++;
             e->payload += length;
             e->coded += length - AGN_FEATURE_OVERHEAD_BYTES;
         }
-        assert_int_equal(agn_dev_predict(&dev, &prediction), 0);
+        assert_int_equal(agn_dev_predict(&device.dev, &prediction), 0);
         right[i] = prediction.class_index == data->labels[at];
     }
     for (int i = images - 1; i >= 0; i--)
         e->local_correct_from[i] = e->local_correct_from[i + 1] + right[i];
-    agn_free(arena);
+    agn_hosted_close(&device);
 }
 
 static void check_sums(const struct agn_run_report *r)
@@ -324,13 +320,13 @@ static void data_that_does_not_fit(void **state)
         other.width += i == 1;
         other.channels += 2 * (i == 2);
         run.data = &other;
-        assert_int_equal(agn_run_images(&run, &r), AGN_ERR_ARG);
+        assert_int_equal(agn_run_images(&run, &r), AGN_ERR_MISMATCH);
         assert_non_null(strstr(agn_error_message(), "16x16x1"));
     }
     struct agn_dataset many = *world.data;
     many.classes = CLASSES + 1;
     run.data = &many;
-    assert_int_equal(agn_run_images(&run, &r), AGN_ERR_RANGE);
+    assert_int_equal(agn_run_images(&run, &r), AGN_ERR_MISMATCH);
     assert_non_null(strstr(agn_error_message(), "5 classes"));
     run = run_config(9, 10);
     run.client.model_bytes--;

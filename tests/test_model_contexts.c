@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "agilenn/deploy.h"
+#include "agilenn/train.h"
 #include "naive_device.h"
 #include "temp_folder.h"
 #include "tiny_model.h"
-#include "train/train_internal.h"
 
 static const struct tiny_config config = {.extractor = "conv:c6:s2 conv:c8",
                                           .height = 12,

@@ -162,31 +162,6 @@ static void bad_names(void **state)
     expect_refusal(&graph, "name");
 }
 
-static void copying(void **state)
-{
-    (void)state;
-    struct agn_params *from = make(1), *to = make(2);
-    net_check_randomise(from, 3);
-    uint64_t version = to->version;
-    assert_int_equal(agn_params_copy(to, from), from->count);
-    assert_memory_equal(to->value, from->value, to->total * sizeof(float));
-    assert_true(to->version > version);
-
-    /* Another network: the same stem, a first block of another width. */
-    struct agn_graph graph;
-    struct agn_params *other = NULL;
-    int op = agn_graph_init(&graph, (struct agn_shape){6, 6, 3});
-    assert_true(agn_graph_parse(&graph, op, "net", "conv:c8 mb:c8:e3") > 0);
-    assert_int_equal(agn_params_create(&graph, 4, &other), AGN_OK);
-    /* net.0 (5 parameters) and net.1.project.bn (4) agree; the rest has other shapes. */
-    assert_int_equal(agn_params_copy(other, from), 9);
-    assert_memory_equal(agn_params_values(other, "net.0.weight"), agn_params_values(from, "net.0.weight"),
-                        8 * 27 * sizeof(float));
-    agn_params_free(from);
-    agn_params_free(to);
-    agn_params_free(other);
-}
-
 /* ---- files ----------------------------------------------------------------------- */
 
 static const char *save(struct agn_params *params, bool momentum)
@@ -430,7 +405,6 @@ int main(void)
         cmocka_unit_test(flags_and_layout),
         cmocka_unit_test(initial_values),
         cmocka_unit_test(bad_names),
-        cmocka_unit_test(copying),
         cmocka_unit_test_setup_teardown(files_round_trip, temp_folder_setup, temp_folder_teardown),
         cmocka_unit_test(appending_twice),
         cmocka_unit_test(wrong_files),

@@ -11,6 +11,7 @@
 
 #include "agilenn/nn.h"
 #include "net_check.h"
+#include "nn/net_internal.h"
 
 enum {
     PEERS = 2,
@@ -94,7 +95,7 @@ static void close_peer(struct peer *peer)
 static void *run_peer(void *user)
 {
     struct peer *peer = user;
-    size_t batch = (size_t)agn_net_batch(peer->net), first = (size_t)peer->index * batch;
+    size_t batch = (size_t)peer->net->batch, first = (size_t)peer->index * batch;
     memcpy(agn_net_write(peer->net, AGN_BORDER_INPUT), peer->input + first * PIXELS,
            batch * PIXELS * sizeof(float));
     peer->settled = peer->params->total;

@@ -1,4 +1,4 @@
-/* Softmax cross-entropy of the engine: the four passes against the double-precision reference. */
+/* Softmax cross-entropy of the engine: its passes against the double-precision reference. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,11 +15,10 @@ enum { ROWS = 9, CLASSES = 13, COUNT = ROWS * CLASSES };
 
 static const int32_t labels[ROWS] = {0, 12, -1, 5, 5, -7, 1, 2, 3};
 
-static void four_passes(void **state)
+static void passes(void **state)
 {
     (void)state;
-    float logits[COUNT], tangent[COUNT], prob[COUNT], loss[ROWS], diff[COUNT], loss_dot[ROWS],
-        diff_dot[COUNT];
+    float logits[COUNT], tangent[COUNT], prob[COUNT], loss[ROWS], diff[COUNT], diff_dot[COUNT];
     double wide_logits[COUNT], wide_tangent[COUNT], wide_prob[COUNT], wide_loss[ROWS], wide_diff[COUNT],
         wide_dot[COUNT];
     net_check_fill(logits, COUNT, 1);
@@ -40,10 +39,6 @@ static void four_passes(void **state)
     agn_softmax_ce_backward(prob, labels, ROWS, CLASSES, 0.25F, diff);
     net_check_close("softmax", "diff", diff, wide_diff, COUNT, 0.0, 2e-6);
 
-    reference_ce_tangent(wide_prob, labels, wide_tangent, ROWS, CLASSES, wide_dot);
-    agn_softmax_ce_tangent(prob, labels, tangent, ROWS, CLASSES, loss_dot);
-    net_check_close("softmax", "tangent", loss_dot, wide_dot, ROWS, 0.0, 4e-6);
-
     reference_ce_tangent_backward(wide_prob, labels, wide_tangent, ROWS, CLASSES, wide_dot);
     agn_softmax_ce_tangent_backward(prob, labels, tangent, ROWS, CLASSES, diff_dot);
     net_check_close("softmax", "tangent-backward", diff_dot, wide_dot, COUNT, 0.0, 4e-6);
@@ -55,12 +50,11 @@ static void skipped_rows(void **state)
     (void)state;
     const float logits[4] = {1.0F, 2.0F, 3.0F, -1.0F}, tangent[4] = {1.0F, -1.0F, 1.0F, 1.0F};
     const int32_t skip[2] = {-1, 1};
-    float prob[4], loss[2], diff[4], dot[2], diff_dot[4];
+    float prob[4], loss[2], diff[4], diff_dot[4];
     agn_softmax_ce_forward(logits, skip, 2, 2, prob, loss);
     agn_softmax_ce_backward(prob, skip, 2, 2, 1.0F, diff);
-    agn_softmax_ce_tangent(prob, skip, tangent, 2, 2, dot);
     agn_softmax_ce_tangent_backward(prob, skip, tangent, 2, 2, diff_dot);
-    assert_true(loss[0] == 0.0F && diff[0] == 0.0F && diff[1] == 0.0F && dot[0] == 0.0F);
+    assert_true(loss[0] == 0.0F && diff[0] == 0.0F && diff[1] == 0.0F);
     assert_true(diff_dot[0] == 0.0F && diff_dot[1] == 0.0F);
     assert_true(loss[1] > 3.9F && loss[1] < 4.1F);
     assert_true(fabsf(prob[0] + prob[1] - 1.0F) < 1e-6F); /* still a distribution */
@@ -84,7 +78,7 @@ static void extreme_logits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(four_passes), cmocka_unit_test(skipped_rows),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(passes), cmocka_unit_test(skipped_rows),
                                        cmocka_unit_test(extreme_logits)};
     return cmocka_run_group_tests_name("nn softmax cross-entropy", tests, NULL, NULL);
 }

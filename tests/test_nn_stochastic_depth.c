@@ -12,6 +12,7 @@
 
 #include "agilenn/nn.h"
 #include "net_check.h"
+#include "nn/net_internal.h"
 
 enum { BATCH = 64, BLOCKS = 5 };
 static const float RATE = 0.4F;
@@ -68,8 +69,8 @@ static void draws_keep_their_shares(void **state)
     for (uint64_t round = 0; round < ROUNDS; round++) {
         agn_net_draw_depth(net, round, 0);
         for (int b = 0; b < BLOCKS; b++) {
-            const float *factors = agn_net_branch_factors(net, w.adds[b]);
-            const float *before = agn_net_branch_factors(net, w.adds[b > 0 ? b - 1 : BLOCKS - 1]);
+            const float *factors = agn__net_branch_factors(net, w.adds[b]);
+            const float *before = agn__net_branch_factors(net, w.adds[b > 0 ? b - 1 : BLOCKS - 1]);
             assert_non_null(factors);
             for (int n = 0; n < BATCH; n++) {
                 assert_true(factors[n] == 0.0F || fabs((double)factors[n] * survival(b) - 1.0) < 1e-6);
@@ -107,14 +108,14 @@ static void draws_depend_on_seed_and_place_alone(void **state)
         agn_net_draw_depth(half, 5, 0); /* what was drawn before leaves no trace */
         agn_net_draw_depth(half, 99, 1000 + part * BATCH / 2);
         for (int b = 0; b < BLOCKS; b++) {
-            assert_memory_equal(agn_net_branch_factors(half, w.adds[b]),
-                                agn_net_branch_factors(whole, w.adds[b]) + part * BATCH / 2,
+            assert_memory_equal(agn__net_branch_factors(half, w.adds[b]),
+                                agn__net_branch_factors(whole, w.adds[b]) + part * BATCH / 2,
                                 BATCH / 2 * sizeof(float));
         }
     }
     agn_net_draw_depth(half, 100, 1000);
     for (int b = 0; b < BLOCKS; b++) {
-        differ += memcmp(agn_net_branch_factors(half, w.adds[b]), agn_net_branch_factors(whole, w.adds[b]),
+        differ += memcmp(agn__net_branch_factors(half, w.adds[b]), agn__net_branch_factors(whole, w.adds[b]),
                          BATCH / 2 * sizeof(float)) != 0;
     }
     assert_true(differ > 0);
@@ -159,11 +160,11 @@ static void compare(enum agn_net_mode mode, float rate, bool draw, bool same)
             agn_net_draw_depth(net, 7, 0);
         for (int b = 0; b < BLOCKS; b++) {
             bool skips = i == 1 && mode == AGN_NET_TRAIN && rate > 0.0F;
-            assert_int_equal(agn_net_branch_factors(net, w.adds[b]) != NULL, skips);
+            assert_int_equal(agn__net_branch_factors(net, w.adds[b]) != NULL, skips);
         }
-        assert_null(agn_net_branch_factors(net, 1));
+        assert_null(agn__net_branch_factors(net, 1));
         run(&w, net, mode == AGN_NET_TRAIN, &results[i]);
-        bytes[i] = agn_net_arena_bytes(net);
+        bytes[i] = agn__net_arena_bytes(net);
         agn_net_free(net);
     }
     bool outputs = memcmp(results[0].output, results[1].output, sizeof(results[0].output)) == 0;

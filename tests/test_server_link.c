@@ -27,7 +27,7 @@ static void every_frame_is_fused(void **state)
     struct agn_client *client =
         link_new_client((struct agn_client_config){.port = agn_server_port(running.server)});
     struct agn_dev_memory memory;
-    agn_dev_memory(&link_world.dev.model, &memory);
+    agn_dev_memory(&link_world.device.dev.model, &memory);
     size_t sent = 0, packets = 0, replied = 0;
     for (int i = 0; i < FRAMES; i++) {
         struct agn_client_result result = link_run_frame(client);
@@ -218,7 +218,7 @@ static void a_sure_device_sends_nothing(void **state)
     uint8_t *image = random_image(&link_world.random.model, &link_world.rng);
     link_count_packets(image);
     agn_free(image);
-    int margin = agn_dev_margin(&link_world.dev);
+    int margin = agn_dev_margin(&link_world.device.dev);
     device.sure_margin = (uint16_t)(margin < 1 ? 1 : margin > INT16_MAX ? INT16_MAX : margin);
     assert_int_equal(agn_model_agn_write(&device, &link_world.bytes, &link_world.size), 0);
     struct agn_client *client =
@@ -228,7 +228,7 @@ static void a_sure_device_sends_nothing(void **state)
     link_world.size = usual_size;
     for (int i = 0; i < 40; i++) {
         struct agn_client_result result = link_run_frame(client);
-        bool expected = agn_dev_margin(&link_world.dev) >= device.sure_margin;
+        bool expected = agn_dev_margin(&link_world.device.dev) >= device.sure_margin;
         assert_int_equal(result.reason, expected ? AGN_CLIENT_SURE : AGN_CLIENT_FUSED);
         assert_int_equal(result.packets == 0, expected);
         sure += expected;
@@ -355,7 +355,7 @@ static int infer_fails(void *user, const float *features, int count, float *logi
     (void)count;
     if (*(int *)user == 0)
         return AGN_ERR_ENGINE;
-    for (int c = 0; c < link_world.dev.model.classes; c++)
+    for (int c = 0; c < link_world.device.dev.model.classes; c++)
         logits[c] = NAN;
     return 0;
 }

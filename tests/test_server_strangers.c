@@ -140,11 +140,10 @@ static void other_resources_answer(void **state)
 static size_t make_request(uint8_t *datagram, uint16_t frame)
 {
     uint8_t *image = random_image(&link_world.random.model, &link_world.rng);
-    assert_int_equal(agn_dev_frame_begin(&link_world.dev, frame, 0), 0);
-    assert_int_equal(agn_dev_push_rows(&link_world.dev, image, link_world.dev.model.input_h), 0);
+    assert_true(agn_hosted_image(&link_world.device, image, frame, 0) >= 0);
     agn_free(image);
-    int length =
-        agn_dev_next_packet(&link_world.dev, datagram + AGN_COAP_REQUEST_OVERHEAD, AGN_WIRE_MAX_PACKET);
+    int length = agn_dev_next_packet(&link_world.device.dev, datagram + AGN_COAP_REQUEST_OVERHEAD,
+                                     AGN_WIRE_MAX_PACKET);
     assert_true(length > 0);
     const uint8_t token[AGN_COAP_TOKEN_BYTES] = {1, 2, 3, 4};
     return agn_coap_request(datagram, frame, token, datagram + AGN_COAP_REQUEST_OVERHEAD, (size_t)length);
@@ -566,7 +565,7 @@ static int infer_slowly(void *user, const float *features, int count, float *log
     (void)user;
     (void)features;
     usleep(80000); /* longer than the client waits */
-    memset(logits, 0, (size_t)count * link_world.dev.model.classes * sizeof *logits);
+    memset(logits, 0, (size_t)count * link_world.device.dev.model.classes * sizeof *logits);
     return 0;
 }
 

@@ -28,7 +28,7 @@ static int set_up(void **state)
 {
     if (temp_folder_setup(state) != 0 || link_set_up(state) != 0)
         return -1;
-    const struct agn_dev_model *model = &link_world.dev.model;
+    const struct agn_dev_model *model = &link_world.device.dev.model;
     size_t image_bytes = (size_t)model->input_h * model->input_w * model->input_c;
     data = (struct agn_dataset){.count = IMAGES,
                                 .height = model->input_h,

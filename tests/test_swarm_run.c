@@ -21,7 +21,7 @@ static int set_up(void **state)
 {
     if (link_set_up(state) != 0)
         return -1;
-    const struct agn_dev_model *model = &link_world.dev.model;
+    const struct agn_dev_model *model = &link_world.device.dev.model;
     size_t image_bytes = (size_t)model->input_h * model->input_w * model->input_c;
     data = (struct agn_dataset){.count = IMAGES,
                                 .height = model->input_h,
@@ -343,8 +343,8 @@ static void bad_requests_are_refused(void **state)
     bad = good;
     other.height++;
     bad.data = &other;
-    assert_int_equal(agn_swarm_create(&swarm, &bad), AGN_ERR_ARG);
-    assert_non_null(strstr(agn_error_message(), "but the model takes"));
+    assert_int_equal(agn_swarm_create(&swarm, &bad), AGN_ERR_MISMATCH);
+    assert_non_null(strstr(agn_error_message(), "but the device model takes"));
     bad = good;
     bad.host = "no.such.host.invalid";
     assert_int_equal(agn_swarm_create(&swarm, &bad), AGN_ERR_NOT_FOUND);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "nn/net_internal.h"
 #include "tiny_training.h"
 
 /* Sanitizers bring an allocator of their own, and other C libraries do not have these names. */
@@ -57,7 +58,7 @@ void *aligned_alloc(size_t alignment, size_t size)
 static long calls;
 #endif
 
-static long count_calls(double epochs, const char *compute)
+static long count_calls(double epochs, enum agn_compute compute)
 {
     struct tiny_dataset train, test;
     struct agn_train_report report;
@@ -73,7 +74,7 @@ static long count_calls(double epochs, const char *compute)
     config.preset.train.cutout = 3;
     config.preset.train.ema = 0.9;
     config.preset.joint.distill = 0.5;
-    config.preset.train.compute = agn_compute_from_name(compute);
+    config.preset.train.compute = compute;
     long before = calls;
     if (agn_train_run(&config, &model, &report) < 0)
         fail_msg("%s", agn_error_message());
@@ -90,15 +91,18 @@ static void a_step_allocates_nothing(void **state)
     if (!CAN_COUNT)
         skip();
     agn_nn_set_threads(1);
-    static const char *const computes[] = {"f32", "bf16-emulated"};
-    for (size_t i = 0; i < AGN_COUNT_OF(computes); i++) {
-        if (agn_compute_check((enum agn_compute)agn_compute_from_name(computes[i])) < 0) {
-            print_message("not in %s: %s\n", computes[i], agn_error_message());
+    static const struct {
+        enum agn_compute compute;
+        const char *name;
+    } ways[] = {{AGN_COMPUTE_F32, "f32"}, {AGN_COMPUTE_BF16_EMULATED, "bf16-emulated"}};
+    for (size_t i = 0; i < AGN_COUNT_OF(ways); i++) {
+        if (agn__compute_check(ways[i].compute) < 0) {
+            print_message("not in %s: %s\n", ways[i].name, agn_error_message());
             continue;
         }
-        count_calls(1.0, computes[i]); /* whatever libraries set up once */
-        long few = count_calls(1.0, computes[i]), many = count_calls(2.0, computes[i]);
-        print_message("%ld calls for 20 steps in %s, %ld for 40\n", few, computes[i], many);
+        count_calls(1.0, ways[i].compute); /* whatever libraries set up once */
+        long few = count_calls(1.0, ways[i].compute), many = count_calls(2.0, ways[i].compute);
+        print_message("%ld calls for 20 steps in %s, %ld for 40\n", few, ways[i].name, many);
         assert_true(few > 100);
         assert_int_equal(few, many);
     }

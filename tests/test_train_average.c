@@ -10,7 +10,7 @@
 
 #include "temp_folder.h"
 #include "tiny_training.h"
-#include "train/train_internal.h"
+#include "train/beside.h"
 
 static const char weight_name[] = "remote.0.weight", mean_name[] = "extractor.1.bn.mean";
 

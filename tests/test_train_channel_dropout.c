@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "train/train_internal.h"
+#include "train/preparation.h"
 
 enum { BATCH = 64, POSITIONS = 6, CHANNELS = 7, KEPT = 3, SAMPLE = POSITIONS * CHANNELS };
 static const struct agn_shape map = {2, 3, CHANNELS};

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "tiny_training.h"
-#include "train/train_internal.h"
+#include "train/preparation.h"
 
 enum { BATCH = 32, PIXELS = TINY_SIDE * TINY_SIDE, FLOATS = BATCH * PIXELS };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "train/train_internal.h"
+#include "train/quantiser_learning.h"
 
 enum { COUNT = 4000 };
 static float values[COUNT];

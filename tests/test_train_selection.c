@@ -11,7 +11,7 @@
 
 #include "net_check.h"
 #include "tiny_training.h"
-#include "train/train_internal.h"
+#include "train/channel_selection.h"
 
 enum { IMAGES = 96, FEATURES = 8, LOGITS = IMAGES * TINY_CLASSES };
 static struct tiny_dataset data;

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "train/train_internal.h"
+#include "agilenn/nn.h"
+#include "train/soft_targets.h"
 
 enum { ROWS = 5, CLASSES = 4, COUNT = ROWS * CLASSES };
 static const int32_t labels[ROWS] = {2, 0, -1, 3, 1};

@@ -288,13 +288,10 @@ static void check_formula(struct rule rule)
         y->features[i] = kept;
         worst = fmax(worst, fabs(y->gradient[i] - (above - below) / (2.0 * step)) / largest);
     }
-    print_message("%s, %d points: relative error %.1e\n", agn_xai_method_name(rule.method), rule.points,
-                  worst);
+    print_message("method %d, %d points: relative error %.1e\n", (int)rule.method, rule.points, worst);
     assert_true(largest > least);
-    if (!(worst < DIFFERENCE_TOLERANCE)) {
-        fail_msg("%s, %d points: the formula is off by %.3g", agn_xai_method_name(rule.method), rule.points,
-                 worst);
-    }
+    if (!(worst < DIFFERENCE_TOLERANCE))
+        fail_msg("method %d, %d points: the formula is off by %.3g", (int)rule.method, rule.points, worst);
     free_world(w);
 }
 
@@ -397,7 +394,7 @@ static void check_engine(struct rule rule, int batch, int classes)
     char label[64];
     struct world *w = make_world(rule, batch, classes, 3e-6);
     struct agn_xai *xai = make_xai(&w->graph, w->params, rule, batch);
-    snprintf(label, sizeof(label), "%s, %d points, batch %d, %d classes", agn_xai_method_name(rule.method),
+    snprintf(label, sizeof(label), "method %d, %d points, batch %d, %d classes", (int)rule.method,
              rule.points, batch, classes);
     importance_loss(&w->yardstick);
     for (int round = 0; round < 2; round++) { /* the second one with a warm cache */
@@ -512,8 +509,11 @@ static void refusals(void **state)
     assert_int_equal(agn_xai_backward(xai, w->features, diff, diff), AGN_ERR_STATE);
     agn_xai_free(xai);
     free_world(w);
-    for (int m = AGN_XAI_IG_TRAPEZOID; m <= AGN_XAI_GRADIENT; m++)
-        assert_int_equal(agn_xai_method_from_name(agn_xai_method_name((enum agn_xai_method)m)), m);
+    assert_int_equal(agn_xai_method_from_name("ig-trapezoid"), AGN_XAI_IG_TRAPEZOID);
+    assert_int_equal(agn_xai_method_from_name("ig-midpoint"), AGN_XAI_IG_MIDPOINT);
+    assert_int_equal(agn_xai_method_from_name("gradient-x-input"), AGN_XAI_GRADIENT_X_INPUT);
+    assert_int_equal(agn_xai_method_from_name("ig-gauss-legendre"), AGN_XAI_IG_GAUSS_LEGENDRE);
+    assert_int_equal(agn_xai_method_from_name("gradient"), AGN_XAI_GRADIENT);
     assert_int_equal(agn_xai_method_from_name("magic"), AGN_ERR_ARG);
 }
 

@@ -37,9 +37,9 @@ struct agn_confidence_report {
 };
 
 /* Calibrates agn_dev_is_sure: sets the smallest margin of the local logits from which on the local prediction
- * of a device model (4-byte aligned, as of agn_deploy_device; changed in place) is right for a share
+ * of a device model (changed in place) is right for a share
  * `confidence`, 0 to 1, of the images: at most (1 - confidence) (n + 1) - 1 wrong of n, the one more being
- * for the frame to come. `report` may be NULL. AGN_ERR_MISMATCH: images of another size; AGN_ERR_ARG. */
+ * for the frame to come. `report` may be NULL. Errors of agn_hosted_check_data; AGN_ERR_ARG. */
 int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_dataset *data,
                           double confidence, struct agn_confidence_report *report);
 

@@ -31,12 +31,6 @@ void agn_remote_free(struct agn_remote *remote);
  * `infer` wants: `remote` is a struct agn_remote. One call at a time for each remote. */
 int agn_remote_infer(void *remote, const float *features, int count, float *logits);
 
-/* Times calls of `count` frames for some 20 ms: *seconds of one call, the median. What is measured is the
- * machine as busy as it is just then. */
-int agn_remote_measure(struct agn_remote *remote, int count, double *seconds);
-/* How many of its layers run in reference code: the libraries have none for this processor. */
-int agn_remote_reference_layers(const struct agn_remote *remote);
-
 /* ---- the edge server of model files ----------------------------------------- */
 
 struct agn_edge; /* a server, its models and their Remote NNs, one for each worker */

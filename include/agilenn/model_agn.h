@@ -63,7 +63,4 @@ int agn_model_multiplier(double scale, int32_t *multiplier, uint8_t *shift);
  * freed with agn_free. On failure nothing is set and agn_error_message() says what is wrong. */
 int agn_model_agn_write(const struct agn_model_agn *model, uint8_t **bytes, size_t *size_bytes);
 
-/* One sentence for a code of agn_dev_model_open, for messages about a model file. */
-const char *agn_model_agn_problem(int status);
-
 #endif

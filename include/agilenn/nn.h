@@ -122,9 +122,7 @@ int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_p
 void agn_params_free(struct agn_params *params);
 const struct agn_param *agn_params_find(const struct agn_params *params, const char *name);
 /* Values of a parameter, or NULL when there is none of that name. */
-float *agn_params_values(struct agn_params *params, const char *name);
-/* Copies into `dst` every parameter of `src` with the same name and shape; returns how many. */
-int agn_params_copy(struct agn_params *dst, const struct agn_params *src);
+float *agn_params_values(const struct agn_params *params, const char *name);
 /* The same from/to a tensor file. Loading demands every parameter: a missing or wrong one is
  * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well. Saving
  * appends views (pointing into `params`) to file->tensors. */
@@ -171,12 +169,6 @@ enum agn_compute {
     AGN_COMPUTE_BF16,         /* on CPUs with bf16 arithmetic */
     AGN_COMPUTE_BF16_EMULATED /* where oneDNN has it at all, natively or not: to measure accuracy */
 };
-
-/* "f32", "bf16", "bf16-emulated". */
-const char *agn_compute_name(enum agn_compute compute);
-int agn_compute_from_name(const char *name); /* or AGN_ERR_ARG */
-/* AGN_ERR_UNSUPPORTED: this CPU cannot; the message says what it lacks. */
-int agn_compute_check(enum agn_compute compute);
 
 struct agn_net_config {
     const struct agn_graph *graph; /* copied */
@@ -247,14 +239,9 @@ int agn_net_tangent_backward(struct agn_net *net);
  * draw. Until the first one, and without net_config.stochastic_depth, none. Image i's draws come from `seed`
  * and first_image + i alone. */
 void agn_net_draw_depth(struct agn_net *net, uint64_t seed, int64_t first_image);
-/* What the ADD number `op` of the graph multiplies each image's second source with: 0, or 1 / survival.
- * NULL: nothing. */
-const float *agn_net_branch_factors(const struct agn_net *net, int op);
 
-int agn_net_batch(const struct agn_net *net);
 struct agn_shape agn_net_input_shape(const struct agn_net *net);
 struct agn_shape agn_net_output_shape(const struct agn_net *net);
-size_t agn_net_arena_bytes(const struct agn_net *net);
 
 /* Starts timing: from now on each operator's seconds are added up, over all passes. AGN_ERR_MEMORY. */
 int agn_net_profile(struct agn_net *net);
@@ -284,9 +271,6 @@ void agn_softmax_ce_forward(const float *logits, const int32_t *labels, int n, i
 /* diff = scale * (prob - onehot(label)). */
 void agn_softmax_ce_backward(const float *prob, const int32_t *labels, int n, int classes, float scale,
                              float *diff);
-/* loss_dot[i] = (prob - onehot) . tangent. */
-void agn_softmax_ce_tangent(const float *prob, const int32_t *labels, const float *tangent, int n,
-                            int classes, float *loss_dot);
 /* diff_dot = (diag(prob) - prob prob^T) tangent: the derivative of backward (scale 1) along `tangent`. */
 void agn_softmax_ce_tangent_backward(const float *prob, const int32_t *labels, const float *tangent, int n,
                                      int classes, float *diff_dot);

@@ -53,9 +53,9 @@ struct agn_swarm_config {
                              again when there are no more; used while creating only [plain CoAP] */
 };
 
-/* Makes the pool and opens the sockets; sends nothing. AGN_ERR_ARG: a bad configuration, or images that the
- * model cannot take; AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_IO: no socket; AGN_ERR_MEMORY;
- * AGN_ERR_INTERRUPTED; errors of agn_dev_model_open. */
+/* Makes the pool and opens the sockets; sends nothing. AGN_ERR_ARG: a bad configuration;
+ * AGN_ERR_NOT_FOUND: unknown host; AGN_ERR_IO: no socket; AGN_ERR_INTERRUPTED; errors of agn_hosted_open and
+ * agn_hosted_check_data. */
 int agn_swarm_create(struct agn_swarm **swarm, const struct agn_swarm_config *config);
 
 /* One second of a run, or less at its end. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agilenn/deploy.h"
+#include "agilenn/hosted.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
@@ -240,7 +241,7 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     if (status >= 0)
         status = make_sure(o, model, bytes, size, &sure);
     if (status >= 0)
-        status = agn_dev_model_open(&opened, bytes, size);
+        status = agn_hosted_check(o->output, bytes, size, &opened);
     if (status >= 0)
         status = agn_target_check(checked_target(o), o->optimise, &opened, o->ram_bytes, o->flash_bytes);
     if (status >= 0)

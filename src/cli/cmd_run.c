@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agilenn/hosted.h"
 #include "agilenn/monitor.h"
 #include "agilenn/run.h"
 #include "cli/class_report.h"
 #include "cli/cli.h"
-#include "cli/device_model.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
 
@@ -121,12 +121,8 @@ struct listeners {
     double next_report_s;
 };
 
-static int open_classes(struct listeners *to, const struct agn_dataset *data, const uint8_t *bytes,
-                        size_t size)
+static int open_classes(struct listeners *to, const struct agn_dataset *data, size_t classes)
 {
-    struct agn_dev_model model;
-    /* The client says what is wrong with a model. */
-    size_t classes = agn_dev_model_open(&model, bytes, size) == AGN_OK ? model.classes : 1;
     to->data = data;
     to->classes = (int)classes;
     to->names = agn_alloc(classes, sizeof(*to->names));
@@ -338,15 +334,16 @@ int agn__cmd_run(int argc, char **argv)
     struct agn_dataset *data = NULL;
     uint8_t *model = NULL;
     size_t model_bytes = 0;
+    struct agn_dev_model opened;
     struct agn_run_report report = {0};
     struct listeners to = {.url = o.report};
     int status = agn__cli_check_confusion(&o.confusion);
     if (status == AGN_OK)
-        status = agn__cli_read_device_model(o.model.items[0], &model, &model_bytes);
+        status = agn_hosted_read(o.model.items[0], &model, &model_bytes, &opened);
     if (status == AGN_OK)
         status = agn__cli_open_images(o.preset, &o.set, o.data, o.split, -1, &data);
     if (status == AGN_OK)
-        status = open_classes(&to, data, model, model_bytes);
+        status = open_classes(&to, data, opened.classes);
     if (status == AGN_OK) {
         struct agn_run_config config = {.client = {.host = o.host,
                                                    .port = (uint16_t)o.port,

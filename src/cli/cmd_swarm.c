@@ -2,10 +2,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "agilenn/hosted.h"
 #include "agilenn/plot.h"
 #include "agilenn/swarm.h"
 #include "cli/cli.h"
-#include "cli/device_model.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
 #include "cli/swarm_report.h"
@@ -110,6 +110,7 @@ static int parse(struct swarm_options *o, int argc, char **argv)
 static int create(const struct swarm_options *o, struct agn_swarm **swarm)
 {
     uint8_t *model = NULL;
+    struct agn_dev_model opened;
     struct agn_dataset *data = NULL;
     struct agn_swarm_config config = {.host = o->host,
                                       .port = (uint16_t)o->port,
@@ -123,7 +124,7 @@ static int create(const struct swarm_options *o, struct agn_swarm **swarm)
                                       .seed = (uint64_t)o->seed,
                                       .ignore_pauses = o->no_pause,
                                       .psk_file = o->psk_file};
-    int status = agn__cli_read_device_model(o->model.items[0], &model, &config.model_bytes);
+    int status = agn_hosted_read(o->model.items[0], &model, &config.model_bytes, &opened);
     if (status == AGN_OK)
         status = agn__cli_open_images(o->preset, &o->set, o->data, o->split, o->images, &data);
     config.model = model;

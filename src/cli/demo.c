@@ -2,6 +2,7 @@
  * by demo_report.c. */
 #include <string.h>
 
+#include "agilenn/hosted.h"
 #include "agilenn/measure.h"
 #include "agilenn/sets.h"
 #include "cli/child.h"
@@ -87,7 +88,7 @@ static int export_device(struct agn__demo *d)
     agn__demo_path(d, "model.agn", path);
     int status = agn_deploy_device(d->model, d->train, 0, &d->device_model, &d->device_model_bytes, NULL);
     if (status == AGN_OK)
-        status = agn_dev_model_open(&opened, d->device_model, d->device_model_bytes);
+        status = agn_hosted_check(path, d->device_model, d->device_model_bytes, &opened);
     if (status == AGN_OK)
         status = agn_file_write(path, d->device_model, d->device_model_bytes);
     if (status == AGN_OK) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agilenn/base.h"
+#include "agilenn/hosted.h"
 #include "agilenn/keys.h"
 #include "agn_coap.h"
 #include "agn_pause.h"
@@ -26,8 +27,7 @@ enum {
 };
 
 struct agn_client {
-    struct agn_dev dev;
-    void *model, *arena;
+    struct agn_hosted device;
     struct agn__link link;
     struct agn_rng drops, noise;
     struct agn_pause pause; /* asked for by the server */
@@ -94,7 +94,7 @@ static void send_frame(struct agn_client *client, struct agn_client_result *resu
     *first_send_s = 0.0;
     while (result->reason == AGN_CLIENT_TIMEOUT) {
         double begin_s = agn_now_s();
-        int length = agn_dev_next_packet(&client->dev, client->datagram + AGN_COAP_REQUEST_OVERHEAD,
+        int length = agn_dev_next_packet(&client->device.dev, client->datagram + AGN_COAP_REQUEST_OVERHEAD,
                                          AGN_WIRE_MAX_PACKET);
         double coded_s = agn_now_s();
         result->device_s += coded_s - begin_s;
@@ -210,7 +210,7 @@ static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t 
         return judge_version(&answer, result) || judge_plain(&answer, result);
     if (reply.frame != client->frame)
         return false;
-    int status = agn_dev_accept_reply(&client->dev, answer.payload, answer.payload_bytes);
+    int status = agn_dev_accept_reply(&client->device.dev, answer.payload, answer.payload_bytes);
     if (status == 0) {
         result->reason = AGN_CLIENT_FUSED;
         result->reply_bytes = answer.payload_bytes;
@@ -249,7 +249,7 @@ static void await_with_repeats(struct agn_client *client, struct agn_client_resu
     for (int i = 1; i <= client->repeats && !done; i++) {
         done = await_answer(client, result, begin_s + i * step_s);
         bool may_send = result->reason == AGN_CLIENT_TIMEOUT && !agn_pause_is_on(&client->pause, now_ms());
-        if (!done && may_send && agn_dev_packets_again(&client->dev) == 0)
+        if (!done && may_send && agn_dev_packets_again(&client->device.dev) == 0)
             send_frame(client, result, &ignored);
     }
     if (!done)
@@ -269,14 +269,14 @@ static uint32_t ticks_of(double time_s)
 static void set_measured_budget(struct agn_client *client)
 {
     uint32_t ticks = client->deadline_ms * TICKS_PER_MS / (uint32_t)(client->repeats + 2);
-    uint32_t carried = agn_rate_budget(&client->rate, ticks, agn_dev_least_bytes(&client->dev));
-    agn_dev_set_budget(&client->dev, carried < client->budget ? carried : client->budget,
+    uint32_t carried = agn_rate_budget(&client->rate, ticks, agn_dev_least_bytes(&client->device.dev));
+    agn_dev_set_budget(&client->device.dev, carried < client->budget ? carried : client->budget,
                        client->extra_bytes);
 }
 
 static void measure(struct agn_client *client, struct agn_client_result *result, double first_send_s)
 {
-    uint32_t bytes = agn_dev_bytes_through(&client->dev);
+    uint32_t bytes = agn_dev_bytes_through(&client->device.dev);
     uint32_t begin = ticks_of(first_send_s), end = ticks_of(agn_now_s());
     if (result->reason == AGN_CLIENT_FUSED)
         agn_rate_answered(&client->rate, bytes, begin, end);
@@ -349,11 +349,10 @@ static void ask_server(struct agn_client *client, struct agn_client_result *resu
 
 static void fill_prediction(struct agn_client *client, struct agn_client_result *result)
 {
-    const struct agn_dev_model *model = &client->dev.model;
-    size_t logit_bytes = (size_t)model->classes * sizeof *client->logits;
+    size_t logit_bytes = (size_t)client->device.dev.model.classes * sizeof *client->logits;
     double begin_s = agn_now_s();
     struct agn_dev_prediction prediction;
-    bool none = agn_dev_predict(&client->dev, &prediction) < 0; /* no answer, and no Local NN */
+    bool none = agn_dev_predict(&client->device.dev, &prediction) < 0; /* no answer, and no Local NN */
     result->device_s += agn_now_s() - begin_s;
     memcpy(client->logits, prediction.logits, logit_bytes);
     result->class_index = none ? -1 : prediction.class_index;
@@ -361,30 +360,27 @@ static void fill_prediction(struct agn_client *client, struct agn_client_result 
     result->channels_missing = prediction.channels_missing;
     result->logits = client->logits;
     result->local_logits = client->local_logits;
-    result->local_class =
-        model->layer_count > 0 ? (int)agn_argmax_s16(client->local_logits, model->classes) : -1;
 }
 
 int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct agn_client_result *result)
 {
     if (!image_hwc)
         return agn_fail(AGN_ERR_ARG, "no image to classify");
-    const struct agn_dev_model *model = &client->dev.model;
     struct agn_client_result made = {.reason = AGN_CLIENT_SKIPPED, .reply_status = -1};
     made.raw_bytes = client->raw_bytes;
     client->frame++;
     client->sent_s[client->frame % LATEST_FORGOTTEN] = 0.0;
     double begin_s = agn_now_s();
-    int status = agn_dev_frame_begin(&client->dev, client->frame, (uint16_t)client->deadline_ms);
-    if (status == 0)
-        status = agn_dev_push_rows(&client->dev, image_hwc, model->input_h);
+    int status = agn_hosted_image(&client->device, image_hwc, client->frame, (uint16_t)client->deadline_ms);
     made.device_s = agn_now_s() - begin_s;
     if (status < 0)
-        return agn_fail(status, "the device refused the image: %s", agn_status_text(status));
-    memcpy(client->local_logits, agn_dev_local(&client->dev), model->classes * sizeof *client->local_logits);
+        return status;
+    made.local_class = status == AGN_DEV_NO_CLASS ? -1 : status;
+    memcpy(client->local_logits, agn_dev_local(&client->device.dev),
+           client->device.dev.model.classes * sizeof *client->local_logits);
 
     hear_late_answers(client);
-    if (agn_dev_is_sure(&client->dev) > 0)
+    if (agn_dev_is_sure(&client->device.dev) > 0)
         made.reason = AGN_CLIENT_SURE;
     else if (agn_pause_is_on(&client->pause, now_ms()))
         made.reason = AGN_CLIENT_PAUSED;
@@ -433,30 +429,21 @@ static void set_budget(struct agn_client *client, const struct agn_client_config
     client->extra_bytes = (uint16_t)extra_bytes;
     client->measures = config->measure_bandwidth;
     agn_rate_init(&client->rate);
-    agn_dev_set_budget(&client->dev, client->budget, client->extra_bytes);
+    agn_dev_set_budget(&client->device.dev, client->budget, client->extra_bytes);
 }
 
 static int open_device(struct agn_client *client, const struct agn_client_config *config)
 {
-    client->model = agn_alloc(config->model_bytes, 1); /* aligned, as the device wants it */
-    if (!client->model)
-        return AGN_ERR_MEMORY;
-    memcpy(client->model, config->model, config->model_bytes);
-    struct agn_dev_model model;
-    int status = agn_dev_model_open(&model, client->model, config->model_bytes);
+    int status = agn_hosted_open(&client->device, config->model, config->model_bytes);
     if (status < 0)
-        return agn_fail(status, "not a usable device model: %s; export it anew", agn_status_text(status));
-    size_t arena_bytes = agn_dev_arena_bytes(&model);
-    client->arena = agn_alloc(arena_bytes, 1);
-    client->logits = agn_alloc(model.classes, sizeof *client->logits);
-    client->local_logits = agn_alloc(model.classes, sizeof *client->local_logits);
-    if (!client->arena || !client->logits || !client->local_logits)
+        return status;
+    size_t classes = client->device.dev.model.classes;
+    client->logits = agn_alloc(classes, sizeof *client->logits);
+    client->local_logits = agn_alloc(classes, sizeof *client->local_logits);
+    if (!client->logits || !client->local_logits)
         return AGN_ERR_MEMORY;
-    status = agn_dev_init(&client->dev, client->model, config->model_bytes, client->arena, arena_bytes);
-    if (status < 0)
-        return agn_fail(status, "the device does not start: %s", agn_status_text(status));
     struct agn_dev_memory memory;
-    agn_dev_memory(&client->dev.model, &memory);
+    agn_dev_memory(&client->device.dev.model, &memory);
     client->raw_bytes = memory.raw_bytes;
     set_budget(client, config);
     return 0;
@@ -536,7 +523,7 @@ int agn_client_create(struct agn_client **client, const struct agn_client_config
 
 const struct agn_dev_model *agn_client_model(const struct agn_client *client)
 {
-    return &client->dev.model;
+    return &client->device.dev.model;
 }
 
 void agn_client_free(struct agn_client *client)
@@ -544,8 +531,7 @@ void agn_client_free(struct agn_client *client)
     if (!client)
         return;
     agn__link_close(&client->link);
-    agn_free(client->model);
-    agn_free(client->arena);
+    agn_hosted_close(&client->device);
     agn_free(client->logits);
     agn_free(client->local_logits);
     agn_free(client);

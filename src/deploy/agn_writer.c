@@ -367,7 +367,7 @@ int agn_model_agn_write(const struct agn_model_agn *from, uint8_t **bytes, size_
         agn_free(writer.bytes);
         return agn_fail(status,
                         "model.agn: the device refuses the file just written (%s); please report this",
-                        agn_model_agn_problem(status));
+                        agn_status_text(status));
     }
     *bytes = writer.bytes;
     *size_bytes = writer.size;
@@ -395,24 +395,4 @@ int agn_model_multiplier(double scale, int32_t *multiplier, uint8_t *shift)
     *multiplier = (int32_t)rounded;
     *shift = (uint8_t)bits;
     return 0;
-}
-
-const char *agn_model_agn_problem(int status)
-{
-    switch (status) {
-    case AGN_ERR_ARG:
-        return "the memory it lies in is not 4-byte aligned";
-    case AGN_ERR_FORMAT:
-        return "not a model.agn, or truncated; export it again";
-    case AGN_ERR_VERSION:
-        return "a version of model.agn that this build does not know; export it again with this version";
-    case AGN_ERR_CHECKSUM:
-        return "the checksum is wrong: the file is damaged; export or copy it again";
-    case AGN_ERR_RANGE:
-        return "a size, offset, shape or table value is out of bounds";
-    case AGN_ERR_UNSUPPORTED:
-        return "a layer kind or codec that this build does not know; export it again";
-    default:
-        return agn_status_text(status);
-    }
 }

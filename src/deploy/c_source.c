@@ -9,6 +9,7 @@
 
 #include "agilenn/base.h"
 #include "agilenn/deploy.h"
+#include "agilenn/hosted.h"
 #include "agn_build.h"
 #include "deploy/cmsis_pack.h"
 #include "deploy/runtime_files.h"
@@ -21,7 +22,7 @@ enum { PREFIX_BYTES = 33, PATH_BYTES = 1200, TEST_SEED = 20240229 };
 
 struct exporter {
     const struct agn_c_source *source;
-    struct agn_dev_model model;
+    struct agn_hosted device;
     char lower[PREFIX_BYTES], upper[PREFIX_BYTES]; /* prefix of names and of macros */
     struct agn_c_source_report report;
     char *manifest, *earlier; /* texts; NULL: none */
@@ -247,7 +248,7 @@ static int write_templates(struct exporter *e)
 /* Two models under one name are refused by the compiler, and so is a runtime of another version. */
 static int write_header(struct exporter *e)
 {
-    const struct agn_dev_model *m = &e->model;
+    const struct agn_dev_model *m = &e->device.dev.model;
     const char *u = e->upper, *l = e->lower;
     char name[PATH_BYTES];
     struct agn__text text = {0};
@@ -308,7 +309,7 @@ static int write_names(struct exporter *e)
     agn__text_add(&text, "#include \"%s_model_data.h\"\n\n", e->lower);
     agn__text_add(&text, "const char *const %s_model_class_names[%s_MODEL_CLASSES] = {\n", e->lower,
                   e->upper);
-    for (int c = 0; c < e->model.classes; c++) {
+    for (int c = 0; c < e->device.dev.model.classes; c++) {
         agn__text_add(&text, "    ");
         agn__text_string(&text, e->source->class_names[c]);
         agn__text_add(&text, ",\n");
@@ -320,19 +321,13 @@ static int write_names(struct exporter *e)
 /* ---- the test vector ----------------------------------------------------------------------------------- */
 
 /* The frame of firmware/export/examples/self_test.c. */
-static int push_test_frame(struct agn_dev *dev, uint8_t *row)
+static void make_test_frame(uint8_t *pixels, size_t count)
 {
-    size_t row_bytes = (size_t)dev->model.input_w * dev->model.input_c;
     uint32_t state = TEST_SEED;
-    int status = agn_dev_frame_begin(dev, 1, 200);
-    for (int y = 0; y < dev->model.input_h && status >= 0; y++) {
-        for (size_t i = 0; i < row_bytes; i++) {
-            state = state * UINT32_C(1664525) + UINT32_C(1013904223);
-            row[i] = (uint8_t)(state >> 24);
-        }
-        status = agn_dev_push_rows(dev, row, 1);
+    for (size_t i = 0; i < count; i++) {
+        state = state * UINT32_C(1664525) + UINT32_C(1013904223);
+        pixels[i] = (uint8_t)(state >> 24);
     }
-    return status;
 }
 
 static int write_results(struct exporter *e, struct agn_dev *dev)
@@ -350,7 +345,7 @@ static int write_results(struct exporter *e, struct agn_dev *dev)
     agn__text_add(&text, "#define %s_MODEL_TEST_SEED  UINT32_C(%d)\n", e->upper, TEST_SEED);
     agn__text_add(&text, "#define %s_MODEL_TEST_BYTES %zuu\n\n", e->upper, total);
     agn__text_add(&text, "static const int16_t %s_model_test_logits[] = {", e->lower);
-    for (int c = 0; c < e->model.classes; c++)
+    for (int c = 0; c < e->device.dev.model.classes; c++)
         agn__text_add(&text, "%s%d,", c % 16 == 0 ? "\n    " : " ", agn_dev_local(dev)[c]);
     agn__text_add(&text, "\n};\n\nstatic const uint8_t %s_model_test_packets[] = {", e->lower);
     if (packets.length > 0)
@@ -364,19 +359,16 @@ static int write_results(struct exporter *e, struct agn_dev *dev)
 
 static int write_test(struct exporter *e)
 {
-    struct agn_dev dev;
-    size_t arena_bytes = agn_dev_arena_bytes(&e->model);
-    void *arena = agn_alloc(arena_bytes, 1);
-    uint8_t *row = agn_alloc((size_t)e->model.input_w, e->model.input_c);
-    int status = arena == NULL || row == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    const struct agn_dev_model *model = &e->device.dev.model;
+    size_t count = (size_t)model->input_h * model->input_w * model->input_c;
+    uint8_t *pixels = agn_alloc(count, 1);
+    if (pixels == NULL)
+        return AGN_ERR_MEMORY;
+    make_test_frame(pixels, count);
+    int status = agn_hosted_image(&e->device, pixels, 1, 200);
     if (status >= 0)
-        status = agn_dev_init(&dev, e->source->bytes, e->source->size_bytes, arena, arena_bytes);
-    if (status >= 0)
-        status = push_test_frame(&dev, row);
-    if (status >= 0)
-        status = write_results(e, &dev);
-    agn_free(row);
-    agn_free(arena);
+        status = write_results(e, &e->device.dev);
+    agn_free(pixels);
     return status;
 }
 
@@ -407,7 +399,7 @@ static int write_pack(struct exporter *e)
 {
     char name[PATH_BYTES];
     struct agn__text text = {0};
-    const struct agn__cmsis_pack pack = {e->lower, e->model.model_id, e->manifest};
+    const struct agn__cmsis_pack pack = {e->lower, e->device.dev.model.model_id, e->manifest};
     agn__cmsis_pack_write(&text, &pack);
     snprintf(name, sizeof(name), "AgileNN.%s_model.pdsc", e->lower);
     return write_text(e, name, &text);
@@ -443,12 +435,13 @@ static int write_all(struct exporter *e)
 int agn_deploy_c_source(const struct agn_c_source *source, struct agn_c_source_report *report)
 {
     struct exporter e = {.source = source};
-    int status = agn_dev_model_open(&e.model, source->bytes, source->size_bytes);
+    int status = agn_hosted_open(&e.device, source->bytes, source->size_bytes);
     if (status < 0)
-        return agn_fail(status, "the model cannot be exported: %s", agn_model_agn_problem(status));
+        return status;
     status = take_prefix(&e);
     if (status >= 0)
         status = write_all(&e);
+    agn_hosted_close(&e.device);
     agn_free(e.manifest);
     agn_free(e.earlier);
     if (report != NULL)

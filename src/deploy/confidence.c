@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "agilenn/deploy.h"
+#include "agilenn/hosted.h"
 #include "agn_layout.h"
 
 /* One image on the device. */
@@ -17,19 +18,16 @@ static int surest_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static int run_images(struct agn_dev *dev, const struct agn_dataset *data, struct sample *samples)
+static int run_images(struct agn_hosted *device, const struct agn_dataset *data, struct sample *samples)
 {
     size_t pixels = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
     for (int i = 0; i < data->count; i++) {
         if (agn_interrupt_requested())
             return agn_fail(AGN_ERR_INTERRUPTED, "calibration was interrupted");
-        int status = agn_dev_frame_begin(dev, 0, 0);
-        if (status == AGN_OK)
-            status = agn_dev_push_rows(dev, data->pixels + (size_t)i * pixels, (unsigned)data->height);
-        if (status < 0)
-            return agn_fail(status, "the device refused image %d: %s", i, agn_status_text(status));
-        unsigned class_index = agn_argmax_s16(agn_dev_local(dev), dev->model.classes);
-        samples[i] = (struct sample){agn_dev_margin(dev), class_index == data->labels[i]};
+        int local_class = agn_hosted_image(device, data->pixels + (size_t)i * pixels, 0, 0);
+        if (local_class < 0)
+            return local_class;
+        samples[i] = (struct sample){agn_dev_margin(&device->dev), local_class == data->labels[i]};
     }
     return AGN_OK;
 }
@@ -54,24 +52,20 @@ int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_da
                           double confidence, struct agn_confidence_report *result)
 {
     struct agn_confidence_report report = {.images = data->count};
-    struct agn_dev_model model;
-    struct agn_dev dev;
+    struct agn_hosted device;
     if (!(confidence >= 0.0 && confidence <= 1.0) || data->count < 1)
         return agn_fail(AGN_ERR_ARG, "a confidence of %g on %d images; expected 0 to 1, and images",
                         confidence, data->count);
-    int status = agn_dev_model_open(&model, bytes, size_bytes);
+    int status = agn_hosted_open(&device, bytes, size_bytes);
     if (status < 0)
-        return agn_fail(status, "%s", agn_model_agn_problem(status));
-    if (data->height != model.input_h || data->width != model.input_w || data->channels != model.input_c)
-        return agn_fail(AGN_ERR_MISMATCH, "the images are %dx%dx%d, but the model takes %dx%dx%d",
-                        data->height, data->width, data->channels, model.input_h, model.input_w,
-                        model.input_c);
-    size_t arena_bytes = agn_dev_arena_bytes(&model);
-    void *arena = agn_alloc(arena_bytes, 1);
+        return status;
     struct sample *samples = agn_alloc((size_t)data->count, sizeof *samples);
-    status = arena && samples ? agn_dev_init(&dev, bytes, size_bytes, arena, arena_bytes) : AGN_ERR_MEMORY;
+    if (device.dev.model.layer_count == 0)
+        status = agn_fail(AGN_ERR_UNSUPPORTED, "this needs a model with a Local NN, and the device has none");
+    else
+        status = samples == NULL ? AGN_ERR_MEMORY : agn_hosted_check_data(&device.dev.model, data);
     if (status == AGN_OK)
-        status = run_images(&dev, data, samples);
+        status = run_images(&device, data, samples);
     if (status == AGN_OK) {
         choose(samples, data->count, confidence, &report);
         agn__store_u16(bytes + AGN__AT_SURE_MARGIN, (uint16_t)report.margin);
@@ -80,6 +74,6 @@ int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_da
             *result = report;
     }
     agn_free(samples);
-    agn_free(arena);
+    agn_hosted_close(&device);
     return status;
 }

@@ -158,8 +158,7 @@ static const float *values_of(const struct agn_params *params, const char *prefi
 {
     char name[AGN_NAME_BYTES + 16];
     snprintf(name, sizeof(name), "%s.%s", prefix, suffix);
-    const struct agn_param *param = agn_params_find(params, name);
-    return param == NULL ? NULL : params->value + param->offset;
+    return agn_params_values(params, name);
 }
 
 /* Real value of one step of a row's weights: the largest weight gets WEIGHT_MAX. Two kinds of channel

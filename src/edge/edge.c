@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agilenn/edge.h"
 #include "agilenn/inference.h"
+#include "edge/remote.h"
 
 enum { WATCH_MS = 1000, PATH_BYTES = 1024 };
 
@@ -292,10 +292,10 @@ static int tell_speed(const struct agn_edge *edge, const struct edge_file *file,
     struct agn_remote *remote = file->model->remotes[0];
     double one_s = 0.0, batch_s = 0.0;
     int batch = edge->remote.max_batch > 0 ? edge->remote.max_batch : 1,
-        slow = agn_remote_reference_layers(remote);
-    int status = agn_remote_measure(remote, 1, &one_s);
+        slow = agn__remote_reference_layers(remote);
+    int status = agn__remote_measure(remote, 1, &one_s);
     if (status == AGN_OK)
-        status = agn_remote_measure(remote, batch, &batch_s);
+        status = agn__remote_measure(remote, batch, &batch_s);
     if (status < 0)
         return status;
     double per_s = (double)edge->workers * batch / batch_s;

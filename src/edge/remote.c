@@ -1,8 +1,8 @@
 /* The Remote NN as the server runs it. */
 #include <stdlib.h>
 
-#include "agilenn/edge.h"
 #include "agilenn/inference.h"
+#include "edge/remote.h"
 
 enum { DEFAULT_BATCH = 32, MOST_CALLS = 64, FEWEST_CALLS = 3 };
 
@@ -75,7 +75,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int agn_remote_measure(struct agn_remote *remote, int count, double *seconds)
+int agn__remote_measure(struct agn_remote *remote, int count, double *seconds)
 {
     double took[MOST_CALLS], begin = agn_now_s();
     float *features = agn_alloc((size_t)count * remote->floats, sizeof(float));
@@ -98,7 +98,7 @@ int agn_remote_measure(struct agn_remote *remote, int count, double *seconds)
     return status;
 }
 
-int agn_remote_reference_layers(const struct agn_remote *remote)
+int agn__remote_reference_layers(const struct agn_remote *remote)
 {
     struct agn_inference_layer layer;
     int count = 0;

@@ -1,11 +1,11 @@
-/* Codecs side by side: bytes, speed, entropies. Instructions come from src/eval/firmware_count.c. */
+/* Codecs side by side: bytes, speed, entropies. Instructions come from firmware_count.c. */
 #include "agilenn/bench_codec.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "agilenn/deploy.h"
-#include "agn_device.h"
+#include "agilenn/hosted.h"
 #include "measure/firmware_count.h"
 
 enum { FIRMWARE_IMAGES = 20, LEAST_TIMED_MS = 200 };
@@ -14,7 +14,7 @@ enum { FIRMWARE_IMAGES = 20, LEAST_TIMED_MS = 200 };
 struct symbols {
     uint8_t *model;
     uint8_t *packed, *plain;
-    size_t model_bytes, arena_bytes, frame_packed, frame_plain;
+    size_t model_bytes, frame_packed, frame_plain;
     int frames;
     struct agn_map_shape shape;
     struct agn_context_model contexts;
@@ -29,35 +29,31 @@ static void free_symbols(struct symbols *s)
 
 static int open_device(struct symbols *s, const struct agn_bench_codec_config *config)
 {
-    struct agn_dev_model opened = {0};
+    struct agn_dev_model opened;
     int status = agn_deploy_device(config->model, config->calibration, 0, &s->model, &s->model_bytes, NULL);
     if (status == AGN_OK)
-        status = agn_dev_model_open(&opened, s->model, s->model_bytes);
+        status = agn_hosted_check("model.agn", s->model, s->model_bytes, &opened);
     if (status < 0)
         return status;
-    s->arena_bytes = agn_dev_arena_bytes(&opened);
-    s->shape = (struct agn_map_shape){(uint8_t)(opened.map_c - opened.local_c), (uint8_t)opened.map_h,
-                                      (uint8_t)opened.map_w};
+    s->shape = agn_hosted_shape(&opened);
     agn_model_contexts(config->model, &s->contexts);
     return AGN_OK;
 }
 
 /* The symbols of frame i. */
-static int run_frame(const struct symbols *s, struct agn_dev *dev, const struct agn_dataset *images, int i)
+static int run_frame(const struct symbols *s, struct agn_hosted *device, const struct agn_dataset *images,
+                     int i)
 {
     size_t rows = (size_t)s->shape.channels * s->shape.height, row = AGN_ROW_BYTES(s->shape.width);
     size_t image = (size_t)images->height * (size_t)images->width * (size_t)images->channels;
     uint8_t *plain = s->plain + (size_t)i * s->frame_plain, *packed = s->packed + (size_t)i * s->frame_packed;
-    agn_dev_frame_begin(dev, (uint16_t)i, 0);
-    int status = agn_dev_push_rows(dev, images->pixels + (size_t)i * image, (unsigned)images->height);
-    for (size_t r = 0; r < rows && status >= 0; r++) {
-        for (unsigned x = 0; x < s->shape.width; x++) {
-            plain[r * s->shape.width + x] = (uint8_t)agn_dev_symbol(dev, (unsigned)(r / s->shape.height),
-                                                                    (unsigned)(r % s->shape.height), x);
-        }
+    int status = agn_hosted_image(device, images->pixels + (size_t)i * image, (uint16_t)i, 0);
+    if (status < 0)
+        return status;
+    agn_hosted_symbols(device, plain);
+    for (size_t r = 0; r < rows; r++)
         agn_row_pack(plain + r * s->shape.width, s->shape.width, packed + r * row);
-    }
-    return status < 0 ? status : AGN_OK;
+    return AGN_OK;
 }
 
 /* Each thread has a device of its own. */
@@ -74,14 +70,12 @@ static int run_device(struct symbols *s, const struct agn_dataset *images)
         return AGN_ERR_MEMORY;
 #pragma omp parallel reduction(min : failed)
     {
-        struct agn_dev dev;
-        uint8_t *arena = agn_alloc(s->arena_bytes, 1);
-        failed = arena == NULL ? AGN_ERR_MEMORY
-                               : agn_dev_init(&dev, s->model, s->model_bytes, arena, s->arena_bytes);
+        struct agn_hosted device = {0};
+        failed = agn_hosted_open(&device, s->model, s->model_bytes);
 #pragma omp for schedule(static)
         for (int i = 0; i < s->frames; i++)
-            failed = failed < 0 ? failed : run_frame(s, &dev, images, i);
-        agn_free(arena);
+            failed = failed < 0 ? failed : run_frame(s, &device, images, i);
+        agn_hosted_close(&device);
     }
     return failed < 0 ? agn_fail(failed, "the device library fails on the test images") : AGN_OK;
 }
@@ -312,7 +306,9 @@ int agn_bench_codec(const struct agn_bench_codec_config *config, struct agn_benc
 {
     struct agn_bench_codec made = {.images = config->images->count};
     struct symbols *s = agn_alloc(1, sizeof(*s));
-    int status = s == NULL ? AGN_ERR_MEMORY : open_device(s, config);
+    int status = s == NULL ? AGN_ERR_MEMORY : agn_model_need(config->model, AGN_EXTRACTOR);
+    if (status == AGN_OK)
+        status = open_device(s, config);
     for (int codec = 0; codec < AGN_CODEC_COUNT; codec++)
         made.rows[codec].instructions_per_symbol = made.rows[codec].packet_bytes_mean = NAN;
     if (status == AGN_OK)

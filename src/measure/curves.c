@@ -10,6 +10,7 @@
 
 #include "agilenn/edge.h"
 #include "agilenn/features.h"
+#include "agilenn/hosted.h"
 
 enum { MAX_MAPS = 1 + AGN_CURVE_PACKETS * AGN_CURVE_LOSSES + AGN_CURVE_BUDGETS, MAX_PACKETS = 256 };
 
@@ -45,8 +46,7 @@ struct bench {
     const struct agn_curves_config *config;
     struct agn_curves *curves;
     struct agn_remote *remote;
-    struct agn_dev dev;
-    void *arena;
+    struct agn_hosted device;
     struct agn_map_shape shape;
     struct agn_context_model contexts;
     size_t map_bytes;
@@ -75,9 +75,9 @@ static int collect(struct bench *b, size_t cap, uint32_t budget)
     p->count = 0;
     p->bytes = 0;
     memset(p->map, AGN_SYMBOL_ABSENT, b->map_bytes);
-    agn_dev_set_budget(&b->dev, budget, (uint16_t)b->config->extra_bytes);
-    int status = agn_dev_packets_again(&b->dev);
-    while (status == 0 && (length = agn_dev_next_packet(&b->dev, bytes, cap)) > 0) {
+    agn_dev_set_budget(&b->device.dev, budget, (uint16_t)b->config->extra_bytes);
+    int status = agn_dev_packets_again(&b->device.dev);
+    while (status == 0 && (length = agn_dev_next_packet(&b->device.dev, bytes, cap)) > 0) {
         struct agn_feature_packet packet;
         status = agn_feature_unpack(bytes, (size_t)length, &packet);
         if (status == 0)
@@ -214,11 +214,11 @@ static int cut_budgets(struct bench *b)
 /* The class if the answer is fused, whatever it lacks. */
 static int fuse_any(const struct bench *b, const int16_t *remote)
 {
-    const int16_t *local = agn_dev_local(&b->dev);
+    const int16_t *local = agn_dev_local(&b->device.dev);
     int32_t best = 0;
     int best_class = 0;
-    for (int i = 0; i < b->dev.model.classes; i++) {
-        int32_t sum = agn_fuse(local[i], remote[i], b->dev.model.alpha_q15);
+    for (int i = 0; i < b->device.dev.model.classes; i++) {
+        int32_t sum = agn_fuse(local[i], remote[i], b->device.dev.model.alpha_q15);
         if (i == 0 || sum > best) {
             best = sum;
             best_class = i;
@@ -232,7 +232,7 @@ static int fuse_any(const struct bench *b, const int16_t *remote)
 static int answer(struct bench *b, int map, float *logits)
 {
     const struct agn_model *model = b->config->model;
-    struct agn_dev dev = b->dev;
+    struct agn_dev dev = b->device.dev;
     struct agn_dev_prediction prediction = {0};
     struct outcome *outcome = &b->outcomes[map];
     uint8_t bytes[AGN_WIRE_MAX_REPLY];
@@ -264,7 +264,7 @@ static int answer(struct bench *b, int map, float *logits)
 
 static int answer_all(struct bench *b)
 {
-    size_t classes = b->dev.model.classes;
+    size_t classes = b->device.dev.model.classes;
     for (int i = 0; i < b->map_count; i++)
         b->outcomes[i].missing =
             agn_features_expand(b->maps + (size_t)i * b->map_bytes, &b->shape, b->config->model->centroids,
@@ -308,18 +308,6 @@ static void add_parts(struct bench *b)
     }
 }
 
-/* How far the best local logit is above the second best. */
-static int margin_of(const int16_t *logits, int classes)
-{
-    int best = INT16_MIN, second = INT16_MIN;
-    for (int i = 0; i < classes; i++) {
-        int value = logits[i];
-        second = value > best ? best : value > second ? value : second;
-        best = value > best ? value : best;
-    }
-    return best - second;
-}
-
 static void add_image(struct bench *b, int image)
 {
     struct agn_curves *c = b->curves;
@@ -330,7 +318,7 @@ static void add_image(struct bench *b, int image)
     for (int i = 0; i < AGN_CURVE_BUDGETS; i++)
         add_outcome(b, b->budget_map[i], false, &c->budget[i]);
     add_parts(b);
-    sure->margin = margin_of(agn_dev_local(&b->dev), b->dev.model.classes);
+    sure->margin = agn_dev_margin(&b->device.dev);
     sure->local_right = b->local_class == b->label;
     sure->fused_right = b->outcomes[b->whole_map].device_class == b->label;
     sure->fused = b->outcomes[b->whole_map].fused;
@@ -346,12 +334,11 @@ static int measure_image(struct bench *b, int image)
     agn_rng_seed(&rng, b->config->seed + (uint64_t)image * UINT64_C(0x9e3779b97f4a7c15));
     b->map_count = 0;
     b->label = data->labels[image];
-    int status = agn_dev_frame_begin(&b->dev, (uint16_t)image, 0);
-    if (status == 0)
-        status = agn_dev_push_rows(&b->dev, data->pixels + (size_t)image * pixels, (unsigned)data->height);
+    int status = agn_hosted_image(&b->device, data->pixels + (size_t)image * pixels, (uint16_t)image, 0);
     if (status < 0)
-        return agn_fail(status, "the device refused image %d: %s", image, agn_status_text(status));
-    b->local_class = (int)agn_argmax_s16(agn_dev_local(&b->dev), b->dev.model.classes);
+        return status;
+    b->local_class = status;
+    status = AGN_OK;
     for (int s = 0; s < b->curves->packet_sizes && status == AGN_OK; s++) {
         status = lose_packets(b, s, &rng);
         if (s == 0) {
@@ -419,7 +406,7 @@ static void fill_shares(struct bench *b)
         c->threshold[i] = threshold;
         c->share[i] = point_of_threshold(b, threshold);
     }
-    c->sure_margin = b->dev.model.sure_margin;
+    c->sure_margin = b->device.dev.model.sure_margin;
     c->sure = point_of_threshold(b, c->sure_margin);
 }
 
@@ -448,26 +435,18 @@ static void finish(struct bench *b)
 static int open_device(struct bench *b)
 {
     const struct agn_curves_config *config = b->config;
-    struct agn_dev_model model;
+    const struct agn_dev_model *model = &b->device.dev.model;
     struct agn_dev_memory memory;
-    int status = agn_dev_model_open(&model, config->device, config->device_bytes);
+    int status = agn_hosted_open(&b->device, config->device, config->device_bytes);
     if (status < 0)
-        return agn_fail(status, "%s", agn_model_agn_problem(status));
-    if (model.model_id != agn_model_id(config->model))
+        return status;
+    if (model->model_id != agn_model_id(config->model))
         return agn_fail(AGN_ERR_MISMATCH, "device model %08x, but the model is %08x: export it anew",
-                        (unsigned)model.model_id, (unsigned)agn_model_id(config->model));
-    size_t arena_bytes = agn_dev_arena_bytes(&model);
-    b->arena = agn_alloc(arena_bytes, 1);
-    if (!b->arena)
-        return AGN_ERR_MEMORY;
-    status = agn_dev_init(&b->dev, config->device, config->device_bytes, b->arena, arena_bytes);
-    if (status < 0)
-        return agn_fail(status, "the device does not start: %s", agn_status_text(status));
-    agn_dev_memory(&model, &memory);
+                        (unsigned)model->model_id, (unsigned)agn_model_id(config->model));
+    agn_dev_memory(model, &memory);
     b->curves->raw_bytes = memory.raw_bytes;
-    b->curves->sent_channels = model.map_c - model.local_c;
-    b->shape =
-        (struct agn_map_shape){(uint8_t)b->curves->sent_channels, (uint8_t)model.map_h, (uint8_t)model.map_w};
+    b->shape = agn_hosted_shape(model);
+    b->curves->sent_channels = b->shape.channels;
     b->map_bytes = (size_t)b->shape.channels * b->shape.height * b->shape.width;
     agn_model_contexts(config->model, &b->contexts);
     return AGN_OK;
@@ -475,7 +454,7 @@ static int open_device(struct bench *b)
 
 static int allocate(struct bench *b)
 {
-    size_t classes = b->dev.model.classes;
+    size_t classes = b->device.dev.model.classes;
     b->packets.map = agn_alloc(b->map_bytes, 1);
     b->maps = agn_alloc(MAX_MAPS + 1, b->map_bytes);
     b->features = agn_alloc(MAX_MAPS * b->map_bytes, sizeof(float));
@@ -493,9 +472,8 @@ static int choose_budgets(struct bench *b)
     size_t pixels = (size_t)data->height * (size_t)data->width * (size_t)data->channels, largest = 0;
     int step = data->count / 256 + 1;
     for (int i = 0; i < data->count; i += step) {
-        agn_dev_frame_begin(&b->dev, 0, 0);
-        int status = agn_dev_push_rows(&b->dev, data->pixels + (size_t)i * pixels, (unsigned)data->height);
-        if (status == AGN_OK)
+        int status = agn_hosted_image(&b->device, data->pixels + (size_t)i * pixels, 0, 0);
+        if (status >= 0)
             status = collect(b, (size_t)b->curves->packet_bytes[0], AGN_DEV_NO_BUDGET);
         if (status < 0)
             return status;
@@ -582,13 +560,15 @@ int agn_curves_measure(const struct agn_curves_config *config, struct agn_curves
     b->config = config;
     b->rounds = config->rounds > 0 ? config->rounds : 1;
     b->curves = &curves;
-    int status = measure(b);
+    int status = agn_model_need(config->model, AGN_LOCAL);
+    if (status == AGN_OK)
+        status = measure(b);
     if (status == AGN_OK) {
         finish(b);
         *result = curves;
     }
     agn_remote_free(b->remote);
-    agn_free(b->arena);
+    agn_hosted_close(&b->device);
     agn_free(b->packets.map);
     agn_free(b->maps);
     agn_free(b->features);

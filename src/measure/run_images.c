@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agilenn/hosted.h"
 #include "agilenn/run.h"
 
 static const double report_every_s = 0.25;
@@ -116,20 +117,6 @@ static void finish(struct tally *t)
     r->seconds = agn_now_s() - t->begin_s;
 }
 
-static int check_fit(const struct agn_run_config *config, const struct agn_dev_model *model)
-{
-    const struct agn_dataset *d = config->data;
-    if (d->height != model->input_h || d->width != model->input_w || d->channels != model->input_c) {
-        return agn_fail(AGN_ERR_ARG, "the images are %dx%dx%d, but the device model takes %dx%dx%d",
-                        d->height, d->width, d->channels, model->input_h, model->input_w, model->input_c);
-    }
-    if (d->classes > model->classes) {
-        return agn_fail(AGN_ERR_RANGE, "the data set has %d classes, but the device model only %d",
-                        d->classes, model->classes);
-    }
-    return AGN_OK;
-}
-
 /* A server that can never answer ends the run, where it is asked for one. */
 static int check_server(const struct agn_run_config *config, const struct agn_client *client,
                         const struct agn_client_result *frame)
@@ -190,7 +177,7 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
     struct agn_client *client = NULL;
     int status = agn_client_create(&client, &config->client);
     if (status == AGN_OK)
-        status = check_fit(config, agn_client_model(client));
+        status = agn_hosted_check_data(agn_client_model(client), config->data);
     t.device_ms = agn_alloc((size_t)report.images, sizeof(double));
     t.network_ms = agn_alloc((size_t)report.images, sizeof(double));
     t.late_ms = agn_alloc((size_t)report.images, sizeof(double));

@@ -44,7 +44,7 @@ static int leave(const struct agn_net *net, const struct agn__caller *caller)
 const struct agn__backend agn__backend_cpu = {.name = "cpu",
                                               .ops = ops,
                                               .parts = true,
-                                              .check_compute = agn_compute_check,
+                                              .check_compute = agn__compute_check,
                                               .allocate = allocate,
                                               .release = agn_free,
                                               .enter = enter,

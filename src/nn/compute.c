@@ -1,22 +1,5 @@
-/* Names of the ways to compute, and which of them this CPU has. How they work: op_conv.c. */
-#include <string.h>
-
+/* Which ways to compute this CPU has. How they work: op_conv.c. */
 #include "nn/net_internal.h"
-
-static const char *const names[] = {"f32", "bf16", "bf16-emulated"};
-
-const char *agn_compute_name(enum agn_compute compute)
-{
-    return names[compute];
-}
-
-int agn_compute_from_name(const char *name)
-{
-    for (size_t i = 0; i < AGN_COUNT_OF(names); i++)
-        if (strcmp(name, names[i]) == 0)
-            return (int)i;
-    return agn_fail(AGN_ERR_ARG, "'%s': expected f32, bf16 or bf16-emulated", name);
-}
 
 /* Whether oneDNN has bf16 convolutions for a CPU without bf16 arithmetic depends on both. */
 static int try_bf16(void)
@@ -41,9 +24,9 @@ static int try_bf16(void)
     return status;
 }
 
-int agn_compute_check(enum agn_compute compute)
+int agn__compute_check(enum agn_compute compute)
 {
-    if ((unsigned)compute >= AGN_COUNT_OF(names))
+    if ((unsigned)compute > AGN_COMPUTE_BF16_EMULATED)
         return agn_fail(AGN_ERR_ARG, "there is no way to compute of number %d", (int)compute);
     if (compute == AGN_COMPUTE_F32)
         return AGN_OK;

@@ -171,7 +171,7 @@ static int make_nets(const struct part *part, struct agn_params *params, int thr
             .graph = &part->graph, .params = params, .batch = size, .mode = AGN_NET_FROZEN};
         status = agn__net_create_inference(&planned, threads, fusion, &nets->of[nets->sizes]);
         if (status == AGN_OK) {
-            bytes = agn_net_arena_bytes(nets->of[nets->sizes]);
+            bytes = agn__net_arena_bytes(nets->of[nets->sizes]);
             nets->sizes++;
         }
     }
@@ -377,7 +377,7 @@ static size_t lane_bytes(const struct agn_inference *inference, const struct lan
     sum += lane->between == NULL ? 0 : (inference->parts[0].dst_floats * sizeof(float)) << (SIZES - 1);
     for (int p = 0; p < PARTS; p++)
         for (int i = 0; i < lane->part[p].sizes; i++)
-            sum += agn_net_arena_bytes(lane->part[p].of[i]);
+            sum += agn__net_arena_bytes(lane->part[p].of[i]);
     return sum;
 }
 

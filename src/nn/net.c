@@ -317,11 +317,6 @@ int agn_net_tangent_backward(struct agn_net *net)
                                                  : agn_fail(AGN_ERR_STATE, "no tangent was planned");
 }
 
-int agn_net_batch(const struct agn_net *net)
-{
-    return net->batch;
-}
-
 struct agn_shape agn_net_input_shape(const struct agn_net *net)
 {
     return agn_graph_input_shape(&net->graph);
@@ -332,7 +327,7 @@ struct agn_shape agn_net_output_shape(const struct agn_net *net)
     return agn_graph_output_shape(&net->graph);
 }
 
-size_t agn_net_arena_bytes(const struct agn_net *net)
+size_t agn__net_arena_bytes(const struct agn_net *net)
 {
     size_t sum = net->arena_bytes;
     for (int p = 0; net->parts != NULL && p < net->part_count; p++)

@@ -230,6 +230,15 @@ void agn__net_make_nodes(struct agn_net *net);
 void agn__net_plan_node(struct agn_net *net, int index);
 /* Allocates the arena, as planned, and gives tensors their addresses (net_memory.c). Status. */
 int agn__net_place(struct agn_net *net);
+/* Of the net and its parts. */
+size_t agn__net_arena_bytes(const struct agn_net *net);
+
+/* What the ADD number `op` of the graph multiplies each image's second source with (stochastic_depth.c): 0,
+ * or 1 / survival. NULL: nothing. */
+const float *agn__net_branch_factors(const struct agn_net *net, int op);
+
+/* AGN_ERR_UNSUPPORTED: this CPU cannot; the message says what it lacks. */
+int agn__compute_check(enum agn_compute compute);
 
 /* Borders where the backend's memory is not the host's, nothing elsewhere (net_borders.c): host memory for
  * them, a status; before a pass what was written goes to the net, a status; after it, the net has results. */

@@ -37,7 +37,7 @@ const struct agn_param *agn_params_find(const struct agn_params *params, const c
     return NULL;
 }
 
-float *agn_params_values(struct agn_params *params, const char *name)
+float *agn_params_values(const struct agn_params *params, const char *name)
 {
     const struct agn_param *param = agn_params_find(params, name);
     return param == NULL ? NULL : params->value + param->offset;
@@ -125,20 +125,6 @@ void agn_params_free(struct agn_params *params)
         agn_free(params->momentum);
         agn_free(params);
     }
-}
-
-int agn_params_copy(struct agn_params *dst, const struct agn_params *src)
-{
-    int copied = 0;
-    for (int i = 0; i < dst->count; i++) {
-        const struct agn_param *to = &dst->list[i], *from = agn_params_find(src, to->name);
-        if (from != NULL && same_dims(from, to)) {
-            memcpy(dst->value + to->offset, src->value + from->offset, to->count * sizeof(float));
-            copied++;
-        }
-    }
-    dst->version++;
-    return copied;
 }
 
 /* "64x24x3x3" */

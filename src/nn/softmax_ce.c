@@ -40,19 +40,6 @@ void agn_softmax_ce_backward(const float *prob, const int32_t *labels, int n, in
     }
 }
 
-void agn_softmax_ce_tangent(const float *prob, const int32_t *labels, const float *tangent, int n,
-                            int classes, float *loss_dot)
-{
-    for (int i = 0; i < n; i++) {
-        float sum = 0.0F;
-        for (int c = 0; c < classes; c++) {
-            size_t at = (size_t)i * (size_t)classes + (size_t)c;
-            sum += (prob[at] - (c == labels[i] ? 1.0F : 0.0F)) * tangent[at];
-        }
-        loss_dot[i] = labels[i] < 0 ? 0.0F : sum;
-    }
-}
-
 void agn_softmax_ce_tangent_backward(const float *prob, const int32_t *labels, const float *tangent, int n,
                                      int classes, float *diff_dot)
 {

@@ -22,7 +22,7 @@ void agn_net_draw_depth(struct agn_net *net, uint64_t seed, int64_t first_image)
     }
 }
 
-const float *agn_net_branch_factors(const struct agn_net *net, int op)
+const float *agn__net_branch_factors(const struct agn_net *net, int op)
 {
     bool skips = op > 0 && op < net->graph.count && net->ops[op].skip_chance > 0.0F;
     return skips ? net->ops[op].cls->factors(&net->ops[op]) : NULL;

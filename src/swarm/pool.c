@@ -4,38 +4,7 @@
 #include <string.h>
 
 #include "agilenn/base.h"
-#include "agn_device.h"
-
-/* The device at work on the pool's images. */
-struct maker {
-    struct agn_dev dev;
-    void *model, *arena;
-    uint8_t packet[AGN_WIRE_MAX_PACKET];
-};
-
-static int maker_open(struct maker *maker, const void *model, size_t model_bytes)
-{
-    struct agn_dev_model opened;
-    maker->model = agn_alloc(model_bytes > 0 ? model_bytes : 1, 1); /* aligned, as the device wants it */
-    if (!maker->model)
-        return AGN_ERR_MEMORY;
-    memcpy(maker->model, model, model_bytes);
-    int status = agn_dev_model_open(&opened, maker->model, model_bytes);
-    if (status < 0)
-        return agn_fail(status, "not a usable device model: %s; export it anew", agn_status_text(status));
-    size_t arena_bytes = agn_dev_arena_bytes(&opened);
-    maker->arena = agn_alloc(arena_bytes, 1);
-    if (!maker->arena)
-        return AGN_ERR_MEMORY;
-    status = agn_dev_init(&maker->dev, maker->model, model_bytes, maker->arena, arena_bytes);
-    return status < 0 ? agn_fail(status, "the device does not start: %s", agn_status_text(status)) : 0;
-}
-
-static void maker_close(struct maker *maker)
-{
-    agn_free(maker->model);
-    agn_free(maker->arena);
-}
+#include "agilenn/hosted.h"
 
 /* ---- growing ------------------------------------------------------------------------ */
 
@@ -95,22 +64,18 @@ static int keep_packet(struct agn__pool *pool, const uint8_t *bytes, size_t len)
 
 /* ---- frames ------------------------------------------------------------------------- */
 
-static int make_frame(struct agn__pool *pool, struct maker *maker, const uint8_t *image,
+static int make_frame(struct agn__pool *pool, struct agn_hosted *device, const uint8_t *image,
                       struct agn__pool_frame *frame, int16_t *local, uint32_t deadline_ms)
 {
-    const struct agn_dev_model *model = &maker->dev.model;
-    int status = agn_dev_frame_begin(&maker->dev, 0, (uint16_t)deadline_ms);
-    if (status == 0)
-        status = agn_dev_push_rows(&maker->dev, image, model->input_h);
-    if (status < 0)
-        return agn_fail(status, "the device refused an image: %s", agn_status_text(status));
-    memcpy(local, agn_dev_local(&maker->dev), pool->classes * sizeof *local);
-    frame->local_class =
-        model->layer_count > 0 ? (uint16_t)agn_argmax_s16(local, pool->classes) : AGN_DEV_NO_CLASS;
+    uint8_t packet[AGN_WIRE_MAX_PACKET];
+    int local_class = agn_hosted_image(device, image, 0, (uint16_t)deadline_ms), length;
+    if (local_class < 0)
+        return local_class;
+    memcpy(local, agn_dev_local(&device->dev), pool->classes * sizeof *local);
+    frame->local_class = (uint16_t)local_class;
     frame->first_packet = pool->packets_used;
-    int length;
-    while ((length = agn_dev_next_packet(&maker->dev, maker->packet, sizeof maker->packet)) > 0) {
-        status = keep_packet(pool, maker->packet, (size_t)length);
+    while ((length = agn_dev_next_packet(&device->dev, packet, sizeof packet)) > 0) {
+        int status = keep_packet(pool, packet, (size_t)length);
         if (status < 0)
             return status;
     }
@@ -120,24 +85,11 @@ static int make_frame(struct agn__pool *pool, struct maker *maker, const uint8_t
     return 0;
 }
 
-static int check_data(const struct agn_dev_model *model, const struct agn_dataset *data)
-{
-    if (data->count < 1)
-        return agn_fail(AGN_ERR_ARG, "the data set holds no image");
-    if (data->height != model->input_h || data->width != model->input_w || data->channels != model->input_c)
-        return agn_fail(AGN_ERR_ARG, "images are %dx%dx%d, but the model takes %ux%ux%u", data->height,
-                        data->width, data->channels, model->input_h, model->input_w, model->input_c);
-    if (data->classes > model->classes)
-        return agn_fail(AGN_ERR_ARG, "the data set has %d classes, but the model knows %u", data->classes,
-                        model->classes);
-    return 0;
-}
-
-static int make_frames(struct agn__pool *pool, struct maker *maker, const struct agn_dataset *data,
+static int make_frames(struct agn__pool *pool, struct agn_hosted *device, const struct agn_dataset *data,
                        int images, uint32_t deadline_ms)
 {
-    const struct agn_dev_model *model = &maker->dev.model;
-    int status = check_data(model, data);
+    const struct agn_dev_model *model = &device->dev.model;
+    int status = agn_hosted_check_data(model, data);
     if (status < 0)
         return status;
     pool->count = (uint32_t)(images < data->count ? images : data->count);
@@ -155,7 +107,7 @@ static int make_frames(struct agn__pool *pool, struct maker *maker, const struct
         if (agn_interrupt_requested())
             return agn_fail(AGN_ERR_INTERRUPTED, "interrupted while the devices' frames were made");
         pool->frames[i].label = data->labels[source];
-        status = make_frame(pool, maker, data->pixels + source * image_bytes, &pool->frames[i],
+        status = make_frame(pool, device, data->pixels + source * image_bytes, &pool->frames[i],
                             pool->local + (size_t)i * pool->classes, deadline_ms);
         if (status < 0)
             return status;
@@ -166,15 +118,13 @@ static int make_frames(struct agn__pool *pool, struct maker *maker, const struct
 int agn__pool_make(struct agn__pool *pool, const void *model, size_t model_bytes,
                    const struct agn_dataset *data, int images, uint32_t deadline_ms)
 {
+    struct agn_hosted device;
     memset(pool, 0, sizeof *pool);
-    struct maker *maker = agn_alloc(1, sizeof *maker);
-    if (!maker)
-        return AGN_ERR_MEMORY;
-    int status = maker_open(maker, model, model_bytes);
-    if (status == 0)
-        status = make_frames(pool, maker, data, images, deadline_ms);
-    maker_close(maker);
-    agn_free(maker);
+    int status = agn_hosted_open(&device, model, model_bytes);
+    if (status < 0)
+        return status;
+    status = make_frames(pool, &device, data, images, deadline_ms);
+    agn_hosted_close(&device);
     return status;
 }
 

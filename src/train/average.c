@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/beside.h"
 
 enum { STORES = 3, SMALL = 1 + AGN_LEVELS };
 

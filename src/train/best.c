@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/beside.h"
 
 enum { MOST_PIECES = 6, STATE = 2 };
 

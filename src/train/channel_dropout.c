@@ -4,7 +4,7 @@
  * training may shrink the others without making the reference wrong. Draws come from seed and step alone. */
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/preparation.h"
 
 void agn__drop_channels(const struct agn__preparation *p, int64_t step, struct agn_shape map, float *features)
 {

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/channel_selection.h"
 
 enum { SAMPLES = 4096, BATCH = 128 };
 

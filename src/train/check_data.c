@@ -2,7 +2,7 @@
  * images of one size is the readers' business (src/data). */
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/start.h"
 
 /* ---- what a preset leaves to the data ------------------------------------------------- */
 

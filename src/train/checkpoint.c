@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "train/train_internal.h"
+#include "train/beside.h"
 
 /* ---- where training stands ------------------------------------------------------------------ */
 

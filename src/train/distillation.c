@@ -3,8 +3,9 @@
  * T^2 KL(p || q), p = softmax(teacher / T), q = softmax(student / T); its gradient with respect to the
  * student's logits is T (q - p). The teacher is taken as given: no gradient goes through it. */
 #include <math.h>
+#include <stddef.h>
 
-#include "train/train_internal.h"
+#include "train/soft_targets.h"
 
 /* log of the sum of exp(logit / temperature). */
 static double log_sum(const float *logits, int classes, double temperature)

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/evaluate.h"
 
 enum { BATCH = 250, NO_CLASS = -1 };
 enum { CLASS_IMAGES, CLASS_FUSED, CLASS_LOCAL, CLASS_PREDICTED, CLASS_COUNTS };

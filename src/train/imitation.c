@@ -5,7 +5,9 @@
  * F the extractor's features, S the stem's; the first term is FitNets' hint (Romero et al. 2015), relative to
  * the stem's energy so that its scale does not matter; the second one is joint training's anchor. Stem and
  * reference are frozen. */
-#include "train/train_internal.h"
+#include "train/preparation.h"
+#include "train/ranks.h"
+#include "train/trainer.h"
 
 struct imitation {
     struct agn_model *model;

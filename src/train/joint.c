@@ -8,7 +8,9 @@
  * averaged over the batch. The losses themselves: joint_prediction.c, joint_importance.c, symbol_rate.c. */
 #include <string.h>
 
+#include "train/channel_selection.h"
 #include "train/joint.h"
+#include "train/quantiser_learning.h"
 
 /* ---- forward ---------------------------------------------------------------------- */
 

@@ -2,7 +2,9 @@
 #ifndef AGN_TRAIN_JOINT_H
 #define AGN_TRAIN_JOINT_H
 
-#include "train/train_internal.h"
+#include "train/preparation.h"
+#include "train/ranks.h"
+#include "train/trainer.h"
 
 struct agn__joint {
     struct agn_model *model;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "train/joint.h"
+#include "train/quantiser_learning.h"
 
 /* Adds the gradient of distillation to that of the fused logits. */
 static void learn_from_reference(struct agn__joint *j, int count, struct agn__tally *tally)

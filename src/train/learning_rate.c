@@ -1,7 +1,7 @@
 /* The learning rate over a phase. */
 #include <math.h>
 
-#include "train/train_internal.h"
+#include "train/trainer.h"
 
 double agn__rate_factor(int64_t step, int64_t steps, int64_t warmup, double final)
 {

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/evaluate.h"
+#include "train/ranks.h"
+#include "train/trainer.h"
 
 static const double report_every_s = 0.25, checkpoint_every_s = 60.0;
 static const double CHOICE_WINDOW_S =

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/preparation.h"
 
 void agn__balanced_weights(const struct agn_dataset *data, int classes, float *weights)
 {

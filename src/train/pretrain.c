@@ -1,6 +1,8 @@
 /* Training of one classifier: pre-training of the reference network, with the extractor as its stem, and the
  * Remote NN of systems in which it alone predicts. */
-#include "train/train_internal.h"
+#include "train/preparation.h"
+#include "train/ranks.h"
+#include "train/trainer.h"
 
 struct pretraining {
     struct agn_model *model;

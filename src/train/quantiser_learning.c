@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "agilenn/vector.h"
+#include "train/quantiser_learning.h"
 #include "train/soft_levels.h"
-#include "train/train_internal.h"
 
 static const float level_max = 6.0F, least_positive = 0.02F, dead_share = 0.002F;
 

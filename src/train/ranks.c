@@ -2,7 +2,7 @@
  * phase or loss is in its own file; nothing here happens in a group of one. */
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/ranks.h"
 
 /* ---- gradients --------------------------------------------------------------------- */
 

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/ranks.h"
+#include "train/start.h"
+#include "train/trainer.h"
 
 enum { PRESET_BYTES = 8192 };
 

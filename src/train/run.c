@@ -5,7 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "train/train_internal.h"
+#include "train/channel_selection.h"
+#include "train/evaluate.h"
+#include "train/ranks.h"
+#include "train/start.h"
+#include "train/trainer.h"
 
 enum { MOST_METRICS_BYTES = 1 << 30 };
 

@@ -1,7 +1,8 @@
 /* Cross-entropy against shares of classes instead of one class: what label smoothing, mixup and class weights
  * need. With all of a row on its label, and weight 1, it gives the bits of agn_softmax_ce_forward and
  * _backward. */
-#include "train/train_internal.h"
+#include "train/soft_targets.h"
+#include "agilenn/nn.h"
 
 void agn__soft_ce_forward(const float *logits, const struct agn__soft_targets *t, float *prob, float *loss)
 {

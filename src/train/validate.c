@@ -1,7 +1,7 @@
 /* Accuracy on the validation images while training goes on: of the fused prediction in joint training, before
  * that of the reference network on the extractor's features. Importance is not measured here, so that it
  * costs little (evaluate.c does all). */
-#include "train/train_internal.h"
+#include "train/evaluate.h"
 
 enum { BATCH = 250 };
 

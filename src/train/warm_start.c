@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/train_internal.h"
+#include "train/channel_selection.h"
 
 void agn__warm_start(struct agn_model *model)
 {

@@ -26,11 +26,6 @@ struct agn_xai {
 static const char *const method_names[] = {"ig-trapezoid", "ig-midpoint", "gradient-x-input",
                                            "ig-gauss-legendre", "gradient"};
 
-const char *agn_xai_method_name(enum agn_xai_method method)
-{
-    return (size_t)method < AGN_COUNT_OF(method_names) ? method_names[method] : "unknown";
-}
-
 int agn_xai_method_from_name(const char *name)
 {
     for (size_t i = 0; i < AGN_COUNT_OF(method_names); i++)

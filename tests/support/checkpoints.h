@@ -2,7 +2,7 @@
 #ifndef AGN_TEST_CHECKPOINTS_H
 #define AGN_TEST_CHECKPOINTS_H
 
-#include "train/train_internal.h"
+#include "train/beside.h"
 
 static inline int save_checkpoint(const struct agn_model *model, const char *path,
                                   const struct agn_train_state *state)

@@ -52,11 +52,11 @@ static size_t make_answer(uint8_t *dst, uint8_t code, const uint8_t *token, cons
 static size_t make_reply(uint8_t *dst, const struct agn_feature_packet *packet, uint8_t status)
 {
     int16_t logits[AGN_WIRE_MAX_CLASSES] = {0};
-    const struct agn_reply_packet reply = {.model_id = packet->model_id,
-                                           .frame = packet->frame,
-                                           .status = status,
-                                           .class_count =
-                                               status == AGN_REPLY_OK ? link_world.dev.model.classes : 0};
+    const struct agn_reply_packet reply = {
+        .model_id = packet->model_id,
+        .frame = packet->frame,
+        .status = status,
+        .class_count = status == AGN_REPLY_OK ? link_world.device.dev.model.classes : 0};
     return (size_t)agn_reply_pack(&reply, logits, dst, AGN_WIRE_MAX_REPLY);
 }
 

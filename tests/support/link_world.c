@@ -45,8 +45,8 @@ static int infer_stand_in(void *user, const float *features, int count, float *l
     for (int i = 0; i < count; i++) {
         const float *frame = features + (size_t)i * link_map_symbols();
         memcpy(link_world.features, frame, link_map_symbols() * sizeof *frame);
-        stand_in(frame, link_map_symbols(), link_world.dev.model.classes,
-                 logits + i * link_world.dev.model.classes);
+        stand_in(frame, link_map_symbols(), link_world.device.dev.model.classes,
+                 logits + i * link_world.device.dev.model.classes);
     }
     return 0;
 }
@@ -55,16 +55,15 @@ int link_count_packets(const uint8_t *image)
 {
     uint8_t packet[AGN_WIRE_MAX_PACKET];
     int packets = 0;
-    assert_int_equal(agn_dev_frame_begin(&link_world.dev, 0, 0), 0);
-    assert_int_equal(agn_dev_push_rows(&link_world.dev, image, link_world.dev.model.input_h), 0);
-    while (agn_dev_next_packet(&link_world.dev, packet, sizeof packet) > 0)
+    assert_true(agn_hosted_image(&link_world.device, image, 0, 0) >= 0);
+    while (agn_dev_next_packet(&link_world.device.dev, packet, sizeof packet) > 0)
         packets++;
     return packets;
 }
 
 static void close_model(void)
 {
-    agn_free(link_world.arena);
+    agn_hosted_close(&link_world.device);
     agn_free(link_world.bytes);
     random_model_free(&link_world.random);
 }
@@ -74,21 +73,15 @@ static void open_model(uint64_t seed)
     agn_rng_seed(&link_world.rng, seed);
     random_model_make(&link_world.random, &link_world.rng, RANDOM_USUAL, 48, 40);
     assert_int_equal(agn_model_agn_write(&link_world.random.model, &link_world.bytes, &link_world.size), 0);
-    struct agn_dev_model model;
-    assert_int_equal(agn_dev_model_open(&model, link_world.bytes, link_world.size), 0);
-    size_t arena_bytes = agn_dev_arena_bytes(&model);
-    link_world.arena = agn_alloc(arena_bytes, 1);
-    assert_int_equal(
-        agn_dev_init(&link_world.dev, link_world.bytes, link_world.size, link_world.arena, arena_bytes), 0);
-    link_world.shape = (struct agn_map_shape){(uint8_t)(model.map_c - model.local_c), (uint8_t)model.map_h,
-                                              (uint8_t)model.map_w};
+    assert_int_equal(agn_hosted_open(&link_world.device, link_world.bytes, link_world.size), 0);
+    link_world.shape = agn_hosted_shape(&link_world.device.dev.model);
 }
 
 static uint64_t frame_macs(void)
 {
     struct agn_dev_layer_info info;
     uint64_t macs = 0;
-    for (unsigned i = 0; agn_dev_layer_info(&link_world.dev.model, i, &info) == 0; i++)
+    for (unsigned i = 0; agn_dev_layer_info(&link_world.device.dev.model, i, &info) == 0; i++)
         macs += info.macs;
     return macs;
 }
@@ -117,7 +110,7 @@ int link_set_up(void **state)
     (void)state;
     for (uint64_t seed = 1; seed < 2000; seed++) {
         open_model(seed);
-        if (link_world.dev.model.classes > 1 && frame_macs() < 2000000 && takes_several_packets()) {
+        if (link_world.device.dev.model.classes > 1 && frame_macs() < 2000000 && takes_several_packets()) {
             link_world.fill = agn_alloc(link_world.shape.channels, sizeof *link_world.fill);
             link_world.features = agn_alloc(link_map_symbols(), sizeof *link_world.features);
             for (int c = 0; c < link_world.shape.channels; c++)
@@ -144,10 +137,10 @@ int link_tear_down(void **state)
 
 struct agn_server_model link_served_model(void)
 {
-    struct agn_server_model model = {.model_id = link_world.dev.model.model_id,
+    struct agn_server_model model = {.model_id = link_world.device.dev.model.model_id,
                                      .shape = link_world.shape,
-                                     .contexts = &link_world.dev.model.contexts,
-                                     .classes = link_world.dev.model.classes,
+                                     .contexts = &link_world.device.dev.model.contexts,
+                                     .classes = link_world.device.dev.model.classes,
                                      .fill = link_world.fill,
                                      .trust = link_world.trust,
                                      .infer = infer_stand_in};
@@ -246,9 +239,10 @@ struct agn_client_result link_run_frame(struct agn_client *client)
     assert_int_equal(link_count_packets(image) > 0, 1);
     assert_int_equal(agn_client_frame(client, image, &result), 0);
     agn_free(image);
-    unsigned classes = link_world.dev.model.classes;
-    assert_memory_equal(result.local_logits, agn_dev_local(&link_world.dev), classes * sizeof(int16_t));
-    assert_int_equal(result.local_class, agn_argmax_s16(agn_dev_local(&link_world.dev), classes));
+    unsigned classes = link_world.device.dev.model.classes;
+    assert_memory_equal(result.local_logits, agn_dev_local(&link_world.device.dev),
+                        classes * sizeof(int16_t));
+    assert_int_equal(result.local_class, agn_argmax_s16(agn_dev_local(&link_world.device.dev), classes));
     assert_int_equal(result.fused, result.reason == AGN_CLIENT_FUSED);
     if (!result.fused) {
         assert_int_equal(result.class_index, result.local_class);
@@ -266,23 +260,23 @@ float *link_expected_features(void)
     for (unsigned y = 0; y < shape->height; y++)
         for (unsigned x = 0; x < shape->width; x++)
             for (unsigned c = 0; c < shape->channels; c++)
-                *next++ = centroids[agn_dev_symbol(&link_world.dev, c, y, x)];
+                *next++ = centroids[agn_dev_symbol(&link_world.device.dev, c, y, x)];
     return features;
 }
 
 /* Fused logits and class from given features, worked out apart from client and server. */
 void link_assert_fusion(const struct agn_client_result *result, const float *features)
 {
-    int classes = link_world.dev.model.classes;
+    int classes = link_world.device.dev.model.classes;
     float logits[AGN_DEV_MAX_CLASSES];
     stand_in(features, link_map_symbols(), classes, logits);
-    const int16_t *local = agn_dev_local(&link_world.dev);
+    const int16_t *local = agn_dev_local(&link_world.device.dev);
     int64_t best = INT64_MIN;
     int best_class = 0;
     for (int c = 0; c < classes; c++) {
         double trust = (double)link_trust(link_world.shape.channels - result->channels_missing);
         double remote = fmin(fmax(round((double)logits[c] * trust * 256.0), -32768.0), 32767.0);
-        int64_t alpha = link_world.dev.model.alpha_q15;
+        int64_t alpha = link_world.device.dev.model.alpha_q15;
         int64_t sum = alpha * local[c] + (32768 - alpha) * (int64_t)remote;
         assert_int_equal(result->logits[c], (int16_t)floor(((double)sum + 16384.0) / 32768.0));
         if (sum > best) {

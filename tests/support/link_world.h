@@ -11,6 +11,7 @@
 
 #include "agilenn/base.h"
 #include "agilenn/client.h"
+#include "agilenn/hosted.h"
 #include "agilenn/model_agn.h"
 #include "agilenn/server.h"
 #include "random_model.h"
@@ -19,8 +20,7 @@ struct link_world {
     struct random_model random;
     uint8_t *bytes;
     size_t size;
-    struct agn_dev dev; /* the test's own device, to know what the client's should send */
-    void *arena;
+    struct agn_hosted device; /* the test's own device, to know what the client's should send */
     struct agn_map_shape shape;
     float *fill, *features;
     float trust[256];

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "nn/net_internal.h"
 #include "reference_net.h"
 
 /* Units nearer than this to a kink of ReLU6 may fall on either side in float: such inputs are drawn anew. */
@@ -238,7 +239,7 @@ static void take_branches(const struct net_check *check, struct agn_params *para
 {
     struct agn_net *net = make_net(check, params, AGN_NET_TRAIN, 0);
     for (int i = 0; i < check->graph->count; i++) {
-        const float *factors = agn_net_branch_factors(net, i);
+        const float *factors = agn__net_branch_factors(net, i);
         for (int n = 0; factors != NULL && n < check->batch; n++)
             reference->nodes[i].branch[n] = (double)factors[n];
     }
