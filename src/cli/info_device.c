@@ -1,7 +1,7 @@
 /* `agilenn info` on a model.agn: what the device library itself says of it. */
 #include <string.h>
 
-#include "agn_device.h"
+#include "cli/device_model.h"
 #include "cli/info.h"
 #include "cli/target_table.h"
 
@@ -155,12 +155,9 @@ int agn__info_device(const uint8_t *bytes, size_t size_bytes, const char *name, 
 {
     struct agn_dev_model model;
     struct agn_dev_memory memory;
-    int status = agn_dev_model_open(&model, bytes, size_bytes);
+    int status = agn__cli_open_device_model(name, bytes, size_bytes, &model);
     if (status < 0)
-        return agn__cli_fail("info", agn_fail(status,
-                                              "%s: %s: the file is damaged or of another version; "
-                                              "export it anew with `agilenn export`",
-                                              name, agn_status_text(status)));
+        return agn__cli_fail("info", status);
     agn_dev_memory(&model, &memory);
     if (json)
         return agn__cli_print_json("info", json_from(&model, &memory, name));
