@@ -378,6 +378,31 @@ static void an_interrupt_ends_a_run_in_order(void **state)
     fake_stop();
 }
 
+static void interrupt(void *user, const struct agn_swarm_second *second)
+{
+    (void)user;
+    (void)second;
+    agn_interrupt_request();
+}
+
+static void an_interrupt_waits_for_no_deadline(void **state)
+{
+    (void)state;
+    uint16_t port = fake_start(&(struct fake_conduct){.kind = FAKE_SILENT});
+    struct agn_swarm *swarm =
+        new_swarm(port, AGN_SWARM_MAX_DEADLINE_MS, (struct agn_swarm_link){.delay_s = 0.01});
+    const struct agn_swarm_load load = {.rate_fps = 100, .seconds = 3600, .second = interrupt};
+    struct agn_swarm_report report;
+    assert_int_equal(agn_swarm_run(swarm, &load, &report), 0);
+    agn_interrupt_clear();
+    assert_true(report.seconds < 30);
+    assert_true(report.offered > 0);
+    assert_int_equal(report.timed_out, report.offered);
+    assert_int_equal(report.lost_predictions, 0);
+    agn_swarm_free(swarm);
+    fake_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +419,7 @@ int main(void)
         cmocka_unit_test(the_ramp_finds_the_limit),
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(an_interrupt_ends_a_run_in_order),
+        cmocka_unit_test(an_interrupt_waits_for_no_deadline),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

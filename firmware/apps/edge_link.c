@@ -249,6 +249,15 @@ static void learn(struct edge_link *link)
     }
 }
 
+/* The modem's turns until it has the packet under way: after '>' it waits for the bytes, and a packet that is
+ * handed over piece by piece, a turn a frame, would be given up, the modem searched for and restarted. */
+static void end_packet(struct edge_link *link, uint32_t begin_ms)
+{
+    do
+        edge_link_turn(link);
+    while (esp_at_outcome(&link->modem) == ESP_AT_PENDING && board_now_ms() - begin_ms < link->deadline_ms);
+}
+
 int edge_link_exchange(struct edge_link *link)
 {
     uint32_t begin_ms = board_now_ms(), spent_ms;
@@ -257,7 +266,7 @@ int edge_link_exchange(struct edge_link *link)
     link->frame_cap = 0;
     link->round = 0;
     if (agn_pause_is_on(&link->pause, begin_ms)) {
-        edge_link_turn(link); /* the modem goes on talking */
+        end_packet(link, begin_ms); /* the modem goes on talking */
         link->counts.frames_paused++;
         return 0;
     }
@@ -276,6 +285,8 @@ int edge_link_exchange(struct edge_link *link)
         go_on(link, link->deadline_ms - spent_ms);
     }
     link->counts.frames_busy += link->is_over;
+    if (link->is_over)
+        end_packet(link, begin_ms);
     if (link->packets_gone == 0 && !link->is_answered)
         link->counts.frames_unsent++;
     learn(link);

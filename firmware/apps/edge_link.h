@@ -76,7 +76,8 @@ int edge_link_init(struct edge_link *link, struct agn_dev *dev, uint32_t deadlin
 void edge_link_turn(struct edge_link *link);
 
 /* Sends the frame whose last row has been pushed and waits for the answer. Returns 1 when it came within the
- * deadline, else 0 at the deadline; or at once, where the server asks for a pause, or one is on. */
+ * deadline, else 0 at the deadline; or, where the server asks for a pause or one is on, as soon as the modem
+ * has no packet under way. */
 int edge_link_exchange(struct edge_link *link);
 
 #ifdef __cplusplus

@@ -116,7 +116,8 @@ int agn_client_create(struct agn_client **client, const struct agn_client_config
 const struct agn_dev_model *agn_client_model(const struct agn_client *client);
 
 /* Classifies one image, input_h x input_w x input_c bytes (HWC). Returns 0 and fills `result`; a
- * negative code only for a caller's mistake (AGN_ERR_ARG). */
+ * negative code only for a caller's mistake (AGN_ERR_ARG). An interrupt (agn_interrupt_request) ends the wait
+ * for the server as the deadline does. */
 int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct agn_client_result *result);
 
 /* NULL is allowed. */

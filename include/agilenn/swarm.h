@@ -27,6 +27,7 @@ struct agn_swarm;
 enum {
     AGN_SWARM_MAX_DEVICES = 20000, /* a source port each */
     AGN_SWARM_MAX_DEADLINE_MS = 60000,
+    AGN_SWARM_GIVE_UP_S = 2, /* after an interrupt */
     AGN_SWARM_DEFAULT_IMAGES = 1000,
 };
 
@@ -112,9 +113,10 @@ struct agn_swarm_report {
 };
 
 /* Offers the load, then waits until every frame has its prediction. An interrupt ends the load early, with 0
- * and a report of what there was. AGN_ERR_ARG: a bad load; AGN_ERR_MISMATCH: the server has not the model,
- * and has answered nothing yet; AGN_ERR_UNSUPPORTED, AGN_ERR_TIMEOUT: it makes no DTLS session with a device;
- * AGN_ERR_IO, AGN_ERR_MEMORY. */
+ * and a report of what there was; frames that still wait AGN_SWARM_GIVE_UP_S later count as timed out.
+ * AGN_ERR_ARG: a bad load; AGN_ERR_MISMATCH: the server has not the model, and has answered nothing yet;
+ * AGN_ERR_UNSUPPORTED, AGN_ERR_TIMEOUT: it makes no DTLS session with a device; AGN_ERR_IO, AGN_ERR_MEMORY.
+ */
 int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load,
                   struct agn_swarm_report *report);
 

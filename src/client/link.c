@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -55,12 +56,14 @@ static int send_datagram(void *user, const uint8_t *bytes, size_t len)
     return is_passing(errno) ? AGN_ERR_BUSY : AGN_ERR_IO;
 }
 
-/* Waits until the socket has something; false when the time is over. */
+/* Waits until the socket has something; false when the time is over or an interrupt was asked for, which a
+ * signal between the question and the wait does not cut short. */
 static bool wait_readable(int fd, double until_s)
 {
+    const double look_up_s = 0.1;
     for (;;) {
-        double left_s = until_s - agn_now_s();
-        if (left_s <= 0.0)
+        double left_s = fmin(until_s - agn_now_s(), look_up_s);
+        if (left_s <= 0.0 || agn_interrupt_requested())
             return false;
         struct timespec left = {.tv_sec = (time_t)left_s};
         left.tv_nsec = (long)((left_s - (double)left.tv_sec) * 1e9);

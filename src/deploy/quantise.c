@@ -107,7 +107,8 @@ static int calibrate_layer(struct quantiser *q, int index, struct agn_loader *lo
         struct agn_shape in = agn_net_input_shape(net), out = agn_net_output_shape(net);
         size_t image = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
         memcpy(agn_net_write(net, AGN_BORDER_INPUT), batch.images, BATCH * image * sizeof(float));
-        status = agn_net_forward(net);
+        status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "calibration was interrupted")
+                                           : agn_net_forward(net);
         if (status == AGN_OK) {
             size_t floats = (size_t)out.height * (size_t)out.width * (size_t)out.channels;
             int count = batch.count < q->images - seen ? batch.count : q->images - seen;

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "agilenn/base.h"
+#include "agn_layout.h"
 
-enum { MAX_MODEL_BYTES = 64 << 20 };
+enum { MAX_MODEL_BYTES = 64 << 20, HUFFMAN = 3 /* a codec of earlier versions */ };
 
 static const char *problem_of(int status)
 {
@@ -14,8 +15,6 @@ static const char *problem_of(int status)
         return "the memory it lies in is not 4-byte aligned";
     case AGN_ERR_FORMAT:
         return "not a model.agn, or truncated; export it again";
-    case AGN_ERR_VERSION:
-        return "a version of model.agn that this build does not know; export it again with this version";
     case AGN_ERR_CHECKSUM:
         return "the checksum is wrong: the file is damaged; export or copy it again";
     case AGN_ERR_RANGE:
@@ -30,6 +29,16 @@ static const char *problem_of(int status)
 int agn_hosted_check(const char *name, const uint8_t *bytes, size_t size_bytes, struct agn_dev_model *model)
 {
     int status = agn_dev_model_open(model, bytes, size_bytes);
+    if (status == AGN_ERR_VERSION)
+        return agn_fail(status,
+                        "%s is version %d of model.agn, and this command reads version %d; export its "
+                        "model.safetensors again with `agilenn export`",
+                        name, agn__load_u16(bytes + AGN__AT_VERSION), AGN_MODEL_VERSION);
+    if (status == AGN_ERR_UNSUPPORTED && bytes[AGN__AT_CODEC] == HUFFMAN)
+        return agn_fail(status,
+                        "%s has the codec huffman, which is no more; export its model.safetensors again with "
+                        "`agilenn export`, which takes range in its place",
+                        name);
     return status < 0 ? agn_fail(status, "%s: %s", name, problem_of(status)) : AGN_OK;
 }
 

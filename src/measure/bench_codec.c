@@ -47,6 +47,8 @@ static int run_frame(const struct symbols *s, struct agn_hosted *device, const s
     size_t rows = (size_t)s->shape.channels * s->shape.height, row = AGN_ROW_BYTES(s->shape.width);
     size_t image = (size_t)images->height * (size_t)images->width * (size_t)images->channels;
     uint8_t *plain = s->plain + (size_t)i * s->frame_plain, *packed = s->packed + (size_t)i * s->frame_packed;
+    if (agn_interrupt_requested())
+        return AGN_ERR_INTERRUPTED;
     int status = agn_hosted_image(device, images->pixels + (size_t)i * image, (uint16_t)i, 0);
     if (status < 0)
         return status;
@@ -54,6 +56,11 @@ static int run_frame(const struct symbols *s, struct agn_hosted *device, const s
     for (size_t r = 0; r < rows; r++)
         agn_row_pack(plain + r * s->shape.width, s->shape.width, packed + r * row);
     return AGN_OK;
+}
+
+static int fail_interrupted(void)
+{
+    return agn_fail(AGN_ERR_INTERRUPTED, "the benchmark was interrupted");
 }
 
 /* Each thread has a device of its own. */
@@ -77,6 +84,8 @@ static int run_device(struct symbols *s, const struct agn_dataset *images)
             failed = failed < 0 ? failed : run_frame(s, &device, images, i);
         agn_hosted_close(&device);
     }
+    if (failed == AGN_ERR_INTERRUPTED)
+        return fail_interrupted();
     return failed < 0 ? agn_fail(failed, "the device library fails on the test images") : AGN_OK;
 }
 
@@ -233,11 +242,16 @@ static int add_up(const struct symbols *s, int codec, struct agn_bench_codec_row
         struct coding c;
         failed = open_coding(s, codec, &c);
 #pragma omp for schedule(static)
-        for (int i = 0; i < s->frames; i++)
+        for (int i = 0; i < s->frames; i++) {
+            if (failed == AGN_OK && agn_interrupt_requested())
+                failed = AGN_ERR_INTERRUPTED;
             if (failed == AGN_OK && !comes_back(&c, i, &bytes))
                 wrong = i < wrong ? i : wrong;
+        }
         close_coding(&c);
     }
+    if (failed == AGN_ERR_INTERRUPTED)
+        return fail_interrupted();
     if (failed == AGN_OK && wrong < s->frames)
         return agn_fail(AGN_ERR_FORMAT, "codec %s does not give back frame %d", row->name, wrong);
     row->bytes_mean = bytes / (double)s->frames;

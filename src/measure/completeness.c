@@ -44,26 +44,33 @@ static double sum_of(const float *values, size_t count)
     return sum;
 }
 
-/* Mean distance from completeness, and the mean difference of losses. */
+/* Mean distance from completeness, and the mean difference of losses; a few images at a time, since 128
+ * points of all of them may take a minute, in which no interrupt would be heard. */
 static int measure(const struct probe *p, enum agn_xai_method method, int points, double *gap,
                    double *difference)
 {
     const struct agn_model *model = p->config->model;
+    const int most = 4, batch = p->count < most ? p->count : most;
     const struct agn_xai_config config = {.method = method,
                                           .points = points,
                                           .graph = &model->parts[AGN_REFERENCE].graph,
                                           .params = model->parts[AGN_REFERENCE].params,
-                                          .batch = p->count};
+                                          .batch = batch};
     struct agn_xai *xai = NULL;
     int status = agn_xai_create(&config, &xai);
-    if (status >= 0)
-        status = agn_xai_attribute(xai, p->maps, p->labels);
     *gap = *difference = 0.0;
-    for (int i = 0; i < p->count && status >= 0; i++) {
-        double sum = sum_of(agn_xai_attributions(xai) + (size_t)i * p->features, p->features);
-        double step = (double)agn_xai_loss(xai)[i] - (double)p->losses_at_zero[p->labels[i]];
-        *gap += fabs(sum - step) / p->count;
-        *difference += fabs(step) / p->count;
+    for (int done = 0; done < p->count && status >= 0;) {
+        int first = done + batch <= p->count ? done : p->count - batch; /* the last batch has some again */
+        status = agn_interrupt_requested()
+                     ? agn_fail(AGN_ERR_INTERRUPTED, "interrupted")
+                     : agn_xai_attribute(xai, p->maps + (size_t)first * p->features, p->labels + first);
+        for (; done < first + batch && status >= 0; done++) {
+            size_t at = (size_t)(done - first);
+            double sum = sum_of(agn_xai_attributions(xai) + at * p->features, p->features);
+            double step = (double)agn_xai_loss(xai)[at] - (double)p->losses_at_zero[p->labels[done]];
+            *gap += fabs(sum - step) / p->count;
+            *difference += fabs(step) / p->count;
+        }
     }
     agn_xai_free(xai);
     return status;
@@ -79,8 +86,6 @@ static int measure_all(const struct probe *p, struct agn_completeness *out)
         for (int rule = 0; rule < AGN_COMPLETENESS_RULES && status >= 0; rule++) {
             bool possible = rules[rule] != AGN_XAI_IG_TRAPEZOID || out->points[row] > 1;
             double gap = (double)NAN, difference = 0.0;
-            if (agn_interrupt_requested())
-                return agn_fail(AGN_ERR_INTERRUPTED, "interrupted");
             if (possible)
                 status = measure(p, rules[rule], out->points[row], &gap, &difference);
             out->gap[row][rule] = difference > 0.0 ? gap / difference : (double)NAN;

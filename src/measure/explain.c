@@ -135,6 +135,8 @@ static int run_networks(struct explainer *e, int image)
 {
     struct agn_runner *r = &e->runner;
     const int32_t label = e->config->data->labels[image];
+    if (agn_interrupt_requested())
+        return agn_fail(AGN_ERR_INTERRUPTED, "interrupted before image %d", image);
     agn__explain_input(e->config, image, e->input);
     int status = agn_runner_extract(r, e->input);
     if (status >= 0)

@@ -8,11 +8,17 @@
 
 static const double report_every_s = 0.25;
 
+/* Grows as frames come: a run may end, or be ended, long before the last image that was asked for. */
+struct series {
+    double *values;
+    size_t count, room;
+};
+
 struct tally {
     const struct agn_run_config *config;
     struct agn_run_report *report;
-    double *device_ms, *network_ms; /* of fused frames */
-    double *late_ms;                /* of answers after the deadline */
+    struct series device_ms, network_ms; /* of fused frames */
+    struct series late_ms;               /* of answers after the deadline */
     double packets, payload, datagram, coded, reply;
     double begin_s, last_report_s;
 };
@@ -23,16 +29,35 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void spread(double *values, int count, double *min, double *median, double *p99, double *max)
+static int append(struct series *series, double value)
 {
+    if (series->count == series->room) {
+        size_t room = series->room > 0 ? 2 * series->room : 1024;
+        double *larger = agn_alloc(room, sizeof(*larger));
+        if (larger == NULL)
+            return AGN_ERR_MEMORY;
+        if (series->count > 0)
+            memcpy(larger, series->values, series->count * sizeof(*larger));
+        agn_free(series->values);
+        series->values = larger;
+        series->room = room;
+    }
+    series->values[series->count++] = value;
+    return AGN_OK;
+}
+
+static void spread(struct series *series, double *min, double *median, double *p99, double *max)
+{
+    double *values = series->values;
+    size_t count = series->count;
     if (count == 0) {
         *min = *median = *p99 = *max = NAN;
         return;
     }
-    qsort(values, (size_t)count, sizeof(double), ascending);
+    qsort(values, count, sizeof(double), ascending);
     *min = values[0];
     *median = values[count / 2];
-    *p99 = values[(int)(0.99 * (count - 1))];
+    *p99 = values[(size_t)(0.99 * (double)(count - 1))];
     *max = values[count - 1];
 }
 
@@ -48,17 +73,20 @@ static void add_class(struct agn_run_report *r, int label, const struct agn_clie
         r->by_class[frame->class_index].predicted++;
 }
 
-static void add_frame(struct tally *t, int index, int label, const struct agn_client_result *frame)
+static int add_frame(struct tally *t, int index, int label, const struct agn_client_result *frame)
 {
     struct agn_run_report *r = t->report;
+    int status = AGN_OK;
     bool right = frame->class_index == label, after = t->config->event_at > 0 && index >= t->config->event_at;
     r->predictions += frame->class_index >= 0;
     r->correct += right;
     r->local_correct += frame->local_class == label;
     r->reasons[frame->reason]++;
     add_class(r, label, frame);
-    if (frame->late_s > 0.0)
-        t->late_ms[r->late++] = 1e3 * frame->late_s;
+    if (frame->late_s > 0.0) {
+        status = append(&t->late_ms, 1e3 * frame->late_s);
+        r->late++;
+    }
     r->before_event += !after;
     r->before_event_correct += right && !after;
     r->after_event_correct += right && after;
@@ -72,12 +100,15 @@ static void add_frame(struct tally *t, int index, int label, const struct agn_cl
         t->coded += (double)frame->coded_bytes;
     }
     if (frame->fused) {
-        t->device_ms[r->fused] = 1e3 * frame->device_s;
-        t->network_ms[r->fused] = 1e3 * frame->network_s;
+        if (status == AGN_OK)
+            status = append(&t->device_ms, 1e3 * frame->device_s);
+        if (status == AGN_OK)
+            status = append(&t->network_ms, 1e3 * frame->network_s);
         t->reply += (double)frame->reply_bytes;
         r->fused++;
         r->fused_correct += right;
     }
+    return status;
 }
 
 static void show_progress(struct tally *t, int done, int images)
@@ -108,12 +139,10 @@ static void finish(struct tally *t)
     r->datagram_bytes_mean = t->datagram / sent;
     r->coded_bytes_mean = t->coded / sent;
     r->reply_bytes_mean = r->fused > 0 ? t->reply / (double)r->fused : NAN;
-    spread(t->device_ms, r->fused, &r->device_ms.min, &r->device_ms.median, &r->device_ms.p99,
-           &r->device_ms.max);
-    spread(t->network_ms, r->fused, &r->network_ms.min, &r->network_ms.median, &r->network_ms.p99,
-           &r->network_ms.max);
+    spread(&t->device_ms, &r->device_ms.min, &r->device_ms.median, &r->device_ms.p99, &r->device_ms.max);
+    spread(&t->network_ms, &r->network_ms.min, &r->network_ms.median, &r->network_ms.p99, &r->network_ms.max);
     double ignored;
-    spread(t->late_ms, r->late, &ignored, &r->late_ms, &ignored, &ignored);
+    spread(&t->late_ms, &ignored, &r->late_ms, &ignored, &ignored);
     r->seconds = agn_now_s() - t->begin_s;
 }
 
@@ -161,7 +190,9 @@ static int classify_all(struct tally *t, struct agn_client *client)
             if (status < 0)
                 return status;
         }
-        add_frame(t, i, d->labels[at], &frame);
+        status = add_frame(t, i, d->labels[at], &frame);
+        if (status < 0)
+            return status;
         if (config->frame != NULL)
             config->frame(config->frame_user, i, d->labels[at], &frame);
         show_progress(t, i + 1, t->report->images);
@@ -178,11 +209,6 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
     int status = agn_client_create(&client, &config->client);
     if (status == AGN_OK)
         status = agn_hosted_check_data(agn_client_model(client), config->data);
-    t.device_ms = agn_alloc((size_t)report.images, sizeof(double));
-    t.network_ms = agn_alloc((size_t)report.images, sizeof(double));
-    t.late_ms = agn_alloc((size_t)report.images, sizeof(double));
-    if (status == AGN_OK && (t.device_ms == NULL || t.network_ms == NULL || t.late_ms == NULL))
-        status = AGN_ERR_MEMORY;
     t.begin_s = agn_now_s();
     if (status == AGN_OK)
         status = classify_all(&t, client);
@@ -190,9 +216,9 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
         finish(&t);
         *result = report;
     }
-    agn_free(t.device_ms);
-    agn_free(t.network_ms);
-    agn_free(t.late_ms);
+    agn_free(t.device_ms.values);
+    agn_free(t.network_ms.values);
+    agn_free(t.late_ms.values);
     agn_client_free(client);
     return status;
 }

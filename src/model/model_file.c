@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "agn_build.h"
 #include "model/model_internal.h"
 
 enum { PRESET_BYTES = 8192 };
@@ -211,15 +212,13 @@ static int save(const struct agn_model *model, const char *path, const struct ag
         char format[sizeof(format_name)];
         memcpy(format, format_name, sizeof(format));
         char k_format[] = "format", k_preset[] = "preset", k_name[] = "preset_name", k_classes[] = "classes",
-             k_state[] = "training_state";
-        char *metadata[5][2] = {{k_format, format},
-                                {k_preset, preset},
-                                {k_name, preset_name},
-                                {k_classes, names},
-                                {k_state, state}};
+             k_version[] = "version", version[] = AGN_VERSION, k_state[] = "training_state";
+        /* A model's bytes do not depend on the version that trained it; a checkpoint tells. */
+        char *metadata[6][2] = {{k_format, format}, {k_preset, preset}, {k_name, preset_name},
+                                {k_classes, names}, {k_state, state},   {k_version, version}};
         snprintf(state, sizeof(state), "%s", sections == NULL ? "" : sections->state);
         file.metadata = metadata;
-        file.metadata_count = sections != NULL ? 5 : 4;
+        file.metadata_count = sections != NULL ? 6 : 4;
         status = agn_tensor_file_write(path, &file);
     }
     agn_free(file.tensors);
@@ -241,18 +240,37 @@ int agn_model_save_checkpoint(const struct agn_model *model, const char *path,
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
+/* Who made a file that cannot be read, and what to do; older files do not say. */
+static int fail_with_maker(const struct agn_tensor_file *file, int status, const char *problem)
+{
+    const char *version = agn_tensor_file_metadata(file, "version");
+    return agn_fail(status,
+                    "%s; agilenn %.32s made this file, and this is " AGN_VERSION
+                    ": use the version that made it, or train again with this one",
+                    problem, version == NULL ? "of another version" : version);
+}
+
 static int read_preset(const struct agn_tensor_file *file, struct agn_preset *preset)
 {
     const char *format = agn_tensor_file_metadata(file, "format");
     const char *text = agn_tensor_file_metadata(file, "preset"),
                *name = agn_tensor_file_metadata(file, "preset_name");
+    char problem[512];
+    if (format != NULL && strcmp(format, format_name) != 0 && strncmp(format, "agilenn-", 8) == 0) {
+        snprintf(problem, sizeof(problem), "its format is '%.64s', here it is '%s'", format, format_name);
+        return fail_with_maker(file, AGN_ERR_VERSION, problem);
+    }
     if (format == NULL || strcmp(format, format_name) != 0 || text == NULL) {
         return agn_fail(AGN_ERR_FORMAT, "its metadata lacks format = %s and a preset: not a model of agilenn",
                         format_name);
     }
     agn_preset_defaults(preset);
     snprintf(preset->name, sizeof(preset->name), "%s", name == NULL ? "" : name);
-    return agn_preset_parse(text, preset);
+    int status = agn_preset_parse(text, preset);
+    if (status >= 0)
+        return status;
+    snprintf(problem, sizeof(problem), "%.400s", agn_error_message());
+    return fail_with_maker(file, status, problem);
 }
 
 static int read_class_names(const struct agn_tensor_file *file, struct agn_model *model)

@@ -49,7 +49,8 @@ struct agn_swarm {
     double start_s;              /* of the run, monotonic; all other times count from there */
     struct agn__arrival arrival; /* the next one, if has_arrival */
     bool has_arrival;
-    bool mismatched; /* there is no point in going on */
+    double give_up_s; /* what still waits then ends, whatever its deadline; INFINITY: no interrupt yet */
+    bool mismatched;  /* there is no point in going on */
     uint8_t datagram[AGN_COAP_REQUEST_OVERHEAD + AGN_WIRE_MAX_PACKET];
     uint8_t answer[AGN_WIRE_MAX_REPLY + ANSWER_ROOM];
 };
@@ -308,13 +309,17 @@ static void deliver_due(struct agn_swarm *swarm, double now_s)
             take_answer(swarm, &event, event.due_s > now_s ? event.due_s : now_s);
 }
 
+static double last_moment(const struct agn_swarm *swarm, const struct agn__entry *entry)
+{
+    return fmin(entry->intended_s + swarm->deadline_s, swarm->give_up_s);
+}
+
 /* Ends what has waited until its deadline; the oldest frame that still waits, or NULL. */
 static const struct agn__entry *expire_due(struct agn_swarm *swarm, double now_s)
 {
     struct agn__entry *oldest;
     while ((oldest = agn__ledger_oldest(&swarm->ledger, now_s)) != NULL) {
-        double end_s = oldest->intended_s + swarm->deadline_s;
-        if (end_s > now_s)
+        if (last_moment(swarm, oldest) > now_s)
             return oldest;
         end_frame(swarm, oldest, AGN__TIMED_OUT, now_s, 0);
     }
@@ -360,8 +365,10 @@ static void end_second(struct agn_swarm *swarm, double now_s)
 static int turn(struct agn_swarm *swarm)
 {
     double now_s = elapsed_s(swarm);
-    if (agn_interrupt_requested())
+    if (agn_interrupt_requested() && isinf(swarm->give_up_s)) {
         swarm->has_arrival = false;
+        swarm->give_up_s = now_s + AGN_SWARM_GIVE_UP_S;
+    }
     int status = send_due(swarm, now_s);
     if (status < 0)
         return status;
@@ -380,7 +387,7 @@ static int turn(struct agn_swarm *swarm)
     if (swarm->has_arrival)
         next_s = fmin(next_s, swarm->arrival.at_s);
     if (oldest)
-        next_s = fmin(next_s, oldest->intended_s + swarm->deadline_s);
+        next_s = fmin(next_s, last_moment(swarm, oldest));
     status = take_datagrams(swarm, next_s - elapsed_s(swarm));
     return status < 0 ? status : 1;
 }
@@ -427,6 +434,7 @@ int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load, st
     agn__schedule_begin(&swarm->schedule, load->rate_fps, load->fixed, load->seconds, swarm->device_count,
                         swarm->pool.count, swarm->seed);
     swarm->has_arrival = agn__schedule_next(&swarm->schedule, &swarm->arrival);
+    swarm->give_up_s = (double)INFINITY;
     swarm->start_s = agn_now_s();
     while ((status = turn(swarm)) > 0)
         continue;

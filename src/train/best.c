@@ -125,8 +125,10 @@ int agn__best_load(struct agn__beside *beside, struct agn_model *model, const st
 {
     const struct agn_tensor_view *values = agn_tensor_file_find(file, values_name);
     const struct agn_tensor_view *state = agn_tensor_file_find(file, state_name);
-    if (values == NULL || state == NULL)
+    if (values == NULL && state == NULL)
         return AGN_OK; /* nothing has been measured yet */
+    if (values == NULL || state == NULL)
+        return agn_fail(AGN_ERR_FORMAT, "tensor '%s' is missing", values == NULL ? values_name : state_name);
     int status = create(beside, model, phase);
     if (status < 0)
         return status;

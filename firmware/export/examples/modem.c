@@ -103,6 +103,8 @@ static void ask_server(void)
             esp_at_send(&modem, datagram, (size_t)len, now_ms(), begin_ms + DEADLINE_MS - now_ms());
         turn();
     }
+    while (esp_at_outcome(&modem) == ESP_AT_PENDING && now_ms() - begin_ms < DEADLINE_MS)
+        turn(); /* what ended the frame may have come while the modem waits for the datagram's bytes */
     agn_link_end(&link_to_server, now_ms());
 }
 
