@@ -60,11 +60,11 @@ static void compose(struct line *line, const struct agn_progress *progress)
         add(line, "  %.*f %s/s", progress->rate < 10.0 ? 1 : 0, progress->rate,
             progress->item ? progress->item : "items");
     add_eta(line, progress->eta_s);
-    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].label; i++) {
-        const struct agn_figure *figure = &progress->figures[i];
-        if (is_figure(figure->value))
-            add(line, "  %s %.*f%s", figure->label, figure->decimals,
-                figure->share ? 100.0 * figure->value : figure->value, figure->share ? " %" : "");
+    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].key; i++) {
+        char text[64];
+        if (is_figure(progress->figures[i].value) &&
+            agn_figure_text(&progress->figures[i], text, sizeof text) > 0)
+            add(line, "  %s %s", progress->figures[i].key, text);
     }
 }
 

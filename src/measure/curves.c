@@ -545,7 +545,10 @@ static void show_progress(struct bench *b, int done)
                                     .rate = rate,
                                     .eta_s = (double)(b->curves->images - done) / rate,
                                     .item = "img",
-                                    .figures = {{"acc", b->curves->fused_accuracy / (double)done, 1, true}},
+                                    .figures = {{.key = "acc",
+                                                 .kind = AGN_FIGURE_SHARE,
+                                                 .decimals = 1,
+                                                 .value = b->curves->fused_accuracy / (double)done}},
                                     .epoch_end = last};
     b->config->progress(b->config->progress_user, &progress);
 }

@@ -93,7 +93,10 @@ static void show_progress(struct tally *t, int done, int images)
                                     .rate = rate,
                                     .eta_s = (double)(images - done) / rate,
                                     .item = "img",
-                                    .figures = {{"acc", (double)t->report->correct / (double)done, 1, true}},
+                                    .figures = {{.key = "acc",
+                                                 .kind = AGN_FIGURE_SHARE,
+                                                 .decimals = 1,
+                                                 .value = (double)t->report->correct / (double)done}},
                                     .epoch_end = last};
     t->config->progress(t->config->progress_user, &progress);
 }

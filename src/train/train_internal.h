@@ -210,12 +210,20 @@ struct agn__trainer {
     double chosen_epochs;      /* after which the phase's parameters were the best; NAN: they are the last */
 };
 
-/* Figures of the steps since the last report, as sums. */
+/* What figures of some steps are made of (metrics.c), as sums over the steps and all processes. */
+enum { AGN__TALLY_SUMS = 9 };
 struct agn__tally {
-    int64_t steps, images, correct, valid, disordered;
-    double loss, skewness, skewness_loss, disorder_loss;
-    double bits; /* of the sent symbols, with joint.bits */
+    int64_t steps;
+    union {
+        struct {
+            double images, correct, valid, disordered;
+            double loss, skewness, skewness_loss, disorder_loss;
+            double bits; /* of the sent symbols, with joint.bits */
+        };
+        double sums[AGN__TALLY_SUMS]; /* all of them */
+    };
 };
+_Static_assert(sizeof(struct agn__tally) == (1 + AGN__TALLY_SUMS) * sizeof(double), "sums are not all");
 
 /* Runs one step of a phase on a batch, or on this process's part of one; adds its figures to `tally`: losses
  * are means over the whole batch, so that the parts' figures add up. */
@@ -251,7 +259,6 @@ int agn__check_parts(const struct agn_train_config *config);
 int agn__check_same_start(const struct agn_train_config *config);
 /* Of the images' sizes, labels and pixels; > 0. */
 int64_t agn__data_hash(const struct agn_dataset *data);
-int agn__sum_tally(struct agn_group *group, struct agn__tally *tally);
 /* Sees to it that all have the same weights: machines may round differently. */
 int agn__keep_together(struct agn__trainer *trainer);
 
