@@ -21,7 +21,7 @@
 
 #define SHARE(name, share)                                                                                   \
     {                                                                                                        \
-        .key = name, .kind = AGN_FIGURE_SHARE, .decimals = 1, .value = share                                 \
+        .key = name, .kind = AGN_FIGURE_SHARE, .value = share                                                \
     }
 
 static const struct agn_progress full = {.phase = "joint",
@@ -34,7 +34,7 @@ static const struct agn_progress full = {.phase = "joint",
                                          .item = "img",
                                          .figures = {{.key = "loss", .value = 0.4123},
                                                      SHARE("acc", 0.8712),
-                                                     {.key = "skew", .value = 0.81, .decimals = 2},
+                                                     {.key = "skew", .value = 0.81},
                                                      SHARE("ref", 0.861)},
                                          .epoch_end = true};
 
@@ -57,7 +57,7 @@ static void all_figures(void **state)
     (void)state;
     assert_string_equal(print_to_file(&full),
                         "joint  epoch 2/5  61 %  3120 img/s  ETA 0:42  loss 0.412  acc 87.1 %  "
-                        "skew 0.81  ref 86.1 %\n");
+                        "skew 0.810  ref 86.1 %\n");
     struct agn_progress others = full;
     others.item = NULL;
     others.figures[4] = (struct agn_figure)SHARE("waits for data", 0.26);
@@ -164,7 +164,7 @@ static void no_escape_sequences_where_they_are_not_wanted(void **state)
             skip();
         assert_null(strchr(text, '\x1b'));
         assert_string_equal(text, "joint  epoch 2/5  61 %  3120 img/s  ETA 0:42  loss 0.412  acc 87.1 %  "
-                                  "skew 0.81  ref 86.1 %\r\n"); /* the epoch's end alone, as in a file */
+                                  "skew 0.810  ref 86.1 %\r\n"); /* the epoch's end alone, as in a file */
     }
 }
 

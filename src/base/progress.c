@@ -61,10 +61,14 @@ static void compose(struct line *line, const struct agn_progress *progress)
             progress->item ? progress->item : "items");
     add_eta(line, progress->eta_s);
     for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].key; i++) {
-        char text[64];
-        if (is_figure(progress->figures[i].value) &&
-            agn_figure_text(&progress->figures[i], text, sizeof text) > 0)
-            add(line, "  %s %s", progress->figures[i].key, text);
+        const struct agn_figure *figure = &progress->figures[i];
+        bool share = figure->kind == AGN_FIGURE_SHARE;
+        if (is_figure(figure->value))
+            add(line, "  %s %.*f%s", figure->key,
+                share                        ? 1
+                : fabs(figure->value) < 10.0 ? 3
+                                             : 1,
+                share ? 100.0 * figure->value : figure->value, share ? " %" : "");
     }
 }
 

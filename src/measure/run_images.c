@@ -22,17 +22,13 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void spread(double *values, int count, double *min, double *median, double *p99, double *max)
+static struct agn_run_spread spread(double *values, int count)
 {
-    if (count == 0) {
-        *min = *median = *p99 = *max = NAN;
-        return;
-    }
+    if (count == 0)
+        return (struct agn_run_spread){NAN, NAN, NAN, NAN};
     qsort(values, (size_t)count, sizeof(double), ascending);
-    *min = values[0];
-    *median = values[count / 2];
-    *p99 = values[(int)(0.99 * (count - 1))];
-    *max = values[count - 1];
+    return (struct agn_run_spread){values[0], values[count / 2], values[(int)(0.99 * (count - 1))],
+                                   values[count - 1]};
 }
 
 static void add_class(struct agn_run_report *r, int label, const struct agn_client_result *frame)
@@ -87,16 +83,14 @@ static void show_progress(struct tally *t, int done, int images)
         return;
     t->last_report_s = now;
     double rate = (double)done / fmax(now - t->begin_s, 1e-9);
+    double accuracy = (double)t->report->correct / (double)done;
     struct agn_progress progress = {.phase = "run",
                                     .done = done,
                                     .total = images,
                                     .rate = rate,
                                     .eta_s = (double)(images - done) / rate,
                                     .item = "img",
-                                    .figures = {{.key = "acc",
-                                                 .kind = AGN_FIGURE_SHARE,
-                                                 .decimals = 1,
-                                                 .value = (double)t->report->correct / (double)done}},
+                                    .figures = {{.key = "acc", .kind = AGN_FIGURE_SHARE, .value = accuracy}},
                                     .epoch_end = last};
     t->config->progress(t->config->progress_user, &progress);
 }
@@ -110,12 +104,9 @@ static void finish(struct tally *t)
     r->datagram_bytes_mean = t->datagram / sent;
     r->coded_bytes_mean = t->coded / sent;
     r->reply_bytes_mean = r->fused > 0 ? t->reply / (double)r->fused : NAN;
-    spread(t->device_ms, r->fused, &r->device_ms.min, &r->device_ms.median, &r->device_ms.p99,
-           &r->device_ms.max);
-    spread(t->network_ms, r->fused, &r->network_ms.min, &r->network_ms.median, &r->network_ms.p99,
-           &r->network_ms.max);
-    double ignored;
-    spread(t->late_ms, r->late, &ignored, &r->late_ms, &ignored, &ignored);
+    r->device_ms = spread(t->device_ms, r->fused);
+    r->network_ms = spread(t->network_ms, r->fused);
+    r->late_ms = spread(t->late_ms, r->late).median;
     r->seconds = agn_now_s() - t->begin_s;
 }
 

@@ -330,14 +330,13 @@ static void report_progress(const struct agn_swarm *swarm, const struct agn_swar
     if (!load->progress)
         return;
     double accuracy = ended > 0 ? (double)report->correct / (double)ended : (double)NAN;
-    struct agn_progress progress = {
-        .phase = "swarm",
-        .done = (int64_t)report->offered,
-        .total = (int64_t)ceil(load->rate_fps * load->seconds),
-        .rate = (double)second->answered,
-        .eta_s = fmax(load->seconds - now_s, 0.0),
-        .item = "img",
-        .figures = {{.key = "acc", .kind = AGN_FIGURE_SHARE, .decimals = 1, .value = accuracy}}};
+    struct agn_progress progress = {.phase = "swarm",
+                                    .done = (int64_t)report->offered,
+                                    .total = (int64_t)ceil(load->rate_fps * load->seconds),
+                                    .rate = (double)second->answered,
+                                    .eta_s = fmax(load->seconds - now_s, 0.0),
+                                    .item = "img",
+                                    .figures = {{.key = "acc", .kind = AGN_FIGURE_SHARE, .value = accuracy}}};
     if (progress.total < progress.done)
         progress.total = progress.done;
     load->progress(load->progress_user, &progress);

@@ -5,23 +5,25 @@
 
 #include "train/event_file.h"
 
+enum { REAL = AGN_FIGURE_REAL, SHARE = AGN_FIGURE_SHARE };
+
 /* Where a figure stands: in which line, and what else is to be said of it. */
 enum {
     STEPS = AGN__METRICS_STEPS,
     VALIDATION = AGN__METRICS_VALIDATION,
-    JOINT = 4,    /* in joint training only */
+    JOINT_ONLY = 4,
+    JOINT = STEPS | JOINT_ONLY,
     NO_EVENT = 8, /* TensorBoard has it by itself */
     OPTIONAL = 16 /* left out where it is not known; else it is null then */
 };
 
 struct row {
     const char *key;
+    unsigned kind;
     double value;
     const char *json; /* its format in metrics.jsonl */
     unsigned where;
     const char *shown; /* its name in the progress line; NULL: not there */
-    enum agn_figure_kind kind;
-    int decimals; /* there */
     const char *unit, *meaning;
 };
 
@@ -40,42 +42,34 @@ static struct table table_of(const struct agn__moment *m)
 {
     const struct agn__trainer *t = m->trainer;
     const struct agn__tally *s = m->tally;
-    double stall_s = agn_loader_stall_s(t->loader);
+    double stall_s = agn_loader_stall_s(t->loader), bytes = s->bits > 0.0 ? s->bits / 8.0 : (double)NAN;
     double waits = share(stall_s - t->phase_start_stall_s, agn_now_s() - t->phase_start_s);
+    waits = waits >= 0.01 ? waits : (double)NAN; /* less is no trouble */
     return (struct table){{
-        {"rate", m->rate, "%.6g", STEPS, NULL, AGN_FIGURE_REAL, 0, NULL, "learning rate"},
-        {"loss", share(s->loss, (double)s->steps), "%.6g", STEPS, "loss", AGN_FIGURE_REAL, 3, NULL,
-         "of all parts"},
-        {"accuracy", share(s->correct, s->images), "%.5f", STEPS, "acc", AGN_FIGURE_SHARE, 1, NULL,
-         "of training images"},
-        {"validation_accuracy", m->validation, "%.5f", VALIDATION, "val", AGN_FIGURE_SHARE, 1, NULL,
-         "of validation images"},
-        {"skewness", share(s->skewness, s->valid), "%.5g", STEPS | JOINT, "skew", AGN_FIGURE_REAL, 2, NULL,
-         "importance of the first k channels"},
-        {"skewness_loss", share(s->skewness_loss, s->valid), "%.5g", STEPS | JOINT, NULL, AGN_FIGURE_REAL, 0,
-         NULL, "what it falls short of rho by"},
-        {"disorder_loss", share(s->disorder_loss, s->valid), "%.5g", STEPS | JOINT, NULL, AGN_FIGURE_REAL, 0,
-         NULL, "by which later channels outweigh the first k"},
-        {"disorder_rate", share(s->disordered, s->valid), "%.5g", STEPS | JOINT, NULL, AGN_FIGURE_SHARE, 0,
-         NULL, "images where one does"},
-        {"reference_valid", share(s->valid, s->images), "%.5g", STEPS | JOINT, "ref", AGN_FIGURE_SHARE, 1,
-         NULL, "images that the reference gets right"},
-        {"alpha", agn_model_alpha(t->model), "%.5g", STEPS | JOINT, NULL, AGN_FIGURE_REAL, 0, NULL,
-         "weight of the local prediction"},
-        {"bytes", s->bits > 0.0 ? share(s->bits / 8.0, s->images) : (double)NAN, "%.5g",
-         STEPS | JOINT | OPTIONAL, NULL, AGN_FIGURE_REAL, 0, "bytes",
-         "an image's symbols, estimated, with joint.bits"},
-        {"stall_seconds", stall_s, "%.3f", STEPS, NULL, AGN_FIGURE_REAL, 0, "s", "waiting for data"},
-        {"seconds", t->state.seconds, "%.2f", STEPS | VALIDATION | NO_EVENT, NULL, AGN_FIGURE_REAL, 0, "s",
-         "of training"},
-        {"data_wait", waits >= 0.01 ? waits : (double)NAN /* less is no trouble */, NULL, 0, "waits for data",
-         AGN_FIGURE_SHARE, 1, NULL, "of the phase's time"},
+        {"rate", REAL, m->rate, "%.6g", STEPS, NULL, "", "learning rate"},
+        {"loss", REAL, share(s->loss, (double)s->steps), "%.6g", STEPS, "loss", "", "sum of its parts"},
+        {"accuracy", SHARE, share(s->correct, s->images), "%.5f", STEPS, "acc", "", "training images"},
+        {"validation_accuracy", SHARE, m->validation, "%.5f", VALIDATION, "val", "", "validation images"},
+        {"skewness", REAL, share(s->skewness, s->valid), "%.5g", JOINT, "skew", "",
+         "of the first k channels"},
+        {"skewness_loss", REAL, share(s->skewness_loss, s->valid), "%.5g", JOINT, NULL, "", "short of rho"},
+        {"disorder_loss", REAL, share(s->disorder_loss, s->valid), "%.5g", JOINT, NULL, "",
+         "excess of others"},
+        {"disorder_rate", SHARE, share(s->disordered, s->valid), "%.5g", JOINT, NULL, "", "images with any"},
+        {"reference_valid", SHARE, share(s->valid, s->images), "%.5g", JOINT, "ref", "",
+         "it gets them right"},
+        {"alpha", REAL, agn_model_alpha(t->model), "%.5g", JOINT, NULL, "", "weight of the Local NN"},
+        {"bytes", REAL, share(bytes, s->images), "%.5g", JOINT | OPTIONAL, NULL, "bytes",
+         "an image, estimated"},
+        {"stall_seconds", REAL, stall_s, "%.3f", STEPS, NULL, "s", "waiting for data"},
+        {"seconds", REAL, t->state.seconds, "%.2f", STEPS | VALIDATION | NO_EVENT, NULL, "s", "of training"},
+        {"data_wait", SHARE, waits, NULL, 0, "waits for data", "", "of the phase's time"},
     }};
 }
 
 static bool of_phase(const struct row *row, const struct agn__moment *m)
 {
-    return !(row->where & JOINT) || m->plan->phase == AGN_PHASE_JOINT;
+    return !(row->where & JOINT_ONLY) || m->plan->phase == AGN_PHASE_JOINT;
 }
 
 void agn__metrics_show(const struct agn__moment *m, struct agn_figure figures[AGN_PROGRESS_FIGURES])
@@ -88,7 +82,6 @@ void agn__metrics_show(const struct agn__moment *m, struct agn_figure figures[AG
                                                    .unit = row->unit,
                                                    .meaning = row->meaning,
                                                    .kind = row->kind,
-                                                   .decimals = row->decimals,
                                                    .value = row->value};
 }
 
