@@ -183,11 +183,8 @@ int agn__cmd_eval(int argc, char **argv)
     static const char *const splits[] = {"train", "test", "validation", NULL};
     struct job job = {.split = "test", .limit = -1, .seed = 1, .mistakes_count = 25};
     const struct agn_cli_option options[] = {
-        {.name = "data",
-         .metavar = "DIR",
-         .help = "folder of the data set, instead of the one that the model was trained on",
-         .type = AGN_CLI_STRING,
-         .string = &job.data},
+        agn__cli_text("data", "DIR", &job.data,
+                      "folder of the data set, instead of the one that the model was trained on"),
         {.name = "split",
          .metavar = "NAME",
          .help = "train, test or validation",
@@ -206,14 +203,13 @@ int agn__cmd_eval(int argc, char **argv)
                        "how many mistakes"),
         agn__cli_whole("packets", "N", &job.packets, 0, 255,
                        "also measure accuracy when frames travel in N packets of which 0 to 90 % get lost"),
-        {.name = "int8",
-         .help = "also measure accuracy with the Remote NN in 8-bit integers, as `agilenn serve --int8`",
-         .type = AGN_CLI_FLAG,
-         .flag = &job.int8},
+        agn__cli_flag(
+            "int8", &job.int8,
+            "also measure accuracy with the Remote NN in 8-bit integers, as `agilenn serve --int8`"),
         agn__cli_whole("seed", "N", &job.seed, 0, 1000000000,
                        "of the channels in each packet and of what is lost"),
         agn__cli_whole("threads", "N", &job.threads, 0, 1024, AGN_CLI_HELP_THREADS),
-        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job.json},
+        agn__cli_flag("json", &job.json, "print one JSON object"),
     };
     const struct agn_cli_command command = {
         .name = "eval",

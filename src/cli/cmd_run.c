@@ -24,23 +24,15 @@ static int parse(struct run_options *o, int argc, char **argv)
 {
     static const char *const splits[] = {"test", "train", "validation", NULL};
     const struct agn_cli_option options[] = {
-        {.name = "host", .metavar = "HOST", .type = AGN_CLI_STRING, .string = &o->host, .help = "the server"},
+        agn__cli_text("host", "HOST", &o->host, "the server"),
         agn__cli_whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
         agn__cli_text("psk-file", "FILE", &o->psk_file,
                       "speak DTLS, with a key of this file (see agilenn keys); --port is then the server's "
                       "--dtls-port"),
         agn__cli_text("psk-identity", "NAME", &o->psk_identity,
                       "the device's name as it stands in that file, where it holds several"),
-        {.name = "preset",
-         .metavar = "NAME",
-         .type = AGN_CLI_STRING,
-         .string = &o->preset,
-         .help = "preset that names the data set"},
-        {.name = "set",
-         .metavar = "SECTION.KEY=VALUE",
-         .type = AGN_CLI_LIST,
-         .list = &o->set,
-         .help = "override a value of the preset"},
+        agn__cli_text("preset", "NAME", &o->preset, "preset that names the data set"),
+        agn__cli_list("set", "SECTION.KEY=VALUE", &o->set, "override a value of the preset"),
         agn__cli_text("data", "DIR", &o->data, "folder of the data set, instead of the preset's"),
         {.name = "split",
          .metavar = "NAME",
@@ -71,10 +63,7 @@ static int parse(struct run_options *o, int argc, char **argv)
             "report", "URL", &o->report,
             "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
             "are right, as in http://127.0.0.1:9090/"),
-        {.name = "json",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->json,
-         .help = "print the figures as one JSON object"}};
+        agn__cli_flag("json", &o->json, "print the figures as one JSON object")};
     const struct agn_cli_command command = {
         .name = "run",
         .usage = "[options] MODEL.agn",

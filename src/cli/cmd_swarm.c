@@ -71,11 +71,7 @@ static int parse(struct swarm_options *o, int argc, char **argv)
             "when there are "
             "no more; --port is then the server's --dtls-port"),
         agn__cli_text("preset", "NAME", &o->preset, "preset that names the data set"),
-        {.name = "set",
-         .metavar = "SECTION.KEY=VALUE",
-         .type = AGN_CLI_LIST,
-         .list = &o->set,
-         .help = AGN_CLI_HELP_SET},
+        agn__cli_list("set", "SECTION.KEY=VALUE", &o->set, AGN_CLI_HELP_SET),
         agn__cli_text("data", "DIR", &o->data, AGN_CLI_HELP_DATA),
         agn__cli_text("split", "NAME", &o->split, "test, train or validation"),
         agn__cli_whole("images", "N", &o->images, 1, 1000000,
