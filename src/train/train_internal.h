@@ -210,10 +210,10 @@ struct agn__trainer {
     double chosen_epochs;      /* after which the phase's parameters were the best; NAN: they are the last */
 };
 
-/* What figures of some steps are made of (metrics.c), as sums over the steps and all processes. */
+/* What figures of some steps are made of (metrics.c), as sums over the steps and over processes. */
 enum { AGN__TALLY_SUMS = 9 };
 struct agn__tally {
-    int64_t steps;
+    int64_t steps; /* not summed over processes: all do the same ones */
     union {
         struct {
             double images, correct, valid, disordered;
