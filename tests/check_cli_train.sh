@@ -142,8 +142,12 @@ run 2 eval "$dir/model.safetensors" --mistakes "$tmp/mistakes" --mistakes-count 
 run 2 eval "$dir/model.safetensors" --mistakes "$tmp/mistakes" --mistakes-count 201
 : >"$tmp/plain"
 refused 1 "$tmp/plain" eval "$dir/model.safetensors" --mistakes "$tmp/plain/x"
-run 0 eval "$dir/checkpoint.safetensors" --split train --limit 20
-out_has "test images                  20"
+run 0 eval "$dir/checkpoint.safetensors" --split train --limit 20 --csv "$tmp/figures.csv"
+grep -q '^  test_images  *20  ' "$tmp/out" || die "eval --limit 20: not 20 images"
+[ "$(head -n 2 "$tmp/figures.csv" | tail -n 1)" = "test_images,,20,,,images evaluated" ] ||
+    die "eval --csv: another first figure"
+awk -F, '/^float_accuracy,/ { found = $3 > 0 && $3 <= 1 } END { exit !found }' "$tmp/figures.csv" ||
+    die "eval --csv lacks float_accuracy"
 run 0 eval "$dir/model.safetensors" --packets 3 --seed 2
 [ "$(grep -c '^ *[0-9]* % .* % .* %$' "$tmp/out")" -eq 9 ] || die "eval --packets: not nine losses"
 out_has "(3 packets a frame; local alone "

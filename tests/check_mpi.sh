@@ -103,7 +103,7 @@ together 0 "$bin" "$@" --out "$tmp/one"
 cp "$tmp/out" "$tmp/one.txt"
 together 0 mpirun -n 2 "$bin" "$@" --out "$tmp/two"
 says_once "trained on 256 images"
-says_once "in 2 processes: summed gradients"
+says_once "  2  that trained together"
 together 0 mpirun -n 3 "$bin" "$@" --out "$tmp/three"
 for several in two three; do
     same_model "$tmp/one/model.safetensors" "$tmp/$several/model.safetensors" 1e-4

@@ -19,6 +19,11 @@
 #include "agilenn/base.h"
 #include "temp_folder.h"
 
+#define SHARE(name, share)                                                                                   \
+    {                                                                                                        \
+        .key = name, .kind = AGN_FIGURE_SHARE, .value = share                                                \
+    }
+
 static const struct agn_progress full = {.phase = "joint",
                                          .epoch = 2,
                                          .epochs = 5,
@@ -27,10 +32,10 @@ static const struct agn_progress full = {.phase = "joint",
                                          .rate = 3120.4,
                                          .eta_s = 42.2,
                                          .item = "img",
-                                         .figures = {{"loss", 0.4123, 3, false},
-                                                     {"acc", 0.8712, 1, true},
-                                                     {"skew", 0.81, 2, false},
-                                                     {"ref", 0.861, 0, true}},
+                                         .figures = {{.key = "loss", .value = 0.4123},
+                                                     SHARE("acc", 0.8712),
+                                                     {.key = "skew", .value = 0.81},
+                                                     SHARE("ref", 0.861)},
                                          .epoch_end = true};
 
 /* What the printer writes to a plain file. */
@@ -52,13 +57,15 @@ static void all_figures(void **state)
     (void)state;
     assert_string_equal(print_to_file(&full),
                         "joint  epoch 2/5  61 %  3120 img/s  ETA 0:42  loss 0.412  acc 87.1 %  "
-                        "skew 0.81  ref 86 %\n");
+                        "skew 0.810  ref 86.1 %\n");
     struct agn_progress others = full;
     others.item = NULL;
-    others.figures[4] = (struct agn_figure){"waits for data", 0.26, 0, true};
-    others.figures[5] = (struct agn_figure){"more", 12.5, 2, false}; /* as many as there can be */
+    others.figures[4] = (struct agn_figure)SHARE("waits for data", 0.26);
+    for (int i = 5; i < AGN_PROGRESS_FIGURES; i++) /* as many as there can be */
+        others.figures[i] = (struct agn_figure){.key = "more", .value = 12.5};
     assert_non_null(strstr(print_to_file(&others), "3120 items/s"));
-    assert_non_null(strstr(print_to_file(&others), "ref 86 %  waits for data 26 %  more 12.50\n"));
+    assert_non_null(strstr(print_to_file(&others),
+                           "ref 86.1 %  waits for data 26.0 %  more 12.5  more 12.5  more 12.5\n"));
     struct agn_progress longer = full;
     longer.eta_s = 3600 + 2 * 60 + 5;
     assert_non_null(strstr(print_to_file(&longer), "ETA 1:02:05"));
@@ -70,7 +77,7 @@ static void absent_figures_are_left_out(void **state)
     struct agn_progress progress = {.phase = "run",
                                     .eta_s = NAN,
                                     .rate = NAN,
-                                    .figures = {{"loss", NAN, 3, false}, {"acc", 0.0, 1, true}},
+                                    .figures = {{.key = "loss", .value = NAN}, SHARE("acc", 0.0)},
                                     .epoch_end = true};
     assert_string_equal(print_to_file(&progress), "run\n");
     assert_string_equal(print_to_file(&(struct agn_progress){.phase = "run", .epoch_end = true}), "run\n");
@@ -157,7 +164,7 @@ static void no_escape_sequences_where_they_are_not_wanted(void **state)
             skip();
         assert_null(strchr(text, '\x1b'));
         assert_string_equal(text, "joint  epoch 2/5  61 %  3120 img/s  ETA 0:42  loss 0.412  acc 87.1 %  "
-                                  "skew 0.81  ref 86 %\r\n"); /* the epoch's end alone, as in a file */
+                                  "skew 0.810  ref 86.1 %\r\n"); /* the epoch's end alone, as in a file */
     }
 }
 

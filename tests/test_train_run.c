@@ -267,9 +267,9 @@ struct seen {
 static void note_validation(void *user, const struct agn_progress *progress)
 {
     struct seen *seen = user;
-    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].label; i++) {
+    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].key; i++) {
         const struct agn_figure *figure = &progress->figures[i];
-        if (progress->epoch_end && strcmp(figure->label, "val") == 0 && isfinite(figure->value)) {
+        if (progress->epoch_end && strcmp(figure->key, "val") == 0 && isfinite(figure->value)) {
             seen->validation = figure->value;
             seen->reports++;
         }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agilenn/figures.h"
 #include "agn_status.h"
 
 #if defined(__GNUC__)
@@ -145,16 +146,8 @@ void agn_interrupt_clear(void);
 
 /* ---- progress ----------------------------------------------------------- */
 
-/* A figure that the work itself names. */
-struct agn_figure {
-    const char *label; /* "loss"; NULL: the list ends here */
-    double value;
-    int decimals; /* that are shown */
-    bool share;   /* 0 to 1, shown in per cent */
-};
-
 /* One report of long work. Figures that do not apply are NAN (double) or 0 (int). */
-enum { AGN_PROGRESS_FIGURES = 6 };
+enum { AGN_PROGRESS_FIGURES = 8 };
 struct agn_progress {
     const char *phase;   /* "reference", "joint", "run", ... */
     int epoch, epochs;   /* 1-based */
@@ -162,6 +155,7 @@ struct agn_progress {
     double rate;         /* items/s over the last moments */
     const char *item;    /* what one is called in a rate: "img"; NULL: "items" */
     double eta_s;        /* estimated seconds left in this phase */
+    /* That the work itself names; the first without a key ends the list. */
     struct agn_figure figures[AGN_PROGRESS_FIGURES];
     bool epoch_end; /* this is the last report of an epoch: worth a line of its own */
 };

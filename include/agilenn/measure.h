@@ -102,5 +102,7 @@ struct agn_int8_accuracy {
 /* Over all images of `data`. AGN_ERR_UNSUPPORTED: no 8 bits here; AGN_ERR_MISMATCH: images of other size. */
 int agn_int8_accuracy(const struct agn_model *model, const struct agn_dataset *data,
                       struct agn_int8_accuracy *accuracy);
+/* Adds them to the list, as "int8.KEY". */
+void agn_int8_figures(const struct agn_int8_accuracy *accuracy, struct agn_figures *figures);
 
 #endif

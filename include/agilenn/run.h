@@ -22,9 +22,14 @@ struct agn_run_config {
     void *progress_user;
 };
 
+struct agn_run_spread {
+    double min, median, p99, max; /* NAN: of nothing */
+};
+
 struct agn_run_report {
     int images, predictions; /* predictions < images: some were lost */
     int fused, correct, local_correct, fused_correct;
+    bool no_local; /* the device has no Local NN */
     int before_event, before_event_correct, after_event_correct;
     int reasons[AGN_CLIENT_REASON_COUNT];
     struct agn_class_count by_class[AGN_MAX_CLASSES]; /* the data set's, or the model's if it has more;
@@ -36,12 +41,13 @@ struct agn_run_report {
     double packets_mean, payload_bytes_mean, datagram_bytes_mean, coded_bytes_mean, reply_bytes_mean;
     double rate_kbps; /* of the latest frame that was sent; NAN: not measured, or nothing known */
     double raw_bytes; /* a frame's symbols at 3 bits each, without headers */
-    struct {
-        double min, median, p99, max;
-    } device_ms, network_ms; /* of fused frames; host time, not a microcontroller's */
+    struct agn_run_spread device_ms, network_ms; /* of fused frames; host time, not a microcontroller's */
     double seconds;
 };
 
 int agn_run_images(const struct agn_run_config *config, struct agn_run_report *report);
+
+/* Adds them to the list. */
+void agn_run_figures(const struct agn_run_report *report, struct agn_figures *figures);
 
 #endif

@@ -120,6 +120,9 @@ struct agn_swarm_report {
 int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load,
                   struct agn_swarm_report *report);
 
+/* Adds them to the list. */
+void agn_swarm_figures(const struct agn_swarm_report *report, struct agn_figures *figures);
+
 /* Of the latest run: the milliseconds within which a share `q` (0 to 1) of the frames had their predictions
  * or, with `answers`, of the answered ones their answers. Within 0.5 %; NAN where there was none. */
 double agn_swarm_quantile_ms(const struct agn_swarm *swarm, bool answers, double q);

@@ -42,6 +42,10 @@ struct agn_evaluation {
     struct agn_class_count by_class[AGN_MAX_CLASSES]; /* the model's classes */
 };
 
+/* Adds them to the list. What was not measured is NAN. */
+void agn_evaluation_figures(const struct agn_model *model, const struct agn_evaluation *evaluation,
+                            struct agn_figures *figures);
+
 /* Runs extractor, quantiser, both networks and the reference over a data set. Importance by the preset's
  * method. Changes nothing in the model. Errors of agn_model_check_data; AGN_ERR_NUMERIC:
  * importance is not a number. */
@@ -118,6 +122,10 @@ struct agn_train_report {
     struct agn_group_times sums;
     struct agn_evaluation evaluation;
 };
+
+/* Adds them to the list, those of the evaluation first. */
+void agn_train_figures(const struct agn_model *model, const struct agn_train_report *report,
+                       struct agn_figures *figures);
 
 /* Refuses what agn_train_run would refuse before its first step; writes nothing. */
 int agn_train_check(const struct agn_train_config *config);

@@ -60,11 +60,15 @@ static void compose(struct line *line, const struct agn_progress *progress)
         add(line, "  %.*f %s/s", progress->rate < 10.0 ? 1 : 0, progress->rate,
             progress->item ? progress->item : "items");
     add_eta(line, progress->eta_s);
-    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].label; i++) {
+    for (int i = 0; i < AGN_PROGRESS_FIGURES && progress->figures[i].key; i++) {
         const struct agn_figure *figure = &progress->figures[i];
+        bool share = figure->kind == AGN_FIGURE_SHARE;
         if (is_figure(figure->value))
-            add(line, "  %s %.*f%s", figure->label, figure->decimals,
-                figure->share ? 100.0 * figure->value : figure->value, figure->share ? " %" : "");
+            add(line, "  %s %.*f%s", figure->key,
+                share                        ? 1
+                : fabs(figure->value) < 10.0 ? 3
+                                             : 1,
+                share ? 100.0 * figure->value : figure->value, share ? " %" : "");
     }
 }
 

@@ -141,21 +141,6 @@ json_t *agn__cli_json_confusion(const struct agn__class_report *report)
     return rows;
 }
 
-void agn__cli_csv_field(FILE *stream, const char *text)
-{
-    if (text[strcspn(text, ",\"\r\n")] == '\0') {
-        fputs(text, stream);
-        return;
-    }
-    fputc('"', stream);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', stream);
-        fputc(*text, stream);
-    }
-    fputc('"', stream);
-}
-
 static int write_table(const char *path, const struct agn__class_report *report)
 {
     struct agn_file_out out;
@@ -165,11 +150,11 @@ static int write_table(const char *path, const struct agn__class_report *report)
     fputs("true", out.stream);
     for (int p = 0; p < report->classes; p++) {
         fputc(',', out.stream);
-        agn__cli_csv_field(out.stream, report->names[p]);
+        agn_csv_field(out.stream, report->names[p]);
     }
     for (int c = 0; c < report->classes; c++) {
         fputc('\n', out.stream);
-        agn__cli_csv_field(out.stream, report->names[c]);
+        agn_csv_field(out.stream, report->names[c]);
         for (int p = 0; p < report->classes; p++)
             fprintf(out.stream, ",%d", report->confusion[(size_t)c * (size_t)report->classes + (size_t)p]);
     }

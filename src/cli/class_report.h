@@ -34,7 +34,4 @@ int agn__cli_check_confusion(const struct agn_cli_list *files);
  * and column. Each is whole or not touched. */
 int agn__cli_write_confusion(const struct agn_cli_list *files, const struct agn__class_report *report);
 
-/* A field of a CSV file, in quotes where it needs them. */
-void agn__cli_csv_field(FILE *stream, const char *text);
-
 #endif

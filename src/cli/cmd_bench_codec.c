@@ -100,37 +100,19 @@ int agn__cmd_bench_codec(int argc, char **argv)
 {
     struct job job = {.limit = -1};
     const struct agn_cli_option options[] = {
-        {.name = "data",
-         .metavar = "DIR",
-         .help = "folder of the data set, instead of the one that the model was trained on",
-         .type = AGN_CLI_STRING,
-         .string = &job.data},
-        {.name = "limit",
-         .metavar = "N",
-         .help = "test images, spread evenly over the set; 0 = all, -1 = as in training",
-         .type = AGN_CLI_INT,
-         .integer = &job.limit,
-         .min = -1,
-         .max = 1e9},
-        {.name = "firmware",
-         .metavar = "DIR",
-         .help = "the source tree's firmware folder: counts a Cortex-M7's instructions under QEMU, 20 images",
-         .type = AGN_CLI_STRING,
-         .string = &job.firmware},
-        {.name = "save",
-         .metavar = "FILE",
-         .help = "learn the context tables anew, and how far to trust answers to parts of a frame, and write "
-                 "the model with them to FILE",
-         .type = AGN_CLI_STRING,
-         .string = &job.save},
-        {.name = "threads",
-         .metavar = "N",
-         .help = AGN_CLI_HELP_THREADS,
-         .type = AGN_CLI_INT,
-         .integer = &job.threads,
-         .min = 0,
-         .max = 1024},
-        {.name = "json", .type = AGN_CLI_FLAG, .flag = &job.json, .help = "print one JSON object"}};
+        agn__cli_text("data", "DIR", &job.data,
+                      "folder of the data set, instead of the one that the model was trained on"),
+        agn__cli_whole("limit", "N", &job.limit, -1, 1000000000,
+                       "test images, spread evenly over the set; 0 = all, -1 = as in training"),
+        agn__cli_text(
+            "firmware", "DIR", &job.firmware,
+            "the source tree's firmware folder: counts a Cortex-M7's instructions under QEMU, 20 images"),
+        agn__cli_text(
+            "save", "FILE", &job.save,
+            "learn the context tables anew, and how far to trust answers to parts of a frame, and write "
+            "the model with them to FILE"),
+        agn__cli_whole("threads", "N", &job.threads, 0, 1024, AGN_CLI_HELP_THREADS),
+        agn__cli_flag("json", &job.json, "print one JSON object")};
     const struct agn_cli_command command = {
         .name = "bench codec",
         .usage = "MODEL.safetensors [options]",

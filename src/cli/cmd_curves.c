@@ -44,13 +44,8 @@ static int parse(struct job *job, int argc, char **argv)
             "codec", "NAME", &job->codec,
             "preferred codec of the packets; the model's own if not given; contexts are learned from the "
             "calibration images where the model has none"),
-        {.name = "confidence",
-         .metavar = "SHARE",
-         .type = AGN_CLI_DOUBLE,
-         .real = &job->confidence,
-         .min = 0.0,
-         .max = 1.0,
-         .help = "as of `agilenn export`: also tells what comes of this calibration; 0 = none"},
+        agn__cli_real("confidence", "SHARE", &job->confidence, 0.0, 1.0,
+                      "as of `agilenn export`: also tells what comes of this calibration; 0 = none"),
         agn__cli_whole("packet", "BYTES", &job->packet, 0, AGN_WIRE_MAX_PACKET,
                        "largest feature packet; 0 = 1152, 512 and 256 in turn, budgets with 1152"),
         agn__cli_whole("extra", "BYTES", &job->extra, 0, 1000,
@@ -60,7 +55,7 @@ static int parse(struct job *job, int argc, char **argv)
         agn__cli_whole("seed", "N", &job->seed, 0, 1000000000, "of the losses"),
         agn__cli_text("out", "DIR", &job->out, "write tables (CSV) and plots (PNG) there"),
         agn__cli_whole("threads", "N", &job->threads, 0, 1024, AGN_CLI_HELP_THREADS),
-        {.name = "json", .type = AGN_CLI_FLAG, .flag = &job->json, .help = "print one JSON object"}};
+        agn__cli_flag("json", &job->json, "print one JSON object")};
     const struct agn_cli_command command = {
         .name = "curves",
         .usage = "[options] MODEL.safetensors",

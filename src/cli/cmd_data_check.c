@@ -272,23 +272,16 @@ int agn__cmd_data_check(int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &check.source.format,
          .choices = agn_dataset_formats},
-        {.name = "ground",
-         .metavar = "COLOUR",
-         .help = "what shows where images are transparent: white, black or #RRGGBB, as data.ground will say",
-         .type = AGN_CLI_STRING,
-         .string = &check.source.ground},
-        {.name = "test",
-         .metavar = "SHARE|FOLDER",
-         .help = "a share of the training images that is held out (0.2), or the folder beside train that has "
-                 "the test images, as data.test will say; needed where there is no folder test",
-         .type = AGN_CLI_STRING,
-         .string = &check.source.test},
-        {.name = "validation",
-         .metavar = "SHARE|FOLDER",
-         .help = "the same for validation images, as data.validation will say",
-         .type = AGN_CLI_STRING,
-         .string = &check.source.validation},
-        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &json},
+        agn__cli_text(
+            "ground", "COLOUR", &check.source.ground,
+            "what shows where images are transparent: white, black or #RRGGBB, as data.ground will say"),
+        agn__cli_text(
+            "test", "SHARE|FOLDER", &check.source.test,
+            "a share of the training images that is held out (0.2), or the folder beside train that has "
+            "the test images, as data.test will say; needed where there is no folder test"),
+        agn__cli_text("validation", "SHARE|FOLDER", &check.source.validation,
+                      "the same for validation images, as data.validation will say"),
+        agn__cli_flag("json", &json, "print one JSON object"),
     };
     const struct agn_cli_command command = {
         .name = "data check",

@@ -9,18 +9,18 @@
 struct job {
     struct agn_cli_list files; /* the model */
     struct agn_cli_list confusion_files;
-    const char *data, *split, *mistakes_folder;
+    const char *data, *split, *mistakes_folder, *csv;
     int limit, threads, packets, seed, mistakes_count;
     bool int8, json;
 
     struct agn_model *model;
     struct agn_dataset *dataset;
     struct agn_evaluation evaluation;
+    struct agn_figures figures;
     int *confusion; /* (true class, predicted class) */
     struct agn_mistakes mistakes;
     struct agn_loss_plan losses;
     struct agn_loss_evaluation under_loss;
-    struct agn_int8_accuracy in_int8;
 };
 
 static void plan_losses(struct job *job)
@@ -60,25 +60,6 @@ static json_t *json_losses(const struct job *job)
     return list;
 }
 
-static void print_int8(const struct agn_int8_accuracy *e)
-{
-    printf("\nRemote NN      in floats  in 8 bits   (the same answer for %.2f %% of the images)\n",
-           100.0 * share(e->same, e->images));
-    printf("fused          %7.2f %%  %7.2f %%\n", 100.0 * share(e->fused[0], e->images),
-           100.0 * share(e->fused[1], e->images));
-    printf("remote alone   %7.2f %%  %7.2f %%\n", 100.0 * share(e->remote[0], e->images),
-           100.0 * share(e->remote[1], e->images));
-}
-
-/* NULL: out of memory. */
-static json_t *json_int8(const struct agn_int8_accuracy *e)
-{
-    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "fused_accuracy_f32", share(e->fused[0], e->images),
-                     "fused_accuracy", share(e->fused[1], e->images), "remote_accuracy_f32",
-                     share(e->remote[0], e->images), "remote_accuracy", share(e->remote[1], e->images),
-                     "same_answer", share(e->same, e->images));
-}
-
 static void note_prediction(void *user, const struct agn_prediction *prediction)
 {
     struct job *job = user;
@@ -95,7 +76,19 @@ static int evaluate(struct job *job)
     job->mistakes.list = agn_alloc((size_t)job->mistakes_count, sizeof(*job->mistakes.list));
     if (!job->confusion || !job->mistakes.list)
         return AGN_ERR_MEMORY;
-    return agn_model_evaluate_images(job->model, job->dataset, &job->evaluation, note_prediction, job);
+    int status = agn_model_evaluate_images(job->model, job->dataset, &job->evaluation, note_prediction, job);
+    if (status >= 0)
+        agn_evaluation_figures(job->model, &job->evaluation, &job->figures);
+    return status;
+}
+
+static int measure_int8(struct job *job)
+{
+    struct agn_int8_accuracy accuracy;
+    int status = agn_int8_accuracy(job->model, job->dataset, &accuracy);
+    if (status >= 0)
+        agn_int8_figures(&accuracy, &job->figures);
+    return status;
 }
 
 static struct agn__class_report classes_of(const struct job *job)
@@ -120,26 +113,32 @@ static int print(const struct job *job)
     struct agn__mistakes_report mistakes = mistakes_of(job);
     struct agn__class_report classes = classes_of(job);
     if (job->json) {
-        json_t *json = agn__cli_json_evaluation(job->model, &job->evaluation);
+        json_t *json = agn__cli_json_evaluation(&job->figures, job->model, &job->evaluation);
         if (json != NULL)
             json_object_set_new(json, "confusion", agn__cli_json_confusion(&classes));
         if (json != NULL && job->mistakes_folder)
             json_object_set_new(json, "mistakes", agn__cli_json_mistakes(&mistakes));
         if (json != NULL && job->packets > 0)
             json_object_set_new(json, "packet_loss", json_losses(job));
-        if (json != NULL && job->int8)
-            json_object_set_new(json, "int8", json_int8(&job->in_int8));
         return agn__cli_print_json("eval", json);
     }
-    agn__cli_print_evaluation(stdout, job->model, &job->evaluation);
+    agn__cli_print_evaluation(stdout, &job->figures, job->model, &job->evaluation);
     agn__cli_print_classes(stdout, &classes);
     if (job->mistakes_folder)
         agn__cli_print_mistakes(stdout, &mistakes);
     if (job->packets > 0)
         print_losses(job);
-    if (job->int8)
-        print_int8(&job->in_int8);
     return AGN_CLI_SUCCESS;
+}
+
+static int write_csv(const struct job *job)
+{
+    struct agn_file_out out;
+    int status = job->csv ? agn_file_out_open(&out, job->csv) : AGN_OK;
+    if (status < 0 || !job->csv)
+        return status;
+    agn_figures_print_csv(&job->figures, out.stream);
+    return agn_file_out_commit(&out);
 }
 
 static int write_files(const struct job *job)
@@ -147,6 +146,8 @@ static int write_files(const struct job *job)
     struct agn__class_report classes = classes_of(job);
     struct agn__mistakes_report mistakes = mistakes_of(job);
     int status = agn__cli_write_confusion(&job->confusion_files, &classes);
+    if (status >= 0)
+        status = write_csv(job);
     return status >= 0 && job->mistakes_folder ? agn__cli_write_mistakes(job->mistakes_folder, &mistakes)
                                                : status;
 }
@@ -171,7 +172,7 @@ static int run(struct job *job)
     if (status >= 0 && job->packets > 0)
         status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);
     if (status >= 0 && job->int8)
-        status = agn_int8_accuracy(job->model, job->dataset, &job->in_int8);
+        status = measure_int8(job);
     if (status >= 0)
         status = write_files(job);
     return status < 0 ? agn__cli_fail("eval", status) : print(job);
@@ -182,11 +183,8 @@ int agn__cmd_eval(int argc, char **argv)
     static const char *const splits[] = {"train", "test", "validation", NULL};
     struct job job = {.split = "test", .limit = -1, .seed = 1, .mistakes_count = 25};
     const struct agn_cli_option options[] = {
-        {.name = "data",
-         .metavar = "DIR",
-         .help = "folder of the data set, instead of the one that the model was trained on",
-         .type = AGN_CLI_STRING,
-         .string = &job.data},
+        agn__cli_text("data", "DIR", &job.data,
+                      "folder of the data set, instead of the one that the model was trained on"),
         {.name = "split",
          .metavar = "NAME",
          .help = "train, test or validation",
@@ -196,6 +194,8 @@ int agn__cmd_eval(int argc, char **argv)
         agn__cli_whole("limit", "N", &job.limit, -1, 1000000000,
                        "images, spread evenly over the set; 0 = all, -1 = as in training"),
         agn__cli_confusion_option(&job.confusion_files),
+        agn__cli_text("csv", "FILE", &job.csv,
+                      "write the figures as CSV: key, unit, value, low, high, meaning"),
         agn__cli_text("mistakes", "DIR", &job.mistakes_folder,
                       "write the mistakes with the largest margin of the wrong class over the true one: "
                       "mistakes.csv, and mistakes.png with the images"),
@@ -203,14 +203,13 @@ int agn__cmd_eval(int argc, char **argv)
                        "how many mistakes"),
         agn__cli_whole("packets", "N", &job.packets, 0, 255,
                        "also measure accuracy when frames travel in N packets of which 0 to 90 % get lost"),
-        {.name = "int8",
-         .help = "also measure accuracy with the Remote NN in 8-bit integers, as `agilenn serve --int8`",
-         .type = AGN_CLI_FLAG,
-         .flag = &job.int8},
+        agn__cli_flag(
+            "int8", &job.int8,
+            "also measure accuracy with the Remote NN in 8-bit integers, as `agilenn serve --int8`"),
         agn__cli_whole("seed", "N", &job.seed, 0, 1000000000,
                        "of the channels in each packet and of what is lost"),
         agn__cli_whole("threads", "N", &job.threads, 0, 1024, AGN_CLI_HELP_THREADS),
-        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job.json},
+        agn__cli_flag("json", &job.json, "print one JSON object"),
     };
     const struct agn_cli_command command = {
         .name = "eval",

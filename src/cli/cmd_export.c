@@ -30,12 +30,9 @@ static void fill_target_options(struct export_options *o, struct agn_cli_option 
 {
     static const char *const optimisations[] = {"speed", "size", NULL};
     const struct agn_cli_option options[TARGET_OPTIONS] = {
-        {.name = "target",
-         .metavar = "NAME",
-         .type = AGN_CLI_STRING,
-         .string = &o->target_name,
-         .help = "processor whose RAM, stack and flash are shown and held to --ram and --flash; all are "
-                 "shown, and a " DEFAULT_TARGET " is held to them, if not given"},
+        agn__cli_text("target", "NAME", &o->target_name,
+                      "processor whose RAM, stack and flash are shown and held to --ram and --flash; all are "
+                      "shown, and a " DEFAULT_TARGET " is held to them, if not given"),
         agn__cli_text("ram", "BYTES", &o->ram,
                       "refuse a model that takes more RAM, packet buffer and stack included: 24576 or 24K"),
         agn__cli_text("flash", "BYTES", &o->flash,
@@ -67,39 +64,22 @@ static int parse(struct export_options *o, int argc, char **argv)
             "into one program: a C identifier"),
         agn__cli_text("data", "DIR", &o->data,
                       "folder of the data set to calibrate on, instead of the model's own"),
-        {.name = "images",
-         .metavar = "N",
-         .type = AGN_CLI_INT,
-         .integer = &o->images,
-         .min = 1,
-         .max = 1000000,
-         .help = "training images to calibrate on"},
-        {.name = "confidence",
-         .metavar = "SHARE",
-         .type = AGN_CLI_DOUBLE,
-         .real = &o->confidence,
-         .min = 0.0,
-         .max = 1.0,
-         .help = "leave frames unsent of which the device is sure: those whose local prediction is right in "
-                 "such a share of the training images, as 0.99; 0 = all are sent"},
+        agn__cli_whole("images", "N", &o->images, 1, 1000000, "training images to calibrate on"),
+        agn__cli_real(
+            "confidence", "SHARE", &o->confidence, 0.0, 1.0,
+            "leave frames unsent of which the device is sure: those whose local prediction is right in "
+            "such a share of the training images, as 0.99; 0 = all are sent"),
         agn__cli_text("preset", "NAME", &o->preset,
                       "instead of a trained model: this preset's extractor and Local NN with random weights, "
                       "calibrated on random images, to learn RAM, flash and time before training"),
-        {.name = "set",
-         .metavar = "SECTION.KEY=VALUE",
-         .type = AGN_CLI_LIST,
-         .list = &o->assignments,
-         .help = "with --preset, " AGN_CLI_HELP_SET},
+        agn__cli_list("set", "SECTION.KEY=VALUE", &o->assignments, "with --preset, " AGN_CLI_HELP_SET),
         {.name = "codec",
          .metavar = "NAME",
          .type = AGN_CLI_STRING,
          .string = &o->codec,
          .choices = codecs,
          .help = "preferred codec of the packets; the model's own if not given"},
-        {.name = "json",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->json,
-         .help = "print the figures as one JSON object"}};
+        agn__cli_flag("json", &o->json, "print the figures as one JSON object")};
     struct agn_cli_option options[AGN_COUNT_OF(own) + TARGET_OPTIONS];
     memcpy(options, own, sizeof own);
     fill_target_options(o, options + AGN_COUNT_OF(own));

@@ -103,25 +103,13 @@ int agn__cmd_info(int argc, char **argv)
 {
     struct job job = {0};
     const struct agn_cli_option options[] = {
-        {.name = "preset",
-         .metavar = "NAME",
-         .help = "show the networks of a preset instead of a file",
-         .type = AGN_CLI_STRING,
-         .string = &job.preset},
-        {.name = "set",
-         .metavar = "SECTION.KEY=VALUE",
-         .help = "change a value of the preset",
-         .type = AGN_CLI_LIST,
-         .list = &job.assignments},
-        {.name = "preset-keys",
-         .help = "list every key of a preset with its range, default and meaning",
-         .type = AGN_CLI_FLAG,
-         .flag = &job.keys},
-        {.name = "code",
-         .help = "of a model or preset: also what computes each layer of the Remote NN on this machine",
-         .type = AGN_CLI_FLAG,
-         .flag = &job.code},
-        {.name = "json", .help = "print one JSON object", .type = AGN_CLI_FLAG, .flag = &job.json},
+        agn__cli_text("preset", "NAME", &job.preset, "show the networks of a preset instead of a file"),
+        agn__cli_list("set", "SECTION.KEY=VALUE", &job.assignments, "change a value of the preset"),
+        agn__cli_flag("preset-keys", &job.keys,
+                      "list every key of a preset with its range, default and meaning"),
+        agn__cli_flag("code", &job.code,
+                      "of a model or preset: also what computes each layer of the Remote NN on this machine"),
+        agn__cli_flag("json", &job.json, "print one JSON object"),
     };
     const struct agn_cli_command command = {
         .name = "info",

@@ -8,25 +8,16 @@ int agn__cmd_keys(int argc, char **argv)
 {
     const char *output = NULL, *prefix = "device";
     int devices = 1;
-    const struct agn_cli_option options[] = {{.name = "output",
-                                              .letter = 'o',
-                                              .metavar = "FILE",
-                                              .type = AGN_CLI_STRING,
-                                              .string = &output,
-                                              .required = true,
-                                              .help = "the new file, which only you may read"},
-                                             {.name = "devices",
-                                              .metavar = "N",
-                                              .type = AGN_CLI_INT,
-                                              .integer = &devices,
-                                              .min = 1,
-                                              .max = AGN_KEYS_MAX,
-                                              .help = "how many keys"},
-                                             {.name = "prefix",
-                                              .metavar = "NAME",
-                                              .type = AGN_CLI_STRING,
-                                              .string = &prefix,
-                                              .help = "the devices are called NAME-000001 and so on"}};
+    const struct agn_cli_option options[] = {
+        {.name = "output",
+         .letter = 'o',
+         .metavar = "FILE",
+         .type = AGN_CLI_STRING,
+         .string = &output,
+         .required = true,
+         .help = "the new file, which only you may read"},
+        agn__cli_whole("devices", "N", &devices, 1, AGN_KEYS_MAX, "how many keys"),
+        agn__cli_text("prefix", "NAME", &prefix, "the devices are called NAME-000001 and so on")};
     const struct agn_cli_command command = {
         .name = "keys",
         .usage = "[options] --output FILE",

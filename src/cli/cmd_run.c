@@ -24,23 +24,15 @@ static int parse(struct run_options *o, int argc, char **argv)
 {
     static const char *const splits[] = {"test", "train", "validation", NULL};
     const struct agn_cli_option options[] = {
-        {.name = "host", .metavar = "HOST", .type = AGN_CLI_STRING, .string = &o->host, .help = "the server"},
+        agn__cli_text("host", "HOST", &o->host, "the server"),
         agn__cli_whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
         agn__cli_text("psk-file", "FILE", &o->psk_file,
                       "speak DTLS, with a key of this file (see agilenn keys); --port is then the server's "
                       "--dtls-port"),
         agn__cli_text("psk-identity", "NAME", &o->psk_identity,
                       "the device's name as it stands in that file, where it holds several"),
-        {.name = "preset",
-         .metavar = "NAME",
-         .type = AGN_CLI_STRING,
-         .string = &o->preset,
-         .help = "preset that names the data set"},
-        {.name = "set",
-         .metavar = "SECTION.KEY=VALUE",
-         .type = AGN_CLI_LIST,
-         .list = &o->set,
-         .help = "override a value of the preset"},
+        agn__cli_text("preset", "NAME", &o->preset, "preset that names the data set"),
+        agn__cli_list("set", "SECTION.KEY=VALUE", &o->set, "override a value of the preset"),
         agn__cli_text("data", "DIR", &o->data, "folder of the data set, instead of the preset's"),
         {.name = "split",
          .metavar = "NAME",
@@ -71,10 +63,7 @@ static int parse(struct run_options *o, int argc, char **argv)
             "report", "URL", &o->report,
             "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
             "are right, as in http://127.0.0.1:9090/"),
-        {.name = "json",
-         .type = AGN_CLI_FLAG,
-         .flag = &o->json,
-         .help = "print the figures as one JSON object"}};
+        agn__cli_flag("json", &o->json, "print the figures as one JSON object")};
     const struct agn_cli_command command = {
         .name = "run",
         .usage = "[options] MODEL.agn",
@@ -173,14 +162,14 @@ static void write_frame(const struct listeners *to, int index, int label,
     fprintf(to->csv, "%d,%d,%d,%d,%d,%d,", index, label, result->class_index, result->local_class,
             result->fused, result->channels_missing);
     if (data->files)
-        agn__cli_csv_field(to->csv, data->files[index % data->count]);
+        agn_csv_field(to->csv, data->files[index % data->count]);
     else
         fprintf(to->csv, "%d", index % data->count);
     fputc(',', to->csv);
-    agn__cli_csv_field(to->csv, to->names[label]);
+    agn_csv_field(to->csv, to->names[label]);
     fputc(',', to->csv);
     bool none = result->class_index < 0;
-    agn__cli_csv_field(to->csv, none ? "" : to->names[result->class_index]);
+    agn_csv_field(to->csv, none ? "" : to->names[result->class_index]);
     fprintf(to->csv, ",%.4f,%s\n", margin_of(result, to->classes),
             result->fused ? "fused"
             : none        ? "none"
@@ -233,13 +222,6 @@ static int run_images(struct agn_run_config *config, const char *predictions, st
     return agn_file_out_commit(&out);
 }
 
-static json_t *spread_json(double min, double median, double p99, double max)
-{
-    return isfinite(median)
-               ? json_pack("{s:f, s:f, s:f, s:f}", "min", min, "median", median, "p99", p99, "max", max)
-               : json_null();
-}
-
 static struct agn__class_report classes_of(const struct agn_run_report *r, const struct listeners *to)
 {
     return (struct agn__class_report){.classes = to->classes,
@@ -252,32 +234,14 @@ static struct agn__class_report classes_of(const struct agn_run_report *r, const
 static int print_json(const struct agn_run_report *r, const struct listeners *to)
 {
     struct agn__class_report classes = classes_of(r, to);
-    double images = (double)r->images;
-    static const char *const keys[AGN_CLIENT_REASON_COUNT] = {
-        [AGN_CLIENT_FUSED] = "fused",       [AGN_CLIENT_TIMEOUT] = "timeout",
-        [AGN_CLIENT_REFUSED] = "refused",   [AGN_CLIENT_REJECTED] = "rejected",
-        [AGN_CLIENT_MISMATCH] = "mismatch", [AGN_CLIENT_VERSION] = "version",
-        [AGN_CLIENT_SKIPPED] = "skipped",   [AGN_CLIENT_UNSENT] = "unsent",
-        [AGN_CLIENT_SURE] = "sure",         [AGN_CLIENT_UNTRUSTED] = "untrusted",
-        [AGN_CLIENT_PAUSED] = "paused"};
-    json_t *reasons = json_object();
-    for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++)
-        json_object_set_new(reasons, keys[i], json_integer(r->reasons[i]));
-    json_t *object = json_pack(
-        "{s:i, s:i, s:f, s:f, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:f, s:i, s:o, s:o, "
-        "s:o}",
-        "images", r->images, "predictions_lost", r->images - r->predictions, "accuracy", r->correct / images,
-        "local_accuracy", r->local_correct / images, "fused", r->fused, "reasons", reasons, "packets_mean",
-        agn__cli_json_real(r->packets_mean), "payload_bytes_mean", agn__cli_json_real(r->payload_bytes_mean),
-        "datagram_bytes_mean", agn__cli_json_real(r->datagram_bytes_mean), "coded_bytes_mean",
-        agn__cli_json_real(r->coded_bytes_mean), "raw_bytes", r->raw_bytes, "reply_bytes_mean",
-        agn__cli_json_real(r->reply_bytes_mean), "host_device_ms",
-        spread_json(r->device_ms.min, r->device_ms.median, r->device_ms.p99, r->device_ms.max), "network_ms",
-        spread_json(r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max),
-        "measured_kbps", agn__cli_json_real(r->rate_kbps), "seconds", r->seconds, "late_answers", r->late,
-        "late_ms", agn__cli_json_real(r->late_ms), "classes", agn__cli_json_classes(&classes), "confusion",
-        agn__cli_json_confusion(&classes));
-    return agn__cli_print_json("run", object);
+    struct agn_figures figures = {.count = 0};
+    agn_run_figures(r, &figures);
+    json_t *object = agn_figures_json(&figures);
+    if (!json_object_set_new(object, "classes", agn__cli_json_classes(&classes)) &&
+        !json_object_set_new(object, "confusion", agn__cli_json_confusion(&classes)))
+        return agn__cli_print_json("run", object);
+    json_decref(object);
+    return agn__cli_print_json("run", NULL);
 }
 
 /* Where answers come late the deadline is to blame, not the server. */

@@ -71,11 +71,7 @@ static int parse(struct swarm_options *o, int argc, char **argv)
             "when there are "
             "no more; --port is then the server's --dtls-port"),
         agn__cli_text("preset", "NAME", &o->preset, "preset that names the data set"),
-        {.name = "set",
-         .metavar = "SECTION.KEY=VALUE",
-         .type = AGN_CLI_LIST,
-         .list = &o->set,
-         .help = AGN_CLI_HELP_SET},
+        agn__cli_list("set", "SECTION.KEY=VALUE", &o->set, AGN_CLI_HELP_SET),
         agn__cli_text("data", "DIR", &o->data, AGN_CLI_HELP_DATA),
         agn__cli_text("split", "NAME", &o->split, "test, train or validation"),
         agn__cli_whole("images", "N", &o->images, 1, 1000000,
@@ -154,57 +150,11 @@ static void hear_second(void *user, const struct agn_swarm_second *second)
         agn__seconds_add(&to->seconds, second);
 }
 
-static json_t *latency_json(const struct agn_swarm_latency *l)
+static json_t *report_json(const struct agn_swarm_report *report)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "p50", agn__cli_json_real(l->p50_ms), "p90",
-                     agn__cli_json_real(l->p90_ms), "p99", agn__cli_json_real(l->p99_ms), "p999",
-                     agn__cli_json_real(l->p999_ms), "max", agn__cli_json_real(l->max_ms));
-}
-
-static json_t *report_json(const struct agn_swarm_report *r)
-{
-    const struct {
-        const char *name;
-        uint64_t count;
-    } counts[] = {{"offered", r->offered},
-                  {"answered", r->answered},
-                  {"fallbacks", r->fallbacks},
-                  {"lost_predictions", r->lost_predictions},
-                  {"timed_out", r->timed_out},
-                  {"busy", r->busy},
-                  {"rejected", r->rejected},
-                  {"overslept", r->overslept},
-                  {"paused", r->paused},
-                  {"late", r->late},
-                  {"strangers", r->strangers},
-                  {"disowned", r->disowned},
-                  {"handshakes", r->handshakes},
-                  {"packets", r->packets},
-                  {"packets_lost", r->packets_lost},
-                  {"bytes", r->bytes}};
-    const struct {
-        const char *name;
-        double value;
-    } figures[] = {{"duration_s", r->seconds},       {"handshake_s", r->handshake_s},
-                   {"offered_fps", r->offered_fps},  {"achieved_fps", r->achieved_fps},
-                   {"p50_ms", r->prediction.p50_ms}, {"p90_ms", r->prediction.p90_ms},
-                   {"p99_ms", r->prediction.p99_ms}, {"p999_ms", r->prediction.p999_ms},
-                   {"max_ms", r->prediction.max_ms}, {"fallback_rate", r->fallback_rate},
-                   {"accuracy", r->accuracy},        {"local_accuracy", r->local_accuracy},
-                   {"bytes_mean", r->bytes_mean}};
-    json_t *object = json_pack("{s:i}", "devices", r->devices);
-    int failed = object == NULL;
-    for (size_t i = 0; !failed && i < AGN_COUNT_OF(figures); i++)
-        failed = json_object_set_new(object, figures[i].name, agn__cli_json_real(figures[i].value));
-    for (size_t i = 0; !failed && i < AGN_COUNT_OF(counts); i++)
-        failed = json_object_set_new(object, counts[i].name, json_integer((json_int_t)counts[i].count));
-    if (!failed)
-        failed = json_object_set_new(object, "answer_ms", latency_json(&r->answer)) != 0 ||
-                 json_object_set_new(object, "send_lag_ms", latency_json(&r->send_lag)) != 0;
-    if (!failed)
-        return object;
-    json_decref(object);
-    return NULL;
+    struct agn_figures figures = {.count = 0};
+    agn_swarm_figures(report, &figures);
+    return agn_figures_json(&figures);
 }
 
 static void print_latency(FILE *stream, const char *name, const struct agn_swarm_latency *l)

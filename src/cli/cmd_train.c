@@ -1,6 +1,5 @@
 /* `agilenn train`: a preset to a trained model in a folder. Everything that can be refused is refused before
  * the first step; files take their names only when they are whole. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -148,35 +147,33 @@ static int train(struct job *job)
     return status;
 }
 
+static struct agn_figures figures_of(const struct job *job)
+{
+    struct agn_figures f = {.count = 0};
+    agn_figures_add_text(&f, "preset", job->preset.name, "what was trained");
+    agn_figures_add_whole(&f, "seed", job->preset.train.seed, "of weights, order and augmentation");
+    agn_figures_add_whole(&f, "threads", agn_nn_threads(), "of each process");
+    agn_figures_add_whole(&f, "train_images", job->train->count, "training images");
+    if (job->validation)
+        agn_figures_add_whole(&f, "validation_images", job->validation->count,
+                              "images that training was watched by");
+    agn_train_figures(job->model, &job->report, &f);
+    return f;
+}
+
 static json_t *json_from(const struct job *job)
 {
-    const struct agn_train_report *report = &job->report;
     const struct agn_model *model = job->model;
-    int channels = model->map.channels;
-    json_t *object = json_pack(
-        "{s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}",
-        "preset", agn__cli_json_string(job->preset.name), "seed", job->preset.train.seed, "processes",
-        report->ranks, "threads", agn_nn_threads(), "train_images", job->train->count, "local_channels",
-        job->preset.model.local_channels, "train_seconds", report->seconds, "train_images_per_s",
-        report->images_per_s, "joint_images_per_s", report->joint_images_per_s, "stall_seconds",
-        report->stall_seconds, "allreduce_seconds", report->sums.sums_seconds, "allreduce_hidden_seconds",
-        report->sums.hidden_seconds, "synchronisation_seconds", report->sums.other_seconds,
-        "reference_accuracy_before", report->reference_accuracy, "skewness_before", model->skewness_before,
-        "importance_before", agn__cli_json_floats(model->importance_before, channels), "importance_after",
-        agn__cli_json_floats(model->importance_after, channels), "model",
-        agn__cli_json_string(job->paths[MODEL]));
-    if (object && job->validation) {
-        json_object_set_new(object, "validation_images", json_integer(job->validation->count));
-        json_object_set_new(object, "validation_accuracy", json_real(report->validation_accuracy));
-        json_object_set_new(object, "chosen_epochs", agn__cli_json_real(report->chosen_epochs));
-    }
-    json_t *evaluation = agn__cli_json_evaluation(model, &report->evaluation);
-    if (!object || !evaluation || json_object_update(object, evaluation)) {
-        json_decref(object);
-        object = NULL;
-    }
-    json_decref(evaluation);
-    return object;
+    const struct agn_figures figures = figures_of(job);
+    json_t *object = agn__cli_json_evaluation(&figures, model, &job->report.evaluation);
+    if (!json_object_set_new(object, "importance_before",
+                             agn__cli_json_floats(model->importance_before, model->map.channels)) &&
+        !json_object_set_new(object, "importance_after",
+                             agn__cli_json_floats(model->importance_after, model->map.channels)) &&
+        !json_object_set_new(object, "model", agn__cli_json_string(job->paths[MODEL])))
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 static int write_report(const struct job *job)
@@ -209,29 +206,10 @@ static int draw_plots(const struct job *job)
 static void print_text(const struct job *job)
 {
     FILE *text = agn__cli_text_stream(job->json);
-    fprintf(text,
-            "trained on %d images in %.1f s (%.0f images/s; joint training %.0f images/s; waited %.1f s for "
-            "data)\n\n",
-            job->train->count, job->report.seconds, job->report.images_per_s, job->report.joint_images_per_s,
-            job->report.stall_seconds);
-    if (job->report.ranks > 1)
-        fprintf(
-            text,
-            "in %d processes: summed gradients for %.1f s (%.0f %% of it while computing), other sums and "
-            "waiting for each other %.1f s\n\n",
-            job->report.ranks, job->report.sums.sums_seconds,
-            100.0 * job->report.sums.hidden_seconds / (job->report.sums.sums_seconds + 1e-9),
-            job->report.sums.other_seconds);
-    agn__cli_print_evaluation(text, job->model, &job->report.evaluation);
-    if (job->validation) {
-        fprintf(text, "accuracy, validation   %8.2f %%   of %d images",
-                100.0 * job->report.validation_accuracy, job->validation->count);
-        if (isfinite(job->report.chosen_epochs))
-            fprintf(text, "; the parameters are those after epoch %.4g", job->report.chosen_epochs);
-        fprintf(text, "\n");
-    }
-    fprintf(text, "before joint training  %8.2f %%   reference valid, skewness %.2f %%\n\n",
-            100.0 * job->report.reference_accuracy, 100.0 * job->model->skewness_before);
+    const struct agn_figures figures = figures_of(job);
+    fprintf(text, "trained on %d images in %.1f s\n\n", job->train->count, job->report.seconds);
+    agn__cli_print_evaluation(text, &figures, job->model, &job->report.evaluation);
+    fputc('\n', text);
     fprintf(text, "wrote %s, %s, %s", job->paths[MODEL], output_names[REPORT], output_names[METRICS]);
     fprintf(text, job->no_plots ? "\n" : ", %s, %s\n", output_names[IMPORTANCE], output_names[TRAINING]);
 }
@@ -293,57 +271,21 @@ static int parse(struct job *job, int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &job->out,
          .required = true},
-        {.name = "set",
-         .metavar = "SECTION.KEY=VALUE",
-         .help = AGN_CLI_HELP_SET,
-         .type = AGN_CLI_LIST,
-         .list = &job->assignments},
-        {.name = "data",
-         .metavar = "DIR",
-         .help = AGN_CLI_HELP_DATA,
-         .type = AGN_CLI_STRING,
-         .string = &job->data},
-        {.name = "reference",
-         .metavar = "FILE",
-         .help = "a pre-trained reference network (reference.safetensors of another training, or your own): "
-                 "skips pre-training, or with reference.stem set trains the extractor to imitate that stem",
-         .type = AGN_CLI_STRING,
-         .string = &job->reference},
-        {.name = "resume",
-         .help = "continue an interrupted training from its checkpoint in DIR",
-         .type = AGN_CLI_FLAG,
-         .flag = &job->resume},
-        {.name = "force",
-         .help = "start afresh even if DIR holds an interrupted training",
-         .type = AGN_CLI_FLAG,
-         .flag = &job->force},
-        {.name = "no-plots",
-         .help = "draw no PNG plots, so that gnuplot is not needed",
-         .type = AGN_CLI_FLAG,
-         .flag = &job->no_plots},
-        {.name = "tensorboard",
-         .metavar = "DIR",
-         .help = "also write the figures of metrics.jsonl as a TensorBoard event file into this folder",
-         .type = AGN_CLI_STRING,
-         .string = &job->tensorboard},
-        {.name = "seed",
-         .metavar = "N",
-         .help = "of weights, order and augmentation; -1 = the preset's",
-         .type = AGN_CLI_INT,
-         .integer = &job->seed,
-         .min = -1,
-         .max = 2147483647},
-        {.name = "threads",
-         .metavar = "N",
-         .help = AGN_CLI_HELP_THREADS,
-         .type = AGN_CLI_INT,
-         .integer = &job->threads,
-         .min = 0,
-         .max = 1024},
-        {.name = "json",
-         .help = "print the figures as one JSON object",
-         .type = AGN_CLI_FLAG,
-         .flag = &job->json},
+        agn__cli_list("set", "SECTION.KEY=VALUE", &job->assignments, AGN_CLI_HELP_SET),
+        agn__cli_text("data", "DIR", &job->data, AGN_CLI_HELP_DATA),
+        agn__cli_text(
+            "reference", "FILE", &job->reference,
+            "a pre-trained reference network (reference.safetensors of another training, or your own): "
+            "skips pre-training, or with reference.stem set trains the extractor to imitate that stem"),
+        agn__cli_flag("resume", &job->resume, "continue an interrupted training from its checkpoint in DIR"),
+        agn__cli_flag("force", &job->force, "start afresh even if DIR holds an interrupted training"),
+        agn__cli_flag("no-plots", &job->no_plots, "draw no PNG plots, so that gnuplot is not needed"),
+        agn__cli_text("tensorboard", "DIR", &job->tensorboard,
+                      "also write the figures of metrics.jsonl as a TensorBoard event file into this folder"),
+        agn__cli_whole("seed", "N", &job->seed, -1, 2147483647,
+                       "of weights, order and augmentation; -1 = the preset's"),
+        agn__cli_whole("threads", "N", &job->threads, 0, 1024, AGN_CLI_HELP_THREADS),
+        agn__cli_flag("json", &job->json, "print the figures as one JSON object"),
     };
     const struct agn_cli_command command = {
         .name = "train",

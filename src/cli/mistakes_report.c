@@ -31,11 +31,11 @@ static int write_table(const char *folder, const struct agn__mistakes_report *re
         const struct agn_mistake *m = &report->mistakes->list[i];
         const char *file = file_of(report->data, m->image);
         fprintf(out.stream, "%d,", m->image);
-        agn__cli_csv_field(out.stream, file ? file : "");
+        agn_csv_field(out.stream, file ? file : "");
         fputc(',', out.stream);
-        agn__cli_csv_field(out.stream, report->names[m->label]);
+        agn_csv_field(out.stream, report->names[m->label]);
         fputc(',', out.stream);
-        agn__cli_csv_field(out.stream, report->names[m->predicted]);
+        agn_csv_field(out.stream, report->names[m->predicted]);
         fprintf(out.stream, ",%.4f,%.4f\n", m->margin, m->probability);
     }
     return agn_file_out_commit(&out);

@@ -21,6 +21,13 @@ struct agn_cli_option agn__cli_text(const char *name, const char *metavar, const
         .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
 }
 
+struct agn_cli_option agn__cli_list(const char *name, const char *metavar, struct agn_cli_list *list,
+                                    const char *help)
+{
+    return (struct agn_cli_option){
+        .name = name, .metavar = metavar, .type = AGN_CLI_LIST, .list = list, .help = help};
+}
+
 struct agn_cli_option agn__cli_whole(const char *name, const char *metavar, int *variable, int min, int max,
                                      const char *help)
 {

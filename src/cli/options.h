@@ -57,8 +57,11 @@ struct agn_cli_command {
     const char *operand_name; /* for messages: "MODEL" */
 };
 
-/* Options in short, for tables of them: a text, a whole number and a real one within [min, max], a flag. */
+/* Options in short, for tables of them: a text, texts, a whole number and a real one within [min, max], a
+ * flag. */
 struct agn_cli_option agn__cli_text(const char *name, const char *metavar, const char **variable,
+                                    const char *help);
+struct agn_cli_option agn__cli_list(const char *name, const char *metavar, struct agn_cli_list *list,
                                     const char *help);
 struct agn_cli_option agn__cli_whole(const char *name, const char *metavar, int *variable, int min, int max,
                                      const char *help);

@@ -116,28 +116,11 @@ static void print_advice(FILE *stream, const struct agn_model *model, const stru
                         "learning rate's cosine finish (docs/TRAINING.md)\n");
 }
 
-void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
+void agn__cli_print_evaluation(FILE *stream, const struct agn_figures *figures, const struct agn_model *model,
                                const struct agn_evaluation *evaluation)
 {
-    int k = model->preset.model.local_channels, channels = model->map.channels;
-    fprintf(stream, "test images            %8d\n", evaluation->images);
-    fprintf(stream, "accuracy, fused        %8.2f %%   alpha = %.3f\n", 100.0 * evaluation->fused_accuracy,
-            evaluation->alpha);
-    fprintf(stream, "accuracy, local only   %8.2f %%\n", 100.0 * evaluation->local_accuracy);
-    fprintf(stream, "accuracy, remote only  %8.2f %%\n", 100.0 * evaluation->remote_accuracy);
-    fprintf(stream, "reference valid        %8.2f %%   of the images; the next two rows are over these\n",
-            100.0 * evaluation->reference_valid);
-    if (evaluation->reference_valid == 0.0) {
-        fprintf(stream,
-                "skewness, disorder            -     not measured: the reference gets no image right\n");
-    } else {
-        fprintf(stream,
-                "skewness               %8.2f %%   importance of the first %d of %d channels; rho = %g\n",
-                100.0 * evaluation->skewness, k, channels, model->preset.joint.rho);
-        fprintf(stream, "disorder rate          %8.2f %%\n", 100.0 * evaluation->disorder_rate);
-    }
-    fprintf(stream, "quantiser levels used  %8d     of %d; share of symbols:", evaluation->levels_used,
-            AGN_LEVELS);
+    agn_figures_print(figures, stream);
+    fprintf(stream, "share of symbols by level of the quantiser:");
     for (int level = 0; level < AGN_LEVELS; level++)
         fprintf(stream, " %.1f", 100.0 * evaluation->level_share[level]);
     fprintf(stream, " %%\n");
@@ -147,28 +130,20 @@ void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
     agn__cli_print_never_predicted(stream, &classes);
 }
 
-static json_t *number_or_null(bool known, double value)
-{
-    return known ? json_real(value) : json_null();
-}
-
-json_t *agn__cli_json_evaluation(const struct agn_model *model, const struct agn_evaluation *evaluation)
+json_t *agn__cli_json_evaluation(const struct agn_figures *figures, const struct agn_model *model,
+                                 const struct agn_evaluation *evaluation)
 {
     float shares[AGN_LEVELS];
     for (int level = 0; level < AGN_LEVELS; level++)
         shares[level] = (float)evaluation->level_share[level];
     struct agn__class_report classes = {
         .classes = model->classes, .names = model->class_names, .counts = evaluation->by_class};
-    bool measured = evaluation->reference_valid > 0.0;
-    return json_pack("{s:i, s:f, s:o, s:f, s:o, s:o, s:o, s:f, s:f, s:i, s:o, s:o, s:o}", "test_images",
-                     evaluation->images, "float_accuracy", evaluation->fused_accuracy, "local_only_accuracy",
-                     agn__cli_json_real(evaluation->local_accuracy), "remote_only_accuracy",
-                     evaluation->remote_accuracy, "reference_valid",
-                     agn__cli_json_real(evaluation->reference_valid), "skewness_mean",
-                     number_or_null(measured, evaluation->skewness), "disorder_rate",
-                     number_or_null(measured, evaluation->disorder_rate), "alpha", evaluation->alpha, "rho",
-                     model->preset.joint.rho, "centroids_used", evaluation->levels_used, "level_share",
-                     agn__cli_json_floats(shares, AGN_LEVELS), "channel_importance",
-                     agn__cli_json_floats(evaluation->channel_importance, model->map.channels), "classes",
-                     agn__cli_json_classes(&classes));
+    json_t *object = agn_figures_json(figures);
+    if (!json_object_set_new(object, "level_share", agn__cli_json_floats(shares, AGN_LEVELS)) &&
+        !json_object_set_new(object, "channel_importance",
+                             agn__cli_json_floats(evaluation->channel_importance, model->map.channels)) &&
+        !json_object_set_new(object, "classes", agn__cli_json_classes(&classes)))
+        return object;
+    json_decref(object);
+    return NULL;
 }

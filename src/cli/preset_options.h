@@ -32,10 +32,12 @@ const char *agn__cli_undeployable(const struct agn_preset *preset);
 /* Replaces the preset's data folder unless `folder` is NULL. */
 int agn__cli_replace_data(struct agn_preset *preset, const char *folder);
 
-/* Accuracy, importance and quantiser, as aligned text or as a JSON object (NULL: out of memory). */
-void agn__cli_print_evaluation(FILE *stream, const struct agn_model *model,
+/* Figures, with what else there is to say of an evaluation, as text or as a JSON object (NULL: out of
+ * memory). */
+void agn__cli_print_evaluation(FILE *stream, const struct agn_figures *figures, const struct agn_model *model,
                                const struct agn_evaluation *evaluation);
-json_t *agn__cli_json_evaluation(const struct agn_model *model, const struct agn_evaluation *evaluation);
+json_t *agn__cli_json_evaluation(const struct agn_figures *figures, const struct agn_model *model,
+                                 const struct agn_evaluation *evaluation);
 
 /* An array of numbers; NULL: out of memory. */
 json_t *agn__cli_json_floats(const float *values, int count);

@@ -517,13 +517,14 @@ static void show_progress(struct bench *b, int done)
         return;
     b->last_report_s = now;
     double rate = (double)done / fmax(now - b->begin_s, 1e-9);
+    double accuracy = b->curves->fused_accuracy / (double)done;
     struct agn_progress progress = {.phase = "curves",
                                     .done = done,
                                     .total = b->curves->images,
                                     .rate = rate,
                                     .eta_s = (double)(b->curves->images - done) / rate,
                                     .item = "img",
-                                    .figures = {{"acc", b->curves->fused_accuracy / (double)done, 1, true}},
+                                    .figures = {{.key = "acc", .kind = AGN_FIGURE_SHARE, .value = accuracy}},
                                     .epoch_end = last};
     b->config->progress(b->config->progress_user, &progress);
 }

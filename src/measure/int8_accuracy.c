@@ -90,3 +90,13 @@ int agn_int8_accuracy(const struct agn_model *model, const struct agn_dataset *d
         *out = accuracy;
     return status;
 }
+
+void agn_int8_figures(const struct agn_int8_accuracy *e, struct agn_figures *f)
+{
+    double images = e->images;
+    agn_figures_add_share(f, "int8.fused_accuracy_f32", e->fused[0] / images, "Remote NN in floats");
+    agn_figures_add_share(f, "int8.fused_accuracy", e->fused[1] / images, "Remote NN in 8 bits");
+    agn_figures_add_share(f, "int8.remote_accuracy_f32", e->remote[0] / images, "alone, in floats");
+    agn_figures_add_share(f, "int8.remote_accuracy", e->remote[1] / images, "alone, in 8 bits");
+    agn_figures_add_share(f, "int8.same_answer", e->same / images, "the same answer in both");
+}

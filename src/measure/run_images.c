@@ -46,19 +46,15 @@ static int append(struct series *series, double value)
     return AGN_OK;
 }
 
-static void spread(struct series *series, double *min, double *median, double *p99, double *max)
+static struct agn_run_spread spread(struct series *series)
 {
     double *values = series->values;
     size_t count = series->count;
-    if (count == 0) {
-        *min = *median = *p99 = *max = NAN;
-        return;
-    }
+    if (count == 0)
+        return (struct agn_run_spread){NAN, NAN, NAN, NAN};
     qsort(values, count, sizeof(double), ascending);
-    *min = values[0];
-    *median = values[count / 2];
-    *p99 = values[(size_t)(0.99 * (double)(count - 1))];
-    *max = values[count - 1];
+    return (struct agn_run_spread){values[0], values[count / 2], values[(size_t)(0.99 * (double)(count - 1))],
+                                   values[count - 1]};
 }
 
 static void add_class(struct agn_run_report *r, int label, const struct agn_client_result *frame)
@@ -119,13 +115,14 @@ static void show_progress(struct tally *t, int done, int images)
         return;
     t->last_report_s = now;
     double rate = (double)done / fmax(now - t->begin_s, 1e-9);
+    double accuracy = (double)t->report->correct / (double)done;
     struct agn_progress progress = {.phase = "run",
                                     .done = done,
                                     .total = images,
                                     .rate = rate,
                                     .eta_s = (double)(images - done) / rate,
                                     .item = "img",
-                                    .figures = {{"acc", (double)t->report->correct / (double)done, 1, true}},
+                                    .figures = {{.key = "acc", .kind = AGN_FIGURE_SHARE, .value = accuracy}},
                                     .epoch_end = last};
     t->config->progress(t->config->progress_user, &progress);
 }
@@ -139,10 +136,9 @@ static void finish(struct tally *t)
     r->datagram_bytes_mean = t->datagram / sent;
     r->coded_bytes_mean = t->coded / sent;
     r->reply_bytes_mean = r->fused > 0 ? t->reply / (double)r->fused : NAN;
-    spread(&t->device_ms, &r->device_ms.min, &r->device_ms.median, &r->device_ms.p99, &r->device_ms.max);
-    spread(&t->network_ms, &r->network_ms.min, &r->network_ms.median, &r->network_ms.p99, &r->network_ms.max);
-    double ignored;
-    spread(&t->late_ms, &ignored, &r->late_ms, &ignored, &ignored);
+    r->device_ms = spread(&t->device_ms);
+    r->network_ms = spread(&t->network_ms);
+    r->late_ms = spread(&t->late_ms).median;
     r->seconds = agn_now_s() - t->begin_s;
 }
 
@@ -209,6 +205,7 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
     int status = agn_client_create(&client, &config->client);
     if (status == AGN_OK)
         status = agn_hosted_check_data(agn_client_model(client), config->data);
+    report.no_local = status == AGN_OK && agn_client_model(client)->layer_count == 0;
     t.begin_s = agn_now_s();
     if (status == AGN_OK)
         status = classify_all(&t, client);

@@ -341,7 +341,7 @@ static void report_progress(const struct agn_swarm *swarm, const struct agn_swar
                                     .rate = (double)second->answered,
                                     .eta_s = fmax(load->seconds - now_s, 0.0),
                                     .item = "img",
-                                    .figures = {{"acc", accuracy, 1, true}}};
+                                    .figures = {{.key = "acc", .kind = AGN_FIGURE_SHARE, .value = accuracy}}};
     if (progress.total < progress.done)
         progress.total = progress.done;
     load->progress(load->progress_user, &progress);

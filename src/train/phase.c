@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "train/evaluate.h"
+#include "train/metrics.h"
 #include "train/ranks.h"
 #include "train/trainer.h"
 
@@ -14,20 +15,8 @@ enum { METRICS_EVERY_STEPS = 25 };
 static void add_tally(struct agn__tally *sum, const struct agn__tally *t)
 {
     sum->steps += t->steps;
-    sum->images += t->images;
-    sum->correct += t->correct;
-    sum->valid += t->valid;
-    sum->disordered += t->disordered;
-    sum->loss += t->loss;
-    sum->skewness += t->skewness;
-    sum->skewness_loss += t->skewness_loss;
-    sum->disorder_loss += t->disorder_loss;
-    sum->bits += t->bits;
-}
-
-static double share(double part, int64_t whole)
-{
-    return whole > 0 ? part / (double)whole : NAN;
+    for (int i = 0; i < AGN__TALLY_SUMS; i++)
+        sum->sums[i] += t->sums[i];
 }
 
 struct loop {
@@ -38,6 +27,16 @@ struct loop {
     bool stop, save;                 /* wanted by any process */
     double validation;               /* accuracy, measured last; NAN: not yet */
 };
+
+static struct agn__moment moment_of(const struct loop *loop, const struct agn__tally *tally, double rate)
+{
+    return (struct agn__moment){.trainer = loop->trainer,
+                                .plan = loop->plan,
+                                .tally = tally,
+                                .steps = loop->steps,
+                                .rate = rate,
+                                .validation = loop->validation};
+}
 
 static void report(struct loop *loop, bool epoch_end)
 {
@@ -50,9 +49,6 @@ static void report(struct loop *loop, bool epoch_end)
     t->last_report_s = now;
     int64_t done = t->state.step, batch = config->preset.train.batch;
     double rate = (double)(done - t->phase_start_step) / fmax(now - t->phase_start_s, 1e-9);
-    double stalled =
-        (agn_loader_stall_s(t->loader) - t->phase_start_stall_s) / fmax(now - t->phase_start_s, 1e-9);
-    bool joint = loop->plan->phase == AGN_PHASE_JOINT;
     struct agn_progress progress = {
         .phase = loop->plan->name,
         .epoch = (int)((done > 0 ? done - 1 : 0) / loop->steps_per_epoch) + 1,
@@ -62,132 +58,21 @@ static void report(struct loop *loop, bool epoch_end)
         .rate = rate * (double)batch,
         .eta_s = rate > 0.0 ? (double)(loop->steps - done) / rate : NAN,
         .item = "img",
-        .figures = {{"loss", share(loop->epoch.loss, loop->epoch.steps), 3, false},
-                    {"acc", share((double)loop->epoch.correct, loop->epoch.images), 1, true},
-                    {"val", loop->validation, 1, true},
-                    {"skew", joint ? share(loop->epoch.skewness, loop->epoch.valid) : NAN, 2, false},
-                    {"ref", joint ? share((double)loop->epoch.valid, loop->epoch.images) : NAN, 0, true},
-                    {"waits for data", stalled >= 0.01 ? stalled : NAN, 0, true}}, /* less is no trouble */
         .epoch_end = epoch_end};
+    struct agn__moment moment = moment_of(loop, &loop->epoch, NAN);
+    agn__metrics_show(&moment, progress.figures);
     config->progress(config->progress_user, &progress);
-}
-
-/* Figures of the steps since the last report, as a person reads them. */
-struct figures {
-    double loss, accuracy, skewness, skewness_loss, disorder_loss, disorder_rate, reference_valid, alpha;
-    double bytes; /* an image, estimated; NAN without joint.bits */
-};
-
-static struct figures figures_of(const struct loop *loop)
-{
-    const struct agn__tally *m = &loop->recent;
-    return (struct figures){.loss = share(m->loss, m->steps),
-                            .accuracy = share((double)m->correct, m->images),
-                            .skewness = share(m->skewness, m->valid),
-                            .skewness_loss = share(m->skewness_loss, m->valid),
-                            .disorder_loss = share(m->disorder_loss, m->valid),
-                            .disorder_rate = share((double)m->disordered, m->valid),
-                            .reference_valid = share((double)m->valid, m->images),
-                            .alpha = agn_model_alpha(loop->trainer->model),
-                            .bytes = m->bits > 0.0 ? share(m->bits / 8.0, m->images) : NAN};
-}
-
-/* Where the reference is right about no image, importance is not measured: null. */
-static void write_number(FILE *file, const char *name, double value)
-{
-    if (isfinite(value))
-        fprintf(file, ", \"%s\": %.5g", name, value);
-    else
-        fprintf(file, ", \"%s\": null", name);
-}
-
-static void write_json(const struct loop *loop, const struct figures *f, double rate)
-{
-    const struct agn__trainer *t = loop->trainer;
-    fprintf(t->metrics,
-            "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"images\": %lld, \"rate\": %.6g, "
-            "\"loss\": %.6g, \"accuracy\": %.5f",
-            loop->plan->name, (long long)t->state.step, (long long)loop->steps, (long long)t->state.images,
-            rate, f->loss, f->accuracy);
-    if (loop->plan->phase == AGN_PHASE_JOINT) {
-        write_number(t->metrics, "skewness", f->skewness);
-        write_number(t->metrics, "skewness_loss", f->skewness_loss);
-        write_number(t->metrics, "disorder_loss", f->disorder_loss);
-        write_number(t->metrics, "disorder_rate", f->disorder_rate);
-        write_number(t->metrics, "reference_valid", f->reference_valid);
-        write_number(t->metrics, "alpha", f->alpha);
-        if (isfinite(f->bytes))
-            write_number(t->metrics, "bytes", f->bytes);
-    }
-    fprintf(t->metrics, ", \"stall_seconds\": %.3f, \"seconds\": %.2f}\n", agn_loader_stall_s(t->loader),
-            t->state.seconds);
-    fflush(t->metrics);
-}
-
-/* Steps of both phases in one row: those of the second go on where the first one ends. */
-static void write_events(const struct loop *loop, const struct figures *f, double rate)
-{
-    const struct agn__trainer *t = loop->trainer;
-    const struct {
-        const char *name;
-        double value;
-        bool joint_only;
-    } scalars[] = {{"loss", f->loss, false},
-                   {"accuracy", f->accuracy, false},
-                   {"rate", rate, false},
-                   {"stall_seconds", agn_loader_stall_s(t->loader), false},
-                   {"skewness", f->skewness, true},
-                   {"skewness_loss", f->skewness_loss, true},
-                   {"disorder_loss", f->disorder_loss, true},
-                   {"disorder_rate", f->disorder_rate, true},
-                   {"reference_valid", f->reference_valid, true},
-                   {"alpha", f->alpha, true},
-                   {"bytes", f->bytes, true}};
-    for (size_t i = 0; i < AGN_COUNT_OF(scalars); i++) {
-        char tag[64];
-        snprintf(tag, sizeof(tag), "%s/%s", loop->plan->name, scalars[i].name);
-        bool known = !scalars[i].joint_only || loop->plan->phase == AGN_PHASE_JOINT;
-        if (known && isfinite(scalars[i].value)) {
-            agn__event_file_scalar(t->events, tag, t->state.images / t->config->preset.train.batch,
-                                   scalars[i].value);
-        }
-    }
-    agn__event_file_flush(t->events);
 }
 
 static void write_metrics(struct loop *loop, double rate)
 {
-    const struct agn__trainer *t = loop->trainer;
-    struct figures figures = figures_of(loop);
-    if (t->metrics != NULL && loop->recent.steps > 0)
-        write_json(loop, &figures, rate);
-    if (t->events != NULL && loop->recent.steps > 0)
-        write_events(loop, &figures, rate);
+    struct agn__moment moment = moment_of(loop, &loop->recent, rate);
+    if (loop->recent.steps > 0)
+        agn__metrics_write(&moment, AGN__METRICS_STEPS);
     memset(&loop->recent, 0, sizeof(loop->recent));
 }
 
 /* ---- validation ------------------------------------------------------------------------ */
-
-/* A line of its own: it comes once an epoch. */
-static void write_validation(const struct loop *loop)
-{
-    const struct agn__trainer *t = loop->trainer;
-    if (t->metrics != NULL) {
-        fprintf(t->metrics,
-                "{\"phase\": \"%s\", \"step\": %lld, \"steps\": %lld, \"images\": %lld, "
-                "\"validation_accuracy\": %.5f, \"seconds\": %.2f}\n",
-                loop->plan->name, (long long)t->state.step, (long long)loop->steps,
-                (long long)t->state.images, loop->validation, t->state.seconds);
-        fflush(t->metrics);
-    }
-    if (t->events != NULL) {
-        char tag[64];
-        snprintf(tag, sizeof(tag), "%s/validation_accuracy", loop->plan->name);
-        agn__event_file_scalar(t->events, tag, t->state.images / t->config->preset.train.batch,
-                               loop->validation);
-        agn__event_file_flush(t->events);
-    }
-}
 
 /* The model as it would be if the phase ended now. */
 static int measure_validation(struct loop *loop)
@@ -220,8 +105,10 @@ static int validate(struct loop *loop)
     if (t->config->validation == NULL || (t->state.step % every != 0 && t->state.step != loop->steps))
         return AGN_OK;
     int status = measure_validation(loop);
-    if (status == AGN_OK)
-        write_validation(loop);
+    if (status == AGN_OK) {
+        struct agn__moment moment = moment_of(loop, &loop->recent, NAN);
+        agn__metrics_write(&moment, AGN__METRICS_VALIDATION);
+    }
     t->phase_start_s += agn_now_s() - begin;
     return status;
 }
@@ -338,13 +225,13 @@ static int one_step(struct loop *loop)
     status = agn__run_step(t, loop->plan->step, loop->plan->user, &batch, rate, &tally);
     if (status < 0)
         return status;
-    status = agn__sum_tally(t->config->group, &tally);
+    status = agn_group_sum(t->config->group, tally.sums, AGN__TALLY_SUMS);
     if (status < 0)
         return status;
     if (!isfinite(tally.loss))
         return agn_group_agree(t->config->group, diverged(loop, "the loss is not finite"));
     t->state.step++;
-    t->state.images += tally.images;
+    t->state.images += llround(tally.images);
     t->state.seconds += agn_now_s() - begin;
     add_tally(&loop->epoch, &tally);
     add_tally(&loop->recent, &tally);

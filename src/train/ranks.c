@@ -45,32 +45,6 @@ int agn__sum_rest(struct agn__sharing *sharing, struct agn_params *params)
 
 /* ---- figures ------------------------------------------------------------------------- */
 
-int agn__sum_tally(struct agn_group *group, struct agn__tally *tally)
-{
-    double sums[] = {(double)tally->images,
-                     (double)tally->correct,
-                     (double)tally->valid,
-                     (double)tally->disordered,
-                     tally->loss,
-                     tally->skewness,
-                     tally->skewness_loss,
-                     tally->disorder_loss,
-                     tally->bits};
-    if (group == NULL)
-        return AGN_OK;
-    int status = agn_group_sum(group, sums, AGN_COUNT_OF(sums));
-    tally->images = (int64_t)sums[0];
-    tally->correct = (int64_t)sums[1];
-    tally->valid = (int64_t)sums[2];
-    tally->disordered = (int64_t)sums[3];
-    tally->loss = sums[4];
-    tally->skewness = sums[5];
-    tally->skewness_loss = sums[6];
-    tally->disorder_loss = sums[7];
-    tally->bits = sums[8];
-    return status;
-}
-
 /* ---- the same everywhere ----------------------------------------------------------------- */
 
 static const uint64_t hash_start = 0xCBF29CE484222325U; /* FNV-1a over words instead of bytes */

@@ -11,7 +11,6 @@ int agn__check_parts(const struct agn_train_config *config);
 int agn__check_same_start(const struct agn_train_config *config);
 /* Of the images' sizes, labels and pixels; > 0. */
 int64_t agn__data_hash(const struct agn_dataset *data);
-int agn__sum_tally(struct agn_group *group, struct agn__tally *tally);
 /* Sees to it that all have the same weights: machines may round differently. */
 int agn__keep_together(struct agn__trainer *trainer);
 

@@ -27,12 +27,20 @@ struct agn__trainer {
     double chosen_epochs;      /* after which the phase's parameters were the best; NAN: they are the last */
 };
 
-/* Figures of the steps since the last report, as sums. */
+/* What figures of some steps are made of (metrics.c), as sums over the steps and over processes. */
+enum { AGN__TALLY_SUMS = 9 };
 struct agn__tally {
-    int64_t steps, images, correct, valid, disordered;
-    double loss, skewness, skewness_loss, disorder_loss;
-    double bits; /* of the sent symbols, with joint.bits */
+    int64_t steps; /* not summed over processes: all do the same ones */
+    union {
+        struct {
+            double images, correct, valid, disordered;
+            double loss, skewness, skewness_loss, disorder_loss;
+            double bits; /* of the sent symbols, with joint.bits */
+        };
+        double sums[AGN__TALLY_SUMS]; /* all of them */
+    };
 };
+_Static_assert(sizeof(struct agn__tally) == (1 + AGN__TALLY_SUMS) * sizeof(double), "sums are not all");
 
 /* Runs one step of a phase on a batch, or on this process's part of one; adds its figures to `tally`: losses
  * are means over the whole batch, so that the parts' figures add up. */
