@@ -17,7 +17,7 @@ static char *const names[] = {cat, dog, ant};
 /* Ants are taken for dogs. */
 static const struct agn_class_count counts[] = {{10, 9, 8, 10}, {10, 9, 7, 15}, {5, 0, 1, 0}};
 static const int confusion[] = {9, 1, 0, 1, 9, 0, 0, 5, 0};
-static const struct agn__class_report example = {3, names, counts, confusion, false};
+static const struct agn__class_report example = {3, names, counts, confusion, false, false};
 
 static char *text_of(void (*print)(FILE *, const struct agn__class_report *),
                      const struct agn__class_report *report)
@@ -37,7 +37,7 @@ static void a_class_that_is_never_predicted_is_named(void **state)
     const char *text = text_of(agn__cli_print_never_predicted, &example);
     assert_non_null(strstr(text, "warning: never predicted: class ant (5 images)"));
     assert_null(strstr(text, "cat"));
-    const struct agn__class_report good = {2, names, counts, NULL, false};
+    const struct agn__class_report good = {2, names, counts, NULL, false, false};
     assert_string_equal(text_of(agn__cli_print_never_predicted, &good), "");
 }
 
@@ -62,7 +62,7 @@ static void of_many_classes_the_worst_come_first(void **state)
         snprintf(text_names[i], sizeof text_names[i], "c%02d", i);
         many_names[i] = text_names[i];
     }
-    const struct agn__class_report report = {MANY, many_names, many, NULL, false};
+    const struct agn__class_report report = {MANY, many_names, many, NULL, false, false};
     const char *text = text_of(agn__cli_print_classes, &report);
     const char *worst = strstr(text, "c29"), *last = strstr(text, "c10");
     assert_true(worst && last && worst < last);
@@ -110,7 +110,7 @@ static void names_are_fit_for_a_terminal(void **state)
     (void)state;
     static char wide[] = "犬猫鳥犬猫鳥犬猫鳥犬猫鳥", hostile[] = "\x1b[2J\n\xff\xc3", accent[] = "éé";
     static char *const strange[] = {wide, hostile, accent};
-    const struct agn__class_report report = {3, strange, counts, confusion, false};
+    const struct agn__class_report report = {3, strange, counts, confusion, false, false};
     const char *text = text_of(agn__cli_print_classes, &report);
     assert_non_null(strstr(text, "\n犬猫鳥犬猫鳥犬猫鳥…      10  90.00"));
     assert_non_null(strstr(text, "\n?[2J???                  10  90.00"));

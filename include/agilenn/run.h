@@ -18,6 +18,7 @@ struct agn_run_config {
     /* Called with each frame's result, image by image. */
     void (*frame)(void *user, int index, int label, const struct agn_client_result *result);
     void *frame_user;
+    const char *firmware; /* the source tree's folder firmware/: instructions are counted there; NULL: not */
     agn_progress_fn *progress;
     void *progress_user;
 };
@@ -43,6 +44,10 @@ struct agn_run_report {
     double raw_bytes; /* a frame's symbols at 3 bits each, without headers */
     struct agn_run_spread device_ms, network_ms; /* of fused frames; host time, not a microcontroller's */
     double seconds;
+    /* A Cortex-M7's instructions a frame under QEMU, mean over the first 20 images: extractor and Local NN;
+     * all packets. NAN: not counted; firmware_note: why not, or NULL. */
+    double row_instructions, packet_instructions;
+    const char *firmware_note;
 };
 
 int agn_run_images(const struct agn_run_config *config, struct agn_run_report *report);

@@ -69,14 +69,16 @@ void agn__cli_print_classes(FILE *stream, const struct agn__class_report *report
     int rows[AGN_MAX_CLASSES];
     int count = list_classes(report, rows);
     bool worst_only = report->classes > MOST_ROWS;
-    fprintf(stream, "\n%-*s images  %7s    local  predicted%s\n", NAME_COLUMNS,
+    fprintf(stream, "\n%-*s images  %7s  %spredicted%s\n", NAME_COLUMNS,
             worst_only ? "worst classes" : "class", report->of_run ? "correct" : "fused",
-            report->confusion ? "  most often taken for" : "");
+            report->no_local ? "" : "  local  ", report->confusion ? "  most often taken for" : "");
     for (int i = 0; i < count; i++) {
         const struct agn_class_count *n = &report->counts[rows[i]];
         agn__cli_print_name(stream, report->names[rows[i]], NAME_COLUMNS);
-        fprintf(stream, " %6d %6.2f %% %6.2f %% %10d", n->images, 100.0 * share(n->right, n->images),
-                100.0 * share(n->local_right, n->images), n->predicted);
+        fprintf(stream, " %6d %6.2f %%", n->images, 100.0 * share(n->right, n->images));
+        if (!report->no_local)
+            fprintf(stream, " %6.2f %%", 100.0 * share(n->local_right, n->images));
+        fprintf(stream, " %10d", n->predicted);
         int mistake = usual_mistake(report, rows[i]);
         if (mistake >= 0) {
             fputs("  ", stream);
@@ -119,11 +121,12 @@ json_t *agn__cli_json_classes(const struct agn__class_report *report)
         const struct agn_class_count *n = &report->counts[c];
         bool known = n->images > 0;
         json_array_append_new(
-            list, json_pack("{s:o, s:i, s:o, s:o, s:i}", "name", agn__cli_json_string(report->names[c]),
-                            "count", n->images, report->of_run ? "accuracy" : "accuracy_fused",
-                            known ? json_real(share(n->right, n->images)) : json_null(), "accuracy_local",
-                            known ? json_real(share(n->local_right, n->images)) : json_null(), "predicted",
-                            n->predicted));
+            list,
+            json_pack("{s:o, s:i, s:o, s:o, s:i}", "name", agn__cli_json_string(report->names[c]), "count",
+                      n->images, report->of_run ? "accuracy" : "accuracy_fused",
+                      known ? json_real(share(n->right, n->images)) : json_null(), "accuracy_local",
+                      known && !report->no_local ? json_real(share(n->local_right, n->images)) : json_null(),
+                      "predicted", n->predicted));
     }
     return list;
 }

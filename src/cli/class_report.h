@@ -15,6 +15,7 @@ struct agn__class_report {
     const struct agn_class_count *counts;
     const int *confusion; /* (true class, predicted class); NULL: not known */
     bool of_run;          /* predictions are a device's final ones, fused or local, not the fused ones */
+    bool no_local;        /* there is no Local NN */
 };
 
 /* A table of all classes, or with many of the worst, and with few the confusion matrix. */

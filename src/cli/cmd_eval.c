@@ -96,6 +96,7 @@ static struct agn__class_report classes_of(const struct job *job)
     return (struct agn__class_report){.classes = job->model->classes,
                                       .names = job->model->class_names,
                                       .counts = job->evaluation.by_class,
+                                      .no_local = agn_part_is_empty(&job->model->parts[AGN_LOCAL]),
                                       .confusion = job->confusion};
 }
 

@@ -13,7 +13,7 @@
 
 struct run_options {
     const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
-    const char *bandwidth;
+    const char *bandwidth, *firmware;
     int port, images, deadline_ms, drop, repeats, budget;
     bool json;
     struct agn_cli_list model, set, confusion;
@@ -59,6 +59,9 @@ static int parse(struct run_options *o, int argc, char **argv)
             "write a CSV line for each image: prediction, local prediction, how it came about, file, "
             "classes by name, margin over the next class in logits"),
         agn__cli_confusion_option(&o->confusion),
+        agn__cli_text(
+            "firmware", "DIR", &o->firmware,
+            "the source tree's firmware folder: counts a Cortex-M7's instructions under QEMU, 20 images"),
         agn__cli_text(
             "report", "URL", &o->report,
             "tell the page of the server (serve --http --accept-reports) once a second how many predictions "
@@ -228,6 +231,7 @@ static struct agn__class_report classes_of(const struct agn_run_report *r, const
                                       .names = to->names,
                                       .counts = r->by_class,
                                       .confusion = to->confusion,
+                                      .no_local = r->no_local,
                                       .of_run = true};
 }
 
@@ -260,8 +264,9 @@ static int print_text(const struct agn_run_report *r, const struct listeners *to
     double images = (double)r->images;
     printf("images       %d, %d predictions (%d fused, %d local only)\n", r->images, r->predictions, r->fused,
            r->predictions - r->fused);
-    printf("accuracy     %.2f %% (the Local NN alone: %.2f %%)\n", 100.0 * r->correct / images,
-           100.0 * r->local_correct / images);
+    printf(r->no_local ? "accuracy     %.2f %% (no Local NN)\n"
+                       : "accuracy     %.2f %% (the Local NN alone: %.2f %%)\n",
+           100.0 * r->correct / images, 100.0 * r->local_correct / images);
     for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++)
         if (r->reasons[i] > 0)
             printf("  %-6d     %s\n", r->reasons[i], agn_client_reason_text((enum agn_client_reason)i));
@@ -274,6 +279,12 @@ static int print_text(const struct agn_run_report *r, const struct listeners *to
         printf("answer       %.2f/%.2f/%.2f/%.2f ms min/median/p99/max after the first packet\n",
                r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max);
     }
+    if (isfinite(r->row_instructions))
+        printf("device       %.0f instructions a frame on a Cortex-M7 under QEMU, and %.0f to make the "
+               "packets\n",
+               r->row_instructions, r->packet_instructions);
+    if (r->firmware_note != NULL)
+        printf("device       no instructions counted: %s\n", r->firmware_note);
     if (isfinite(r->rate_kbps))
         printf("link         %.0f kbit/s as measured last, the server's time included\n", r->rate_kbps);
     agn__cli_print_classes(stdout, &classes);
@@ -325,6 +336,7 @@ int agn__cmd_run(int argc, char **argv)
                                         .data = data,
                                         .images = o.images,
                                         .require_server = true,
+                                        .firmware = o.firmware,
                                         .progress = agn_progress_print,
                                         .progress_user = stderr};
         status = run_images(&config, o.predictions, &to, &report);

@@ -120,10 +120,12 @@ void agn__cli_print_evaluation(FILE *stream, const struct agn_figures *figures, 
                                const struct agn_evaluation *evaluation)
 {
     agn_figures_print(figures, stream);
-    fprintf(stream, "share of symbols by level of the quantiser:");
-    for (int level = 0; level < AGN_LEVELS; level++)
-        fprintf(stream, " %.1f", 100.0 * evaluation->level_share[level]);
-    fprintf(stream, " %%\n");
+    if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR])) {
+        fprintf(stream, "share of symbols by level of the quantiser:");
+        for (int level = 0; level < AGN_LEVELS; level++)
+            fprintf(stream, " %.1f", 100.0 * evaluation->level_share[level]);
+        fprintf(stream, " %%\n");
+    }
     print_advice(stream, model, evaluation);
     struct agn__class_report classes = {
         .classes = model->classes, .names = model->class_names, .counts = evaluation->by_class};
@@ -136,8 +138,10 @@ json_t *agn__cli_json_evaluation(const struct agn_figures *figures, const struct
     float shares[AGN_LEVELS];
     for (int level = 0; level < AGN_LEVELS; level++)
         shares[level] = (float)evaluation->level_share[level];
-    struct agn__class_report classes = {
-        .classes = model->classes, .names = model->class_names, .counts = evaluation->by_class};
+    struct agn__class_report classes = {.classes = model->classes,
+                                        .names = model->class_names,
+                                        .counts = evaluation->by_class,
+                                        .no_local = agn_part_is_empty(&model->parts[AGN_LOCAL])};
     json_t *object = agn_figures_json(figures);
     if (!json_object_set_new(object, "level_share", agn__cli_json_floats(shares, AGN_LEVELS)) &&
         !json_object_set_new(object, "channel_importance",

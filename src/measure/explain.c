@@ -80,6 +80,9 @@ static size_t positions_of(const struct agn_model *model)
 
 int agn__explain_check(const struct agn_explain_config *config)
 {
+    int need = agn_model_need(config->model, AGN_REFERENCE);
+    if (need < 0)
+        return need;
     const struct agn_dataset *data = config->data;
     if (config->count < 1 || config->count > AGN_PLOT_MAX_ROWS)
         return agn_fail(AGN_ERR_RANGE, "%d images: expected 1 to %d", config->count, AGN_PLOT_MAX_ROWS);

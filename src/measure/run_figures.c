@@ -53,5 +53,9 @@ void agn_run_figures(const struct agn_run_report *r, struct agn_figures *f)
                          "as measured last, the server's time included");
     agn_figures_add_real(f, "seconds", r->seconds, "s", "the whole run");
     agn_figures_add_whole(f, "late_answers", r->late, "after the deadline");
+    agn_figures_add_real(f, "row_instructions", r->row_instructions, "",
+                         "a frame on a Cortex-M7 under QEMU: extractor and Local NN");
+    agn_figures_add_real(f, "packet_instructions", r->packet_instructions, "",
+                         "the same: making all packets");
     agn_figures_add_real(f, "late_ms", r->late_ms, "ms", "median of these, after the first packet");
 }

@@ -5,6 +5,7 @@
 
 #include "agilenn/hosted.h"
 #include "agilenn/run.h"
+#include "measure/firmware_count.h"
 
 static const double report_every_s = 0.25;
 
@@ -196,6 +197,30 @@ static int classify_all(struct tally *t, struct agn_client *client)
     return AGN_OK;
 }
 
+static int count_instructions(const struct agn_run_config *config, struct agn_run_report *r)
+{
+    enum { IMAGES = 20 };
+    const struct agn_dataset *d = config->data;
+    const struct agn__firmware_images images = {.pixels = d->pixels,
+                                                .bytes = (size_t)d->height * (size_t)d->width *
+                                                         (size_t)d->channels,
+                                                .count = d->count < IMAGES ? d->count : IMAGES};
+    struct agn__firmware_count count;
+    r->row_instructions = r->packet_instructions = NAN;
+    if (config->firmware == NULL)
+        return AGN_OK;
+    r->firmware_note = agn__firmware_missing(config->firmware);
+    if (r->firmware_note != NULL)
+        return AGN_OK;
+    int status = agn__firmware_count_frames(config->firmware, config->client.model,
+                                            config->client.model_bytes, &images, &count);
+    if (status == AGN_OK) {
+        r->row_instructions = count.rows;
+        r->packet_instructions = count.packets;
+    }
+    return status;
+}
+
 int agn_run_images(const struct agn_run_config *config, struct agn_run_report *result)
 {
     struct agn_run_report report = {.images = config->images > 0 ? config->images : config->data->count,
@@ -209,10 +234,12 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
     t.begin_s = agn_now_s();
     if (status == AGN_OK)
         status = classify_all(&t, client);
-    if (status == AGN_OK) {
+    if (status == AGN_OK)
         finish(&t);
+    if (status == AGN_OK)
+        status = count_instructions(config, &report);
+    if (status == AGN_OK)
         *result = report;
-    }
     agn_free(t.device_ms.values);
     agn_free(t.network_ms.values);
     agn_free(t.late_ms.values);

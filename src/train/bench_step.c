@@ -233,6 +233,8 @@ static int run_steps(struct agn__trainer *trainer, struct agn_bench_step *result
     struct made_batch made = {0};
     int status = agn_model_create(&config->preset, NULL, &trainer->model);
     if (status == AGN_OK)
+        status = agn_model_need(trainer->model, AGN_REFERENCE);
+    if (status == AGN_OK)
         status = make_batch(trainer->model, &made);
     if (status == AGN_OK)
         status = agn__joint_open(trainer, &j);

@@ -9,6 +9,7 @@ void agn_evaluation_figures(const struct agn_model *model, const struct agn_eval
     bool measured = e->reference_valid > 0.0;
     double skewness = measured ? e->skewness : (double)NAN;
     double disorder = measured ? e->disorder_rate : (double)NAN;
+    bool splits = !agn_part_is_empty(&model->parts[AGN_EXTRACTOR]);
     agn_figures_add_whole(f, "test_images", e->images, "images evaluated");
     agn_figures_add_share(f, "float_accuracy", e->fused_accuracy, "accuracy, fused, in float");
     agn_figures_add_share(f, "local_only_accuracy", e->local_accuracy, "accuracy of the Local NN alone");
@@ -16,12 +17,12 @@ void agn_evaluation_figures(const struct agn_model *model, const struct agn_eval
     agn_figures_add_real(f, "alpha", e->alpha, "", "weight of the local prediction");
     agn_figures_add_share(f, "reference_valid", e->reference_valid,
                           "images that the reference gets right; skewness and disorder are over these");
-    agn_figures_add_real(f, "rho", model->preset.joint.rho, "", "skewness asked for");
+    agn_figures_add_real(f, "rho", splits ? model->preset.joint.rho : (double)NAN, "", "skewness asked for");
     agn_figures_add_real(f, "skewness_mean", skewness, "",
                          "skewness reached: importance in the first k channels");
     agn_figures_add_share(f, "disorder_rate", disorder,
                           "images in which a later channel outweighs one of the first k");
-    agn_figures_add_whole(f, "centroids_used", e->levels_used,
+    agn_figures_add_whole(f, "centroids_used", splits ? e->levels_used : (double)NAN,
                           "quantiser levels, of 8, with at least 0.1 % of the symbols");
 }
 
@@ -32,10 +33,13 @@ void agn_train_figures(const struct agn_model *model, const struct agn_train_rep
         agn_figures_add_share(f, "validation_accuracy", r->validation_accuracy, "accuracy, fused");
         agn_figures_add_real(f, "chosen_epochs", r->chosen_epochs, "", "of joint training, the best one's");
     }
-    agn_figures_add_whole(f, "local_channels", model->preset.model.local_channels,
+    bool splits = !agn_part_is_empty(&model->parts[AGN_EXTRACTOR]);
+    agn_figures_add_whole(f, "local_channels", splits ? model->preset.model.local_channels : (double)NAN,
                           "k, which stay on the device");
-    agn_figures_add_share(f, "reference_accuracy_before", r->reference_accuracy, "before joint training");
-    agn_figures_add_real(f, "skewness_before", model->skewness_before, "", "skewness before joint training");
+    agn_figures_add_share(f, "reference_accuracy_before", splits ? r->reference_accuracy : (double)NAN,
+                          "before joint training");
+    agn_figures_add_real(f, "skewness_before", splits ? model->skewness_before : (double)NAN, "",
+                         "skewness before joint training");
     agn_figures_add_whole(f, "processes", r->ranks, "that trained together");
     agn_figures_add_real(f, "train_images_per_s", r->images_per_s, "/s", "images, both phases");
     agn_figures_add_real(f, "joint_images_per_s", r->joint_images_per_s, "/s", "images, joint training");
