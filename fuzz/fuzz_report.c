@@ -1,5 +1,4 @@
-/* The body of POST /report: what is taken keeps the sums possible, what is refused leaves them as they were.
- */
+/* The body of POST /report: what is taken keeps the sums possible, what is refused leaves all as it was. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -592,8 +592,7 @@ static void calibration_images(void **state)
     close_world(&w);
 }
 
-/* ---- refusals
- * ----------------------------------------------------------------------------------------------- */
+/* ---- refusals --------------------------------------------------------------------------------- */
 
 static void refuse(const struct agn_model *model, const struct agn_dataset *data, int expected,
                    const char *word)

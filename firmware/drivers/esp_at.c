@@ -836,8 +836,7 @@ void esp_at__end_search(struct esp_at *modem, uint32_t now_ms)
 
 /* ---- setting up ---------------------------------------------------------------------------------------- */
 
-/* What a modem may have been left with by another program, or have in its flash. Each may be unknown to it.
- */
+/* What a modem may have been left with by another program, or have in its flash; each may be unknown. */
 static const char *const settings[] = {
     "ATE0\r\n",         "AT+SYSSTORE=0\r\n",    "AT+SAVETRANSLINK=0\r\n",
     "AT+CIPMODE=0\r\n", "AT+CIPRECVMODE=0\r\n", "AT+CIPDINFO=0\r\n",
@@ -1106,8 +1105,7 @@ static void expire_probe(struct esp_at *modem, uint32_t now_ms)
 }
 
 /* An answer did not come; it, or the command's end, may have been lost. A second line's end is answered with
- * "busy p..." by a modem that is still at it, a second opening with "ALREADY CONNECTED" by one that is done.
- */
+ * "busy p..." by a modem that is still at it, a second opening with "ALREADY CONNECTED" by one that is. */
 static int needs_nudge(const struct esp_at *modem)
 {
     return !modem->was_accepted && ((modem->state == ESP_AT_STATE_JOIN && !modem->was_nudged) ||

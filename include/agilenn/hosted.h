@@ -18,8 +18,7 @@ struct agn_hosted {
     void *model, *arena; /* private */
 };
 
-/* agn_dev_model_open and its errors, with a sentence about `name`, a path or so. `model` points into `bytes`.
- */
+/* agn_dev_model_open and its errors, with a sentence about `name`, a path or so. `model` points into them. */
 int agn_hosted_check(const char *name, const uint8_t *bytes, size_t size_bytes, struct agn_dev_model *model);
 
 /* Reads and checks a file. *bytes is the caller's to agn_free, and untouched on failure. Errors of
@@ -31,8 +30,7 @@ int agn_hosted_read(const char *path, uint8_t **bytes, size_t *size_bytes, struc
 int agn_hosted_open(struct agn_hosted *hosted, const void *model, size_t model_bytes);
 void agn_hosted_close(struct agn_hosted *hosted);
 
-/* AGN_ERR_MISMATCH: the data set has images of another size, or more classes; AGN_ERR_ARG: it has no image.
- */
+/* AGN_ERR_MISMATCH: the data set has images of another size, or more classes; AGN_ERR_ARG: it has none. */
 int agn_hosted_check_data(const struct agn_dev_model *model, const struct agn_dataset *data);
 
 /* Puts a whole image, (height, width, channels) as the model wants it, through the device as a new frame of

@@ -115,8 +115,7 @@ struct agn_swarm_report {
 /* Offers the load, then waits until every frame has its prediction. An interrupt ends the load early, with 0
  * and a report of what there was; frames that still wait AGN_SWARM_GIVE_UP_S later count as timed out.
  * AGN_ERR_ARG: a bad load; AGN_ERR_MISMATCH: the server has not the model, and has answered nothing yet;
- * AGN_ERR_UNSUPPORTED, AGN_ERR_TIMEOUT: it makes no DTLS session with a device; AGN_ERR_IO, AGN_ERR_MEMORY.
- */
+ * AGN_ERR_UNSUPPORTED, AGN_ERR_TIMEOUT: no DTLS session with a device; AGN_ERR_IO, AGN_ERR_MEMORY. */
 int agn_swarm_run(struct agn_swarm *swarm, const struct agn_swarm_load *load,
                   struct agn_swarm_report *report);
 

@@ -167,9 +167,9 @@ static json_t *json_from(const struct job *job)
     const struct agn_figures figures = figures_of(job);
     json_t *object = agn__cli_json_evaluation(&figures, model, &job->report.evaluation);
     if (!json_object_set_new(object, "importance_before",
-                             agn__cli_json_floats(model->importance_before, model->map.channels)) &&
+                             agn__cli_json_importance(model, model->importance_before)) &&
         !json_object_set_new(object, "importance_after",
-                             agn__cli_json_floats(model->importance_after, model->map.channels)) &&
+                             agn__cli_json_importance(model, model->importance_after)) &&
         !json_object_set_new(object, "model", agn__cli_json_string(job->paths[MODEL])))
         return object;
     json_decref(object);
@@ -187,6 +187,11 @@ static int write_report(const struct job *job)
     return status;
 }
 
+static bool has_importance(const struct job *job)
+{
+    return !agn_part_is_empty(&job->model->parts[AGN_REFERENCE]);
+}
+
 static int draw_plots(const struct job *job)
 {
     const struct agn_model *model = job->model;
@@ -198,8 +203,7 @@ static int draw_plots(const struct job *job)
                                              .after = model->importance_after,
                                              .valid_before = job->report.reference_accuracy,
                                              .valid_after = job->report.evaluation.reference_valid};
-    bool measured = !agn_part_is_empty(&model->parts[AGN_REFERENCE]);
-    int status = measured ? agn_plot_importance(job->paths[IMPORTANCE], &shares) : AGN_OK;
+    int status = has_importance(job) ? agn_plot_importance(job->paths[IMPORTANCE], &shares) : AGN_OK;
     return status < 0 ? status : agn_plot_training(job->paths[TRAINING], job->paths[METRICS]);
 }
 
@@ -211,7 +215,9 @@ static void print_text(const struct job *job)
     agn__cli_print_evaluation(text, &figures, job->model, &job->report.evaluation);
     fputc('\n', text);
     fprintf(text, "wrote %s, %s, %s", job->paths[MODEL], output_names[REPORT], output_names[METRICS]);
-    fprintf(text, job->no_plots ? "\n" : ", %s, %s\n", output_names[IMPORTANCE], output_names[TRAINING]);
+    if (!job->no_plots && has_importance(job))
+        fprintf(text, ", %s", output_names[IMPORTANCE]);
+    fprintf(text, job->no_plots ? "\n" : ", %s\n", output_names[TRAINING]);
 }
 
 static int write_results(struct job *job)

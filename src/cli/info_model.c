@@ -217,8 +217,8 @@ static json_t *json_from_learned(const struct agn_model *model)
                      agn__cli_json_floats(model->centroids, AGN_LEVELS), "usage",
                      agn__cli_json_floats(model->usage, AGN_LEVELS), "skewness_before",
                      model->skewness_before, "reference_accuracy_before", model->reference_accuracy,
-                     "importance_before", agn__cli_json_floats(model->importance_before, model->map.channels),
-                     "importance_after", agn__cli_json_floats(model->importance_after, model->map.channels));
+                     "importance_before", agn__cli_json_importance(model, model->importance_before),
+                     "importance_after", agn__cli_json_importance(model, model->importance_after));
 }
 
 static json_t *json_from_class_names(const struct agn_model *model)

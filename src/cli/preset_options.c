@@ -99,6 +99,13 @@ json_t *agn__cli_json_floats(const float *values, int count)
     return array;
 }
 
+json_t *agn__cli_json_importance(const struct agn_model *model, const float *importance)
+{
+    return agn_part_is_empty(&model->parts[AGN_REFERENCE])
+               ? json_null()
+               : agn__cli_json_floats(importance, model->map.channels);
+}
+
 /* What docs/TRAINING.md advises where a figure misses what it should reach. */
 static void print_advice(FILE *stream, const struct agn_model *model, const struct agn_evaluation *e)
 {
@@ -143,9 +150,12 @@ json_t *agn__cli_json_evaluation(const struct agn_figures *figures, const struct
                                         .counts = evaluation->by_class,
                                         .no_local = agn_part_is_empty(&model->parts[AGN_LOCAL])};
     json_t *object = agn_figures_json(figures);
-    if (!json_object_set_new(object, "level_share", agn__cli_json_floats(shares, AGN_LEVELS)) &&
+    if (!json_object_set_new(object, "level_share",
+                             agn_part_is_empty(&model->parts[AGN_EXTRACTOR])
+                                 ? json_null()
+                                 : agn__cli_json_floats(shares, AGN_LEVELS)) &&
         !json_object_set_new(object, "channel_importance",
-                             agn__cli_json_floats(evaluation->channel_importance, model->map.channels)) &&
+                             agn__cli_json_importance(model, evaluation->channel_importance)) &&
         !json_object_set_new(object, "classes", agn__cli_json_classes(&classes)))
         return object;
     json_decref(object);

@@ -41,5 +41,7 @@ json_t *agn__cli_json_evaluation(const struct agn_figures *figures, const struct
 
 /* An array of numbers; NULL: out of memory. */
 json_t *agn__cli_json_floats(const float *values, int count);
+/* Of each channel of the map; null where the model has no reference network. */
+json_t *agn__cli_json_importance(const struct agn_model *model, const float *importance);
 
 #endif

@@ -176,8 +176,7 @@ int agn__net_create_inference(const struct agn_net_config *config, int threads,
 /* Makes activations and sums part of the convolutions before them and chooses the tensors' types, in a net
  * whose BN are folded and whose buffers are not yet planned (fusion.c). Status. */
 int agn__net_fuse(struct agn_net *net);
-/* Ranges from the statistics in BN, for sources from 0 to `limit` (ranges.c). `ranges`: graph->count. Status.
- */
+/* Ranges from the statistics in BN, for sources from 0 to `limit` (ranges.c). `ranges`: (count). Status. */
 int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_params *params, float limit,
                                 struct agn__range *ranges);
 /* How values of a range are stored in 8 bits (fusion.c). */
@@ -253,8 +252,7 @@ enum { AGN__OP_BUFFERS = 16 };
 int agn__net_buffer(struct agn_net *net, size_t size_bytes, int first, int last);
 /* The same for the net's whole life. */
 int agn__net_buffer_always(struct agn_net *net, size_t size_bytes);
-/* The same for what parameters are copied to: parts have one copy. Who writes it asks agn__net_owns_copies.
- */
+/* The same for what parameters are copied to: parts have one copy. Writers ask agn__net_owns_copies. */
 int agn__net_buffer_of_parameters(struct agn_net *net, size_t size_bytes);
 bool agn__net_owns_copies(const struct agn_net *net);
 /* Working memory of a primitive while it runs; all operators share one piece, net->scratch_buffer. */
