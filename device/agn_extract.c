@@ -110,17 +110,15 @@ static void row_arrived(struct agn_dev *dev, unsigned index)
     dev->map_rows++;
 }
 
-/* A row of pixels is a sent channel as it is; of a run's last byte only some bits are pixels'. */
+/* A row of pixels is a sent channel as it is; a run's last byte of symbols may hold no pixel's bits. */
 static void keep_pixels(struct agn_dev *dev, const uint8_t *pixels)
 {
-    const struct agn_dev_model *model = &dev->model;
-    size_t run = (size_t)model->input_w * model->input_c / model->map_h;
-    for (unsigned i = 0; i < model->map_h; i++, pixels += run) {
-        uint8_t *to = agn__symbol_row(dev, dev->map_rows, i);
-        memcpy(to, pixels, run);
-        memset(to + run, 0, AGN_DEV_SYMBOL_ROW_BYTES(model->map_w) - run);
+    size_t bits = dev->model.map_w * (size_t)AGN_WIRE_SYMBOL_BITS, row = (bits + 7) / 8;
+    uint8_t *to = agn__symbol_row(dev, dev->map_rows++, 0);
+    for (unsigned i = dev->model.map_h; i > 0; i--, pixels += bits / 8, to += row) {
+        to[row - 1] = 0;
+        memcpy(to, pixels, bits / 8);
     }
-    dev->map_rows++;
 }
 
 void agn__extract_row(struct agn_dev *dev, const uint8_t *pixels)

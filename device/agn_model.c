@@ -154,23 +154,13 @@ static unsigned packets_at_most(const struct agn_dev_model *model)
     return sent * ((model->map_h + rows - 1) / rows);
 }
 
-/* A model without layers: rows of pixels are its sent channels, and nothing else is in it. */
+/* A model without layers: its sent channels are rows of pixels, in runs as agn_pixels_shape makes them (the
+ * fewest: the server refuses others). */
 static int sends_pixels(const struct agn_dev_model *model)
 {
-    struct agn_map_shape shape;
-    return model->input_w <= AGN_DEV_MAX_SIDE &&
-           agn_pixels_shape(model->input_h, (uint32_t)model->input_w * model->input_c, &shape) == 0 &&
-           model->map_c == shape.channels && model->map_h == shape.height && model->map_w == shape.width &&
-           model->local_c == 0 && model->grid == 0 && model->alpha_q15 == 0 && model->sure_margin == 0 &&
-           !agn_codec_needs_contexts(model->codec);
-}
-
-static int splits_a_map(const struct agn_dev_model *model)
-{
-    return model->map_h >= 1 && model->map_h <= AGN_DEV_MAX_MAP_SIDE && model->map_w >= 1 &&
-           model->map_w <= AGN_DEV_MAX_MAP_SIDE && model->map_c <= AGN_DEV_MAX_CHANNELS &&
-           model->local_c >= 1 && model->local_c < model->map_c && model->grid >= 1 &&
-           model->grid <= AGN_DEV_MAX_GRID && model->grid <= model->map_h && model->grid <= model->map_w;
+    uint32_t bits = 8u * model->input_c * (uint32_t)model->input_w;
+    return model->map_c == model->input_h && bits % (8u * model->map_h) == 0 &&
+           model->map_w == (bits / model->map_h + 2) / 3 && !agn_codec_needs_contexts(model->codec);
 }
 
 int agn__model_check(const struct agn_dev_model *model)
@@ -181,7 +171,14 @@ int agn__model_check(const struct agn_dev_model *model)
         return AGN_ERR_RANGE;
     if (model->input_c < 1 || model->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
         return AGN_ERR_RANGE;
-    if (!(model->layer_count > 0 ? splits_a_map(model) : sends_pixels(model)))
+    if (model->map_h < 1 || model->map_h > AGN_DEV_MAX_MAP_SIDE || model->map_w < 1 ||
+        model->map_w > AGN_DEV_MAX_MAP_SIDE || model->map_c > AGN_DEV_MAX_CHANNELS)
+        return AGN_ERR_RANGE;
+    if (model->local_c >= model->map_c || model->grid > AGN_DEV_MAX_GRID || model->grid > model->map_h ||
+        model->grid > model->map_w)
+        return AGN_ERR_RANGE;
+    int splits = model->layer_count > 0;
+    if (splits != (model->local_c > 0) || splits != (model->grid > 0) || !(splits || sends_pixels(model)))
         return AGN_ERR_RANGE;
     if (model->classes < 1 || model->classes > AGN_DEV_MAX_CLASSES || model->alpha_q15 > 32768)
         return AGN_ERR_RANGE;
@@ -337,10 +334,7 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
         !is_zero(data + AGN__AT_ZERO_3, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_3))
         return AGN_ERR_RANGE;
     if (model->layer_count == 0)
-        return is_zero(data + AGN__AT_LAYERS, AGN__AT_INPUT_SCALE - AGN__AT_LAYERS) &&
-                       is_zero(data + AGN__AT_CONTEXTS, AGN__AT_SURE_MARGIN - AGN__AT_CONTEXTS)
-                   ? 0
-                   : AGN_ERR_RANGE;
+        return 0;
     status = read_layers(model, data, len - 4);
     if (status < 0)
         return status;

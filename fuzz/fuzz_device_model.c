@@ -16,7 +16,8 @@ static void put_u32(uint8_t *to, uint32_t value)
 
 static void run(const uint8_t *model_bytes, size_t size, const struct agn_dev_model *model)
 {
-    static uint8_t row[AGN_DEV_MAX_SIDE * AGN_DEV_MAX_INPUT_CHANNELS];
+    static uint8_t
+        row[AGN_DEV_MAX_MAP_SIDE * AGN_DEV_MAX_MAP_SIDE]; /* of pixels that are sent; more than layers take */
     uint8_t packet[AGN_WIRE_MAX_PACKET];
     struct agn_dev dev;
     struct agn_dev_prediction prediction;
