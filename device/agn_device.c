@@ -18,6 +18,7 @@ int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void
     /* Scratch, symbols, sums, logits: every size is a multiple of 4, so all stay aligned. */
     uint8_t *end = (uint8_t *)arena + memory.arena_bytes;
     memset(dev, 0, sizeof *dev);
+    memset(arena, 0, memory.arena_bytes); /* what a model without layers leaves as it is must be 0 */
     dev->model = model;
     dev->scratch = (uint8_t *)arena;
     dev->answer = (int16_t *)(void *)(end - memory.logit_bytes / 2);

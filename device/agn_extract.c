@@ -110,15 +110,13 @@ static void row_arrived(struct agn_dev *dev, unsigned index)
     dev->map_rows++;
 }
 
-/* A row of pixels is a sent channel as it is; a run's last byte of symbols may hold no pixel's bits. */
+/* A row of pixels is a sent channel as it is; bits of a run's last byte that are no pixel's stay 0. */
 static void keep_pixels(struct agn_dev *dev, const uint8_t *pixels)
 {
     size_t bits = dev->model.map_w * (size_t)AGN_WIRE_SYMBOL_BITS, row = (bits + 7) / 8;
     uint8_t *to = agn__symbol_row(dev, dev->map_rows++, 0);
-    for (unsigned i = dev->model.map_h; i > 0; i--, pixels += bits / 8, to += row) {
-        to[row - 1] = 0;
+    for (unsigned i = dev->model.map_h; i > 0; i--, pixels += bits / 8, to += row)
         memcpy(to, pixels, bits / 8);
-    }
 }
 
 void agn__extract_row(struct agn_dev *dev, const uint8_t *pixels)
@@ -140,5 +138,6 @@ void agn__extract_end(struct agn_dev *dev)
             fill_outside(dev, i, line->ring + line->slot * agn__row_values(&dev->model.layers[i]));
             row_arrived(dev, i);
         }
-    agn__local_end(dev);
+    if (dev->model.layer_count > 0)
+        agn__local_end(dev);
 }

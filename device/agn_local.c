@@ -42,10 +42,6 @@ void agn__local_end(struct agn_dev *dev)
 {
     const struct agn_dev_model *model = &dev->model;
     unsigned grid = model->grid, k = model->local_c;
-    if (grid == 0) {
-        memset(dev->local, 0, (size_t)model->classes * sizeof *dev->local);
-        return;
-    }
     for (unsigned cell = 0; cell < grid * grid; cell++) {
         unsigned i = cell / grid, j = cell % grid;
         uint32_t n = (uint32_t)(cell_end(i, model->map_h, grid) - cell_first(i, model->map_h, grid)) *

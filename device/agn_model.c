@@ -159,7 +159,7 @@ static unsigned packets_at_most(const struct agn_dev_model *model)
 static int sends_pixels(const struct agn_dev_model *model)
 {
     uint32_t bits = 8u * model->input_c * (uint32_t)model->input_w;
-    return model->map_c == model->input_h && bits % (8u * model->map_h) == 0 &&
+    return model->local_c == 0 && model->map_c == model->input_h && bits % (8u * model->map_h) == 0 &&
            model->map_w == (bits / model->map_h + 2) / 3 && !agn_codec_needs_contexts(model->codec);
 }
 
@@ -177,8 +177,7 @@ int agn__model_check(const struct agn_dev_model *model)
     if (model->local_c >= model->map_c || model->grid > AGN_DEV_MAX_GRID || model->grid > model->map_h ||
         model->grid > model->map_w)
         return AGN_ERR_RANGE;
-    int splits = model->layer_count > 0;
-    if (splits != (model->local_c > 0) || splits != (model->grid > 0) || !(splits || sends_pixels(model)))
+    if (model->layer_count > 0 ? model->local_c < 1 || model->grid < 1 : !sends_pixels(model))
         return AGN_ERR_RANGE;
     if (model->classes < 1 || model->classes > AGN_DEV_MAX_CLASSES || model->alpha_q15 > 32768)
         return AGN_ERR_RANGE;
