@@ -15,7 +15,8 @@ enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1
 
 /* ---- the model ------------------------------------------------------------- */
 
-/* What a network is for, in the order in which files hold them. */
+/* What a network is for, in the order in which files hold them: the reference last, those before it are what
+ * joint training makes and averages. */
 enum agn_role { AGN_EXTRACTOR, AGN_LOCAL, AGN_REMOTE, AGN_REFERENCE, AGN_ROLES };
 
 struct agn_part {
