@@ -58,7 +58,7 @@ struct agn_model {
 /* What training does, one after the other. Numbers as in checkpoints. */
 enum agn_phase {
     AGN_PHASE_REFERENCE, /* the reference network, with the extractor as its stem */
-    AGN_PHASE_JOINT,     /* extractor, Local NN, Remote NN and quantiser together */
+    AGN_PHASE_JOINT,     /* extractor, Local NN, Remote NN and quantiser together; needs the reference, too */
     AGN_PHASE_DONE,
     AGN_PHASE_REMOTE, /* the Remote NN alone, on what the device sends */
 };
@@ -71,7 +71,7 @@ struct agn_model;
  * left out. A system is a file in src/systems/ and a row in agn_systems. */
 struct agn_system {
     const char *name, *meaning;
-    unsigned parts; /* that its models have, 1 << AGN_REMOTE and so on; the others are empty */
+    unsigned parts; /* that its models have, 1 << AGN_REMOTE (always) and so on; the others are empty */
     /* Their graphs, map and sent_channels, from model->preset. */
     int (*build)(struct agn_model *model);
     enum agn_phase phases[4]; /* of training; AGN_PHASE_DONE ends them */
