@@ -10,13 +10,18 @@ execute_process(COMMAND ${AGN_WRITE_BUILD_INFO})
 add_custom_target(agn_build_info COMMAND ${AGN_WRITE_BUILD_INFO} VERBATIM)
 
 # agn_add_room(NAME SOURCES folder [USES rooms...] [LIBRARIES targets...] [FREESTANDING] [NUMERIC])
-# A room without source files yet becomes an interface library.
+# A room without source files yet becomes an interface library. The properties AGN_ALL_ROOMS (as targets) and
+# AGN_HOST_ROOMS (by name) list what was added.
 function(agn_add_room name)
   cmake_parse_arguments(PARSE_ARGV 1 ROOM "FREESTANDING;NUMERIC" "SOURCES" "USES;LIBRARIES")
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ROOM_SOURCES}/*.c)
   list(FILTER sources EXCLUDE REGEX "/(${AGN_OTHER_TRANSPORT}|${AGN_OTHER_XNNPACK})$")
   list(TRANSFORM ROOM_USES PREPEND agn_)
   set(target agn_${name})
+  set_property(GLOBAL APPEND PROPERTY AGN_ALL_ROOMS ${target})
+  if(NOT ROOM_FREESTANDING)
+    set_property(GLOBAL APPEND PROPERTY AGN_HOST_ROOMS ${name})
+  endif()
   if(NOT sources)
     add_library(${target} INTERFACE)
     target_link_libraries(${target} INTERFACE ${ROOM_USES} ${ROOM_LIBRARIES})
@@ -83,9 +88,6 @@ function(agn_embed_files room name header listed)
     DEPENDS ${files} ${script} VERBATIM)
   target_sources(agn_${room} PRIVATE ${output})
 endfunction()
-
-set(AGN_ALL_ROOMS agn_measure agn_plot agn_swarm agn_modem agn_monitor agn_client agn_edge agn_server agn_deploy agn_hosted agn_train agn_systems agn_model agn_distributed
-  agn_xai agn_nn agn_sets agn_data agn_device agn_drivers agn_base agn_wire)
 
 # `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.
 function(agn_add_command)

@@ -184,6 +184,22 @@ static void what_users_get_wrong(void **state)
 }
 
 /* A class without images: refused where it is to be learned, and written down by an inspection. */
+static void each_format_has_a_reader(void **state)
+{
+    (void)state;
+    for (int i = 0; agn_dataset_formats[i]; i++) {
+        struct agn_dataset_source source = {.format = agn_dataset_formats[i],
+                                            .path = temp_path("none"),
+                                            .split = "train",
+                                            .height = 8,
+                                            .width = 8,
+                                            .channels = 1};
+        struct agn_dataset *dataset = NULL;
+        assert_true(agn_dataset_open(&source, &dataset) < 0);
+        assert_null(strstr(agn_error_message(), "unknown data set format"));
+    }
+}
+
 static void empty_classes(void **state)
 {
     (void)state;
@@ -426,6 +442,7 @@ int main(void)
         FILE_TEST(limit_spreads_over_classes),
         FILE_TEST(first_damaged_file_is_named),
         FILE_TEST(what_users_get_wrong),
+        FILE_TEST(each_format_has_a_reader),
         FILE_TEST(empty_classes),
         FILE_TEST(unread_files_are_counted),
         FILE_TEST(bad_files_may_be_skipped),

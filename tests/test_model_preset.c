@@ -503,6 +503,10 @@ static void keys_are_printed(void **state)
     for (size_t i = 0; i < AGN_COUNT_OF(sections); i++)
         assert_non_null(strstr(text, sections[i]));
     assert_non_null(strstr(text, "0.001 to 0.999"));
+    for (int i = 0; agn_dataset_formats[i] != NULL; i++)
+        assert_non_null(strstr(text, agn_dataset_formats[i]));
+    for (int i = 0; agn_systems[i] != NULL; i++)
+        assert_non_null(strstr(text, agn_systems[i]->name));
     free(text);
 }
 

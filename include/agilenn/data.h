@@ -48,9 +48,11 @@ struct agn_dataset {
     char **files;       /* count: paths, where each image is a file of its own; else NULL */
 };
 
-/* "idx", "folder", "cifar10", "cifar100", "svhn", "tiny-imagenet", then NULL. */
+/* Names, then NULL; agilenn/sets.h reads them. */
 extern const char *const agn_dataset_formats[];
 bool agn_dataset_format_known(const char *format);
+/* "idx, folder, ... or tiny-imagenet": all of them, cut to size - 1 bytes. */
+void agn_dataset_list_formats(char *text, size_t size);
 /* Reads "white", "black" or "#RRGGBB" (six hexadecimal digits); false: it is neither. */
 bool agn_dataset_ground(const char *text, uint8_t rgb[3]);
 

@@ -15,7 +15,8 @@ enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1
 
 /* ---- the model ------------------------------------------------------------- */
 
-/* What a network is for, in the order in which files hold them. */
+/* What a network is for, in the order in which files hold them: the reference last, those before it are what
+ * joint training makes and averages. */
 enum agn_role { AGN_EXTRACTOR, AGN_LOCAL, AGN_REMOTE, AGN_REFERENCE, AGN_ROLES };
 
 struct agn_part {
@@ -57,7 +58,7 @@ struct agn_model {
 /* What training does, one after the other. Numbers as in checkpoints. */
 enum agn_phase {
     AGN_PHASE_REFERENCE, /* the reference network, with the extractor as its stem */
-    AGN_PHASE_JOINT,     /* extractor, Local NN, Remote NN and quantiser together */
+    AGN_PHASE_JOINT,     /* extractor, Local NN, Remote NN and quantiser together; needs the reference, too */
     AGN_PHASE_DONE,
     AGN_PHASE_REMOTE, /* the Remote NN alone, on what the device sends */
 };
@@ -70,7 +71,7 @@ struct agn_model;
  * left out. A system is a file in src/systems/ and a row in agn_systems. */
 struct agn_system {
     const char *name, *meaning;
-    unsigned parts; /* that its models have, 1 << AGN_REMOTE and so on; the others are empty */
+    unsigned parts; /* that its models have, 1 << AGN_REMOTE (always) and so on; the others are empty */
     /* Their graphs, map and sent_channels, from model->preset. */
     int (*build)(struct agn_model *model);
     enum agn_phase phases[4]; /* of training; AGN_PHASE_DONE ends them */

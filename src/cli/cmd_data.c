@@ -197,7 +197,7 @@ static int run_report(int argc, char **argv)
         {.name = "format",
          .metavar = "NAME",
          .help = "idx: files like train-images-idx3-ubyte.gz; folder: PATH/SPLIT/CLASS/*.jpg (*.png, ...); "
-                 "cifar10, cifar100, svhn, tiny-imagenet: as published; without a preset: idx",
+                 "the others of docs/DATA.md: as published; without a preset: idx",
          .type = AGN_CLI_STRING,
          .string = &source.format,
          .choices = agn_dataset_formats},

@@ -264,11 +264,13 @@ int agn__cmd_data_check(int argc, char **argv)
     memset(&check, 0, sizeof check);
     struct agn_cli_list operands = {.count = 0};
     bool json = false;
+    char formats[256], help[320];
+    agn_dataset_list_formats(formats, sizeof formats);
+    snprintf(help, sizeof help, "%s; without it, what the files in DIR show", formats);
     const struct agn_cli_option options[] = {
         {.name = "format",
          .metavar = "NAME",
-         .help =
-             "idx, folder, cifar10, cifar100, svhn or tiny-imagenet; without it, what the files in DIR show",
+         .help = help,
          .type = AGN_CLI_STRING,
          .string = &check.source.format,
          .choices = agn_dataset_formats},

@@ -48,7 +48,9 @@ static void fill_target_options(struct export_options *o, struct agn_cli_option 
 
 static int parse(struct export_options *o, int argc, char **argv)
 {
-    static const char *const codecs[] = {"range", "lzw", "raw3", NULL};
+    const char *codecs[AGN_CODEC_COUNT + 1] = {NULL};
+    for (int codec = 0; codec < AGN_CODEC_COUNT; codec++)
+        codecs[codec] = agn_codec_name(codec);
     const struct agn_cli_option own[] = {
         agn__cli_text("output", "FILE", &o->output, "the device model to write"),
         {.name = "c-source",

@@ -24,9 +24,12 @@ static void list_networks(const struct agn_model *model, const struct agn_infere
                           struct network networks[NETWORKS])
 {
     const struct agn_preset *p = &model->preset;
-    static const char *const places[AGN_ROLES] = {"device", "device", "server", "training only"};
-    const char *texts[AGN_ROLES] = {p->model.extractor, NULL, p->model.remote, p->model.reference};
-    double widths[AGN_ROLES] = {1.0, 1.0, p->model.remote_width, p->model.reference_width};
+    static const char *const places[] = {"device", "device", "server", "training only"};
+    const char *texts[] = {p->model.extractor, NULL, p->model.remote, p->model.reference};
+    double widths[] = {1.0, 1.0, p->model.remote_width, p->model.reference_width};
+    _Static_assert(AGN_COUNT_OF(places) == AGN_ROLES && AGN_COUNT_OF(texts) == AGN_ROLES &&
+                       AGN_COUNT_OF(widths) == AGN_ROLES,
+                   "roles that are not described");
     for (int role = 0; role < AGN_ROLES; role++)
         networks[role] =
             (struct network){agn_role_name((enum agn_role)role), places[role], &model->parts[role].graph,

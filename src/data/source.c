@@ -1,4 +1,5 @@
 /* What settings say of where a data set comes from. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,16 @@ bool agn_dataset_format_known(const char *format)
         if (strcmp(agn_dataset_formats[i], format) == 0)
             return true;
     return false;
+}
+
+void agn_dataset_list_formats(char *text, size_t size)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (int i = 0; agn_dataset_formats[i] && at < size; i++) {
+        const char *before = i == 0 ? "" : agn_dataset_formats[i + 1] ? ", " : " or ";
+        at += (size_t)snprintf(text + at, size - at, "%s%s", before, agn_dataset_formats[i]);
+    }
 }
 
 bool agn_dataset_ground(const char *text, uint8_t rgb[3])

@@ -6,10 +6,17 @@
 
 enum { MOST_WEIGHTS = 1 << 28 };
 
+static const struct {
+    const char *name, *what;
+} roles[] = {{"extractor", "an extractor"},
+             {"local", "a Local NN"},
+             {"remote", "a Remote NN"},
+             {"reference", "a reference network"}};
+_Static_assert(AGN_COUNT_OF(roles) == AGN_ROLES, "roles without a name");
+
 const char *agn_role_name(enum agn_role role)
 {
-    static const char *const names[AGN_ROLES] = {"extractor", "local", "remote", "reference"};
-    return names[role];
+    return roles[role].name;
 }
 
 /* ---- networks -------------------------------------------------------------------- */
@@ -30,11 +37,10 @@ int agn_system_find(const char *name, const struct agn_system **system)
 
 int agn_model_need(const struct agn_model *model, enum agn_role role)
 {
-    static const char *const what[AGN_ROLES] = {"extractor", "Local NN", "Remote NN", "reference network"};
     return agn_part_is_empty(&model->parts[role])
                ? agn_fail(AGN_ERR_UNSUPPORTED,
-                          "this needs a model with %s %s, and one of the system %s has none",
-                          role == AGN_EXTRACTOR ? "an" : "a", what[role], model->system->name)
+                          "this needs a model with %s, and one of the system %s has none", roles[role].what,
+                          model->system->name)
                : AGN_OK;
 }
 

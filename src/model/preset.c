@@ -30,8 +30,7 @@ struct key {
 #define FIELD(member) offsetof(struct agn_preset, member), sizeof(((struct agn_preset *)0)->member)
 
 static const struct key keys[] = {
-    {"data", "format", TEXT, FIELD(data.format), 0, 0, "idx",
-     "idx (MNIST family), folder (SPLIT/CLASS/image), cifar10, cifar100, svhn or tiny-imagenet"},
+    {"data", "format", TEXT, FIELD(data.format), 0, 0, "idx", "what the data set's files are (docs/DATA.md)"},
     {"data", "path", TEXT, FIELD(data.path), 0, 0, "", "folder of the data set"},
     {"data", "height", WHOLE, FIELD(data.height), 8, 1024, "28", "image height, pixels"},
     {"data", "width", WHOLE, FIELD(data.width), 8, 1024, "28", "image width, pixels"},
@@ -56,8 +55,7 @@ static const struct key keys[] = {
     {"data", "ground", TEXT, FIELD(data.ground), 0, 0, "white",
      "what shows where images are transparent: white, black or #RRGGBB"},
     {"model", "system", TEXT, FIELD(model.system), 0, 0, "",
-     "how device and server share the work: agilenn, or edge-only (the image is sent as it is); none = "
-     "agilenn"},
+     "how device and server share the work; none = the first of these"},
     {"model", "extractor", TEXT, FIELD(model.extractor), 0, 0, "conv:c16:s2 conv:c24",
      "device network: image to feature map"},
     {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
@@ -523,6 +521,17 @@ struct agn_dataset_source agn_preset_source(const struct agn_preset *preset, con
                                        .train_limit = preset->data.train_limit};
 }
 
+static void print_help(FILE *stream, const struct key *key)
+{
+    char formats[256];
+    agn_dataset_list_formats(formats, sizeof(formats));
+    fputs(key->help, stream);
+    if (key->offset == offsetof(struct agn_preset, data.format))
+        fprintf(stream, ": %s", formats);
+    for (int i = 0; key->offset == offsetof(struct agn_preset, model.system) && agn_systems[i] != NULL; i++)
+        fprintf(stream, "%s%s (%s)", i > 0 ? ", " : ": ", agn_systems[i]->name, agn_systems[i]->meaning);
+}
+
 void agn_preset_print_keys(FILE *stream)
 {
     const char *section = "";
@@ -532,8 +541,9 @@ void agn_preset_print_keys(FILE *stream)
             fprintf(stream, "%s[%s]\n", i == 0 ? "" : "\n", key->section);
             section = key->section;
         }
-        fprintf(stream, "  %-18s %s (default %s", key->name, key->help,
-                key->standard[0] == '\0' ? "none" : key->standard);
+        fprintf(stream, "  %-18s ", key->name);
+        print_help(stream, key);
+        fprintf(stream, " (default %s", key->standard[0] == '\0' ? "none" : key->standard);
         if (key->type == WHOLE || key->type == REAL)
             fprintf(stream, "; %g to %g", key->low, key->high);
         fprintf(stream, ")\n");
@@ -733,9 +743,9 @@ static int check_networks(const struct agn_preset *p)
 int agn_preset_check(const struct agn_preset *p)
 {
     if (!agn_dataset_format_known(p->data.format)) {
-        return agn_fail(AGN_ERR_ARG,
-                        "data.format = '%s': expected idx, folder, cifar10, cifar100, svhn or tiny-imagenet",
-                        p->data.format);
+        char formats[256];
+        agn_dataset_list_formats(formats, sizeof(formats));
+        return agn_fail(AGN_ERR_ARG, "data.format = '%s': expected %s", p->data.format, formats);
     }
     uint8_t ground[3];
     if (!agn_dataset_ground(p->data.ground, ground))

@@ -151,11 +151,12 @@ int agn__dataset_read(struct agn__sink *sink)
     if (status < 0)
         return status;
     const struct format *format = find_format(sink->source->format);
-    if (!format)
-        return agn_fail(AGN_ERR_ARG,
-                        "unknown data set format '%s': expected idx, folder, cifar10, cifar100, svhn or "
-                        "tiny-imagenet",
-                        sink->source->format);
+    if (!format) {
+        char known[256];
+        agn_dataset_list_formats(known, sizeof known);
+        return agn_fail(AGN_ERR_ARG, "unknown data set format '%s': expected %s", sink->source->format,
+                        known);
+    }
     if (strcmp(format->name, "idx") != 0 && sink->source->channels != 1 && sink->source->channels != 3)
         return agn_fail(AGN_ERR_ARG, "%d image channels: format %s is read with 1 (grey) or 3 (RGB)",
                         sink->source->channels, format->name);

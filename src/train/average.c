@@ -7,7 +7,7 @@
 
 #include "train/beside.h"
 
-enum { STORES = 3, SMALL = 1 + AGN_LEVELS };
+enum { STORES = AGN_REFERENCE, SMALL = 1 + AGN_LEVELS };
 
 struct agn__average {
     float *values[STORES]; /* beside the value arrays of the stores */
@@ -18,9 +18,8 @@ static const char prefix[] = "average.", small_name[] = "average.small";
 
 static void list_stores(const struct agn_model *model, struct agn_params *stores[STORES])
 {
-    stores[0] = model->parts[AGN_EXTRACTOR].params;
-    stores[1] = model->parts[AGN_LOCAL].params;
-    stores[2] = model->parts[AGN_REMOTE].params;
+    for (int role = 0; role < STORES; role++)
+        stores[role] = model->parts[role].params;
 }
 
 static void gather_small(const struct agn_model *model, float small[SMALL])

@@ -5,7 +5,7 @@
 
 #include "train/beside.h"
 
-enum { MOST_PIECES = 6, STATE = 2 };
+enum { MOST_PIECES = AGN_REFERENCE + 3, STATE = 2 };
 
 struct agn__best {
     enum agn_phase phase;
@@ -24,19 +24,16 @@ static const char values_name[] = "best.values", state_name[] = "best.state";
 /* All that a phase changes and a model keeps. */
 static int list_pieces(struct agn_model *m, enum agn_phase phase, struct piece pieces[MOST_PIECES])
 {
-    const struct piece of_reference[] = {
-        {m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
-        {m->parts[AGN_REFERENCE].params->value, m->parts[AGN_REFERENCE].params->total}};
-    const struct piece of_joint[] = {
-        {m->parts[AGN_EXTRACTOR].params->value, m->parts[AGN_EXTRACTOR].params->total},
-        {m->parts[AGN_LOCAL].params->value, m->parts[AGN_LOCAL].params->total},
-        {m->parts[AGN_REMOTE].params->value, m->parts[AGN_REMOTE].params->total},
-        {&m->alpha_weight, 1},
-        {m->centroids, AGN_LEVELS},
-        {m->usage, AGN_LEVELS}};
     bool joint = phase != AGN_PHASE_REFERENCE;
-    int count = joint ? (int)AGN_COUNT_OF(of_joint) : (int)AGN_COUNT_OF(of_reference);
-    memcpy(pieces, joint ? of_joint : of_reference, (size_t)count * sizeof(*pieces));
+    int count = 0;
+    for (int role = 0; role < AGN_ROLES; role++)
+        if (joint ? role < AGN_REFERENCE : role == AGN_EXTRACTOR || role == AGN_REFERENCE)
+            pieces[count++] = (struct piece){m->parts[role].params->value, m->parts[role].params->total};
+    if (joint) {
+        pieces[count++] = (struct piece){&m->alpha_weight, 1};
+        pieces[count++] = (struct piece){m->centroids, AGN_LEVELS};
+        pieces[count++] = (struct piece){m->usage, AGN_LEVELS};
+    }
     return count;
 }
 

@@ -63,16 +63,12 @@ static bool first_difference(const struct agn_params *saved, const struct agn_pa
 static bool architectures_differ(const struct agn_model *saved, const struct agn_model *wanted, char *text,
                                  size_t cap)
 {
-    const struct agn_params *have[] = {saved->parts[AGN_EXTRACTOR].params, saved->parts[AGN_LOCAL].params,
-                                       saved->parts[AGN_REMOTE].params, saved->parts[AGN_REFERENCE].params};
-    const struct agn_params *want[] = {wanted->parts[AGN_EXTRACTOR].params, wanted->parts[AGN_LOCAL].params,
-                                       wanted->parts[AGN_REMOTE].params, wanted->parts[AGN_REFERENCE].params};
     if (saved->classes != wanted->classes) {
         snprintf(text, cap, "it has %d classes, but data.classes = %d here", saved->classes, wanted->classes);
         return true;
     }
-    for (size_t s = 0; s < AGN_COUNT_OF(have); s++)
-        if (first_difference(have[s], want[s], text, cap))
+    for (int role = 0; role < AGN_ROLES; role++)
+        if (first_difference(saved->parts[role].params, wanted->parts[role].params, text, cap))
             return true;
     return false;
 }
