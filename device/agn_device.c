@@ -42,7 +42,7 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->next_row = 0;
     dev->fused = 0;
     dev->channels_missing = 0;
-    dev->class_index = 0;
+    dev->class_index = AGN_DEV_NO_CLASS;
     agn__extract_begin(dev);
     dev->phase = AGN__PHASE_ROWS;
     return 0;
@@ -62,8 +62,6 @@ int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_cou
     if (dev->rows_in == model->input_h && dev->phase == AGN__PHASE_ROWS) {
         agn__extract_end(dev);
         memcpy(dev->answer, dev->local, (size_t)model->classes * sizeof *dev->answer);
-        dev->class_index =
-            model->layer_count > 0 ? (uint16_t)agn_argmax_s16(dev->local, model->classes) : AGN_DEV_NO_CLASS;
         dev->phase = AGN__PHASE_READY;
     }
     return 0;

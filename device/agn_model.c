@@ -154,13 +154,13 @@ static unsigned packets_at_most(const struct agn_dev_model *model)
     return sent * ((model->map_h + rows - 1) / rows);
 }
 
-/* A model without layers: its sent channels are rows of pixels, in runs as agn_pixels_shape makes them (the
- * fewest: the server refuses others). */
+/* A model without layers: its sent channels are rows of pixels, in runs as agn_pixels_shape makes them (that
+ * these are the fewest, and have no symbol too many, is for the server to see). */
 static int sends_pixels(const struct agn_dev_model *model)
 {
-    uint32_t bits = 8u * model->input_c * (uint32_t)model->input_w;
-    return model->local_c == 0 && model->map_c == model->input_h && bits % (8u * model->map_h) == 0 &&
-           model->map_w == (bits / model->map_h + 2) / 3 && !agn_codec_needs_contexts(model->codec);
+    unsigned run = model->map_w * (unsigned)AGN_WIRE_SYMBOL_BITS / 8u;
+    return model->local_c == 0 && model->map_c == model->input_h &&
+           (uint32_t)run * model->map_h == (uint32_t)model->input_w * model->input_c;
 }
 
 int agn__model_check(const struct agn_dev_model *model)
@@ -332,15 +332,12 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
     if (!is_zero(data + AGN__AT_ZERO_1, 2) || data[AGN__AT_ZERO_2] != 0 ||
         !is_zero(data + AGN__AT_ZERO_3, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_3))
         return AGN_ERR_RANGE;
-    if (model->layer_count == 0)
-        return 0;
-    status = read_layers(model, data, len - 4);
-    if (status < 0)
-        return status;
-    status = read_tables(model, data, len - 4);
-    if (status < 0)
-        return status;
-    return read_contexts(model, data, len - 4);
+    if (model->layer_count > 0) {
+        status = read_layers(model, data, len - 4);
+        if (status == 0)
+            status = read_tables(model, data, len - 4);
+    }
+    return status < 0 ? status : read_contexts(model, data, len - 4);
 }
 
 int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len)

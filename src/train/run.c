@@ -167,6 +167,7 @@ static int run_phase(struct agn__trainer *t)
 /* The system's phases, from the one on in which training stands. */
 static int run_phases(struct agn__trainer *t)
 {
+    assert(t->model != NULL);
     const enum agn_phase *phase = t->model->system->phases;
     while (*phase != t->state.phase && *phase != AGN_PHASE_DONE)
         phase++;
