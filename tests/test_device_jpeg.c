@@ -465,6 +465,27 @@ static void mistakes_are_refused(void **state)
     assert_int_equal(agn_jpeg_push_rows(&jpeg, pixels, 1), AGN_ERR_RANGE);
 }
 
+/* As docs/PROTOCOL.md shows it. */
+static void the_example_of_the_protocol(void **state)
+{
+    static const uint8_t first[] = {0xC2, 0x83, 0x47, 0xFF, 0, 0x66, 0xB4, 0x20, 0xD1, 0xFF, 0, 0xD9, 0xAF},
+                         second[] = {0xD9, 0x82, 0xD6, 0x2F, 0xEE, 0xD6, 0x84, 0x16, 0xB1, 0x7F, 0x76, 0xBF};
+    const struct agn_jpeg_format format = {16, 12, 2, 1, 50};
+    struct coded coded;
+    struct agn_rng rng;
+    uint8_t pixels[12 * 16];
+    (void)state;
+    agn_rng_seed(&rng, 9);
+    for (unsigned i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(16 * (i / 16) + 4 * (i % 16));
+    code(&coded, &format, pixels, &rng);
+    assert_int_equal(coded.intervals[0].len_bytes, sizeof first);
+    assert_memory_equal(coded.intervals[0].bytes, first, sizeof first);
+    assert_int_equal(coded.intervals[1].len_bytes, sizeof second);
+    assert_memory_equal(coded.intervals[1].bytes, second, sizeof second);
+    coded_free(&coded);
+}
+
 /* The macro is the function for every width. */
 static void memory_is_as_said(void **state)
 {
@@ -491,6 +512,7 @@ int main(void)
         cmocka_unit_test(lengths_only),
         cmocka_unit_test(mistakes_are_refused),
         cmocka_unit_test(memory_is_as_said),
+        cmocka_unit_test(the_example_of_the_protocol),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
