@@ -9,10 +9,11 @@
  *     for each frame {
  *         agn_jpeg_frame_begin(&jpeg);
  *         while (rows come) {
- *             agn_jpeg_push_rows(&jpeg, rows, row_count);     // takes rows until a row of MCUs is complete
+ *             taken = agn_jpeg_push_rows(&jpeg, rows, row_count); // until a row of MCUs is complete
  *             while ((n = agn_jpeg_next_interval(&jpeg, bytes, sizeof bytes)) != 0)
  *                 if (n > 0)
- *                     send(bytes, n);                         // else it was too long and is lost
+ *                     send(bytes, n);                             // else it was too long and is lost
+ *             // the other row_count - taken rows come next
  *         }
  *     }
  *

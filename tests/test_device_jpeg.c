@@ -465,6 +465,27 @@ static void mistakes_are_refused(void **state)
     assert_int_equal(agn_jpeg_push_rows(&jpeg, pixels, 1), AGN_ERR_RANGE);
 }
 
+/* Rows wait while a row of MCUs does. */
+static void rows_are_taken_by_eights(void **state)
+{
+    static const uint8_t pixels[8 * 20];
+    static const int taken[] = {8, 0, 8, 0, 4, 0};
+    const struct agn_jpeg_format format = {8, 20, 3, 1, 50};
+    uint32_t memory[AGN_JPEG_BYTES(8, 1) / 4];
+    uint8_t bytes[10];
+    struct agn_jpeg jpeg;
+    unsigned y = 0;
+    (void)state;
+    assert_int_equal(agn_jpeg_init(&jpeg, &format, memory, sizeof memory), 0);
+    assert_int_equal(agn_jpeg_next_interval(&jpeg, bytes, sizeof bytes), 0);
+    for (size_t i = 0; i < AGN_COUNT_OF(taken); i++) {
+        assert_int_equal(agn_jpeg_push_rows(&jpeg, pixels + (size_t)y * 8, 20 - y), taken[i]);
+        y += (unsigned)taken[i];
+        if (taken[i] == 0) /* the third MCU ends the interval */
+            assert_int_equal(agn_jpeg_next_interval(&jpeg, bytes, sizeof bytes) > 0, i == 5);
+    }
+}
+
 /* As docs/PROTOCOL.md shows it. */
 static void the_example_of_the_protocol(void **state)
 {
@@ -513,6 +534,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_refused),
         cmocka_unit_test(memory_is_as_said),
         cmocka_unit_test(the_example_of_the_protocol),
+        cmocka_unit_test(rows_are_taken_by_eights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
