@@ -89,10 +89,17 @@ compile_runtime() {
 program() {
     out=$1 model=$work/$2
     shift 2
+    # shellcheck disable=SC2046 # a list of words on purpose; without JPEG, whose tables an AVR would have in its RAM
     "$@" -std=gnu99 -w -I"$model" -I"$model/runtime" "$root/tests/support/compilers/probe.c" "$model/agn_model_data.c" \
-        "$work"/objects/*.o -o "$out" 2>"$work/log"
+        $(find "$work/objects" -name '*.o' ! -name 'agn_jpeg*') -o "$out" 2>"$work/log"
 }
-# same NAME RUN COMPILER FLAGS...: compiles for all codecs, runs by the words of RUN, compares.
+# jpeg_program OUT COMPILER FLAGS...: the JPEG encoder's, without the rest of the runtime.
+jpeg_program() {
+    out=$1
+    shift
+    "$@" -std=gnu99 -w -I"$runtime" "$root/tests/support/compilers/probe_jpeg.c" "$work"/objects/agn_jpeg*.o -o "$out" 2>"$work/log"
+}
+# same NAME RUN COMPILER FLAGS...: compiles for all codecs and JPEG, runs by the words of RUN, compares.
 same() {
     name=$1 run=$2
     shift 2
@@ -103,6 +110,10 @@ same() {
         $run "$work/probe" >"$work/got" 2>"$work/log" || { bad "$name, $codec: does not run" && return 0; }
         cmp -s "$work/got" "$work/want-$codec" || bad "$name: another result with $codec"
     done
+    jpeg_program "$work/probe" "$@" || { bad "$name, JPEG: does not link: $(tail -n1 "$work/log")" && return 0; }
+    # shellcheck disable=SC2086 # a list of words on purpose
+    $run "$work/probe" >"$work/got" 2>"$work/log" || { bad "$name, JPEG: does not run" && return 0; }
+    cmp -s "$work/got" "$work/want-jpeg" || bad "$name: another result with JPEG"
     echo "compared: $name"
 }
 compiles() {
@@ -129,6 +140,10 @@ for codec in $codecs; do
     "$work/probe" >"$work/want-$codec"
     [ "$(sort -u "$work/want-$codec" | wc -l)" -eq 13 ] || bad "frames do not differ with $codec"
 done
+
+jpeg_program "$work/probe" cc -O2
+"$work/probe" >"$work/want-jpeg"
+[ "$(sort -u "$work/want-jpeg" | wc -l)" -eq 10 ] || bad "pictures do not differ as JPEG"
 
 # ---- this machine -------------------------------------------------------------------
 
@@ -163,7 +178,7 @@ for cxx in g++ clang++; do
     standards="c++11 c++17 c++20"
     [ -z "$quick" ] || standards="c++17 c++20"
     for standard in $standards; do
-        for header in "$work/range/agilenn.h" "$runtime/agn_pause.h" "$runtime/agn_rate.h" "$runtime/agn_wire.h" \
+        for header in "$work/range/agilenn.h" "$runtime/agn_pause.h" "$runtime/agn_rate.h" "$runtime/agn_jpeg.h" "$runtime/agn_wire.h" \
             "$runtime/agn_status.h" "$runtime/agn_device.h" firmware/board.h firmware/drivers/esp_at.h firmware/drivers/esp_at_lines.h; do
             echo "#include \"$header\"" | $cxx -std=$standard -Wall -Wextra -Wconversion -pedantic -Werror -I"$work/range" -I"$runtime" \
                 -Ifirmware -fsyntax-only -x c++ - 2>"$work/log" || bad "$cxx -std=$standard: $(grep -m1 error "$work/log")"
@@ -231,6 +246,11 @@ if asked s390x && there "s390x" $s390x; then
     fi
     refused "AGN_KERNEL_DSP=1 on s390x" $s390x -O2 -DAGN_KERNEL_DSP=1
 fi
+# simavr cuts long lines, and shows each in colour with a full stop at its end: only the digits are compared.
+simulated() {
+    timeout 600 simavr -m atmega1284p -f 16000000 "$work/probe" 2>&1 | sed 's/\x1b\[[0-9;]*m//g; s/\.*$//' |
+        grep -E '^[0-9a-f ]+$' | tr -d ' \n' >"$work/got" || true
+}
 # shellcheck disable=SC2086
 avr() {
     for kernels in "$@"; do
@@ -238,11 +258,12 @@ avr() {
         compile_runtime $avr -Wall -Wextra -Wconversion -Werror || { bad "AVR: $(grep -m1 error "$work/log")" && return 0; }
         for codec in range lzw raw3; do
             program "$work/probe" $codec $avr -DPROBE_FRAMES=4 || { bad "AVR, $codec: $(tail -n1 "$work/log")" && return 0; }
-            # simavr cuts long lines, and shows each in colour with a full stop at its end: only the digits are compared.
-            timeout 600 simavr -m atmega1284p -f 16000000 "$work/probe" 2>&1 | sed 's/\x1b\[[0-9;]*m//g; s/\.*$//' |
-                grep -E '^[0-9a-f ]+$' | tr -d ' \n' >"$work/got" || true
+            simulated
             head -n 5 "$work/want-$codec" | tr -d ' \n' | cmp -s - "$work/got" || bad "AVR $kernels: another result with $codec"
         done
+        jpeg_program "$work/probe" $avr || { bad "AVR, JPEG: $(tail -n1 "$work/log")" && return 0; }
+        simulated
+        tr -d ' \n' <"$work/want-jpeg" | cmp -s - "$work/got" || bad "AVR $kernels: another result with JPEG"
         echo "compared: AVR $kernels"
     done
 }
