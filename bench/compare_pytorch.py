@@ -61,6 +61,8 @@ def block(kind, ic, p, stride):
         oc = ic if kind == "dw" else oc
         return nn.Sequential(*conv_bn(ic, oc, k, stride, ic if kind == "dw" else 1,
                                       None if linear else act(silu))), oc
+    if kind == "up":
+        return nn.Upsample(scale_factor=p.get("s", 2)), ic
     same, inner = stride == 1 and ic == oc, ic * e
     if kind == "fused":
         layers = (conv_bn(ic, inner, k, stride, 1, act(True)) + conv_bn(inner, oc, 1, 1) if e > 1

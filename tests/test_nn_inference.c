@@ -181,6 +181,7 @@ static const char *const texts[] = {
     "conv:c16 fused:c16:e1:n2 fused:c32:e4:s2:n2",                 /* a convolution that reads its shortcut */
     "conv:c16:a1 mbse:c16:e4:n2 conv:c20:k1:a1",                   /* SiLU, squeeze-and-excitation */
     "conv:c9:k5:s2 dw:k5:a1 mb:c9:e3:k5:n2 pool:g3 conv:c7:k1:l1", /* odd shapes */
+    "conv:c16:s2 conv:c16 up conv:c16 up:s2 conv:c12",             /* a decoder */
 };
 
 static void fused_networks_equal_the_frozen_net(void **state)

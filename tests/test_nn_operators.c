@@ -180,6 +180,23 @@ static void pools(void **state)
     }
 }
 
+static void upsampling(void **state)
+{
+    (void)state;
+    static const struct agn_shape shapes[] = {{7, 5, 3}, {4, 4, 16}, {1, 1, 19}, {3, 2, 33}};
+    static const int factors[] = {2, 3, 8};
+    for (size_t i = 0; i < AGN_COUNT_OF(shapes); i++) {
+        for (size_t f = 0; f < AGN_COUNT_OF(factors); f++) {
+            struct agn_graph graph;
+            char label[64];
+            int op = agn_graph_init(&graph, shapes[i]);
+            assert_true(agn_graph_up(&graph, op, factors[f]) > 0);
+            snprintf(label, sizeof(label), "up %dx%d by %d", shapes[i].height, shapes[i].width, factors[f]);
+            check(label, &graph, batches[(i + f) % 3]);
+        }
+    }
+}
+
 static void dense_layers(void **state)
 {
     (void)state;
@@ -354,11 +371,21 @@ static int excitation_in_a_residual(struct agn_graph *graph, int in)
                    "end", 1, false);
 }
 
+/* Whole maps that two read before and after they have grown. */
+static int decoder(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "stem", 3, true), large = agn_graph_up(graph, x, 2);
+    int y = agn_graph_up(graph, conv_bn(graph, x, "a", 3, false), 2);
+    y = conv_bn(graph, agn_graph_add(graph, y, large), "b", 3, true);
+    return agn_graph_add(graph, y, agn_graph_up(graph, x, 2));
+}
+
 static const struct {
     const char *name;
     int (*build)(struct agn_graph *graph, int in);
 } structures[] = {{"SiLU in residuals", silu_residuals},
                   {"excitation in a residual", excitation_in_a_residual},
+                  {"decoder", decoder},
                   {"x + x", twice_the_same},
                   {"input + input", sum_of_input_twice},
                   {"residual chain", residual_chain},
@@ -431,6 +458,7 @@ int main(void)
                                        cmocka_unit_test(smooth_activations),
                                        cmocka_unit_test(scales),
                                        cmocka_unit_test(pools),
+                                       cmocka_unit_test(upsampling),
                                        cmocka_unit_test(dense_layers),
                                        cmocka_unit_test(dense_layers_with_batchnorm),
                                        cmocka_unit_test(shared_tensors),

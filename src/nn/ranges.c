@@ -149,6 +149,7 @@ static int operator_range(const struct agn_op_spec *spec, int i, const struct ag
             ranges[i] = (struct agn__range){fminf(ranges[a].low, 0.0F), fmaxf(ranges[a].high, 0.0F)};
         break;
     case AGN_OP_POOL:
+    case AGN_OP_UP:
         ranges[i] = ranges[a];
         copy_moments(&all[a], channels, &all[i]);
         break;

@@ -329,6 +329,27 @@ static void pool(const struct reference_net *net, const struct agn_op_spec *spec
     }
 }
 
+/* ---- upsampling --------------------------------------------------------------------------- */
+
+/* forward: each dst pixel is its nearest src pixel; else src += each dst pixel that it is nearest to. */
+static void upsample(const struct reference_net *net, const struct agn_op_spec *spec, bool forward,
+                     double *src, double *dst)
+{
+    struct agn_shape in = net->graph.ops[spec->src[0]].shape, out = spec->shape;
+    for (size_t t = 0; t < (size_t)net->batch * elements(out); t++) {
+        size_t c = t % (size_t)out.channels, x = t / (size_t)out.channels % (size_t)out.width;
+        size_t y = t / (size_t)out.channels / (size_t)out.width % (size_t)out.height, n = t / elements(out);
+        /* The nearest to a pixel's centre, on a scale on which both maps are of one size. */
+        size_t row = (size_t)floor(((double)y + 0.5) * in.height / out.height);
+        size_t column = (size_t)floor(((double)x + 0.5) * in.width / out.width);
+        double *s = &src[n * elements(in) + (row * (size_t)in.width + column) * (size_t)in.channels + c];
+        if (forward)
+            dst[t] += *s;
+        else
+            *s += dst[t];
+    }
+}
+
 /* ---- smooth activations and the channel-wise product ------------------------------------------ */
 
 /* Value and first two derivatives of SiLU or the sigmoid, from exp alone. */
@@ -385,6 +406,9 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
     case AGN_OP_POOL:
         pool(net, spec, true, a->value, node->value);
         break;
+    case AGN_OP_UP:
+        upsample(net, spec, true, a->value, node->value);
+        break;
     case AGN_OP_SILU:
     case AGN_OP_SIGMOID:
         for (size_t i = 0; i < node->count; i++) {
@@ -440,6 +464,9 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
     case AGN_OP_POOL:
         pool(net, spec, false, a->diff, node->diff);
         break;
+    case AGN_OP_UP:
+        upsample(net, spec, false, a->diff, node->diff);
+        break;
     case AGN_OP_SILU:
     case AGN_OP_SIGMOID:
         for (size_t i = 0; i < node->count; i++) {
@@ -484,6 +511,9 @@ static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spe
         break;
     case AGN_OP_POOL:
         pool(net, spec, forward, src, dst);
+        break;
+    case AGN_OP_UP:
+        upsample(net, spec, forward, src, dst);
         break;
     case AGN_OP_RELU6:
     case AGN_OP_ADD:
