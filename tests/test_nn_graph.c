@@ -334,7 +334,7 @@ static void bad_texts(void **state)
         {"mb:c8:n0", "mb:c8:n0", "n0: a number of repeats from 1"},
         {"mb:c8:e0", "mb:c8:e0", "e0: an expansion from 1"},
         {"conv:c8:l2", "conv:c8:l2", "l2: l (1: no activation) from 0 to 1"},
-        {"conv:c8:a2", "conv:c8:a2", "a2: a (0: ReLU6, 1: SiLU) from 0 to 1"},
+        {"conv:c8:a3", "conv:c8:a3", "a3: a (0: ReLU6, 1: SiLU, 2: tanh) from 0 to 2"},
         {"conv:c60000 mb:c8:e60000", "'mb:c8:e60000' on a 8x8x60000 map", "expansion by 60000"},
         {"conv:c8:s2 pool:g9", "'pool:g9' on a 4x4x8 map", "a 4x4 map cannot be pooled to a 9x9 grid"},
         {"conv:c8 pool:g0", "pool:g0", "g0: a grid from 1"},

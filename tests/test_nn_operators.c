@@ -1,5 +1,6 @@
 /* Every operator of the engine, float, against the double-precision reference: value, gradients,
  * tangent, tangent-backward, running statistics, and the planner's memory. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,7 +132,8 @@ static void relu6(void **state)
 static void smooth_activations(void **state)
 {
     (void)state;
-    static int (*const activations[])(struct agn_graph *, int) = {agn_graph_silu, agn_graph_sigmoid};
+    static int (*const activations[])(struct agn_graph *, int) = {agn_graph_silu, agn_graph_sigmoid,
+                                                                  agn_graph_tanh};
     for (size_t i = 0; i < AGN_COUNT_OF(activations); i++) {
         struct agn_graph graph;
         int op = agn_graph_init(&graph, (struct agn_shape){7, 5, 19});
@@ -144,6 +146,38 @@ static void smooth_activations(void **state)
         assert_true(op > 0);
         check("a smooth activation inside", &graph, 8);
     }
+}
+
+/* Each value by itself, near 0 as far from it. */
+static void tanh_keeps_small_values(void **state)
+{
+    (void)state;
+    enum { VALUES = 4000 };
+    struct agn_graph graph;
+    struct agn_params *params = NULL;
+    struct agn_net *net = NULL;
+    agn_graph_init(&graph, (struct agn_shape){1, 1, VALUES});
+    assert_true(agn_graph_tanh(&graph, 0) > 0);
+    assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+    struct agn_net_config config = {.graph = &graph, .params = params, .batch = 1, .mode = AGN_NET_FROZEN};
+    assert_int_equal(agn_net_create(&config, &net), AGN_OK);
+    float *x = agn_net_write(net, AGN_BORDER_INPUT);
+    for (int i = 0; i < VALUES; i++) /* 1e-8 to 1e4, of either sign */
+        x[i] = (i % 2 == 0 ? 1.0F : -1.0F) * powf(10.0F, -8.0F + 12.0F * (float)i / VALUES);
+    x[0] = 0.0F;
+    x[1] = INFINITY;
+    x[2] = -INFINITY;
+    x[3] = NAN;
+    assert_int_equal(agn_net_forward(net), AGN_OK);
+    const float *y = agn_net_read(net, AGN_BORDER_OUTPUT);
+    assert_true(y[0] == 0.0F && y[1] == 1.0F && y[2] == -1.0F && isnan(y[3]));
+    for (int i = 4; i < VALUES; i++) {
+        double expected = tanh((double)x[i]);
+        if (!(fabs((double)y[i] - expected) <= 3e-7 * fabs(expected)))
+            fail_msg("tanh(%g) is %.9g, not %.9g", (double)x[i], (double)y[i], expected);
+    }
+    agn_net_free(net);
+    agn_params_free(params);
 }
 
 static void scales(void **state)
@@ -360,7 +394,8 @@ static int silu_residuals(struct agn_graph *graph, int in)
     x = agn_graph_add(graph, x, y);
     y = agn_graph_sigmoid(graph, conv_bn(graph, x, "b", 1, false));
     x = agn_graph_add(graph, y, x);
-    return agn_graph_add(graph, x, agn_graph_silu(graph, x));
+    x = agn_graph_add(graph, x, agn_graph_silu(graph, x));
+    return agn_graph_add(graph, agn_graph_tanh(graph, x), x);
 }
 
 static int excitation_in_a_residual(struct agn_graph *graph, int in)
@@ -456,6 +491,7 @@ int main(void)
                                        cmocka_unit_test(batchnorm_alone),
                                        cmocka_unit_test(relu6),
                                        cmocka_unit_test(smooth_activations),
+                                       cmocka_unit_test(tanh_keeps_small_values),
                                        cmocka_unit_test(scales),
                                        cmocka_unit_test(pools),
                                        cmocka_unit_test(upsampling),

@@ -51,7 +51,8 @@ static int append_blocks(struct agn_graph *graph, int src, const char *name, int
 {
     static const char *const texts[] = {"mb:c8:e2:k3:s1:n2",       "mb:c6:e1:k3:n3", "conv:c9:k3:l1 dw:k3",
                                         "dw:k5:s1 conv:c8:k1",     "mb:c8:e3:k5",    "mbse:c8:e2:k3:n2",
-                                        "fused:c8:e2 fused:c8:e1", "mb:c8:e2:a1",    "conv:c4 up conv:c8:s2"};
+                                        "fused:c8:e2 fused:c8:e1", "mb:c8:e2:a1",    "mb:c8:e2:a2",
+                                        "conv:c4 up conv:c8:s2"};
     return enough_rows(graph, src, batch)
                ? agn_graph_parse(graph, src, name, texts[agn_rng_below(rng, AGN_COUNT_OF(texts))])
                : agn_graph_relu6(graph, src);
@@ -66,7 +67,7 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     snprintf(name, sizeof(name), "op%d", graph->count);
     if (agn_rng_below(rng, 4) == 0)
         src = (int)agn_rng_below(rng, (uint32_t)graph->count);
-    switch (agn_rng_below(rng, 12)) {
+    switch (agn_rng_below(rng, 13)) {
     case 0:
         return agn_graph_conv(graph, src, name, pick(rng, channels, 8), pick(rng, kernels, 4),
                               pick(rng, strides, 4), agn_rng_below(rng, 2) == 0);
@@ -88,6 +89,8 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     case 8:
         return agn_graph_scale(graph, src, agn_graph_pool(graph, src, 1));
     case 9:
+        return agn_graph_tanh(graph, src);
+    case 10:
         return graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
                    ? agn_graph_up(graph, src, 2 + (int)agn_rng_below(rng, 2))
                    : agn_graph_relu6(graph, src);

@@ -284,6 +284,11 @@ static int one_sigmoid(struct agn_graph *graph, int in)
     return agn_graph_sigmoid(graph, in);
 }
 
+static int one_tanh(struct agn_graph *graph, int in)
+{
+    return agn_graph_tanh(graph, in);
+}
+
 static int one_up(struct agn_graph *graph, int in)
 {
     return agn_graph_up(graph, in, 3);
@@ -291,7 +296,7 @@ static int one_up(struct agn_graph *graph, int in)
 
 static int decoder(struct agn_graph *graph, int in)
 {
-    return agn_graph_parse(graph, in, "net", "conv:c4:s2 up conv:c3:l1 up:s3 dw");
+    return agn_graph_parse(graph, in, "net", "conv:c4:s2 up conv:c3:l1 up:s3 dw:a2");
 }
 
 static int one_scale(struct agn_graph *graph, int in)
@@ -312,6 +317,7 @@ static const struct {
 } cases[] = {{"silu", one_silu},
              {"sigmoid", one_sigmoid},
              {"scale", one_scale},
+             {"tanh", one_tanh},
              {"up", one_up},
              {"decoder", decoder},
              {"efficient network", efficient_network},

@@ -30,8 +30,9 @@ enum agn_op_type {
     AGN_OP_DENSE,     /* fully connected, weights (oc, h*w*ic) over the NHWC-flattened source, bias */
     AGN_OP_SILU,      /* x / (1 + exp(-x)) */
     AGN_OP_SIGMOID,   /* 1 / (1 + exp(-x)) */
-    AGN_OP_SCALE,     /* (h, w, c) times (1, 1, c), channel by channel */
-    AGN_OP_UP,        /* upsampling by nearest neighbour: each pixel becomes stride x stride ones */
+    AGN_OP_TANH,
+    AGN_OP_SCALE, /* (h, w, c) times (1, 1, c), channel by channel */
+    AGN_OP_UP,    /* upsampling by nearest neighbour: each pixel becomes stride x stride ones */
     AGN_OP_TYPES
 };
 
@@ -67,6 +68,7 @@ int agn_graph_add(struct agn_graph *graph, int src0, int src1);
 int agn_graph_pool(struct agn_graph *graph, int src, int grid);
 int agn_graph_silu(struct agn_graph *graph, int src);
 int agn_graph_sigmoid(struct agn_graph *graph, int src);
+int agn_graph_tanh(struct agn_graph *graph, int src);
 int agn_graph_scale(struct agn_graph *graph, int src, int factors);
 int agn_graph_up(struct agn_graph *graph, int src, int factor); /* 2 to 8 */
 int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
@@ -80,8 +82,8 @@ int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
  *   fused  c48 e4 k3 s2 n4               n Fused-MBConv with SiLU (EfficientNetV2)
  *   pool   g1                            average pooling to a g x g grid
  *   up     s2                            upsampling by s, nearest neighbour
- * Defaults: k3 s1 (up: s2) n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU; a `conv` or `dw` with letter
- * l1 has no activation (linear). A block may also be the name of a network (graph_names.c), such as
+ * Defaults: k3 s1 (up: s2) n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU, a2 tanh; a `conv` or `dw` with
+ * letter l1 has no activation (linear). A block may also be the name of a network (graph_names.c), such as
  * efficientnetv2-s or separable:s3, and stands for its blocks then. Parameters are
  * named PREFIX.0, PREFIX.1, ... by block. Returns the index of the last operator. */
 int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const char *text);

@@ -23,7 +23,9 @@ int agn__graph_conv_bn(struct agn_graph *graph, int src, const char *name, const
                              : agn_graph_depthwise(graph, src, name, b->kernel, b->stride);
     if (op >= 0)
         op = agn_graph_batchnorm(graph, op, bn, activation == AGN__RELU6);
-    return op >= 0 && activation == AGN__SILU ? agn_graph_silu(graph, op) : op;
+    if (op >= 0 && activation == AGN__SILU)
+        return agn_graph_silu(graph, op);
+    return op >= 0 && activation == AGN__TANH ? agn_graph_tanh(graph, op) : op;
 }
 
 /* The same for a part of a larger block. */

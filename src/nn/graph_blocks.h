@@ -5,7 +5,7 @@
 
 #include "nn/net_internal.h"
 
-enum agn__activation { AGN__LINEAR, AGN__RELU6, AGN__SILU };
+enum agn__activation { AGN__LINEAR, AGN__RELU6, AGN__SILU, AGN__TANH };
 
 /* What a block needs to know. */
 struct agn__block {

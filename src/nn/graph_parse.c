@@ -19,7 +19,8 @@ static int append_once(struct building *b, int src, const struct agn__text_block
 {
     char name[AGN_NAME_BYTES - 16];
     struct agn__block block = {text->channels, text->kernel, stride, text->expansion};
-    enum agn__activation activation = text->activation == 1 ? AGN__SILU : AGN__RELU6;
+    static const enum agn__activation by_number[] = {AGN__RELU6, AGN__SILU, AGN__TANH};
+    enum agn__activation activation = by_number[text->activation];
     if (text->kind == AGN__BLOCK_POOL)
         return agn_graph_pool(b->graph, src, text->grid); /* has no parameters, takes no number */
     if (text->kind == AGN__BLOCK_UP)

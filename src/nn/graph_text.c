@@ -94,7 +94,7 @@ static int check_block(const struct agn__text_block *b)
     if (status == AGN_OK)
         status = check_range('l', b->linear, 0, 1, "l (1: no activation)");
     if (status == AGN_OK)
-        status = check_range('a', b->activation, 0, 1, "a (0: ReLU6, 1: SiLU)");
+        status = check_range('a', b->activation, 0, 2, "a (0: ReLU6, 1: SiLU, 2: tanh)");
     return status;
 }
 

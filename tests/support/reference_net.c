@@ -352,13 +352,18 @@ static void upsample(const struct reference_net *net, const struct agn_op_spec *
 
 /* ---- smooth activations and the channel-wise product ------------------------------------------ */
 
-/* Value and first two derivatives of SiLU or the sigmoid, from exp alone. */
+/* Value and first two derivatives of SiLU, the sigmoid or tanh. */
 static void activation(enum agn_op_type type, double x, double out[3])
 {
     double s = 1.0 / (1.0 + exp(-x)), s1 = s * (1.0 - s), s2 = s1 * (1.0 - 2.0 * s);
     out[0] = type == AGN_OP_SILU ? x * s : s;
     out[1] = type == AGN_OP_SILU ? s + x * s1 : s1;
     out[2] = type == AGN_OP_SILU ? 2.0 * s1 + x * s2 : s2;
+    if (type == AGN_OP_TANH) {
+        out[0] = tanh(x);
+        out[1] = 1.0 / (cosh(x) * cosh(x));
+        out[2] = -2.0 * out[0] * out[1];
+    }
 }
 
 /* Position of element i of a (batch, h, w, c) tensor in the (batch, 1, 1, c) factors. */
@@ -411,6 +416,7 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
         break;
     case AGN_OP_SILU:
     case AGN_OP_SIGMOID:
+    case AGN_OP_TANH:
         for (size_t i = 0; i < node->count; i++) {
             double f[3];
             activation(spec->type, a->value[i], f);
@@ -469,6 +475,7 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
         break;
     case AGN_OP_SILU:
     case AGN_OP_SIGMOID:
+    case AGN_OP_TANH:
         for (size_t i = 0; i < node->count; i++) {
             double f[3];
             activation(spec->type, a->value[i], f);
@@ -530,12 +537,17 @@ static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spe
     }
 }
 
+static bool is_smooth(enum agn_op_type type)
+{
+    return type == AGN_OP_SILU || type == AGN_OP_SIGMOID || type == AGN_OP_TANH;
+}
+
 /* Tangent of an operator with a second derivative; false for the others. */
 static bool curved_tangent(struct reference_net *net, const struct agn_op_spec *spec,
                            struct reference_node *node)
 {
     const struct reference_node *a = &net->nodes[spec->src[0]];
-    bool smooth = spec->type == AGN_OP_SILU || spec->type == AGN_OP_SIGMOID;
+    bool smooth = is_smooth(spec->type);
     for (size_t i = 0; smooth && i < node->count; i++) {
         double f[3];
         activation(spec->type, a->value[i], f);
@@ -554,7 +566,7 @@ static bool curved_tangent_backward(struct reference_net *net, const struct agn_
                                     const struct reference_node *node)
 {
     struct reference_node *a = &net->nodes[spec->src[0]];
-    bool smooth = spec->type == AGN_OP_SILU || spec->type == AGN_OP_SIGMOID;
+    bool smooth = is_smooth(spec->type);
     for (size_t i = 0; smooth && i < node->count; i++) {
         double f[3];
         activation(spec->type, a->value[i], f);
