@@ -53,6 +53,19 @@ class Excitation(nn.Module):
         return x * torch.sigmoid(self.excite(s))
 
 
+class Attention(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.parts = [max(1, c // 8), max(1, c // 8), c]
+        self.qkv = nn.Conv2d(c, sum(self.parts), 1, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).flatten(2).split(self.parts, 1)
+        weights = torch.softmax(q.transpose(1, 2) @ k, -1)
+        return x + self.gamma * (v @ weights.transpose(1, 2)).reshape(x.shape)
+
+
 def block(kind, ic, p, stride):
     """One block of the language of agn_graph_parse; returns (module, output channels)."""
     number, oc, k, e = p.get("a", 0), p.get("c", ic), p.get("k", 3), p.get("e", 6)
@@ -61,6 +74,8 @@ def block(kind, ic, p, stride):
         oc = ic if kind == "dw" else oc
         return nn.Sequential(*conv_bn(ic, oc, k, stride, ic if kind == "dw" else 1,
                                       None if linear else act(number))), oc
+    if kind == "attention":
+        return Attention(ic), ic
     if kind == "up":
         return nn.Upsample(scale_factor=p.get("s", 2)), ic
     same, inner = stride == 1 and ic == oc, ic * e

@@ -182,6 +182,7 @@ static const char *const texts[] = {
     "conv:c16:a1 mbse:c16:e4:n2 conv:c20:k1:a1",                   /* SiLU, squeeze-and-excitation */
     "conv:c9:k5:s2 dw:k5:a1 mb:c9:e3:k5:n2 pool:g3 conv:c7:k1:l1", /* odd shapes */
     "conv:c16:s2 conv:c16 up conv:c16 up:s2 conv:c12:a2",          /* a decoder */
+    "conv:c16:s2 attention mb:c16:e2 up attention conv:c12",       /* and with attention */
     "conv:c16:a2 mb:c16:e2:a2:n2 conv:c20:k1:a2",                  /* tanh */
 };
 

@@ -231,6 +231,42 @@ static void upsampling(void **state)
     }
 }
 
+/* Positions in one block of queries and in several, with and without a rest; few and many channels. */
+static void attentions(void **state)
+{
+    (void)state;
+    static const struct {
+        struct agn_shape in;
+        int inner;
+    } cases[] = {{{1, 1, 3}, 1},  {{4, 3, 1}, 1},  {{5, 4, 8}, 3},
+                 {{8, 8, 16}, 2}, {{9, 8, 19}, 5}, {{12, 11, 5}, 1}};
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        struct agn_graph graph;
+        char label[64];
+        int in = agn_graph_init(&graph, cases[i].in);
+        int qkv = agn_graph_conv(&graph, in, "qkv", cases[i].in.channels + 2 * cases[i].inner, 1, 1, true);
+        int op = agn_graph_attention(&graph, in, qkv, "att");
+        assert_true(op > 0);
+        for (size_t b = 0; b < AGN_COUNT_OF(batches); b++) {
+            snprintf(label, sizeof(label), "attention, shape %zu, batch %d", i, batches[b]);
+            check(label, &graph, batches[b]);
+        }
+        assert_true(agn_graph_dense(&graph, agn_graph_attention(&graph, op, qkv, "again"), "fc", 3) > 0);
+        check("attention twice", &graph, 3); /* gradients of qkv are added */
+    }
+}
+
+/* The network's input as queries, keys and values: with and without a gradient of it. */
+static void attention_on_the_input(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    int in = agn_graph_init(&graph, (struct agn_shape){5, 4, 9});
+    int x = agn_graph_conv(&graph, in, "x", 5, 3, 1, true);
+    assert_true(agn_graph_attention(&graph, x, in, "att") > 0);
+    check("attention on the input", &graph, 3);
+}
+
 static void dense_layers(void **state)
 {
     (void)state;
@@ -415,12 +451,21 @@ static int decoder(struct agn_graph *graph, int in)
     return agn_graph_add(graph, y, agn_graph_up(graph, x, 2));
 }
 
+static int attention_in_residuals(struct agn_graph *graph, int in)
+{
+    int x = agn_graph_parse(graph, in, "net", "conv:c6 attention");
+    int y = agn_graph_parse(graph, x, "more", "conv:c6:a2 attention");
+    int qkv = agn_graph_conv(graph, y, "qkv", 8, 3, 1, true);
+    return agn_graph_add(graph, agn_graph_attention(graph, x, qkv, "last"), agn_graph_add(graph, x, y));
+}
+
 static const struct {
     const char *name;
     int (*build)(struct agn_graph *graph, int in);
 } structures[] = {{"SiLU in residuals", silu_residuals},
                   {"excitation in a residual", excitation_in_a_residual},
                   {"decoder", decoder},
+                  {"attention in residuals", attention_in_residuals},
                   {"x + x", twice_the_same},
                   {"input + input", sum_of_input_twice},
                   {"residual chain", residual_chain},
@@ -495,6 +540,8 @@ int main(void)
                                        cmocka_unit_test(scales),
                                        cmocka_unit_test(pools),
                                        cmocka_unit_test(upsampling),
+                                       cmocka_unit_test(attentions),
+                                       cmocka_unit_test(attention_on_the_input),
                                        cmocka_unit_test(dense_layers),
                                        cmocka_unit_test(dense_layers_with_batchnorm),
                                        cmocka_unit_test(shared_tensors),

@@ -67,7 +67,7 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     snprintf(name, sizeof(name), "op%d", graph->count);
     if (agn_rng_below(rng, 4) == 0)
         src = (int)agn_rng_below(rng, (uint32_t)graph->count);
-    switch (agn_rng_below(rng, 13)) {
+    switch (agn_rng_below(rng, 14)) {
     case 0:
         return agn_graph_conv(graph, src, name, pick(rng, channels, 8), pick(rng, kernels, 4),
                               pick(rng, strides, 4), agn_rng_below(rng, 2) == 0);
@@ -91,6 +91,10 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     case 9:
         return agn_graph_tanh(graph, src);
     case 10:
+        return graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
+                   ? agn_graph_parse(graph, src, name, "attention")
+                   : agn_graph_relu6(graph, src);
+    case 11:
         return graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
                    ? agn_graph_up(graph, src, 2 + (int)agn_rng_below(rng, 2))
                    : agn_graph_relu6(graph, src);

@@ -31,8 +31,10 @@ enum agn_op_type {
     AGN_OP_SILU,      /* x / (1 + exp(-x)) */
     AGN_OP_SIGMOID,   /* 1 / (1 + exp(-x)) */
     AGN_OP_TANH,
-    AGN_OP_SCALE, /* (h, w, c) times (1, 1, c), channel by channel */
-    AGN_OP_UP,    /* upsampling by nearest neighbour: each pixel becomes stride x stride ones */
+    AGN_OP_SCALE,     /* (h, w, c) times (1, 1, c), channel by channel */
+    AGN_OP_UP,        /* upsampling by nearest neighbour: each pixel becomes stride x stride ones */
+    AGN_OP_ATTENTION, /* self-attention over positions, with a learned gamma; op_attention.c has the formula
+                       */
     AGN_OP_TYPES
 };
 
@@ -43,7 +45,7 @@ struct agn_shape {
 struct agn_op_spec {
     enum agn_op_type type;
     char name[AGN_NAME_BYTES]; /* prefix of its parameters, e.g. "remote.block1.expand" */
-    int src[2];                /* earlier operators; src[1] is -1 but for ADD and SCALE */
+    int src[2];                /* earlier operators; src[1] is -1 but for ADD, SCALE and ATTENTION */
     int oc, kernel, stride, pad;
     bool depthwise, bias;   /* CONV */
     bool relu6;             /* BATCHNORM */
@@ -71,6 +73,8 @@ int agn_graph_sigmoid(struct agn_graph *graph, int src);
 int agn_graph_tanh(struct agn_graph *graph, int src);
 int agn_graph_scale(struct agn_graph *graph, int src, int factors);
 int agn_graph_up(struct agn_graph *graph, int src, int factor); /* 2 to 8 */
+/* qkv: of each position of src (h, w, c) n queries, n keys and c values, (h, w, 2 n + c). */
+int agn_graph_attention(struct agn_graph *graph, int src, int qkv, const char *name);
 int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
 
 /* Appends the network that `text` describes: blocks separated by blanks, each a kind
@@ -82,6 +86,8 @@ int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
  *   fused  c48 e4 k3 s2 n4               n Fused-MBConv with SiLU (EfficientNetV2)
  *   pool   g1                            average pooling to a g x g grid
  *   up     s2                            upsampling by s, nearest neighbour
+ *   attention                            SAGAN's self-attention: 1x1 convolutions without bias to c/8 queries
+ *                                        and keys (at least 1) and c values, gamma from 0, shortcut
  * Defaults: k3 s1 (up: s2) n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU, a2 tanh; a `conv` or `dw` with
  * letter l1 has no activation (linear). A block may also be the name of a network (graph_names.c), such as
  * efficientnetv2-s or separable:s3, and stands for its blocks then. Parameters are
@@ -122,7 +128,7 @@ struct agn_params {
 };
 
 /* Declares the parameters of `graph` and initialises them: He-normal convolutions (fan-out),
- * BN at identity, dense layers at zero mean and 1/sqrt(fan-in) deviation. */
+ * BN at identity, dense layers at zero mean and 1/sqrt(fan-in) deviation, attention's gamma at 0. */
 int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_params **params);
 void agn_params_free(struct agn_params *params);
 const struct agn_param *agn_params_find(const struct agn_params *params, const char *name);

@@ -103,3 +103,15 @@ int agn__graph_fused(struct agn_graph *graph, int src, const char *prefix, const
     }
     return append_shortcut(graph, src, op, b);
 }
+
+int agn__graph_attention(struct agn_graph *graph, int src, const char *prefix)
+{
+    enum { REDUCTION = 8 };
+    char name[AGN_NAME_BYTES];
+    int channels = graph->ops[src].shape.channels, inner = channels / REDUCTION;
+    int status = make_name(name, prefix, "qkv");
+    if (status < 0)
+        return status;
+    int qkv = agn_graph_conv(graph, src, name, 2 * (inner > 1 ? inner : 1) + channels, 1, 1, false);
+    return qkv < 0 ? qkv : agn_graph_attention(graph, src, qkv, prefix);
+}

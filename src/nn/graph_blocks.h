@@ -30,4 +30,8 @@ int agn__graph_inverted_residual(struct agn_graph *graph, int src, const char *p
  * linear project, shortcut when the shape stays. Expansion 1 is one convolution with BN and SiLU. */
 int agn__graph_fused(struct agn_graph *graph, int src, const char *prefix, const struct agn__block *block);
 
+/* SAGAN's self-attention (Zhang et al. 2019) with an eighth of the channels in queries and keys: one 1x1
+ * convolution, PREFIX.qkv, makes them and the values; gamma is PREFIX.gamma. */
+int agn__graph_attention(struct agn_graph *graph, int src, const char *prefix);
+
 #endif

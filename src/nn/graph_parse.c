@@ -31,6 +31,8 @@ static int append_once(struct building *b, int src, const struct agn__text_block
         return agn__graph_inverted_residual(b->graph, src, name, &block, activation, false);
     case AGN__BLOCK_MBCONV:
         return agn__graph_inverted_residual(b->graph, src, name, &block, AGN__SILU, true);
+    case AGN__BLOCK_ATTENTION:
+        return agn__graph_attention(b->graph, src, name);
     case AGN__BLOCK_FUSED:
         return agn__graph_fused(b->graph, src, name, &block);
     default:

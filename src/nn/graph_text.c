@@ -13,7 +13,7 @@ static const char blanks[] = " \t\r\n";
 static const struct {
     const char *name, *letters;
 } kinds[AGN__BLOCK_KINDS] = {{"conv", "cksnla"}, {"dw", "ksnla"}, {"mb", "ceksna"}, {"mbse", "ceksn"},
-                             {"fused", "ceksn"}, {"pool", "g"},   {"up", "s"}};
+                             {"fused", "ceksn"}, {"pool", "g"},   {"up", "s"},      {"attention", ""}};
 
 bool agn__block_is_residual(enum agn__block_kind kind)
 {
@@ -66,7 +66,7 @@ static int find_kind(const char *name)
         if (strcmp(name, kinds[kind].name) == 0)
             return kind;
     return agn_fail(AGN_ERR_ARG,
-                    "its kind is none of conv, dw, mb, mbse, fused, pool, up, nor is it one of %s",
+                    "its kind is none of conv, dw, mb, mbse, fused, pool, up, attention, nor is it one of %s",
                     agn__network_names);
 }
 
@@ -116,6 +116,8 @@ static int parse_block(const char *token, struct agn__text_block *block)
     if (strstr(token, "::") != NULL || token[strlen(token) - 1] == ':')
         return agn_fail(AGN_ERR_ARG, "a colon is followed by no letter");
     for (char *part = strtok_r(NULL, ":", &save); part != NULL; part = strtok_r(NULL, ":", &save)) {
+        if (letters[0] == '\0')
+            return agn_fail(AGN_ERR_ARG, "%s takes no letters", kinds[kind].name);
         if (strchr(letters, part[0]) == NULL) {
             return agn_fail(AGN_ERR_ARG, "'%s' starts with none of the letters that %s takes, %s", part,
                             kinds[kind].name, letters);
