@@ -118,12 +118,13 @@ struct agn_param {
     bool decay;           /* weight decay applies */
 };
 
-/* Named float arrays; `value`, `grad` and `momentum` run in parallel. */
+/* Named float arrays; `value`, `grad`, `momentum` and `second` run in parallel. */
 struct agn_params {
     int count, capacity;
     struct agn_param *list;
     size_t total; /* floats */
     float *value, *grad, *momentum;
+    float *second; /* NULL, or Adam's second moments, and behind them its steps so far (total + 1 floats) */
     uint64_t version; /* raised by whoever changes values: nets then reload their copies */
 };
 
@@ -135,10 +136,13 @@ const struct agn_param *agn_params_find(const struct agn_params *params, const c
 /* Values of a parameter, or NULL when there is none of that name. */
 float *agn_params_values(const struct agn_params *params, const char *name);
 /* The same from/to a tensor file. Loading demands every parameter: a missing or wrong one is
- * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well. Saving
- * appends views (pointing into `params`) to file->tensors. */
+ * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well; of
+ * stores with second moments also "second.NAME", and "steps.NAME" of the first trainable parameter. Loading
+ * makes room for second moments that the file has, and sets those that it has not to 0. Saving appends views
+ * (pointing into `params`) to file->tensors. */
 int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum);
-/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or no number, or a variance negative; names it. */
+/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or no number, or a variance or second moment
+ * negative; names it. */
 int agn_params_check_finite(const struct agn_params *params);
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
 /* The BN called `name` as a factor and a summand of channel `channel`, as frozen nets use it: y = scale x +
@@ -304,5 +308,18 @@ struct agn_sgd {
     bool nesterov;
 };
 void agn_sgd_step(struct agn_params *params, const struct agn_sgd *sgd);
+
+/* Adam (Kingma & Ba 2015) with decoupled weight decay, as PyTorch's torch.optim.AdamW computes it, on the
+ * trainable parameters; raises params->version. In step t, counted from 1, with m in `momentum`:
+ *   w -= rate*decay*w;  m = beta1*m + (1 - beta1)*g;  v = beta2*v + (1 - beta2)*g*g
+ *   w -= rate / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon) */
+struct agn_adam {
+    float rate, beta1, beta2, epsilon, decay; /* betas from 0 to below 1 */
+};
+void agn_adam_step(struct agn_params *params, const struct agn_adam *adam); /* after agn_params_use_adam */
+/* Makes room for second moments: 0, and no step taken. Where there are some they stay. AGN_ERR_MEMORY. */
+int agn_params_use_adam(struct agn_params *params);
+/* Momentum 0, as are second moments and steps where there are some. */
+void agn_params_clear_moments(struct agn_params *params);
 
 #endif
