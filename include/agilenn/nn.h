@@ -290,6 +290,15 @@ void agn_softmax_ce_backward(const float *prob, const int32_t *labels, int n, in
 void agn_softmax_ce_tangent_backward(const float *prob, const int32_t *labels, const float *tangent, int n,
                                      int classes, float *diff_dot);
 
+/* ---- mean squared error ------------------------------------------------------------
+ * values, target, diff: (n, size), a row being an image, say. Rows are shared out over agn_nn_workers()
+ * threads; results do not depend on how many there are. */
+
+/* loss[i] = scale / size * the sum of (values - target)^2 over row i. */
+void agn_mse_forward(const float *values, const float *target, int n, size_t size, float scale, float *loss);
+/* diff = 2 scale / size * (values - target), the gradient of the sum of loss; may be `values` or `target`. */
+void agn_mse_backward(const float *values, const float *target, int n, size_t size, float scale, float *diff);
+
 /* ---- quantiser ---------------------------------------------------------------------
  * 8 centroids in [0, 6), centroid 0 fixed at 0, ascending. Hard assignment to the nearest. */
 
