@@ -24,8 +24,8 @@ except ImportError:
     sys.exit("compare_pytorch: python3 finds no torch (Debian: apt-get install python3-torch)")
 
 
-def act(silu):
-    return nn.SiLU() if silu else nn.ReLU6()
+def act(number):
+    return (nn.ReLU6, nn.SiLU, nn.Tanh)[number]()
 
 
 def conv_bn(ic, oc, k, s, groups=1, activation=None):
@@ -53,22 +53,39 @@ class Excitation(nn.Module):
         return x * torch.sigmoid(self.excite(s))
 
 
+class Attention(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.parts = [max(1, c // 8), max(1, c // 8), c]
+        self.qkv = nn.Conv2d(c, sum(self.parts), 1, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).flatten(2).split(self.parts, 1)
+        weights = torch.softmax(q.transpose(1, 2) @ k, -1)
+        return x + self.gamma * (v @ weights.transpose(1, 2)).reshape(x.shape)
+
+
 def block(kind, ic, p, stride):
     """One block of the language of agn_graph_parse; returns (module, output channels)."""
-    silu, oc, k, e = p.get("a", 0) == 1, p.get("c", ic), p.get("k", 3), p.get("e", 6)
+    number, oc, k, e = p.get("a", 0), p.get("c", ic), p.get("k", 3), p.get("e", 6)
     linear = p.get("l", 0) == 1
     if kind in ("conv", "dw"):
         oc = ic if kind == "dw" else oc
         return nn.Sequential(*conv_bn(ic, oc, k, stride, ic if kind == "dw" else 1,
-                                      None if linear else act(silu))), oc
+                                      None if linear else act(number))), oc
+    if kind == "attention":
+        return Attention(ic), ic
+    if kind == "up":
+        return nn.Upsample(scale_factor=p.get("s", 2)), ic
     same, inner = stride == 1 and ic == oc, ic * e
     if kind == "fused":
-        layers = (conv_bn(ic, inner, k, stride, 1, act(True)) + conv_bn(inner, oc, 1, 1) if e > 1
-                  else conv_bn(ic, oc, k, stride, 1, act(True)))
+        layers = (conv_bn(ic, inner, k, stride, 1, act(1)) + conv_bn(inner, oc, 1, 1) if e > 1
+                  else conv_bn(ic, oc, k, stride, 1, act(1)))
         return Shortcut(layers, same), oc
-    silu = silu or kind == "mbse"
-    layers = conv_bn(ic, inner, 1, 1, 1, act(silu)) if e > 1 else []
-    layers += conv_bn(inner, inner, k, stride, inner, act(silu))
+    number = 1 if kind == "mbse" else number
+    layers = conv_bn(ic, inner, 1, 1, 1, act(number)) if e > 1 else []
+    layers += conv_bn(inner, inner, k, stride, inner, act(number))
     if kind == "mbse":
         layers.append(Excitation(inner, max(1, ic // 4)))
     return Shortcut(layers + conv_bn(inner, oc, 1, 1), same), oc

@@ -41,6 +41,7 @@ printf '[data]\npath = ~/$HOME/x\nclasses = 4x\n' >"$corpus/preset/wrong"
 # network NAME TEXT: on 8x8x3, at width 1
 network() { printf '\007\007\002\000%s' "$2" >"$corpus/graph/$1"; }
 network blocks 'conv:c16:k3:s2 dw:l1 mb:c32:e4:n2 mbse:c8:a1 fused:c8:e2:n2 pool:g2'
+network decoder 'conv:c8:s2 up conv:c8 attention up:s3 conv:c3:a2'
 network wrong 'conv:c16:k3:k3 dwx:q1'
 for name in mobilenetv2-tiny efficientnetv2-s separable:s3; do
     network "${name%:*}" "$name"

@@ -41,6 +41,18 @@ static void fill_params(struct agn_params *params, struct agn_rng *rng)
     }
 }
 
+/* As if Adam had trained it. */
+static void add_second(struct agn_params *params, struct agn_rng *rng)
+{
+    succeed(agn_params_use_adam(params));
+    for (int p = 0; p < params->count; p++) {
+        const struct agn_param *param = &params->list[p];
+        for (size_t i = 0; param->trainable && i < param->count; i++)
+            params->second[param->offset + i] = (float)agn_rng_uniform(rng);
+    }
+    params->second[params->total] = 12.0F;
+}
+
 /* A model in which every field has a value of its own. */
 static struct agn_model *make_model(void)
 {
@@ -73,6 +85,7 @@ static struct agn_model *make_model(void)
         model->normalisation.mean[c] = (uint8_t)(10 + c);
         model->normalisation.std[c] = 1.5F + (float)c;
     }
+    add_second(model->parts[AGN_LOCAL].params, &rng);
     model->alpha_weight = -1.25F;
     model->alpha_momentum = 0.125F;
     model->skewness_before = 0.375;
@@ -89,7 +102,14 @@ static void expect_same_params(const struct agn_params *a, const struct agn_para
         assert_memory_equal(a->value + at, b->value + at, bytes);
         if (momentum)
             assert_memory_equal(a->momentum + at, b->momentum + at, bytes);
+        if (momentum && a->second != NULL)
+            assert_memory_equal(a->second + at, b->second + at, bytes);
     }
+    if (momentum)
+        assert_true((a->second == NULL) == (b->second == NULL) &&
+                    (a->second == NULL || a->second[a->total] == b->second[b->total]));
+    else
+        assert_null(b->second); /* a model has none */
 }
 
 static void expect_same_model(const struct agn_model *a, const struct agn_model *b, bool momentum)
@@ -242,6 +262,10 @@ CHANGE(rename_weight, strcpy(tensor(f, "extractor.0.weight")->name, "extractor.0
 CHANGE(swap_dims, tensor(f, "local.dense.weight")->dims[0] = tensor(f, "local.dense.weight")->dims[1];
        tensor(f, "local.dense.weight")->dims[1] = TINY_CLASSES)
 CHANGE(no_momentum, strcpy(tensor(f, "momentum.remote.0.weight")->name, "momentum.lost"))
+CHANGE(no_second, strcpy(tensor(f, "second.local.dense.bias")->name, "second.lost"))
+CHANGE(no_steps, strcpy(tensor(f, "steps.local.dense.weight")->name, "steps.lost"))
+CHANGE(negative_second, set_float(f, "second.local.dense.weight", 1, -1e-9F))
+CHANGE(negative_steps, set_float(f, "steps.local.dense.weight", 0, -1.0F))
 CHANGE(nan_weight, set_float(f, "remote.0.weight", 3, NAN))
 CHANGE(nan_momentum, set_float(f, "momentum.extractor.0.weight", 1, NAN))
 CHANGE(negative_variance, set_float(f, "reference.0.bn.var", 2, -0.5F))
@@ -289,6 +313,10 @@ static void hostile_content(void **state)
     } cases[] = {{rename_weight, AGN_ERR_FORMAT, "'extractor.0.weight' is missing"},
                  {swap_dims, AGN_ERR_FORMAT, "'local.dense.weight' is 8x3; this network needs 3x8"},
                  {no_momentum, AGN_ERR_FORMAT, "'momentum.remote.0.weight' is missing"},
+                 {no_second, AGN_ERR_FORMAT, "'second.local.dense.bias' is missing"},
+                 {no_steps, AGN_ERR_FORMAT, "'steps.local.dense.weight' is missing"},
+                 {negative_second, AGN_ERR_NUMERIC, "the second moment of 'local.dense.weight'"},
+                 {negative_steps, AGN_ERR_NUMERIC, "Adam's steps"},
                  {nan_weight, AGN_ERR_NUMERIC, "remote.0.weight"},
                  {nan_momentum, AGN_ERR_NUMERIC, "the momentum of 'extractor.0.weight'"},
                  {negative_variance, AGN_ERR_NUMERIC, "'reference.0.bn.var' holds a negative variance"},

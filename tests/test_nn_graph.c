@@ -120,6 +120,55 @@ static int64_t total_macs(const struct agn_graph *graph)
     return sum;
 }
 
+/* Nearest neighbours have no parameters, take no number of the prefix and no multiplications. */
+static void upsampling(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    start(&graph, 6, 5, 3);
+    int last = agn_graph_parse(&graph, 0, "net", "conv:c8:s2 up conv:c4 up:s3");
+    expect_shape(&graph, last, 18, 18, 4);
+    assert_int_equal(graph.ops[3].type, AGN_OP_UP);
+    expect_shape(&graph, 3, 6, 6, 8);
+    assert_string_equal(graph.ops[4].name, "net.1");
+    assert_int_equal(agn_op_macs(&graph, last), 0);
+    assert_int_equal(agn_graph_up(&graph, last, 1), AGN_ERR_RANGE);
+    assert_int_equal(agn_graph_up(&graph, last, 9), AGN_ERR_RANGE);
+    expect_message("by 2 to 8, not by 9");
+    assert_int_equal(graph.count, last + 1);
+}
+
+/* Queries and keys of an eighth of the channels, but of one at least. */
+static void attention(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    start(&graph, 6, 5, 32);
+    int last = agn_graph_parse(&graph, 0, "net", "attention conv:c7 attention");
+    expect_shape(&graph, last, 6, 5, 7);
+    static const enum agn_op_type types[] = {AGN_OP_CONV,      AGN_OP_ATTENTION, AGN_OP_CONV,
+                                             AGN_OP_BATCHNORM, AGN_OP_CONV,      AGN_OP_ATTENTION};
+    static const char *const names[] = {"net.0.qkv", "net.0", "net.1", "net.1.bn", "net.2.qkv", "net.2"};
+    assert_int_equal(last, AGN_COUNT_OF(types));
+    for (int i = 0; i < last; i++) {
+        assert_int_equal(graph.ops[i + 1].type, types[i]);
+        assert_string_equal(graph.ops[i + 1].name, names[i]);
+    }
+    expect_shape(&graph, 1, 6, 5, 4 + 4 + 32);
+    expect_shape(&graph, 5, 6, 5, 1 + 1 + 7);
+    assert_int_equal(agn_op_macs(&graph, 2), 30 * 30 * (4 + 32));
+    /* Not as many positions; nothing left for queries; as many queries as keys cannot be. */
+    int small = agn_graph_conv(&graph, last, "small", 9, 3, 2, false);
+    assert_int_equal(agn_graph_attention(&graph, last, small, "a"), AGN_ERR_ARG);
+    expect_message(
+        "a 6x5x7 tensor takes as many positions of 7 + 2 n channels (n queries, n keys, 7 values)");
+    assert_int_equal(agn_graph_attention(&graph, last, last, "a"), AGN_ERR_ARG);
+    int odd = agn_graph_conv(&graph, last, "odd", 10, 1, 1, false);
+    assert_int_equal(agn_graph_attention(&graph, last, odd, "a"), AGN_ERR_ARG);
+    assert_int_equal(agn_graph_attention(&graph, last, -1, "a"), AGN_ERR_ARG);
+    assert_int_equal(graph.count, odd + 1);
+}
+
 /* A MobileNetV2 block on 14x14x8 with expansion 6, stride 2, to 16 channels; then the head. */
 static void macs_by_hand(void **state)
 {
@@ -169,6 +218,8 @@ static void named_networks(void **state)
     expect_expansion("mobilenetv2-tiny", 1, "conv:c48:s2 mb:c48:e4 mb:c96:e4:s2 conv:c128:k1");
     /* What stands for itself stays: letters in one order, usual values left out, expansion always shown. */
     expect_expansion("mb:s2:c8:k5:e6:n1 conv:c20:k3", 1, "mb:c8:e6:k5:s2 conv:c20");
+    expect_expansion("conv:c8 up:s2 conv:c8 up up:s3", 1, "conv:c8 up conv:c8 up up:s3");
+    expect_expansion("conv:c8 attention up", 2, "conv:c16 attention up");
     expect_expansion("", 1, "");
     char small[24] = "unchanged";
     assert_int_equal(agn_graph_expand("conv:c24", 1, small, 8), AGN_ERR_SPACE);
@@ -282,7 +333,8 @@ static void bad_texts(void **state)
     static const struct {
         const char *text, *block, *reason;
     } cases[] = {
-        {"conv:c8 convolution:c8", "convolution:c8", "kind is none of conv, dw, mb, mbse, fused, pool"},
+        {"conv:c8 convolution:c8", "convolution:c8",
+         "kind is none of conv, dw, mb, mbse, fused, pool, up, attention, nor"},
         {"convconvconvconvconv:c8", "convconvconvconvconv:c8", "kind is none of"},
         {"mobilenetv3", "mobilenetv3", "efficientnetv2-s, mobilenetv2"},
         {":c8", ":c8", "kind is none of"},
@@ -295,6 +347,12 @@ static void bad_texts(void **state)
         {"dw:c8", "dw:c8", "'c8' starts with none of the letters that dw takes"},
         {"conv:c8:e4", "conv:c8:e4", "'e4' starts with none"},
         {"pool:g1:s2", "pool:g1:s2", "letters that pool takes, g"},
+        {"up:c8", "up:c8", "'c8' starts with none of the letters that up takes, s"},
+        {"up:s1", "up:s1", "s1: a stride from 2 to 8"},
+        {"up:s9", "up:s9", "s9: a stride from 2 to 8"},
+        {"up:s8 up:s8 up:s8 up:s8", "'up:s8' on a 4096x4096x3 map", "32768x32768x3"},
+        {"attention:c8", "attention:c8", "attention takes no letters"},
+        {"up:s8 up:s8 attention", "'attention' on a 512x512x3 map", "up to 16384 positions, not on 512x512"},
         {"conv::c8", "conv::c8", "a colon is followed by no letter"},
         {"conv:c8:", "conv:c8:", "a colon is followed by no letter"},
         {"conv:c8:s2:s3", "conv:c8:s2:s3", "letter s is given twice"},
@@ -310,7 +368,7 @@ static void bad_texts(void **state)
         {"mb:c8:n0", "mb:c8:n0", "n0: a number of repeats from 1"},
         {"mb:c8:e0", "mb:c8:e0", "e0: an expansion from 1"},
         {"conv:c8:l2", "conv:c8:l2", "l2: l (1: no activation) from 0 to 1"},
-        {"conv:c8:a2", "conv:c8:a2", "a2: a (0: ReLU6, 1: SiLU) from 0 to 1"},
+        {"conv:c8:a3", "conv:c8:a3", "a3: a (0: ReLU6, 1: SiLU, 2: tanh) from 0 to 2"},
         {"conv:c60000 mb:c8:e60000", "'mb:c8:e60000' on a 8x8x60000 map", "expansion by 60000"},
         {"conv:c8:s2 pool:g9", "'pool:g9' on a 4x4x8 map", "a 4x4 map cannot be pooled to a 9x9 grid"},
         {"conv:c8 pool:g0", "pool:g0", "g0: a grid from 1"},
@@ -489,6 +547,8 @@ int main(void)
                                        cmocka_unit_test(expansion_one_and_empty_text),
                                        cmocka_unit_test(shapes_of_convolutions),
                                        cmocka_unit_test(macs_by_hand),
+                                       cmocka_unit_test(upsampling),
+                                       cmocka_unit_test(attention),
                                        cmocka_unit_test(named_networks),
                                        cmocka_unit_test(widths),
                                        cmocka_unit_test(published_mobilenets),

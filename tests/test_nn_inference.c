@@ -181,6 +181,9 @@ static const char *const texts[] = {
     "conv:c16 fused:c16:e1:n2 fused:c32:e4:s2:n2",                 /* a convolution that reads its shortcut */
     "conv:c16:a1 mbse:c16:e4:n2 conv:c20:k1:a1",                   /* SiLU, squeeze-and-excitation */
     "conv:c9:k5:s2 dw:k5:a1 mb:c9:e3:k5:n2 pool:g3 conv:c7:k1:l1", /* odd shapes */
+    "conv:c16:s2 conv:c16 up conv:c16 up:s2 conv:c12:a2",          /* a decoder */
+    "conv:c16:s2 attention mb:c16:e2 up attention conv:c12",       /* and with attention */
+    "conv:c16:a2 mb:c16:e2:a2:n2 conv:c20:k1:a2",                  /* tanh */
 };
 
 static void fused_networks_equal_the_frozen_net(void **state)
@@ -211,6 +214,8 @@ static struct network *irregular(int variant)
     int c = agn_graph_conv(g, variant == 2 ? a : sum, "c", 16, 1, 1, true);
     if (variant == 3)
         c = agn_graph_sigmoid(g, c);
+    if (variant == 7)
+        c = agn_graph_tanh(g, c);
     int last = agn_graph_add(g, sum, c);
     if (variant == 4)
         last = agn_graph_add(g, last, last);
@@ -219,7 +224,7 @@ static struct network *irregular(int variant)
     return finish(n, last, 200 + (uint64_t)variant);
 }
 
-enum { VARIANTS = 7 };
+enum { VARIANTS = 8 };
 
 static void irregular_graphs_equal_the_frozen_net(void **state)
 {

@@ -1,5 +1,6 @@
 /* Every operator of the engine, float, against the double-precision reference: value, gradients,
  * tangent, tangent-backward, running statistics, and the planner's memory. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,7 +132,8 @@ static void relu6(void **state)
 static void smooth_activations(void **state)
 {
     (void)state;
-    static int (*const activations[])(struct agn_graph *, int) = {agn_graph_silu, agn_graph_sigmoid};
+    static int (*const activations[])(struct agn_graph *, int) = {agn_graph_silu, agn_graph_sigmoid,
+                                                                  agn_graph_tanh};
     for (size_t i = 0; i < AGN_COUNT_OF(activations); i++) {
         struct agn_graph graph;
         int op = agn_graph_init(&graph, (struct agn_shape){7, 5, 19});
@@ -144,6 +146,38 @@ static void smooth_activations(void **state)
         assert_true(op > 0);
         check("a smooth activation inside", &graph, 8);
     }
+}
+
+/* Each value by itself, near 0 as far from it. */
+static void tanh_keeps_small_values(void **state)
+{
+    (void)state;
+    enum { VALUES = 4000 };
+    struct agn_graph graph;
+    struct agn_params *params = NULL;
+    struct agn_net *net = NULL;
+    agn_graph_init(&graph, (struct agn_shape){1, 1, VALUES});
+    assert_true(agn_graph_tanh(&graph, 0) > 0);
+    assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+    struct agn_net_config config = {.graph = &graph, .params = params, .batch = 1, .mode = AGN_NET_FROZEN};
+    assert_int_equal(agn_net_create(&config, &net), AGN_OK);
+    float *x = agn_net_write(net, AGN_BORDER_INPUT);
+    for (int i = 0; i < VALUES; i++) /* 1e-8 to 1e4, of either sign */
+        x[i] = (i % 2 == 0 ? 1.0F : -1.0F) * powf(10.0F, -8.0F + 12.0F * (float)i / VALUES);
+    x[0] = 0.0F;
+    x[1] = INFINITY;
+    x[2] = -INFINITY;
+    x[3] = NAN;
+    assert_int_equal(agn_net_forward(net), AGN_OK);
+    const float *y = agn_net_read(net, AGN_BORDER_OUTPUT);
+    assert_true(y[0] == 0.0F && y[1] == 1.0F && y[2] == -1.0F && isnan(y[3]));
+    for (int i = 4; i < VALUES; i++) {
+        double expected = tanh((double)x[i]);
+        if (!(fabs((double)y[i] - expected) <= 3e-7 * fabs(expected)))
+            fail_msg("tanh(%g) is %.9g, not %.9g", (double)x[i], (double)y[i], expected);
+    }
+    agn_net_free(net);
+    agn_params_free(params);
 }
 
 static void scales(void **state)
@@ -178,6 +212,59 @@ static void pools(void **state)
             check(label, &graph, batches[(i + g) % 3]);
         }
     }
+}
+
+static void upsampling(void **state)
+{
+    (void)state;
+    static const struct agn_shape shapes[] = {{7, 5, 3}, {4, 4, 16}, {1, 1, 19}, {3, 2, 33}};
+    static const int factors[] = {2, 3, 8};
+    for (size_t i = 0; i < AGN_COUNT_OF(shapes); i++) {
+        for (size_t f = 0; f < AGN_COUNT_OF(factors); f++) {
+            struct agn_graph graph;
+            char label[64];
+            int op = agn_graph_init(&graph, shapes[i]);
+            assert_true(agn_graph_up(&graph, op, factors[f]) > 0);
+            snprintf(label, sizeof(label), "up %dx%d by %d", shapes[i].height, shapes[i].width, factors[f]);
+            check(label, &graph, batches[(i + f) % 3]);
+        }
+    }
+}
+
+/* Positions in one block of queries and in several, with and without a rest; few and many channels. */
+static void attentions(void **state)
+{
+    (void)state;
+    static const struct {
+        struct agn_shape in;
+        int inner;
+    } cases[] = {{{1, 1, 3}, 1},  {{4, 3, 1}, 1},  {{5, 4, 8}, 3},
+                 {{8, 8, 16}, 2}, {{9, 8, 19}, 5}, {{12, 11, 5}, 1}};
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        struct agn_graph graph;
+        char label[64];
+        int in = agn_graph_init(&graph, cases[i].in);
+        int qkv = agn_graph_conv(&graph, in, "qkv", cases[i].in.channels + 2 * cases[i].inner, 1, 1, true);
+        int op = agn_graph_attention(&graph, in, qkv, "att");
+        assert_true(op > 0);
+        for (size_t b = 0; b < AGN_COUNT_OF(batches); b++) {
+            snprintf(label, sizeof(label), "attention, shape %zu, batch %d", i, batches[b]);
+            check(label, &graph, batches[b]);
+        }
+        assert_true(agn_graph_dense(&graph, agn_graph_attention(&graph, op, qkv, "again"), "fc", 3) > 0);
+        check("attention twice", &graph, 3); /* gradients of qkv are added */
+    }
+}
+
+/* The network's input as queries, keys and values: with and without a gradient of it. */
+static void attention_on_the_input(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    int in = agn_graph_init(&graph, (struct agn_shape){5, 4, 9});
+    int x = agn_graph_conv(&graph, in, "x", 5, 3, 1, true);
+    assert_true(agn_graph_attention(&graph, x, in, "att") > 0);
+    check("attention on the input", &graph, 3);
 }
 
 static void dense_layers(void **state)
@@ -343,7 +430,8 @@ static int silu_residuals(struct agn_graph *graph, int in)
     x = agn_graph_add(graph, x, y);
     y = agn_graph_sigmoid(graph, conv_bn(graph, x, "b", 1, false));
     x = agn_graph_add(graph, y, x);
-    return agn_graph_add(graph, x, agn_graph_silu(graph, x));
+    x = agn_graph_add(graph, x, agn_graph_silu(graph, x));
+    return agn_graph_add(graph, agn_graph_tanh(graph, x), x);
 }
 
 static int excitation_in_a_residual(struct agn_graph *graph, int in)
@@ -354,11 +442,30 @@ static int excitation_in_a_residual(struct agn_graph *graph, int in)
                    "end", 1, false);
 }
 
+/* Whole maps that two read before and after they have grown. */
+static int decoder(struct agn_graph *graph, int in)
+{
+    int x = conv_bn(graph, in, "stem", 3, true), large = agn_graph_up(graph, x, 2);
+    int y = agn_graph_up(graph, conv_bn(graph, x, "a", 3, false), 2);
+    y = conv_bn(graph, agn_graph_add(graph, y, large), "b", 3, true);
+    return agn_graph_add(graph, y, agn_graph_up(graph, x, 2));
+}
+
+static int attention_in_residuals(struct agn_graph *graph, int in)
+{
+    int x = agn_graph_parse(graph, in, "net", "conv:c6 attention");
+    int y = agn_graph_parse(graph, x, "more", "conv:c6:a2 attention");
+    int qkv = agn_graph_conv(graph, y, "qkv", 8, 3, 1, true);
+    return agn_graph_add(graph, agn_graph_attention(graph, x, qkv, "last"), agn_graph_add(graph, x, y));
+}
+
 static const struct {
     const char *name;
     int (*build)(struct agn_graph *graph, int in);
 } structures[] = {{"SiLU in residuals", silu_residuals},
                   {"excitation in a residual", excitation_in_a_residual},
+                  {"decoder", decoder},
+                  {"attention in residuals", attention_in_residuals},
                   {"x + x", twice_the_same},
                   {"input + input", sum_of_input_twice},
                   {"residual chain", residual_chain},
@@ -429,8 +536,12 @@ int main(void)
                                        cmocka_unit_test(batchnorm_alone),
                                        cmocka_unit_test(relu6),
                                        cmocka_unit_test(smooth_activations),
+                                       cmocka_unit_test(tanh_keeps_small_values),
                                        cmocka_unit_test(scales),
                                        cmocka_unit_test(pools),
+                                       cmocka_unit_test(upsampling),
+                                       cmocka_unit_test(attentions),
+                                       cmocka_unit_test(attention_on_the_input),
                                        cmocka_unit_test(dense_layers),
                                        cmocka_unit_test(dense_layers_with_batchnorm),
                                        cmocka_unit_test(shared_tensors),

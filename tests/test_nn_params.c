@@ -1,4 +1,5 @@
-/* Parameter stores: names, initial values, copies, files, the SGDW step, and nets that follow them. */
+/* Parameter stores: names, initial values, copies, files, the SGDW and the Adam step, and nets that follow
+ * them. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -315,6 +316,136 @@ static void sgd_steps(void **state)
     }
 }
 
+/* Adam's by the formula in nn.h, in doubles: on a weight (decays), a bias and a gamma (do not). */
+struct adam_values {
+    double w, m, v;
+};
+
+static void expect_adam(struct adam_values *x, double g, double decay, int t, const struct agn_adam *adam)
+{
+    double rate = (double)adam->rate, beta1 = (double)adam->beta1, beta2 = (double)adam->beta2;
+    x->w -= rate * decay * x->w;
+    x->m = beta1 * x->m + (1.0 - beta1) * g;
+    x->v = beta2 * x->v + (1.0 - beta2) * g * g;
+    double m_hat = x->m / (1.0 - pow(beta1, t)), v_hat = x->v / (1.0 - pow(beta2, t));
+    x->w -= rate * m_hat / (sqrt(v_hat) + (double)adam->epsilon);
+}
+
+static void adam_steps(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"fc.weight", "fc.bias", "bn.gamma"};
+    static const struct agn_adam settings[] = {
+        {.rate = 0.1F, .beta1 = 0.9F, .beta2 = 0.999F, .epsilon = 1e-8F, .decay = 0.05F},
+        {.rate = 1e-2F, .beta1 = 0.0F, .beta2 = 0.9F, .epsilon = 0.1F}};
+    struct agn_graph graph;
+    assert_int_equal(agn_graph_init(&graph, (struct agn_shape){1, 1, 1}), 0);
+    assert_true(agn_graph_batchnorm(&graph, agn_graph_dense(&graph, 0, "fc", 1), "bn", false) > 0);
+    for (size_t s = 0; s < AGN_COUNT_OF(settings); s++) {
+        struct agn_params *params = NULL;
+        assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+        assert_null(params->second); /* costs nothing where it is not used */
+        assert_int_equal(agn_params_use_adam(params), AGN_OK);
+        uint64_t version = params->version;
+        struct adam_values expected[3] = {{.w = 2.0}, {.w = -1.0}, {.w = 1.5}};
+        for (int p = 0; p < 3; p++)
+            agn_params_values(params, names[p])[0] = (float)expected[p].w;
+        for (int t = 1; t <= 5; t++) {
+            for (int p = 0; p < 3; p++) {
+                double g = 0.5 + 0.25 * p - 0.4 * t;
+                params->grad[find(params, names[p])->offset] = (float)g;
+                expect_adam(&expected[p], g, p == 0 ? (double)settings[s].decay : 0.0, t, &settings[s]);
+            }
+            params->grad[find(params, "bn.mean")->offset] = 7.0F; /* a statistic never takes a step */
+            agn_adam_step(params, &settings[s]);
+            assert_true(params->version == ++version);
+            for (int p = 0; p < 3; p++) {
+                size_t at = find(params, names[p])->offset;
+                assert_true(near(params->value[at], expected[p].w));
+                assert_true(near(params->momentum[at], expected[p].m));
+                assert_true(near(params->second[at], expected[p].v));
+            }
+        }
+        assert_true(agn_params_values(params, "bn.mean")[0] == 0.0F);
+        agn_params_clear_moments(params);
+        assert_true(params->momentum[0] == 0.0F && params->second[0] == 0.0F &&
+                    params->second[params->total] == 0.0F);
+        agn_params_free(params);
+    }
+}
+
+static void take_steps(struct agn_params *params, int first, int count)
+{
+    const struct agn_adam adam = {
+        .rate = 0.01F, .beta1 = 0.9F, .beta2 = 0.99F, .epsilon = 1e-8F, .decay = 0.01F};
+    for (int i = first; i < first + count; i++) {
+        net_check_fill(params->grad, params->total, 50 + (uint64_t)i);
+        agn_adam_step(params, &adam);
+    }
+}
+
+/* A file in the middle of a training that Adam does: the rest of it goes as if there had been none. */
+static void adam_goes_on_from_a_file(void **state)
+{
+    (void)state;
+    struct agn_params *whole = make(1), *loaded = make(2), *plain = make(3);
+    struct agn_tensor_file file = {0}, without = {0};
+    assert_int_equal(agn_params_use_adam(whole), AGN_OK);
+    take_steps(whole, 0, 3);
+    assert_int_equal(agn_params_check_finite(whole), AGN_OK);
+    assert_int_equal(agn_tensor_file_read(save(whole, true), &file), AGN_OK);
+    assert_int_equal(agn_params_load(loaded, &file, true), AGN_OK); /* makes room */
+    take_steps(whole, 3, 2);
+    take_steps(loaded, 3, 2);
+    for (int i = 0; i < whole->count; i++) {
+        const struct agn_param *param = &whole->list[i];
+        size_t bytes = param->count * sizeof(float), at = param->offset;
+        assert_memory_equal(loaded->value + at, whole->value + at, bytes);
+        assert_memory_equal(loaded->momentum + at, whole->momentum + at, param->trainable ? bytes : 0);
+        assert_memory_equal(loaded->second + at, whole->second + at, param->trainable ? bytes : 0);
+    }
+    assert_true(loaded->second[loaded->total] == 5.0F);
+    /* What one part of it lacks is refused whole; weights alone need none of it. */
+    assert_int_equal(agn_params_load(plain, &file, false), AGN_OK);
+    assert_null(plain->second);
+    struct agn_tensor_view *view = view_of(&file, "steps.net.0.weight");
+    strcpy(view->name, "steps.lost");
+    expect_no_load(&file, true, "'steps.net.0.weight' is missing");
+    strcpy(view->name, "steps.net.0.weight");
+    view = view_of(&file, "second.fc.bias");
+    strcpy(view->name, "second.lost");
+    expect_no_load(&file, true, "'second.fc.bias' is missing");
+    /* A file of a training without it: nothing of it written, second moments begin anew. */
+    assert_int_equal(agn_tensor_file_read(save(plain, true), &without), AGN_OK);
+    for (int i = 0; i < without.count; i++)
+        assert_null(strstr(without.tensors[i].name, "second."));
+    assert_int_equal(agn_params_load(loaded, &without, true), AGN_OK);
+    for (size_t i = 0; i <= loaded->total; i++)
+        assert_true(loaded->second[i] == 0.0F);
+    agn_tensor_file_free(&file);
+    agn_tensor_file_free(&without);
+    agn_params_free(whole);
+    agn_params_free(loaded);
+    agn_params_free(plain);
+}
+
+static void damaged_second_moments(void **state)
+{
+    (void)state;
+    struct agn_params *params = make(1);
+    assert_int_equal(agn_params_use_adam(params), AGN_OK);
+    float *second = params->second + find(params, "extra.bias")->offset,
+          *steps = params->second + params->total;
+    second[2] = -1.0F;
+    assert_int_equal(agn_params_check_finite(params), AGN_ERR_NUMERIC);
+    assert_non_null(strstr(agn_error_message(), "the second moment of 'extra.bias'"));
+    second[2] = 0.0F;
+    *steps = NAN;
+    assert_int_equal(agn_params_check_finite(params), AGN_ERR_NUMERIC);
+    assert_non_null(strstr(agn_error_message(), "Adam's steps"));
+    agn_params_free(params);
+}
+
 /* ---- nets follow their parameters -------------------------------------------------------- */
 
 static struct agn_net *make_net(const struct agn_graph *graph, struct agn_params *params,
@@ -409,6 +540,9 @@ int main(void)
         cmocka_unit_test(appending_twice),
         cmocka_unit_test(wrong_files),
         cmocka_unit_test(sgd_steps),
+        cmocka_unit_test(adam_steps),
+        cmocka_unit_test_setup_teardown(adam_goes_on_from_a_file, temp_folder_setup, temp_folder_teardown),
+        cmocka_unit_test(damaged_second_moments),
         cmocka_unit_test(nets_reload),
         cmocka_unit_test(store_of_another_graph)};
     return cmocka_run_group_tests_name("nn params", tests, NULL, NULL);

@@ -14,7 +14,7 @@
 #include "backends.h"
 #include "net_check.h"
 
-enum { GRAPHS = 30, LEAST_ROWS = 12 };
+enum { GRAPHS = 30, LEAST_ROWS = 12, MOST_POSITIONS = 40 };
 
 static uint64_t first_seed = 1;
 static int graphs = GRAPHS;
@@ -51,7 +51,8 @@ static int append_blocks(struct agn_graph *graph, int src, const char *name, int
 {
     static const char *const texts[] = {"mb:c8:e2:k3:s1:n2",       "mb:c6:e1:k3:n3", "conv:c9:k3:l1 dw:k3",
                                         "dw:k5:s1 conv:c8:k1",     "mb:c8:e3:k5",    "mbse:c8:e2:k3:n2",
-                                        "fused:c8:e2 fused:c8:e1", "mb:c8:e2:a1"};
+                                        "fused:c8:e2 fused:c8:e1", "mb:c8:e2:a1",    "mb:c8:e2:a2",
+                                        "conv:c4 up conv:c8:s2"};
     return enough_rows(graph, src, batch)
                ? agn_graph_parse(graph, src, name, texts[agn_rng_below(rng, AGN_COUNT_OF(texts))])
                : agn_graph_relu6(graph, src);
@@ -66,7 +67,7 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     snprintf(name, sizeof(name), "op%d", graph->count);
     if (agn_rng_below(rng, 4) == 0)
         src = (int)agn_rng_below(rng, (uint32_t)graph->count);
-    switch (agn_rng_below(rng, 11)) {
+    switch (agn_rng_below(rng, 14)) {
     case 0:
         return agn_graph_conv(graph, src, name, pick(rng, channels, 8), pick(rng, kernels, 4),
                               pick(rng, strides, 4), agn_rng_below(rng, 2) == 0);
@@ -87,6 +88,16 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
         return agn_graph_sigmoid(graph, src);
     case 8:
         return agn_graph_scale(graph, src, agn_graph_pool(graph, src, 1));
+    case 9:
+        return agn_graph_tanh(graph, src);
+    case 10:
+        return graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
+                   ? agn_graph_parse(graph, src, name, "attention")
+                   : agn_graph_relu6(graph, src);
+    case 11:
+        return graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
+                   ? agn_graph_up(graph, src, 2 + (int)agn_rng_below(rng, 2))
+                   : agn_graph_relu6(graph, src);
     default:
         return agn_graph_add(graph, src, same_shaped(graph, src, rng));
     }

@@ -284,6 +284,31 @@ static int one_sigmoid(struct agn_graph *graph, int in)
     return agn_graph_sigmoid(graph, in);
 }
 
+static int one_tanh(struct agn_graph *graph, int in)
+{
+    return agn_graph_tanh(graph, in);
+}
+
+static int one_up(struct agn_graph *graph, int in)
+{
+    return agn_graph_up(graph, in, 3);
+}
+
+static int decoder(struct agn_graph *graph, int in)
+{
+    return agn_graph_parse(graph, in, "net", "conv:c4:s2 up conv:c3:l1 up:s3 dw:a2");
+}
+
+static int one_attention(struct agn_graph *graph, int in)
+{
+    return agn_graph_attention(graph, in, agn_graph_conv(graph, in, "qkv", 3 + 2 * 2, 1, 1, true), "att");
+}
+
+static int attention_network(struct agn_graph *graph, int in)
+{
+    return agn_graph_parse(graph, in, "net", "conv:c9:s2 attention up conv:c3:a2");
+}
+
 static int one_scale(struct agn_graph *graph, int in)
 {
     return agn_graph_scale(graph, in, agn_graph_pool(graph, in, 1));
@@ -302,6 +327,11 @@ static const struct {
 } cases[] = {{"silu", one_silu},
              {"sigmoid", one_sigmoid},
              {"scale", one_scale},
+             {"tanh", one_tanh},
+             {"up", one_up},
+             {"attention", one_attention},
+             {"attention inside", attention_network},
+             {"decoder", decoder},
              {"efficient network", efficient_network},
              {"conv", one_conv},
              {"large conv", one_large_conv},
@@ -395,11 +425,57 @@ static void batchnorm_by_hand(void **state)
     agn_params_free(params);
 }
 
+/* 2x2 to 4x4, and what comes back. */
+static void upsampling_by_hand(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    struct agn_params *params = NULL;
+    agn_graph_init(&graph, (struct agn_shape){2, 2, 1});
+    assert_true(agn_graph_up(&graph, 0, 2) > 0);
+    assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+    struct reference_net *net = reference_create(&graph, params, 1, false);
+    memcpy(reference_input(net)->value, (double[]){1, 2, 3, 4}, 4 * sizeof(double));
+    reference_forward(net);
+    static const double expected[16] = {1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4};
+    assert_memory_equal(reference_output(net)->value, expected, sizeof(expected));
+    for (int i = 0; i < 16; i++)
+        reference_output(net)->diff[i] = i;
+    reference_backward(net);
+    static const double sums[4] = {0 + 1 + 4 + 5, 2 + 3 + 6 + 7, 8 + 9 + 12 + 13, 10 + 11 + 14 + 15};
+    assert_memory_equal(reference_input(net)->diff, sums, sizeof(sums));
+    reference_free(net);
+    agn_params_free(params);
+}
+
+/* Two positions of one channel, one query and key each: weights 1/4 and 3/4, then 1/2 each. */
+static void attention_by_hand(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    struct agn_params *params = NULL;
+    agn_graph_init(&graph, (struct agn_shape){1, 2, 3});
+    int x = agn_graph_conv(&graph, 0, "x", 1, 1, 1, false);
+    assert_true(agn_graph_attention(&graph, x, 0, "att") > 0);
+    assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+    agn_params_values(params, "att.gamma")[0] = 0.5F;
+    memcpy(agn_params_values(params, "x.weight"), (float[]){0, 0, 10}, 3 * sizeof(float));
+    struct reference_net *net = reference_create(&graph, params, 1, false);
+    /* Query 1 sees keys 0 and log 3, query 0 sees no difference; values 4 and 8. */
+    memcpy(reference_input(net)->value, (double[]){1, 0, 4, 0, log(3.0), 8}, 6 * sizeof(double));
+    reference_forward(net);
+    assert_true(fabs(reference_output(net)->value[0] - (40 + 0.5 * (0.25 * 4 + 0.75 * 8))) < 1e-6);
+    assert_true(fabs(reference_output(net)->value[1] - (80 + 0.5 * (0.5 * 4 + 0.5 * 8))) < 1e-6);
+    reference_free(net);
+    agn_params_free(params);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolution_by_hand), cmocka_unit_test(batchnorm_by_hand),
-        cmocka_unit_test(training_gradients), cmocka_unit_test(frozen_gradients),
+        cmocka_unit_test(convolution_by_hand),    cmocka_unit_test(batchnorm_by_hand),
+        cmocka_unit_test(upsampling_by_hand),     cmocka_unit_test(attention_by_hand),
+        cmocka_unit_test(training_gradients),     cmocka_unit_test(frozen_gradients),
         cmocka_unit_test(hessian_vector_products)};
     return cmocka_run_group_tests_name("nn reference", tests, NULL, NULL);
 }

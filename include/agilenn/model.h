@@ -109,7 +109,8 @@ void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struc
  * Remote NN, centroids, alpha, contexts and shapes. Device and server refuse to work with another's. */
 uint32_t agn_model_id(const struct agn_model *model);
 
-/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or no number, or a variance negative; names it. */
+/* AGN_ERR_NUMERIC: a parameter or its moments are infinite or no numbers, or a variance is negative; names
+ * it. */
 int agn_model_check_finite(const struct agn_model *model);
 /* Do levels of a quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
 int agn_model_check_levels(const float levels[AGN_LEVELS], const char *tensor);

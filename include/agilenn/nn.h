@@ -30,7 +30,11 @@ enum agn_op_type {
     AGN_OP_DENSE,     /* fully connected, weights (oc, h*w*ic) over the NHWC-flattened source, bias */
     AGN_OP_SILU,      /* x / (1 + exp(-x)) */
     AGN_OP_SIGMOID,   /* 1 / (1 + exp(-x)) */
+    AGN_OP_TANH,
     AGN_OP_SCALE,     /* (h, w, c) times (1, 1, c), channel by channel */
+    AGN_OP_UP,        /* upsampling by nearest neighbour: each pixel becomes stride x stride ones */
+    AGN_OP_ATTENTION, /* self-attention over positions, with a learned gamma; op_attention.c has the formula
+                       */
     AGN_OP_TYPES
 };
 
@@ -41,7 +45,7 @@ struct agn_shape {
 struct agn_op_spec {
     enum agn_op_type type;
     char name[AGN_NAME_BYTES]; /* prefix of its parameters, e.g. "remote.block1.expand" */
-    int src[2];                /* earlier operators; src[1] is -1 but for ADD and SCALE */
+    int src[2];                /* earlier operators; src[1] is -1 but for ADD, SCALE and ATTENTION */
     int oc, kernel, stride, pad;
     bool depthwise, bias;   /* CONV */
     bool relu6;             /* BATCHNORM */
@@ -66,7 +70,11 @@ int agn_graph_add(struct agn_graph *graph, int src0, int src1);
 int agn_graph_pool(struct agn_graph *graph, int src, int grid);
 int agn_graph_silu(struct agn_graph *graph, int src);
 int agn_graph_sigmoid(struct agn_graph *graph, int src);
+int agn_graph_tanh(struct agn_graph *graph, int src);
 int agn_graph_scale(struct agn_graph *graph, int src, int factors);
+int agn_graph_up(struct agn_graph *graph, int src, int factor); /* 2 to 8 */
+/* qkv: of each position of src (h, w, c) n queries, n keys and c values, (h, w, 2 n + c). */
+int agn_graph_attention(struct agn_graph *graph, int src, int qkv, const char *name);
 int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
 
 /* Appends the network that `text` describes: blocks separated by blanks, each a kind
@@ -77,8 +85,11 @@ int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
  *   mbse   c128 e6 k3 s2 n4              n MBConv with squeeze-and-excitation and SiLU (EfficientNet)
  *   fused  c48 e4 k3 s2 n4               n Fused-MBConv with SiLU (EfficientNetV2)
  *   pool   g1                            average pooling to a g x g grid
- * Defaults: k3 s1 n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU; a `conv` or `dw` with letter l1 has
- * no activation (linear). A block may also be the name of a network (graph_names.c), such as
+ *   up     s2                            upsampling by s, nearest neighbour
+ *   attention                            SAGAN's self-attention: 1x1 convolutions without bias to c/8 queries
+ *                                        and keys (at least 1) and c values, gamma from 0, shortcut
+ * Defaults: k3 s1 (up: s2) n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU, a2 tanh; a `conv` or `dw` with
+ * letter l1 has no activation (linear). A block may also be the name of a network (graph_names.c), such as
  * efficientnetv2-s or separable:s3, and stands for its blocks then. Parameters are
  * named PREFIX.0, PREFIX.1, ... by block. Returns the index of the last operator. */
 int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const char *text);
@@ -107,27 +118,31 @@ struct agn_param {
     bool decay;           /* weight decay applies */
 };
 
-/* Named float arrays; `value`, `grad` and `momentum` run in parallel. */
+/* Named float arrays; `value`, `grad`, `momentum` and `second` run in parallel. */
 struct agn_params {
     int count, capacity;
     struct agn_param *list;
     size_t total; /* floats */
     float *value, *grad, *momentum;
+    float *second; /* NULL, or Adam's second moments, and behind them its steps so far (total + 1 floats) */
     uint64_t version; /* raised by whoever changes values: nets then reload their copies */
 };
 
 /* Declares the parameters of `graph` and initialises them: He-normal convolutions (fan-out),
- * BN at identity, dense layers at zero mean and 1/sqrt(fan-in) deviation. */
+ * BN at identity, dense layers at zero mean and 1/sqrt(fan-in) deviation, attention's gamma at 0. */
 int agn_params_create(const struct agn_graph *graph, uint64_t seed, struct agn_params **params);
 void agn_params_free(struct agn_params *params);
 const struct agn_param *agn_params_find(const struct agn_params *params, const char *name);
 /* Values of a parameter, or NULL when there is none of that name. */
 float *agn_params_values(const struct agn_params *params, const char *name);
 /* The same from/to a tensor file. Loading demands every parameter: a missing or wrong one is
- * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well. Saving
- * appends views (pointing into `params`) to file->tensors. */
+ * named in the error, and nothing is loaded. With `momentum`, reads/writes "momentum.NAME" as well; of
+ * stores with second moments also "second.NAME", and "steps.NAME" of the first trainable parameter. Loading
+ * makes room for second moments that the file has, and sets those that it has not to 0. Saving appends views
+ * (pointing into `params`) to file->tensors. */
 int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum);
-/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or no number, or a variance negative; names it. */
+/* AGN_ERR_NUMERIC: a parameter or its momentum is infinite or no number, or a variance or second moment
+ * negative; names it. */
 int agn_params_check_finite(const struct agn_params *params);
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum);
 /* The BN called `name` as a factor and a summand of channel `channel`, as frozen nets use it: y = scale x +
@@ -275,6 +290,15 @@ void agn_softmax_ce_backward(const float *prob, const int32_t *labels, int n, in
 void agn_softmax_ce_tangent_backward(const float *prob, const int32_t *labels, const float *tangent, int n,
                                      int classes, float *diff_dot);
 
+/* ---- mean squared error ------------------------------------------------------------
+ * values, target, diff: (n, size), a row being an image, say. Rows are shared out over agn_nn_workers()
+ * threads; results do not depend on how many there are. */
+
+/* loss[i] = scale / size * the sum of (values - target)^2 over row i. */
+void agn_mse_forward(const float *values, const float *target, int n, size_t size, float scale, float *loss);
+/* diff = 2 scale / size * (values - target), the gradient of the sum of loss; may be `values` or `target`. */
+void agn_mse_backward(const float *values, const float *target, int n, size_t size, float scale, float *diff);
+
 /* ---- quantiser ---------------------------------------------------------------------
  * 8 centroids in [0, 6), centroid 0 fixed at 0, ascending. Hard assignment to the nearest. */
 
@@ -293,5 +317,18 @@ struct agn_sgd {
     bool nesterov;
 };
 void agn_sgd_step(struct agn_params *params, const struct agn_sgd *sgd);
+
+/* Adam (Kingma & Ba 2015) with decoupled weight decay, as PyTorch's torch.optim.AdamW computes it, on the
+ * trainable parameters; raises params->version. In step t, counted from 1, with m in `momentum`:
+ *   w -= rate*decay*w;  m = beta1*m + (1 - beta1)*g;  v = beta2*v + (1 - beta2)*g*g
+ *   w -= rate / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon) */
+struct agn_adam {
+    float rate, beta1, beta2, epsilon, decay; /* betas from 0 to below 1 */
+};
+void agn_adam_step(struct agn_params *params, const struct agn_adam *adam); /* after agn_params_use_adam */
+/* Makes room for second moments: 0, and no step taken. Where there are some they stay. AGN_ERR_MEMORY. */
+int agn_params_use_adam(struct agn_params *params);
+/* Momentum 0, as are second moments and steps where there are some. */
+void agn_params_clear_moments(struct agn_params *params);
 
 #endif

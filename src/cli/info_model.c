@@ -71,7 +71,8 @@ static struct totals totals_of(const struct network *network)
     return totals;
 }
 
-/* "3x3 /2": kernel and stride of a convolution, grid of a pooling. */
+/* "3x3 /2": kernel and stride of a convolution, grid of a pooling, factor of an
+ * upsampling. */
 static void describe_kernel(const struct agn_op_spec *op, char *text, size_t size)
 {
     text[0] = '\0';
@@ -81,6 +82,8 @@ static void describe_kernel(const struct agn_op_spec *op, char *text, size_t siz
         snprintf(text, size, "%dx%d", op->kernel, op->kernel);
     if (op->type == AGN_OP_POOL)
         snprintf(text, size, "to %dx%d", op->grid, op->grid);
+    if (op->type == AGN_OP_UP)
+        snprintf(text, size, "x%d", op->stride);
 }
 
 static const char *type_name(const struct agn_op_spec *op)

@@ -6,10 +6,19 @@
 static const struct agn__op_class no_work; /* the input is there already */
 
 static const struct agn__op_class *const ops[AGN_OP_TYPES] = {
-    [AGN_OP_INPUT] = &no_work,       [AGN_OP_CONV] = &agn__op_conv, [AGN_OP_BATCHNORM] = &agn__op_batchnorm,
-    [AGN_OP_RELU6] = &agn__op_relu6, [AGN_OP_ADD] = &agn__op_add,   [AGN_OP_POOL] = &agn__op_pool,
-    [AGN_OP_DENSE] = &agn__op_dense, [AGN_OP_SILU] = &agn__op_silu, [AGN_OP_SIGMOID] = &agn__op_sigmoid,
+    [AGN_OP_INPUT] = &no_work,
+    [AGN_OP_CONV] = &agn__op_conv,
+    [AGN_OP_BATCHNORM] = &agn__op_batchnorm,
+    [AGN_OP_RELU6] = &agn__op_relu6,
+    [AGN_OP_ADD] = &agn__op_add,
+    [AGN_OP_POOL] = &agn__op_pool,
+    [AGN_OP_DENSE] = &agn__op_dense,
+    [AGN_OP_SILU] = &agn__op_smooth,
+    [AGN_OP_SIGMOID] = &agn__op_smooth,
+    [AGN_OP_TANH] = &agn__op_smooth,
     [AGN_OP_SCALE] = &agn__op_scale,
+    [AGN_OP_UP] = &agn__op_up,
+    [AGN_OP_ATTENTION] = &agn__op_attention,
 };
 
 static void *allocate(size_t size_bytes)

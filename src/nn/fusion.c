@@ -17,6 +17,8 @@ static enum agn__act activation_of(enum agn_op_type type)
         return AGN__ACT_SILU;
     case AGN_OP_SIGMOID:
         return AGN__ACT_SIGMOID;
+    case AGN_OP_TANH:
+        return AGN__ACT_TANH;
     default:
         return AGN__ACT_NONE;
     }

@@ -26,6 +26,9 @@ const struct agn__op_kind *const agn__op_kinds[AGN_OP_TYPES] = {
     [AGN_OP_SILU] = &agn__kind_silu,
     [AGN_OP_SIGMOID] = &agn__kind_sigmoid,
     [AGN_OP_SCALE] = &agn__kind_scale,
+    [AGN_OP_TANH] = &agn__kind_tanh,
+    [AGN_OP_UP] = &agn__kind_up,
+    [AGN_OP_ATTENTION] = &agn__kind_attention,
 };
 
 const char *agn_op_type_name(enum agn_op_type type)

@@ -23,7 +23,9 @@ int agn__graph_conv_bn(struct agn_graph *graph, int src, const char *name, const
                              : agn_graph_depthwise(graph, src, name, b->kernel, b->stride);
     if (op >= 0)
         op = agn_graph_batchnorm(graph, op, bn, activation == AGN__RELU6);
-    return op >= 0 && activation == AGN__SILU ? agn_graph_silu(graph, op) : op;
+    if (op >= 0 && activation == AGN__SILU)
+        return agn_graph_silu(graph, op);
+    return op >= 0 && activation == AGN__TANH ? agn_graph_tanh(graph, op) : op;
 }
 
 /* The same for a part of a larger block. */
@@ -100,4 +102,16 @@ int agn__graph_fused(struct agn_graph *graph, int src, const char *prefix, const
                          AGN__SILU);
     }
     return append_shortcut(graph, src, op, b);
+}
+
+int agn__graph_attention(struct agn_graph *graph, int src, const char *prefix)
+{
+    enum { REDUCTION = 8 };
+    char name[AGN_NAME_BYTES];
+    int channels = graph->ops[src].shape.channels, inner = channels / REDUCTION;
+    int status = make_name(name, prefix, "qkv");
+    if (status < 0)
+        return status;
+    int qkv = agn_graph_conv(graph, src, name, 2 * (inner > 1 ? inner : 1) + channels, 1, 1, false);
+    return qkv < 0 ? qkv : agn_graph_attention(graph, src, qkv, prefix);
 }

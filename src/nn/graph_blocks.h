@@ -5,7 +5,7 @@
 
 #include "nn/net_internal.h"
 
-enum agn__activation { AGN__LINEAR, AGN__RELU6, AGN__SILU };
+enum agn__activation { AGN__LINEAR, AGN__RELU6, AGN__SILU, AGN__TANH };
 
 /* What a block needs to know. */
 struct agn__block {
@@ -29,5 +29,9 @@ int agn__graph_inverted_residual(struct agn_graph *graph, int src, const char *p
 /* EfficientNetV2's Fused-MBConv (Tan & Le 2021): full convolution to the inner channels with BN and SiLU, 1x1
  * linear project, shortcut when the shape stays. Expansion 1 is one convolution with BN and SiLU. */
 int agn__graph_fused(struct agn_graph *graph, int src, const char *prefix, const struct agn__block *block);
+
+/* SAGAN's self-attention (Zhang et al. 2019) with an eighth of the channels in queries and keys: one 1x1
+ * convolution, PREFIX.qkv, makes them and the values; gamma is PREFIX.gamma. */
+int agn__graph_attention(struct agn_graph *graph, int src, const char *prefix);
 
 #endif

@@ -19,15 +19,20 @@ static int append_once(struct building *b, int src, const struct agn__text_block
 {
     char name[AGN_NAME_BYTES - 16];
     struct agn__block block = {text->channels, text->kernel, stride, text->expansion};
-    enum agn__activation activation = text->activation == 1 ? AGN__SILU : AGN__RELU6;
+    static const enum agn__activation by_number[] = {AGN__RELU6, AGN__SILU, AGN__TANH};
+    enum agn__activation activation = by_number[text->activation];
     if (text->kind == AGN__BLOCK_POOL)
         return agn_graph_pool(b->graph, src, text->grid); /* has no parameters, takes no number */
+    if (text->kind == AGN__BLOCK_UP)
+        return agn_graph_up(b->graph, src, stride); /* nor does it */
     snprintf(name, sizeof(name), "%s.%d", b->prefix, b->number++);
     switch (text->kind) {
     case AGN__BLOCK_INVERTED_RESIDUAL:
         return agn__graph_inverted_residual(b->graph, src, name, &block, activation, false);
     case AGN__BLOCK_MBCONV:
         return agn__graph_inverted_residual(b->graph, src, name, &block, AGN__SILU, true);
+    case AGN__BLOCK_ATTENTION:
+        return agn__graph_attention(b->graph, src, name);
     case AGN__BLOCK_FUSED:
         return agn__graph_fused(b->graph, src, name, &block);
     default:

@@ -12,12 +12,18 @@ static const char blanks[] = " \t\r\n";
 /* Kinds of blocks, the letters that each takes. */
 static const struct {
     const char *name, *letters;
-} kinds[AGN__BLOCK_KINDS] = {{"conv", "cksnla"}, {"dw", "ksnla"},    {"mb", "ceksna"},
-                             {"mbse", "ceksn"},  {"fused", "ceksn"}, {"pool", "g"}};
+} kinds[AGN__BLOCK_KINDS] = {{"conv", "cksnla"}, {"dw", "ksnla"}, {"mb", "ceksna"}, {"mbse", "ceksn"},
+                             {"fused", "ceksn"}, {"pool", "g"},   {"up", "s"},      {"attention", ""}};
 
 bool agn__block_is_residual(enum agn__block_kind kind)
 {
     return kind == AGN__BLOCK_INVERTED_RESIDUAL || kind == AGN__BLOCK_MBCONV || kind == AGN__BLOCK_FUSED;
+}
+
+/* Of a block that does not say it. */
+static int usual_stride(enum agn__block_kind kind)
+{
+    return kind == AGN__BLOCK_UP ? 2 : 1;
 }
 
 /* ---- one block -------------------------------------------------------------------- */
@@ -59,7 +65,8 @@ static int find_kind(const char *name)
     for (int kind = 0; kind < AGN__BLOCK_KINDS; kind++)
         if (strcmp(name, kinds[kind].name) == 0)
             return kind;
-    return agn_fail(AGN_ERR_ARG, "its kind is none of conv, dw, mb, mbse, fused, pool, nor is it one of %s",
+    return agn_fail(AGN_ERR_ARG,
+                    "its kind is none of conv, dw, mb, mbse, fused, pool, up, attention, nor is it one of %s",
                     agn__network_names);
 }
 
@@ -77,7 +84,7 @@ static int check_block(const struct agn__text_block *b)
         return agn_fail(AGN_ERR_ARG, "it needs its number of channels, 1 to %d, such as :c32", MAX_NUMBER);
     int status = check_range('k', b->kernel, 1, AGN__MAX_KERNEL, "a kernel");
     if (status == AGN_OK)
-        status = check_range('s', b->stride, 1, AGN__MAX_STRIDE, "a stride");
+        status = check_range('s', b->stride, usual_stride(b->kind), AGN__MAX_STRIDE, "a stride");
     if (status == AGN_OK)
         status = check_range('n', b->repeats, 1, MAX_NUMBER, "a number of repeats");
     if (status == AGN_OK)
@@ -87,7 +94,7 @@ static int check_block(const struct agn__text_block *b)
     if (status == AGN_OK)
         status = check_range('l', b->linear, 0, 1, "l (1: no activation)");
     if (status == AGN_OK)
-        status = check_range('a', b->activation, 0, 1, "a (0: ReLU6, 1: SiLU)");
+        status = check_range('a', b->activation, 0, 2, "a (0: ReLU6, 1: SiLU, 2: tanh)");
     return status;
 }
 
@@ -95,7 +102,7 @@ static int check_block(const struct agn__text_block *b)
 static int parse_block(const char *token, struct agn__text_block *block)
 {
     char copy[AGN__TOKEN_BYTES], *save = NULL, given[16] = "";
-    *block = (struct agn__text_block){.kernel = 3, .stride = 1, .repeats = 1, .expansion = 6, .grid = 1};
+    *block = (struct agn__text_block){.kernel = 3, .repeats = 1, .expansion = 6, .grid = 1};
     snprintf(block->token, sizeof(block->token), "%s", token);
     if (strlen(token) >= sizeof(copy))
         return agn_fail(AGN_ERR_RANGE, "the block is too long");
@@ -104,10 +111,13 @@ static int parse_block(const char *token, struct agn__text_block *block)
     if (kind < 0)
         return kind;
     block->kind = (enum agn__block_kind)kind;
+    block->stride = usual_stride(block->kind);
     const char *letters = kinds[kind].letters;
     if (strstr(token, "::") != NULL || token[strlen(token) - 1] == ':')
         return agn_fail(AGN_ERR_ARG, "a colon is followed by no letter");
     for (char *part = strtok_r(NULL, ":", &save); part != NULL; part = strtok_r(NULL, ":", &save)) {
+        if (letters[0] == '\0')
+            return agn_fail(AGN_ERR_ARG, "%s takes no letters", kinds[kind].name);
         if (strchr(letters, part[0]) == NULL) {
             return agn_fail(AGN_ERR_ARG, "'%s' starts with none of the letters that %s takes, %s", part,
                             kinds[kind].name, letters);
@@ -215,7 +225,8 @@ int agn__text_read(const char *text, double width, struct agn__text_blocks *bloc
 /* Letters of a block in the order of `kinds`, those with their usual values left out. */
 static int write_block(const struct agn__text_block *block, char *text, size_t cap)
 {
-    struct agn__text_block usual = {.kernel = 3, .stride = 1, .repeats = 1, .grid = 1}, b = *block;
+    struct agn__text_block b = *block,
+                           usual = {.kernel = 3, .stride = usual_stride(b.kind), .repeats = 1, .grid = 1};
     int length = snprintf(text, cap, "%s", kinds[b.kind].name);
     for (const char *letter = kinds[b.kind].letters; *letter != '\0'; letter++) {
         int value = *field(&b, *letter);

@@ -13,6 +13,8 @@ enum agn__block_kind {
     AGN__BLOCK_MBCONV,
     AGN__BLOCK_FUSED,
     AGN__BLOCK_POOL,
+    AGN__BLOCK_UP,
+    AGN__BLOCK_ATTENTION,
     AGN__BLOCK_KINDS
 };
 

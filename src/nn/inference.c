@@ -400,7 +400,8 @@ static const char *rest_of(const struct agn__op *op)
     static const char *const names[][2] = {[AGN__ACT_NONE] = {"", "add"},
                                            [AGN__ACT_RELU6] = {"relu6", "relu6 + add"},
                                            [AGN__ACT_SILU] = {"silu", "silu + add"},
-                                           [AGN__ACT_SIGMOID] = {"sigmoid", "sigmoid + add"}};
+                                           [AGN__ACT_SIGMOID] = {"sigmoid", "sigmoid + add"},
+                                           [AGN__ACT_TANH] = {"tanh", "tanh + add"}};
     bool add = op->sum != NULL && op->form != AGN__FORM_WHOLE;
     return names[op->form == AGN__FORM_PLAIN ? op->activation : AGN__ACT_NONE][add ? 1 : 0];
 }

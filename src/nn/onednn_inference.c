@@ -219,6 +219,8 @@ static dnnl_status_t append_activation(dnnl_post_ops_t ops, const struct agn__in
         return agn__dnnl_append_eltwise(ops, dnnl_eltwise_swish, 1.0F, step);
     case AGN__ACT_SIGMOID:
         return agn__dnnl_append_eltwise(ops, dnnl_eltwise_logistic, 0.0F, step);
+    case AGN__ACT_TANH:
+        return agn__dnnl_append_eltwise(ops, dnnl_eltwise_tanh, 0.0F, step);
     default:
         return dnnl_success;
     }
@@ -228,7 +230,7 @@ static dnnl_status_t append_activation(dnnl_post_ops_t ops, const struct agn__in
 static dnnl_status_t set_scales(dnnl_primitive_attr_t attributes, const struct agn__infer_config *c)
 {
     enum { PER_CHANNEL = 1 << 1 };
-    bool values = c->activation == AGN__ACT_SILU || c->activation == AGN__ACT_SIGMOID;
+    bool values = c->activation != AGN__ACT_NONE && c->activation != AGN__ACT_RELU6;
     float *scales = agn_alloc((size_t)c->shape.oc, sizeof(float));
     if (scales == NULL)
         return dnnl_out_of_memory;

@@ -8,7 +8,7 @@
 /* Of a stored tensor; a value is its number times the tensor's scale. */
 enum agn__type { AGN__F32, AGN__U8, AGN__S8 };
 
-enum agn__act { AGN__ACT_NONE, AGN__ACT_RELU6, AGN__ACT_SILU, AGN__ACT_SIGMOID };
+enum agn__act { AGN__ACT_NONE, AGN__ACT_RELU6, AGN__ACT_SILU, AGN__ACT_SIGMOID, AGN__ACT_TANH };
 
 /* How much of dst = activation(convolution(src) + bias) [+ what stands in dst] the primitive itself does. Not
  * every processor has fast code for all of it; the rest is agn__activate_add's (op_activation.c). */

@@ -123,6 +123,7 @@ void agn_params_free(struct agn_params *params)
         agn_free(params->value);
         agn_free(params->grad);
         agn_free(params->momentum);
+        agn_free(params->second);
         agn_free(params);
     }
 }
@@ -169,33 +170,75 @@ static const struct agn_tensor_view *find_array(const struct agn_param *param,
     return view;
 }
 
+/* What the number of steps goes by in a file: the first trainable parameter; NULL where there is none. */
+static const struct agn_param *first_trainable(const struct agn_params *params)
+{
+    for (int i = 0; i < params->count; i++)
+        if (params->list[i].trainable)
+            return &params->list[i];
+    return NULL;
+}
+
+static struct agn_param steps_param(const struct agn_param *first)
+{
+    struct agn_param steps = *first;
+    steps.rank = 1;
+    steps.dims[0] = 1;
+    steps.count = 1;
+    return steps;
+}
+
+static bool has_second(const struct agn_params *params, const struct agn_tensor_file *file)
+{
+    const struct agn_param *first = first_trainable(params);
+    char name[AGN_NAME_BYTES + 32];
+    snprintf(name, sizeof(name), "second.%s", first == NULL ? "" : first->name);
+    return first != NULL && agn_tensor_file_find(file, name) != NULL;
+}
+
+/* Looks for one array, and copies it if `copy`. */
+static int load_array(const struct agn_param *param, const struct agn_tensor_file *file, const char *prefix,
+                      float *values, bool copy)
+{
+    const struct agn_tensor_view *view = find_array(param, file, prefix);
+    if (view != NULL && copy)
+        memcpy(values, view->data, param->count * sizeof(float));
+    return view == NULL ? AGN_ERR_FORMAT : AGN_OK;
+}
+
 /* Visits every tensor that loading needs: looks only, or copies. */
 static int load_arrays(struct agn_params *params, const struct agn_tensor_file *file, bool momentum,
-                       bool copy)
+                       bool second, bool copy)
 {
-    for (int i = 0; i < params->count; i++) {
+    int status = AGN_OK;
+    for (int i = 0; i < params->count && status == AGN_OK; i++) {
         const struct agn_param *param = &params->list[i];
-        bool both = momentum && param->trainable;
-        const struct agn_tensor_view *value = find_array(param, file, "");
-        const struct agn_tensor_view *moment =
-            value != NULL && both ? find_array(param, file, "momentum.") : NULL;
-        if (value == NULL || (both && moment == NULL))
-            return AGN_ERR_FORMAT;
-        if (copy)
-            memcpy(params->value + param->offset, value->data, param->count * sizeof(float));
-        if (copy && both)
-            memcpy(params->momentum + param->offset, moment->data, param->count * sizeof(float));
+        size_t at = param->offset;
+        status = load_array(param, file, "", params->value + at, copy);
+        if (status == AGN_OK && momentum && param->trainable)
+            status = load_array(param, file, "momentum.", params->momentum + at, copy);
+        if (status == AGN_OK && second && param->trainable)
+            status = load_array(param, file, "second.", copy ? params->second + at : NULL, copy);
     }
-    return AGN_OK;
+    if (status == AGN_OK && second) {
+        struct agn_param steps = steps_param(first_trainable(params));
+        status = load_array(&steps, file, "steps.", copy ? params->second + params->total : NULL, copy);
+    }
+    return status;
 }
 
 int agn_params_load(struct agn_params *params, const struct agn_tensor_file *file, bool momentum)
 {
-    int status = load_arrays(params, file, momentum, false);
-    if (status == AGN_OK) {
-        status = load_arrays(params, file, momentum, true);
-        params->version++;
-    }
+    bool second = momentum && has_second(params, file);
+    int status = load_arrays(params, file, momentum, second, false);
+    if (status == AGN_OK && second)
+        status = agn_params_use_adam(params);
+    if (status < 0)
+        return status;
+    if (momentum)
+        agn_params_clear_moments(params);
+    status = load_arrays(params, file, momentum, second, true);
+    params->version++;
     return status;
 }
 
@@ -215,7 +258,7 @@ static void append_array(const struct agn_param *param, const char *prefix, floa
 
 int agn_params_append(const struct agn_params *params, struct agn_tensor_file *file, bool momentum)
 {
-    size_t room = (size_t)file->count + 2 * (size_t)params->count;
+    size_t room = (size_t)file->count + 3 * (size_t)params->count + 1;
     struct agn_tensor_view *tensors = agn_alloc(room, sizeof(*tensors));
     if (tensors == NULL)
         return AGN_ERR_MEMORY;
@@ -228,8 +271,33 @@ int agn_params_append(const struct agn_params *params, struct agn_tensor_file *f
         append_array(param, "", params->value + param->offset, file);
         if (momentum && param->trainable)
             append_array(param, "momentum.", params->momentum + param->offset, file);
+        if (momentum && param->trainable && params->second != NULL)
+            append_array(param, "second.", params->second + param->offset, file);
+    }
+    const struct agn_param *first = first_trainable(params);
+    if (momentum && params->second != NULL && first != NULL) {
+        struct agn_param steps = steps_param(first);
+        append_array(&steps, "steps.", params->second + params->total, file);
     }
     return AGN_OK;
+}
+
+/* Second moments and the number of steps: finite, and not negative. */
+static int check_second(const struct agn_params *params)
+{
+    for (int p = 0; p < params->count; p++) {
+        const struct agn_param *param = &params->list[p];
+        for (size_t i = 0; i < param->count; i++) {
+            float second = params->second[param->offset + i];
+            if (!isfinite(second) || second < 0.0F)
+                return agn_fail(AGN_ERR_NUMERIC, "the second moment of '%s' is negative or not finite",
+                                param->name);
+        }
+    }
+    float steps = params->second[params->total];
+    return isfinite(steps) && steps >= 0.0F
+               ? AGN_OK
+               : agn_fail(AGN_ERR_NUMERIC, "the number of Adam's steps is negative or not finite");
 }
 
 int agn_params_check_finite(const struct agn_params *params)
@@ -248,5 +316,5 @@ int agn_params_check_finite(const struct agn_params *params)
                 return agn_fail(AGN_ERR_NUMERIC, "'%s' holds a negative variance", param->name);
         }
     }
-    return AGN_OK;
+    return params->second == NULL ? AGN_OK : check_second(params);
 }

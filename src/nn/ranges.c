@@ -59,6 +59,7 @@ static float activate(enum agn_op_type type, float x)
 {
     return type == AGN_OP_SIGMOID ? sigmoid(x)
            : type == AGN_OP_SILU  ? x * sigmoid(x)
+           : type == AGN_OP_TANH  ? tanhf(x)
                                   : fminf(fmaxf(x, 0.0F), 6.0F);
 }
 
@@ -83,13 +84,13 @@ static void activated_moments(enum agn_op_type type, const struct moments *src, 
     dst->known = src->known;
 }
 
-/* All three grow with their source but SiLU, which has a least value. */
+/* All grow with their source but SiLU, which has a least value. */
 static struct agn__range activated_range(enum agn_op_type type, const struct agn__range *src)
 {
     if (type == AGN_OP_SIGMOID || (type == AGN_OP_RELU6 && !is_known(src)))
         return (struct agn__range){0.0F, type == AGN_OP_SIGMOID ? 1.0F : 6.0F};
     if (!is_known(src))
-        return unknown;
+        return type == AGN_OP_TANH ? (struct agn__range){-1.0F, 1.0F} : unknown;
     float low = type == AGN_OP_SILU ? SILU_LEAST : activate(type, src->low);
     return (struct agn__range){low, fmaxf(activate(type, src->high), low)};
 }
@@ -141,6 +142,7 @@ static int operator_range(const struct agn_op_spec *spec, int i, const struct ag
     case AGN_OP_RELU6:
     case AGN_OP_SIGMOID:
     case AGN_OP_SILU:
+    case AGN_OP_TANH:
         ranges[i] = activated_range(spec->type, &ranges[a]);
         activated_moments(spec->type, &all[a], channels, &all[i]);
         break;
@@ -149,6 +151,7 @@ static int operator_range(const struct agn_op_spec *spec, int i, const struct ag
             ranges[i] = (struct agn__range){fminf(ranges[a].low, 0.0F), fmaxf(ranges[a].high, 0.0F)};
         break;
     case AGN_OP_POOL:
+    case AGN_OP_UP:
         ranges[i] = ranges[a];
         copy_moments(&all[a], channels, &all[i]);
         break;

@@ -232,8 +232,7 @@ int agn__train_jointly(struct agn__trainer *trainer)
     const struct agn_preset *preset = &model->preset;
     struct agn__joint j;
     if (trainer->state.step == 0) {
-        memset(model->parts[AGN_EXTRACTOR].params->momentum, 0,
-               model->parts[AGN_EXTRACTOR].params->total * sizeof(float));
+        agn_params_clear_moments(model->parts[AGN_EXTRACTOR].params);
         if (preset->joint.warm_start != 0)
             agn__warm_start(model);
     }

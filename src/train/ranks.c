@@ -143,6 +143,8 @@ static int each_piece(struct agn__trainer *trainer, int (*visit)(void *user, voi
         status = visit(user, params->value, params->total * sizeof(float));
         if (status == AGN_OK)
             status = visit(user, params->momentum, params->total * sizeof(float));
+        if (status == AGN_OK && params->second != NULL) /* Adam's, and its steps */
+            status = visit(user, params->second, (params->total + 1) * sizeof(float));
     }
     struct {
         void *data;

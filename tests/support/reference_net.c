@@ -329,15 +329,41 @@ static void pool(const struct reference_net *net, const struct agn_op_spec *spec
     }
 }
 
+/* ---- upsampling --------------------------------------------------------------------------- */
+
+/* forward: each dst pixel is its nearest src pixel; else src += each dst pixel that it is nearest to. */
+static void upsample(const struct reference_net *net, const struct agn_op_spec *spec, bool forward,
+                     double *src, double *dst)
+{
+    struct agn_shape in = net->graph.ops[spec->src[0]].shape, out = spec->shape;
+    for (size_t t = 0; t < (size_t)net->batch * elements(out); t++) {
+        size_t c = t % (size_t)out.channels, x = t / (size_t)out.channels % (size_t)out.width;
+        size_t y = t / (size_t)out.channels / (size_t)out.width % (size_t)out.height, n = t / elements(out);
+        /* The nearest to a pixel's centre, on a scale on which both maps are of one size. */
+        size_t row = (size_t)floor(((double)y + 0.5) * in.height / out.height);
+        size_t column = (size_t)floor(((double)x + 0.5) * in.width / out.width);
+        double *s = &src[n * elements(in) + (row * (size_t)in.width + column) * (size_t)in.channels + c];
+        if (forward)
+            dst[t] += *s;
+        else
+            *s += dst[t];
+    }
+}
+
 /* ---- smooth activations and the channel-wise product ------------------------------------------ */
 
-/* Value and first two derivatives of SiLU or the sigmoid, from exp alone. */
+/* Value and first two derivatives of SiLU, the sigmoid or tanh. */
 static void activation(enum agn_op_type type, double x, double out[3])
 {
     double s = 1.0 / (1.0 + exp(-x)), s1 = s * (1.0 - s), s2 = s1 * (1.0 - 2.0 * s);
     out[0] = type == AGN_OP_SILU ? x * s : s;
     out[1] = type == AGN_OP_SILU ? s + x * s1 : s1;
     out[2] = type == AGN_OP_SILU ? 2.0 * s1 + x * s2 : s2;
+    if (type == AGN_OP_TANH) {
+        out[0] = tanh(x);
+        out[1] = 1.0 / (cosh(x) * cosh(x));
+        out[2] = -2.0 * out[0] * out[1];
+    }
 }
 
 /* Position of element i of a (batch, h, w, c) tensor in the (batch, 1, 1, c) factors. */
@@ -345,6 +371,159 @@ static size_t factor_of(const struct agn_op_spec *spec, size_t i)
 {
     size_t c = (size_t)spec->shape.channels;
     return i / elements(spec->shape) * c + i % c;
+}
+
+/* ---- attention ------------------------------------------------------------------------------- */
+
+/* Image n's query, key or value of position i: its start in a (batch, h, w, 2 d + c) tensor. */
+enum part { QUERY, KEY, VALUE };
+
+static size_t at_part(const struct reference_net *net, const struct agn_op_spec *spec, size_t n, size_t i,
+                      enum part part)
+{
+    struct agn_shape qkv = net->graph.ops[spec->src[1]].shape;
+    size_t d = (size_t)(qkv.channels - spec->shape.channels) / 2;
+    return n * elements(qkv) + i * (size_t)qkv.channels + (size_t)part * d;
+}
+
+static double dot(const double *a, const double *b, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* One query's work: weights p over all positions, what backward says of them (g), and their tangents. */
+struct query {
+    size_t n, i, positions, d, c;
+    double gamma, *p, *p_dot;
+};
+
+static struct query query_make(const struct reference_net *net, const struct agn_op_spec *spec, size_t n,
+                               size_t i)
+{
+    struct agn_shape x = spec->shape, qkv = net->graph.ops[spec->src[1]].shape;
+    size_t positions = (size_t)x.height * (size_t)x.width, d = (size_t)(qkv.channels - x.channels) / 2;
+    struct query q = {n,
+                      i,
+                      positions,
+                      d,
+                      (size_t)x.channels,
+                      net->param[offset_of(net, spec, "gamma")],
+                      doubles(positions),
+                      doubles(positions)};
+    const struct reference_node *b = &net->nodes[spec->src[1]];
+    size_t own = at_part(net, spec, n, i, QUERY);
+    double sum = 0.0, mean = 0.0, top = -INFINITY;
+    for (size_t j = 0; j < positions; j++) {
+        size_t key = at_part(net, spec, n, j, KEY);
+        q.p[j] = dot(&b->value[own], &b->value[key], d);
+        q.p_dot[j] = dot(&b->tangent[own], &b->value[key], d) + dot(&b->value[own], &b->tangent[key], d);
+        top = fmax(top, q.p[j]);
+    }
+    for (size_t j = 0; j < positions; j++) {
+        q.p[j] = exp(q.p[j] - top);
+        sum += q.p[j];
+    }
+    for (size_t j = 0; j < positions; j++) {
+        q.p[j] /= sum;
+        mean += q.p[j] * q.p_dot[j];
+    }
+    for (size_t j = 0; j < positions; j++)
+        q.p_dot[j] = q.p[j] * (q.p_dot[j] - mean);
+    return q;
+}
+
+static void query_release(struct query *q)
+{
+    free(q->p);
+    free(q->p_dot);
+}
+
+/* forward: value; else tangent. */
+static void attend(const struct reference_net *net, const struct agn_op_spec *spec,
+                   struct reference_node *node, bool tangent)
+{
+    const struct reference_node *a = &net->nodes[spec->src[0]], *b = &net->nodes[spec->src[1]];
+    size_t positions = (size_t)spec->shape.height * (size_t)spec->shape.width;
+    for (size_t t = 0; t < (size_t)net->batch * positions; t++) {
+        struct query q = query_make(net, spec, t / positions, t % positions);
+        for (size_t c = 0; c < q.c; c++) {
+            double sum = 0.0, sum_dot = 0.0;
+            for (size_t j = 0; j < positions; j++) {
+                size_t v = at_part(net, spec, q.n, j, VALUE) + c;
+                sum += q.p[j] * b->value[v];
+                sum_dot += q.p_dot[j] * b->value[v] + q.p[j] * b->tangent[v];
+            }
+            if (tangent)
+                node->tangent[t * q.c + c] = a->tangent[t * q.c + c] + q.gamma * sum_dot;
+            else
+                node->value[t * q.c + c] = a->value[t * q.c + c] + q.gamma * sum;
+        }
+        query_release(&q);
+    }
+}
+
+/* dL/dp of one query's weights, and the derivative of that along the tangent. */
+static void weight_gradients(const struct reference_net *net, const struct agn_op_spec *spec,
+                             const struct query *q, const double *dy, const double *dy_dot, double *dp,
+                             double *dp_dot)
+{
+    const struct reference_node *b = &net->nodes[spec->src[1]];
+    for (size_t j = 0; j < q->positions; j++) {
+        size_t v = at_part(net, spec, q->n, j, VALUE);
+        dp[j] = q->gamma * dot(dy, &b->value[v], q->c);
+        dp_dot[j] = q->gamma * (dot(dy_dot, &b->value[v], q->c) + dot(dy, &b->tangent[v], q->c));
+    }
+}
+
+/* Of one query, position by position through the softmax's Jacobian p_j (1[j = k] - p_k); dy = dL/dy. With
+ * `tangent` the derivative of that along the tangent. */
+static void query_backward(struct reference_net *net, const struct agn_op_spec *spec, const struct query *q,
+                           const double *dy, const double *dy_dot, bool tangent)
+{
+    struct reference_node *b = &net->nodes[spec->src[1]];
+    double *dp = doubles(q->positions), *dp_dot = doubles(q->positions);
+    double *to = tangent ? b->tangent_diff : b->diff;
+    size_t own = at_part(net, spec, q->n, q->i, QUERY);
+    weight_gradients(net, spec, q, dy, dy_dot, dp, dp_dot);
+    for (size_t k = 0; k < q->positions; k++) {
+        size_t key = at_part(net, spec, q->n, k, KEY), value = at_part(net, spec, q->n, k, VALUE);
+        double score = 0.0, score_dot = 0.0; /* dL/dS_ik */
+        for (size_t j = 0; j < q->positions; j++) {
+            double share = (j == k ? 1.0 : 0.0) - q->p[k];
+            score += dp[j] * q->p[j] * share;
+            score_dot += (dp_dot[j] * q->p[j] + dp[j] * q->p_dot[j]) * share - dp[j] * q->p[j] * q->p_dot[k];
+        }
+        for (size_t c = 0; c < q->c; c++)
+            to[value + c] +=
+                q->gamma * (tangent ? q->p_dot[k] * dy[c] + q->p[k] * dy_dot[c] : q->p[k] * dy[c]);
+        for (size_t d = 0; d < q->d; d++) {
+            double *query = &b->value[own + d], *query_dot = &b->tangent[own + d];
+            double *one_key = &b->value[key + d], *key_dot = &b->tangent[key + d];
+            to[own + d] += tangent ? score_dot * *one_key + score * *key_dot : score * *one_key;
+            to[key + d] += tangent ? score_dot * *query + score * *query_dot : score * *query;
+        }
+        if (net->train)
+            net->grad[offset_of(net, spec, "gamma")] += q->p[k] * dot(dy, &b->value[value], q->c);
+    }
+    free(dp);
+    free(dp_dot);
+}
+
+static void attend_backward(struct reference_net *net, const struct agn_op_spec *spec,
+                            const struct reference_node *node, bool tangent)
+{
+    struct reference_node *a = &net->nodes[spec->src[0]];
+    size_t positions = (size_t)spec->shape.height * (size_t)spec->shape.width;
+    for (size_t i = 0; i < node->count; i++)
+        *(tangent ? &a->tangent_diff[i] : &a->diff[i]) += tangent ? node->tangent_diff[i] : node->diff[i];
+    for (size_t t = 0; t < (size_t)net->batch * positions; t++) {
+        struct query q = query_make(net, spec, t / positions, t % positions);
+        query_backward(net, spec, &q, &node->diff[t * q.c], &node->tangent_diff[t * q.c], tangent);
+        query_release(&q);
+    }
 }
 
 /* ---- passes ------------------------------------------------------------------------------- */
@@ -385,8 +564,15 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
     case AGN_OP_POOL:
         pool(net, spec, true, a->value, node->value);
         break;
+    case AGN_OP_UP:
+        upsample(net, spec, true, a->value, node->value);
+        break;
+    case AGN_OP_ATTENTION:
+        attend(net, spec, node, false);
+        break;
     case AGN_OP_SILU:
     case AGN_OP_SIGMOID:
+    case AGN_OP_TANH:
         for (size_t i = 0; i < node->count; i++) {
             double f[3];
             activation(spec->type, a->value[i], f);
@@ -440,8 +626,15 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
     case AGN_OP_POOL:
         pool(net, spec, false, a->diff, node->diff);
         break;
+    case AGN_OP_UP:
+        upsample(net, spec, false, a->diff, node->diff);
+        break;
+    case AGN_OP_ATTENTION:
+        attend_backward(net, spec, node, false);
+        break;
     case AGN_OP_SILU:
     case AGN_OP_SIGMOID:
+    case AGN_OP_TANH:
         for (size_t i = 0; i < node->count; i++) {
             double f[3];
             activation(spec->type, a->value[i], f);
@@ -485,6 +678,9 @@ static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spe
     case AGN_OP_POOL:
         pool(net, spec, forward, src, dst);
         break;
+    case AGN_OP_UP:
+        upsample(net, spec, forward, src, dst);
+        break;
     case AGN_OP_RELU6:
     case AGN_OP_ADD:
         for (size_t i = 0; i < node->count; i++) {
@@ -500,12 +696,17 @@ static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spe
     }
 }
 
+static bool is_smooth(enum agn_op_type type)
+{
+    return type == AGN_OP_SILU || type == AGN_OP_SIGMOID || type == AGN_OP_TANH;
+}
+
 /* Tangent of an operator with a second derivative; false for the others. */
 static bool curved_tangent(struct reference_net *net, const struct agn_op_spec *spec,
                            struct reference_node *node)
 {
     const struct reference_node *a = &net->nodes[spec->src[0]];
-    bool smooth = spec->type == AGN_OP_SILU || spec->type == AGN_OP_SIGMOID;
+    bool smooth = is_smooth(spec->type);
     for (size_t i = 0; smooth && i < node->count; i++) {
         double f[3];
         activation(spec->type, a->value[i], f);
@@ -516,7 +717,9 @@ static bool curved_tangent(struct reference_net *net, const struct agn_op_spec *
         size_t j = factor_of(spec, i);
         node->tangent[i] = a->tangent[i] * b->value[j] + a->value[i] * b->tangent[j];
     }
-    return smooth || spec->type == AGN_OP_SCALE;
+    if (spec->type == AGN_OP_ATTENTION)
+        attend(net, spec, node, true);
+    return smooth || spec->type == AGN_OP_SCALE || spec->type == AGN_OP_ATTENTION;
 }
 
 /* Derivative along the tangent of what backward adds to the sources' diff; false for linear operators. */
@@ -524,7 +727,7 @@ static bool curved_tangent_backward(struct reference_net *net, const struct agn_
                                     const struct reference_node *node)
 {
     struct reference_node *a = &net->nodes[spec->src[0]];
-    bool smooth = spec->type == AGN_OP_SILU || spec->type == AGN_OP_SIGMOID;
+    bool smooth = is_smooth(spec->type);
     for (size_t i = 0; smooth && i < node->count; i++) {
         double f[3];
         activation(spec->type, a->value[i], f);
@@ -536,7 +739,9 @@ static bool curved_tangent_backward(struct reference_net *net, const struct agn_
         a->tangent_diff[i] += node->tangent_diff[i] * b->value[j] + node->diff[i] * b->tangent[j];
         b->tangent_diff[j] += node->tangent_diff[i] * a->value[i] + node->diff[i] * a->tangent[i];
     }
-    return smooth || spec->type == AGN_OP_SCALE;
+    if (spec->type == AGN_OP_ATTENTION)
+        attend_backward(net, spec, node, true);
+    return smooth || spec->type == AGN_OP_SCALE || spec->type == AGN_OP_ATTENTION;
 }
 
 void reference_tangent(struct reference_net *net)
