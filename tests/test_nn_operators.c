@@ -40,7 +40,8 @@ static const struct conv_case conv_cases[] = {
     {{7, 5, 16}, 0, 3, 2, false},   {{6, 6, 24}, 0, 5, 1, false},  {{9, 7, 33}, 0, 3, 1, false},
     {{8, 5, 19}, 0, 5, 2, false},   {{5, 5, 3}, 0, 1, 1, false},   {{10, 7, 5}, 0, 3, 3, false},
     {{12, 12, 16}, 0, 3, 1, false}, {{7, 5, 48}, 64, 3, 1, false}, {{8, 8, 50}, 53, 3, 1, true},
-    {{4, 4, 64}, 48, 3, 1, false}};
+    {{4, 4, 64}, 48, 3, 1, false},  {{14, 10, 1}, 8, 1, 2, false}, {{10, 6, 1}, 1, 1, 2, true},
+    {{15, 9, 1}, 16, 1, 3, false}};
 
 static int append_conv(struct agn_graph *graph, int src, const char *name, const struct conv_case *c)
 {
@@ -74,6 +75,8 @@ static void convolutions_with_batchnorm(void **state)
 {
     (void)state;
     for (size_t i = 0; i < AGN_COUNT_OF(conv_cases); i++) {
+        if (conv_cases[i].in.channels == 1 && conv_cases[i].kernel == 1)
+            continue; /* BN takes out a lone weight's size: its gradient is a rounding error */
         for (int relu6 = 0; relu6 < 2; relu6++) {
             struct agn_graph graph;
             char label[128];

@@ -110,6 +110,16 @@ static void destroy_descriptors(struct descriptors *d)
     agn__dnnl_desc_destroy(d->dst);
 }
 
+/* Any layout of the weights but one: on AVX2 the gradient of a 1x1 convolution of one channel with a stride
+ * comes out wrong of oneDNN 2.6's jit_1x1, which writes beyond it, too. In the plain layout other code makes
+ * it. */
+static dnnl_format_tag_t weights_tag(const struct agn__conv_shape *s, enum agn__conv_pass pass)
+{
+    bool wrong = pass == AGN__CONV_BACKWARD_WEIGHTS && s->ic == 1 && s->kernel_h == 1 && s->kernel_w == 1 &&
+                 s->stride > 1 && !s->depthwise;
+    return wrong ? dnnl_oihw : dnnl_format_tag_any;
+}
+
 /* Shapes of a convolution with the types of one pass. On failure too, destroy_descriptors() cleans up. */
 static int describe(const struct agn__conv_shape *s, enum agn__conv_pass pass, struct descriptors *d)
 {
@@ -128,7 +138,7 @@ static int describe(const struct agn__conv_shape *s, enum agn__conv_pass pass, s
     if (r == dnnl_success)
         r = agn__dnnl_desc_create(&d->dst, 4, dst, dst_type, dnnl_nhwc);
     if (r == dnnl_success)
-        r = agn__dnnl_desc_create(&d->weights, rank, weights, weights_type, dnnl_format_tag_any);
+        r = agn__dnnl_desc_create(&d->weights, rank, weights, weights_type, weights_tag(s, pass));
     if (r == dnnl_success)
         r = agn__dnnl_desc_create(&d->plain, rank, weights, dnnl_f32, s->depthwise ? dnnl_goihw : dnnl_oihw);
     if (r == dnnl_success)
