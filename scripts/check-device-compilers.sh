@@ -248,7 +248,7 @@ if asked s390x && there "s390x" $s390x; then
 fi
 # simavr cuts long lines, and shows each in colour with a full stop at its end: only the digits are compared.
 simulated() {
-    timeout 600 simavr -m atmega1284p -f 16000000 "$work/probe" 2>&1 | sed 's/\x1b\[[0-9;]*m//g; s/\.*$//' |
+    timeout 1800 simavr -m atmega1284p -f 16000000 "$work/probe" 2>&1 | sed 's/\x1b\[[0-9;]*m//g; s/\.*$//' |
         grep -E '^[0-9a-f ]+$' | tr -d ' \n' >"$work/got" || true
 }
 # shellcheck disable=SC2086
