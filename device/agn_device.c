@@ -42,7 +42,7 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->next_row = 0;
     dev->fused = 0;
     dev->channels_missing = 0;
-    dev->class_index = AGN_DEV_NO_CLASS;
+    dev->class_index = 0;
     agn__extract_begin(dev);
     dev->phase = AGN__PHASE_ROWS;
     return 0;
@@ -62,6 +62,7 @@ int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_cou
     if (dev->rows_in == model->input_h && dev->phase == AGN__PHASE_ROWS) {
         agn__extract_end(dev);
         memcpy(dev->answer, dev->local, (size_t)model->classes * sizeof *dev->answer);
+        dev->class_index = (uint16_t)agn_argmax_s16(dev->local, model->classes);
         dev->phase = AGN__PHASE_READY;
     }
     return 0;
@@ -157,5 +158,9 @@ int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction)
     prediction->fused = dev->fused;
     prediction->channels_missing = dev->channels_missing;
     prediction->logits = dev->answer;
-    return dev->class_index == AGN_DEV_NO_CLASS ? AGN_ERR_TIMEOUT : 0;
+    if (!dev->fused && dev->model.layer_count == 0) {
+        prediction->class_index = AGN_DEV_NO_CLASS;
+        return AGN_ERR_TIMEOUT;
+    }
+    return 0;
 }

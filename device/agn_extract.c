@@ -113,9 +113,9 @@ static void row_arrived(struct agn_dev *dev, unsigned index)
 /* A row of pixels is a sent channel as it is; bits of a run's last byte that are no pixel's stay 0. */
 static void keep_pixels(struct agn_dev *dev, const uint8_t *pixels)
 {
-    size_t bits = dev->model.map_w * (size_t)AGN_WIRE_SYMBOL_BITS;
+    unsigned bits = dev->model.map_w * (unsigned)AGN_WIRE_SYMBOL_BITS, runs = dev->model.map_h;
     uint8_t *to = agn__symbol_row(dev, dev->map_rows++, 0);
-    for (unsigned i = dev->model.map_h; i > 0; i--, pixels += bits / 8, to += (bits + 7) / 8)
+    for (; runs > 0; runs--, pixels += bits / 8, to += (bits + 7) / 8)
         memcpy(to, pixels, bits / 8);
 }
 

@@ -61,5 +61,4 @@ void agn__local_end(struct agn_dev *dev)
         int32_t logit = agn_requantise(acc, channel.multiplier, channel.shift);
         dev->local[i] = (int16_t)(logit < INT16_MIN ? INT16_MIN : logit > INT16_MAX ? INT16_MAX : logit);
     }
-    dev->class_index = (uint16_t)agn_argmax_s16(dev->local, model->classes);
 }
