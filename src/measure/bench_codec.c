@@ -8,7 +8,7 @@
 #include "agilenn/hosted.h"
 #include "measure/firmware_count.h"
 
-enum { FIRMWARE_IMAGES = 20, LEAST_TIMED_MS = 200 };
+enum { LEAST_TIMED_MS = 200 };
 
 /* The symbols of all frames, packed in rows and one a byte, and the model they came from. */
 struct symbols {
@@ -290,11 +290,8 @@ static int measure_codecs(const struct symbols *s, struct agn_bench_codec *out)
 static int count_instructions(const struct agn_bench_codec_config *config, const struct symbols *s,
                               struct agn_bench_codec *out)
 {
-    struct agn__firmware_images images = {.pixels = config->images->pixels};
-    int most = config->firmware_images > 0 ? config->firmware_images : FIRMWARE_IMAGES;
-    images.count = most < config->images->count ? most : config->images->count;
-    images.bytes =
-        (size_t)config->images->height * (size_t)config->images->width * (size_t)config->images->channels;
+    const struct agn__firmware_images images =
+        agn__firmware_images_of(config->images, config->firmware_images);
     out->firmware_note = agn__firmware_missing(config->firmware);
     for (int codec = 0; codec < AGN_CODEC_COUNT && out->firmware_note == NULL; codec++) {
         struct agn_bench_codec_row *row = &out->rows[codec];

@@ -130,6 +130,16 @@ static void remove_folder(const char *work)
     run(arguments, "/dev/null");
 }
 
+struct agn__firmware_images agn__firmware_images_of(const struct agn_dataset *data, int most)
+{
+    enum { STANDARD_IMAGES = 20 };
+    most = most > 0 ? most : STANDARD_IMAGES;
+    return (struct agn__firmware_images){.pixels = data->pixels,
+                                         .bytes = (size_t)data->height * (size_t)data->width *
+                                                  (size_t)data->channels,
+                                         .count = most < data->count ? most : data->count};
+}
+
 int agn__firmware_count_frames(const char *folder, const uint8_t *model, size_t model_bytes,
                                const struct agn__firmware_images *images, struct agn__firmware_count *count)
 {

@@ -5,11 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agilenn/data.h"
+
 struct agn__firmware_images {
     const uint8_t *pixels;
     size_t bytes; /* of an image */
     int count;
 };
+
+/* The first ones of a data set: `most`, or 20 where that is 0. */
+struct agn__firmware_images agn__firmware_images_of(const struct agn_dataset *data, int most);
 
 /* Instructions a frame, mean over the images; docs/BOARDS.md. */
 struct agn__firmware_count {

@@ -199,12 +199,7 @@ static int classify_all(struct tally *t, struct agn_client *client)
 
 static int count_instructions(const struct agn_run_config *config, struct agn_run_report *r)
 {
-    enum { IMAGES = 20 };
-    const struct agn_dataset *d = config->data;
-    const struct agn__firmware_images images = {.pixels = d->pixels,
-                                                .bytes = (size_t)d->height * (size_t)d->width *
-                                                         (size_t)d->channels,
-                                                .count = d->count < IMAGES ? d->count : IMAGES};
+    const struct agn__firmware_images images = agn__firmware_images_of(config->data, 0);
     struct agn__firmware_count count;
     r->row_instructions = r->packet_instructions = NAN;
     if (config->firmware == NULL)
