@@ -185,6 +185,18 @@ static bool begins_with(const char *name, const char *begin)
     return strncmp(name, begin, strlen(begin)) == 0;
 }
 
+/* Parts of the runtime that not every model needs (agn_parts.h). */
+static bool needs_jpeg(const struct agn_dev_model *model)
+{
+    (void)model; /* agn_jpeg.h is there for anyone to call */
+    return true;
+}
+
+static const struct {
+    const char *setting, *files; /* as agn_parts.h has it by itself; how their names begin */
+    bool (*needed)(const struct agn_dev_model *model);
+} optional[] = {{"AGN_WITH_JPEG 1", "runtime/agn_jpeg", needs_jpeg}};
+
 /* With the names of the model, and of the library in CMakeLists.txt; the version in what describes it. */
 static int write_renamed(struct exporter *e, const struct agn_embedded_file *file)
 {
@@ -208,8 +220,31 @@ static int write_driver(struct exporter *e, const struct agn_embedded_file *file
     return write_replaced(e, file, rules, AGN_COUNT_OF(rules));
 }
 
+/* What the model needs of the runtime, said where its files look. */
+static int write_parts(struct exporter *e, const struct agn_embedded_file *file)
+{
+    struct rule rules[AGN_COUNT_OF(optional)];
+    for (size_t i = 0; i < AGN_COUNT_OF(optional); i++) {
+        rules[i].from = optional[i].setting;
+        snprintf(rules[i].to, sizeof(rules[i].to), "%.*s %d", (int)strlen(optional[i].setting) - 2,
+                 optional[i].setting, optional[i].needed(&e->device.dev.model));
+    }
+    return write_replaced(e, file, rules, AGN_COUNT_OF(rules));
+}
+
+/* A part of the runtime that the model does without. */
+static bool is_left_out(const struct exporter *e, const struct agn_embedded_file *file)
+{
+    for (size_t i = 0; i < AGN_COUNT_OF(optional); i++)
+        if (begins_with(file->name, optional[i].files) && !optional[i].needed(&e->device.dev.model))
+            return true;
+    return false;
+}
+
 static int write_template(struct exporter *e, const struct agn_embedded_file *file)
 {
+    if (strcmp(file->name, "runtime/agn_parts.h") == 0)
+        return write_parts(e, file);
     if (begins_with(file->name, "drivers/"))
         return write_driver(e, file);
     if (begins_with(file->name, "runtime/"))
@@ -234,6 +269,8 @@ static int write_templates(struct exporter *e)
     for (int i = 0; i < agn__runtime_file_count && status >= 0; i++) {
         const struct agn_embedded_file *file = &agn__runtime_files[i];
         bool library = begins_with(file->name, "runtime/") || begins_with(file->name, "drivers/");
+        if (is_left_out(e, file))
+            continue;
         status = write_template(e, file);
         if (status >= 0 && library && ends_with(file->name, ".c"))
             status = write_arduino(e, file->name);

@@ -1,0 +1,13 @@
+/* What of the runtime a build has beyond what every model needs: 1 unless the build, or the folder that a
+ * model was exported to, says otherwise. A model that needs more is AGN_ERR_UNSUPPORTED. */
+#ifndef AGN_PARTS_H
+#define AGN_PARTS_H
+
+#ifndef AGN_WITH_GRAPHS
+#define AGN_WITH_GRAPHS 1 /* models of version 4: branches, several heads, up to 64 layers (agn_graph*.c) */
+#endif
+#ifndef AGN_WITH_JPEG
+#define AGN_WITH_JPEG 1 /* models that send the image as JPEG (agn_jpeg*.c) */
+#endif
+
+#endif
