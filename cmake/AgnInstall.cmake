@@ -86,7 +86,7 @@ function(agn_install_libraries)
   foreach(folder wire device firmware/drivers)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder}/ DESTINATION ${headers}/device COMPONENT development
       FILES_MATCHING PATTERN "*.h"
-      PATTERN "*_internal.h" EXCLUDE PATTERN "agn_kernel*.h" EXCLUDE PATTERN "agn_simd.h" EXCLUDE PATTERN "agn_memory.h" EXCLUDE PATTERN "agn_layout.h" EXCLUDE)
+      PATTERN "*_internal.h" EXCLUDE PATTERN "agn_kernel*.h" EXCLUDE PATTERN "agn_simd.h" EXCLUDE PATTERN "agn_memory.h" EXCLUDE PATTERN "agn_layout.h" EXCLUDE PATTERN "agn_graph.h" EXCLUDE PATTERN "agn_pool.h" EXCLUDE)
   endforeach()
 
   get_property(modules GLOBAL PROPERTY AGN_PKGCONFIG_MODULES)

@@ -30,6 +30,34 @@ int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void
     return 0;
 }
 
+/* ---- rows: to a network with branches, or to a chain ------------------------------------- */
+
+static void begin_rows(struct agn_dev *dev)
+{
+    if (agn__is_graph(&dev->model))
+        agn__graph_begin(dev);
+    else
+        agn__extract_begin(dev);
+}
+
+static void take_row(struct agn_dev *dev, const uint8_t *pixels)
+{
+    if (agn__is_graph(&dev->model))
+        agn__graph_row(dev, pixels);
+    else
+        agn__extract_row(dev, pixels);
+}
+
+static void end_rows(struct agn_dev *dev)
+{
+    if (agn__is_graph(&dev->model))
+        agn__graph_end(dev);
+    else
+        agn__extract_end(dev);
+}
+
+/* ---- a frame --------------------------------------------------------------------------------- */
+
 int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_ms)
 {
     dev->frame = frame;
@@ -43,7 +71,7 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->fused = 0;
     dev->channels_missing = 0;
     dev->class_index = 0;
-    agn__extract_begin(dev);
+    begin_rows(dev);
     dev->phase = AGN__PHASE_ROWS;
     return 0;
 }
@@ -57,10 +85,10 @@ int agn_dev_push_rows(struct agn_dev *dev, const uint8_t *rows, unsigned row_cou
     if (row_count > (unsigned)(model->input_h - dev->rows_in))
         return AGN_ERR_RANGE;
     for (unsigned i = 0; i < row_count; i++)
-        agn__extract_row(dev, rows + i * row_bytes);
+        take_row(dev, rows + i * row_bytes);
     dev->rows_in = (uint16_t)(dev->rows_in + row_count);
     if (dev->rows_in == model->input_h && dev->phase == AGN__PHASE_ROWS) {
-        agn__extract_end(dev);
+        end_rows(dev);
         memcpy(dev->answer, dev->local, (size_t)model->classes * sizeof *dev->answer);
         dev->class_index = (uint16_t)agn_argmax_s16(dev->local, model->classes);
         dev->phase = AGN__PHASE_READY;
@@ -73,10 +101,8 @@ const int16_t *agn_dev_local(const struct agn_dev *dev)
     return dev->phase >= AGN__PHASE_READY ? dev->local : NULL;
 }
 
-int32_t agn_dev_margin(const struct agn_dev *dev)
+int32_t agn__margin(const struct agn_dev *dev)
 {
-    if (dev->phase < AGN__PHASE_READY)
-        return AGN_ERR_STATE;
     unsigned best = agn_argmax_s16(dev->local, dev->model.classes);
     int32_t margin = -1;
     for (unsigned i = 0; i < dev->model.classes; i++) {
@@ -87,11 +113,18 @@ int32_t agn_dev_margin(const struct agn_dev *dev)
     return margin < 0 ? 0 : margin;
 }
 
+int32_t agn_dev_margin(const struct agn_dev *dev)
+{
+    return dev->phase < AGN__PHASE_READY ? AGN_ERR_STATE : agn__margin(dev);
+}
+
 int agn_dev_is_sure(const struct agn_dev *dev)
 {
     int32_t margin = agn_dev_margin(dev);
     if (margin < 0)
         return (int)margin;
+    if (agn__left_early(dev))
+        return 1;
     return dev->model.sure_margin > 0 && margin >= dev->model.sure_margin;
 }
 
@@ -158,7 +191,7 @@ int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction)
     prediction->fused = dev->fused;
     prediction->channels_missing = dev->channels_missing;
     prediction->logits = dev->answer;
-    if (!dev->fused && dev->model.layer_count == 0) {
+    if (!dev->fused && !agn__has_answer(&dev->model)) {
         prediction->class_index = AGN_DEV_NO_CLASS;
         return AGN_ERR_TIMEOUT;
     }

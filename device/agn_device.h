@@ -34,11 +34,13 @@ extern "C" {
 
 enum {
     AGN_DEV_MAX_LAYERS = 8,
-    AGN_DEV_MAX_KERNEL = 5, /* 1, 3 or 5 */
+    AGN_DEV_MAX_GRAPH_LAYERS = 64, /* of a network with branches, see struct agn_dev_graph */
+    AGN_DEV_MAX_KERNEL = 7,
     AGN_DEV_MAX_STRIDE = 4,
-    AGN_DEV_MAX_PAD = 2, /* and less than the kernel */
+    AGN_DEV_MAX_PAD = 3, /* and less than the kernel */
     AGN_DEV_MAX_INPUT_CHANNELS = 4,
-    AGN_DEV_MAX_CHANNELS = 255,
+    AGN_DEV_MAX_CHANNELS = 255, /* feature map */
+    AGN_DEV_MAX_INNER_CHANNELS = 1024,
     AGN_DEV_MAX_SIDE = 1024,    /* image and inner layers */
     AGN_DEV_MAX_MAP_SIDE = 255, /* feature map */
     AGN_DEV_MAX_GRID = 16,
@@ -52,7 +54,8 @@ enum {
  * All fields little-endian, all offsets from the file's first byte and multiples of 4.
  * Kept in one place for reader and writer; docs/MODEL_FORMAT.md explains each. */
 enum {
-    AGN_MODEL_VERSION = 3,
+    AGN_MODEL_VERSION = 3,       /* a chain of layers */
+    AGN_MODEL_VERSION_GRAPH = 4, /* any network */
     AGN_MODEL_HEADER_BYTES = 128,
     AGN_MODEL_LAYER_BYTES = 48,
     AGN_MODEL_CHANNEL_BYTES = 12, /* int32 bias, int32 multiplier, uint8 shift, 3 zero bytes */
@@ -79,7 +82,7 @@ static inline int32_t agn_requantise(int32_t acc, int32_t multiplier, unsigned s
 
 /* ---- a model in flash --------------------------------------------------------- */
 
-enum agn_layer_kind { AGN_LAYER_CONV = 0, AGN_LAYER_DWCONV = 1, AGN_LAYER_KIND_COUNT };
+enum agn_layer_kind { AGN_LAYER_CONV = 0, AGN_LAYER_DWCONV = 1, AGN_LAYER_ADD = 2, AGN_LAYER_KIND_COUNT };
 
 /* A layer as read from its record. Weights: CONV (out_c, kernel_h, kernel_w, in_c), the last two together
  * filled up to groups of four in the order 0, 2, 1, 3; DWCONV (kernel_h, kernel_w, in_c), in_c = out_c. */
@@ -94,9 +97,20 @@ struct agn_dev_layer {
     uint8_t folds; /* the zero point fits into the rounding constant, and clamping is saturation */
 };
 
+/* A network with branches, several answers, exits (version 4 of the file). Private; nothing in other models.
+ */
+struct agn_dev_graph {
+    const uint8_t *layers, *heads; /* records; layers: NULL if the model is no such network */
+    uint32_t tensor_bytes;         /* memory for rows */
+    uint8_t head_count;
+    uint8_t sender; /* tensor whose channels [local_c, map_c) are sent; 0: none is */
+};
+
 /* A checked model. Points into the file, which must stay where it is. One without layers has neither
  * extractor nor Local NN: it sends the pixels (agn_pixels_shape) and has no answer of its own; layer_count,
- * local_c, grid and alpha are 0 then, and there are no tables. */
+ * local_c, grid and alpha are 0 then, and there are no tables. Of a network with branches the layers are in
+ * `graph`, and `layers` is unused; grid is 0 and there are no dense_weights, as each head has its own; where
+ * nothing is sent the map is 0, too. */
 struct agn_dev_model {
     const uint8_t *data;
     uint32_t size_bytes;
@@ -115,6 +129,7 @@ struct agn_dev_model {
     const uint8_t *symbols;            /* 256: symbol of the int8 value v at [v + 128] */
     const int8_t *dense_weights;       /* (classes, grid, grid, local_c) */
     const uint8_t *dense_channels;     /* classes records of AGN_MODEL_CHANNEL_BYTES */
+    struct agn_dev_graph graph;
     struct agn_dev_layer layers[AGN_DEV_MAX_LAYERS];
 };
 
@@ -217,6 +232,7 @@ struct agn_dev {
     uint8_t made_channels;  /* sent channels wholly in packets made */
     uint8_t phase;          /* enum in agn_device.c */
     uint8_t fused, channels_missing;
+    uint8_t left_early; /* an exit was sure: later layers were not computed */
     uint16_t class_index;
 };
 

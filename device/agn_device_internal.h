@@ -9,6 +9,7 @@
 #include "agn_device.h"
 #include "agn_layout.h"
 #include "agn_memory.h"
+#include "agn_parts.h"
 
 /* What the integer rules rest on, and no standard promises. */
 typedef char agn__shifts_keep_the_sign[((int32_t)-2 >> 1 == -1 && (int64_t)-2 >> 1 == -1) ? 1 : -1];
@@ -79,6 +80,9 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
                            unsigned end, const struct agn__sink *sink);
 /* A row of pixels, less 128, to the first layer's input row; `to` is that of x = 0, c = 0. */
 void agn__pixel_row(const struct agn_dev_layer *layer, const uint8_t *pixels, int16_t *to);
+/* `count` values from 8 bits to 16, and back: they fit. */
+void agn__widen(const int8_t *from, int16_t *to, size_t count);
+void agn__narrow(const int16_t *from, int8_t *to, size_t count);
 /* Sum of `count` values; at most 1024 of them. */
 int32_t agn__sum_row(const int16_t *values, unsigned count);
 
@@ -94,6 +98,73 @@ void agn__extract_end(struct agn_dev *dev);
 void agn__local_begin(struct agn_dev *dev);
 void agn__local_row(struct agn_dev *dev, unsigned y);
 void agn__local_end(struct agn_dev *dev);
+
+/* Networks with branches (agn_graph.c), in place of agn_extract.c and agn_local.c. */
+#if AGN_WITH_GRAPHS
+static inline int agn__is_graph(const struct agn_dev_model *model)
+{
+    return model->graph.layers != NULL;
+}
+static inline int agn__left_early(const struct agn_dev *dev)
+{
+    return dev->left_early;
+}
+/* Reads and checks what version 4 has behind the header. */
+int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body);
+/* Memory and a layer's figures, agn_dev_memory and agn_dev_layer_info. */
+void agn__graph_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory);
+void agn__graph_layer_info(const struct agn_dev_model *model, unsigned index,
+                           struct agn_dev_layer_info *info);
+void agn__graph_begin(struct agn_dev *dev);
+void agn__graph_row(struct agn_dev *dev, const uint8_t *pixels);
+void agn__graph_end(struct agn_dev *dev);
+#else
+static inline int agn__is_graph(const struct agn_dev_model *model)
+{
+    (void)model;
+    return 0;
+}
+static inline int agn__left_early(const struct agn_dev *dev)
+{
+    (void)dev;
+    return 0;
+}
+static inline int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body)
+{
+    (void)model, (void)data, (void)body;
+    return AGN_ERR_VERSION;
+}
+static inline void agn__graph_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory)
+{
+    (void)model, (void)memory;
+}
+static inline void agn__graph_layer_info(const struct agn_dev_model *model, unsigned index,
+                                         struct agn_dev_layer_info *info)
+{
+    (void)model, (void)index, (void)info;
+}
+static inline void agn__graph_begin(struct agn_dev *dev)
+{
+    (void)dev;
+}
+static inline void agn__graph_row(struct agn_dev *dev, const uint8_t *pixels)
+{
+    (void)dev, (void)pixels;
+}
+static inline void agn__graph_end(struct agn_dev *dev)
+{
+    (void)dev;
+}
+#endif
+
+/* Whether the device has an answer of its own. */
+static inline int agn__has_answer(const struct agn_dev_model *model)
+{
+    return model->layer_count > 0 && (!agn__is_graph(model) || model->graph.head_count > 0);
+}
+
+/* agn_dev_margin of the logits that are there. */
+int32_t agn__margin(const struct agn_dev *dev);
 
 enum agn__phase {
     AGN__PHASE_IDLE,

@@ -620,6 +620,22 @@ void agn__pixel_row(const struct agn_dev_layer *layer, const uint8_t *pixels, in
             to[c * plane] = (int16_t)(*pixels++ - 128);
 }
 
+void agn__widen(const int8_t *from, int16_t *to, size_t count)
+{
+    for (; count >= 4; count -= 4, from += 4) {
+        uint32_t bytes = agn__word(from), even = agn__sxtb16(bytes), odd = agn__sxtb16_odd(bytes);
+        agn__put_next_words(&to, agn__low_low(even, odd), agn__high_high(even, odd));
+    }
+    for (; count > 0; count--)
+        *to++ = *from++;
+}
+
+void agn__narrow(const int16_t *from, int8_t *to, size_t count)
+{
+    for (; count > 0; count--)
+        *to++ = (int8_t)*from++;
+}
+
 int32_t agn__sum_row(const int16_t *values, unsigned count)
 {
     int32_t sum = 0;

@@ -54,6 +54,22 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
     }
 }
 
+#if !AGN_KERNEL_DSP
+
+void agn__widen(const int8_t *from, int16_t *to, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = from[i];
+}
+
+void agn__narrow(const int16_t *from, int8_t *to, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = (int8_t)from[i];
+}
+
+#endif
+
 #if !AGN_KERNEL_DSP && !AGN_KERNEL_MVE
 
 #if !AGN_KERNEL_SSE2

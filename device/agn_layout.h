@@ -105,6 +105,19 @@ enum {
  * an unknown codec, else AGN_ERR_RANGE. */
 int agn__model_check(const struct agn_dev_model *model);
 
+/* The same of `classes` outputs of `inputs` averages. */
+int agn__dense_check(const int8_t *weights, const uint8_t *channels, unsigned classes, size_t inputs);
+
+/* A section of `count` bytes of a file with `body` bytes before its checksum, whose offset stands at `field`;
+ * NULL if it is not inside. */
+const uint8_t *agn__model_section(const uint8_t *data, size_t body, const uint8_t *field, uint32_t count);
+int agn__is_zero(const uint8_t *bytes, size_t count);
+
+/* What a layer's record says, but for weights and channels. */
+void agn__layer_read(struct agn_dev_layer *layer, const uint8_t *record);
+/* Finds and checks weights and channels of a convolution that agn__layer_check has passed. */
+int agn__layer_bind(struct agn_dev_layer *layer, const uint8_t *data, size_t body, const uint8_t *record);
+
 /* agn_dev_model_open, but `model` holds rubbish on failure. */
 int agn__model_read(struct agn_dev_model *model, const void *data, size_t len);
 

@@ -10,6 +10,10 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
 {
     if (index >= model->layer_count)
         return AGN_ERR_ARG;
+    if (agn__is_graph(model)) {
+        agn__graph_layer_info(model, index, info);
+        return 0;
+    }
     const struct agn_dev_layer *layer = &model->layers[index];
     const uint8_t *record =
         model->data + agn__load_u32(model->data + AGN__AT_LAYERS) + (size_t)index * AGN_MODEL_LAYER_BYTES;
@@ -30,13 +34,17 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
     uint32_t sent = (uint32_t)(model->map_c - model->local_c);
     uint32_t inputs = (uint32_t)model->grid * model->grid * model->local_c;
     memset(memory, 0, sizeof *memory);
-    for (unsigned i = 0; i < model->layer_count; i++)
+    for (unsigned i = 0; i < model->layer_count && !agn__is_graph(model); i++)
         memory->line_bytes += agn__line_bytes(&model->layers[i]);
     memory->map_row_bytes = AGN_DEV_MAP_ROW_BYTES(model->map_w, model->local_c);
     memory->encoder_bytes = (uint32_t)agn_codec_state_bytes(model->codec);
     memory->symbol_bytes = AGN_DEV_SYMBOL_BYTES(sent, model->map_h, model->map_w);
     memory->pool_bytes = AGN_DEV_POOL_BYTES(model->grid, model->local_c);
     memory->logit_bytes = AGN_DEV_LOGIT_BYTES(model->classes);
+    memory->dense_macs = memory->dense_weight_bytes = inputs * model->classes;
+    memory->dense_channel_bytes = inputs > 0 ? (uint32_t)model->classes * AGN_MODEL_CHANNEL_BYTES : 0;
+    if (agn__is_graph(model))
+        agn__graph_memory(model, memory);
 
     uint32_t scratch = memory->line_bytes + memory->map_row_bytes;
     if (scratch < memory->encoder_bytes)
@@ -45,9 +53,6 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
     memory->state_bytes = (uint32_t)sizeof(struct agn_dev);
     memory->ram_bytes = memory->arena_bytes + memory->state_bytes;
     memory->flash_bytes = model->size_bytes;
-    memory->dense_weight_bytes = inputs * model->classes;
-    memory->dense_channel_bytes = inputs > 0 ? (uint32_t)model->classes * AGN_MODEL_CHANNEL_BYTES : 0;
-    memory->dense_macs = inputs * model->classes;
     memory->raw_bytes = (sent * model->map_h * model->map_w * AGN_WIRE_SYMBOL_BITS + 7) / 8;
 }
 

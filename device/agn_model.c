@@ -1,6 +1,7 @@
 /* Reading model.agn from flash: every size, offset and value is checked once, here, so that
  * the rest of the runtime need not check again. Also the figures for reports. */
 #include "agn_device_internal.h"
+#include "agn_graph.h"
 
 /* ---- one layer ------------------------------------------------------------------ */
 
@@ -27,7 +28,7 @@ static int axis_is_valid(unsigned in, unsigned out, unsigned kernel, unsigned st
 {
     if (in < 1 || in > AGN_DEV_MAX_SIDE || out > AGN_DEV_MAX_SIDE)
         return 0;
-    if (kernel > AGN_DEV_MAX_KERNEL || (kernel & 1) == 0 || stride < 1 || stride > AGN_DEV_MAX_STRIDE)
+    if (kernel < 1 || kernel > AGN_DEV_MAX_KERNEL || stride < 1 || stride > AGN_DEV_MAX_STRIDE)
         return 0;
     /* pad < kernel: every window touches the image. */
     if (pad > AGN_DEV_MAX_PAD || pad >= kernel)
@@ -42,10 +43,10 @@ int agn__layer_check(const struct agn_dev_layer *layer)
     if (!axis_is_valid(layer->in_h, layer->out_h, layer->kernel_h, layer->stride_h, layer->pad_h) ||
         !axis_is_valid(layer->in_w, layer->out_w, layer->kernel_w, layer->stride_w, layer->pad_w))
         return AGN_ERR_RANGE;
-    if (layer->in_c < 1 || layer->in_c > AGN_DEV_MAX_CHANNELS || layer->out_c < 1 ||
-        layer->out_c > AGN_DEV_MAX_CHANNELS)
+    if (layer->in_c < 1 || layer->in_c > AGN_DEV_MAX_INNER_CHANNELS || layer->out_c < 1 ||
+        layer->out_c > AGN_DEV_MAX_INNER_CHANNELS)
         return AGN_ERR_RANGE;
-    if (layer->kind == AGN_LAYER_DWCONV && layer->in_c != layer->out_c)
+    if (layer->kind != AGN_LAYER_CONV && layer->in_c != layer->out_c)
         return AGN_ERR_RANGE;
     return layer->clamp_min <= layer->clamp_max ? 0 : AGN_ERR_RANGE;
 }
@@ -55,7 +56,7 @@ int agn__channel_check(struct agn__channel channel, const int8_t *weights, size_
 {
     if (channel.multiplier < 0 || channel.shift < AGN_DEV_MIN_SHIFT || channel.shift > AGN_DEV_MAX_SHIFT)
         return AGN_ERR_RANGE;
-    uint32_t weight_sum = 0; /* at most 128 * 16 * 16 * 255 */
+    uint32_t weight_sum = 0; /* at most 128 * 16 * 16 * 1024 */
     for (size_t i = 0; i < count; i++) {
         int weight = weights[i * step];
         weight_sum += (uint32_t)(weight < 0 ? -weight : weight);
@@ -68,7 +69,7 @@ int agn__channel_check(struct agn__channel channel, const int8_t *weights, size_
 /* ---- the header -------------------------------------------------------------------- */
 
 /* A section of `count` bytes whose offset stands at `field`; NULL if it is not inside the body. */
-static const uint8_t *section(const uint8_t *data, size_t body, const uint8_t *field, uint32_t count)
+const uint8_t *agn__model_section(const uint8_t *data, size_t body, const uint8_t *field, uint32_t count)
 {
     uint32_t offset = agn__load_u32(field);
     if ((offset & 3) != 0 || offset < AGN_MODEL_HEADER_BYTES || offset > body || count > body - offset)
@@ -76,7 +77,7 @@ static const uint8_t *section(const uint8_t *data, size_t body, const uint8_t *f
     return data + offset;
 }
 
-static int is_zero(const uint8_t *bytes, size_t count)
+int agn__is_zero(const uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (bytes[i] != 0)
@@ -93,11 +94,17 @@ static int has_magic(const uint8_t *data)
     return 1;
 }
 
+/* A version that this build reads. */
+static int is_known(unsigned version)
+{
+    return version == AGN_MODEL_VERSION || (AGN_WITH_GRAPHS && version == AGN_MODEL_VERSION_GRAPH);
+}
+
 size_t agn_dev_model_bytes(const void *data, size_t len)
 {
     const uint8_t *bytes = data;
     if (len < AGN_MODEL_HEADER_BYTES || !has_magic(bytes) ||
-        agn__load_u16(bytes + AGN__AT_VERSION) != AGN_MODEL_VERSION)
+        !is_known(agn__load_u16(bytes + AGN__AT_VERSION)))
         return 0;
     uint32_t size = agn__load_u32(bytes + AGN__AT_SIZE);
     return size <= len ? (size_t)size : 0;
@@ -111,7 +118,7 @@ static int check_envelope(const uint8_t *data, size_t len)
         return AGN_ERR_FORMAT;
     if (!has_magic(data))
         return AGN_ERR_FORMAT;
-    if (agn__load_u16(data + AGN__AT_VERSION) != AGN_MODEL_VERSION)
+    if (!is_known(agn__load_u16(data + AGN__AT_VERSION)))
         return AGN_ERR_VERSION;
     uint32_t size = agn__load_u32(data + AGN__AT_SIZE);
     if (agn__load_u16(data + AGN__AT_HEADER_BYTES) != AGN_MODEL_HEADER_BYTES || size != len ||
@@ -139,6 +146,10 @@ static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t
     model->sure_margin = agn__load_u16(data + AGN__AT_SURE_MARGIN);
     model->codec = data[AGN__AT_CODEC];
     model->layer_count = data[AGN__AT_LAYER_COUNT];
+    if (agn__load_u16(data + AGN__AT_VERSION) == AGN_MODEL_VERSION_GRAPH) {
+        model->graph.layers = data; /* until they are found */
+        model->graph.sender = data[AGN__AT_SENDER];
+    }
     for (unsigned c = 0; c < AGN_DEV_MAX_INPUT_CHANNELS; c++)
         model->input_zero_point[c] = agn__load_s8(data + AGN__AT_INPUT_ZERO_POINT + c);
 }
@@ -163,32 +174,59 @@ static int sends_pixels(const struct agn_dev_model *model)
            (uint32_t)run * model->map_h == (uint32_t)model->input_w * model->input_c;
 }
 
+/* What is sent: a feature map's channels from local_c on, or pixels. */
+static int check_map(const struct agn_dev_model *model)
+{
+    if (model->map_h < 1 || model->map_h > AGN_DEV_MAX_MAP_SIDE || model->map_w < 1 ||
+        model->map_w > AGN_DEV_MAX_MAP_SIDE || model->map_c > AGN_DEV_MAX_CHANNELS)
+        return AGN_ERR_RANGE;
+    if (model->local_c >= model->map_c)
+        return AGN_ERR_RANGE;
+    return packets_at_most(model) <= 256 ? 0 : AGN_ERR_RANGE;
+}
+
+/* The chain of layers and its Local NN, or pixels. */
+static int check_chain(const struct agn_dev_model *model)
+{
+    if (model->layer_count > AGN_DEV_MAX_LAYERS)
+        return AGN_ERR_RANGE;
+    if (model->grid > AGN_DEV_MAX_GRID || model->grid > model->map_h || model->grid > model->map_w)
+        return AGN_ERR_RANGE;
+    if (model->layer_count > 0 ? model->local_c < 1 || model->grid < 1 : !sends_pixels(model))
+        return AGN_ERR_RANGE;
+    return check_map(model);
+}
+
+static int check_graph(const struct agn_dev_model *model)
+{
+    if (model->layer_count < 1 || model->layer_count > AGN_DEV_MAX_GRAPH_LAYERS || model->grid != 0 ||
+        model->input_h < 1 || model->input_h > AGN_DEV_MAX_SIDE || model->input_w < 1 ||
+        model->input_w > AGN_DEV_MAX_SIDE)
+        return AGN_ERR_RANGE;
+    if (model->graph.sender != 0)
+        return check_map(model);
+    return model->map_h == 0 && model->map_w == 0 && model->map_c == 0 && model->local_c == 0 &&
+                   model->codec == AGN_CODEC_RAW3
+               ? 0
+               : AGN_ERR_RANGE;
+}
+
 int agn__model_check(const struct agn_dev_model *model)
 {
     if (model->codec >= AGN_CODEC_COUNT)
         return AGN_ERR_UNSUPPORTED;
-    if (model->layer_count > AGN_DEV_MAX_LAYERS)
-        return AGN_ERR_RANGE;
     if (model->input_c < 1 || model->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
-        return AGN_ERR_RANGE;
-    if (model->map_h < 1 || model->map_h > AGN_DEV_MAX_MAP_SIDE || model->map_w < 1 ||
-        model->map_w > AGN_DEV_MAX_MAP_SIDE || model->map_c > AGN_DEV_MAX_CHANNELS)
-        return AGN_ERR_RANGE;
-    if (model->local_c >= model->map_c || model->grid > AGN_DEV_MAX_GRID || model->grid > model->map_h ||
-        model->grid > model->map_w)
-        return AGN_ERR_RANGE;
-    if (model->layer_count > 0 ? model->local_c < 1 || model->grid < 1 : !sends_pixels(model))
         return AGN_ERR_RANGE;
     if (model->classes < 1 || model->classes > AGN_DEV_MAX_CLASSES || model->alpha_q15 > 32768)
         return AGN_ERR_RANGE;
     if (model->sure_margin > INT16_MAX)
         return AGN_ERR_RANGE;
-    return packets_at_most(model) <= 256 ? 0 : AGN_ERR_RANGE;
+    return agn__is_graph(model) ? check_graph(model) : check_chain(model);
 }
 
 /* ---- layers and tables ----------------------------------------------------------------- */
 
-static void read_layer(struct agn_dev_layer *layer, const uint8_t *record)
+void agn__layer_read(struct agn_dev_layer *layer, const uint8_t *record)
 {
     layer->kind = record[AGN__LAYER_KIND];
     layer->kernel_h = record[AGN__LAYER_KIND + 1];
@@ -222,11 +260,12 @@ static int filling_is_zero(const struct agn_dev_layer *layer)
 }
 
 /* Weights and channel records of a layer that agn__layer_check has passed. */
-static int bind_layer(struct agn_dev_layer *layer, const uint8_t *data, size_t body, const uint8_t *record)
+int agn__layer_bind(struct agn_dev_layer *layer, const uint8_t *data, size_t body, const uint8_t *record)
 {
-    const uint8_t *weights = section(data, body, record + AGN__LAYER_WEIGHTS, agn__layer_weight_bytes(layer));
-    const uint8_t *channels =
-        section(data, body, record + AGN__LAYER_CHANNELS, (uint32_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES);
+    const uint8_t *weights =
+        agn__model_section(data, body, record + AGN__LAYER_WEIGHTS, agn__layer_weight_bytes(layer));
+    const uint8_t *channels = agn__model_section(data, body, record + AGN__LAYER_CHANNELS,
+                                                 (uint32_t)layer->out_c * AGN_MODEL_CHANNEL_BYTES);
     if (!weights || !channels)
         return AGN_ERR_RANGE;
     layer->weights = (const int8_t *)weights;
@@ -251,8 +290,8 @@ static int bind_layer(struct agn_dev_layer *layer, const uint8_t *data, size_t b
 /* All layers, each fitting the one before, from the input's shape to the map's. */
 static int read_layers(struct agn_dev_model *model, const uint8_t *data, size_t body)
 {
-    const uint8_t *records =
-        section(data, body, data + AGN__AT_LAYERS, (uint32_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
+    const uint8_t *records = agn__model_section(data, body, data + AGN__AT_LAYERS,
+                                                (uint32_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
     if (!records)
         return AGN_ERR_RANGE;
     unsigned h = model->input_h, w = model->input_w, c = model->input_c;
@@ -260,16 +299,16 @@ static int read_layers(struct agn_dev_model *model, const uint8_t *data, size_t 
     for (unsigned i = 0; i < model->layer_count; i++) {
         const uint8_t *record = records + (size_t)i * AGN_MODEL_LAYER_BYTES;
         struct agn_dev_layer *layer = &model->layers[i];
-        read_layer(layer, record);
+        agn__layer_read(layer, record);
         int status = agn__layer_check(layer);
         if (status < 0)
             return status;
         if (layer->in_h != h || layer->in_w != w || layer->in_c != c || layer->in_zero_point != zero_point)
             return AGN_ERR_RANGE;
         if (record[AGN__LAYER_ZERO_1] != 0 ||
-            !is_zero(record + AGN__LAYER_ZERO_2, AGN_MODEL_LAYER_BYTES - AGN__LAYER_ZERO_2))
+            !agn__is_zero(record + AGN__LAYER_ZERO_2, AGN_MODEL_LAYER_BYTES - AGN__LAYER_ZERO_2))
             return AGN_ERR_RANGE;
-        status = bind_layer(layer, data, body, record);
+        status = agn__layer_bind(layer, data, body, record);
         if (status < 0)
             return status;
         h = layer->out_h;
@@ -280,26 +319,38 @@ static int read_layers(struct agn_dev_model *model, const uint8_t *data, size_t 
     return h == model->map_h && w == model->map_w && c == model->map_c ? 0 : AGN_ERR_RANGE;
 }
 
-static int read_tables(struct agn_dev_model *model, const uint8_t *data, size_t body)
+int agn__dense_check(const int8_t *weights, const uint8_t *channels, unsigned classes, size_t inputs)
 {
-    size_t inputs = (size_t)model->grid * model->grid * model->local_c;
-    model->symbols = section(data, body, data + AGN__AT_SYMBOLS, 256);
-    model->dense_weights =
-        (const int8_t *)section(data, body, data + AGN__AT_DENSE_WEIGHTS, (uint32_t)inputs * model->classes);
-    model->dense_channels = section(data, body, data + AGN__AT_DENSE_CHANNELS,
-                                    (uint32_t)model->classes * AGN_MODEL_CHANNEL_BYTES);
-    if (!model->symbols || !model->dense_weights || !model->dense_channels)
-        return AGN_ERR_RANGE;
-    for (unsigned i = 0; i < 256; i++)
-        if (model->symbols[i] >= AGN_WIRE_LEVELS)
-            return AGN_ERR_RANGE;
-    for (unsigned i = 0; i < model->classes; i++) {
-        int status = agn__channel_check(agn__channel_read(model->dense_channels, i),
-                                        model->dense_weights + i * inputs, inputs, 1, AGN__POOLED_MAX);
+    for (unsigned i = 0; i < classes; i++) {
+        int status = agn__channel_check(agn__channel_read(channels, i), weights + i * inputs, inputs, 1,
+                                        AGN__POOLED_MAX);
         if (status < 0)
             return status;
     }
     return 0;
+}
+
+static int read_symbols(struct agn_dev_model *model, const uint8_t *data, size_t body)
+{
+    model->symbols = agn__model_section(data, body, data + AGN__AT_SYMBOLS, 256);
+    if (!model->symbols)
+        return AGN_ERR_RANGE;
+    for (unsigned i = 0; i < 256; i++)
+        if (model->symbols[i] >= AGN_WIRE_LEVELS)
+            return AGN_ERR_RANGE;
+    return 0;
+}
+
+static int read_dense(struct agn_dev_model *model, const uint8_t *data, size_t body)
+{
+    size_t inputs = (size_t)model->grid * model->grid * model->local_c;
+    model->dense_weights = (const int8_t *)agn__model_section(data, body, data + AGN__AT_DENSE_WEIGHTS,
+                                                              (uint32_t)inputs * model->classes);
+    model->dense_channels = agn__model_section(data, body, data + AGN__AT_DENSE_CHANNELS,
+                                               (uint32_t)model->classes * AGN_MODEL_CHANNEL_BYTES);
+    if (!model->dense_weights || !model->dense_channels)
+        return AGN_ERR_RANGE;
+    return agn__dense_check(model->dense_weights, model->dense_channels, model->classes, inputs);
 }
 
 /* A codec with contexts has its tables in the file, any other none. */
@@ -310,13 +361,37 @@ static int read_contexts(struct agn_dev_model *model, const uint8_t *data, size_
     uint32_t map = (uint32_t)sent * AGN_CONTEXTS, table = (uint32_t)distributions * AGN_DISTRIBUTION_BYTES;
     if (!agn_codec_needs_contexts(model->codec))
         return agn__load_u32(data + AGN__AT_CONTEXTS) == 0 && distributions == 0 ? 0 : AGN_ERR_RANGE;
-    contexts->map = section(data, body, data + AGN__AT_CONTEXTS, map + table);
+    contexts->map = agn__model_section(data, body, data + AGN__AT_CONTEXTS, map + table);
     if (!contexts->map)
         return AGN_ERR_RANGE;
     contexts->cumulative = contexts->map + map;
     contexts->distributions = (uint8_t)distributions;
     contexts->channels = (uint8_t)sent;
     return agn_context_model_check(contexts);
+}
+
+/* Bytes that only the other version has a use for. */
+static int check_zeros(const struct agn_dev_model *model)
+{
+    const uint8_t *data = model->data;
+    size_t graph_end = agn__is_graph(model) ? AGN_MODEL_HEADER_BYTES : AGN__AT_ZERO_3;
+    return (agn__is_graph(model) || agn__is_zero(data + AGN__AT_ZERO_1, 2)) && data[AGN__AT_ZERO_2] == 0 &&
+                   agn__is_zero(data + graph_end, AGN_MODEL_HEADER_BYTES - graph_end)
+               ? 0
+               : AGN_ERR_RANGE;
+}
+
+/* Layers and tables, as much as there is. */
+static int read_body(struct agn_dev_model *model, const uint8_t *data, size_t body)
+{
+    int status = 0, graph = agn__is_graph(model);
+    if (model->layer_count > 0)
+        status = graph ? agn__graph_read(model, data, body) : read_layers(model, data, body);
+    if (status == 0 && model->layer_count > 0 && model->map_c > 0)
+        status = read_symbols(model, data, body);
+    if (status == 0 && model->layer_count > 0 && !graph)
+        status = read_dense(model, data, body);
+    return status == 0 ? read_contexts(model, data, body) : status;
 }
 
 int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
@@ -327,17 +402,9 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
         return status;
     read_header(model, data, len);
     status = agn__model_check(model);
-    if (status < 0)
-        return status;
-    if (!is_zero(data + AGN__AT_ZERO_1, 2) || data[AGN__AT_ZERO_2] != 0 ||
-        !is_zero(data + AGN__AT_ZERO_3, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_3))
-        return AGN_ERR_RANGE;
-    if (model->layer_count > 0) {
-        status = read_layers(model, data, len - 4);
-        if (status == 0)
-            status = read_tables(model, data, len - 4);
-    }
-    return status < 0 ? status : read_contexts(model, data, len - 4);
+    if (status == 0)
+        status = check_zeros(model);
+    return status == 0 ? read_body(model, data, len - 4) : status;
 }
 
 int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len)

@@ -1,5 +1,5 @@
 /* What of the runtime a build has beyond what every model needs: 1 unless the build, or the folder that a
- * model was exported to, says otherwise. A model that needs more is AGN_ERR_UNSUPPORTED. */
+ * model was exported to, says otherwise. A model that needs more is refused. */
 #ifndef AGN_PARTS_H
 #define AGN_PARTS_H
 

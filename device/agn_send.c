@@ -197,7 +197,7 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
     unsigned sent = (unsigned)(model->map_c - model->local_c);
     if (dev->phase != AGN__PHASE_READY)
         return AGN_ERR_STATE;
-    if (dev->next_channel >= sent)
+    if (dev->next_channel >= sent || agn__left_early(dev))
         return 0;
     if (cap > AGN_WIRE_MAX_PACKET)
         cap = AGN_WIRE_MAX_PACKET;

@@ -5,6 +5,7 @@
 #ifndef AGILENN_MODEL_AGN_H
 #define AGILENN_MODEL_AGN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,14 @@ struct agn_model_channel {
     uint8_t shift;      /* AGN_DEV_MIN_SHIFT .. AGN_DEV_MAX_SHIFT */
 };
 
+/* A layer that adds: (a * multipliers[0] + b * multipliers[1] + bias) >> shift of raw int8 values, then
+ * clamped; zero points and rounding are in the bias, of magnitude 2^30 at most, and shift is at most 30. */
+struct agn_model_sum {
+    int32_t bias;
+    int16_t multipliers[2];
+    uint8_t shift;
+};
+
 /* Shapes follow from the model's input and the layers before; nothing is owned. */
 struct agn_model_layer {
     enum agn_layer_kind kind;
@@ -27,6 +36,21 @@ struct agn_model_layer {
     const int8_t *weights; /* CONV (out_c, kernel_h, kernel_w, in_c), DWCONV (kernel_h, kernel_w, in_c) */
     const struct agn_model_channel *channels; /* out_c */
     float out_scale;                          /* information */
+    /* Of networks with branches only. Tensor 0 is the image, tensor i + 1 what layer i makes. */
+    int source[2];                   /* tensors made before; the second one for ADD */
+    int first, in_c;                 /* channels [first, first + in_c) of it are read; in_c 0: to the last */
+    const struct agn_model_sum *sum; /* ADD, which has no weights and channels and reads all of both */
+};
+
+/* A classifier in a network with branches: average pooling to a grid, and a dense layer, by the rules of
+ * dense_weights and dense_channels below. */
+struct agn_model_head {
+    int tensor;       /* 1 and up; heads in ascending order */
+    int first, count; /* channels of it */
+    int grid;         /* g */
+    int margin; /* Q8.8: from this one on the answer is sure and what comes later is left out; 0: never */
+    const int8_t *weights;                    /* (classes, grid, grid, count) */
+    const struct agn_model_channel *channels; /* classes */
 };
 
 struct agn_model_agn {
@@ -37,6 +61,14 @@ struct agn_model_agn {
 
     int layer_count;
     const struct agn_model_layer *layers;
+
+    /* A network with branches (version 4 of the file), else a chain. It has heads instead of grid,
+     * dense_weights and dense_channels, and sends channels [local_c, ...) of the tensor `sender`; 0: nothing.
+     */
+    bool is_graph;
+    int head_count;
+    const struct agn_model_head *heads;
+    int sender;
 
     int local_c; /* k */
     int grid;    /* g */

@@ -9,21 +9,16 @@
 #include "agilenn/base.h"
 #include "agilenn/model_agn.h"
 #include "agn_layout.h"
+#include "deploy/writer.h"
 
-/* The file under construction. With bytes = NULL it only measures. */
-struct writer {
-    uint8_t *bytes;
-    size_t size;
-};
-
-static uint8_t *reserve(struct writer *writer, size_t count)
+uint8_t *agn__reserve(struct agn__writer *writer, size_t count)
 {
     uint8_t *at = writer->bytes ? writer->bytes + writer->size : NULL;
     writer->size += AGN_DEV_ALIGN4(count);
     return at;
 }
 
-static void put_float(uint8_t *to, float value)
+void agn__put_float(uint8_t *to, float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -33,17 +28,17 @@ static void put_float(uint8_t *to, float value)
 /* ---- shapes -------------------------------------------------------------------------- */
 
 /* A layer as the device sees it; 0, or a failure with its sentence. */
-static int device_layer(const struct agn_model_layer *from, int index, unsigned h, unsigned w, unsigned c,
-                        struct agn_dev_layer *layer)
+int agn__device_layer(const struct agn_model_layer *from, int index, unsigned h, unsigned w, unsigned c,
+                      struct agn_dev_layer *layer)
 {
     const int values[] = {from->kernel_h, from->kernel_w, from->stride_h, from->stride_w,
                           from->pad_h,    from->pad_w,    from->out_c,    (int)from->kind};
     for (size_t i = 0; i < AGN_COUNT_OF(values); i++)
-        if (values[i] < 0 || values[i] > 255)
+        if (values[i] < 0 || values[i] > (i == 6 ? AGN_DEV_MAX_INNER_CHANNELS : 255))
             return agn_fail(AGN_ERR_RANGE,
-                            "model.agn: layer %d: a kernel, stride, padding or channel count is "
-                            "%d; expected 0 to 255",
-                            index, values[i]);
+                            "model.agn: layer %d: a kernel, stride or padding is not within 0 to 255, or the "
+                            "channels are more than %d: %d",
+                            index, AGN_DEV_MAX_INNER_CHANNELS, values[i]);
     memset(layer, 0, sizeof *layer);
     layer->kind = (uint8_t)from->kind;
     layer->kernel_h = (uint8_t)from->kernel_h;
@@ -68,16 +63,16 @@ static int device_layer(const struct agn_model_layer *from, int index, unsigned 
             status,
             "model.agn: layer %d: kind %d, kernel %dx%d, stride %dx%d, padding %dx%d on %ux%ux%u with "
             "%d output channels cannot run on the device; expected a full or depthwise convolution, "
-            "kernels 1, 3 or 5, strides 1 to 4, padding 0 to 2 and less than the kernel, at most 255 "
+            "kernels 1 to 7, strides 1 to 4, padding 0 to 3 and less than the kernel, at most 1024 "
             "channels, and clamp_min <= clamp_max",
             index, (int)from->kind, from->kernel_h, from->kernel_w, from->stride_h, from->stride_w,
             from->pad_h, from->pad_w, h, w, c, from->out_c);
     return 0;
 }
 
-static int check_channels(const char *what, int index, const struct agn_model_channel *channels,
-                          unsigned count, const int8_t *weights, size_t first_step, size_t terms,
-                          size_t term_step, uint32_t input_max)
+int agn__check_channels(const char *what, int index, const struct agn_model_channel *channels, unsigned count,
+                        const int8_t *weights, size_t first_step, size_t terms, size_t term_step,
+                        uint32_t input_max)
 {
     if (!channels || !weights)
         return agn_fail(AGN_ERR_ARG, "model.agn: %s %d has no weights or no channel table", what, index);
@@ -102,15 +97,15 @@ static int device_layers(const struct agn_model_agn *from, struct agn_dev_model 
     int8_t zero_point = 0;
     for (int i = 0; i < from->layer_count; i++) {
         struct agn_dev_layer *layer = &model->layers[i];
-        int status = device_layer(&from->layers[i], i, h, w, c, layer);
+        int status = agn__device_layer(&from->layers[i], i, h, w, c, layer);
         if (status < 0)
             return status;
         layer->in_zero_point = zero_point;
         int is_full = layer->kind == AGN_LAYER_CONV;
         size_t window = (size_t)layer->kernel_h * layer->kernel_w;
         size_t terms = is_full ? window * layer->in_c : window;
-        status = check_channels("layer", i, from->layers[i].channels, layer->out_c, layer->weights,
-                                is_full ? terms : 1, terms, is_full ? 1 : layer->in_c, AGN__INPUT_MAX);
+        status = agn__check_channels("layer", i, from->layers[i].channels, layer->out_c, layer->weights,
+                                     is_full ? terms : 1, terms, is_full ? 1 : layer->in_c, AGN__INPUT_MAX);
         if (status < 0)
             return status;
         h = layer->out_h;
@@ -126,11 +121,12 @@ static int device_layers(const struct agn_model_agn *from, struct agn_dev_model 
 
 static int check_numbers(const struct agn_model_agn *from)
 {
-    if (from->layer_count < 0 || from->layer_count > AGN_DEV_MAX_LAYERS ||
+    int most = from->is_graph ? AGN_DEV_MAX_GRAPH_LAYERS : AGN_DEV_MAX_LAYERS;
+    if (from->layer_count < from->is_graph || from->layer_count > most ||
         (from->layer_count > 0 && !from->layers))
         return agn_fail(AGN_ERR_RANGE,
                         "model.agn: %d layers; the device runs 1 to %d, or none to send pixels",
-                        from->layer_count, AGN_DEV_MAX_LAYERS);
+                        from->layer_count, most);
     if (from->input_h < 1 || from->input_h > AGN_DEV_MAX_SIDE || from->input_w < 1 ||
         from->input_w > AGN_DEV_MAX_SIDE || from->input_c < 1 || from->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
         return agn_fail(AGN_ERR_RANGE,
@@ -143,11 +139,11 @@ static int check_numbers(const struct agn_model_agn *from)
                         AGN_DEV_MAX_CLASSES);
     if (from->layer_count == 0)
         return 0; /* what follows is of an extractor and a Local NN */
-    if (from->grid < 1 || from->grid > AGN_DEV_MAX_GRID)
+    if (!from->is_graph && (from->grid < 1 || from->grid > AGN_DEV_MAX_GRID))
         return agn_fail(AGN_ERR_RANGE,
                         "model.agn: pooling grid %d; expected 1 to %d and no finer than the map", from->grid,
                         AGN_DEV_MAX_GRID);
-    if (from->local_c < 1 || from->local_c >= AGN_DEV_MAX_CHANNELS)
+    if (from->local_c < (from->is_graph ? 0 : 1) || from->local_c >= AGN_DEV_MAX_CHANNELS)
         return agn_fail(AGN_ERR_RANGE,
                         "model.agn: %d local channels; expected at least 1 and fewer than the map has",
                         from->local_c);
@@ -192,7 +188,10 @@ static int device_model(const struct agn_model_agn *from, struct agn_dev_model *
         model->map_w = pixels.width;
         model->map_c = pixels.channels;
     }
-    status = from->layer_count > 0 ? device_layers(from, model) : 0;
+    if (from->is_graph)
+        status = agn__graph_layers(from, model);
+    else
+        status = from->layer_count > 0 ? device_layers(from, model) : 0;
     if (status < 0)
         return status;
     int sent = model->map_c - model->local_c;
@@ -209,29 +208,30 @@ static int device_model(const struct agn_model_agn *from, struct agn_dev_model *
             model->map_h, model->map_w, model->map_c, from->local_c, from->grid, (int)from->codec,
             AGN_DEV_MAX_MAP_SIDE);
     size_t inputs = (size_t)from->grid * (size_t)from->grid * (size_t)from->local_c;
-    return from->layer_count == 0 ? 0
-                                  : check_channels("dense layer", 0, from->dense_channels, model->classes,
-                                                   from->dense_weights, inputs, inputs, 1, AGN__POOLED_MAX);
+    return from->layer_count == 0 || from->is_graph
+               ? 0
+               : agn__check_channels("dense layer", 0, from->dense_channels, model->classes,
+                                     from->dense_weights, inputs, inputs, 1, AGN__POOLED_MAX);
 }
 
 /* ---- bytes ------------------------------------------------------------------------------- */
 
-static uint32_t put_section(struct writer *writer, const void *from, size_t count)
+uint32_t agn__put_section(struct agn__writer *writer, const void *from, size_t count)
 {
     uint32_t offset = (uint32_t)writer->size;
-    uint8_t *to = reserve(writer, count);
+    uint8_t *to = agn__reserve(writer, count);
     if (to)
         memcpy(to, from, count);
     return offset;
 }
 
 /* Weights in the order in which the device reads them, see agn__layer_weight_bytes. */
-static uint32_t put_weights(struct writer *writer, const struct agn_dev_layer *layer)
+uint32_t agn__put_weights(struct agn__writer *writer, const struct agn_dev_layer *layer)
 {
     if (layer->kind != AGN_LAYER_CONV)
-        return put_section(writer, layer->weights, agn__layer_weight_bytes(layer));
+        return agn__put_section(writer, layer->weights, agn__layer_weight_bytes(layer));
     uint32_t offset = (uint32_t)writer->size;
-    uint8_t *to = reserve(writer, agn__layer_weight_bytes(layer));
+    uint8_t *to = agn__reserve(writer, agn__layer_weight_bytes(layer));
     size_t run = (size_t)layer->kernel_w * layer->in_c, stored = 4 * agn__layer_groups(layer);
     const int8_t *from = layer->weights;
     for (size_t row = (size_t)layer->kernel_h * layer->out_c; to && row > 0; row--, from += run, to += stored)
@@ -240,10 +240,11 @@ static uint32_t put_weights(struct writer *writer, const struct agn_dev_layer *l
     return offset;
 }
 
-static uint32_t put_channels(struct writer *writer, const struct agn_model_channel *channels, unsigned count)
+uint32_t agn__put_channels(struct agn__writer *writer, const struct agn_model_channel *channels,
+                           unsigned count)
 {
     uint32_t offset = (uint32_t)writer->size;
-    uint8_t *to = reserve(writer, (size_t)count * AGN_MODEL_CHANNEL_BYTES);
+    uint8_t *to = agn__reserve(writer, (size_t)count * AGN_MODEL_CHANNEL_BYTES);
     for (unsigned i = 0; to && i < count; i++, to += AGN_MODEL_CHANNEL_BYTES) {
         agn__store_u32(to, (uint32_t)channels[i].bias);
         agn__store_u32(to + 4, (uint32_t)channels[i].multiplier);
@@ -252,20 +253,35 @@ static uint32_t put_channels(struct writer *writer, const struct agn_model_chann
     return offset;
 }
 
-static uint32_t put_contexts(struct writer *writer, const struct agn_model_agn *from)
+uint32_t agn__put_contexts(struct agn__writer *writer, const struct agn_model_agn *from)
 {
     const struct agn_context_model *contexts = &from->contexts;
     size_t distributions = (size_t)contexts->distributions * AGN_DISTRIBUTION_BYTES;
-    uint32_t offset = put_section(writer, contexts->map, (size_t)contexts->channels * AGN_CONTEXTS);
-    put_section(writer, contexts->cumulative, distributions);
+    uint32_t offset = agn__put_section(writer, contexts->map, (size_t)contexts->channels * AGN_CONTEXTS);
+    agn__put_section(writer, contexts->cumulative, distributions);
     return offset;
 }
 
-static void put_layer(struct writer *writer, uint8_t *record, const struct agn_model_layer *from,
-                      const struct agn_dev_layer *layer, float in_scale)
+static uint32_t put_sum(struct agn__writer *writer, const struct agn_model_sum *sum)
 {
-    uint32_t weights = put_weights(writer, layer);
-    uint32_t channels = put_channels(writer, from->channels, layer->out_c);
+    uint32_t offset = (uint32_t)writer->size;
+    uint8_t *to = agn__reserve(writer, AGN_MODEL_CHANNEL_BYTES);
+    if (to) {
+        agn__store_u32(to, (uint32_t)sum->bias);
+        agn__store_u16(to + 4, (uint16_t)sum->multipliers[0]);
+        agn__store_u16(to + 6, (uint16_t)sum->multipliers[1]);
+        to[8] = sum->shift;
+    }
+    return offset;
+}
+
+void agn__put_layer(struct agn__writer *writer, uint8_t *record, const struct agn_model_layer *from,
+                    const struct agn_dev_layer *layer, float in_scale)
+{
+    int is_add = layer->kind == AGN_LAYER_ADD;
+    uint32_t weights = is_add ? 0 : agn__put_weights(writer, layer);
+    uint32_t channels =
+        is_add ? put_sum(writer, from->sum) : agn__put_channels(writer, from->channels, layer->out_c);
     if (!record)
         return;
     const uint8_t bytes[] = {layer->kind,
@@ -286,17 +302,17 @@ static void put_layer(struct writer *writer, uint8_t *record, const struct agn_m
         agn__store_u16(record + AGN__LAYER_SHAPE + 2 * i, shape[i]);
     agn__store_u32(record + AGN__LAYER_WEIGHTS, weights);
     agn__store_u32(record + AGN__LAYER_CHANNELS, channels);
-    put_float(record + AGN__LAYER_IN_SCALE, in_scale);
-    put_float(record + AGN__LAYER_OUT_SCALE, from->out_scale);
+    agn__put_float(record + AGN__LAYER_IN_SCALE, in_scale);
+    agn__put_float(record + AGN__LAYER_OUT_SCALE, from->out_scale);
 }
 
-static void put_header(uint8_t *header, const struct agn_model_agn *from, const struct agn_dev_model *model)
+void agn__put_header(uint8_t *header, const struct agn_model_agn *from, const struct agn_dev_model *model)
 {
     const uint16_t numbers[] = {model->input_h, model->input_w,  model->input_c, model->map_h,
                                 model->map_w,   model->map_c,    model->local_c, model->grid,
                                 model->classes, model->alpha_q15};
     memcpy(header + AGN__AT_MAGIC, AGN__MODEL_MAGIC, 4);
-    agn__store_u16(header + AGN__AT_VERSION, AGN_MODEL_VERSION);
+    agn__store_u16(header + AGN__AT_VERSION, from->is_graph ? AGN_MODEL_VERSION_GRAPH : AGN_MODEL_VERSION);
     agn__store_u16(header + AGN__AT_HEADER_BYTES, AGN_MODEL_HEADER_BYTES);
     agn__store_u32(header + AGN__AT_MODEL_ID, from->model_id);
     for (unsigned i = 0; i < AGN_COUNT_OF(numbers); i++) /* the fields AGN__AT_INPUT .. AGN__AT_ALPHA */
@@ -306,39 +322,39 @@ static void put_header(uint8_t *header, const struct agn_model_agn *from, const 
     header[AGN__AT_LAYER_COUNT] = model->layer_count;
     for (unsigned i = 0; i < AGN_DEV_MAX_INPUT_CHANNELS; i++) {
         header[AGN__AT_INPUT_ZERO_POINT + i] = (uint8_t)from->input_zero_point[i];
-        put_float(header + AGN__AT_INPUT_SCALE + 4 * i, from->input_scale[i]);
+        agn__put_float(header + AGN__AT_INPUT_SCALE + 4 * i, from->input_scale[i]);
     }
     for (unsigned i = 0; i < AGN_WIRE_LEVELS; i++)
-        put_float(header + AGN__AT_CENTROIDS + 4 * i, from->centroids[i]);
+        agn__put_float(header + AGN__AT_CENTROIDS + 4 * i, from->centroids[i]);
 }
 
 /* Lays out the whole file; called once to measure and once to write, so that the two agree. */
-static void put_file(struct writer *writer, const struct agn_model_agn *from,
+static void put_file(struct agn__writer *writer, const struct agn_model_agn *from,
                      const struct agn_dev_model *model)
 {
     size_t inputs = (size_t)from->grid * (size_t)from->grid * (size_t)from->local_c;
-    uint8_t *header = reserve(writer, AGN_MODEL_HEADER_BYTES);
+    uint8_t *header = agn__reserve(writer, AGN_MODEL_HEADER_BYTES);
     uint32_t layers = (uint32_t)writer->size;
-    uint8_t *records = reserve(writer, (size_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
+    uint8_t *records = agn__reserve(writer, (size_t)model->layer_count * AGN_MODEL_LAYER_BYTES);
     float in_scale = from->input_scale[0];
     for (unsigned i = 0; i < model->layer_count; i++) {
         uint8_t *record = records ? records + (size_t)i * AGN_MODEL_LAYER_BYTES : NULL;
-        put_layer(writer, record, &from->layers[i], &model->layers[i], in_scale);
+        agn__put_layer(writer, record, &from->layers[i], &model->layers[i], in_scale);
         in_scale = from->layers[i].out_scale;
     }
     uint32_t symbols = 0, weights = 0, channels = 0, contexts = 0;
     if (model->layer_count > 0) {
-        symbols = put_section(writer, from->symbols, sizeof from->symbols);
-        weights = put_section(writer, from->dense_weights, inputs * model->classes);
-        channels = put_channels(writer, from->dense_channels, model->classes);
-        contexts = agn_codec_needs_contexts(model->codec) ? put_contexts(writer, from) : 0;
+        symbols = agn__put_section(writer, from->symbols, sizeof from->symbols);
+        weights = agn__put_section(writer, from->dense_weights, inputs * model->classes);
+        channels = agn__put_channels(writer, from->dense_channels, model->classes);
+        contexts = agn_codec_needs_contexts(model->codec) ? agn__put_contexts(writer, from) : 0;
     } else {
         layers = 0;
     }
-    uint8_t *crc = reserve(writer, 4);
+    agn__reserve(writer, 4); /* the checksum */
     if (!header)
         return;
-    put_header(header, from, model);
+    agn__put_header(header, from, model);
     agn__store_u32(header + AGN__AT_SIZE, (uint32_t)writer->size);
     agn__store_u32(header + AGN__AT_LAYERS, layers);
     agn__store_u32(header + AGN__AT_SYMBOLS, symbols);
@@ -346,7 +362,15 @@ static void put_file(struct writer *writer, const struct agn_model_agn *from,
     agn__store_u32(header + AGN__AT_DENSE_CHANNELS, channels);
     agn__store_u32(header + AGN__AT_CONTEXTS, contexts);
     header[AGN__AT_DISTRIBUTIONS] = contexts ? from->contexts.distributions : 0;
-    agn__store_u32(crc, agn_crc32(0, writer->bytes, writer->size - 4));
+}
+
+static void put_any(struct agn__writer *writer, const struct agn_model_agn *from,
+                    const struct agn_dev_model *model)
+{
+    if (from->is_graph)
+        agn__put_graph(writer, from, model);
+    else
+        put_file(writer, from, model);
 }
 
 int agn_model_agn_write(const struct agn_model_agn *from, uint8_t **bytes, size_t *size_bytes)
@@ -355,13 +379,19 @@ int agn_model_agn_write(const struct agn_model_agn *from, uint8_t **bytes, size_
     int status = device_model(from, &model);
     if (status < 0)
         return status;
-    struct writer writer = {NULL, 0};
-    put_file(&writer, from, &model);
+    struct agn__writer writer = {NULL, 0};
+    put_any(&writer, from, &model);
     writer.bytes = agn_alloc(writer.size, 1);
     if (!writer.bytes)
         return AGN_ERR_MEMORY;
     writer.size = 0;
-    put_file(&writer, from, &model);
+    put_any(&writer, from, &model);
+    status = from->is_graph ? agn__plan_graph(writer.bytes, writer.size, &model) : 0;
+    if (status < 0) {
+        agn_free(writer.bytes);
+        return status;
+    }
+    agn__store_u32(writer.bytes + writer.size - 4, agn_crc32(0, writer.bytes, writer.size - 4));
     status = agn_dev_model_open(&check, writer.bytes, writer.size);
     if (status < 0) {
         agn_free(writer.bytes);

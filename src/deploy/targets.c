@@ -91,6 +91,7 @@ static void advise_flash(struct text *text, const struct agn_target *target, enu
                          const struct agn_dev_model *model)
 {
     struct agn_dev_memory memory;
+    struct agn_dev_layer_info largest_info = {0};
     unsigned largest = 0;
     uint32_t largest_bytes = 0;
     uint32_t small = target->sizes[AGN_OPTIMISE_SIZE].code_bytes, code = target->sizes[optimise].code_bytes;
@@ -100,6 +101,7 @@ static void advise_flash(struct text *text, const struct agn_target *target, enu
         if (agn_dev_layer_info(model, i, &info) == 0 &&
             info.weight_bytes + info.channel_bytes > largest_bytes) {
             largest_bytes = info.weight_bytes + info.channel_bytes;
+            largest_info = info;
             largest = i;
         }
     }
@@ -114,7 +116,7 @@ static void advise_flash(struct text *text, const struct agn_target *target, enu
     else
         add(text, "; layer %u's weights take %lu bytes: fewer channels (model.extractor) help%s", largest + 1,
             (unsigned long)largest_bytes,
-            model->layers[largest].kind == AGN_LAYER_CONV && model->layers[largest].kernel_h > 1
+            largest_info.shape.kind == AGN_LAYER_CONV && largest_info.shape.kernel_h > 1
                 ? ", or a depthwise and a 1x1 convolution in its place"
                 : "");
 }

@@ -27,32 +27,22 @@ struct plane {
     int8_t *at;
 };
 
-static int input_at(const struct agn_model_agn *model, int index, const struct plane *in, int y, int x, int c)
+/* Tensor that a layer reads: in a chain, the one before. */
+static int source_of(const struct agn_model_agn *model, int index, int which)
+{
+    return model->is_graph ? model->layers[index].source[which] : index;
+}
+
+static int input_at(const struct agn_model_agn *model, int tensor, const struct plane *in, int y, int x,
+                    int c)
 {
     if (y >= 0 && y < in->h && x >= 0 && x < in->w)
         return in->at[(y * in->w + x) * in->c + c];
-    return index == 0 ? model->input_zero_point[c] : model->layers[index - 1].out_zero_point;
+    return tensor == 0 ? model->input_zero_point[c] : model->layers[tensor - 1].out_zero_point;
 }
 
-static int8_t output_at(const struct agn_model_agn *model, int index, const struct plane *in, int oy, int ox,
-                        int oc)
+static int8_t clamped(const struct agn_model_layer *layer, int64_t q)
 {
-    const struct agn_model_layer *layer = &model->layers[index];
-    int64_t acc = layer->channels[oc].bias;
-    for (int ky = 0; ky < layer->kernel_h; ky++)
-        for (int kx = 0; kx < layer->kernel_w; kx++) {
-            int y = oy * layer->stride_h - layer->pad_h + ky, x = ox * layer->stride_w - layer->pad_w + kx;
-            if (layer->kind == AGN_LAYER_DWCONV) {
-                acc += layer->weights[(ky * layer->kernel_w + kx) * in->c + oc] *
-                       input_at(model, index, in, y, x, oc);
-                continue;
-            }
-            for (int ic = 0; ic < in->c; ic++)
-                acc += layer->weights[((oc * layer->kernel_h + ky) * layer->kernel_w + kx) * in->c + ic] *
-                       input_at(model, index, in, y, x, ic);
-        }
-    int64_t q = naive_requantise(acc, layer->channels[oc].multiplier, layer->channels[oc].shift) +
-                layer->out_zero_point;
     if (q > layer->clamp_max)
         q = layer->clamp_max;
     if (q < layer->clamp_min)
@@ -60,18 +50,56 @@ static int8_t output_at(const struct agn_model_agn *model, int index, const stru
     return (int8_t)q;
 }
 
-static struct plane run_layer(const struct agn_model_agn *model, int index, struct plane in)
+/* `ic`: channels that the layer reads, from layer->first on. */
+static int8_t output_at(const struct agn_model_agn *model, int index, const struct plane *in, int ic, int oy,
+                        int ox, int oc)
 {
     const struct agn_model_layer *layer = &model->layers[index];
-    struct plane out = {(in.h + 2 * layer->pad_h - layer->kernel_h) / layer->stride_h + 1,
-                        (in.w + 2 * layer->pad_w - layer->kernel_w) / layer->stride_w + 1,
-                        layer->kind == AGN_LAYER_DWCONV ? in.c : layer->out_c, NULL};
+    int tensor = source_of(model, index, 0), first = model->is_graph ? layer->first : 0;
+    int64_t acc = layer->channels[oc].bias;
+    for (int ky = 0; ky < layer->kernel_h; ky++)
+        for (int kx = 0; kx < layer->kernel_w; kx++) {
+            int y = oy * layer->stride_h - layer->pad_h + ky, x = ox * layer->stride_w - layer->pad_w + kx;
+            if (layer->kind == AGN_LAYER_DWCONV) {
+                acc += layer->weights[(ky * layer->kernel_w + kx) * ic + oc] *
+                       input_at(model, tensor, in, y, x, first + oc);
+                continue;
+            }
+            for (int c = 0; c < ic; c++)
+                acc += layer->weights[((oc * layer->kernel_h + ky) * layer->kernel_w + kx) * ic + c] *
+                       input_at(model, tensor, in, y, x, first + c);
+        }
+    int64_t q = naive_requantise(acc, layer->channels[oc].multiplier, layer->channels[oc].shift) +
+                layer->out_zero_point;
+    return clamped(layer, q);
+}
+
+static int8_t sum_at(const struct agn_model_layer *layer, int a, int b)
+{
+    const struct agn_model_sum *sum = layer->sum;
+    int64_t value = (int64_t)a * sum->multipliers[0] + (int64_t)b * sum->multipliers[1] + sum->bias;
+    int64_t unit = INT64_C(1) << sum->shift, quotient = value / unit;
+    return clamped(layer, value % unit < 0 ? quotient - 1 : quotient);
+}
+
+static struct plane run_layer(const struct agn_model_agn *model, int index, const struct plane *planes)
+{
+    const struct agn_model_layer *layer = &model->layers[index];
+    const struct plane *in = &planes[source_of(model, index, 0)],
+                       *other = &planes[source_of(model, index, 1)];
+    int first = model->is_graph ? layer->first : 0;
+    int ic = model->is_graph && layer->in_c > 0 ? layer->in_c : in->c - first;
+    struct plane out = {(in->h + 2 * layer->pad_h - layer->kernel_h) / layer->stride_h + 1,
+                        (in->w + 2 * layer->pad_w - layer->kernel_w) / layer->stride_w + 1,
+                        layer->kind == AGN_LAYER_CONV ? layer->out_c : ic, NULL};
     out.at = take((size_t)(out.h * out.w * out.c), 1);
     for (int y = 0; y < out.h; y++)
         for (int x = 0; x < out.w; x++)
-            for (int c = 0; c < out.c; c++)
-                out.at[(y * out.w + x) * out.c + c] = output_at(model, index, &in, y, x, c);
-    free(in.at);
+            for (int c = 0; c < out.c; c++) {
+                int at = (y * out.w + x) * out.c + c;
+                out.at[at] = layer->kind == AGN_LAYER_ADD ? sum_at(layer, in->at[at], other->at[at])
+                                                          : output_at(model, index, in, ic, y, x, c);
+            }
     return out;
 }
 
@@ -100,48 +128,86 @@ static int64_t cell_average(const struct plane *map, int grid, int i, int j, int
     return floor_divide(64 * sum + n / 2, n);
 }
 
-static void run_local(const struct agn_model_agn *model, const struct plane *map, int16_t *logits)
+static void run_head(const struct agn_model_head *head, int classes, const struct plane *map, int16_t *logits)
 {
-    int g = model->grid, k = model->local_c;
+    int g = head->grid, k = head->count;
     int64_t *averages = take((size_t)(g * g * k), sizeof *averages);
     for (int i = 0; i < g; i++)
         for (int j = 0; j < g; j++)
             for (int c = 0; c < k; c++)
-                averages[(i * g + j) * k + c] = cell_average(map, g, i, j, c);
-    for (int class_index = 0; class_index < model->classes; class_index++) {
-        const struct agn_model_channel *channel = &model->dense_channels[class_index];
+                averages[(i * g + j) * k + c] = cell_average(map, g, i, j, head->first + c);
+    for (int class_index = 0; class_index < classes; class_index++) {
+        const struct agn_model_channel *channel = &head->channels[class_index];
         int64_t acc = channel->bias;
         for (int i = 0; i < g * g * k; i++)
-            acc += model->dense_weights[class_index * g * g * k + i] * averages[i];
+            acc += head->weights[class_index * g * g * k + i] * averages[i];
         int64_t q = naive_requantise(acc, channel->multiplier, channel->shift);
         logits[class_index] = (int16_t)(q > 32767 ? 32767 : q < -32768 ? -32768 : q);
     }
     free(averages);
 }
 
+/* The best logit less the second best. */
+static int margin_of(const int16_t *logits, int classes)
+{
+    int best = 0, margin = -1;
+    for (int i = 1; i < classes; i++)
+        best = logits[i] > logits[best] ? i : best;
+    for (int i = 0; i < classes; i++)
+        if (i != best && (margin < 0 || logits[best] - logits[i] < margin))
+            margin = logits[best] - logits[i];
+    return margin < 0 ? 0 : margin;
+}
+
+/* The last answer, or the first that is sure. */
+static void run_answers(const struct agn_model_agn *model, const struct plane *planes,
+                        struct naive_result *result)
+{
+    const struct agn_model_head local = {.tensor = model->layer_count,
+                                         .count = model->local_c,
+                                         .grid = model->grid,
+                                         .weights = model->dense_weights,
+                                         .channels = model->dense_channels};
+    const struct agn_model_head *heads = model->is_graph ? model->heads : &local;
+    int count = model->is_graph ? model->head_count : 1;
+    for (int i = 0; i < count && !result->left_early; i++) {
+        run_head(&heads[i], model->classes, &planes[heads[i].tensor], result->local);
+        result->left_early =
+            heads[i].margin > 0 && margin_of(result->local, model->classes) >= heads[i].margin;
+    }
+}
+
 void naive_run(const struct agn_model_agn *model, const uint8_t *image, struct naive_result *result)
 {
-    struct plane map = {model->input_h, model->input_w, model->input_c, NULL};
-    size_t pixels = (size_t)(map.h * map.w * map.c);
-    map.at = take(pixels, 1);
+    struct plane planes[AGN_DEV_MAX_GRAPH_LAYERS + 1] = {
+        {model->input_h, model->input_w, model->input_c, NULL}};
+    size_t pixels = (size_t)(model->input_h * model->input_w * model->input_c);
+    planes[0].at = take(pixels, 1);
     for (size_t i = 0; i < pixels; i++)
-        map.at[i] = (int8_t)((int)image[i] - 128);
+        planes[0].at[i] = (int8_t)((int)image[i] - 128);
     for (int i = 0; i < model->layer_count; i++)
-        map = run_layer(model, i, map);
+        planes[i + 1] = run_layer(model, i, planes);
 
-    result->map_h = map.h;
-    result->map_w = map.w;
-    result->map_c = map.c;
-    result->sent_c = map.c - model->local_c;
-    result->map = map.at;
-    result->local = take((size_t)model->classes, sizeof *result->local);
-    run_local(model, &map, result->local);
-    result->symbols = take((size_t)(result->sent_c * map.h * map.w), 1);
+    *result = (struct naive_result){.local = take((size_t)model->classes, sizeof *result->local)};
+    run_answers(model, planes, result);
+    int sender = model->is_graph ? model->sender : model->layer_count;
+    if (sender > 0 || !model->is_graph) {
+        struct plane *map = &planes[sender];
+        result->map_h = map->h;
+        result->map_w = map->w;
+        result->map_c = map->c;
+        result->sent_c = map->c - model->local_c;
+        result->map = map->at;
+        map->at = NULL;
+    }
+    for (int i = 0; i <= model->layer_count; i++)
+        free(planes[i].at);
+    int area = result->map_h * result->map_w;
+    result->symbols = take((size_t)(result->sent_c * area), 1);
     for (int c = 0; c < result->sent_c; c++)
-        for (int y = 0; y < map.h; y++)
-            for (int x = 0; x < map.w; x++)
-                result->symbols[(c * map.h + y) * map.w + x] =
-                    model->symbols[map.at[(y * map.w + x) * map.c + model->local_c + c] + 128];
+        for (int i = 0; i < area; i++)
+            result->symbols[c * area + i] =
+                model->symbols[result->map[i * result->map_c + model->local_c + c] + 128];
 }
 
 void naive_free(struct naive_result *result)

@@ -13,6 +13,7 @@ struct naive_result {
     int8_t *map;      /* map_h x map_w x map_c */
     uint8_t *symbols; /* sent_c x map_h x map_w */
     int16_t *local;   /* classes */
+    int left_early;   /* an exit was sure; nothing is sent then */
 };
 
 /* Runs one image (input_h x input_w x input_c). Freed with naive_free. */

@@ -176,8 +176,174 @@ void random_model_make(struct random_model *random, struct agn_rng *rng, enum ra
     model->contexts = random->contexts.model;
 }
 
+/* ---- networks with branches --------------------------------------------------------------- */
+
+struct graph_shape {
+    int h, w, c, depthwise_pad; /* of the depthwise layer that reads it; -1: none yet */
+};
+
+/* An earlier tensor, mostly one of the last few, which a layer may read. */
+static int random_source(struct agn_rng *rng, int count)
+{
+    int back = between(rng, 0, 3) > 0 ? 0 : between(rng, 0, count - 1 < 5 ? count - 1 : 5);
+    return count - 1 - back;
+}
+
+/* Kernel up to 7, also even. */
+static int graph_axis(struct agn_rng *rng, int in, int pointwise, int *kernel, int *stride, int *pad)
+{
+    int out;
+    do {
+        *kernel = pointwise ? 1 : between(rng, 1, 7);
+        *stride = between(rng, 0, 4) > 0 ? 1 : between(rng, 1, 4);
+        *pad = between(rng, 0, *kernel - 1 < 3 ? *kernel - 1 : 3);
+        if (between(rng, 0, 1))
+            *pad = *kernel / 2; /* keeps sides, so that sums are possible */
+        out = out_side(in, *kernel, *stride, *pad);
+    } while (out < 1);
+    return out;
+}
+
+/* A second tensor of the same shape, or -1. */
+static int same_shape(struct agn_rng *rng, const struct graph_shape *shapes, int count, int source)
+{
+    int found = -1;
+    for (int t = 1; t < count; t++)
+        if (shapes[t].h == shapes[source].h && shapes[t].w == shapes[source].w &&
+            shapes[t].c == shapes[source].c && (found < 0 || between(rng, 0, 1)))
+            found = t;
+    return found;
+}
+
+static struct graph_shape random_sum(struct random_model *random, struct agn_rng *rng, int index, int source,
+                                     int other, const struct graph_shape *shapes)
+{
+    struct agn_model_layer *layer = &random->layers[index];
+    struct agn_model_sum *sum = &random->sums[index];
+    layer->kind = AGN_LAYER_ADD;
+    layer->kernel_h = layer->kernel_w = layer->stride_h = layer->stride_w = 1;
+    layer->out_c = shapes[source].c;
+    layer->source[0] = source;
+    layer->source[1] = other;
+    layer->sum = sum;
+    sum->shift = (uint8_t)between(rng, 0, 4) == 0 ? (uint8_t)between(rng, 0, 30) : 15;
+    sum->multipliers[0] = (int16_t)between(rng, -32768, 32767);
+    sum->multipliers[1] = (int16_t)between(rng, -32768, 32767);
+    sum->bias = between(rng, -(1 << 21), 1 << 21);
+    return (struct graph_shape){shapes[source].h, shapes[source].w, shapes[source].c, -1};
+}
+
+static struct graph_shape random_node(struct random_model *random, struct agn_rng *rng,
+                                      enum random_style style, int index, int max_channels,
+                                      struct graph_shape *shapes)
+{
+    struct agn_model_layer *layer = &random->layers[index];
+    int source = random_source(rng, index + 1), other = -1;
+    if (index > 1 && between(rng, 0, 2) == 0)
+        other = same_shape(rng, shapes, index + 1, source);
+    if (other >= 0 && source > 0)
+        return random_sum(random, rng, index, source, other, shapes);
+    layer->source[0] = source;
+    layer->kind = between(rng, 0, 2) == 0 ? AGN_LAYER_DWCONV : AGN_LAYER_CONV;
+    layer->first = between(rng, 0, 5) == 0 ? between(rng, 0, shapes[source].c - 1) : 0;
+    int left = shapes[source].c - layer->first, ic = left;
+    if (between(rng, 0, 5) == 0)
+        ic = layer->in_c = between(rng, 1, left);
+    layer->out_c = layer->kind == AGN_LAYER_DWCONV ? ic : between(rng, 1, max_channels);
+    int pointwise = layer->kind == AGN_LAYER_CONV && between(rng, 0, 1);
+    struct graph_shape made = {0, 0, layer->out_c, -1};
+    made.h = graph_axis(rng, shapes[source].h, pointwise, &layer->kernel_h, &layer->stride_h, &layer->pad_h);
+    do
+        made.w =
+            graph_axis(rng, shapes[source].w, pointwise, &layer->kernel_w, &layer->stride_w, &layer->pad_w);
+    while (layer->kind == AGN_LAYER_DWCONV && shapes[source].depthwise_pad >= 0 &&
+           layer->pad_w != shapes[source].depthwise_pad);
+    if (layer->kind == AGN_LAYER_DWCONV)
+        shapes[source].depthwise_pad = layer->pad_w;
+    int terms = layer->kernel_h * layer->kernel_w * (layer->kind == AGN_LAYER_CONV ? ic : 1);
+    layer->weights = random_weights(rng, style, (size_t)terms * (size_t)layer->out_c);
+    layer->channels =
+        random_channels(rng, style, layer->out_c, terms * 128.0 * 128.0, 74.0 * 74.0 * sqrt(terms), 60);
+    return made;
+}
+
+static void random_head(struct random_model *random, struct agn_rng *rng, enum random_style style, int tensor,
+                        const struct graph_shape *shape)
+{
+    struct agn_model_head *head = &random->heads[random->model.head_count++];
+    int smallest = shape->h < shape->w ? shape->h : shape->w;
+    head->tensor = tensor;
+    head->first = between(rng, 0, shape->c - 1);
+    head->count = between(rng, 1, shape->c - head->first);
+    head->grid = between(rng, 1, smallest < 4 ? smallest : 4);
+    head->margin = between(rng, 0, 1) ? between(rng, 1, 2000) : 0;
+    int inputs = head->grid * head->grid * head->count;
+    head->weights = random_weights(rng, style, (size_t)(inputs * random->model.classes));
+    head->channels = random_channels(rng, style, random->model.classes, inputs * 128.0 * 8192.0,
+                                     74.0 * 4000.0 * sqrt(inputs), 1000);
+}
+
+/* Some tensor that can be sent, or none. */
+static void random_sender(struct random_model *random, struct agn_rng *rng, enum random_style style,
+                          const struct graph_shape *shapes)
+{
+    struct agn_model_agn *model = &random->model;
+    model->sender = between(rng, 0, 3) > 0 ? between(rng, 1, model->layer_count) : 0;
+    if (model->sender > 0 && shapes[model->sender].c > AGN_DEV_MAX_CHANNELS)
+        model->sender = 0;
+    if (model->sender == 0 && model->head_count == 0)
+        random_head(random, rng, style, model->layer_count, &shapes[model->layer_count]);
+    if (model->sender == 0)
+        return;
+    const struct graph_shape *map = &shapes[model->sender];
+    random->map_h = map->h;
+    random->map_w = map->w;
+    random->map_c = map->c;
+    model->local_c = between(rng, 0, map->c - 1);
+    random_symbols(model, rng);
+    model->codec = (enum agn_codec)between(rng, 0, AGN_CODEC_COUNT - 1);
+    random_contexts_make(&random->contexts, rng, (unsigned)(map->c - model->local_c), 5);
+    model->contexts = random->contexts.model;
+}
+
+void random_graph_make(struct random_model *random, struct agn_rng *rng, enum random_style style, int layers,
+                       int max_side, int max_channels)
+{
+    struct agn_model_agn *model = &random->model;
+    struct graph_shape shapes[AGN_DEV_MAX_GRAPH_LAYERS + 1];
+    memset(random, 0, sizeof *random);
+    model->is_graph = true;
+    model->model_id = (uint32_t)agn_rng_u64(rng);
+    model->input_h = between(rng, 1, max_side);
+    model->input_w = between(rng, 1, max_side);
+    model->input_c = between(rng, 1, AGN_DEV_MAX_INPUT_CHANNELS);
+    model->classes = between(rng, 1, 20);
+    model->alpha_q15 = 9830;
+    shapes[0] = (struct graph_shape){model->input_h, model->input_w, model->input_c, -1};
+    for (int c = 0; c < model->input_c; c++)
+        model->input_zero_point[c] = any_s8(rng, style);
+    model->layers = random->layers;
+    model->heads = random->heads;
+    for (int i = 0; i < layers; i++) {
+        struct agn_model_layer *layer = &random->layers[i];
+        shapes[i + 1] = random_node(random, rng, style, i, max_channels, shapes);
+        layer->out_zero_point = any_s8(rng, style);
+        layer->clamp_min = between(rng, 0, 1) ? -128 : layer->out_zero_point;
+        layer->clamp_max = between(rng, 0, 1) ? 127 : (int8_t)between(rng, layer->clamp_min, 127);
+        model->layer_count = i + 1;
+        int heads_left = RANDOM_MAX_HEADS - model->head_count;
+        if (heads_left > 0 && (i == layers - 1 ? between(rng, 0, 3) > 0 : between(rng, 0, layers) == 0))
+            random_head(random, rng, style, i + 1, &shapes[i + 1]);
+    }
+    random_sender(random, rng, style, shapes);
+}
+
 void random_model_free(struct random_model *random)
 {
+    for (int i = 0; i < random->model.head_count; i++) {
+        agn_free((void *)(uintptr_t)random->heads[i].weights);
+        agn_free((void *)(uintptr_t)random->heads[i].channels);
+    }
     for (int i = 0; i < random->model.layer_count; i++) {
         agn_free((void *)(uintptr_t)random->layers[i].weights);
         agn_free((void *)(uintptr_t)random->layers[i].channels);

@@ -1,0 +1,136 @@
+/* Networks with branches: model.agn of version 4 (docs/MODEL_FORMAT.md).
+ *
+ * Tensor 0 is the image, tensor i + 1 what layer i makes. A layer reads one tensor, ADD two, each made before
+ * it; heads read tensors too: classifiers (pool, dense layer: a local answer) and the sender (symbols). Rows
+ * flow: of a tensor only those are kept that readers still need, in a ring. Layers belong to segments. One
+ * segment after the other runs to its end; only the first runs while the image comes. What crosses from one
+ * to another is kept whole, so rings of different segments may share memory, and an exit that is sure ends
+ * the frame where its segment ends.
+ *
+ * Where rings lie and how many rows they have is planned by who writes the file, and checked here by playing
+ * a frame with counters alone (agn__graph_play). */
+#ifndef AGN_GRAPH_H
+#define AGN_GRAPH_H
+
+#include "agn_layout.h"
+#include "agn_parts.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    AGN__GRAPH_TENSORS = AGN_DEV_MAX_GRAPH_LAYERS + 1,
+    AGN__GRAPH_LAYER_BYTES = 64,
+    AGN__GRAPH_HEAD_BYTES = 24,
+    AGN__GRAPH_NEVER = 0xFF /* of a last reader: there is none */
+};
+
+/* Header fields of version 4; the others are as in version 3. map and local_c are the sender's tensor and its
+ * first sent channel; all 0 without a sender. */
+enum agn__graph_header {
+    AGN__AT_HEAD_COUNT = 38,
+    AGN__AT_SENDER = 39, /* u8 tensor; 0: none */
+    AGN__AT_HEADS = 52,  /* u32 offset */
+    AGN__AT_TENSOR_BYTES = 116,
+    AGN__AT_IMAGE = 120, /* u8 storage, border, u16 rows, u32 offset, as in a layer record */
+};
+
+/* The first 40 bytes of a layer record are those of version 3, with the segment in place of the first zero
+ * byte. ADD has out_c = in_c, kernel and stride 1, no padding, no weights, and one record of channels:
+ * s32 bias, s16 and s16 multipliers of both sources, u8 shift. */
+enum agn__graph_field {
+    AGN__GRAPH_SEGMENT = 11,
+    AGN__GRAPH_SOURCES = 40,     /* u8 tensor, u8 second tensor of ADD, else 0 */
+    AGN__GRAPH_FIRST = 42,       /* u16: first channel read of the source; 0 for ADD */
+    AGN__GRAPH_KEPT = 44,        /* u16: channels kept of the result */
+    AGN__GRAPH_STORAGE = 46,     /* u8 enum agn__storage, u8 border, u16 rows */
+    AGN__GRAPH_LAST_READER = 50, /* u8: highest layer that reads the result, or AGN__GRAPH_NEVER */
+    AGN__GRAPH_ZERO_1 = 51,
+    AGN__GRAPH_OFFSET = 52, /* u32, from where tensors begin in the arena */
+    AGN__GRAPH_ZERO_2 = 56, /* zero bytes to the end */
+};
+
+enum agn__head_field {
+    AGN__HEAD_TENSOR = 0,
+    AGN__HEAD_GRID = 1,
+    AGN__HEAD_FIRST = 2,  /* u16 */
+    AGN__HEAD_COUNT = 4,  /* u16 channels */
+    AGN__HEAD_MARGIN = 6, /* u16: sure from there on, and an exit; 0: never */
+    AGN__HEAD_WEIGHTS = 8,
+    AGN__HEAD_CHANNELS = 12,
+    AGN__HEAD_ZERO = 16
+};
+
+/* How rows of a tensor lie in memory. */
+enum agn__storage {
+    AGN__STORED_NOT,
+    AGN__STORED_NARROW, /* int8, (width, channels), no border */
+    AGN__STORED_WIDE,   /* int16, (width with borders, channels) */
+    AGN__STORED_PLANAR, /* int16, (channels, width with borders, rounded up to even): for DWCONV */
+    AGN__STORAGE_COUNT
+};
+
+struct agn__tensor {
+    uint16_t h, w, c; /* c: channels kept */
+    uint8_t storage, border;
+    uint16_t rows;
+    uint32_t offset;
+};
+
+struct agn__node {
+    struct agn_dev_layer shape;
+    uint8_t segment, source[2], last_reader;
+    uint16_t first;
+};
+
+struct agn__head {
+    uint8_t tensor;
+    uint16_t grid, first, count, margin;
+    const int8_t *weights; /* (classes, grid, grid, count) */
+    const uint8_t *channels;
+};
+
+static inline const uint8_t *agn__graph_record(const struct agn_dev_model *model, unsigned layer)
+{
+    return model->graph.layers + (size_t)layer * AGN__GRAPH_LAYER_BYTES;
+}
+void agn__graph_node(const struct agn_dev_model *model, unsigned layer, struct agn__node *node);
+void agn__graph_tensor(const struct agn_dev_model *model, unsigned tensor, struct agn__tensor *to);
+void agn__graph_head(const struct agn_dev_model *model, unsigned index, struct agn__head *head);
+/* Bytes of a row, a multiple of 4; values of a plane. */
+uint32_t agn__tensor_row_bytes(const struct agn__tensor *tensor);
+static inline size_t agn__tensor_plane(const struct agn__tensor *tensor)
+{
+    return ((size_t)tensor->w + 2u * tensor->border + 1u) & ~(size_t)1;
+}
+
+/* ---- the order of work ----------------------------------------------------------------------
+ * The last layer of the segment that can make a row makes one, so that rows are used up as soon as can be. */
+
+/* The next layer to make a row of, -1: none can. made[tensor]: rows there. `from`: the highest layer that may
+ * have become able to. */
+int agn__graph_next(const struct agn_dev_model *model, const uint16_t *made, unsigned segment, unsigned from);
+
+/* What a frame asks of a tensor. Time counts rows made, of all tensors. */
+struct agn__life {
+    uint16_t rows; /* at least to be kept */
+    uint32_t begin, end;
+};
+/* Plays a frame. AGN_ERR_RANGE: a layer never ends. */
+int agn__graph_play(const struct agn_dev_model *model, struct agn__life lives[AGN__GRAPH_TENSORS]);
+
+/* Row buffers besides the tensors, in bytes. */
+uint32_t agn__graph_scratch_bytes(const struct agn_dev_model *model);
+/* Sums of all heads. */
+uint32_t agn__graph_pool_bytes(const struct agn_dev_model *model);
+uint32_t agn__graph_state_bytes(const struct agn_dev_model *model);
+
+/* agn__graph_read without the plan (ring sizes, places, overlaps): for who makes one. */
+int agn__graph_read_unplanned(struct agn_dev_model *model, const uint8_t *data, size_t body);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
