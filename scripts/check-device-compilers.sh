@@ -69,12 +69,12 @@ there() {
 
 # ---- models -----------------------------------------------------------------------
 
-# CODEC=PRESET; the lean one has depthwise and 1x1 convolutions, and fits into an AVR without contexts only.
-models="range=fashion lzw=fashion raw3=cifar10-lean"
-[ -z "$quick" ] || models="range=fashion raw3=cifar10-lean"
+# CODEC=EXTRACTOR; the last has depthwise and 1x1 convolutions. An AVR holds model, arena and stack in 16 KB of RAM.
+models="range=conv:c16:s2,conv:c24 lzw=conv:c16:s2,conv:c24 raw3=separable:s2"
+[ -z "$quick" ] || models="range=conv:c16:s2,conv:c24 raw3=separable:s2"
 for model in $models; do
     codec=${model%%=*}
-    "$build/agilenn" export --preset "${model#*=}" --codec "$codec" --c-source "$work/$codec" --output "$work/model.agn" \
+    "$build/agilenn" export --preset fashion --set "model.extractor=$(echo "${model#*=}" | tr , ' ')" --codec "$codec" --c-source "$work/$codec" --output "$work/model.agn" \
         --json --ram 1M --flash 1M >/dev/null
 done
 codecs=$(for model in $models; do echo "${model%%=*}"; done)
@@ -258,6 +258,8 @@ avr() {
         compile_runtime $avr -Wall -Wextra -Wconversion -Werror || { bad "AVR: $(grep -m1 error "$work/log")" && return 0; }
         for codec in range lzw raw3; do
             program "$work/probe" $codec $avr -DPROBE_FRAMES=4 || { bad "AVR, $codec: $(tail -n1 "$work/log")" && return 0; }
+            ram=$(avr-size "$work/probe" | awk 'END { print $2 + $3 }')
+            [ "$ram" -lt 15360 ] || { bad "AVR, $codec: $ram bytes of RAM leave no stack" && return 0; }
             simulated
             head -n 5 "$work/want-$codec" | tr -d ' \n' | cmp -s - "$work/got" || bad "AVR $kernels: another result with $codec"
         done

@@ -7,8 +7,9 @@
 
 /* ---- int8 device model ---------------------------------------------------------- */
 
-/* Can the device run this extractor? AGN_ERR_UNSUPPORTED names the layer that does not fit, and the limit. */
-int agn_deploy_check(const struct agn_graph *extractor);
+/* Can the device run the model's extractor and Local NN? AGN_ERR_UNSUPPORTED names the layer that does not
+ * fit, and the limit. */
+int agn_deploy_check(const struct agn_model *model);
 
 struct agn_quantisation_report {
     int layer_count;
@@ -16,14 +17,14 @@ struct agn_quantisation_report {
         double low, high;      /* calibrated range of the layer's result */
         double scale;          /* real value of one step */
         double weight_sqnr_db; /* signal to quantisation noise of the weights */
-    } layers[AGN_DEV_MAX_LAYERS];
+    } layers[AGN_DEV_MAX_GRAPH_LAYERS];
     int calibration_images;
 };
 
 /* Quantises extractor and Local NN after training: weights symmetric int8 per output channel,
  * activations affine int8 per tensor with the range seen on `images` images of `calibration`
  * (0 = 1024). `*bytes` is a checked model.agn, freed with agn_free. `report` may be NULL.
- * AGN_ERR_UNSUPPORTED: an extractor that is no chain of convolutions with BN, or too long;
+ * AGN_ERR_UNSUPPORTED: what agn_deploy_check says;
  * AGN_ERR_MISMATCH: images of another size; AGN_ERR_RANGE: a parameter that is infinite or no number. */
 int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *calibration, int images,
                       uint8_t **bytes, size_t *size_bytes, struct agn_quantisation_report *report);

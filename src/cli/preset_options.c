@@ -81,9 +81,7 @@ const char *agn__cli_undeployable(const struct agn_preset *preset)
         return NULL;
     model->preset = *preset;
     model->classes = preset->data.classes;
-    const struct agn_part *extractor = &model->parts[AGN_EXTRACTOR];
-    bool built = (model->system->parts & 1U << AGN_EXTRACTOR) != 0 && model->system->build(model) == AGN_OK;
-    status = built ? agn_deploy_check(&extractor->graph) : AGN_OK;
+    status = model->system->build(model) == AGN_OK ? agn_deploy_check(model) : AGN_OK;
     agn_free(model);
     return status < 0 ? agn_error_message() : NULL;
 }

@@ -1,0 +1,133 @@
+/* Ranges of the device's layers: each is computed in float on some images, up to and including it, and the
+ * least and the largest value are what int8 has to hold. */
+#include <math.h>
+#include <string.h>
+
+#include "deploy/network.h"
+
+enum { BATCH = 128 };
+
+static const double smallest_range = 1e-3; /* of a layer that gave nothing but 0 */
+
+/* The nets that lead to a layer: the extractor as a whole before a layer of the Local NN, then the layer's
+ * own part up to it. */
+struct way {
+    struct agn_net *before, *net;
+    struct agn_graph *prefix;
+};
+
+static void close_way(struct way *way)
+{
+    agn_net_free(way->before);
+    agn_net_free(way->net);
+    agn_free(way->prefix);
+}
+
+static int open_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
+{
+    struct agn_net_config config = {.graph = graph, .params = params, .batch = BATCH, .mode = AGN_NET_FROZEN};
+    return agn_net_create(&config, net);
+}
+
+static int open_way(const struct agn__network *n, const struct agn__layer *layer, struct way *way)
+{
+    const struct agn_part *part = &n->model->parts[layer->role], *extractor = &n->model->parts[AGN_EXTRACTOR];
+    *way = (struct way){.prefix = agn_alloc(1, sizeof(*way->prefix))};
+    if (way->prefix == NULL)
+        return AGN_ERR_MEMORY;
+    *way->prefix = part->graph;
+    way->prefix->count = layer->result + 1;
+    int status = open_net(way->prefix, part->params, &way->net);
+    if (status == AGN_OK && layer->role == AGN_LOCAL && n->map > 0)
+        status = open_net(&extractor->graph, extractor->params, &way->before);
+    return status;
+}
+
+static size_t floats_of(struct agn_shape shape)
+{
+    return (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
+}
+
+/* The first channels of each place of the map. */
+static void take_channels(const float *map, size_t places, int channels, float *to, int taken)
+{
+    for (size_t i = 0; i < places; i++, map += channels, to += taken)
+        memcpy(to, map, (size_t)taken * sizeof(float));
+}
+
+static int run_way(struct way *way, const float *images)
+{
+    struct agn_net *first = way->before != NULL ? way->before : way->net;
+    memcpy(agn_net_write(first, AGN_BORDER_INPUT), images,
+           BATCH * floats_of(agn_net_input_shape(first)) * sizeof(float));
+    int status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "calibration was interrupted")
+                                           : agn_net_forward(first);
+    if (status < 0 || way->before == NULL)
+        return status;
+    struct agn_shape map = agn_net_output_shape(way->before), in = agn_net_input_shape(way->net);
+    take_channels(agn_net_read(way->before, AGN_BORDER_OUTPUT),
+                  BATCH * (size_t)map.height * (size_t)map.width, map.channels,
+                  agn_net_write(way->net, AGN_BORDER_INPUT), in.channels);
+    return agn_net_forward(way->net);
+}
+
+static void widen(const float *values, size_t count, struct agn__layer *layer)
+{
+    for (size_t i = 0; i < count; i++) {
+        double v = (double)values[i];
+        layer->low = v < layer->low ? v : layer->low;
+        layer->high = v > layer->high ? v : layer->high;
+    }
+}
+
+static int calibrate_layer(const struct agn__network *n, struct agn__layer *layer, struct agn_loader *loader)
+{
+    struct agn_batch batch;
+    struct way way = {0};
+    int seen = 0, more = 0, status = agn_loader_start(loader, 0);
+    if (status == AGN_OK)
+        status = open_way(n, layer, &way);
+    while (status == AGN_OK && seen < n->images && (more = agn_loader_next(loader, &batch)) > 0) {
+        status = run_way(&way, batch.images);
+        if (status == AGN_OK) {
+            int count = batch.count < n->images - seen ? batch.count : n->images - seen;
+            widen(agn_net_read(way.net, AGN_BORDER_OUTPUT),
+                  floats_of(agn_net_output_shape(way.net)) * (size_t)count, layer);
+            seen += count;
+        }
+    }
+    close_way(&way);
+    return status < 0 ? status : more < 0 ? more : AGN_OK;
+}
+
+static int choose_scale(struct agn__layer *layer)
+{
+    double range = layer->high - layer->low;
+    if (!isfinite(range))
+        return agn_fail(AGN_ERR_RANGE, "%s gives infinite values on the calibration images", layer->op->name);
+    layer->scale = fmax(range, smallest_range) / 255.0;
+    layer->zero_point = (int)lround(-128.0 - layer->low / layer->scale);
+    return AGN_OK;
+}
+
+int agn__calibrate(struct agn__network *n, const struct agn_dataset *data)
+{
+    struct agn_loader_config load = {
+        .batch = BATCH, .shuffle = true, .normalisation = n->model->normalisation};
+    struct agn_loader *loader = NULL;
+    const struct agn_preset *preset = &n->model->preset;
+    if (data->height != preset->data.height || data->width != preset->data.width ||
+        data->channels != preset->data.channels) {
+        return agn_fail(AGN_ERR_MISMATCH, "the calibration images are %dx%dx%d, but the model takes %dx%dx%d",
+                        data->height, data->width, data->channels, preset->data.height, preset->data.width,
+                        preset->data.channels);
+    }
+    int status = agn_loader_create(data, &load, &loader);
+    for (int i = 0; i < n->layer_count && status == AGN_OK; i++) {
+        status = calibrate_layer(n, &n->layers[i], loader);
+        if (status == AGN_OK)
+            status = choose_scale(&n->layers[i]);
+    }
+    agn_loader_free(loader);
+    return status;
+}
