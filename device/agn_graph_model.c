@@ -18,6 +18,7 @@ void agn__graph_node(const struct agn_dev_model *model, unsigned layer, struct a
     node->source[0] = record[AGN__GRAPH_SOURCES];
     node->source[1] = record[AGN__GRAPH_SOURCES + 1];
     node->last_reader = record[AGN__GRAPH_LAST_READER];
+    node->shape.folds = record[AGN__GRAPH_FOLDS];
     node->first = agn__load_u16(record + AGN__GRAPH_FIRST);
 }
 
@@ -218,8 +219,7 @@ static int check_layer(const struct agn_dev_model *model, unsigned index, size_t
         return status;
     unsigned before = index > 0 ? segment_of(model, index) : 0;
     if (node.segment < before || node.segment > before + (index > 0) || made.c > node.shape.out_c ||
-        record[AGN__GRAPH_ZERO_1] != 0 ||
-        !agn__is_zero(record + AGN__GRAPH_ZERO_2, AGN__GRAPH_LAYER_BYTES - AGN__GRAPH_ZERO_2))
+        !agn__is_zero(record + AGN__GRAPH_ZERO, AGN__GRAPH_LAYER_BYTES - AGN__GRAPH_ZERO))
         return AGN_ERR_RANGE;
     status = check_source(model, index, &node, 0);
     if (status == 0 && node.shape.kind == AGN_LAYER_ADD)
@@ -228,11 +228,13 @@ static int check_layer(const struct agn_dev_model *model, unsigned index, size_t
         status = AGN_ERR_RANGE;
     if (status < 0)
         return status;
-    if (node.shape.kind != AGN_LAYER_ADD)
-        return agn__layer_bind(&node.shape, model->data, body, record);
+    if (node.shape.kind != AGN_LAYER_ADD) {
+        status = agn__layer_bind(&node.shape, model->data, body, record);
+        return status == 0 && node.shape.folds != record[AGN__GRAPH_FOLDS] ? AGN_ERR_RANGE : status;
+    }
     node.shape.channels =
         agn__model_section(model->data, body, record + AGN__LAYER_CHANNELS, AGN_MODEL_CHANNEL_BYTES);
-    if (!node.shape.channels || made.c != node.shape.out_c)
+    if (!node.shape.channels || made.c != node.shape.out_c || record[AGN__GRAPH_FOLDS] != 0)
         return AGN_ERR_RANGE;
     return check_add(&node, record);
 }

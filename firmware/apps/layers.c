@@ -5,11 +5,17 @@
 
 #include "agn_device_internal.h"
 
-static uint32_t layers[AGN_DEV_MAX_LAYERS], cost;
+static uint32_t layers[AGN_DEV_MAX_GRAPH_LAYERS], cost;
 
 static void charge(const struct agn_dev_layer *layer, uint32_t begin)
 {
-    layers[layer - frame_dev.model.layers] += board_count() - begin - cost;
+    uint32_t spent = board_count() - begin - cost;
+    for (unsigned i = 0; i < frame_dev.model.layer_count; i++) {
+        struct agn_dev_layer_info info;
+        agn_dev_layer_info(&frame_dev.model, i, &info);
+        if (info.shape.channels == layer->channels)
+            layers[i] += spent;
+    }
 }
 
 void __real_agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
@@ -39,7 +45,7 @@ void __wrap_agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *co
 int app_main(void)
 {
     struct frame_counts counts;
-    char name[] = "layer 1";
+    char name[] = "layer 01";
     int status = frame_open();
     uint32_t frames = 0, begin = board_count();
     cost = board_count() - begin;
@@ -50,7 +56,8 @@ int app_main(void)
         return 1;
     }
     for (unsigned i = 0; i < frame_dev.model.layer_count; i++) {
-        name[6] = (char)('1' + i);
+        name[6] = (char)('0' + (i + 1) / 10);
+        name[7] = (char)('0' + (i + 1) % 10);
         print_number(name, layers[i] / frames);
     }
     return 0;

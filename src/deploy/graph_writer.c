@@ -123,6 +123,15 @@ int agn__graph_layers(const struct agn_model_agn *from, struct agn_dev_model *mo
     return 0;
 }
 
+/* What agn__layer_bind finds again. */
+static bool folds(const struct agn_model_layer *from)
+{
+    bool fits = from->clamp_min == INT8_MIN && from->clamp_max == INT8_MAX && from->kind != AGN_LAYER_ADD;
+    for (int i = 0; fits && i < from->out_c; i++)
+        fits = from->channels[i].shift <= AGN__FOLD_MAX_SHIFT;
+    return fits;
+}
+
 static void put_node(struct agn__writer *writer, uint8_t *record, const struct agn_model_layer *from,
                      const struct agn_dev_layer *layer, float in_scale)
 {
@@ -131,6 +140,7 @@ static void put_node(struct agn__writer *writer, uint8_t *record, const struct a
         return;
     record[AGN__GRAPH_SOURCES] = (uint8_t)from->source[0];
     record[AGN__GRAPH_SOURCES + 1] = (uint8_t)(from->kind == AGN_LAYER_ADD ? from->source[1] : 0);
+    record[AGN__GRAPH_FOLDS] = folds(from);
     agn__store_u16(record + AGN__GRAPH_FIRST, (uint16_t)from->first);
 }
 
