@@ -73,6 +73,11 @@ void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows
                    unsigned end, const struct agn__sink *sink);
 void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                      unsigned end, const struct agn__sink *sink);
+/* The same for networks with branches, whose layers are of more kinds. */
+void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                         unsigned end, const struct agn__sink *sink);
+void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                           unsigned end, const struct agn__sink *sink);
 /* The reference, and for layers that faster kernels leave out. */
 void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                          unsigned end, const struct agn__sink *sink);

@@ -54,6 +54,15 @@ static int16_t value_at(const struct view *view, size_t x, size_t c)
     return view->narrow ? view->narrow[at] : view->wide[at];
 }
 
+static void fill(int16_t *to, size_t count, int16_t value)
+{
+    for (; count >= 4; count -= 4, to += 4)
+        to[0] = to[1] = to[2] = to[3] = value;
+    for (; count > 0; count--)
+        *to++ = value;
+}
+
+/* What stands for the outside of a tensor's channel. */
 static int16_t outside(const struct agn_dev *dev, unsigned tensor, int8_t zero_point, unsigned channel)
 {
     return tensor > 0 ? zero_point : dev->model.input_zero_point[channel];
@@ -71,14 +80,18 @@ static void gather(const struct view *from, unsigned width, unsigned first, unsi
             *to++ = value_at(from, x, first + c);
 }
 
-/* Places left and right of a row, interleaved; `row` is the first of the left ones. */
-static void fill_borders(const struct agn_dev *dev, const struct agn__node *node, unsigned channels,
-                         unsigned width, unsigned border, int16_t *row)
+/* `places` places outside, interleaved. */
+static void fill_outside(const struct agn_dev *dev, const struct agn__node *node, unsigned places,
+                         int16_t *to)
 {
-    for (unsigned side = 0; side < 2; side++, row += (size_t)width * channels)
-        for (unsigned x = 0; x < border; x++)
-            for (unsigned c = 0; c < channels; c++)
-                *row++ = outside(dev, node->source[0], node->shape.in_zero_point, node->first + c);
+    unsigned channels = node->shape.in_c;
+    if (node->source[0] > 0) {
+        fill(to, (size_t)places * channels, node->shape.in_zero_point);
+        return;
+    }
+    for (unsigned x = 0; x < places; x++)
+        for (unsigned c = 0; c < channels; c++)
+            *to++ = dev->model.input_zero_point[node->first + c];
 }
 
 /* ---- a layer's input --------------------------------------------------------------------------- */
@@ -119,8 +132,7 @@ static void depthwise_rows(const struct agn_dev *dev, const struct agn__node *no
             continue;
         }
         for (unsigned c = 0; c < source.c && !is_filled; c++)
-            for (size_t x = 0; x < plane; x++)
-                filled[c * plane + x] = outside(dev, node->source[0], layer->in_zero_point, c);
+            fill(filled + c * plane, plane, outside(dev, node->source[0], layer->in_zero_point, c));
         is_filled = 1;
         rows[i] = filled + node->first * plane;
     }
@@ -151,14 +163,13 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
         rows[i] = to;
         if (inside) {
             struct view view = view_of(&source, row_of(dev, &source, row - layer->pad_h));
-            fill_borders(dev, node, channels, layer->in_w, border, to);
+            fill_outside(dev, node, border, to);
+            fill_outside(dev, node, border, to + ((size_t)border + layer->in_w) * channels);
             gather(&view, layer->in_w, node->first, channels, to + (size_t)border * channels);
             continue;
         }
         filled = to;
-        for (unsigned x = 0; x < layer->in_w + 2u * border; x++)
-            for (unsigned c = 0; c < channels; c++)
-                *to++ = outside(dev, node->source[0], layer->in_zero_point, node->first + c);
+        fill_outside(dev, node, layer->in_w + 2u * border, to);
     }
 }
 
@@ -170,56 +181,90 @@ static void run_kernel(const struct agn_dev_layer *layer, const int16_t *const *
     if (first >= end)
         return;
     if (layer->kind == AGN_LAYER_CONV)
-        agn__conv_row(layer, rows, first, end, sink);
+        agn__graph_conv_row(layer, rows, first, end, sink);
     else
-        agn__dwconv_row(layer, rows, first, end, sink);
+        agn__graph_dwconv_row(layer, rows, first, end, sink);
 }
 
-/* Borders of a kept row. */
-static void end_row(const struct agn_dev_layer *layer, const struct agn__tensor *made, uint8_t *row)
+/* Borders of a kept row; of an image each channel has its own value. A ring's slot keeps them for the rows to
+ * come. */
+static void fill_borders(const struct agn_dev *dev, unsigned index, const struct agn__tensor *made,
+                         uint8_t *row, int16_t value)
 {
     int16_t *at = (int16_t *)(void *)row;
-    size_t plane = agn__tensor_plane(made), right;
-    unsigned border = made->border;
-    if (made->storage == AGN__STORED_WIDE) {
-        for (size_t v = 0; v < (size_t)border * made->c; v++)
-            at[v] = at[((size_t)made->w + border) * made->c + v] = layer->out_zero_point;
-    } else if (made->storage == AGN__STORED_PLANAR) {
-        right = (size_t)border + made->w;
-        for (unsigned c = 0; c < made->c; c++, at += plane) {
-            for (unsigned x = 0; x < border; x++)
-                at[x] = layer->out_zero_point;
-            for (size_t x = right; x < plane; x++)
-                at[x] = layer->out_zero_point;
-        }
+    size_t plane = agn__tensor_plane(made), right = (size_t)made->border + made->w;
+    for (unsigned c = 0; c < made->c && made->storage == AGN__STORED_PLANAR; c++, at += plane) {
+        if (index == 0)
+            value = dev->model.input_zero_point[c];
+        for (unsigned x = 0; x < made->border; x++)
+            at[x] = value;
+        for (size_t x = right; x < plane; x++)
+            at[x] = value;
     }
+    for (unsigned x = 0; x < made->border && made->storage == AGN__STORED_WIDE; x++)
+        for (unsigned c = 0; c < made->c; c++) {
+            if (index == 0)
+                value = dev->model.input_zero_point[c];
+            at[x * made->c + c] = at[(right + x) * made->c + c] = value;
+        }
 }
 
 /* out = clamp((a * ma + b * mb + bias) >> shift), see agn_graph.h. */
-static void add_row(const struct agn_dev *dev, const struct agn__node *node, struct scratch *scratch,
-                    unsigned y, const struct agn__sink *sink)
+struct sum {
+    int32_t bias, ma, mb, low, high;
+    unsigned shift;
+};
+
+static int32_t summed(const struct sum *sum, int32_t a, int32_t b)
+{
+    int32_t q = (a * sum->ma + b * sum->mb + sum->bias) >> sum->shift;
+    q = q < sum->low ? sum->low : q;
+    return q > sum->high ? sum->high : q;
+}
+
+static struct sum sum_of(const struct agn_dev_layer *layer)
+{
+    const uint8_t *record = layer->channels;
+    struct sum sum;
+    sum.bias = agn__load_s32(record);
+    sum.ma = (int16_t)agn__load_u16(record + 4);
+    sum.mb = (int16_t)agn__load_u16(record + 6);
+    sum.shift = record[8];
+    sum.low = layer->clamp_min;
+    sum.high = layer->clamp_max;
+    return sum;
+}
+
+/* All three rows are bytes in one order. */
+static void add_narrow(const struct sum *from, const int8_t *a, const int8_t *b, int8_t *to, size_t count)
+{
+    const struct sum sum = *from;
+    for (; count > 0; count--)
+        *to++ = (int8_t)summed(&sum, *a++, *b++);
+}
+
+static void add_row(const struct agn_dev *dev, const struct agn__node *node, unsigned y,
+                    const struct view *made, uint8_t *row)
 {
     const struct agn_dev_layer *layer = &node->shape;
-    const uint8_t *record = layer->channels;
-    int32_t bias = agn__load_s32(record);
-    int16_t ma = (int16_t)agn__load_u16(record + 4), mb = (int16_t)agn__load_u16(record + 6);
-    unsigned shift = record[8];
-    size_t values = (size_t)layer->in_w * layer->in_c;
-    int16_t *sources[2];
-    for (unsigned i = 0; i < 2; i++) {
-        struct agn__tensor source;
-        agn__graph_tensor(&dev->model, node->source[i], &source);
-        struct view view = view_of(&source, row_of(dev, &source, y));
-        sources[i] = take(scratch, values);
-        gather(&view, layer->in_w, 0, layer->in_c, sources[i]);
+    const struct sum sum = sum_of(layer);
+    struct agn__tensor tensor;
+    struct view a, b;
+    agn__graph_tensor(&dev->model, node->source[0], &tensor);
+    a = view_of(&tensor, row_of(dev, &tensor, y));
+    agn__graph_tensor(&dev->model, node->source[1], &tensor);
+    b = view_of(&tensor, row_of(dev, &tensor, y));
+    if (a.narrow && b.narrow && made->narrow && a.step_x == layer->in_c && b.step_x == layer->in_c) {
+        add_narrow(&sum, a.narrow, b.narrow, (int8_t *)row, (size_t)layer->out_w * layer->out_c);
+        return;
     }
-    const int16_t *a = sources[0], *b = sources[1];
     for (unsigned x = 0; x < layer->out_w; x++)
         for (unsigned c = 0; c < layer->out_c; c++) {
-            int32_t q = ((int32_t)*a++ * ma + (int32_t)*b++ * mb + bias) >> shift;
-            q = q < layer->clamp_min ? layer->clamp_min : q;
-            sink->values[x * sink->step_x + c * sink->step_c] =
-                (int16_t)(q > layer->clamp_max ? layer->clamp_max : q);
+            int32_t q = summed(&sum, value_at(&a, x, c), value_at(&b, x, c));
+            if (made->narrow)
+                ((int8_t *)row)[x * made->step_x + c] = (int8_t)q;
+            else
+                made->wide[x * made->step_x + c * made->step_c] = (int16_t)q;
         }
 }
 
@@ -283,18 +328,20 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     if (made.c > 0) {
         row = row_of(dev, &made, y);
         view = view_of(&made, row);
-        sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
         sink.step_x = view.step_x;
         sink.step_c = view.step_c;
     }
-    if (node.shape.kind == AGN_LAYER_ADD)
-        add_row(dev, &node, &scratch, y, &sink);
-    else
+    if (node.shape.kind == AGN_LAYER_ADD) {
+        add_row(dev, &node, y, &view, row);
+    } else if (made.c > 0) {
+        sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
         run_kernel(&node.shape, rows, 0, made.c, &sink);
-    if (made.c > 0) {
         if (view.narrow)
             agn__narrow(sink.values, (int8_t *)row, (size_t)made.w * made.c);
-        end_row(&node.shape, &made, row);
+    }
+    if (made.c > 0) {
+        if (y < made.rows)
+            fill_borders(dev, index + 1, &made, row, node.shape.out_zero_point);
         pool_row(dev, index + 1, &made, &view, y);
     }
     if (model->graph.sender != index + 1)
@@ -355,15 +402,8 @@ void agn__graph_row(struct agn_dev *dev, const uint8_t *pixels)
     } else {
         agn__pixel_row(&layer, pixels, view.wide);
     }
-    if (image.border > 0 || image.storage == AGN__STORED_PLANAR) {
-        int16_t *at = (int16_t *)(void *)row;
-        size_t width =
-            image.storage == AGN__STORED_PLANAR ? view.step_c : (size_t)image.w + 2u * image.border;
-        for (size_t x = 0; x < width; x++)
-            for (unsigned c = 0; c < image.c && (x < image.border || x >= (size_t)image.border + image.w);
-                 c++)
-                at[x * view.step_x + c * view.step_c] = dev->model.input_zero_point[c];
-    }
+    if (made[0] < image.rows)
+        fill_borders(dev, 0, &image, row, 0);
     made[0]++;
     run(dev, 0, dev->model.layer_count);
 }

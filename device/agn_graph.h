@@ -46,9 +46,9 @@ enum agn__graph_field {
     AGN__GRAPH_KEPT = 44,        /* u16: channels kept of the result */
     AGN__GRAPH_STORAGE = 46,     /* u8 enum agn__storage, u8 border, u16 rows */
     AGN__GRAPH_LAST_READER = 50, /* u8: highest layer that reads the result, or AGN__GRAPH_NEVER */
-    AGN__GRAPH_FOLDS = 51, /* u8: agn_dev_layer.folds */
-    AGN__GRAPH_OFFSET = 52, /* u32, from where tensors begin in the arena */
-    AGN__GRAPH_ZERO = 56, /* zero bytes to the end */
+    AGN__GRAPH_FOLDS = 51,       /* u8: agn_dev_layer.folds */
+    AGN__GRAPH_OFFSET = 52,      /* u32, from where tensors begin in the arena */
+    AGN__GRAPH_ZERO = 56,        /* zero bytes to the end */
 };
 
 enum agn__head_field {

@@ -97,6 +97,8 @@ uint32_t agn__graph_scratch_bytes(const struct agn_dev_model *model)
         const struct agn_dev_layer *layer = &node.shape;
         uint32_t in = AGN_DEV_ALIGN4(2u * ((uint32_t)layer->in_w + 2u * layer->pad_w) * layer->in_c);
         uint32_t out = AGN_DEV_ALIGN4(2u * (uint32_t)layer->out_w * made.c), bytes;
+        if (layer->kind == AGN_LAYER_ADD)
+            continue;
         if (layer->kind == AGN_LAYER_DWCONV)
             bytes = agn__tensor_row_bytes(&source) + out;
         else

@@ -630,12 +630,6 @@ void agn__widen(const int8_t *from, int16_t *to, size_t count)
         *to++ = *from++;
 }
 
-void agn__narrow(const int16_t *from, int8_t *to, size_t count)
-{
-    for (; count > 0; count--)
-        *to++ = (int8_t)*from++;
-}
-
 int32_t agn__sum_row(const int16_t *values, unsigned count)
 {
     int32_t sum = 0;

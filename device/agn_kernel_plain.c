@@ -56,19 +56,39 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
 
 #if !AGN_KERNEL_DSP
 
+#if AGN_WITH_GRAPHS
+void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                         unsigned end, const struct agn__sink *sink)
+{
+    agn__conv_row(layer, rows, first, end, sink);
+}
+
+void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
+                           unsigned end, const struct agn__sink *sink)
+{
+    agn__dwconv_row(layer, rows, first, end, sink);
+}
+#endif
+
 void agn__widen(const int8_t *from, int16_t *to, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         to[i] = from[i];
 }
 
+#endif
+
 void agn__narrow(const int16_t *from, int8_t *to, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        to[i] = (int8_t)from[i];
+    for (; count >= 4; count -= 4, from += 4, to += 4) {
+        to[0] = (int8_t)from[0];
+        to[1] = (int8_t)from[1];
+        to[2] = (int8_t)from[2];
+        to[3] = (int8_t)from[3];
+    }
+    for (; count > 0; count--)
+        *to++ = (int8_t)*from++;
 }
-
-#endif
 
 #if !AGN_KERNEL_DSP && !AGN_KERNEL_MVE
 

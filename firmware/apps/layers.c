@@ -18,29 +18,25 @@ static void charge(const struct agn_dev_layer *layer, uint32_t begin)
     }
 }
 
-void __real_agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                          unsigned end, const struct agn__sink *sink);
-void __wrap_agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                          unsigned end, const struct agn__sink *sink);
-void __wrap_agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                          unsigned end, const struct agn__sink *sink)
-{
-    uint32_t begin = board_count();
-    __real_agn__conv_row(layer, rows, first, end, sink);
-    charge(layer, begin);
-}
-
-void __real_agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                            unsigned end, const struct agn__sink *sink);
-void __wrap_agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                            unsigned end, const struct agn__sink *sink);
-void __wrap_agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                            unsigned end, const struct agn__sink *sink)
-{
-    uint32_t begin = board_count();
-    __real_agn__dwconv_row(layer, rows, first, end, sink);
-    charge(layer, begin);
-}
+#define WRAP(kernel)                                                                                         \
+    void __real_##kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,      \
+                         unsigned end, const struct agn__sink *sink);                                        \
+    void __wrap_##kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,      \
+                         unsigned end, const struct agn__sink *sink);                                        \
+    void __wrap_##kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,      \
+                         unsigned end, const struct agn__sink *sink)                                         \
+    {                                                                                                        \
+        uint32_t begin = board_count();                                                                      \
+        __real_##kernel(layer, rows, first, end, sink);                                                      \
+        charge(layer, begin);                                                                                \
+    }
+#if AGN_WITH_GRAPHS
+WRAP(agn__graph_conv_row)
+WRAP(agn__graph_dwconv_row)
+#else
+WRAP(agn__conv_row)
+WRAP(agn__dwconv_row)
+#endif
 
 int app_main(void)
 {
