@@ -125,17 +125,25 @@ static void refusals_say_why(void **state)
     refused(&preset, AGN_ERR_ARG, "model.remote is missing");
 }
 
-/* Files of the first system are as they were before there were others. */
+/* Files are as they were before there were other systems, and keys that came later. */
 static void presets_name_only_others(void **state)
 {
     char text[16384];
     struct agn_preset preset = preset_of("", 16, 16, 1), read;
     (void)state;
     assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
-    assert_null(strstr(text, "system"));
+    const char *const later[] = {"system", "optimizer", "beta", "clip"};
+    for (size_t i = 0; i < AGN_COUNT_OF(later); i++)
+        assert_null(strstr(text, later[i]));
     preset = preset_of("edge-only", 16, 16, 1);
     assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
     assert_non_null(strstr(text, "\nsystem = edge-only\n"));
+    preset.train.optimizer = AGN_OPTIMIZER_ADAM;
+    preset.train.clip = 2.5;
+    assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
+    assert_non_null(strstr(text, "\noptimizer = adam\n"));
+    assert_non_null(strstr(text, "\nclip = 2.5\n"));
+    assert_null(strstr(text, "beta"));
     agn_preset_defaults(&read);
     assert_int_equal(agn_preset_parse(text, &read), AGN_OK);
     assert_string_equal(read.model.system, "edge-only");

@@ -40,7 +40,8 @@ struct agn_model {
     struct agn_part parts[AGN_ROLES];
     float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
-    float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
+    float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its momentum */
+    float alpha_second, alpha_steps;    /* Adam's second moment of it, and steps so far */
     /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and distributions. */
     uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
     int distributions;
@@ -104,6 +105,8 @@ void agn_model_free(struct agn_model *model);
 double agn_model_alpha(const struct agn_model *model);
 /* One SGD step of w from the loss's derivative with respect to alpha. */
 void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
+/* The same by Adam, without decay. */
+void agn_model_step_alpha_adam(struct agn_model *model, float diff_alpha, const struct agn_adam *adam);
 
 /* 32-bit number of everything that device and server must agree on: CRC-32 of the parameters of extractor and
  * Remote NN, centroids, alpha, contexts and shapes. Device and server refuse to work with another's. */

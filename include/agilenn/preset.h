@@ -15,6 +15,7 @@ enum { AGN_PRESET_TEXT_BYTES = 1024 };
 /* What keys with words may be. */
 enum agn_bad_files { AGN_BAD_FILES_REFUSE, AGN_BAD_FILES_SKIP };
 enum agn_alpha_form { AGN_ALPHA_SIGMOID, AGN_ALPHA_SOFTMAX };
+enum agn_optimizer { AGN_OPTIMIZER_SGD, AGN_OPTIMIZER_ADAM };
 enum agn_class_weights { AGN_CLASSES_AS_THEY_ARE, AGN_CLASSES_BALANCED };
 enum agn_choose { AGN_CHOOSE_LAST, AGN_CHOOSE_BEST };
 enum agn_importance { AGN_IMPORTANCE_CHANNEL, AGN_IMPORTANCE_ELEMENT };
@@ -47,6 +48,8 @@ struct agn_preset {
     } model;
     struct {
         int seed, batch;
+        int optimizer;             /* enum agn_optimizer */
+        double beta1, beta2, clip; /* of Adam; largest norm of a step's gradients, 0 = off */
         double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
         double label_smoothing;
         double mixup;       /* a of Beta(a, a); 0 = off */

@@ -1,5 +1,6 @@
 /* Training of one classifier: pre-training of the reference network, with the extractor as its stem, and the
  * Remote NN of systems in which it alone predicts. */
+#include "train/optimiser.h"
 #include "train/preparation.h"
 #include "train/ranks.h"
 #include "train/trainer.h"
@@ -24,6 +25,12 @@ static uint64_t depth_seed(const struct agn_preset *preset, int64_t step)
     agn_rng_seed(&rng, (uint64_t)preset->train.seed);
     agn_rng_seed(&rng, agn_rng_u64(&rng) ^ (uint64_t)step);
     return agn_rng_u64(&rng);
+}
+
+/* An extractor that the model has not holds no weights. */
+static unsigned trained(const struct pretraining *p)
+{
+    return 1U << AGN_EXTRACTOR | 1U << p->role;
 }
 
 /* From the images, which stand in the first net's input, to the logits. */
@@ -80,13 +87,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     }
     if (status < 0)
         return status;
-    struct agn_sgd sgd = {.rate = (float)rate,
-                          .momentum = (float)preset->train.momentum,
-                          .decay = (float)preset->train.weight_decay,
-                          .nesterov = true};
-    if (p->extractor != NULL)
-        agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
-    agn_sgd_step(model->parts[p->role].params, &sgd);
+    agn__optimiser_step(model, trained(p), rate);
     if (p->trainer->beside.average != NULL)
         agn__average_follow(&p->trainer->beside, model, p->trainer->state.step);
     tally->steps = 1;
@@ -125,6 +126,8 @@ static int open_training(struct pretraining *p, const struct agn_train_config *t
         status = agn_net_create(&config, &p->classifier);
     p->prob = agn_alloc((size_t)p->batch * (size_t)model->classes, sizeof(float));
     p->loss = agn_alloc((size_t)p->batch, sizeof(float));
+    if (status == AGN_OK)
+        status = agn__optimiser_open(model, trained(p));
     if (status == AGN_OK)
         status = agn__preparation_create(model, training->train, p->group, &p->preparation);
     return status == AGN_OK && (p->prob == NULL || p->loss == NULL) ? AGN_ERR_MEMORY : status;
