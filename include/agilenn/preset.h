@@ -38,6 +38,7 @@ struct agn_preset {
         char system[24]; /* a name of agn_systems; "": the first */
         char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],
             remote[AGN_PRESET_TEXT_BYTES];
+        char local[AGN_PRESET_TEXT_BYTES];       /* Local NN before pooling; "": pooling comes first */
         double reference_width, remote_width;    /* of their channels (agn_graph_parse_scaled) */
         int local_channels;                      /* k: the first channels, which stay on the device */
         int grid;                                /* g of the Local NN's pooling */

@@ -65,6 +65,10 @@ static const struct key keys[] = {
      "multiplies the reference's channels, MobileNetV2's width multiplier"},
     {"model", "remote_width", REAL, FIELD(model.remote_width), 0.05, 4, "1",
      "multiplies the Remote NN's channels likewise"},
+    {"model", "local", TEXT, FIELD(model.local), 0, 0, "",
+     "device network on the first k channels, in front of pooling and dense layer (conv, dw and mb as "
+     "devices "
+     "compute them); local-only's whole network"},
     {"model", "local_channels", WHOLE, FIELD(model.local_channels), 1, 254, "5",
      "k: channels that stay on the device"},
     {"model", "grid", WHOLE, FIELD(model.grid), 1, 16, "4",
@@ -466,9 +470,9 @@ static void print_real(FILE *stream, double value)
 
 /* Keys that models were written without: as long as they stand as usual, files are as they were before. */
 static const size_t later[] = {
-    offsetof(struct agn_preset, model.system), offsetof(struct agn_preset, train.optimizer),
-    offsetof(struct agn_preset, train.beta1), offsetof(struct agn_preset, train.beta2),
-    offsetof(struct agn_preset, train.clip)};
+    offsetof(struct agn_preset, model.system),    offsetof(struct agn_preset, model.local),
+    offsetof(struct agn_preset, train.optimizer), offsetof(struct agn_preset, train.beta1),
+    offsetof(struct agn_preset, train.beta2),     offsetof(struct agn_preset, train.clip)};
 
 static bool is_left_out(const struct key *key, const char *value, const char *usual)
 {

@@ -11,7 +11,8 @@ extern const struct agn_system agn__system_agilenn, agn__system_edge_only;
 
 /* model.extractor on the image; sets model->map. */
 int agn__build_extractor(struct agn_model *model);
-/* A pooling grid and a dense layer on the first k channels of model->map. */
+/* model.local, a pooling grid and a dense layer on the first channels of model->map, those that
+ * model->sent_channels leaves. */
 int agn__build_local(struct agn_model *model);
 
 struct agn__classifier {
