@@ -12,7 +12,7 @@
 
 static struct agn_model model_with(const char *form, double initial)
 {
-    struct agn_model model = {.parts[AGN_LOCAL].graph.count = 2};
+    struct agn_model model = {.parts[AGN_LOCAL].graph.count = 2, .parts[AGN_REMOTE].graph.count = 2};
     agn_preset_defaults(&model.preset);
     char assignment[64];
     snprintf(assignment, sizeof(assignment), "model.alpha_form=%s", form);
@@ -107,13 +107,22 @@ static void adam_moves_w(void **state)
     assert_true(agn_model_alpha(&model) > 0.3);
 }
 
+static void one_answer_has_all_the_weight(void **state)
+{
+    (void)state;
+    struct agn_model model = model_with("sigmoid", 0.27);
+    model.parts[AGN_REMOTE].graph.count = 1;
+    assert_true(agn_model_alpha(&model) == 1.0);
+    model.parts[AGN_LOCAL].graph.count = 1;
+    assert_true(agn_model_alpha(&model) == 0.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starts_where_the_preset_says),
-        cmocka_unit_test(the_sigmoid_gradient_is_exact),
-        cmocka_unit_test(softmax_moves_like_two_weights),
-        cmocka_unit_test(adam_moves_w),
+        cmocka_unit_test(starts_where_the_preset_says),   cmocka_unit_test(the_sigmoid_gradient_is_exact),
+        cmocka_unit_test(softmax_moves_like_two_weights), cmocka_unit_test(adam_moves_w),
+        cmocka_unit_test(one_answer_has_all_the_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

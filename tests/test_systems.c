@@ -17,6 +17,8 @@ static struct agn_preset preset_of(const char *system, int height, int width, in
     snprintf(preset.model.system, sizeof preset.model.system, "%s", system);
     snprintf(preset.model.reference, sizeof preset.model.reference, "conv:c8");
     snprintf(preset.model.remote, sizeof preset.model.remote, "conv:c8:s2");
+    if (strcmp(system, "local-only") == 0)
+        snprintf(preset.model.local, sizeof preset.model.local, "conv:c8:s2 mb:c8:e2");
     preset.data.height = height;
     preset.data.width = width;
     preset.data.channels = channels;
@@ -35,10 +37,18 @@ static void each_builds_what_it_says(void **state)
         bool ends = false;
         assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
         assert_ptr_equal(model->system, agn_systems[i]);
-        assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
-        assert_true(shape.channels > 0 && shape.height > 0 && shape.width > 0);
-        assert_false(agn_part_is_empty(&model->parts[AGN_REMOTE]));
-        assert_int_equal(agn_graph_output_shape(&model->parts[AGN_REMOTE].graph).channels, 4);
+        bool serves = !agn_part_is_empty(&model->parts[AGN_REMOTE]);
+        assert_true(serves == (model->system->sent_shape != NULL) && serves == (model->sent_channels > 0));
+        if (serves) {
+            assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
+            assert_true(shape.channels > 0 && shape.height > 0 && shape.width > 0);
+        }
+        for (int role = 0; role < AGN_ROLES; role++) {
+            bool has = !agn_part_is_empty(&model->parts[role]);
+            assert_true(has == ((agn_systems[i]->parts & 1U << role) != 0));
+            if (has && role != AGN_EXTRACTOR)
+                assert_int_equal(agn_graph_output_shape(&model->parts[role].graph).channels, 4);
+        }
         for (size_t p = 0; p < AGN_COUNT_OF(model->system->phases) && !ends; p++) {
             ends = model->system->phases[p] == AGN_PHASE_DONE;
             for (int role = 0; role < AGN_ROLES; role++) /* joint training has use for all */
@@ -110,7 +120,8 @@ static void refusals_say_why(void **state)
 {
     (void)state;
     struct agn_preset preset = preset_of("deepcod-like", 16, 16, 1);
-    refused(&preset, AGN_ERR_ARG, "model.system = 'deepcod-like': expected agilenn or edge-only");
+    refused(&preset, AGN_ERR_ARG,
+            "model.system = 'deepcod-like': expected agilenn or edge-only or local-only");
     preset = preset_of("edge-only", 16, 16, 1);
     preset.model.codec = AGN_CODEC_RANGE;
     refused(&preset, AGN_ERR_ARG, "expected raw3 or lzw");
@@ -189,6 +200,10 @@ static void devices_run_some_blocks_only(void **state)
         refused(&preset, strstr(cases[i].message, "grid") ? AGN_ERR_RANGE : AGN_ERR_UNSUPPORTED,
                 cases[i].message);
     }
+    struct agn_preset preset = preset_of("local-only", 16, 16, 1);
+    preset.model.reference[0] = preset.model.remote[0] = '\0'; /* not needed */
+    preset.model.local[0] = '\0';
+    refused(&preset, AGN_ERR_ARG, "model.local is missing");
 }
 
 /* Files are as they were before there were other systems, and keys that came later. */

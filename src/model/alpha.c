@@ -21,6 +21,8 @@ double agn_model_alpha(const struct agn_model *model)
 {
     if (agn_part_is_empty(&model->parts[AGN_LOCAL]))
         return 0.0;
+    if (agn_part_is_empty(&model->parts[AGN_REMOTE]))
+        return 1.0;
     return 1.0 / (1.0 + exp(-(double)model->alpha_weight / temperature(model)));
 }
 

@@ -89,7 +89,7 @@ static int load_contexts(struct agn_model *model, const struct agn_tensor_file *
     const struct agn_tensor_view *map = agn_tensor_file_find(file, map_name),
                                  *cumulative = agn_tensor_file_find(file, cumulative_name);
     size_t contexts = (size_t)model->sent_channels * AGN_CONTEXTS, row = AGN_LEVELS * sizeof(float);
-    if (map == NULL && cumulative == NULL)
+    if ((map == NULL && cumulative == NULL) || contexts == 0)
         return AGN_OK;
     bool fits = map != NULL && cumulative != NULL && map->dtype == AGN_F32 && cumulative->dtype == AGN_F32 &&
                 map->size_bytes == contexts * sizeof(float) && cumulative->size_bytes % row == 0 &&

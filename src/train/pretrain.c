@@ -1,5 +1,5 @@
 /* Training of one classifier: pre-training of the reference network, with the extractor as its stem, and the
- * Remote NN of systems in which it alone predicts. */
+ * Remote or Local NN of systems in which it alone predicts. */
 #include "train/optimiser.h"
 #include "train/preparation.h"
 #include "train/ranks.h"
@@ -163,7 +163,8 @@ int agn__pretrain(struct agn__trainer *trainer)
                                                      .rate = preset->reference.rate});
 }
 
-int agn__train_remote(struct agn__trainer *trainer)
+/* The one network that predicts. */
+static int train_alone(struct agn__trainer *trainer, enum agn_role role, enum agn_phase phase)
 {
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
@@ -171,12 +172,22 @@ int agn__train_remote(struct agn__trainer *trainer)
     int status =
         preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
     if (status == AGN_OK)
-        status = train_classifier(trainer, AGN_REMOTE,
-                                  (struct agn__phase_plan){.phase = AGN_PHASE_REMOTE,
-                                                           .name = "remote",
+        status = train_classifier(trainer, role,
+                                  (struct agn__phase_plan){.phase = phase,
+                                                           .name = agn_role_name(role),
                                                            .epochs = preset->joint.epochs,
                                                            .rate = preset->joint.rate});
     if (status == AGN_OK && beside->average != NULL)
         agn__average_apply(beside, model);
     return status;
+}
+
+int agn__train_remote(struct agn__trainer *trainer)
+{
+    return train_alone(trainer, AGN_REMOTE, AGN_PHASE_REMOTE);
+}
+
+int agn__train_local(struct agn__trainer *trainer)
+{
+    return train_alone(trainer, AGN_LOCAL, AGN_PHASE_LOCAL);
 }
