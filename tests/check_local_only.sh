@@ -60,6 +60,8 @@ for what in "serve $model --port 0" "curves $model --data $tmp/set" "bench codec
     # shellcheck disable=SC2086
     refused 1 "one of the system local-only has none" $what
 done
+run 1 demo --preset tiny-local-only --out "$tmp/d"
+[ ! -e "$tmp/d" ] || die "a demo that cannot be was begun"
 
 # -- a split model whose Local NN has blocks; it shares its reference network with one that has none
 run 0 train --preset tiny --out "$tmp/split" --no-plots --threads 1 --set "model.local=conv:c8 mb:c8:e2" \
