@@ -12,7 +12,7 @@
 
 static struct agn_model model_with(const char *form, double initial)
 {
-    struct agn_model model = {.parts[AGN_LOCAL].graph.count = 2};
+    struct agn_model model = {.parts[AGN_LOCAL].graph.count = 2, .parts[AGN_REMOTE].graph.count = 2};
     agn_preset_defaults(&model.preset);
     char assignment[64];
     snprintf(assignment, sizeof(assignment), "model.alpha_form=%s", form);
@@ -88,12 +88,41 @@ static void softmax_moves_like_two_weights(void **state)
     assert_true(fabs(agn_model_alpha(&model) - 0.27) > 0.2); /* it has gone somewhere */
 }
 
+/* w as a plain number under Kingma and Ba's Adam. */
+static void adam_moves_w(void **state)
+{
+    (void)state;
+    struct agn_model model = model_with("sigmoid", 0.27);
+    const struct agn_adam adam = {
+        .rate = 0.05F, .beta1 = 0.9F, .beta2 = 0.99F, .epsilon = 1e-8F, .decay = 0.1F};
+    double w = (double)model.alpha_weight, m = 0.0, v = 0.0;
+    for (int t = 1; t <= 50; t++) {
+        double alpha = 1.0 / (1.0 + exp(-w / 6.0)), g = slope_of(alpha) * alpha * (1.0 - alpha) / 6.0;
+        m = 0.9 * m + 0.1 * g;
+        v = 0.99 * v + 0.01 * g * g;
+        w -= 0.05 * m / (1.0 - pow(0.9, t)) / (sqrt(v / (1.0 - pow(0.99, t))) + 1e-8);
+        agn_model_step_alpha_adam(&model, (float)slope_of(agn_model_alpha(&model)), &adam);
+        expect_near((double)model.alpha_weight, w, 1e-4);
+    }
+    assert_true(agn_model_alpha(&model) > 0.3);
+}
+
+static void one_answer_has_all_the_weight(void **state)
+{
+    (void)state;
+    struct agn_model model = model_with("sigmoid", 0.27);
+    model.parts[AGN_REMOTE].graph.count = 1;
+    assert_true(agn_model_alpha(&model) == 1.0);
+    model.parts[AGN_LOCAL].graph.count = 1;
+    assert_true(agn_model_alpha(&model) == 0.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starts_where_the_preset_says),
-        cmocka_unit_test(the_sigmoid_gradient_is_exact),
-        cmocka_unit_test(softmax_moves_like_two_weights),
+        cmocka_unit_test(starts_where_the_preset_says),   cmocka_unit_test(the_sigmoid_gradient_is_exact),
+        cmocka_unit_test(softmax_moves_like_two_weights), cmocka_unit_test(adam_moves_w),
+        cmocka_unit_test(one_answer_has_all_the_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

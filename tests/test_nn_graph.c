@@ -541,9 +541,36 @@ static void nets_that_cannot_be(void **state)
     agn_params_free(params);
 }
 
+/* 12.6 million MACs and 0.46 million weights besides the classifier; residual sums where the definition has
+ * them. */
+static void mcunet_is_the_published_network(void **state)
+{
+    (void)state;
+    static struct agn_graph graph;
+    int64_t macs = 0, weights = 0;
+    int sums = 0;
+    assert_int_equal(agn_graph_check_device("mcunet-5fps"), AGN_OK);
+    agn_graph_init(&graph, (struct agn_shape){96, 96, 3});
+    int last = agn_graph_parse(&graph, 0, "net", "mcunet-5fps");
+    assert_true(last > 0);
+    for (int i = 1; i < graph.count; i++) {
+        const struct agn_op_spec *op = &graph.ops[i];
+        int ic = graph.ops[op->src[0]].shape.channels;
+        macs += agn_op_macs(&graph, i);
+        sums += op->type == AGN_OP_ADD;
+        if (op->type == AGN_OP_CONV)
+            weights += (int64_t)op->kernel * op->kernel * (op->depthwise ? 1 : ic) * op->shape.channels;
+    }
+    assert_int_equal(sums, 7);
+    assert_true(graph.ops[last].shape.height == 3 && graph.ops[last].shape.channels == 160);
+    print_message("mcunet-5fps: %lld MACs, %lld weights\n", (long long)macs, (long long)weights);
+    assert_true(macs > 12500000 && macs < 12700000 && weights > 440000 && weights < 470000);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_become_operators),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mcunet_is_the_published_network),
+                                       cmocka_unit_test(blocks_become_operators),
                                        cmocka_unit_test(expansion_one_and_empty_text),
                                        cmocka_unit_test(shapes_of_convolutions),
                                        cmocka_unit_test(macs_by_hand),

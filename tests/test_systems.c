@@ -17,6 +17,8 @@ static struct agn_preset preset_of(const char *system, int height, int width, in
     snprintf(preset.model.system, sizeof preset.model.system, "%s", system);
     snprintf(preset.model.reference, sizeof preset.model.reference, "conv:c8");
     snprintf(preset.model.remote, sizeof preset.model.remote, "conv:c8:s2");
+    if (strcmp(system, "local-only") == 0)
+        snprintf(preset.model.local, sizeof preset.model.local, "conv:c8:s2 mb:c8:e2");
     preset.data.height = height;
     preset.data.width = width;
     preset.data.channels = channels;
@@ -35,10 +37,18 @@ static void each_builds_what_it_says(void **state)
         bool ends = false;
         assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
         assert_ptr_equal(model->system, agn_systems[i]);
-        assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
-        assert_true(shape.channels > 0 && shape.height > 0 && shape.width > 0);
-        assert_false(agn_part_is_empty(&model->parts[AGN_REMOTE]));
-        assert_int_equal(agn_graph_output_shape(&model->parts[AGN_REMOTE].graph).channels, 4);
+        bool serves = !agn_part_is_empty(&model->parts[AGN_REMOTE]);
+        assert_true(serves == (model->system->sent_shape != NULL) && serves == (model->sent_channels > 0));
+        if (serves) {
+            assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
+            assert_true(shape.channels > 0 && shape.height > 0 && shape.width > 0);
+        }
+        for (int role = 0; role < AGN_ROLES; role++) {
+            bool has = !agn_part_is_empty(&model->parts[role]);
+            assert_true(has == ((agn_systems[i]->parts & 1U << role) != 0));
+            if (has && role != AGN_EXTRACTOR)
+                assert_int_equal(agn_graph_output_shape(&model->parts[role].graph).channels, 4);
+        }
         for (size_t p = 0; p < AGN_COUNT_OF(model->system->phases) && !ends; p++) {
             ends = model->system->phases[p] == AGN_PHASE_DONE;
             for (int role = 0; role < AGN_ROLES; role++) /* joint training has use for all */
@@ -110,7 +120,8 @@ static void refusals_say_why(void **state)
 {
     (void)state;
     struct agn_preset preset = preset_of("deepcod-like", 16, 16, 1);
-    refused(&preset, AGN_ERR_ARG, "model.system = 'deepcod-like': expected agilenn or edge-only");
+    refused(&preset, AGN_ERR_ARG,
+            "model.system = 'deepcod-like': expected agilenn or edge-only or local-only");
     preset = preset_of("edge-only", 16, 16, 1);
     preset.model.codec = AGN_CODEC_RANGE;
     refused(&preset, AGN_ERR_ARG, "expected raw3 or lzw");
@@ -125,17 +136,97 @@ static void refusals_say_why(void **state)
     refused(&preset, AGN_ERR_ARG, "model.remote is missing");
 }
 
-/* Files of the first system are as they were before there were others. */
+static void expect_op(const struct agn_graph *graph, int op, enum agn_op_type type, const char *name)
+{
+    assert_int_equal(graph->ops[op].type, type);
+    assert_string_equal(graph->ops[op].name, name);
+}
+
+/* Without a text the Local NN is what it always was; with one, its blocks stand in front. */
+static void local_networks_end_with_pooling_and_a_dense_layer(void **state)
+{
+    (void)state;
+    struct agn_preset preset = preset_of("agilenn", 16, 16, 1);
+    struct agn_model *model = NULL;
+    assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+    const struct agn_part *local = &model->parts[AGN_LOCAL];
+    assert_int_equal(local->graph.count, 3);
+    assert_int_equal(agn_graph_input_shape(&local->graph).channels, 5);
+    expect_op(&local->graph, 1, AGN_OP_POOL, "");
+    expect_op(&local->graph, 2, AGN_OP_DENSE, "local.dense");
+    assert_int_equal(local->params->count, 2);
+    agn_model_free(model);
+    snprintf(preset.model.local, sizeof preset.model.local, "conv:c8:l1 mb:c8:e2:k5 dw:k7:s2");
+    preset.model.logits_bn = 1;
+    assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+    local = &model->parts[AGN_LOCAL];
+    int last = local->graph.count - 1;
+    expect_op(&local->graph, 1, AGN_OP_CONV, "local.0");
+    expect_op(&local->graph, 9, AGN_OP_ADD, "");
+    expect_op(&local->graph, 10, AGN_OP_CONV, "local.2");
+    expect_op(&local->graph, last - 2, AGN_OP_POOL, "");
+    expect_op(&local->graph, last - 1, AGN_OP_DENSE, "local.dense");
+    expect_op(&local->graph, last, AGN_OP_BATCHNORM, "local.dense.bn");
+    assert_int_equal(local->graph.ops[last - 2].shape.height, 4);
+    agn_model_free(model);
+}
+
+static void devices_run_some_blocks_only(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *local, *extractor, *message;
+    } cases[] = {
+        {"conv:c8 fused:c8:e2", "conv:c8:s2",
+         "model.local, block 'fused:c8:e2': a device has conv, dw and mb"},
+        {"mbse:c8", "conv:c8:s2", "block 'mbse:c8'"},
+        {"conv:c8 pool:g2", "conv:c8:s2", "block 'pool:g2'"},
+        {"conv:c8 up", "conv:c8:s2", "block 'up'"},
+        {"attention", "conv:c8:s2", "block 'attention'"},
+        {"conv:c8:a1", "conv:c8:s2",
+         "block 'conv:c8:a1': a device has no activation but ReLU6: leave a1 out"},
+        {"dw:a2", "conv:c8:s2", "leave a2 out"},
+        {"dw:k1", "conv:c8:s2", "k1: a device has kernels of 3, 5 and 7 here"},
+        {"conv:c8:k4", "conv:c8:s2", "kernels of 1, 3, 5 and 7 here"},
+        {"mb:c8:k9", "conv:c8:s2", "block 'mb:c8:k9'"},
+        {"conv:c8:s5", "conv:c8:s2", "strides up to 4"},
+        {"dw", "conv:c8:s2:a1", "model.extractor, block 'conv:c8:s2:a1'"},
+        {"dw:s2 dw:s2", "conv:c8:s2", "model.grid = 4, but model.local makes a 2x2x5 map"},
+    };
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        struct agn_preset preset = preset_of("agilenn", 16, 16, 1);
+        snprintf(preset.model.local, sizeof preset.model.local, "%s", cases[i].local);
+        snprintf(preset.model.extractor, sizeof preset.model.extractor, "%s", cases[i].extractor);
+        refused(&preset, strstr(cases[i].message, "grid") ? AGN_ERR_RANGE : AGN_ERR_UNSUPPORTED,
+                cases[i].message);
+    }
+    struct agn_preset preset = preset_of("local-only", 16, 16, 1);
+    preset.model.reference[0] = preset.model.remote[0] = '\0'; /* not needed */
+    preset.model.local[0] = '\0';
+    refused(&preset, AGN_ERR_ARG, "model.local is missing");
+}
+
+/* Files are as they were before there were other systems, and keys that came later. */
 static void presets_name_only_others(void **state)
 {
     char text[16384];
     struct agn_preset preset = preset_of("", 16, 16, 1), read;
     (void)state;
     assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
-    assert_null(strstr(text, "system"));
+    const char *const later[] = {"system", "\nlocal = \n", "optimizer", "beta", "clip"};
+    for (size_t i = 0; i < AGN_COUNT_OF(later); i++)
+        assert_null(strstr(text, later[i]));
     preset = preset_of("edge-only", 16, 16, 1);
     assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
     assert_non_null(strstr(text, "\nsystem = edge-only\n"));
+    preset.train.optimizer = AGN_OPTIMIZER_ADAM;
+    preset.train.clip = 2.5;
+    snprintf(preset.model.local, sizeof preset.model.local, "dw");
+    assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
+    assert_non_null(strstr(text, "\nlocal = dw\n"));
+    assert_non_null(strstr(text, "\noptimizer = adam\n"));
+    assert_non_null(strstr(text, "\nclip = 2.5\n"));
+    assert_null(strstr(text, "beta"));
     agn_preset_defaults(&read);
     assert_int_equal(agn_preset_parse(text, &read), AGN_OK);
     assert_string_equal(read.model.system, "edge-only");
@@ -143,8 +234,11 @@ static void presets_name_only_others(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_builds_what_it_says), cmocka_unit_test(edge_only_reads_normalised_pixels),
-        cmocka_unit_test(refusals_say_why), cmocka_unit_test(presets_name_only_others)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_builds_what_it_says),
+                                       cmocka_unit_test(edge_only_reads_normalised_pixels),
+                                       cmocka_unit_test(refusals_say_why),
+                                       cmocka_unit_test(local_networks_end_with_pooling_and_a_dense_layer),
+                                       cmocka_unit_test(devices_run_some_blocks_only),
+                                       cmocka_unit_test(presets_name_only_others)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

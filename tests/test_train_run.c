@@ -105,6 +105,8 @@ static void expect_same_model(const struct agn_model *a, const struct agn_model 
     assert_memory_equal(a->usage, b->usage, sizeof(a->usage));
     assert_memory_equal(&a->alpha_weight, &b->alpha_weight, sizeof(float));
     assert_memory_equal(&a->alpha_momentum, &b->alpha_momentum, sizeof(float));
+    assert_memory_equal(&a->alpha_second, &b->alpha_second, sizeof(float));
+    assert_memory_equal(&a->alpha_steps, &b->alpha_steps, sizeof(float));
     assert_memory_equal(a->fill, b->fill, (size_t)a->sent_channels * sizeof(float));
     assert_memory_equal(a->importance_before, b->importance_before, sizeof(a->importance_before));
     assert_memory_equal(a->importance_after, b->importance_after, sizeof(a->importance_after));
@@ -435,6 +437,93 @@ static void resumed_runs_with_all_options_end_the_same(void **state)
     agn_model_free(whole);
 }
 
+static void set_all(struct agn_preset *preset, const char *const *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(agn_preset_set(preset, settings[i]), AGN_OK);
+}
+
+/* And with a Local NN of its own layers. */
+static void resumed_runs_with_adam_end_the_same(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"train.optimizer=adam", "train.clip=1",
+                                           "train.ema=0.9",        "reference.rate=0.01",
+                                           "joint.rate=0.01",      "model.local=conv:c6 mb:c6:e2"};
+    struct agn_train_config config = short_config();
+    struct agn_train_report report;
+    set_all(&config.preset, settings, AGN_COUNT_OF(settings));
+    struct agn_model *whole = train(&config, &report);
+    assert_true(report.evaluation.fused_accuracy > 0.85 && report.evaluation.local_accuracy > 0.8);
+    assert_non_null(agn_params_find(whole->parts[AGN_LOCAL].params, "local.1.depthwise.weight"));
+    assert_true(whole->alpha_steps == (float)(2 * STEPS_A_EPOCH) && whole->alpha_second > 0.0F);
+    interrupt_and_resume(whole, "reference", 32);
+    interrupt_and_resume(whole, "joint", 32);
+    interrupt_and_resume(whole, "joint", (int64_t)64 * STEPS_A_EPOCH);
+    agn_model_free(whole);
+}
+
+/* A limit that no gradient reaches changes no bit, a low one slows the weights down. */
+static void long_gradients_are_shortened(void **state)
+{
+    (void)state;
+    struct agn_train_config config = short_config();
+    config.preset.reference.epochs = config.preset.joint.epochs = 0.06; /* a step each */
+    struct agn_model *free_run = train(&config, NULL);
+    config.preset.train.clip = 1e5;
+    struct agn_model *out_of_reach = train(&config, NULL);
+    config.preset.train.clip = 1e-3;
+    struct agn_model *shortened = train(&config, NULL);
+    expect_same_model(free_run, out_of_reach);
+    double moments[2] = {0.0, 0.0};
+    const struct agn_params *params[] = {free_run->parts[AGN_REMOTE].params,
+                                         shortened->parts[AGN_REMOTE].params};
+    for (int i = 0; i < 2; i++)
+        for (size_t v = 0; v < params[i]->total; v++)
+            moments[i] += (double)params[i]->momentum[v] * (double)params[i]->momentum[v];
+    assert_true(sqrt(moments[0]) > 2e-3 && sqrt(moments[1]) < 1.001e-3 && moments[1] > 0.0);
+    agn_model_free(free_run);
+    agn_model_free(out_of_reach);
+    agn_model_free(shortened);
+}
+
+/* local-only: one network, on images; all that a phase can have. */
+static void the_device_alone_learns_and_resumes(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"model.system=local-only",
+                                           "model.local=conv:c8:s2 dw mb:c8:e2 conv:c12:s2",
+                                           "data.flip=1",
+                                           "train.label_smoothing=0.1",
+                                           "train.mixup=0.3",
+                                           "train.cutout=2",
+                                           "train.ema=0.9",
+                                           "train.class_weights=balanced",
+                                           "joint.packet_loss=0.2",
+                                           "joint.bits=0.1"};
+    struct agn_train_config config = validating_config(AGN_CHOOSE_BEST);
+    struct agn_train_report report;
+    set_all(&config.preset, settings, AGN_COUNT_OF(settings));
+    config.preset.joint.epochs = 6;
+    struct agn_model *whole = train(&config, &report), *loaded = NULL;
+    const struct agn_evaluation *e = &report.evaluation;
+    assert_true(e->fused_accuracy > 0.85 && e->fused_accuracy == e->local_accuracy);
+    assert_true(isnan(e->remote_accuracy) && isnan(e->skewness) && e->alpha == 1.0 && e->levels_used == 0);
+    assert_true(report.chosen_epochs >= 1.0 && report.validation_accuracy > 0.85);
+    assert_true(whole->sent_channels == 0 && whole->parts[AGN_LOCAL].graph.ops[0].shape.height == TINY_SIDE);
+    interrupt_and_resume(whole, "local", 32);
+    interrupt_and_resume(whole, "local", 64 * STEPS_A_EPOCH);
+    interrupt_and_resume(whole, "local", (int64_t)192 * STEPS_A_EPOCH);
+    const char *path = temp_path("alone.safetensors");
+    assert_int_equal(agn_model_save(whole, path), AGN_OK);
+    assert_int_equal(agn_model_load(path, &loaded), AGN_OK);
+    assert_int_equal(agn_model_id(loaded), agn_model_id(whole));
+    loaded->parts[AGN_LOCAL].params->value[0] += 1.0F;
+    assert_int_not_equal(agn_model_id(loaded), agn_model_id(whole));
+    agn_model_free(loaded);
+    agn_model_free(whole);
+}
+
 static void resumed_runs_choose_the_same_epoch(void **state)
 {
     (void)state;
@@ -686,6 +775,9 @@ int main(void)
         cmocka_unit_test(same_seed_same_bits),
         cmocka_unit_test(resumed_runs_end_the_same),
         cmocka_unit_test(resumed_runs_with_all_options_end_the_same),
+        cmocka_unit_test(resumed_runs_with_adam_end_the_same),
+        cmocka_unit_test(long_gradients_are_shortened),
+        cmocka_unit_test(the_device_alone_learns_and_resumes),
         cmocka_unit_test(validation_is_measured_and_changes_nothing),
         cmocka_unit_test(the_best_epoch_is_kept),
         cmocka_unit_test(resumed_runs_choose_the_same_epoch),

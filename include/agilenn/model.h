@@ -40,7 +40,8 @@ struct agn_model {
     struct agn_part parts[AGN_ROLES];
     float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
-    float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its SGD momentum */
+    float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its momentum */
+    float alpha_second, alpha_steps;    /* Adam's second moment of it, and steps so far */
     /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and distributions. */
     uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
     int distributions;
@@ -61,21 +62,24 @@ enum agn_phase {
     AGN_PHASE_JOINT,     /* extractor, Local NN, Remote NN and quantiser together; needs the reference, too */
     AGN_PHASE_DONE,
     AGN_PHASE_REMOTE, /* the Remote NN alone, on what the device sends */
+    AGN_PHASE_LOCAL,  /* the Local NN alone, on images */
 };
 
 struct agn_model;
 
 /* A way to share a prediction between device and server: `model.system = NAME` in presets. What a system does
  * follows from the parts that it builds: a device without an extractor sends pixels, a model without a Local
- * NN has no answer of its own, one without a reference no importance, and figures of what is not there are
- * left out. A system is a file in src/systems/ and a row in agn_systems. */
+ * NN has no answer of its own, one without a Remote NN sends nothing, one without a reference has no
+ * importance, and figures of what is not there are left out. A system is a file in src/systems/ and a row in
+ * agn_systems. */
 struct agn_system {
     const char *name, *meaning;
-    unsigned parts; /* that its models have, 1 << AGN_REMOTE (always) and so on; the others are empty */
-    /* Their graphs, map and sent_channels, from model->preset. */
+    unsigned parts; /* that its models have, 1 << AGN_REMOTE and so on; the others are empty */
+    /* Their graphs, map and sent_channels (0 without a Remote NN), from model->preset. The first channels of
+     * the map, those that are not sent, are the Local NN's. */
     int (*build)(struct agn_model *model);
     enum agn_phase phases[4]; /* of training; AGN_PHASE_DONE ends them */
-    /* The symbols of a frame on the wire. */
+    /* The symbols of a frame on the wire; NULL without a Remote NN. */
     int (*sent_shape)(const struct agn_model *model, struct agn_map_shape *shape);
     /* Input of the Remote NN from these, agn_server_model's `expand` with the model; NULL: the quantiser's
      * levels, and model->fill for what never came. */
@@ -100,13 +104,16 @@ int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *
                      struct agn_model **model);
 void agn_model_free(struct agn_model *model);
 /* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w1 - w2); 0
- * without a Local NN. */
+ * without a Local NN, 1 without a Remote NN. */
 double agn_model_alpha(const struct agn_model *model);
 /* One SGD step of w from the loss's derivative with respect to alpha. */
 void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
+/* The same by Adam, without decay. */
+void agn_model_step_alpha_adam(struct agn_model *model, float diff_alpha, const struct agn_adam *adam);
 
 /* 32-bit number of everything that device and server must agree on: CRC-32 of the parameters of extractor and
- * Remote NN, centroids, alpha, contexts and shapes. Device and server refuse to work with another's. */
+ * Remote NN (or, in its place, the Local NN), centroids, alpha, contexts and shapes. Device and server refuse
+ * to work with another's. */
 uint32_t agn_model_id(const struct agn_model *model);
 
 /* AGN_ERR_NUMERIC: a parameter or its moments are infinite or no numbers, or a variance is negative; names
@@ -198,7 +205,7 @@ struct agn_runner {
     int batch;
     size_t positions, sent; /* of a batch: n h w, n h w (sent channels) */
     struct agn_net *nets[AGN_ROLES];
-    float *first, *rest; /* (n, h, w, k) and (n, h, w, sent channels): the features */
+    float *first, *rest; /* (n, h, w, the other channels) and (n, h, w, sent channels): the features */
     uint8_t *symbols;    /* of `rest` */
     float *values;       /* of the symbols: what the server sees when all of them come */
 };

@@ -98,6 +98,9 @@ int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const 
  * Width 1 changes nothing. */
 int agn_graph_parse_scaled(struct agn_graph *graph, int src, const char *prefix, const char *text,
                            double width);
+/* Is each block one that a device computes in integers: conv with k 1, 3, 5 or 7, dw and mb with k 3, 5 or 7,
+ * strides up to 4, ReLU6 or linear? AGN_ERR_UNSUPPORTED names the first that is not. */
+int agn_graph_check_device(const char *text);
 /* Writes the blocks that agn_graph_parse_scaled makes of `text`: names replaced, channels multiplied. Their
  * length, or a status. */
 int agn_graph_expand(const char *text, double width, char *blocks, size_t cap);

@@ -15,6 +15,7 @@ enum { AGN_PRESET_TEXT_BYTES = 1024 };
 /* What keys with words may be. */
 enum agn_bad_files { AGN_BAD_FILES_REFUSE, AGN_BAD_FILES_SKIP };
 enum agn_alpha_form { AGN_ALPHA_SIGMOID, AGN_ALPHA_SOFTMAX };
+enum agn_optimizer { AGN_OPTIMIZER_SGD, AGN_OPTIMIZER_ADAM };
 enum agn_class_weights { AGN_CLASSES_AS_THEY_ARE, AGN_CLASSES_BALANCED };
 enum agn_choose { AGN_CHOOSE_LAST, AGN_CHOOSE_BEST };
 enum agn_importance { AGN_IMPORTANCE_CHANNEL, AGN_IMPORTANCE_ELEMENT };
@@ -37,6 +38,7 @@ struct agn_preset {
         char system[24]; /* a name of agn_systems; "": the first */
         char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],
             remote[AGN_PRESET_TEXT_BYTES];
+        char local[AGN_PRESET_TEXT_BYTES];       /* Local NN before pooling; "": pooling comes first */
         double reference_width, remote_width;    /* of their channels (agn_graph_parse_scaled) */
         int local_channels;                      /* k: the first channels, which stay on the device */
         int grid;                                /* g of the Local NN's pooling */
@@ -47,6 +49,8 @@ struct agn_preset {
     } model;
     struct {
         int seed, batch;
+        int optimizer;             /* enum agn_optimizer */
+        double beta1, beta2, clip; /* of Adam; largest norm of a step's gradients, 0 = off */
         double momentum, weight_decay, warmup_epochs, final_rate, bn_momentum;
         double label_smoothing;
         double mixup;       /* a of Beta(a, a); 0 = off */

@@ -102,6 +102,8 @@ static int measure(struct job *job)
     int status = job->out != NULL ? agn_plot_available() : AGN_OK;
     if (status >= 0)
         status = agn_model_load(job->model_path.items[0], &job->model);
+    if (status >= 0) /* before a device is made that nobody would answer */
+        status = agn_model_need(job->model, AGN_REMOTE);
     if (status >= 0 && job->codec != NULL)
         job->model->preset.model.codec = agn_codec_from_name(job->codec);
     if (status >= 0)

@@ -219,7 +219,12 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     struct agn_dev_memory memory;
     uint8_t *bytes = NULL;
     size_t size = 0;
-    int status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
+    int status =
+        model->preset.model.local[0] == '\0'
+            ? AGN_OK
+            : agn_fail(AGN_ERR_UNSUPPORTED, "model.local: a Local NN of blocks cannot be exported yet");
+    if (status >= 0)
+        status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
     if (status >= 0)
         status = make_sure(o, model, bytes, size, &sure);
     if (status >= 0)

@@ -34,6 +34,8 @@ static int open_data(struct agn__demo *d)
     *p = some = d->config->preset;
     some.data.classes = some.data.classes == 0 ? 2 : some.data.classes;
     int status = agn_model_create(&some, NULL, &networks);
+    if (status == AGN_OK) /* a demo serves */
+        status = agn_model_need(networks, AGN_REMOTE);
     agn_model_free(networks);
     if (status == AGN_OK && p->data.path[0] == '\0')
         status = agn_fail(AGN_ERR_ARG, "the preset names no data set; set data.path");

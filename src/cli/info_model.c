@@ -9,7 +9,7 @@ struct network {
     const char *name, *place;
     const struct agn_graph *graph;
     const struct agn_params *params;
-    const char *text; /* as the preset has it; NULL: no preset describes it */
+    const char *text; /* as the preset has it */
     double width;
     const struct agn_inference *inference; /* says what computes its layers here; NULL: not asked */
 };
@@ -25,7 +25,7 @@ static void list_networks(const struct agn_model *model, const struct agn_infere
 {
     const struct agn_preset *p = &model->preset;
     static const char *const places[] = {"device", "device", "server", "training only"};
-    const char *texts[] = {p->model.extractor, NULL, p->model.remote, p->model.reference};
+    const char *texts[] = {p->model.extractor, p->model.local, p->model.remote, p->model.reference};
     double widths[] = {1.0, 1.0, p->model.remote_width, p->model.reference_width};
     _Static_assert(AGN_COUNT_OF(places) == AGN_ROLES && AGN_COUNT_OF(texts) == AGN_ROLES &&
                        AGN_COUNT_OF(widths) == AGN_ROLES,
@@ -41,7 +41,7 @@ static void list_networks(const struct agn_model *model, const struct agn_infere
 static void list_blocks(const struct network *network, char blocks[BLOCKS_BYTES])
 {
     blocks[0] = '\0';
-    if (network->text != NULL && agn_graph_expand(network->text, network->width, blocks, BLOCKS_BYTES) < 0)
+    if (agn_graph_expand(network->text, network->width, blocks, BLOCKS_BYTES) < 0)
         blocks[0] = '\0';
 }
 
@@ -269,7 +269,8 @@ int agn__info_model(const struct agn_model *model, const char *name, const struc
     struct agn_inference *remote = NULL;
     const struct agn_inference_config config = {
         .graph = &model->parts[AGN_REMOTE].graph, .params = model->parts[AGN_REMOTE].params, .max_batch = 1};
-    int status = options->code ? agn_inference_create(&config, &remote) : AGN_OK, code = AGN_CLI_SUCCESS;
+    bool ask = options->code && !agn_part_is_empty(&model->parts[AGN_REMOTE]);
+    int status = ask ? agn_inference_create(&config, &remote) : AGN_OK, code = AGN_CLI_SUCCESS;
     if (status < 0)
         return agn__cli_fail("info", status);
     list_networks(model, remote, networks);

@@ -74,6 +74,8 @@ static int model_load(const char *path, int workers, const struct agn_remote_con
         return AGN_ERR_MEMORY;
     atomic_init(&made->references, 1);
     int status = agn_model_load(path, &made->model);
+    if (status == AGN_OK) /* without one there is nothing to serve */
+        status = agn_model_need(made->model, AGN_REMOTE);
     if (status == AGN_OK)
         status = made->model->system->sent_shape(made->model, &made->shape);
     made->remotes = agn_alloc((size_t)workers, sizeof(void *));

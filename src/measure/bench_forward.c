@@ -137,6 +137,8 @@ int agn_bench_forward(const struct agn_preset *preset, const struct agn_bench_fo
         return agn_fail(AGN_ERR_RANGE, "a benchmark needs at least one image and one call");
     int status = agn_model_create(preset, NULL, &model);
     if (status == AGN_OK)
+        status = agn_model_need(model, AGN_REMOTE);
+    if (status == AGN_OK)
         status = run(model, config, &result);
     if (status == AGN_OK)
         *out = result;

@@ -563,6 +563,8 @@ int agn_curves_measure(const struct agn_curves_config *config, struct agn_curves
     b->curves = &curves;
     int status = agn_model_need(config->model, AGN_LOCAL);
     if (status == AGN_OK)
+        status = agn_model_need(config->model, AGN_REMOTE);
+    if (status == AGN_OK)
         status = measure(b);
     if (status == AGN_OK) {
         finish(b);

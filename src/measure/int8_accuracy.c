@@ -17,7 +17,9 @@ static int open_comparison(struct comparison *c, const struct agn_dataset *data)
 {
     const struct agn_model *model = c->model;
     const struct agn_loader_config load = {.batch = BATCH, .normalisation = model->normalisation};
-    int status = agn_runner_open(&c->runner, model, BATCH, 1U << AGN_LOCAL);
+    int status = agn_model_need(model, AGN_REMOTE);
+    if (status == AGN_OK)
+        status = agn_runner_open(&c->runner, model, BATCH, 1U << AGN_LOCAL);
     for (int i = 0; i < COMPUTES && status == AGN_OK; i++) {
         const struct agn_remote_config config = {.max_batch = BATCH, .int8 = i == EIGHT_BITS};
         status = agn_remote_create_as(model, &config, &c->remote[i]);

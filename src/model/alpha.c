@@ -21,6 +21,8 @@ double agn_model_alpha(const struct agn_model *model)
 {
     if (agn_part_is_empty(&model->parts[AGN_LOCAL]))
         return 0.0;
+    if (agn_part_is_empty(&model->parts[AGN_REMOTE]))
+        return 1.0;
     return 1.0 / (1.0 + exp(-(double)model->alpha_weight / temperature(model)));
 }
 
@@ -30,11 +32,30 @@ void agn__alpha_initialise(struct agn_model *model)
     model->alpha_weight = (float)(temperature(model) * log(alpha / (1.0 - alpha)));
 }
 
-void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd)
+/* The loss's derivative with respect to w. */
+static float slope_of(const struct agn_model *model, float diff_alpha)
 {
     float alpha = (float)agn_model_alpha(model);
     float gradient = diff_alpha * alpha * (1.0F - alpha) / (float)temperature(model);
-    gradient *= is_softmax(model) ? 2.0F : 1.0F;
+    return gradient * (is_softmax(model) ? 2.0F : 1.0F);
+}
+
+void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd)
+{
+    float gradient = slope_of(model, diff_alpha);
     model->alpha_momentum = sgd->momentum * model->alpha_momentum + gradient;
     model->alpha_weight -= sgd->rate * (sgd->momentum * model->alpha_momentum + gradient);
+}
+
+void agn_model_step_alpha_adam(struct agn_model *model, float diff_alpha, const struct agn_adam *adam)
+{
+    double gradient = (double)slope_of(model, diff_alpha), keep1 = (double)adam->beta1,
+           keep2 = (double)adam->beta2;
+    double m = keep1 * (double)model->alpha_momentum + (1.0 - keep1) * gradient;
+    double v = keep2 * (double)model->alpha_second + (1.0 - keep2) * gradient * gradient;
+    double t = (double)(model->alpha_steps += 1.0F);
+    model->alpha_momentum = (float)m;
+    model->alpha_second = (float)v;
+    model->alpha_weight -= (float)((double)adam->rate * m / (1.0 - pow(keep1, t)) /
+                                   (sqrt(v / (1.0 - pow(keep2, t))) + (double)adam->epsilon));
 }

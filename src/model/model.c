@@ -63,12 +63,12 @@ static double count_weights(const struct agn_graph *graph)
 static int check_size(const struct agn_model *model, size_t most_floats)
 {
     double weights = 0.0;
-    char each[160] = "";
+    char each[200] = "";
     for (int role = 0; role < AGN_ROLES; role++) {
         double of_part = count_weights(&model->parts[role].graph);
         size_t at = strlen(each);
         weights += of_part;
-        if (role != AGN_LOCAL) {
+        if (role != AGN_LOCAL || model->preset.model.local[0] != '\0') {
             snprintf(each + at, sizeof(each) - at, "%smodel.%s %.0f", at > 0 ? ", " : "",
                      agn_role_name((enum agn_role)role), of_part);
         }
@@ -210,8 +210,9 @@ uint32_t agn_model_id(const struct agn_model *model)
 {
     int32_t shape[] = {model->map.height, model->map.width, model->map.channels,
                        model->preset.model.local_channels, model->classes};
+    bool alone = agn_part_is_empty(&model->parts[AGN_REMOTE]);
     const struct agn_params *extractor = model->parts[AGN_EXTRACTOR].params,
-                            *remote = model->parts[AGN_REMOTE].params;
+                            *classifier = model->parts[alone ? AGN_LOCAL : AGN_REMOTE].params;
     uint32_t crc = agn_crc32(0, shape, sizeof(shape));
     size_t cumulative = (size_t)model->distributions * AGN_DISTRIBUTION_BYTES;
     crc = agn_crc32(crc, model->centroids, sizeof(model->centroids));
@@ -219,5 +220,5 @@ uint32_t agn_model_id(const struct agn_model *model)
     crc = agn_crc32(crc, model->context_cumulative, cumulative);
     crc = agn_crc32(crc, &model->alpha_weight, sizeof(model->alpha_weight));
     crc = agn_crc32(crc, extractor->value, extractor->total * sizeof(float));
-    return agn_crc32(crc, remote->value, remote->total * sizeof(float));
+    return agn_crc32(crc, classifier->value, classifier->total * sizeof(float));
 }

@@ -82,13 +82,14 @@ static float *context_values(const struct agn_model *model)
     return values;
 }
 
-/* Files of before there were context models have none: the fresh model's stands then. */
+/* Files of before there were context models have none: the fresh model's stands then, as it does where
+ * nothing is sent. */
 static int load_contexts(struct agn_model *model, const struct agn_tensor_file *file)
 {
     const struct agn_tensor_view *map = agn_tensor_file_find(file, map_name),
                                  *cumulative = agn_tensor_file_find(file, cumulative_name);
     size_t contexts = (size_t)model->sent_channels * AGN_CONTEXTS, row = AGN_LEVELS * sizeof(float);
-    if (map == NULL && cumulative == NULL)
+    if ((map == NULL && cumulative == NULL) || contexts == 0)
         return AGN_OK;
     bool fits = map != NULL && cumulative != NULL && map->dtype == AGN_F32 && cumulative->dtype == AGN_F32 &&
                 map->size_bytes == contexts * sizeof(float) && cumulative->size_bytes % row == 0 &&
@@ -168,6 +169,36 @@ static char *class_names_json(const struct agn_model *model)
     return text;
 }
 
+/* What Adam remembers of alpha, in checkpoints of trainings with it. */
+static const char alpha_name[] = "alpha.second";
+enum { ALPHA_VALUES = 2 };
+
+static int append_alpha(const struct agn_model *model, float values[ALPHA_VALUES],
+                        struct agn_tensor_file *file)
+{
+    values[0] = model->alpha_second;
+    values[1] = model->alpha_steps;
+    const struct agn_tensor_view view = agn_tensor_view_f32(alpha_name, values, ALPHA_VALUES);
+    return model->alpha_steps > 0.0F ? agn_tensor_file_append(file, &view, 1) : AGN_OK;
+}
+
+static int load_alpha(struct agn_model *model, const struct agn_tensor_file *file)
+{
+    const struct agn_tensor_view *view = agn_tensor_file_find(file, alpha_name);
+    float values[ALPHA_VALUES];
+    if (view == NULL)
+        return AGN_OK;
+    if (view->dtype != AGN_F32 || view->size_bytes != sizeof(values))
+        return agn_fail(AGN_ERR_FORMAT, "tensor '%s' has another size than %d floats", alpha_name,
+                        (int)ALPHA_VALUES);
+    memcpy(values, view->data, sizeof(values));
+    if (!isfinite(values[0]) || !isfinite(values[1]) || values[0] < 0.0F || values[1] < 0.0F)
+        return agn_fail(AGN_ERR_FORMAT, "tensor '%s' holds impossible values", alpha_name);
+    model->alpha_second = values[0];
+    model->alpha_steps = values[1];
+    return AGN_OK;
+}
+
 static int append_all(const struct agn_model *model, const struct extra extras[WRITTEN],
                       const struct agn_model_sections *sections, struct agn_tensor_file *file)
 {
@@ -186,7 +217,7 @@ static int save(const struct agn_model *model, const char *path, const struct ag
     char preset[PRESET_BYTES], state[512];
     float scalars[SCALARS] = {model->alpha_weight, model->alpha_momentum, (float)model->skewness_before,
                               (float)model->reference_accuracy};
-    float norm[2 * AGN_MAX_CHANNELS];
+    float norm[2 * AGN_MAX_CHANNELS], alpha[ALPHA_VALUES];
     struct extra extras[WRITTEN];
     struct agn_tensor_file file = {0};
     float *contexts = context_values(model);
@@ -206,6 +237,8 @@ static int save(const struct agn_model *model, const char *path, const struct ag
         (struct extra){trust_name, ((struct agn_model *)model)->trust, model->sent_channels + 1};
     if (status >= 0)
         status = append_all(model, extras, sections, &file);
+    if (status >= 0 && sections != NULL)
+        status = append_alpha(model, alpha, &file);
     if (status >= 0) {
         char preset_name[64];
         snprintf(preset_name, sizeof(preset_name), "%s", model->preset.name);
@@ -338,6 +371,8 @@ static int load_values(struct agn_model *model, const struct agn_tensor_file *fi
         model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
     }
     status = agn_model_check_levels(model->centroids, "quantiser.centroids");
+    if (status == AGN_OK)
+        status = load_alpha(model, file);
     if (status == AGN_OK)
         status = load_contexts(model, file);
     return status < 0 ? status : load_trust(model, file);

@@ -65,6 +65,10 @@ static const struct key keys[] = {
      "multiplies the reference's channels, MobileNetV2's width multiplier"},
     {"model", "remote_width", REAL, FIELD(model.remote_width), 0.05, 4, "1",
      "multiplies the Remote NN's channels likewise"},
+    {"model", "local", TEXT, FIELD(model.local), 0, 0, "",
+     "device network on the first k channels, in front of pooling and dense layer (conv, dw and mb as "
+     "devices "
+     "compute them); local-only's whole network"},
     {"model", "local_channels", WHOLE, FIELD(model.local_channels), 1, 254, "5",
      "k: channels that stay on the device"},
     {"model", "grid", WHOLE, FIELD(model.grid), 1, 16, "4",
@@ -80,7 +84,14 @@ static const struct key keys[] = {
     {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range", "range, lzw or raw3"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
+    {"train", "optimizer", WORD, FIELD(train.optimizer), 0, 0, "sgd",
+     "sgd (with Nesterov momentum) or adam, both with decoupled weight decay"},
     {"train", "momentum", REAL, FIELD(train.momentum), 0, 0.999, "0.9", "of SGD (Nesterov)"},
+    {"train", "beta1", REAL, FIELD(train.beta1), 0, 0.9999, "0.9",
+     "of Adam: keeps so much of the mean gradient"},
+    {"train", "beta2", REAL, FIELD(train.beta2), 0, 0.99999, "0.999", "of Adam: likewise of its square"},
+    {"train", "clip", REAL, FIELD(train.clip), 0, 1000000, "0",
+     "largest norm of a step's gradients, all weights together; longer ones are shortened to it; 0 = off"},
     {"train", "weight_decay", REAL, FIELD(train.weight_decay), 0, 0.1, "0.005", "decoupled, on weights only"},
     {"train", "warmup_epochs", REAL, FIELD(train.warmup_epochs), 0, 100, "0.1", "epochs of rising rate"},
     {"train", "final_rate", REAL, FIELD(train.final_rate), 0, 1, "0.01",
@@ -174,6 +185,7 @@ static const struct word computes[] = {{"f32", AGN_COMPUTE_F32},
                                        {"bf16", AGN_COMPUTE_BF16},
                                        {"bf16-emulated", AGN_COMPUTE_BF16_EMULATED},
                                        {NULL, 0}};
+static const struct word optimizers[] = {{"sgd", AGN_OPTIMIZER_SGD}, {"adam", AGN_OPTIMIZER_ADAM}, {NULL, 0}};
 static const struct word class_weights[] = {
     {"none", AGN_CLASSES_AS_THEY_ARE}, {"balanced", AGN_CLASSES_BALANCED}, {NULL, 0}};
 static const struct word chosen_epochs[] = {{"last", AGN_CHOOSE_LAST}, {"best", AGN_CHOOSE_BEST}, {NULL, 0}};
@@ -195,6 +207,7 @@ static const struct {
                     {offsetof(struct agn_preset, model.alpha_form), alpha_forms},
                     {offsetof(struct agn_preset, model.codec), codecs},
                     {offsetof(struct agn_preset, train.compute), computes},
+                    {offsetof(struct agn_preset, train.optimizer), optimizers},
                     {offsetof(struct agn_preset, train.class_weights), class_weights},
                     {offsetof(struct agn_preset, train.choose), chosen_epochs},
                     {offsetof(struct agn_preset, joint.method), methods},
@@ -455,9 +468,26 @@ static void print_real(FILE *stream, double value)
     fputs(text, stream);
 }
 
+/* Keys that models were written without: as long as they stand as usual, files are as they were before. */
+static const size_t later[] = {
+    offsetof(struct agn_preset, model.system),    offsetof(struct agn_preset, model.local),
+    offsetof(struct agn_preset, train.optimizer), offsetof(struct agn_preset, train.beta1),
+    offsetof(struct agn_preset, train.beta2),     offsetof(struct agn_preset, train.clip)};
+
+static bool is_left_out(const struct key *key, const char *value, const char *usual)
+{
+    size_t i = 0;
+    while (i < AGN_COUNT_OF(later) && later[i] != key->offset)
+        i++;
+    return i < AGN_COUNT_OF(later) &&
+           (key->type == TEXT ? strcmp(value, usual) == 0 : memcmp(value, usual, key->size) == 0);
+}
+
 static void print_preset(const struct agn_preset *preset, FILE *stream)
 {
     const char *section = "";
+    struct agn_preset usual;
+    agn_preset_defaults(&usual);
     for (size_t i = 0; i < AGN_COUNT_OF(keys); i++) {
         const struct key *key = &keys[i];
         const void *value = (const char *)preset + key->offset;
@@ -465,8 +495,8 @@ static void print_preset(const struct agn_preset *preset, FILE *stream)
             fprintf(stream, "%s[%s]\n", i == 0 ? "" : "\n", key->section);
             section = key->section;
         }
-        if (key->offset == offsetof(struct agn_preset, model.system) && *(const char *)value == '\0')
-            continue; /* files of the first system are as they were before there were others */
+        if (is_left_out(key, value, (const char *)&usual + key->offset))
+            continue;
         fprintf(stream, "%s = ", key->name);
         if (key->type == TEXT)
             print_text(stream, value);

@@ -6,7 +6,7 @@
 int agn_runner_open(struct agn_runner *r, const struct agn_model *model, int batch, unsigned roles)
 {
     size_t map = (size_t)model->map.height * (size_t)model->map.width;
-    size_t k = (size_t)model->preset.model.local_channels;
+    size_t k = (size_t)(model->map.channels - model->sent_channels);
     *r = (struct agn_runner){.model = model, .batch = batch, .positions = (size_t)batch * map};
     r->sent = r->positions * (size_t)model->sent_channels;
     r->first = agn_alloc(r->positions * k, sizeof(float));
@@ -50,14 +50,15 @@ int agn_runner_run(struct agn_runner *r, enum agn_role role, const float *input)
 
 int agn_runner_extract(struct agn_runner *r, const float *images)
 {
+    int channels = r->model->map.channels, k = channels - r->model->sent_channels;
     if (r->nets[AGN_EXTRACTOR] == NULL) {
-        memcpy(r->values, images, r->sent * sizeof(float));
+        agn_split_channels(images, r->positions, channels, k, r->first, r->values);
         return AGN_OK;
     }
     int status = agn_runner_run(r, AGN_EXTRACTOR, images);
     if (status == AGN_OK) {
-        agn_split_channels(agn_runner_output(r, AGN_EXTRACTOR, 0), r->positions, r->model->map.channels,
-                           r->model->preset.model.local_channels, r->first, r->rest);
+        agn_split_channels(agn_runner_output(r, AGN_EXTRACTOR, 0), r->positions, channels, k, r->first,
+                           r->rest);
         agn_quantise(r->model->centroids, r->rest, r->sent, r->symbols, r->values);
     }
     return status;

@@ -10,7 +10,10 @@
  *                      channels in front, stride 1 up to the stage of 24 channels
  *   mobilenetv2-small, mobilenetv2-tiny   ours, inverted residuals for small maps and small computers
  *   resnet-small       ours, whole 3x3 convolutions with shortcuts: twice the work of mobilenetv2-small in
- * little more time, as no depthwise convolution waits for memory */
+ * little more time, as no depthwise convolution waits for memory
+ * A whole network on the image:
+ *   mcunet-5fps        of the MCUNet family (Lin et al. 2020), found by search for microcontrollers: blocks
+ * as in mit-han-lab/tiny-training (MIT licence), there under this name */
 #include "nn/graph_text.h"
 
 #include <stdio.h>
@@ -37,11 +40,16 @@ static const struct network networks[] = {
     {"mobilenetv2-small", "conv:c64:s2 mb:c64:e4:n2 mb:c128:e4:s2:n3 conv:c320:k1", "", 0},
     {"resnet-small", "conv:c48 fused:c96:e1:s2 fused:c96:e1:n2 fused:c192:e1:s2 fused:c192:e1 conv:c320:k1",
      "", 0},
+    {"mcunet-5fps",
+     "conv:c16:s2 mb:c8:e1 mb:c16:e4:s2 mb:c16:e3 mb:c24:e3:k7:s2 mb:c24:e5 mb:c40:e5:s2 mb:c40:e4:k7 "
+     "mb:c48:e4:k5 mb:c48:e3 mb:c48:e4 mb:c96:e5:k7:s2 mb:c96:e4:k5:n2 mb:c160:e6",
+     "", 0},
     {"mobilenetv2-tiny", "conv:c48:s2 mb:c48:e4 mb:c96:e4:s2 conv:c128:k1", "", 0},
 };
 
 const char agn__network_names[] =
-    "separable, conv24, efficientnetv2-s, mobilenetv2, mobilenetv2-small, mobilenetv2-tiny, resnet-small";
+    "separable, conv24, efficientnetv2-s, mobilenetv2, mobilenetv2-small, mobilenetv2-tiny, resnet-small, "
+    "mcunet-5fps";
 
 /* ":s3", 1 to AGN__MAX_STRIDE */
 static bool read_stride(const char *letters, int *stride)

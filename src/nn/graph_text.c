@@ -220,6 +220,35 @@ int agn__text_read(const char *text, double width, struct agn__text_blocks *bloc
     return status < 0 ? status : apply_width(blocks, width);
 }
 
+/* ---- what devices compute ---------------------------------------------------------- */
+
+static int check_device_block(const struct agn__text_block *b)
+{
+    const int least = b->kind == AGN__BLOCK_CONV ? 1 : 3, most = 7, most_stride = 4;
+    if (b->kind != AGN__BLOCK_CONV && b->kind != AGN__BLOCK_DEPTHWISE &&
+        b->kind != AGN__BLOCK_INVERTED_RESIDUAL)
+        return agn_fail(AGN_ERR_UNSUPPORTED, "a device has conv, dw and mb only");
+    if (b->activation != 0 && b->linear == 0)
+        return agn_fail(AGN_ERR_UNSUPPORTED, "a device has no activation but ReLU6: leave a%d out",
+                        b->activation);
+    if (b->kernel < least || b->kernel > most || b->kernel % 2 == 0)
+        return agn_fail(AGN_ERR_UNSUPPORTED, "k%d: a device has kernels of %s3, 5 and 7 here", b->kernel,
+                        least == 1 ? "1, " : "");
+    if (b->stride > most_stride)
+        return agn_fail(AGN_ERR_UNSUPPORTED, "s%d: a device has strides up to %d", b->stride, most_stride);
+    return AGN_OK;
+}
+
+int agn_graph_check_device(const char *text)
+{
+    struct agn__text_blocks *blocks = agn_alloc(1, sizeof(*blocks));
+    int status = blocks == NULL ? AGN_ERR_MEMORY : agn__text_read(text, 1.0, blocks);
+    for (int i = 0; status == AGN_OK && i < blocks->count; i++)
+        status = explain(check_device_block(&blocks->list[i]), blocks->list[i].token, NULL);
+    agn_free(blocks);
+    return status;
+}
+
 /* ---- writing ----------------------------------------------------------------------- */
 
 /* Letters of a block in the order of `kinds`, those with their usual values left out. */

@@ -8,13 +8,12 @@ static int build(struct agn_model *model)
     const struct agn__classifier remote = {p->model.remote, p->model.remote_width, p->model.logits_bn != 0};
     const struct agn__classifier reference = {p->model.reference, p->model.reference_width, false};
     int status = agn__build_extractor(model);
+    struct agn_shape rest = model->map;
+    rest.channels = model->sent_channels = model->map.channels - p->model.local_channels;
     if (status == AGN_OK)
         status = agn__build_local(model);
-    if (status == AGN_OK) {
-        struct agn_shape rest = model->map;
-        rest.channels = model->sent_channels = model->map.channels - p->model.local_channels;
+    if (status == AGN_OK)
         status = agn__build_classifier(model, AGN_REMOTE, rest, &remote);
-    }
     return status < 0 ? status : agn__build_classifier(model, AGN_REFERENCE, model->map, &reference);
 }
 

@@ -42,8 +42,10 @@ int agn__build_extractor(struct agn_model *model)
     struct agn_part *part = &model->parts[AGN_EXTRACTOR];
     int op =
         agn_graph_init(&part->graph, (struct agn_shape){p->data.height, p->data.width, p->data.channels});
+    if (op >= 0 && p->model.local[0] != '\0') /* one device computes both */
+        op = agn_graph_check_device(p->model.extractor);
     if (op >= 0)
-        op = agn_graph_parse(&part->graph, op, "extractor", p->model.extractor);
+        op = agn_graph_parse(&part->graph, 0, "extractor", p->model.extractor);
     if (op < 0)
         return explain(op, "extractor");
     if (agn_part_is_empty(part))
@@ -65,20 +67,41 @@ int agn__build_extractor(struct agn_model *model)
     return AGN_OK;
 }
 
+/* The grid must fit the map that it pools. */
+static int check_grid(const struct agn_model *model, struct agn_shape map)
+{
+    const struct agn_preset *p = &model->preset;
+    int most = map.height < map.width ? map.height : map.width;
+    if (p->model.grid <= most)
+        return AGN_OK;
+    if (p->model.local[0] != '\0') {
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.grid = %d, but model.local makes a %dx%dx%d map: choose a grid of at most %d",
+                        p->model.grid, map.height, map.width, map.channels, most);
+    }
+    return agn_fail(AGN_ERR_RANGE,
+                    "model.grid = %d, but model.extractor makes a %dx%dx%d map: choose a grid of at most %d",
+                    p->model.grid, model->map.height, model->map.width, model->map.channels, most);
+}
+
 int agn__build_local(struct agn_model *model)
 {
     const struct agn_preset *p = &model->preset;
+    struct agn_graph *graph = &model->parts[AGN_LOCAL].graph;
+    const char *name = agn_role_name(AGN_LOCAL); /* the setting's, too */
     struct agn_shape first = model->map;
-    first.channels = p->model.local_channels;
-    if (p->model.grid > first.height || p->model.grid > first.width) {
-        return agn_fail(
-            AGN_ERR_RANGE,
-            "model.grid = %d, but model.extractor makes a %dx%dx%d map: choose a grid of at most %d",
-            p->model.grid, model->map.height, model->map.width, model->map.channels,
-            first.height < first.width ? first.height : first.width);
-    }
-    int op = agn_graph_init(&model->parts[AGN_LOCAL].graph, first);
-    op = op < 0 ? op : agn_graph_pool(&model->parts[AGN_LOCAL].graph, op, p->model.grid);
-    op = append_logits(&model->parts[AGN_LOCAL].graph, op, "local", model->classes, p->model.logits_bn != 0);
+    first.channels -= model->sent_channels;
+    int op = agn_graph_check_device(p->model.local);
+    if (op >= 0)
+        op = agn_graph_init(graph, first);
+    if (op >= 0)
+        op = agn_graph_parse(graph, op, name, p->model.local);
+    if (op < 0)
+        return explain(op, name);
+    int status = check_grid(model, graph->ops[op].shape);
+    if (status < 0)
+        return status;
+    op = agn_graph_pool(graph, op, p->model.grid);
+    op = append_logits(graph, op, name, model->classes, p->model.logits_bn != 0);
     return op < 0 ? op : AGN_OK;
 }

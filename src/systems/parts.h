@@ -5,13 +5,14 @@
 #include "agilenn/model.h"
 
 /* The rows of agn_systems. */
-extern const struct agn_system agn__system_agilenn, agn__system_edge_only;
+extern const struct agn_system agn__system_agilenn, agn__system_edge_only, agn__system_local_only;
 
 /* Each gives AGN_OK or a failure that names the preset's setting. */
 
 /* model.extractor on the image; sets model->map. */
 int agn__build_extractor(struct agn_model *model);
-/* A pooling grid and a dense layer on the first k channels of model->map. */
+/* model.local, a pooling grid and a dense layer on the first channels of model->map, those that
+ * model->sent_channels leaves. */
 int agn__build_local(struct agn_model *model);
 
 struct agn__classifier {

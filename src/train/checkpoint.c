@@ -109,8 +109,9 @@ static int load(const struct agn_tensor_file *file, struct agn_model **model, st
     if (status < 0)
         return status;
     const struct agn_preset *preset = &(*model)->preset;
-    bool joint = state->phase == AGN_PHASE_JOINT;
-    if (preset->train.ema > 0.0 && (joint || state->phase == AGN_PHASE_REMOTE))
+    bool joint = state->phase == AGN_PHASE_JOINT,
+         averaged = state->phase != AGN_PHASE_REFERENCE && state->phase != AGN_PHASE_DONE;
+    if (preset->train.ema > 0.0 && averaged)
         status = agn__average_load(beside, *model, file);
     if (status == AGN_OK && preset->train.choose == AGN_CHOOSE_BEST && state->phase != AGN_PHASE_DONE)
         status = agn__best_load(beside, *model, file, state->phase);

@@ -86,7 +86,8 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
         const float *remote = agn_runner_output(&e->runner, AGN_REMOTE, i);
         agn_fuse_f32(local, alpha, remote, 1.0F - alpha, classes, fused);
         int label = batch->labels[i], by_fused = agn_argmax(fused, classes),
-            by_local = local != NULL ? agn_argmax(local, classes) : NO_CLASS;
+            by_local = local != NULL ? agn_argmax(local, classes) : NO_CLASS,
+            by_remote = remote != NULL ? agn_argmax(remote, classes) : NO_CLASS;
         e->images++;
         e->fused += by_fused == label;
         e->local_right += by_local == label;
@@ -95,7 +96,7 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
             const struct agn_prediction prediction = {batch->indices[i], label, by_fused, fused};
             e->tell(e->user, &prediction);
         }
-        e->remote_right += agn_argmax(remote, classes) == batch->labels[i];
+        e->remote_right += by_remote == label;
     }
 }
 
@@ -136,12 +137,13 @@ static void summarise(const struct evaluator *e, struct agn_evaluation *out)
     const struct agn_model *model = e->model;
     double images = (double)(e->images > 0 ? e->images : 1), valid = (double)(e->valid > 0 ? e->valid : 1);
     size_t symbols_per_image = e->runner.sent / BATCH;
-    double symbols = images * (double)symbols_per_image;
+    double symbols = images * (double)(symbols_per_image > 0 ? symbols_per_image : 1);
     memset(out, 0, sizeof(*out));
     out->images = (int)e->images;
     out->fused_accuracy = (double)e->fused / images;
     out->local_accuracy = agn_part_is_empty(&model->parts[AGN_LOCAL]) ? NAN : (double)e->local_right / images;
-    out->remote_accuracy = (double)e->remote_right / images;
+    out->remote_accuracy =
+        agn_part_is_empty(&model->parts[AGN_REMOTE]) ? NAN : (double)e->remote_right / images;
     out->reference_valid = e->xai != NULL ? (double)e->valid / images : NAN;
     out->skewness = e->xai != NULL ? e->skewness / valid : NAN;
     out->disorder_rate = e->xai != NULL ? (double)e->disordered / valid : NAN;

@@ -5,6 +5,7 @@
  * F the extractor's features, S the stem's; the first term is FitNets' hint (Romero et al. 2015), relative to
  * the stem's energy so that its scale does not matter; the second one is joint training's anchor. Stem and
  * reference are frozen. */
+#include "train/optimiser.h"
 #include "train/preparation.h"
 #include "train/ranks.h"
 #include "train/trainer.h"
@@ -107,11 +108,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn_group_await(im->group);
     if (status < 0)
         return status;
-    struct agn_sgd sgd = {.rate = (float)rate,
-                          .momentum = (float)preset->train.momentum,
-                          .decay = (float)preset->train.weight_decay,
-                          .nesterov = true};
-    agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
+    agn__optimiser_step(model, 1U << AGN_EXTRACTOR, rate);
     tally->steps = 1;
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
@@ -161,7 +158,9 @@ int agn__imitate(struct agn__trainer *trainer)
                            .state = &trainer->state};
     im.features =
         (size_t)im.batch * (size_t)model->map.height * (size_t)model->map.width * (size_t)model->map.channels;
-    int status = make_nets(&im, &trainer->stem);
+    int status = agn__optimiser_open(model, 1U << AGN_EXTRACTOR);
+    if (status == AGN_OK)
+        status = make_nets(&im, &trainer->stem);
     im.prob = agn_alloc((size_t)im.batch * (size_t)model->classes, sizeof(float));
     im.loss = agn_alloc((size_t)im.batch, sizeof(float));
     if (status == AGN_OK)

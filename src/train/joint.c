@@ -10,7 +10,10 @@
 
 #include "train/channel_selection.h"
 #include "train/joint.h"
+#include "train/optimiser.h"
 #include "train/quantiser_learning.h"
+
+static const unsigned trained = 1U << AGN_EXTRACTOR | 1U << AGN_LOCAL | 1U << AGN_REMOTE;
 
 /* ---- forward ---------------------------------------------------------------------- */
 
@@ -57,14 +60,8 @@ static int update(struct agn__joint *j, double rate, float diff_alpha)
 {
     struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
-    struct agn_sgd sgd = {.rate = (float)rate,
-                          .momentum = (float)preset->train.momentum,
-                          .decay = (float)preset->train.weight_decay,
-                          .nesterov = true};
-    agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
-    agn_sgd_step(model->parts[AGN_LOCAL].params, &sgd);
-    agn_sgd_step(model->parts[AGN_REMOTE].params, &sgd);
-    agn_model_step_alpha(model, diff_alpha, &sgd);
+    agn__optimiser_step(model, trained, rate);
+    agn__optimiser_step_alpha(model, rate, diff_alpha);
     int status =
         agn__centroids_follow(model, j->group, j->rest, j->symbols,
                               j->positions * (size_t)model->sent_channels, preset->joint.centroid_rate);
@@ -215,6 +212,8 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
     struct agn__beside *beside = &trainer->beside;
     int status =
         preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
+    if (status == AGN_OK)
+        status = agn__optimiser_open(model, trained);
     if (status == AGN_OK)
         status = make_nets(j);
     if (status == AGN_OK)

@@ -1,5 +1,6 @@
 /* Training of one classifier: pre-training of the reference network, with the extractor as its stem, and the
- * Remote NN of systems in which it alone predicts. */
+ * Remote or Local NN of systems in which it alone predicts. */
+#include "train/optimiser.h"
 #include "train/preparation.h"
 #include "train/ranks.h"
 #include "train/trainer.h"
@@ -24,6 +25,12 @@ static uint64_t depth_seed(const struct agn_preset *preset, int64_t step)
     agn_rng_seed(&rng, (uint64_t)preset->train.seed);
     agn_rng_seed(&rng, agn_rng_u64(&rng) ^ (uint64_t)step);
     return agn_rng_u64(&rng);
+}
+
+/* An extractor that the model has not holds no weights. */
+static unsigned trained(const struct pretraining *p)
+{
+    return 1U << AGN_EXTRACTOR | 1U << p->role;
 }
 
 /* From the images, which stand in the first net's input, to the logits. */
@@ -80,13 +87,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     }
     if (status < 0)
         return status;
-    struct agn_sgd sgd = {.rate = (float)rate,
-                          .momentum = (float)preset->train.momentum,
-                          .decay = (float)preset->train.weight_decay,
-                          .nesterov = true};
-    if (p->extractor != NULL)
-        agn_sgd_step(model->parts[AGN_EXTRACTOR].params, &sgd);
-    agn_sgd_step(model->parts[p->role].params, &sgd);
+    agn__optimiser_step(model, trained(p), rate);
     if (p->trainer->beside.average != NULL)
         agn__average_follow(&p->trainer->beside, model, p->trainer->state.step);
     tally->steps = 1;
@@ -126,6 +127,8 @@ static int open_training(struct pretraining *p, const struct agn_train_config *t
     p->prob = agn_alloc((size_t)p->batch * (size_t)model->classes, sizeof(float));
     p->loss = agn_alloc((size_t)p->batch, sizeof(float));
     if (status == AGN_OK)
+        status = agn__optimiser_open(model, trained(p));
+    if (status == AGN_OK)
         status = agn__preparation_create(model, training->train, p->group, &p->preparation);
     return status == AGN_OK && (p->prob == NULL || p->loss == NULL) ? AGN_ERR_MEMORY : status;
 }
@@ -160,7 +163,8 @@ int agn__pretrain(struct agn__trainer *trainer)
                                                      .rate = preset->reference.rate});
 }
 
-int agn__train_remote(struct agn__trainer *trainer)
+/* The one network that predicts. */
+static int train_alone(struct agn__trainer *trainer, enum agn_role role, enum agn_phase phase)
 {
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
@@ -168,12 +172,22 @@ int agn__train_remote(struct agn__trainer *trainer)
     int status =
         preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
     if (status == AGN_OK)
-        status = train_classifier(trainer, AGN_REMOTE,
-                                  (struct agn__phase_plan){.phase = AGN_PHASE_REMOTE,
-                                                           .name = "remote",
+        status = train_classifier(trainer, role,
+                                  (struct agn__phase_plan){.phase = phase,
+                                                           .name = agn_role_name(role),
                                                            .epochs = preset->joint.epochs,
                                                            .rate = preset->joint.rate});
     if (status == AGN_OK && beside->average != NULL)
         agn__average_apply(beside, model);
     return status;
+}
+
+int agn__train_remote(struct agn__trainer *trainer)
+{
+    return train_alone(trainer, AGN_REMOTE, AGN_PHASE_REMOTE);
+}
+
+int agn__train_local(struct agn__trainer *trainer)
+{
+    return train_alone(trainer, AGN_LOCAL, AGN_PHASE_LOCAL);
 }

@@ -152,7 +152,9 @@ static int each_piece(struct agn__trainer *trainer, int (*visit)(void *user, voi
     } small[] = {{model->centroids, sizeof(model->centroids)},
                  {model->usage, sizeof(model->usage)},
                  {&model->alpha_weight, sizeof(model->alpha_weight)},
-                 {&model->alpha_momentum, sizeof(model->alpha_momentum)}};
+                 {&model->alpha_momentum, sizeof(model->alpha_momentum)},
+                 {&model->alpha_second, sizeof(model->alpha_second)},
+                 {&model->alpha_steps, sizeof(model->alpha_steps)}};
     for (size_t i = 0; i < AGN_COUNT_OF(small) && status == AGN_OK; i++)
         status = visit(user, small[i].data, small[i].size_bytes);
     if (status == AGN_OK)

@@ -16,7 +16,8 @@ static int format_expanded(const struct agn_preset *preset, char *text, size_t c
     plain.data.path[0] = '\0';
     plain.reference.epochs = plain.joint.epochs = 0.0;
     char blocks[AGN_PRESET_TEXT_BYTES];
-    char *const networks[] = {plain.model.extractor, plain.model.reference, plain.model.remote};
+    char *const networks[] = {plain.model.extractor, plain.model.local, plain.model.reference,
+                              plain.model.remote};
     for (size_t i = 0; i < AGN_COUNT_OF(networks); i++)
         if (agn_graph_expand(networks[i], 1.0, blocks, sizeof(blocks)) >= 0)
             memcpy(networks[i], blocks, strlen(blocks) + 1);

@@ -160,6 +160,8 @@ static int run_phase(struct agn__trainer *t)
         return agn__train_jointly(t);
     if (t->state.phase == AGN_PHASE_REMOTE)
         return agn__train_remote(t);
+    if (t->state.phase == AGN_PHASE_LOCAL)
+        return agn__train_local(t);
     int status = train_reference(t);
     return status == AGN_OK ? end_reference_phase(t) : status;
 }

@@ -66,6 +66,8 @@ int agn__run_phase(struct agn__trainer *trainer, const struct agn__phase_plan *p
 int agn__pretrain(struct agn__trainer *trainer);
 /* The Remote NN alone, on what the device sends. */
 int agn__train_remote(struct agn__trainer *trainer);
+/* The Local NN alone, on images. */
+int agn__train_local(struct agn__trainer *trainer);
 /* Phase 1 with reference.stem: the extractor learns to stand in for trainer->stem. */
 int agn__imitate(struct agn__trainer *trainer);
 int agn__train_jointly(struct agn__trainer *trainer);
