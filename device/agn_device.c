@@ -191,7 +191,7 @@ int agn_dev_predict(struct agn_dev *dev, struct agn_dev_prediction *prediction)
     prediction->fused = dev->fused;
     prediction->channels_missing = dev->channels_missing;
     prediction->logits = dev->answer;
-    if (!dev->fused && !agn__has_answer(&dev->model)) {
+    if (!dev->fused && !agn_dev_model_answers(&dev->model)) {
         prediction->class_index = AGN_DEV_NO_CLASS;
         return AGN_ERR_TIMEOUT;
     }

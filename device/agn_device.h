@@ -133,6 +133,16 @@ struct agn_dev_model {
     struct agn_dev_layer layers[AGN_DEV_MAX_LAYERS];
 };
 
+/* Whether frames are sent at all, and whether the device has an answer of its own. */
+static inline int agn_dev_model_sends(const struct agn_dev_model *model)
+{
+    return model->map_c > model->local_c;
+}
+static inline int agn_dev_model_answers(const struct agn_dev_model *model)
+{
+    return model->layer_count > 0 && (model->graph.layers == NULL || model->graph.head_count > 0);
+}
+
 /* Checks a whole file once and reads its header. `data` must be aligned as a uint32_t
  * (AGN_ERR_ARG): 4 bytes, but for processors that ask for less.
  * AGN_ERR_FORMAT: not a model, truncated, or longer than it says; AGN_ERR_VERSION; AGN_ERR_CHECKSUM;

@@ -162,12 +162,6 @@ static inline void agn__graph_end(struct agn_dev *dev)
 }
 #endif
 
-/* Whether the device has an answer of its own. */
-static inline int agn__has_answer(const struct agn_dev_model *model)
-{
-    return model->layer_count > 0 && (!agn__is_graph(model) || model->graph.head_count > 0);
-}
-
 /* agn_dev_margin of the logits that are there. */
 int32_t agn__margin(const struct agn_dev *dev);
 

@@ -69,7 +69,8 @@ struct agn_client_config {
     X(AGN_CLIENT_SKIPPED, "not sent: the server counts as dead")                                             \
     X(AGN_CLIENT_UNSENT, "the device could not make packets of the frame, or not within its budget")         \
     X(AGN_CLIENT_SURE, "not sent: the device is sure of its own prediction")                                 \
-    X(AGN_CLIENT_PAUSED, "not sent: the server was busy and asked for a pause")
+    X(AGN_CLIENT_PAUSED, "not sent: the server was busy and asked for a pause")                              \
+    X(AGN_CLIENT_ALONE, "not sent: the device answers alone")
 
 enum agn_client_reason {
 #define AGN_CLIENT_REASON_ENUM(name, text) name,

@@ -141,6 +141,11 @@ static int print_json(const struct export_options *o, const struct agn_dev_model
     return agn__cli_print_json("export", object);
 }
 
+static const char *kind_name(int kind)
+{
+    return kind == AGN_LAYER_CONV ? "conv" : kind == AGN_LAYER_DWCONV ? "dwconv" : "add";
+}
+
 static int print_text(const struct export_options *o, const struct agn_dev_model *model,
                       const struct agn_dev_memory *memory, const struct agn_quantisation_report *report,
                       const struct agn_confidence_report *sure)
@@ -156,10 +161,9 @@ static int print_text(const struct export_options *o, const struct agn_dev_model
         agn_dev_layer_info(model, (unsigned)i, &info);
         snprintf(in, sizeof(in), "%ux%ux%u", info.shape.in_h, info.shape.in_w, info.shape.in_c);
         snprintf(out, sizeof(out), "%ux%ux%u", info.shape.out_h, info.shape.out_w, info.shape.out_c);
-        printf("%-6d %-8s %-14s %-14s %9llu %9u %8u %10.6f %9.1f\n", i + 1,
-               info.shape.kind == AGN_LAYER_CONV ? "conv" : "dwconv", in, out, (unsigned long long)info.macs,
-               (unsigned)(info.weight_bytes + info.channel_bytes), (unsigned)info.line_bytes,
-               report->layers[i].scale, report->layers[i].weight_sqnr_db);
+        printf("%-6d %-8s %-14s %-14s %9llu %9u %8u %10.6f %9.1f\n", i + 1, kind_name(info.shape.kind), in,
+               out, (unsigned long long)info.macs, (unsigned)(info.weight_bytes + info.channel_bytes),
+               (unsigned)info.line_bytes, report->layers[i].scale, report->layers[i].weight_sqnr_db);
     }
     printf("%-6s %-8s %-14s %-14d %9u %9u %8u\n", "local", "dense", "pooled", model->classes,
            (unsigned)memory->dense_macs, (unsigned)(memory->dense_weight_bytes + memory->dense_channel_bytes),
@@ -219,12 +223,7 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     struct agn_dev_memory memory;
     uint8_t *bytes = NULL;
     size_t size = 0;
-    int status =
-        model->preset.model.local[0] == '\0'
-            ? AGN_OK
-            : agn_fail(AGN_ERR_UNSUPPORTED, "model.local: a Local NN of blocks cannot be exported yet");
-    if (status >= 0)
-        status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
+    int status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
     if (status >= 0)
         status = make_sure(o, model, bytes, size, &sure);
     if (status >= 0)

@@ -30,14 +30,15 @@ static const char *codec_name(int codec)
 
 static const char *kind_name(int kind)
 {
-    return kind == AGN_LAYER_DWCONV ? "depthwise" : "conv";
+    return kind == AGN_LAYER_DWCONV ? "depthwise" : kind == AGN_LAYER_ADD ? "add" : "conv";
 }
 
 /* ---- text -------------------------------------------------------------------------------- */
 
 static void print_head(const struct agn_dev_model *model, const char *name)
 {
-    printf("%s: device model, version %d, %u bytes, model id %08x\n", name, AGN_MODEL_VERSION,
+    printf("%s: device model, version %d, %u bytes, model id %08x\n", name,
+           model->graph.layers != NULL ? AGN_MODEL_VERSION_GRAPH : AGN_MODEL_VERSION,
            (unsigned)model->size_bytes, (unsigned)model->model_id);
     printf("image          %dx%dx%d, %d classes\n", model->input_h, model->input_w, model->input_c,
            model->classes);
@@ -49,17 +50,26 @@ static void print_head(const struct agn_dev_model *model, const char *name)
                codec_name(model->codec));
         return;
     }
-    printf("feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
-           model->map_h, model->map_w, model->map_c, model->local_c, model->map_c - model->local_c,
-           codec_name(model->codec));
-    printf("alpha          %7.4f   weight of the local prediction; Local NN pools to %dx%d\n",
-           model->alpha_q15 / 32768.0, model->grid, model->grid);
+    if (agn_dev_model_sends(model)) {
+        printf(
+            "feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
+            model->map_h, model->map_w, model->map_c, model->local_c, model->map_c - model->local_c,
+            codec_name(model->codec));
+        printf("alpha          %7.4f   weight of the local prediction", model->alpha_q15 / 32768.0);
+        if (model->graph.layers == NULL)
+            printf("; Local NN pools to %dx%d", model->grid, model->grid);
+        printf("\n");
+    } else {
+        printf("sends          nothing: the device answers alone\n");
+    }
     printf("input scale   ");
     for (int c = 0; c < model->input_c; c++)
         printf(" %7.4f", (double)float_at(model, INPUT_SCALES_AT + 4 * (size_t)c));
-    printf("\ncentroids     ");
-    for (int i = 0; i < CENTROIDS; i++)
-        printf(" %7.3f", (double)float_at(model, CENTROIDS_AT + 4 * (size_t)i));
+    if (agn_dev_model_sends(model)) {
+        printf("\ncentroids     ");
+        for (int i = 0; i < CENTROIDS; i++)
+            printf(" %7.3f", (double)float_at(model, CENTROIDS_AT + 4 * (size_t)i));
+    }
     printf("\n\n");
 }
 

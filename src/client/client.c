@@ -380,7 +380,9 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
            client->device.dev.model.classes * sizeof *client->local_logits);
 
     hear_late_answers(client);
-    if (agn_dev_is_sure(&client->device.dev) > 0)
+    if (!agn_dev_model_sends(&client->device.dev.model))
+        made.reason = AGN_CLIENT_ALONE;
+    else if (agn_dev_is_sure(&client->device.dev) > 0)
         made.reason = AGN_CLIENT_SURE;
     else if (agn_pause_is_on(&client->pause, now_ms()))
         made.reason = AGN_CLIENT_PAUSED;

@@ -60,7 +60,7 @@ int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_da
     if (status < 0)
         return status;
     struct sample *samples = agn_alloc((size_t)data->count, sizeof *samples);
-    if (device.dev.model.layer_count == 0)
+    if (!agn_dev_model_answers(&device.dev.model))
         status = agn_fail(AGN_ERR_UNSUPPORTED, "this needs a model with a Local NN, and the device has none");
     else
         status = samples == NULL ? AGN_ERR_MEMORY : agn_hosted_check_data(&device.dev.model, data);

@@ -110,7 +110,7 @@ int agn_hosted_image(struct agn_hosted *hosted, const uint8_t *pixels, uint16_t 
         status = agn_dev_push_rows(dev, pixels, dev->model.input_h);
     if (status < 0)
         return agn_fail(status, "the device refused frame %u: %s", frame, agn_status_text(status));
-    return dev->model.layer_count > 0 ? (int)agn_argmax_s16(agn_dev_local(dev), dev->model.classes)
+    return agn_dev_model_answers(&dev->model) ? (int)agn_argmax_s16(agn_dev_local(dev), dev->model.classes)
                                       : AGN_DEV_NO_CLASS;
 }
 

@@ -9,7 +9,7 @@ static const char *const reason_keys[AGN_CLIENT_REASON_COUNT] = {
     [AGN_CLIENT_MISMATCH] = "reasons.mismatch", [AGN_CLIENT_VERSION] = "reasons.version",
     [AGN_CLIENT_SKIPPED] = "reasons.skipped",   [AGN_CLIENT_UNSENT] = "reasons.unsent",
     [AGN_CLIENT_SURE] = "reasons.sure",         [AGN_CLIENT_UNTRUSTED] = "reasons.untrusted",
-    [AGN_CLIENT_PAUSED] = "reasons.paused"};
+    [AGN_CLIENT_PAUSED] = "reasons.paused",     [AGN_CLIENT_ALONE] = "reasons.alone"};
 
 static void add_ms(struct agn_figures *f, const char *const keys[5], const struct agn_run_spread *s,
                    const char *meaning)

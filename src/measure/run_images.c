@@ -225,7 +225,7 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
     int status = agn_client_create(&client, &config->client);
     if (status == AGN_OK)
         status = agn_hosted_check_data(agn_client_model(client), config->data);
-    report.no_local = status == AGN_OK && agn_client_model(client)->layer_count == 0;
+    report.no_local = status == AGN_OK && !agn_dev_model_answers(agn_client_model(client));
     t.begin_s = agn_now_s();
     if (status == AGN_OK)
         status = classify_all(&t, client);
