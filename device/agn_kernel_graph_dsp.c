@@ -363,9 +363,9 @@ void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *con
         {depthwise_3_1, NULL}, {depthwise_5_1, depthwise_5_2}, {depthwise_7_1, depthwise_7_2}};
     unsigned kernel = layer->kernel_w, stride = layer->stride_w;
     int odd = kernel == 3 || kernel == 5 || kernel == 7;
-    /* agn_kernel_dsp.c's own 3x3 is faster where a row has four places or more. */
+    /* agn_kernel_dsp.c's own 3x3 is faster but where three places are left of a row. */
     if (!layer->folds || layer->kernel_h != kernel || !odd || stride > 2 || sink->table ||
-        agn__step_c(layer) % 2 != 0 || (kernel == 3 && (stride == 2 || layer->out_w >= PLACES)))
+        agn__step_c(layer) % 2 != 0 || (kernel == 3 && (stride == 2 || layer->out_w % PLACES != PLACES - 1)))
         agn__dwconv_row(layer, rows, first, end, sink);
     else
         kernels[(kernel - 3) / 2][stride - 1](layer, rows, first, end, sink);
