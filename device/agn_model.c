@@ -165,7 +165,7 @@ static int sends_pixels(const struct agn_dev_model *model)
 
 int agn__model_check(const struct agn_dev_model *model)
 {
-    if (model->codec >= AGN_CODEC_COUNT)
+    if (model->codec >= AGN_CODEC_COUNT && !agn__sends_jpeg(model))
         return AGN_ERR_UNSUPPORTED;
     if (model->layer_count > AGN_DEV_MAX_LAYERS)
         return AGN_ERR_RANGE;
@@ -182,6 +182,8 @@ int agn__model_check(const struct agn_dev_model *model)
     if (model->classes < 1 || model->classes > AGN_DEV_MAX_CLASSES || model->alpha_q15 > 32768)
         return AGN_ERR_RANGE;
     if (model->sure_margin > INT16_MAX)
+        return AGN_ERR_RANGE;
+    if (agn__sends_jpeg(model) && agn__jpeg_check(model) < 0)
         return AGN_ERR_RANGE;
     return packets_at_most(model) <= 256 ? 0 : AGN_ERR_RANGE;
 }
@@ -329,7 +331,7 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
     status = agn__model_check(model);
     if (status < 0)
         return status;
-    if (!is_zero(data + AGN__AT_ZERO_1, 2) || data[AGN__AT_ZERO_2] != 0 ||
+    if (!is_zero(data + AGN__AT_ZERO_1, 2) || !agn__quality_is_valid(model, data[AGN__AT_JPEG_QUALITY]) ||
         !is_zero(data + AGN__AT_ZERO_3, AGN_MODEL_HEADER_BYTES - AGN__AT_ZERO_3))
         return AGN_ERR_RANGE;
     if (model->layer_count > 0) {

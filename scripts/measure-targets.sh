@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the device library takes of each processor, found by cross-compiling it: code and constants of all that a firmware
 # calls (with what the compiler's own library adds, without memcpy and memset), sizeof(struct agn_dev), and a bound on
-# its stack: the deepest chain of calls by the compiler's call graph. Prints the table that src/deploy/targets.c includes:
+# its stack: the deepest chain of calls by the compiler's call graph, without and with the part that sends JPEG. Prints the table that src/deploy/targets.c includes:
 #     scripts/measure-targets.sh >src/deploy/target_sizes.inc
 # usage: [AGN_TARGETS="..."] scripts/measure-targets.sh
 set -eu
@@ -86,13 +86,14 @@ deepest_stack() {
         }' "$work/linked" "$work"/*.ci
 }
 
-# measure OPTIMISE COMPILER...: prints "{code bytes, stack bytes}".
+# measure OPTIMISE JPEG COMPILER...: prints "code bytes, stack bytes", with (1) or without (0) what sends JPEG.
 measure() {
     optimise=$1
-    shift
+    jpeg=$2
+    shift 2
     rm -f "$work"/*.o "$work"/*.ci
     for file in wire/*.c device/*.c; do
-        "$@" "$optimise" -std=c99 -ffreestanding -ffunction-sections -fdata-sections -fcallgraph-info=su -Iwire -Idevice \
+        "$@" "$optimise" -std=c99 -ffreestanding -ffunction-sections -fdata-sections -fcallgraph-info=su -Iwire -Idevice -DAGN_WITH_JPEG="$jpeg" \
             -c "$file" -o "$work/$(basename "$file" .c).o"
     done
     keep=
@@ -108,11 +109,11 @@ measure() {
     code=$("${tool}size" -A "$work/linked.elf" |
         awk '$1 ~ /^\.(text|rodata|srodata|sdata2|data|sdata|ARM\.exidx|ARM\.extab)/ { s += $2 } END { print s }')
     stack=$(deepest_stack)
-    echo "{$code, $stack}"
+    echo "$code, $stack"
 }
 
 echo "/* Made by scripts/measure-targets.sh with gcc $(arm-none-eabi-gcc -dumpversion) and RISC-V gcc $(riscv64-unknown-elf-gcc -dumpversion): name, kernels, sizeof(struct agn_dev),"
-echo " * then code and stack in bytes, with -O2 and with -Os. */"
+echo " * then with -O2 and with -Os code and stack in bytes, and both again for models that send JPEG. */"
 for target in $targets; do
     cc=$(compiler "$target")
     printf '%s\n' '#include "agn_kernel.h"' '#include "agn_device.h"' 'char agn_state[sizeof(struct agn_dev)];' \
@@ -126,8 +127,12 @@ for target in $targets; do
     grep -q 'agn_mve$' "$work/state" && kernels=mve
     # Not within the echo, which would hide a failure.
     # shellcheck disable=SC2086
-    fast=$(measure -O2 $cc)
+    fast=$(measure -O2 0 $cc)
     # shellcheck disable=SC2086
-    small=$(measure -Os $cc)
-    echo "{\"$target\", \"$kernels\", $state, {$fast, $small}},"
+    small=$(measure -Os 0 $cc)
+    # shellcheck disable=SC2086
+    fast_jpeg=$(measure -O2 1 $cc)
+    # shellcheck disable=SC2086
+    small_jpeg=$(measure -Os 1 $cc)
+    echo "{\"$target\", \"$kernels\", $state, {{{$fast}, {$fast_jpeg}}, {{$small}, {$small_jpeg}}}},"
 done

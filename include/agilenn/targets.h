@@ -17,9 +17,9 @@ struct agn_target {
     const char *kernels;  /* "plain", "dsp" or "mve": those that device/agn_kernel.h chooses there */
     uint32_t state_bytes; /* sizeof(struct agn_dev) there */
     struct {
-        uint32_t code_bytes;  /* code and constants that are linked, without memcpy and memset */
-        uint32_t stack_bytes; /* the deepest chain of calls into the library: a bound */
-    } sizes[AGN_OPTIMISE_COUNT];
+        uint32_t code_bytes;        /* code and constants that are linked, without memcpy and memset */
+        uint32_t stack_bytes;       /* the deepest chain of calls into the library: a bound */
+    } sizes[AGN_OPTIMISE_COUNT][2]; /* [1]: with what models need that send JPEG (AGN_WITH_JPEG) */
 };
 
 /* All of them, `*count` in number, from the weakest Cortex-M up; then by name, NULL for none such. */

@@ -188,8 +188,7 @@ static bool begins_with(const char *name, const char *begin)
 /* Parts of the runtime that not every model needs (agn_parts.h). */
 static bool needs_jpeg(const struct agn_dev_model *model)
 {
-    (void)model; /* agn_jpeg.h is there for anyone to call */
-    return true;
+    return model->codec == AGN_CODEC_JPEG;
 }
 
 static const struct {
