@@ -77,7 +77,10 @@ static const struct key keys[] = {
      "weight of the local prediction before training"},
     {"model", "alpha_temperature", REAL, FIELD(model.alpha_temperature), 0.1, 100, "6",
      "T of alpha = sigmoid(w/T); softmax has none"},
-    {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range", "range, lzw or raw3"},
+    {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range",
+     "range, lzw or raw3; jpeg sends the image as JPEG (edge-only)"},
+    {"model", "jpeg_quality", WHOLE, FIELD(model.jpeg_quality), 1, 100, "50",
+     "of model.codec = jpeg, as libjpeg counts it"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
     {"train", "momentum", REAL, FIELD(train.momentum), 0, 0.999, "0.9", "of SGD (Nesterov)"},
@@ -168,8 +171,11 @@ static const struct word bad_files[] = {
     {"refuse", AGN_BAD_FILES_REFUSE}, {"skip", AGN_BAD_FILES_SKIP}, {NULL, 0}};
 static const struct word alpha_forms[] = {
     {"sigmoid", AGN_ALPHA_SIGMOID}, {"softmax", AGN_ALPHA_SOFTMAX}, {NULL, 0}};
-static const struct word codecs[] = {
-    {"range", AGN_CODEC_RANGE}, {"lzw", AGN_CODEC_LZW}, {"raw3", AGN_CODEC_RAW3}, {NULL, 0}};
+static const struct word codecs[] = {{"range", AGN_CODEC_RANGE},
+                                     {"lzw", AGN_CODEC_LZW},
+                                     {"raw3", AGN_CODEC_RAW3},
+                                     {"jpeg", AGN_CODEC_JPEG},
+                                     {NULL, 0}};
 static const struct word computes[] = {{"f32", AGN_COMPUTE_F32},
                                        {"bf16", AGN_COMPUTE_BF16},
                                        {"bf16-emulated", AGN_COMPUTE_BF16_EMULATED},
@@ -467,6 +473,9 @@ static void print_preset(const struct agn_preset *preset, FILE *stream)
         }
         if (key->offset == offsetof(struct agn_preset, model.system) && *(const char *)value == '\0')
             continue; /* files of the first system are as they were before there were others */
+        if (key->offset == offsetof(struct agn_preset, model.jpeg_quality) &&
+            preset->model.codec != AGN_CODEC_JPEG)
+            continue; /* likewise */
         fprintf(stream, "%s = ", key->name);
         if (key->type == TEXT)
             print_text(stream, value);
@@ -723,6 +732,20 @@ int agn_preset_load(const char *name, struct agn_preset *preset)
     return status;
 }
 
+/* Only some systems send images. */
+static int check_codec(const struct agn_preset *p)
+{
+    const struct agn_system *system;
+    int status = agn_system_find(p->model.system, &system);
+    if (status < 0 || p->model.codec != AGN_CODEC_JPEG || system->decode != NULL)
+        return status;
+    return agn_fail(
+        AGN_ERR_ARG,
+        "model.codec = jpeg codes images, and the system %s sends features: expected range, lzw or "
+        "raw3",
+        system->name);
+}
+
 static int check_networks(const struct agn_preset *p)
 {
     const struct {
@@ -768,5 +791,6 @@ int agn_preset_check(const struct agn_preset *p)
             "ig-midpoint and ig-gauss-legendre take 1",
             p->joint.points);
     }
-    return check_networks(p);
+    status = check_codec(p);
+    return status < 0 ? status : check_networks(p);
 }
