@@ -73,6 +73,9 @@ else
 fi
 stop TERM 0
 
+refused 1 "--codec raw3: the model has learned from images that went through JPEG" export \
+    "$tmp/tiny-jpeg/model.safetensors" --codec raw3 --output "$tmp/raw.agn"
+
 # -- another quality is another model: device and server do not misread each other
 model_id() { sed -n 's/.*model id \([0-9a-f]*\)$/\1/p' "$tmp/out"; }
 run 0 export --preset tiny-jpeg --output "$tmp/a.agn"
