@@ -182,6 +182,14 @@ uint32_t agn_dev_arena_bytes(const struct agn_dev_model *model);
           ? (line_bytes_sum) + AGN_DEV_MAP_ROW_BYTES(map_w, local_c)                                         \
           : AGN_CODEC_STATE_BYTES(codec)))
 
+/* The same of a model that sends JPEG (agn_jpeg.h has AGN_JPEG_BYTES): the image as it is, as nothing shorter
+ * is sure to hold what it becomes, and beside it what the encoder needs, with a row of pixels. */
+#define AGN_DEV_JPEG_BYTES(width, channels)                                                                  \
+    (AGN_JPEG_BYTES(width, channels) + AGN_DEV_ALIGN4((uint32_t)(width) * (uint32_t)(channels)))
+#define AGN_DEV_JPEG_ARENA_BYTES(height, width, channels, map_h, map_w, classes)                             \
+    (AGN_DEV_SYMBOL_BYTES(height, map_h, map_w) + AGN_DEV_LOGIT_BYTES(classes) +                             \
+     AGN_DEV_JPEG_BYTES(width, channels))
+
 /* Figures of one layer, for `info` and export. */
 struct agn_dev_layer_info {
     struct agn_dev_layer shape;
@@ -199,7 +207,7 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
 struct agn_dev_memory {
     uint32_t line_bytes;    /* line buffers of all layers */
     uint32_t map_row_bytes; /* one row of the local channels */
-    uint32_t encoder_bytes; /* shares memory with the two above */
+    uint32_t encoder_bytes; /* shares memory with the two above; of JPEG, a row of pixels is part of it */
     uint32_t symbol_bytes;  /* 3-bit symbols of the sent channels */
     uint32_t pool_bytes;    /* pooled sums */
     uint32_t logit_bytes;   /* local logits and the answer */

@@ -179,4 +179,64 @@ static inline uint8_t *agn__symbol_row(const struct agn_dev *dev, unsigned chann
            ((size_t)channel * dev->model.map_h + row) * AGN_DEV_SYMBOL_ROW_BYTES(dev->model.map_w);
 }
 
+/* ---- JPEG (agn_jpeg_send.c), where the build has it ------------------------------------ */
+
+#if AGN_WITH_JPEG
+#include "agn_jpeg.h"
+static inline int agn__sends_jpeg(const struct agn_dev_model *model)
+{
+    return model->codec == AGN_CODEC_JPEG && model->layer_count == 0;
+}
+static inline int agn__quality_is_valid(const struct agn_dev_model *model, unsigned quality)
+{
+    return agn__sends_jpeg(model) ? quality >= 1 && quality <= AGN_JPEG_MAX_QUALITY : quality == 0;
+}
+static inline uint32_t agn__encoder_bytes(const struct agn_dev_model *model)
+{
+    return agn__sends_jpeg(model) ? AGN_DEV_JPEG_BYTES(model->input_w, model->input_c)
+                                  : (uint32_t)agn_codec_state_bytes(model->codec);
+}
+/* Image rows of a row of MCUs. */
+static inline unsigned agn__band_rows(const struct agn_dev_model *model)
+{
+    return model->input_c == 1 ? 8 : 16;
+}
+/* May an image of this shape be sent so? AGN_ERR_RANGE. */
+int agn__jpeg_check(const struct agn_dev_model *model);
+/* Rows of the image from `row` on, as many as fit `cap` as JPEG: the payload's length, and how many rows. 0:
+ * `row` begins no row of MCUs, or that one is too long, so that its pixels go as they are. */
+int agn__jpeg_payload(const struct agn_dev *dev, unsigned row, uint8_t *payload, size_t cap, unsigned *rows);
+#else
+static inline int agn__sends_jpeg(const struct agn_dev_model *model)
+{
+    (void)model;
+    return 0;
+}
+static inline int agn__quality_is_valid(const struct agn_dev_model *model, unsigned quality)
+{
+    (void)model;
+    return quality == 0;
+}
+static inline uint32_t agn__encoder_bytes(const struct agn_dev_model *model)
+{
+    return (uint32_t)agn_codec_state_bytes(model->codec);
+}
+static inline unsigned agn__band_rows(const struct agn_dev_model *model)
+{
+    (void)model;
+    return 1;
+}
+static inline int agn__jpeg_check(const struct agn_dev_model *model)
+{
+    (void)model;
+    return AGN_ERR_UNSUPPORTED;
+}
+static inline int agn__jpeg_payload(const struct agn_dev *dev, unsigned row, uint8_t *payload, size_t cap,
+                                    unsigned *rows)
+{
+    (void)dev, (void)row, (void)payload, (void)cap, (void)rows;
+    return 0;
+}
+#endif
+
 #endif

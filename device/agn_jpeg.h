@@ -86,6 +86,25 @@ int32_t agn_jpeg_next_interval(struct agn_jpeg *jpeg, uint8_t *dst, size_t cap);
 /* Length of the last interval that ended, in bytes, whether it fitted or not; 0 before the first. */
 uint32_t agn_jpeg_interval_bytes(const struct agn_jpeg *jpeg);
 
+/* ---- as much of an image as fits ------------------------------------------------
+ * Where the image is in memory, its end need not be known beforehand: whole rows of MCUs are coded as one
+ * interval until the next one would be too long. */
+
+struct agn_jpeg_source {
+    struct agn_jpeg_format format; /* of the rows that are there; ->interval is not looked at */
+    const uint8_t *(*row)(void *user,
+                          unsigned y); /* a row's pixels, y < format.height; good until the next */
+    void *user;
+    void *memory; /* as agn_jpeg_init wants it */
+    size_t memory_bytes;
+};
+
+/* Codes the image from its first row on: as many rows of MCUs as fit `cap`, and take fewer bytes than their
+ * pixels. Returns the length, and in *rows the rows of pixels; the bytes are the only interval of a picture
+ * of that height. 0: not even the first row of MCUs is so short; `dst` may be half written then, and *rows is
+ * 0. Errors of agn_jpeg_init. */
+int32_t agn_jpeg_fit(const struct agn_jpeg_source *source, uint8_t *dst, size_t cap, unsigned *rows);
+
 #ifdef __cplusplus
 }
 #endif

@@ -270,7 +270,7 @@ AGN__INLINE void depthwise_of(struct depthwise *d, const int16_t *const *rows, s
         if (stride == 1)                                                                                     \
             odd[i] = (i) == 0 ? w[0] << 16 : agn__low_low(w[2 * (i)-1], w[2 * (i)]);                         \
     }
-            AGN__PAIR(0) AGN__PAIR(1) AGN__PAIR(2) AGN__PAIR(3)
+        AGN__PAIR(0) AGN__PAIR(1) AGN__PAIR(2) AGN__PAIR(3)
 #undef AGN__PAIR
     }
 }

@@ -36,9 +36,9 @@ enum agn__model_field {
     AGN__AT_CENTROIDS = 76,   /* 8 x float32 */
     AGN__AT_CONTEXTS = 108,   /* u32 offset; 0: none */
     AGN__AT_DISTRIBUTIONS = 112,
-    AGN__AT_ZERO_2 = 113,      /* a zero byte */
-    AGN__AT_SURE_MARGIN = 114, /* u16; 0: none */
-    AGN__AT_ZERO_3 = 116,      /* zero bytes up to AGN_MODEL_HEADER_BYTES */
+    AGN__AT_JPEG_QUALITY = 113, /* 1..100 with the codec jpeg, else 0 */
+    AGN__AT_SURE_MARGIN = 114,  /* u16; 0: none */
+    AGN__AT_ZERO_3 = 116,       /* zero bytes up to AGN_MODEL_HEADER_BYTES */
 };
 
 enum agn__layer_field {

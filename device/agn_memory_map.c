@@ -37,7 +37,7 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
     for (unsigned i = 0; i < model->layer_count && !agn__is_graph(model); i++)
         memory->line_bytes += agn__line_bytes(&model->layers[i]);
     memory->map_row_bytes = AGN_DEV_MAP_ROW_BYTES(model->map_w, model->local_c);
-    memory->encoder_bytes = (uint32_t)agn_codec_state_bytes(model->codec);
+    memory->encoder_bytes = agn__encoder_bytes(model);
     memory->symbol_bytes = AGN_DEV_SYMBOL_BYTES(sent, model->map_h, model->map_w);
     memory->pool_bytes = AGN_DEV_POOL_BYTES(model->grid, model->local_c);
     memory->logit_bytes = AGN_DEV_LOGIT_BYTES(model->classes);

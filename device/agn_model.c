@@ -194,6 +194,8 @@ static int check_chain(const struct agn_dev_model *model)
         return AGN_ERR_RANGE;
     if (model->layer_count > 0 ? model->local_c < 1 || model->grid < 1 : !sends_pixels(model))
         return AGN_ERR_RANGE;
+    if (agn__sends_jpeg(model) && agn__jpeg_check(model) < 0)
+        return AGN_ERR_RANGE;
     return check_map(model);
 }
 
@@ -213,7 +215,7 @@ static int check_graph(const struct agn_dev_model *model)
 
 int agn__model_check(const struct agn_dev_model *model)
 {
-    if (model->codec >= AGN_CODEC_COUNT)
+    if (model->codec >= AGN_CODEC_COUNT && !agn__sends_jpeg(model))
         return AGN_ERR_UNSUPPORTED;
     if (model->input_c < 1 || model->input_c > AGN_DEV_MAX_INPUT_CHANNELS)
         return AGN_ERR_RANGE;
@@ -370,12 +372,13 @@ static int read_contexts(struct agn_dev_model *model, const uint8_t *data, size_
     return agn_context_model_check(contexts);
 }
 
-/* Bytes that only the other version has a use for. */
+/* Bytes that this version, or this codec, has no use for. */
 static int check_zeros(const struct agn_dev_model *model)
 {
     const uint8_t *data = model->data;
     size_t graph_end = agn__is_graph(model) ? AGN_MODEL_HEADER_BYTES : AGN__AT_ZERO_3;
-    return (agn__is_graph(model) || agn__is_zero(data + AGN__AT_ZERO_1, 2)) && data[AGN__AT_ZERO_2] == 0 &&
+    return (agn__is_graph(model) || agn__is_zero(data + AGN__AT_ZERO_1, 2)) &&
+                   agn__quality_is_valid(model, data[AGN__AT_JPEG_QUALITY]) &&
                    agn__is_zero(data + graph_end, AGN_MODEL_HEADER_BYTES - graph_end)
                ? 0
                : AGN_ERR_RANGE;

@@ -7,6 +7,9 @@
  * bytes. So a packet always holds at least what raw packing would, which bounds the number
  * of packets, and a packet's trial ends at the first overflow, which bounds the work.
  *
+ * A model that sends JPEG does so by whole rows of MCUs; one that does not fit goes as pixels, as far as its
+ * end, so that JPEG goes on behind it.
+ *
  * Under a budget a packet must know whether it is the last before the next one is tried. What raw packing
  * would take is known then, and the next packet holds at least that much. */
 #include "agn_device_internal.h"
@@ -88,7 +91,7 @@ static unsigned try_preferred(struct agn_dev *dev, const struct span *span, uint
     return try_steps(dev, span, 1, span->row == 0 ? span->height - 1 : limit, &encoder, best);
 }
 
-static int encode_raw(struct agn_dev *dev, const struct span *span, unsigned rows, uint8_t *payload,
+static int encode_raw(const struct agn_dev *dev, const struct span *span, unsigned rows, uint8_t *payload,
                       size_t cap)
 {
     struct agn_encoder encoder;
@@ -100,10 +103,29 @@ static int encode_raw(struct agn_dev *dev, const struct span *span, unsigned row
     return agn_encoder_finish(&encoder);
 }
 
+/* Of a model that sends JPEG: rows of MCUs, or pixels of one that does not fit. */
+static int fill_jpeg(const struct agn_dev *dev, const struct span *span, uint8_t *payload, size_t cap,
+                     unsigned *rows, uint8_t *codec)
+{
+    unsigned image_rows = 0, band = agn__band_rows(&dev->model);
+    int size = span->row > 0 ? 0 : agn__jpeg_payload(dev, span->channel, payload, cap, &image_rows);
+    *rows = image_rows * span->height;
+    *codec = AGN_CODEC_JPEG;
+    if (size != 0)
+        return size;
+    unsigned to_end = (band - span->channel % band) * span->height - span->row;
+    unsigned fitting = (unsigned)cap * 8u / (AGN_WIRE_SYMBOL_BITS * (unsigned)dev->model.map_w);
+    *rows = legal_rows(span, fitting < to_end ? fitting : to_end);
+    *codec = AGN_CODEC_RAW3;
+    return *rows == 0 ? AGN_ERR_SPACE : encode_raw(dev, span, *rows, payload, cap);
+}
+
 /* Fills the payload; sets the codec and the number of rows taken. Returns the payload's length. */
 static int fill_payload(struct agn_dev *dev, const struct span *span, uint8_t *payload, size_t cap,
                         unsigned *rows, uint8_t *codec)
 {
+    if (agn__sends_jpeg(&dev->model))
+        return fill_jpeg(dev, span, payload, cap, rows, codec);
     unsigned row_bits = AGN_WIRE_SYMBOL_BITS * (unsigned)dev->model.map_w;
     unsigned raw_rows = legal_rows(span, (unsigned)cap * 8u / row_bits);
     int raw_size = (int)((raw_rows * row_bits + 7) / 8);

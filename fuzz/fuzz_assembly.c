@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_contexts contexts;
     fuzz_contexts_make(&contexts, 1);
     contexts.model.channels = shape.channels;
-    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, &contexts.model, REPLY);
+    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, &contexts.model, NULL, REPLY);
     demand(assembly != NULL);
     double now_s = 0.0;
     struct in_work work = {0};

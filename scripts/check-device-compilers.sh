@@ -8,7 +8,7 @@ usage() {
     cat <<END
 usage: scripts/check-device-compilers.sh [--quick] [--build DIR] [PART...]
 
-Exports models with random weights with DIR/agilenn (--build; default: build), one for each codec, compiles them and the runtime
+Exports models with random weights with DIR/agilenn (--build; default: build), one for each codec and one that sends JPEG, compiles them and the runtime
 in many ways, runs each program and compares logits, packets, the link's datagrams, what it makes of answers, and fused answers
 with those of "cc -O2". The parts (all, if none is
 named):
@@ -77,8 +77,12 @@ for model in $models; do
     "$build/agilenn" export --preset fashion --set "model.extractor=$(echo "${model#*=}" | tr , ' ')" --codec "$codec" --c-source "$work/$codec" --output "$work/model.agn" \
         --json --ram 1M --flash 1M >/dev/null
 done
-codecs=$(for model in $models; do echo "${model%%=*}"; done)
-runtime=$work/range/runtime
+"$build/agilenn" export --preset fashion-edge-only-jpeg --c-source "$work/image" --output "$work/model.agn" --json --ram 1M --flash 1M \
+    >/dev/null
+codecs="$(for model in $models; do echo "${model%%=*}"; done) image"
+# All parts of the runtime are there where a model sends JPEG; the others leave that out.
+runtime=$work/image/runtime
+smaller_runtime=$work/range/runtime
 
 # program OUT MODEL COMPILER FLAGS...: the probe with the objects of the runtime in $work/objects.
 compile_runtime() {
@@ -89,9 +93,8 @@ compile_runtime() {
 program() {
     out=$1 model=$work/$2
     shift 2
-    # shellcheck disable=SC2046 # a list of words on purpose; without JPEG, whose tables an AVR would have in its RAM
     "$@" -std=gnu99 -w -I"$model" -I"$model/runtime" "$root/tests/support/compilers/probe.c" "$model/agn_model_data.c" \
-        $(find "$work/objects" -name '*.o' ! -name 'agn_jpeg*') -o "$out" 2>"$work/log"
+        "$work"/objects/*.o -o "$out" 2>"$work/log"
 }
 # jpeg_program OUT COMPILER FLAGS...: the JPEG encoder's, without the rest of the runtime.
 jpeg_program() {
@@ -255,6 +258,7 @@ simulated() {
 avr() {
     for kernels in "$@"; do
         avr="avr-gcc -mmcu=atmega1284p -O2 $kernels"
+        runtime=$smaller_runtime # JPEG's tables would be in its RAM
         compile_runtime $avr -Wall -Wextra -Wconversion -Werror || { bad "AVR: $(grep -m1 error "$work/log")" && return 0; }
         for codec in range lzw raw3; do
             program "$work/probe" $codec $avr -DPROBE_FRAMES=4 || { bad "AVR, $codec: $(tail -n1 "$work/log")" && return 0; }
@@ -263,6 +267,8 @@ avr() {
             simulated
             head -n 5 "$work/want-$codec" | tr -d ' \n' | cmp -s - "$work/got" || bad "AVR $kernels: another result with $codec"
         done
+        runtime=$work/image/runtime
+        compile_runtime $avr -Wall -Wextra -Wconversion -Werror || { bad "AVR, JPEG: $(grep -m1 error "$work/log")" && return 0; }
         jpeg_program "$work/probe" $avr || { bad "AVR, JPEG: $(tail -n1 "$work/log")" && return 0; }
         simulated
         tr -d ' \n' <"$work/want-jpeg" | cmp -s - "$work/got" || bad "AVR $kernels: another result with JPEG"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the device library takes of each processor, found by cross-compiling it: code and constants of all that a firmware
 # calls (with what the compiler's own library adds, without memcpy and memset), sizeof(struct agn_dev), and a bound on
-# its stack: the deepest chain of calls by the compiler's call graph. Prints the table that src/deploy/targets.c includes:
+# its stack: the deepest chain of calls by the compiler's call graph, without and with the part that sends JPEG. Prints the table that src/deploy/targets.c includes:
 #     scripts/measure-targets.sh >src/deploy/target_sizes.inc
 # usage: [AGN_TARGETS="..."] scripts/measure-targets.sh
 set -eu
@@ -86,15 +86,20 @@ deepest_stack() {
         }' "$work/linked" "$work"/*.ci
 }
 
-# measure OPTIMISE COMPILER...: prints "{code bytes, stack bytes}".
+# measure OPTIMISE PART COMPILER...: prints "code bytes, stack bytes", without (none) or with (JPEG, GRAPHS) a part that not
+# every model needs.
 measure() {
     optimise=$1
-    shift
+    defines="-DAGN_WITH_JPEG=0 -DAGN_WITH_GRAPHS=0"
+    [ "$2" = none ] || defines="$defines -UAGN_WITH_$2 -DAGN_WITH_$2=1"
+    shift 2
     rm -f "$work"/*.o "$work"/*.ci
-    for file in wire/*.c device/*.c; do
-        "$@" "$optimise" -std=c99 -ffreestanding -ffunction-sections -fdata-sections -fcallgraph-info=su -Iwire -Idevice \
-            -c "$file" -o "$work/$(basename "$file" .c).o"
-    done
+    # shellcheck disable=SC2016,SC2086 # the inner shell's file; a list of words on purpose
+    printf '%s\n' wire/*.c device/*.c | xargs -P 2 -I FILE sh -c '
+        file=$1 work=$2
+        shift 2
+        "$@" -c "$file" -o "$work/$(basename "$file" .c).o"' sh FILE "$work" "$@" "$optimise" -std=c99 -ffreestanding -ffunction-sections -fdata-sections \
+        -fcallgraph-info=su -Iwire -Idevice $defines
     keep=
     for name in $roots; do
         keep="$keep -Wl,-u,$name"
@@ -108,11 +113,11 @@ measure() {
     code=$("${tool}size" -A "$work/linked.elf" |
         awk '$1 ~ /^\.(text|rodata|srodata|sdata2|data|sdata|ARM\.exidx|ARM\.extab)/ { s += $2 } END { print s }')
     stack=$(deepest_stack)
-    echo "{$code, $stack}"
+    echo "$code, $stack"
 }
 
 echo "/* Made by scripts/measure-targets.sh with gcc $(arm-none-eabi-gcc -dumpversion) and RISC-V gcc $(riscv64-unknown-elf-gcc -dumpversion): name, kernels, sizeof(struct agn_dev),"
-echo " * then code and stack in bytes, with -O2 and with -Os. */"
+echo " * then with -O2 and with -Os code and stack in bytes: the least, for models that send JPEG, for networks with branches. */"
 for target in $targets; do
     cc=$(compiler "$target")
     printf '%s\n' '#include "agn_kernel.h"' '#include "agn_device.h"' 'char agn_state[sizeof(struct agn_dev)];' \
@@ -126,8 +131,15 @@ for target in $targets; do
     grep -q 'agn_mve$' "$work/state" && kernels=mve
     # Not within the echo, which would hide a failure.
     # shellcheck disable=SC2086
-    fast=$(measure -O2 $cc)
-    # shellcheck disable=SC2086
-    small=$(measure -Os $cc)
-    echo "{\"$target\", \"$kernels\", $state, {$fast, $small}},"
+    sizes=
+    for optimise in -O2 -Os; do
+        row=
+        for part in none JPEG GRAPHS; do
+            # shellcheck disable=SC2086
+            one=$(measure $optimise $part $cc)
+            row="$row${row:+, }{$one}"
+        done
+        sizes="$sizes${sizes:+, }{$row}"
+    done
+    echo "{\"$target\", \"$kernels\", $state, {$sizes}},"
 done

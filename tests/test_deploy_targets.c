@@ -44,11 +44,15 @@ static void every_target_has_sane_figures(void **state)
         assert_ptr_equal(agn_target_find(target->name), target);
         assert_in_range(target->state_bytes, 256, 1024);
         for (int how = 0; how < AGN_OPTIMISE_COUNT; how++) {
-            assert_in_range(target->sizes[how].code_bytes, 4096, 40 * 1024);
-            assert_in_range(target->sizes[how].stack_bytes, 200, 2048);
+            for (int part = 0; part < AGN_RUNTIME_COUNT; part++) {
+                assert_in_range(target->sizes[how][part].code_bytes, 4096, 40 * 1024);
+                assert_in_range(target->sizes[how][part].stack_bytes, 200, 2048);
+                assert_true(part == 0 ||
+                            target->sizes[how][0].code_bytes < target->sizes[how][part].code_bytes);
+            }
         }
-        assert_true(target->sizes[AGN_OPTIMISE_SIZE].code_bytes <
-                    target->sizes[AGN_OPTIMISE_SPEED].code_bytes);
+        assert_true(target->sizes[AGN_OPTIMISE_SIZE][0].code_bytes <
+                    target->sizes[AGN_OPTIMISE_SPEED][0].code_bytes);
     }
     assert_null(agn_target_find("cortex-m8"));
     assert_null(agn_target_find(""));
@@ -75,8 +79,8 @@ static void needs_add_up(void **state)
     agn_target_needs(m0, AGN_OPTIMISE_SIZE, &model, &needs);
     assert_int_equal(needs.arena_bytes, agn_dev_arena_bytes(&model));
     assert_int_equal(needs.model_bytes, file_bytes);
-    assert_int_equal(needs.stack_bytes, m0->sizes[AGN_OPTIMISE_SIZE].stack_bytes);
-    assert_int_equal(needs.code_bytes, m0->sizes[AGN_OPTIMISE_SIZE].code_bytes);
+    assert_int_equal(needs.stack_bytes, m0->sizes[AGN_OPTIMISE_SIZE][0].stack_bytes);
+    assert_int_equal(needs.code_bytes, m0->sizes[AGN_OPTIMISE_SIZE][0].code_bytes);
     assert_int_equal(needs.ram_bytes,
                      needs.arena_bytes + m0->state_bytes + AGN_WIRE_MAX_PACKET + needs.stack_bytes);
     assert_int_equal(needs.flash_bytes, needs.code_bytes + file_bytes);

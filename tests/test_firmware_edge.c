@@ -288,7 +288,7 @@ static void begin_world(const struct agn_modem_model *model)
     const struct agn_map_shape shape = {(uint8_t)(dev.model.map_c - dev.model.local_c),
                                         (uint8_t)dev.model.map_h, (uint8_t)dev.model.map_w};
     agn__assembly_free(world.assembly);
-    world.assembly = agn__assembly_create(&limits, &shape, &dev.model.contexts, AGN_WIRE_MAX_REPLY);
+    world.assembly = agn__assembly_create(&limits, &shape, &dev.model.contexts, NULL, AGN_WIRE_MAX_REPLY);
     assert_non_null(world.assembly);
     world.kind = REAL_MODEM;
     world.is_server_hostile = world.is_dead = world.is_blind = false;

@@ -147,7 +147,7 @@ static void wrong_words_are_told_the_right_ones(void **state)
     static const struct {
         const char *assignment, *message;
     } bad[] = {{"data.bad_files=ignore", "data.bad_files = 'ignore': expected refuse or skip"},
-               {"model.codec=zip", "model.codec = 'zip': expected range, lzw or raw3"},
+               {"model.codec=zip", "model.codec = 'zip': expected range, lzw, raw3 or jpeg"},
                {"joint.method=magic", "joint.method = 'magic'"},
                {"joint.importance=pixel", "joint.importance = 'pixel': expected channel or element"},
                {"joint.selection=", "joint.selection = '': expected topk, importance or none"},

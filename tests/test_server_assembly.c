@@ -84,7 +84,7 @@ static struct agn__peer peer_number(unsigned number)
 static struct agn__assembly *new_assembly(int frames)
 {
     struct agn__assembly_limits limits = {frames, 0.2, 2.0};
-    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, NULL, 64);
+    struct agn__assembly *assembly = agn__assembly_create(&limits, &shape, NULL, NULL, 64);
     assert_non_null(assembly);
     return assembly;
 }

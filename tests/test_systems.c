@@ -124,7 +124,16 @@ static void refusals_say_why(void **state)
             "model.system = 'deepcod-like': expected agilenn or edge-only or local-only");
     preset = preset_of("edge-only", 16, 16, 1);
     preset.model.codec = AGN_CODEC_RANGE;
-    refused(&preset, AGN_ERR_ARG, "expected raw3 or lzw");
+    refused(&preset, AGN_ERR_ARG, "expected raw3, lzw or jpeg");
+    preset.model.codec = AGN_CODEC_JPEG;
+    preset.model.jpeg_quality = 0;
+    refused(&preset, AGN_ERR_ARG, "images of 16x16x1 with quality 0");
+    preset = preset_of("edge-only", 16, 16, 2);
+    preset.model.codec = AGN_CODEC_JPEG;
+    refused(&preset, AGN_ERR_ARG, "expected 1 or 3 channels");
+    preset = preset_of("agilenn", 16, 16, 1);
+    preset.model.codec = AGN_CODEC_JPEG;
+    refused(&preset, AGN_ERR_ARG, "the system agilenn sends features");
     preset = preset_of("edge-only", 256, 16, 1);
     refused(&preset, AGN_ERR_RANGE, "cannot be sent as it is");
     preset = preset_of("agilenn", 16, 16, 1);

@@ -257,7 +257,7 @@ static void values_out_of_range(void **state)
     } features[] =
         {
             {0, 2, AGN_ERR_VERSION},
-            {1, AGN_CODEC_COUNT, AGN_ERR_UNSUPPORTED},
+            {1, AGN_CODEC_JPEG + 1, AGN_ERR_UNSUPPORTED},
             {9, 2, AGN_ERR_RANGE},
             {9, 0x81, AGN_ERR_RANGE},
             {11, 0, AGN_ERR_RANGE},

@@ -60,7 +60,7 @@ static const struct agn__codec *codec_of(int codec)
 const char *agn_codec_name(int codec)
 {
     const struct agn__codec *row = codec_of(codec);
-    return row ? row->name : NULL;
+    return row ? row->name : codec == AGN_CODEC_JPEG ? "jpeg" : NULL;
 }
 
 int agn_codec_from_name(const char *name)

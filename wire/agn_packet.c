@@ -40,7 +40,7 @@ static int is_sealed(const uint8_t *packet, size_t len)
 
 static int feature_check(const struct agn_feature_packet *packet)
 {
-    if (packet->codec >= AGN_CODEC_COUNT)
+    if (packet->codec > AGN_CODEC_JPEG)
         return AGN_ERR_UNSUPPORTED;
     if (packet->channel_count == 0 || packet->row_count == 0 || packet->last > 1)
         return AGN_ERR_RANGE;

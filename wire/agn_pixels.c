@@ -39,3 +39,19 @@ int agn_pixels_read(const uint8_t *run, unsigned width, uint8_t *bytes)
     }
     return 0;
 }
+
+void agn_pixels_write(const uint8_t *bytes, unsigned width, uint8_t *run)
+{
+    uint32_t bits = 0, left = width * (uint32_t)AGN_WIRE_SYMBOL_BITS / 8u;
+    unsigned have = 0;
+    for (unsigned i = 0; i < width; i++) {
+        if (have < AGN_WIRE_SYMBOL_BITS && left > 0) {
+            bits |= (uint32_t)*bytes++ << have;
+            have += 8;
+            left--;
+        }
+        run[i] = (uint8_t)(bits & (AGN_WIRE_LEVELS - 1u));
+        bits >>= AGN_WIRE_SYMBOL_BITS;
+        have = have < AGN_WIRE_SYMBOL_BITS ? 0 : have - AGN_WIRE_SYMBOL_BITS;
+    }
+}

@@ -49,7 +49,8 @@ enum agn_codec {
     AGN_CODEC_RAW3 = 0,  /* 3 bits a symbol, least significant bit first */
     AGN_CODEC_LZW = 1,   /* LZW over 8 symbols, codes of 3 to 10 bits, frozen when full */
     AGN_CODEC_RANGE = 2, /* range coder with learned static context models */
-    AGN_CODEC_COUNT      /* 3 was Huffman before 0.2: never to be used again */
+    AGN_CODEC_COUNT,     /* of those that code symbols; for what codes pixels see below */
+    AGN_CODEC_JPEG = 3,  /* rows of an image, see "images as they are"; before 0.2 this was Huffman */
 };
 
 /* The learned tables of a context model: which of a few distributions a symbol has, by its channel and its
@@ -82,8 +83,8 @@ enum { AGN_LZW_MAX_CODES = 1024, AGN_LZW_STATE_BYTES = AGN_LZW_MAX_CODES * 4 };
 /* agn_codec_state_bytes of a known codec, for static sizing. */
 #define AGN_CODEC_STATE_BYTES(codec) ((codec) == AGN_CODEC_LZW ? (uint32_t)AGN_LZW_STATE_BYTES : 0u)
 
-/* Name for people ("raw3", "lzw", "range"), NULL for an unknown codec; and the way back
- * (AGN_ERR_UNSUPPORTED). */
+/* Name for people ("raw3", "lzw", "range", "jpeg"), NULL for an unknown codec; and the way back, of those
+ * that code symbols (AGN_ERR_UNSUPPORTED). */
 const char *agn_codec_name(int codec);
 int agn_codec_from_name(const char *name);
 
@@ -184,7 +185,8 @@ struct agn_map_shape {
 /* Decodes a packet's symbols to their place in `map` (channels x height x width, planar, one symbol a
  * byte). `contexts`: the model's, NULL if it has none. AGN_ERR_RANGE: the tile is not inside the map, or is a
  * band of several channels. AGN_ERR_FORMAT: the payload is malformed; the tile's part of the map may then be
- * half written. AGN_ERR_UNSUPPORTED: a codec with contexts for a model without. */
+ * half written. AGN_ERR_UNSUPPORTED: a codec with contexts for a model without, or AGN_CODEC_JPEG, whose
+ * decoder is no part of this library. */
 int agn_feature_decode(const struct agn_feature_packet *packet, const struct agn_map_shape *shape,
                        const struct agn_context_model *contexts, uint8_t *map);
 
@@ -193,13 +195,18 @@ int agn_feature_decode(const struct agn_feature_packet *packet, const struct agn
  * into
  * ->height runs of equal length, the fewest of which each is at most 255 symbols. A run's symbols are its
  * bits, 3 each, least significant bit of the first byte first; spare bits of the last one are 0. So a run's
- * packed symbols (agn_row_pack) are its bytes. */
+ * packed symbols (agn_row_pack) are its bytes.
+ *
+ * A packet of AGN_CODEC_JPEG holds whole rows of the image, from one that begins a row of MCUs on, and ends
+ * with such a row or the image: the only restart interval of a picture of that height (agn_jpeg_format.h). */
 
 /* AGN_ERR_RANGE: more than 255 rows, or no such runs. */
 int agn_pixels_shape(unsigned rows, uint32_t row_bytes, struct agn_map_shape *shape);
 /* A run's bytes from its `width` symbols, one a byte. AGN_ERR_NOT_FOUND: one of them never came (a byte above
  * 7); `bytes` may then be half written. */
 int agn_pixels_read(const uint8_t *run, unsigned width, uint8_t *bytes);
+/* And the other way round: `width` symbols of as many bytes as they hold. */
+void agn_pixels_write(const uint8_t *bytes, unsigned width, uint8_t *run);
 
 /* ---- packets: server to device --------------------------------------------- */
 

@@ -86,6 +86,10 @@ struct agn_system {
     int (*expand)(const void *model, const uint8_t *symbols, float *features);
     float (*feature_limit)(
         const struct agn_model *model); /* largest magnitude of `features`; with `expand` */
+    /* Of a system that may send images as JPEG, else NULL: agn_server_model's `decode` with the model, which
+     * says AGN_ERR_UNSUPPORTED where this one does not; and agn_preset_as_sent. */
+    int (*decode)(const void *model, const struct agn_feature_packet *packet, uint8_t *map);
+    int (*as_sent)(const struct agn_preset *preset, struct agn_dataset *data);
 };
 /* All of them, NULL at the end; the first is meant where a preset names none. In src/systems/. */
 extern const struct agn_system *const agn_systems[];
@@ -112,8 +116,8 @@ void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struc
 void agn_model_step_alpha_adam(struct agn_model *model, float diff_alpha, const struct agn_adam *adam);
 
 /* 32-bit number of everything that device and server must agree on: CRC-32 of the parameters of extractor and
- * Remote NN (or, in its place, the Local NN), centroids, alpha, contexts and shapes. Device and server refuse
- * to work with another's. */
+ * Remote NN (or, in its place, the Local NN), centroids, alpha, contexts, shapes and the quality of JPEG. Device
+ * and server refuse to work with another's. */
 uint32_t agn_model_id(const struct agn_model *model);
 
 /* AGN_ERR_NUMERIC: a parameter or its moments are infinite or no numbers, or a variance is negative; names
@@ -125,6 +129,11 @@ int agn_model_check_levels(const float levels[AGN_LEVELS], const char *tensor);
 /* Is this a data set for this model? AGN_ERR_MISMATCH: images of another size, more classes than the model
  * has, or classes of other names (where both have names); AGN_ERR_RANGE: a label outside the classes. */
 int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data);
+
+/* Images as the server sees them: where devices send JPEG, each goes through their encoder and back, once;
+ * where they send features or the pixels themselves nothing changes. Training and evaluation in float want
+ * such images, a device takes them as they are. AGN_ERR_MISMATCH: not the preset's size. */
+int agn_preset_as_sent(const struct agn_preset *preset, struct agn_dataset *data);
 
 /* The first class that both sides name, and name differently; -1: none. data->classes must be among the
  * model's. */

@@ -82,6 +82,7 @@ struct agn_model_agn {
     uint16_t alpha_q15;                /* 0..32768 */
     uint16_t sure_margin;              /* 0..32767, agn_dev_is_sure; 0: every frame is sent */
     enum agn_codec codec;              /* preferred */
+    uint8_t jpeg_quality;              /* 1..100 with AGN_CODEC_JPEG; not looked at otherwise */
     struct agn_context_model contexts; /* written if the codec needs it */
     uint8_t symbols[256];              /* symbol of the int8 value v at [v + 128] */
     float centroids[AGN_WIRE_LEVELS];  /* value of each symbol; information */

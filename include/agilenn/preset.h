@@ -46,6 +46,7 @@ struct agn_preset {
         int alpha_form;                          /* enum agn_alpha_form */
         double alpha_initial, alpha_temperature; /* T of alpha = sigmoid(w / T) */
         int codec;                               /* enum agn_codec */
+        int jpeg_quality;                        /* of the codec jpeg, libjpeg's scale */
     } model;
     struct {
         int seed, batch;

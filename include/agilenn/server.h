@@ -51,6 +51,9 @@ struct agn_server_model {
      * did not wholly come. centroids and fill are not looked at then. */
     int (*expand)(const void *expand_user, const uint8_t *symbols, float *features);
     const void *expand_user;
+    /* Decodes packets of AGN_CODEC_JPEG, as agn_feature_decode does others (same errors); called by the
+     * thread that runs the server, with expand_user. NULL: the model knows no such packets. */
+    int (*decode)(const void *expand_user, const struct agn_feature_packet *packet, uint8_t *map);
     size_t floats;
     const float *trust; /* shape.channels + 1 factors of the logits by channels that came, NULL: 1 */
 

@@ -10,6 +10,10 @@
 /* How the firmware's compiler is told to optimise: -O2 or -Os. */
 enum agn_optimise { AGN_OPTIMISE_SPEED, AGN_OPTIMISE_SIZE, AGN_OPTIMISE_COUNT };
 
+/* What a model needs of the device library (agn_parts.h): its least, or what sends JPEG, or what runs
+ * networks with branches. */
+enum agn_runtime { AGN_RUNTIME_LEAST, AGN_RUNTIME_JPEG, AGN_RUNTIME_GRAPHS, AGN_RUNTIME_COUNT };
+
 /* A processor, with what the device library takes of it whatever the model: measured by cross-compiling
  * (scripts/measure-targets.sh). */
 struct agn_target {
@@ -19,7 +23,7 @@ struct agn_target {
     struct {
         uint32_t code_bytes;  /* code and constants that are linked, without memcpy and memset */
         uint32_t stack_bytes; /* the deepest chain of calls into the library: a bound */
-    } sizes[AGN_OPTIMISE_COUNT];
+    } sizes[AGN_OPTIMISE_COUNT][AGN_RUNTIME_COUNT];
 };
 
 /* All of them, `*count` in number, from the weakest Cortex-M up; then by name, NULL for none such. */

@@ -86,8 +86,8 @@ void agn_importance_loss(const struct agn_importance_loss_config *config, const 
 
 struct agn_train_config {
     struct agn_preset preset;
-    const struct agn_dataset *train, *test;
-    const struct agn_dataset *validation; /* accuracy on it is measured while training; NULL: none */
+    const struct agn_dataset *train, *test; /* images as agn_preset_as_sent leaves them, here and below */
+    const struct agn_dataset *validation;   /* accuracy on it is measured while training; NULL: none */
     const char
         *checkpoint;     /* path, written at each epoch's end, each minute and on interruption; NULL: none */
     const char *metrics; /* path of metrics.jsonl; NULL: none */

@@ -300,6 +300,12 @@ static int export_trained(const struct export_options *o)
     struct agn_model *model = NULL;
     struct agn_dataset *data = NULL;
     int status = agn_model_load(o->model.items[0], &model);
+    if (status == AGN_OK && o->codec != NULL && model->preset.model.codec == AGN_CODEC_JPEG)
+        status =
+            agn_fail(AGN_ERR_ARG,
+                     "--codec %s: the model has learned from images that went through JPEG, and its server "
+                     "expects these: leave the option out",
+                     o->codec);
     if (status == AGN_OK && o->codec != NULL)
         model->preset.model.codec = agn_codec_from_name(o->codec);
     if (status == AGN_OK)

@@ -6,7 +6,7 @@
 #include "cli/target_table.h"
 
 /* Where MODEL_FORMAT.md puts what is there for people only. */
-enum { INPUT_SCALES_AT = 60, CENTROIDS_AT = 76, CENTROIDS = 8 };
+enum { INPUT_SCALES_AT = 60, CENTROIDS_AT = 76, CENTROIDS = 8, JPEG_QUALITY_AT = 113 };
 
 static float float_from_bits(uint32_t bits)
 {
@@ -35,6 +35,21 @@ static const char *kind_name(int kind)
 
 /* ---- text -------------------------------------------------------------------------------- */
 
+/* Of a model without layers. */
+static void print_pixels(const struct agn_dev_model *model)
+{
+    if (model->codec == AGN_CODEC_JPEG)
+        printf("sends          the image as JPEG of quality %u, rows that it would not make shorter as they "
+               "are;",
+               model->data[JPEG_QUALITY_AT]);
+    else
+        printf(
+            "sends          the image as it is: %d rows of %d bytes, as %dx%d 3-bit symbols each (codec %s);",
+            model->input_h, model->input_w * model->input_c, model->map_h, model->map_w,
+            codec_name(model->codec));
+    printf(" no prediction without an answer\n\n");
+}
+
 static void print_head(const struct agn_dev_model *model, const char *name)
 {
     printf("%s: device model, version %d, %u bytes, model id %08x\n", name,
@@ -43,11 +58,7 @@ static void print_head(const struct agn_dev_model *model, const char *name)
     printf("image          %dx%dx%d, %d classes\n", model->input_h, model->input_w, model->input_c,
            model->classes);
     if (model->layer_count == 0) {
-        printf("sends          the image as it is: %d rows of %d bytes, as %dx%d 3-bit symbols each (codec "
-               "%s); no "
-               "prediction without an answer\n\n",
-               model->input_h, model->input_w * model->input_c, model->map_h, model->map_w,
-               codec_name(model->codec));
+        print_pixels(model);
         return;
     }
     if (agn_dev_model_sends(model)) {

@@ -25,16 +25,6 @@ int agn__cli_replace_data(struct agn_preset *preset, const char *folder)
     return agn_path_expand(folder, preset->data.path, sizeof preset->data.path);
 }
 
-int agn__cli_open_images(const char *name, const struct agn_cli_list *assignments, const char *folder,
-                         const char *split, int limit, struct agn_dataset **dataset)
-{
-    struct agn_preset preset;
-    int status = agn__cli_load_preset(name, assignments, &preset);
-    if (status == AGN_OK)
-        status = agn__cli_replace_data(&preset, folder);
-    return status == AGN_OK ? agn__cli_open_dataset(&preset, split, limit, dataset) : status;
-}
-
 /* A few wrong labels look like a data set of more classes: the first image beyond the model's is named. */
 static int refuse_classes(const struct agn_dataset_source *source, const struct agn_dataset *data,
                           int classes)
@@ -53,8 +43,8 @@ static int refuse_classes(const struct agn_dataset_source *source, const struct 
         source->path, data->classes, classes, where, data->classes);
 }
 
-int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
-                          struct agn_dataset **dataset)
+static int open_as_files_are(const struct agn_preset *preset, const char *split, int limit,
+                             struct agn_dataset **dataset)
 {
     if (preset->data.path[0] == '\0')
         return agn_fail(AGN_ERR_ARG,
@@ -66,6 +56,31 @@ int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, in
         return status;
     if (preset->data.classes > 0 && opened->classes > preset->data.classes) {
         status = refuse_classes(&source, opened, preset->data.classes);
+        agn_dataset_free(opened);
+        return status;
+    }
+    *dataset = opened;
+    return AGN_OK;
+}
+
+int agn__cli_open_images(const char *name, const struct agn_cli_list *assignments, const char *folder,
+                         const char *split, int limit, struct agn_dataset **dataset)
+{
+    struct agn_preset preset;
+    int status = agn__cli_load_preset(name, assignments, &preset);
+    if (status == AGN_OK)
+        status = agn__cli_replace_data(&preset, folder);
+    return status == AGN_OK ? open_as_files_are(&preset, split, limit, dataset) : status;
+}
+
+int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
+                          struct agn_dataset **dataset)
+{
+    struct agn_dataset *opened = NULL;
+    int status = open_as_files_are(preset, split, limit, &opened);
+    if (status == AGN_OK)
+        status = agn_preset_as_sent(preset, opened);
+    if (status < 0) {
         agn_dataset_free(opened);
         return status;
     }

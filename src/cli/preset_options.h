@@ -17,11 +17,13 @@
 int agn__cli_load_preset(const char *name, const struct agn_cli_list *assignments, struct agn_preset *preset);
 
 /* Opens split "train", "test" or "validation" as the preset says; `limit` < 0 means the preset's. Refuses a
- * set with more classes than the preset has, if that says how many. */
+ * set with more classes than the preset has, if that says how many. Images are as networks want them
+ * (agn_preset_as_sent). */
 int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
                           struct agn_dataset **dataset);
 
-/* The same of the preset that --preset and --set name, in `folder` (--data) unless that is NULL. */
+/* The same of the preset that --preset and --set name, in `folder` (--data) unless that is NULL, but with
+ * images as devices take them. */
 int agn__cli_open_images(const char *preset, const struct agn_cli_list *assignments, const char *folder,
                          const char *split, int limit, struct agn_dataset **dataset);
 

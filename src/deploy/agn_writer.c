@@ -8,6 +8,7 @@
 
 #include "agilenn/base.h"
 #include "agilenn/model_agn.h"
+#include "agn_jpeg_format.h"
 #include "agn_layout.h"
 #include "deploy/writer.h"
 
@@ -137,6 +138,10 @@ static int check_numbers(const struct agn_model_agn *from)
     if (from->classes < 1 || from->classes > AGN_DEV_MAX_CLASSES)
         return agn_fail(AGN_ERR_RANGE, "model.agn: %d classes; expected 1 to %d", from->classes,
                         AGN_DEV_MAX_CLASSES);
+    if (from->layer_count == 0 && from->codec == AGN_CODEC_JPEG &&
+        (from->jpeg_quality < 1 || from->jpeg_quality > AGN_JPEG_MAX_QUALITY))
+        return agn_fail(AGN_ERR_RANGE, "model.agn: JPEG of quality %d; expected 1 to %d", from->jpeg_quality,
+                        AGN_JPEG_MAX_QUALITY);
     if (from->layer_count == 0)
         return 0; /* what follows is of an extractor and a Local NN */
     if (!from->is_graph && (from->grid < 1 || from->grid > AGN_DEV_MAX_GRID))
@@ -319,6 +324,7 @@ void agn__put_header(uint8_t *header, const struct agn_model_agn *from, const st
         agn__store_u16(header + AGN__AT_INPUT + 2 * i, numbers[i]);
     agn__store_u16(header + AGN__AT_SURE_MARGIN, model->sure_margin);
     header[AGN__AT_CODEC] = model->codec;
+    header[AGN__AT_JPEG_QUALITY] = model->codec == AGN_CODEC_JPEG ? from->jpeg_quality : 0;
     header[AGN__AT_LAYER_COUNT] = model->layer_count;
     for (unsigned i = 0; i < AGN_DEV_MAX_INPUT_CHANNELS; i++) {
         header[AGN__AT_INPUT_ZERO_POINT + i] = (uint8_t)from->input_zero_point[i];

@@ -188,14 +188,20 @@ static bool begins_with(const char *name, const char *begin)
 /* Parts of the runtime that not every model needs (agn_parts.h). */
 static bool needs_jpeg(const struct agn_dev_model *model)
 {
-    (void)model; /* agn_jpeg.h is there for anyone to call */
-    return true;
+    return model->codec == AGN_CODEC_JPEG;
+}
+
+static bool needs_graphs(const struct agn_dev_model *model)
+{
+    return model->graph.layers != NULL;
 }
 
 static const struct {
     const char *setting, *files; /* as agn_parts.h has it by itself; how their names begin */
     bool (*needed)(const struct agn_dev_model *model);
-} optional[] = {{"AGN_WITH_JPEG 1", "runtime/agn_jpeg", needs_jpeg}};
+} optional[] = {{"AGN_WITH_JPEG 1", "runtime/agn_jpeg", needs_jpeg},
+                {"AGN_WITH_GRAPHS 1", "runtime/agn_graph", needs_graphs},
+                {"AGN_WITH_GRAPHS 1", "runtime/agn_kernel_graph", needs_graphs}};
 
 /* With the names of the model, and of the library in CMakeLists.txt; the version in what describes it. */
 static int write_renamed(struct exporter *e, const struct agn_embedded_file *file)

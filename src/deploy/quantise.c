@@ -321,7 +321,8 @@ static int write_pixels_model(const struct agn_model *model, uint8_t **bytes, si
                                       .input_w = preset->data.width,
                                       .input_c = preset->data.channels,
                                       .classes = model->classes,
-                                      .codec = (enum agn_codec)preset->model.codec};
+                                      .codec = (enum agn_codec)preset->model.codec,
+                                      .jpeg_quality = (uint8_t)preset->model.jpeg_quality};
     return agn_model_agn_write(&out, bytes, size_bytes);
 }
 

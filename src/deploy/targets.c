@@ -25,15 +25,22 @@ const struct agn_target *agn_target_find(const char *name)
     return NULL;
 }
 
+static enum agn_runtime runtime_of(const struct agn_dev_model *model)
+{
+    if (model->graph.layers != NULL)
+        return AGN_RUNTIME_GRAPHS;
+    return model->codec == AGN_CODEC_JPEG ? AGN_RUNTIME_JPEG : AGN_RUNTIME_LEAST;
+}
+
 void agn_target_needs(const struct agn_target *target, enum agn_optimise optimise,
                       const struct agn_dev_model *model, struct agn_target_needs *needs)
 {
     needs->arena_bytes = (uint32_t)agn_dev_arena_bytes(model);
     needs->state_bytes = target->state_bytes;
     needs->packet_bytes = AGN_WIRE_MAX_PACKET;
-    needs->stack_bytes = target->sizes[optimise].stack_bytes;
+    needs->stack_bytes = target->sizes[optimise][runtime_of(model)].stack_bytes;
     needs->ram_bytes = needs->arena_bytes + needs->state_bytes + needs->packet_bytes + needs->stack_bytes;
-    needs->code_bytes = target->sizes[optimise].code_bytes;
+    needs->code_bytes = target->sizes[optimise][runtime_of(model)].code_bytes;
     needs->model_bytes = model->size_bytes;
     needs->flash_bytes = needs->code_bytes + needs->model_bytes;
 }
@@ -94,7 +101,9 @@ static void advise_flash(struct text *text, const struct agn_target *target, enu
     struct agn_dev_layer_info largest_info = {0};
     unsigned largest = 0;
     uint32_t largest_bytes = 0;
-    uint32_t small = target->sizes[AGN_OPTIMISE_SIZE].code_bytes, code = target->sizes[optimise].code_bytes;
+    bool jpeg = runtime_of(model);
+    uint32_t small = target->sizes[AGN_OPTIMISE_SIZE][jpeg].code_bytes,
+             code = target->sizes[optimise][jpeg].code_bytes;
     agn_dev_memory(model, &memory);
     for (unsigned i = 0; i < model->layer_count; i++) {
         struct agn_dev_layer_info info;

@@ -115,6 +115,7 @@ static struct agn_server_model hand_over(struct edge_model *loaded, const char *
         .trust = model->system->expand ? NULL : model->trust,
         .expand = model->system->expand,
         .expand_user = model,
+        .decode = model->system->decode,
         .floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels,
         .infer = agn_remote_infer,
         .users = loaded->remotes,

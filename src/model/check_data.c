@@ -33,6 +33,20 @@ int agn_model_other_class(char *const *in_model, const struct agn_dataset *data)
     return -1;
 }
 
+int agn_preset_as_sent(const struct agn_preset *preset, struct agn_dataset *data)
+{
+    const struct agn_system *system;
+    int status = agn_system_find(preset->model.system, &system);
+    if (status < 0 || preset->model.codec != AGN_CODEC_JPEG || system->as_sent == NULL)
+        return status;
+    if (data->height != preset->data.height || data->width != preset->data.width ||
+        data->channels != preset->data.channels)
+        return agn_fail(AGN_ERR_MISMATCH, "the images are %dx%dx%d, but the preset says %dx%dx%d",
+                        data->height, data->width, data->channels, preset->data.height, preset->data.width,
+                        preset->data.channels);
+    return system->as_sent(preset, data);
+}
+
 int agn_model_check_data(const struct agn_model *model, const struct agn_dataset *data)
 {
     struct agn_shape in = agn_graph_input_shape(&model->parts[AGN_EXTRACTOR].graph);

@@ -219,6 +219,10 @@ uint32_t agn_model_id(const struct agn_model *model)
     crc = agn_crc32(crc, model->context_map, (size_t)model->sent_channels * AGN_CONTEXTS);
     crc = agn_crc32(crc, model->context_cumulative, cumulative);
     crc = agn_crc32(crc, &model->alpha_weight, sizeof(model->alpha_weight));
+    if (model->preset.model.codec == AGN_CODEC_JPEG) { /* which no packet tells */
+        int32_t quality = model->preset.model.jpeg_quality;
+        crc = agn_crc32(crc, &quality, sizeof(quality));
+    }
     crc = agn_crc32(crc, extractor->value, extractor->total * sizeof(float));
     return agn_crc32(crc, classifier->value, classifier->total * sizeof(float));
 }

@@ -81,7 +81,10 @@ static const struct key keys[] = {
      "weight of the local prediction before training"},
     {"model", "alpha_temperature", REAL, FIELD(model.alpha_temperature), 0.1, 100, "6",
      "T of alpha = sigmoid(w/T); softmax has none"},
-    {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range", "range, lzw or raw3"},
+    {"model", "codec", WORD, FIELD(model.codec), 0, 0, "range",
+     "range, lzw or raw3; jpeg sends the image as JPEG (edge-only)"},
+    {"model", "jpeg_quality", WHOLE, FIELD(model.jpeg_quality), 1, 100, "50",
+     "of model.codec = jpeg, as libjpeg counts it"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
     {"train", "optimizer", WORD, FIELD(train.optimizer), 0, 0, "sgd",
@@ -179,8 +182,11 @@ static const struct word bad_files[] = {
     {"refuse", AGN_BAD_FILES_REFUSE}, {"skip", AGN_BAD_FILES_SKIP}, {NULL, 0}};
 static const struct word alpha_forms[] = {
     {"sigmoid", AGN_ALPHA_SIGMOID}, {"softmax", AGN_ALPHA_SOFTMAX}, {NULL, 0}};
-static const struct word codecs[] = {
-    {"range", AGN_CODEC_RANGE}, {"lzw", AGN_CODEC_LZW}, {"raw3", AGN_CODEC_RAW3}, {NULL, 0}};
+static const struct word codecs[] = {{"range", AGN_CODEC_RANGE},
+                                     {"lzw", AGN_CODEC_LZW},
+                                     {"raw3", AGN_CODEC_RAW3},
+                                     {"jpeg", AGN_CODEC_JPEG},
+                                     {NULL, 0}};
 static const struct word computes[] = {{"f32", AGN_COMPUTE_F32},
                                        {"bf16", AGN_COMPUTE_BF16},
                                        {"bf16-emulated", AGN_COMPUTE_BF16_EMULATED},
@@ -470,9 +476,10 @@ static void print_real(FILE *stream, double value)
 
 /* Keys that models were written without: as long as they stand as usual, files are as they were before. */
 static const size_t later[] = {
-    offsetof(struct agn_preset, model.system),    offsetof(struct agn_preset, model.local),
-    offsetof(struct agn_preset, train.optimizer), offsetof(struct agn_preset, train.beta1),
-    offsetof(struct agn_preset, train.beta2),     offsetof(struct agn_preset, train.clip)};
+    offsetof(struct agn_preset, model.system),      offsetof(struct agn_preset, model.local),
+    offsetof(struct agn_preset, train.optimizer),   offsetof(struct agn_preset, train.beta1),
+    offsetof(struct agn_preset, train.beta2),       offsetof(struct agn_preset, train.clip),
+    offsetof(struct agn_preset, model.jpeg_quality)};
 
 static bool is_left_out(const struct key *key, const char *value, const char *usual)
 {
@@ -753,6 +760,20 @@ int agn_preset_load(const char *name, struct agn_preset *preset)
     return status;
 }
 
+/* Only some systems send images. */
+static int check_codec(const struct agn_preset *p)
+{
+    const struct agn_system *system;
+    int status = agn_system_find(p->model.system, &system);
+    if (status < 0 || p->model.codec != AGN_CODEC_JPEG || system->decode != NULL)
+        return status;
+    return agn_fail(
+        AGN_ERR_ARG,
+        "model.codec = jpeg codes images, and the system %s sends features: expected range, lzw or "
+        "raw3",
+        system->name);
+}
+
 static int check_networks(const struct agn_preset *p)
 {
     const struct {
@@ -798,5 +819,6 @@ int agn_preset_check(const struct agn_preset *p)
             "ig-midpoint and ig-gauss-legendre take 1",
             p->joint.points);
     }
-    return check_networks(p);
+    status = check_codec(p);
+    return status < 0 ? status : check_networks(p);
 }

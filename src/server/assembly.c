@@ -24,6 +24,7 @@ struct agn__assembly {
     struct agn__assembly_limits limits;
     struct agn_map_shape shape;
     const struct agn_context_model *contexts;
+    struct agn__image_decoder images;
     size_t map_bytes, reply_bytes;
     uint64_t next_serial;
     uint8_t *scratch; /* a packet is decoded here before anything is believed */
@@ -34,7 +35,8 @@ struct agn__assembly {
 
 struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *limits,
                                            const struct agn_map_shape *shape,
-                                           const struct agn_context_model *contexts, size_t reply_bytes)
+                                           const struct agn_context_model *contexts,
+                                           const struct agn__image_decoder *images, size_t reply_bytes)
 {
     struct agn__assembly *assembly = agn_alloc(1, sizeof *assembly);
     if (!assembly)
@@ -43,6 +45,8 @@ struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *li
     assembly->limits = *limits;
     assembly->shape = *shape;
     assembly->contexts = contexts;
+    if (images)
+        assembly->images = *images;
     assembly->map_bytes = (size_t)shape->channels * shape->height * shape->width;
     assembly->reply_bytes = reply_bytes;
     int share = limits->frames / 8;
@@ -206,10 +210,19 @@ static int begin_new(struct agn__assembly *assembly, const struct agn__peer *pee
     return slot;
 }
 
+/* Into scratch. */
+static int decode(struct agn__assembly *assembly, const struct agn_feature_packet *packet)
+{
+    const struct agn__image_decoder *images = &assembly->images;
+    if (packet->codec == AGN_CODEC_JPEG && images->decode)
+        return images->decode(images->user, packet, assembly->scratch);
+    return agn_feature_decode(packet, &assembly->shape, assembly->contexts, assembly->scratch);
+}
+
 int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *peer,
                         const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer)
 {
-    int status = agn_feature_decode(packet, &assembly->shape, assembly->contexts, assembly->scratch);
+    int status = decode(assembly, packet);
     if (status < 0)
         return status;
     struct run run = run_of(assembly, packet);

@@ -28,11 +28,19 @@ struct agn__assembly_limits {
 
 struct agn__assembly;
 
-/* NULL with agn_fail when memory is short. `contexts`: the model's, which must stay; NULL: none.
- * `reply_bytes`: the longest reply that will be stored. */
+/* What decodes packets of AGN_CODEC_JPEG as agn_feature_decode does others. */
+struct agn__image_decoder {
+    int (*decode)(const void *user, const struct agn_feature_packet *packet, uint8_t *map);
+    const void *user;
+};
+
+/* NULL with agn_fail when memory is short. `contexts`: the model's, which must stay; NULL: none. `images` is
+ * copied; NULL, or one without a function: such packets are refused. `reply_bytes`: the longest reply that
+ * will be stored. */
 struct agn__assembly *agn__assembly_create(const struct agn__assembly_limits *limits,
                                            const struct agn_map_shape *shape,
-                                           const struct agn_context_model *contexts, size_t reply_bytes);
+                                           const struct agn_context_model *contexts,
+                                           const struct agn__image_decoder *images, size_t reply_bytes);
 void agn__assembly_free(struct agn__assembly *assembly);
 
 enum agn__offer_kind {
@@ -52,7 +60,7 @@ struct agn__offer {
 };
 
 /* Takes an unpacked packet at the time `now_s` (which never goes back). 0, or an error of
- * agn_feature_decode with the table unchanged. */
+ * agn_feature_decode or of the decoder of images, with the table unchanged. */
 int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *peer,
                         const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer);
 

@@ -39,7 +39,7 @@ static bool is_coap(const uint8_t *bytes, size_t len)
 static bool is_feature_packet(const uint8_t *bytes, size_t len)
 {
     return len >= AGN_FEATURE_OVERHEAD_BYTES && len <= AGN_WIRE_MAX_PACKET && bytes[0] == AGN_WIRE_VERSION &&
-           bytes[1] < AGN_CODEC_COUNT && bytes[FLAGS_AT] <= 1;
+           bytes[1] <= AGN_CODEC_JPEG && bytes[FLAGS_AT] <= 1;
 }
 
 enum agn__stray agn__stray_kind(const uint8_t *bytes, size_t len, bool dtls)

@@ -63,9 +63,10 @@ static bool fill_in(struct agn__served *served)
 {
     const struct agn_server_model *model = &served->model;
     size_t reply_bytes = AGN_REPLY_BYTES((size_t)model->classes);
+    const struct agn__image_decoder images = {model->decode, model->expand_user};
     served->fill = agn_alloc(model->shape.channels, sizeof *served->fill);
     served->assembly =
-        agn__assembly_create(&served->limits.assembly, &model->shape, model->contexts, reply_bytes);
+        agn__assembly_create(&served->limits.assembly, &model->shape, model->contexts, &images, reply_bytes);
     served->exchanges = agn_alloc((size_t)served->limits.assembly.frames, sizeof *served->exchanges);
     served->trust = agn_alloc((size_t)model->shape.channels + 1, sizeof *served->trust);
     if (!served->fill || !served->trust || !served->assembly || !served->exchanges)
