@@ -26,16 +26,6 @@ enum {
     AGN__GRAPH_NEVER = 0xFF /* of a last reader: there is none */
 };
 
-/* Header fields of version 4; the others are as in version 3. map and local_c are the sender's tensor and its
- * first sent channel; all 0 without a sender. */
-enum agn__graph_header {
-    AGN__AT_HEAD_COUNT = 38,
-    AGN__AT_SENDER = 39, /* u8 tensor; 0: none */
-    AGN__AT_HEADS = 52,  /* u32 offset */
-    AGN__AT_TENSOR_BYTES = 116,
-    AGN__AT_IMAGE = 120, /* u8 storage, border, u16 rows, u32 offset, as in a layer record */
-};
-
 /* The first 40 bytes of a layer record are those of version 3, with the segment in place of the first zero
  * byte. ADD has out_c = in_c, kernel and stride 1, no padding, no weights, and one record of channels:
  * s32 bias, s16 and s16 multipliers of both sources, u8 shift. */

@@ -214,7 +214,10 @@ static int check_layer(const struct agn_dev_model *model, unsigned index, size_t
     struct agn__tensor made;
     agn__graph_node(model, index, &node);
     agn__graph_tensor(model, index + 1, &made);
-    int status = agn__layer_check(&node.shape);
+    struct agn_dev_layer shape = node.shape;
+    if (shape.kind == AGN_LAYER_ADD)
+        shape.kind = AGN_LAYER_DWCONV; /* of one place: as many channels come out as go in */
+    int status = agn__layer_check(&shape);
     if (status == 0)
         status = check_storage(&made);
     if (status < 0)

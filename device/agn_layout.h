@@ -41,6 +41,16 @@ enum agn__model_field {
     AGN__AT_ZERO_3 = 116,       /* zero bytes up to AGN_MODEL_HEADER_BYTES */
 };
 
+/* Header fields of version 4; the others are as in version 3. map and local_c are the sender's tensor and its
+ * first sent channel; all 0 without a sender. */
+enum agn__graph_header {
+    AGN__AT_HEAD_COUNT = 38,
+    AGN__AT_SENDER = 39, /* u8 tensor; 0: none */
+    AGN__AT_HEADS = 52,  /* u32 offset */
+    AGN__AT_TENSOR_BYTES = 116,
+    AGN__AT_IMAGE = 120, /* u8 storage, border, u16 rows, u32 offset, as in a layer record */
+};
+
 enum agn__layer_field {
     AGN__LAYER_KIND = 0,        /* u8 kind, kernel h, w, stride h, w, pad h, w */
     AGN__LAYER_ZERO_POINTS = 7, /* s8 in, out, clamp min, max */
@@ -70,7 +80,7 @@ static inline struct agn__channel agn__channel_read(const uint8_t *channels, uns
 
 /* ---- checks ------------------------------------------------------------------- */
 
-/* Kind, kernel, stride, pad, sides, channels, clamp of one layer; out_h, out_w must follow from the
+/* Kind, kernel, stride, pad, sides, channels, clamp of one convolution; out_h, out_w must follow from the
  * rest. AGN_ERR_UNSUPPORTED for an unknown kind, else AGN_ERR_RANGE. */
 int agn__layer_check(const struct agn_dev_layer *layer);
 /* Output side of a layer; 0 if the kernel does not fit. */

@@ -1,7 +1,6 @@
 /* Reading model.agn from flash: every size, offset and value is checked once, here, so that
  * the rest of the runtime need not check again. Also the figures for reports. */
 #include "agn_device_internal.h"
-#include "agn_graph.h"
 
 /* ---- one layer ------------------------------------------------------------------ */
 
@@ -38,7 +37,7 @@ static int axis_is_valid(unsigned in, unsigned out, unsigned kernel, unsigned st
 
 int agn__layer_check(const struct agn_dev_layer *layer)
 {
-    if (layer->kind >= AGN_LAYER_KIND_COUNT)
+    if (layer->kind > AGN_LAYER_DWCONV)
         return AGN_ERR_UNSUPPORTED;
     if (!axis_is_valid(layer->in_h, layer->out_h, layer->kernel_h, layer->stride_h, layer->pad_h) ||
         !axis_is_valid(layer->in_w, layer->out_w, layer->kernel_w, layer->stride_w, layer->pad_w))
@@ -46,7 +45,7 @@ int agn__layer_check(const struct agn_dev_layer *layer)
     if (layer->in_c < 1 || layer->in_c > AGN_DEV_MAX_INNER_CHANNELS || layer->out_c < 1 ||
         layer->out_c > AGN_DEV_MAX_INNER_CHANNELS)
         return AGN_ERR_RANGE;
-    if (layer->kind != AGN_LAYER_CONV && layer->in_c != layer->out_c)
+    if (layer->kind == AGN_LAYER_DWCONV && layer->in_c != layer->out_c)
         return AGN_ERR_RANGE;
     return layer->clamp_min <= layer->clamp_max ? 0 : AGN_ERR_RANGE;
 }

@@ -45,6 +45,7 @@ else
 fi
 # No preset's Remote NN meets reference code: residual SiLU blocks did where there is AVX2 and no more.
 for preset in "$AGILENN_PRESETS"/*.ini; do
+    ! "$bin" info --preset "$preset" | grep -q 'system  *local-only' || continue # has none
     for isa in AVX2 AVX512_CORE; do
         ONEDNN_MAX_CPU_ISA=$isa "$bin" bench forward --preset "$preset" --batch 1 --repeats 1 --threads 2 --json \
             >"$tmp/out" 2>"$tmp/err" || die "bench forward --preset $preset"

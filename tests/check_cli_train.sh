@@ -28,7 +28,7 @@ run 0 info --preset tiny --set model.extractor=separable:s2 --json
 out_has '"blocks": "dw:s2:l1 conv:c4:k1 dw:l1 conv:c24:k1"'
 refused 1 "'mobilenetv4': its kind is none of" info --preset tiny --set model.remote=mobilenetv4
 run 0 info --preset tiny --set model.extractor=conv24:s6 --set model.grid=1
-out_has "device         none can run this: extractor layer 1, 'extractor.0', has a 3x3 kernel and stride 6"
+out_has "device         none can run this: 'extractor.0' in model.extractor has a 3x3 kernel and stride 6"
 run 0 info --preset-keys
 out_has "local_channels"
 refused 2 "give one of" info

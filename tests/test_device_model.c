@@ -172,7 +172,8 @@ static void bad_fields(void **state)
     } cases[] = {
         {AGN__AT_MAGIC, 'X', 1, AGN_ERR_FORMAT},
         {AGN__AT_VERSION, AGN_MODEL_VERSION - 1, 2, AGN_ERR_VERSION},
-        {AGN__AT_VERSION, AGN_MODEL_VERSION + 1, 2, AGN_ERR_VERSION},
+        {AGN__AT_VERSION, AGN_MODEL_VERSION_GRAPH, 2, AGN_ERR_RANGE},
+        {AGN__AT_VERSION, AGN_MODEL_VERSION_GRAPH + 1, 2, AGN_ERR_VERSION},
         {AGN__AT_HEADER_BYTES, 132, 2, AGN_ERR_FORMAT},
         {AGN__AT_SIZE, size + 4, 4, AGN_ERR_FORMAT},
         {AGN__AT_INPUT, 0, 2, AGN_ERR_RANGE},
@@ -407,7 +408,7 @@ typedef void spoil_fn(struct small_model *small);
 
 static void spoil_kernel(struct small_model *small)
 {
-    small->layers[0].kernel_h = 4;
+    small->layers[0].kernel_h = 8;
 }
 static void spoil_stride(struct small_model *small)
 {

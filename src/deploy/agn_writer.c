@@ -58,7 +58,10 @@ int agn__device_layer(const struct agn_model_layer *from, int index, unsigned h,
     layer->out_w = (uint16_t)agn__layer_out_side(w, layer->kernel_w, layer->stride_w, layer->pad_w);
     layer->out_c = (uint16_t)from->out_c;
     layer->weights = from->weights;
-    int status = agn__layer_check(layer);
+    struct agn_dev_layer checked = *layer;
+    if (layer->kind == AGN_LAYER_ADD)
+        checked.kind = AGN_LAYER_DWCONV; /* of one place */
+    int status = agn__layer_check(&checked);
     if (status < 0)
         return agn_fail(
             status,

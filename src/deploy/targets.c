@@ -101,9 +101,9 @@ static void advise_flash(struct text *text, const struct agn_target *target, enu
     struct agn_dev_layer_info largest_info = {0};
     unsigned largest = 0;
     uint32_t largest_bytes = 0;
-    bool jpeg = runtime_of(model);
-    uint32_t small = target->sizes[AGN_OPTIMISE_SIZE][jpeg].code_bytes,
-             code = target->sizes[optimise][jpeg].code_bytes;
+    enum agn_runtime part = runtime_of(model);
+    uint32_t small = target->sizes[AGN_OPTIMISE_SIZE][part].code_bytes,
+             code = target->sizes[optimise][part].code_bytes;
     agn_dev_memory(model, &memory);
     for (unsigned i = 0; i < model->layer_count; i++) {
         struct agn_dev_layer_info info;
