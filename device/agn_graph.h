@@ -41,7 +41,8 @@ enum agn__graph_field {
     AGN__GRAPH_ZERO = 56,        /* zero bytes to the end */
 };
 
-enum { AGN__HEAD_SOFTMAX = 0x8000 }; /* the bit that tells a softmax from a margin */
+/* The bit that tells a softmax from a margin; no enum, as an int may have 16 bits. */
+#define AGN__HEAD_SOFTMAX 0x8000u
 
 enum agn__head_field {
     AGN__HEAD_TENSOR = 0,

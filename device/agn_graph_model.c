@@ -452,7 +452,8 @@ int agn__graph_read_unplanned(struct agn_dev_model *model, const uint8_t *data, 
                                              (uint32_t)model->layer_count * AGN__GRAPH_LAYER_BYTES);
     model->graph.heads = agn__model_section(data, body, data + AGN__AT_HEADS,
                                             (uint32_t)model->graph.head_count * AGN__GRAPH_HEAD_BYTES);
-    if (!model->graph.layers || !model->graph.heads || model->graph.tensor_bytes > UINT32_C(1) << 28)
+    if (!model->graph.layers || !model->graph.heads || model->graph.tensor_bytes > UINT32_C(1) << 28 ||
+        (model->graph.tensor_bytes & 3) != 0) /* what lies behind is aligned */
         return AGN_ERR_RANGE;
     if (model->graph.head_count == 0 && model->graph.sender == 0)
         return AGN_ERR_RANGE; /* all for nothing */

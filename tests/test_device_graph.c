@@ -387,6 +387,24 @@ static void wrong_values_are_refused(void **state)
     break_values(AGN__AT_SENDER, 0, AGN_ERR_RANGE);
 }
 
+/* What lies behind the tensors must stay aligned. */
+static void odd_memory_is_refused(void **state)
+{
+    uint8_t *file = NULL;
+    size_t bytes = 0;
+    struct agn_dev_model model;
+    (void)state;
+    make_plain();
+    assert_int_equal(agn_model_agn_write(&plain.random.model, &file, &bytes), 0);
+    uint32_t needed = agn__load_u32(file + AGN__AT_TENSOR_BYTES);
+    for (uint32_t more = 0; more < 4; more++) {
+        agn__store_u32(file + AGN__AT_TENSOR_BYTES, needed + more);
+        agn__store_u32(file + bytes - 4, agn_crc32(0, file, bytes - 4));
+        assert_int_equal(agn_dev_model_open(&model, file, bytes), more == 0 ? 0 : AGN_ERR_RANGE);
+    }
+    agn_free(file);
+}
+
 static void wrong_plans_are_refused(void **state)
 {
     (void)state;
@@ -414,6 +432,7 @@ int main(void)
         cmocka_unit_test(wrong_networks_are_refused),
         cmocka_unit_test(wrong_plans_are_refused),
         cmocka_unit_test(wrong_values_are_refused),
+        cmocka_unit_test(odd_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

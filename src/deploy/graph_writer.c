@@ -178,8 +178,8 @@ static void put_head(struct agn__writer *writer, uint8_t *record, const struct a
     record[AGN__HEAD_GRID] = (uint8_t)from->grid;
     agn__store_u16(record + AGN__HEAD_FIRST, (uint16_t)from->first);
     agn__store_u16(record + AGN__HEAD_COUNT, (uint16_t)from->count);
-    agn__store_u16(record + AGN__HEAD_MARGIN,
-                   (uint16_t)(from->softmax > 0 ? from->softmax + AGN__HEAD_SOFTMAX : from->margin));
+    uint16_t softmax = (uint16_t)(AGN__HEAD_SOFTMAX + (unsigned)from->softmax);
+    agn__store_u16(record + AGN__HEAD_MARGIN, from->softmax > 0 ? softmax : (uint16_t)from->margin);
     agn__store_u32(record + AGN__HEAD_WEIGHTS, weights);
     agn__store_u32(record + AGN__HEAD_CHANNELS, channels);
 }
