@@ -73,7 +73,11 @@ enum {
  * in_zero_point. Pooling: cell (i, j) covers rows floor(i*H/g) .. ceil((i+1)*H/g)-1, columns
  * likewise; average = floor((64 * sum + floor(n/2)) / n) of the cell's n raw int8 values.
  * Dense: acc = bias + sum(weight * average), averages ordered (cell row, cell column, channel);
- * logit = q saturated to int16, Q8.8. */
+ * logit = q saturated to int16, Q8.8.
+ * Softmax of the best logit, for exits: e(d) = 32768 exp(-d / 256) of the distance d to the best logit, as
+ * the product of constants c_k = round(32768 exp(-2^k / 256)) over the bits k = 0..11 of d, lowest first,
+ * each time v = (v c_k + 2^14) >> 15 from v = 32768; 0 from d = 4096 on. It reaches t / 32768 if t sum(e) <=
+ * 2^30. */
 static inline int32_t agn_requantise(int32_t acc, int32_t multiplier, unsigned shift)
 {
     int32_t high = (int32_t)(((int64_t)acc * multiplier) >> 32);
@@ -104,6 +108,10 @@ struct agn_dev_graph {
     uint32_t tensor_bytes;         /* memory for rows */
     uint8_t head_count;
     uint8_t sender; /* tensor whose channels [local_c, map_c) are sent; 0: none is */
+    /* 0: as symbols by the table. 1 to 8: all of the tensor is sent as values, the upper so many bits of
+     * each, and goes over the wire as an image's bytes do (agn_pixels_shape): map_c are its rows then, map_h
+     * and map_w the runs and symbols of a row, and local_c is 0. */
+    uint8_t value_bits;
 };
 
 /* A checked model. Points into the file, which must stay where it is. One without layers has neither
@@ -116,7 +124,7 @@ struct agn_dev_model {
     uint32_t size_bytes;
     uint32_t model_id;
     uint16_t input_h, input_w, input_c;
-    uint16_t map_h, map_w, map_c; /* the extractor's output */
+    uint16_t map_h, map_w, map_c; /* the extractor's output, or what is sent of it: agn_dev_graph */
     uint16_t local_c;             /* k: channels [0,k) stay, [k,map_c) are sent */
     uint16_t grid;                /* g */
     uint16_t classes;

@@ -114,6 +114,10 @@ static inline int agn__left_early(const struct agn_dev *dev)
 {
     return dev->left_early;
 }
+static inline int agn__sends_values(const struct agn_dev_model *model)
+{
+    return model->graph.value_bits > 0;
+}
 /* Reads and checks what version 4 has behind the header. */
 int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body);
 /* Memory and a layer's figures, agn_dev_memory and agn_dev_layer_info. */
@@ -132,6 +136,11 @@ static inline int agn__is_graph(const struct agn_dev_model *model)
 static inline int agn__left_early(const struct agn_dev *dev)
 {
     (void)dev;
+    return 0;
+}
+static inline int agn__sends_values(const struct agn_dev_model *model)
+{
+    (void)model;
     return 0;
 }
 static inline int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body)

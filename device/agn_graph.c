@@ -305,6 +305,34 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
     }
 }
 
+/* The row as values: the upper bits of each, one after the other, lowest bit first, and these bytes in runs.
+ */
+static void send_values(const struct agn_dev *dev, const struct agn__tensor *made, const struct view *view,
+                        unsigned y)
+{
+    const struct agn_dev_model *model = &dev->model;
+    unsigned bits = model->graph.value_bits, run = model->map_w * (unsigned)AGN_WIRE_SYMBOL_BITS / 8u;
+    unsigned have = 0, left = run, next = 1;
+    uint32_t kept = 0;
+    uint8_t *to = agn__symbol_row(dev, y, 0);
+    for (unsigned x = 0; x < made->w; x++)
+        for (unsigned c = 0; c < made->c; c++) {
+            kept |= (uint32_t)(value_at(view, x, c) + 128) >> (8 - bits) << have;
+            have += bits;
+            if (have < 8)
+                continue;
+            *to++ = (uint8_t)kept;
+            kept >>= 8;
+            have -= 8;
+            if (--left == 0) {
+                to = agn__symbol_row(dev, y, next++);
+                left = run;
+            }
+        }
+    if (have > 0)
+        *to = (uint8_t)kept;
+}
+
 /* Row `y` of a layer: into its tensor, the heads and the sender. */
 static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
 {
@@ -346,6 +374,10 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     }
     if (model->graph.sender != index + 1)
         return;
+    if (agn__sends_values(model)) {
+        send_values(dev, &made, &view, y);
+        return;
+    }
     if (made.c > model->local_c)
         send_kept(dev, &view, model->local_c, made.c < model->map_c ? made.c : model->map_c, y);
     unsigned first = made.c > model->local_c ? made.c : model->local_c;
@@ -408,6 +440,29 @@ void agn__graph_row(struct agn_dev *dev, const uint8_t *pixels)
     run(dev, 0, dev->model.layer_count);
 }
 
+int agn__softmax_reaches(const int16_t *logits, unsigned classes, unsigned threshold)
+{
+    static const uint16_t factors[] = {32640, 32513, 32260, 31760, 30783, 28918,
+                                       25520, 19875, 12055, 4435,  600,   11};
+    unsigned best = agn_argmax_s16(logits, classes);
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < classes; i++) {
+        uint32_t below = (uint32_t)((int32_t)logits[best] - logits[i]), e = 32768;
+        for (unsigned k = 0; below >> k != 0 && e > 0; k++)
+            if (below >> k & 1)
+                e = k < 12 ? (e * factors[k] + 16384) >> 15 : 0;
+        sum += e;
+    }
+    return sum <= (UINT32_C(1) << 30) / threshold;
+}
+
+static int is_sure(const struct agn_dev *dev, unsigned margin)
+{
+    if (margin >= AGN__HEAD_SOFTMAX)
+        return agn__softmax_reaches(dev->local, dev->model.classes, margin - AGN__HEAD_SOFTMAX);
+    return margin > 0 && agn__margin(dev) >= (int32_t)margin;
+}
+
 /* Answers of the segment that has ended; 1 if one is sure. */
 static int answer(struct agn_dev *dev, unsigned segment)
 {
@@ -422,7 +477,7 @@ static int answer(struct agn_dev *dev, unsigned segment)
             agn__graph_tensor(model, head.tensor, &tensor);
             agn__pool_averages(pool, tensor.h, tensor.w, head.grid, head.count);
             agn__pool_dense(pool, inputs, head.weights, head.channels, model->classes, dev->local);
-            if (head.margin > 0 && agn__margin(dev) >= head.margin)
+            if (is_sure(dev, head.margin))
                 return 1;
         }
         pool += inputs;

@@ -41,12 +41,16 @@ enum agn__graph_field {
     AGN__GRAPH_ZERO = 56,        /* zero bytes to the end */
 };
 
+/* The bit that tells a softmax from a margin; no enum, as an int may have 16 bits. */
+#define AGN__HEAD_SOFTMAX 0x8000u
+
 enum agn__head_field {
     AGN__HEAD_TENSOR = 0,
     AGN__HEAD_GRID = 1,
     AGN__HEAD_FIRST = 2,  /* u16 */
     AGN__HEAD_COUNT = 4,  /* u16 channels */
-    AGN__HEAD_MARGIN = 6, /* u16: sure from there on, and an exit; 0: never */
+    AGN__HEAD_MARGIN = 6, /* u16: sure from there on, and an exit; 0: never. From 32768 on the softmax that
+                             the best logit must reach, in 2^-15 */
     AGN__HEAD_WEIGHTS = 8,
     AGN__HEAD_CHANNELS = 12,
     AGN__HEAD_ZERO = 16
@@ -80,6 +84,10 @@ struct agn__head {
     const int8_t *weights; /* (classes, grid, grid, count) */
     const uint8_t *channels;
 };
+
+/* Does the softmax of the best of these logits reach threshold / 32768? By the integer rule of agn_device.h;
+ * threshold >= 1. */
+int agn__softmax_reaches(const int16_t *logits, unsigned classes, unsigned threshold);
 
 static inline const uint8_t *agn__graph_record(const struct agn_dev_model *model, unsigned layer)
 {

@@ -251,7 +251,7 @@ static int check_head(const struct agn_dev_model *model, unsigned index, size_t 
     struct agn__tensor tensor;
     agn__graph_head(model, index, &head);
     if (head.tensor < 1 || head.tensor > model->layer_count || head.grid < 1 ||
-        head.grid > AGN_DEV_MAX_GRID || head.count < 1 || head.margin > INT16_MAX ||
+        head.grid > AGN_DEV_MAX_GRID || head.count < 1 || head.margin == AGN__HEAD_SOFTMAX ||
         !agn__is_zero(record + AGN__HEAD_ZERO, AGN__GRAPH_HEAD_BYTES - AGN__HEAD_ZERO))
         return AGN_ERR_RANGE;
     if (index > 0 && record[AGN__HEAD_TENSOR - AGN__GRAPH_HEAD_BYTES] > head.tensor)
@@ -271,16 +271,30 @@ static int check_head(const struct agn_dev_model *model, unsigned index, size_t 
     return agn__dense_check(head.weights, head.channels, model->classes, inputs);
 }
 
+/* Whole rows of the tensor, in runs of bytes (that these are the fewest is for the server to see). */
+static int check_values(const struct agn_dev_model *model, const struct agn__tensor *tensor,
+                        unsigned channels)
+{
+    uint32_t bits = (uint32_t)tensor->w * channels * model->graph.value_bits;
+    uint32_t run = model->map_w * (uint32_t)AGN_WIRE_SYMBOL_BITS / 8u;
+    return model->graph.value_bits <= 8 && !agn_codec_needs_contexts(model->codec) && model->local_c == 0 &&
+                   tensor->c == channels && tensor->h == model->map_c && run * model->map_h == (bits + 7) / 8
+               ? 0
+               : AGN_ERR_RANGE;
+}
+
 static int check_sender(const struct agn_dev_model *model)
 {
     struct agn__tensor tensor;
     if (model->graph.sender == 0)
-        return model->map_c == 0 && model->local_c == 0 ? 0 : AGN_ERR_RANGE;
+        return model->map_c == 0 && model->local_c == 0 && !agn__sends_values(model) ? 0 : AGN_ERR_RANGE;
     if (model->graph.sender > model->layer_count)
         return AGN_ERR_RANGE;
     agn__graph_tensor(model, model->graph.sender, &tensor);
     unsigned channels =
         agn__load_u16(agn__graph_record(model, model->graph.sender - 1u) + AGN__LAYER_SHAPE + 10);
+    if (agn__sends_values(model))
+        return check_values(model, &tensor, channels);
     return tensor.h == model->map_h && tensor.w == model->map_w && channels >= model->map_c ? 0
                                                                                             : AGN_ERR_RANGE;
 }
@@ -439,7 +453,8 @@ int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t bod
                                              (uint32_t)model->layer_count * AGN__GRAPH_LAYER_BYTES);
     model->graph.heads = agn__model_section(data, body, data + AGN__AT_HEADS,
                                             (uint32_t)model->graph.head_count * AGN__GRAPH_HEAD_BYTES);
-    if (!model->graph.layers || !model->graph.heads || model->graph.tensor_bytes > UINT32_C(1) << 28)
+    if (!model->graph.layers || !model->graph.heads || model->graph.tensor_bytes > UINT32_C(1) << 28 ||
+        (model->graph.tensor_bytes & 3) != 0) /* what lies behind is aligned */
         return AGN_ERR_RANGE;
     if (model->graph.head_count == 0 && model->graph.sender == 0)
         return AGN_ERR_RANGE; /* all for nothing */

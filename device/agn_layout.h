@@ -42,11 +42,13 @@ enum agn__model_field {
 };
 
 /* Header fields of version 4; the others are as in version 3. map and local_c are the sender's tensor and its
- * first sent channel; all 0 without a sender. */
+ * first sent channel; with value bits, what the tensor's rows are on the wire, and 0; all 0 without a sender.
+ */
 enum agn__graph_header {
     AGN__AT_HEAD_COUNT = 38,
-    AGN__AT_SENDER = 39, /* u8 tensor; 0: none */
-    AGN__AT_HEADS = 52,  /* u32 offset */
+    AGN__AT_SENDER = 39,      /* u8 tensor; 0: none */
+    AGN__AT_HEADS = 52,       /* u32 offset */
+    AGN__AT_VALUE_BITS = 113, /* u8: agn_dev_graph.value_bits; version 3 has the quality of JPEG there */
     AGN__AT_TENSOR_BYTES = 116,
     AGN__AT_IMAGE = 120, /* u8 storage, border, u16 rows, u32 offset, as in a layer record */
 };

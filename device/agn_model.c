@@ -148,6 +148,7 @@ static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t
     if (agn__load_u16(data + AGN__AT_VERSION) == AGN_MODEL_VERSION_GRAPH) {
         model->graph.layers = data; /* until they are found */
         model->graph.sender = data[AGN__AT_SENDER];
+        model->graph.value_bits = data[AGN__AT_VALUE_BITS];
     }
     for (unsigned c = 0; c < AGN_DEV_MAX_INPUT_CHANNELS; c++)
         model->input_zero_point[c] = agn__load_s8(data + AGN__AT_INPUT_ZERO_POINT + c);
@@ -376,8 +377,8 @@ static int check_zeros(const struct agn_dev_model *model)
 {
     const uint8_t *data = model->data;
     size_t graph_end = agn__is_graph(model) ? AGN_MODEL_HEADER_BYTES : AGN__AT_ZERO_3;
-    return (agn__is_graph(model) || agn__is_zero(data + AGN__AT_ZERO_1, 2)) &&
-                   agn__quality_is_valid(model, data[AGN__AT_JPEG_QUALITY]) &&
+    return (agn__is_graph(model) || (agn__is_zero(data + AGN__AT_ZERO_1, 2) &&
+                                     agn__quality_is_valid(model, data[AGN__AT_JPEG_QUALITY]))) &&
                    agn__is_zero(data + graph_end, AGN_MODEL_HEADER_BYTES - graph_end)
                ? 0
                : AGN_ERR_RANGE;
@@ -389,7 +390,7 @@ static int read_body(struct agn_dev_model *model, const uint8_t *data, size_t bo
     int status = 0, graph = agn__is_graph(model);
     if (model->layer_count > 0)
         status = graph ? agn__graph_read(model, data, body) : read_layers(model, data, body);
-    if (status == 0 && model->layer_count > 0 && model->map_c > 0)
+    if (status == 0 && model->layer_count > 0 && model->map_c > 0 && !agn__sends_values(model))
         status = read_symbols(model, data, body);
     if (status == 0 && model->layer_count > 0 && !graph)
         status = read_dense(model, data, body);

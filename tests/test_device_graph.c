@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,7 @@ static void check_packets(struct device *d, const struct naive_result *expected)
 }
 
 struct seen {
-    int early, sums, segments, sent;
+    int early, sums, segments, sent, values;
 };
 
 static void run_frame(struct device *d, struct agn_rng *rng, struct seen *seen)
@@ -98,6 +99,7 @@ static void run_frame(struct device *d, struct agn_rng *rng, struct seen *seen)
                      d->random.model.head_count > 0 ? 0 : AGN_ERR_TIMEOUT);
     seen->early += expected.left_early;
     seen->sent += expected.sent_c > 0 && !expected.left_early;
+    seen->values += d->random.model.value_bits > 0 && !expected.left_early;
     naive_free(&expected);
     agn_free(image);
 }
@@ -119,11 +121,12 @@ static void run_graphs(uint64_t seed, int graphs, enum random_style style, int m
         run_frame(&d, &rng, &seen);
         device_close(&d);
     }
-    print_message("%d networks: %d sums, %d of several segments, %d frames left early, %d sent\n", graphs,
-                  seen.sums, seen.segments, seen.early, seen.sent);
+    print_message(
+        "%d networks: %d sums, %d of several segments, %d frames left early, %d sent, %d as values\n", graphs,
+        seen.sums, seen.segments, seen.early, seen.sent, seen.values);
     /* What matters did happen. */
     assert_true(seen.sums > graphs / 10 && seen.segments > graphs / 10 && seen.early > graphs / 20 &&
-                seen.sent > graphs / 4);
+                seen.sent > graphs / 4 && seen.values > graphs / 8);
 }
 
 static void small_networks(void **state)
@@ -148,6 +151,32 @@ static void wide_networks(void **state)
 {
     (void)state;
     run_graphs(24, 20, RANDOM_USUAL, 6, 12, 400);
+}
+
+/* The integer rule against the softmax itself. */
+static void softmax_rule_is_exact_enough(void **state)
+{
+    (void)state;
+    struct agn_rng rng;
+    agn_rng_seed(&rng, 27);
+    for (int i = 0; i < 20000; i++) {
+        int16_t logits[1000];
+        int classes = i % 100 == 0 ? 1000 : 1 + (int)agn_rng_below(&rng, 20);
+        uint32_t spread = 1 + agn_rng_below(&rng, i % 7 == 0 ? 65535 : 3000);
+        double sum = 0.0, best = -INFINITY;
+        for (int c = 0; c < classes; c++) {
+            logits[c] = (int16_t)((int)agn_rng_below(&rng, spread) - (int)spread / 2);
+            best = fmax(best, logits[c]);
+        }
+        for (int c = 0; c < classes; c++)
+            sum += exp((logits[c] - best) / 256.0);
+        /* Each of `classes` terms may be a few units off. */
+        double softmax = 1.0 / sum, near = 2e-4 * (1.0 + classes * softmax);
+        int threshold = 1 + (int)agn_rng_below(&rng, 32767);
+        if (fabs(softmax - threshold / 32768.0) > near)
+            assert_int_equal(agn__softmax_reaches(logits, (unsigned)classes, (unsigned)threshold),
+                             softmax > threshold / 32768.0);
+    }
 }
 
 /* ---- files that lie -------------------------------------------------------------------------------- */
@@ -291,6 +320,16 @@ static void wrong_networks_are_refused(void **state)
     plain.random.layers[0].kernel_h = 8;
     expect_refusal("kernels 1 to 7");
     make_plain();
+    plain.random.heads[0].softmax = 32768;
+    expect_refusal("is sure from 0 or 32768 on");
+    make_plain();
+    plain.random.model.sender = 3;
+    plain.random.model.value_bits = 9;
+    expect_refusal("cannot be sent as values of 9 bits");
+    plain.random.model.value_bits = 8;
+    plain.random.model.local_c = 1;
+    expect_refusal("from channel 1 on");
+    make_plain();
     plain.random.model.layer_count = 65;
     expect_refusal("1 to 64");
 }
@@ -310,6 +349,59 @@ static void break_plan(unsigned layer, unsigned field, uint8_t value)
     agn__store_u32(file + bytes - 4, agn_crc32(0, file, bytes - 4));
     int status = agn_dev_model_open(&model, file, bytes);
     assert_true(status == AGN_ERR_RANGE || status == AGN_ERR_UNSUPPORTED);
+    agn_free(file);
+}
+
+/* Changes a byte of the header of a file that sends values of 5 bits. */
+static void break_values(unsigned at, uint8_t value, int status)
+{
+    uint8_t *file = NULL;
+    size_t bytes = 0;
+    struct agn_dev_model model;
+    make_plain();
+    plain.random.model.sender = 3;
+    plain.random.model.value_bits = 5;
+    assert_int_equal(agn_model_agn_write(&plain.random.model, &file, &bytes), 0);
+    assert_int_equal(agn_dev_model_open(&model, file, bytes), 0);
+    assert_int_equal(model.map_c, 8);
+    assert_int_equal(model.map_h, 1);
+    assert_int_equal(model.map_w, 54); /* 8 places of 4 channels of 5 bits are 20 bytes */
+    file[at] = value;
+    agn__store_u32(file + bytes - 4, agn_crc32(0, file, bytes - 4));
+    assert_int_equal(agn_dev_model_open(&model, file, bytes), status);
+    agn_free(file);
+}
+
+static void wrong_values_are_refused(void **state)
+{
+    (void)state;
+    break_values(AGN__AT_VALUE_BITS, 5, 0);
+    break_values(AGN__AT_VALUE_BITS, 0, AGN_ERR_RANGE); /* then the map is no tensor's */
+    break_values(AGN__AT_VALUE_BITS, 4, AGN_ERR_RANGE);
+    break_values(AGN__AT_VALUE_BITS, 9, AGN_ERR_RANGE);
+    break_values(AGN__AT_MAP, 2, AGN_ERR_RANGE);      /* runs */
+    break_values(AGN__AT_MAP + 2, 57, AGN_ERR_RANGE); /* symbols of a run */
+    break_values(AGN__AT_MAP + 4, 7, AGN_ERR_RANGE);  /* rows */
+    break_values(AGN__AT_LOCAL_C, 1, AGN_ERR_RANGE);
+    break_values(AGN__AT_CODEC, AGN_CODEC_RANGE, AGN_ERR_RANGE);
+    break_values(AGN__AT_SENDER, 0, AGN_ERR_RANGE);
+}
+
+/* What lies behind the tensors must stay aligned. */
+static void odd_memory_is_refused(void **state)
+{
+    uint8_t *file = NULL;
+    size_t bytes = 0;
+    struct agn_dev_model model;
+    (void)state;
+    make_plain();
+    assert_int_equal(agn_model_agn_write(&plain.random.model, &file, &bytes), 0);
+    uint32_t needed = agn__load_u32(file + AGN__AT_TENSOR_BYTES);
+    for (uint32_t more = 0; more < 4; more++) {
+        agn__store_u32(file + AGN__AT_TENSOR_BYTES, needed + more);
+        agn__store_u32(file + bytes - 4, agn_crc32(0, file, bytes - 4));
+        assert_int_equal(agn_dev_model_open(&model, file, bytes), more == 0 ? 0 : AGN_ERR_RANGE);
+    }
     agn_free(file);
 }
 
@@ -335,9 +427,12 @@ int main(void)
         cmocka_unit_test(extreme_networks),
         cmocka_unit_test(deep_networks),
         cmocka_unit_test(wide_networks),
+        cmocka_unit_test(softmax_rule_is_exact_enough),
         cmocka_unit_test(changed_files_do_no_harm),
         cmocka_unit_test(wrong_networks_are_refused),
         cmocka_unit_test(wrong_plans_are_refused),
+        cmocka_unit_test(wrong_values_are_refused),
+        cmocka_unit_test(odd_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

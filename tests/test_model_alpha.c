@@ -12,7 +12,8 @@
 
 static struct agn_model model_with(const char *form, double initial)
 {
-    struct agn_model model = {.parts[AGN_LOCAL].graph.count = 2, .parts[AGN_REMOTE].graph.count = 2};
+    struct agn_model model = {
+        .system = agn_systems[0], .parts[AGN_LOCAL].graph.count = 2, .parts[AGN_REMOTE].graph.count = 2};
     agn_preset_defaults(&model.preset);
     char assignment[64];
     snprintf(assignment, sizeof(assignment), "model.alpha_form=%s", form);
@@ -26,6 +27,14 @@ static void expect_near(double got, double expected, double tolerance)
 {
     if (!(fabs(got - expected) <= tolerance))
         fail_msg("%.9g, expected %.9g", got, expected);
+}
+
+static void is_nothing_where_there_is_no_fusion(void **state)
+{
+    (void)state;
+    struct agn_model model = model_with("sigmoid", 0.27);
+    assert_int_equal(agn_system_find("spinn", &model.system), AGN_OK);
+    expect_near(agn_model_alpha(&model), 0.0, 0.0);
 }
 
 static void starts_where_the_preset_says(void **state)
@@ -120,8 +129,11 @@ static void one_answer_has_all_the_weight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starts_where_the_preset_says),   cmocka_unit_test(the_sigmoid_gradient_is_exact),
-        cmocka_unit_test(softmax_moves_like_two_weights), cmocka_unit_test(adam_moves_w),
+        cmocka_unit_test(starts_where_the_preset_says),
+        cmocka_unit_test(is_nothing_where_there_is_no_fusion),
+        cmocka_unit_test(the_sigmoid_gradient_is_exact),
+        cmocka_unit_test(softmax_moves_like_two_weights),
+        cmocka_unit_test(adam_moves_w),
         cmocka_unit_test(one_answer_has_all_the_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

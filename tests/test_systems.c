@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <math.h>
 
 #include "agilenn/model.h"
 
@@ -108,6 +109,61 @@ static void edge_only_reads_normalised_pixels(void **state)
     agn_model_free(model);
 }
 
+/* What the server makes of the bytes that a device sends is what the Remote NN is evaluated on. */
+static void spinn_reads_what_it_quantised(void **state)
+{
+    enum {
+        SIDE = 16,
+        C = 24,
+        VALUES = SIDE * SIDE * C
+    }; /* 384 bytes a row: six runs of 64, 171 symbols each */
+    struct agn_preset preset = preset_of("spinn", 2 * SIDE, 2 * SIDE, 3);
+    struct agn_model *model = NULL;
+    struct agn_map_shape shape;
+    (void)state;
+    assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+    assert_int_equal(agn_model_local_channels(model), C);
+    assert_int_equal(model->sent_channels, C);
+    assert_true(!agn_model_sends_symbols(model) && agn_model_alpha(model) == 0.0);
+    assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
+    assert_true(shape.channels == SIDE && shape.height == 6 && shape.width == 171);
+    static float map[VALUES], values[VALUES], features[VALUES];
+    static uint8_t bytes[VALUES], symbols[SIDE * 6 * 171];
+    for (int i = 0; i < VALUES; i++) {
+        bytes[i] = (uint8_t)(i * 7 + i / 256);
+        map[i] = ((float)bytes[i] + 0.9F * (float)(i % 11) / 10.0F - 0.45F) * 6.0F / 255.0F;
+    }
+    for (int run = 0; run < SIDE * 6; run++)
+        agn_pixels_write(bytes + (size_t)run * 64, 171, symbols + (size_t)run * 171);
+    model->system->quantise(model, map, VALUES, values);
+    assert_int_equal(model->system->expand(model, symbols, features), 0);
+    for (int i = 0; i < VALUES; i++)
+        assert_true(features[i] == values[i] && values[i] <= model->system->feature_limit(model));
+    symbols[171 * 8 + 3] = 0xFF; /* the third run of row 1 */
+    assert_int_equal(model->system->expand(model, symbols, features), 1);
+    for (int i = 0; i < VALUES; i++)
+        assert_true(features[i] == (i / 64 == 8 ? 0.0F : values[i]));
+    agn_model_free(model);
+}
+
+/* The exit's answer where its softmax reaches the threshold, else the server's: never a mean. */
+static void spinn_answers_once(void **state)
+{
+    struct agn_preset preset = preset_of("spinn", 16, 16, 1);
+    struct agn_model *model = NULL;
+    float remote[4] = {0.0F, 1.0F, 0.0F, 0.0F}, answer[4];
+    (void)state;
+    preset.model.exit_threshold = 0.7;
+    assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+    for (float lead = 0.0F; lead < 5.0F; lead += 0.1F) {
+        float local[4] = {100.0F, 100.0F, 100.0F, 100.0F + lead}, rest = 3.0F;
+        bool sure = expf(lead) / (expf(lead) + rest) >= 0.7F;
+        assert_true(agn_model_answer(model, local, remote, answer) == sure);
+        assert_memory_equal(answer, sure ? local : remote, sizeof answer);
+    }
+    agn_model_free(model);
+}
+
 static void refused(const struct agn_preset *preset, int expected, const char *text)
 {
     struct agn_model *model = NULL;
@@ -134,6 +190,14 @@ static void refusals_say_why(void **state)
     preset = preset_of("agilenn", 16, 16, 1);
     preset.model.codec = AGN_CODEC_JPEG;
     refused(&preset, AGN_ERR_ARG, "the system agilenn sends features");
+    preset = preset_of("spinn", 16, 16, 1);
+    preset.model.codec = AGN_CODEC_RANGE;
+    refused(&preset, AGN_ERR_ARG, "spinn sends values of 8");
+    preset = preset_of("spinn", 16, 16, 1);
+    snprintf(preset.model.extractor, sizeof preset.model.extractor, "conv:c8:s2 mb:c8:e2");
+    refused(&preset, AGN_ERR_ARG, "ends without a ReLU6");
+    snprintf(preset.model.extractor, sizeof preset.model.extractor, "fused:c8:s2");
+    refused(&preset, AGN_ERR_UNSUPPORTED, "model.extractor, block 'fused:c8:s2'");
     preset = preset_of("edge-only", 256, 16, 1);
     refused(&preset, AGN_ERR_RANGE, "cannot be sent as it is");
     preset = preset_of("agilenn", 16, 16, 1);
@@ -245,6 +309,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_builds_what_it_says),
                                        cmocka_unit_test(edge_only_reads_normalised_pixels),
+                                       cmocka_unit_test(spinn_reads_what_it_quantised),
+                                       cmocka_unit_test(spinn_answers_once),
                                        cmocka_unit_test(refusals_say_why),
                                        cmocka_unit_test(local_networks_end_with_pooling_and_a_dense_layer),
                                        cmocka_unit_test(devices_run_some_blocks_only),

@@ -63,6 +63,7 @@ enum agn_phase {
     AGN_PHASE_DONE,
     AGN_PHASE_REMOTE, /* the Remote NN alone, on what the device sends */
     AGN_PHASE_LOCAL,  /* the Local NN alone, on images */
+    AGN_PHASE_EXITS,  /* extractor, Local NN and Remote NN together, each answer with its own loss */
 };
 
 struct agn_model;
@@ -76,9 +77,14 @@ struct agn_system {
     const char *name, *meaning;
     unsigned parts; /* that its models have, 1 << AGN_REMOTE and so on; the others are empty */
     /* Their graphs, map and sent_channels (0 without a Remote NN), from model->preset. The first channels of
-     * the map, those that are not sent, are the Local NN's. */
+     * the map, those that are not sent, are the Local NN's; with `exits` all are, and all are sent. */
     int (*build)(struct agn_model *model);
     enum agn_phase phases[4]; /* of training; AGN_PHASE_DONE ends them */
+    /* The Local NN is an exit: where its softmax reaches model.exit_threshold its answer is the model's, and
+     * nothing is sent; else the Remote NN answers alone. Without, the two are fused. */
+    bool exits;
+    /* What the server sees of the map, with `expand` and an extractor: NULL without. */
+    void (*quantise)(const struct agn_model *model, const float *features, size_t count, float *values);
     /* The symbols of a frame on the wire; NULL without a Remote NN. */
     int (*sent_shape)(const struct agn_model *model, struct agn_map_shape *shape);
     /* Input of the Remote NN from these, agn_server_model's `expand` with the model; NULL: the quantiser's
@@ -96,6 +102,20 @@ extern const struct agn_system *const agn_systems[];
 /* Of that name; NULL: the first. AGN_ERR_ARG lists what there is. */
 int agn_system_find(const char *name, const struct agn_system **system);
 
+/* Channels of the map that the Local NN reads, its first ones. */
+static inline int agn_model_local_channels(const struct agn_model *model)
+{
+    return model->system->exits ? model->map.channels : model->map.channels - model->sent_channels;
+}
+/* Whether features go as symbols of the learned quantiser, which has levels, contexts, fill and trust then.
+ */
+static inline bool agn_model_sends_symbols(const struct agn_model *model)
+{
+    return !agn_part_is_empty(&model->parts[AGN_EXTRACTOR]) && model->system->expand == NULL;
+}
+/* AGN_ERR_UNSUPPORTED where they do not; says so. */
+int agn_model_need_symbols(const struct agn_model *model);
+
 /* "extractor", "local", "remote", "reference". */
 const char *agn_role_name(enum agn_role role);
 
@@ -108,7 +128,7 @@ int agn_model_create(const struct agn_preset *preset, const struct agn_dataset *
                      struct agn_model **model);
 void agn_model_free(struct agn_model *model);
 /* sigmoid(w / T), or with model.alpha_form = softmax the first of softmax(w1, w2): sigmoid(w1 - w2); 0
- * without a Local NN, 1 without a Remote NN. */
+ * without a Local NN and with an exit, 1 without a Remote NN. */
 double agn_model_alpha(const struct agn_model *model);
 /* One SGD step of w from the loss's derivative with respect to alpha. */
 void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struct agn_sgd *sgd);
@@ -116,8 +136,8 @@ void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struc
 void agn_model_step_alpha_adam(struct agn_model *model, float diff_alpha, const struct agn_adam *adam);
 
 /* 32-bit number of everything that device and server must agree on: CRC-32 of the parameters of extractor and
- * Remote NN (or, in its place, the Local NN), centroids, alpha, contexts, shapes and the quality of JPEG. Device
- * and server refuse to work with another's. */
+ * Remote NN (or, in its place, the Local NN), centroids, alpha, contexts, shapes and the quality of JPEG.
+ * Device and server refuse to work with another's. */
 uint32_t agn_model_id(const struct agn_model *model);
 
 /* AGN_ERR_NUMERIC: a parameter or its moments are infinite or no numbers, or a variance is negative; names
@@ -201,6 +221,10 @@ int agn_argmax(const float *row, int count);
 void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight,
                   int classes, float *fused);
 
+/* The model's logits from those of its networks, NULL for one that it has not. True: by an exit, which is
+ * sure. */
+bool agn_model_answer(const struct agn_model *model, const float *local, const float *remote, float *answer);
+
 /* features (positions, channels) <-> its first k and its other channels */
 void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,
                         float *rest);
@@ -214,9 +238,9 @@ struct agn_runner {
     int batch;
     size_t positions, sent; /* of a batch: n h w, n h w (sent channels) */
     struct agn_net *nets[AGN_ROLES];
-    float *first, *rest; /* (n, h, w, the other channels) and (n, h, w, sent channels): the features */
-    uint8_t *symbols;    /* of `rest` */
-    float *values;       /* of the symbols: what the server sees when all of them come */
+    float *first, *rest; /* (n, h, w, the Local NN's channels) and (n, h, w, sent channels): the features */
+    uint8_t *symbols;    /* of `rest`, where these are sent */
+    float *values;       /* what the server sees of `rest` when all of it comes */
 };
 /* `roles`: 1 << AGN_LOCAL and so on; the extractor is always there. Parts that the model lacks need no care:
  * an extractor's features are the images then, unquantised, and other parts have no output. To be closed also

@@ -48,7 +48,9 @@ struct agn_model_head {
     int tensor;       /* 1 and up; heads in ascending order */
     int first, count; /* channels of it */
     int grid;         /* g */
-    int margin; /* Q8.8: from this one on the answer is sure and what comes later is left out; 0: never */
+    int margin;  /* Q8.8: from this one on the answer is sure and what comes later is left out; 0: never */
+    int softmax; /* 1..32767, in 2^-15: the same from this softmax of the best logit on, in place of a margin
+                  */
     const int8_t *weights;                    /* (classes, grid, grid, count) */
     const struct agn_model_channel *channels; /* classes */
 };
@@ -69,6 +71,7 @@ struct agn_model_agn {
     int head_count;
     const struct agn_model_head *heads;
     int sender;
+    int value_bits; /* 0: as symbols. 1 to 8: all of the tensor as values, see struct agn_dev_graph */
 
     int local_c; /* k */
     int grid;    /* g */

@@ -47,6 +47,7 @@ struct agn_preset {
         double alpha_initial, alpha_temperature; /* T of alpha = sigmoid(w / T) */
         int codec;                               /* enum agn_codec */
         int jpeg_quality;                        /* of the codec jpeg, libjpeg's scale */
+        double exit_threshold;                   /* softmax of an exit that is sure, of systems with exits */
     } model;
     struct {
         int seed, batch;

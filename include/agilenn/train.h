@@ -32,6 +32,7 @@ struct agn_class_count {
 struct agn_evaluation {
     int images;
     double fused_accuracy, local_accuracy, remote_accuracy;
+    double exit_share;      /* share of images that the device answers at its exit */
     double reference_valid; /* share of images that the reference gets right from F */
     double skewness;        /* mean importance of the first k channels, over those images */
     double disorder_rate;   /* share of them in which some later channel outweighs one of the first k */

@@ -61,7 +61,12 @@ static void print_head(const struct agn_dev_model *model, const char *name)
         print_pixels(model);
         return;
     }
-    if (agn_dev_model_sends(model)) {
+    if (model->graph.value_bits > 0) {
+        printf("feature map    %d rows of %u bytes are sent, values of %d bits (codec %s), unless the device "
+               "is sure\n",
+               model->map_c, model->map_h * (model->map_w * (unsigned)AGN_WIRE_SYMBOL_BITS / 8),
+               model->graph.value_bits, codec_name(model->codec));
+    } else if (agn_dev_model_sends(model)) {
         printf(
             "feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
             model->map_h, model->map_w, model->map_c, model->local_c, model->map_c - model->local_c,
@@ -76,7 +81,7 @@ static void print_head(const struct agn_dev_model *model, const char *name)
     printf("input scale   ");
     for (int c = 0; c < model->input_c; c++)
         printf(" %7.4f", (double)float_at(model, INPUT_SCALES_AT + 4 * (size_t)c));
-    if (agn_dev_model_sends(model)) {
+    if (agn_dev_model_sends(model) && model->graph.value_bits == 0) {
         printf("\ncentroids     ");
         for (int i = 0; i < CENTROIDS; i++)
             printf(" %7.3f", (double)float_at(model, CENTROIDS_AT + 4 * (size_t)i));

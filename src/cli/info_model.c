@@ -151,7 +151,7 @@ static void print_learned(const struct agn_model *model)
         printf(" %7d", model->normalisation.mean[c]);
     printf("\n");
     print_values("pixel std", model->normalisation.std, image_channels, 1.0, "");
-    if (agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
+    if (!agn_model_sends_symbols(model))
         return;
     print_values("centroids", model->centroids, AGN_LEVELS, 1.0, "");
     print_values("usage", model->usage, AGN_LEVELS, 100.0, " %");
@@ -167,7 +167,13 @@ static void print_text(const struct agn_model *model, const struct network *netw
     printf("image          %dx%dx%d, %d classes\n", preset->data.height, preset->data.width,
            preset->data.channels, model->classes);
     printf("system         %s: %s\n", model->system->name, model->system->meaning);
-    if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
+    if (model->system->exits)
+        printf(
+            "feature map    %dx%dx%d: sent in 8 bits a value (codec %s), unless the exit's softmax reaches "
+            "%g\n",
+            model->map.height, model->map.width, model->map.channels, agn_codec_name(preset->model.codec),
+            preset->model.exit_threshold);
+    else if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
         printf(
             "feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
             model->map.height, model->map.width, model->map.channels, preset->model.local_channels,

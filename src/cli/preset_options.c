@@ -140,7 +140,7 @@ void agn__cli_print_evaluation(FILE *stream, const struct agn_figures *figures, 
                                const struct agn_evaluation *evaluation)
 {
     agn_figures_print(figures, stream);
-    if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR])) {
+    if (agn_model_sends_symbols(model)) {
         fprintf(stream, "share of symbols by level of the quantiser:");
         for (int level = 0; level < AGN_LEVELS; level++)
             fprintf(stream, " %.1f", 100.0 * evaluation->level_share[level]);
@@ -164,9 +164,8 @@ json_t *agn__cli_json_evaluation(const struct agn_figures *figures, const struct
                                         .no_local = agn_part_is_empty(&model->parts[AGN_LOCAL])};
     json_t *object = agn_figures_json(figures);
     if (!json_object_set_new(object, "level_share",
-                             agn_part_is_empty(&model->parts[AGN_EXTRACTOR])
-                                 ? json_null()
-                                 : agn__cli_json_floats(shares, AGN_LEVELS)) &&
+                             agn_model_sends_symbols(model) ? agn__cli_json_floats(shares, AGN_LEVELS)
+                                                            : json_null()) &&
         !json_object_set_new(object, "channel_importance",
                              agn__cli_json_importance(model, evaluation->channel_importance)) &&
         !json_object_set_new(object, "classes", agn__cli_json_classes(&classes)))

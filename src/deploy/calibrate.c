@@ -100,6 +100,13 @@ static int calibrate_layer(const struct agn__network *n, struct agn__layer *laye
     return status < 0 ? status : more < 0 ? more : AGN_OK;
 }
 
+/* What is sent as values has the range that the server takes for granted. */
+static void take_agreed_range(const struct agn_model *model, struct agn__layer *layer)
+{
+    layer->low = 0.0;
+    layer->high = (double)model->system->feature_limit(model);
+}
+
 static int choose_scale(struct agn__layer *layer)
 {
     double range = layer->high - layer->low;
@@ -125,6 +132,8 @@ int agn__calibrate(struct agn__network *n, const struct agn_dataset *data)
     int status = agn_loader_create(data, &load, &loader);
     for (int i = 0; i < n->layer_count && status == AGN_OK; i++) {
         status = calibrate_layer(n, &n->layers[i], loader);
+        if (status == AGN_OK && n->model->system->exits && i == n->map - 1)
+            take_agreed_range(n->model, &n->layers[i]);
         if (status == AGN_OK)
             status = choose_scale(&n->layers[i]);
     }

@@ -45,10 +45,12 @@ static bool reads(const uint8_t *record, unsigned tensor)
 
 /* ---- how rows lie ---------------------------------------------------------------------------- */
 
-/* Channels that layers and heads read. */
+/* Channels that layers and heads read, and a sender of values. */
 static unsigned channels_kept(const struct plan *p, unsigned tensor)
 {
     unsigned kept = 0;
+    if (p->model.graph.value_bits > 0 && p->model.graph.sender == tensor)
+        return agn__load_u16(record_of(p, tensor - 1) + AGN__LAYER_SHAPE + 10);
     for (unsigned i = tensor; i < p->model.layer_count; i++) {
         const uint8_t *record = record_of(p, i);
         unsigned end =

@@ -76,6 +76,9 @@ static int check_head(const struct agn_model_agn *from, int index, const struct 
                         "model.agn: answer %d pools channels %d to %d to a grid of %d; tensor %d is %ux%ux%u",
                         index, head->first, head->first + head->count - 1, head->grid, head->tensor, in->h,
                         in->w, in->c);
+    if (head->margin < 0 || head->margin > INT16_MAX || head->softmax < 0 || head->softmax > INT16_MAX)
+        return agn_fail(AGN_ERR_RANGE, "model.agn: answer %d is sure from %d or %d on; expected 0 to %d",
+                        index, head->margin, head->softmax, INT16_MAX);
     size_t inputs = (size_t)head->grid * (size_t)head->grid * (size_t)head->count;
     return agn__check_channels("answer", index, head->channels, (unsigned)from->classes, head->weights,
                                inputs, inputs, 1, AGN__POOLED_MAX);
@@ -94,6 +97,30 @@ static int walk(const struct agn_model_agn *from, struct shapes *shapes, struct 
             return status;
         shapes->list[i + 1] = made_by(&layers[i], from->layers[i].out_scale);
     }
+    return 0;
+}
+
+/* What is sent, as device and server see it. */
+static int set_map(const struct agn_model_agn *from, const struct shape *sent, struct agn_dev_model *model)
+{
+    struct agn_map_shape wire;
+    model->map_h = (uint16_t)sent->h;
+    model->map_w = (uint16_t)sent->w;
+    model->map_c = (uint16_t)sent->c;
+    if (from->value_bits == 0)
+        return 0;
+    if (from->value_bits < 0 || from->value_bits > 8 || from->local_c != 0 ||
+        agn_codec_needs_contexts((int)from->codec) ||
+        agn_pixels_shape(sent->h, (sent->w * sent->c * (unsigned)from->value_bits + 7) / 8, &wire) < 0)
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.agn: a tensor of %ux%ux%u cannot be sent as values of %d bits with codec %d, "
+                        "from channel %d on; expected 1 to 8 bits, the codec raw3 or lzw, channel 0, and at "
+                        "most 255 rows that can be cut into runs",
+                        sent->h, sent->w, sent->c, from->value_bits, (int)from->codec, from->local_c);
+    model->graph.value_bits = (uint8_t)from->value_bits;
+    model->map_h = wire.height;
+    model->map_w = wire.width;
+    model->map_c = wire.channels;
     return 0;
 }
 
@@ -116,12 +143,7 @@ int agn__graph_layers(const struct agn_model_agn *from, struct agn_dev_model *mo
     model->graph.layers = (const uint8_t *)from;
     model->graph.head_count = (uint8_t)from->head_count;
     model->graph.sender = (uint8_t)from->sender;
-    if (from->sender > 0) {
-        model->map_h = (uint16_t)shapes.list[from->sender].h;
-        model->map_w = (uint16_t)shapes.list[from->sender].w;
-        model->map_c = (uint16_t)shapes.list[from->sender].c;
-    }
-    return 0;
+    return from->sender > 0 ? set_map(from, &shapes.list[from->sender], model) : 0;
 }
 
 /* What agn__layer_bind finds again. */
@@ -157,7 +179,8 @@ static void put_head(struct agn__writer *writer, uint8_t *record, const struct a
     record[AGN__HEAD_GRID] = (uint8_t)from->grid;
     agn__store_u16(record + AGN__HEAD_FIRST, (uint16_t)from->first);
     agn__store_u16(record + AGN__HEAD_COUNT, (uint16_t)from->count);
-    agn__store_u16(record + AGN__HEAD_MARGIN, (uint16_t)from->margin);
+    uint16_t softmax = (uint16_t)(AGN__HEAD_SOFTMAX + (unsigned)from->softmax);
+    agn__store_u16(record + AGN__HEAD_MARGIN, from->softmax > 0 ? softmax : (uint16_t)from->margin);
     agn__store_u32(record + AGN__HEAD_WEIGHTS, weights);
     agn__store_u32(record + AGN__HEAD_CHANNELS, channels);
 }
@@ -179,7 +202,9 @@ void agn__put_graph(struct agn__writer *writer, const struct agn_model_agn *from
     for (int i = 0; i < from->head_count; i++)
         put_head(writer, heads ? heads + (size_t)i * AGN__GRAPH_HEAD_BYTES : NULL, &from->heads[i],
                  from->classes);
-    uint32_t symbols = from->sender > 0 ? agn__put_section(writer, from->symbols, sizeof from->symbols) : 0;
+    uint32_t symbols = from->sender > 0 && model->graph.value_bits == 0
+                           ? agn__put_section(writer, from->symbols, sizeof from->symbols)
+                           : 0;
     uint32_t contexts =
         from->sender > 0 && agn_codec_needs_contexts(model->codec) ? agn__put_contexts(writer, from) : 0;
     agn__reserve(writer, 4); /* the checksum */
@@ -188,6 +213,7 @@ void agn__put_graph(struct agn__writer *writer, const struct agn_model_agn *from
     agn__put_header(header, from, model);
     header[AGN__AT_HEAD_COUNT] = (uint8_t)from->head_count;
     header[AGN__AT_SENDER] = (uint8_t)from->sender;
+    header[AGN__AT_VALUE_BITS] = model->graph.value_bits;
     agn__store_u32(header + AGN__AT_SIZE, (uint32_t)writer->size);
     agn__store_u32(header + AGN__AT_LAYERS, records_at);
     agn__store_u32(header + AGN__AT_HEADS, heads_at);

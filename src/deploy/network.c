@@ -152,7 +152,7 @@ int agn__network_of(const struct agn_model *model, struct agn__network *n)
     if (!agn_part_is_empty(extractor)) {
         status = walk_part(n, AGN_EXTRACTOR, 0, channels);
         n->map = n->layer_count;
-        channels = model->preset.model.local_channels;
+        channels = agn_model_local_channels(model);
     }
     if (status == AGN_OK && n->map > 0 && model->map.channels > AGN_DEV_MAX_CHANNELS) {
         status = agn_fail(AGN_ERR_UNSUPPORTED,
@@ -161,7 +161,7 @@ int agn__network_of(const struct agn_model *model, struct agn__network *n)
     }
     if (status == AGN_OK && !agn_part_is_empty(local))
         status = walk_part(n, AGN_LOCAL, n->map, channels);
-    n->is_graph = !is_chain(n);
+    n->is_graph = model->system->exits || !is_chain(n);
     return status;
 }
 

@@ -268,9 +268,13 @@ static void describe_sender(const struct agn__network *n, struct agn_model_agn *
     if (n->map == 0)
         return;
     out->sender = n->map;
-    out->local_c = model->preset.model.local_channels;
-    out->alpha_q15 = (uint16_t)lround(32768.0 * agn_model_alpha(model));
     out->codec = (enum agn_codec)model->preset.model.codec;
+    if (model->system->exits) {
+        out->value_bits = 8;
+        return;
+    }
+    out->local_c = agn_model_local_channels(model);
+    out->alpha_q15 = (uint16_t)lround(32768.0 * agn_model_alpha(model));
     agn_model_contexts(model, &out->contexts);
     make_symbol_table(model, &n->layers[n->map - 1], out->symbols);
     memcpy(out->centroids, model->centroids, sizeof(out->centroids));
@@ -281,7 +285,9 @@ static int write_model(const struct agn__network *n, uint8_t **bytes, size_t *si
     const struct agn_model *model = n->model;
     const struct agn_preset *preset = &model->preset;
     struct agn_model_layer layers[AGN_DEV_MAX_GRAPH_LAYERS];
+    const double threshold = model->system->exits ? preset->model.exit_threshold : 0.0;
     const struct agn_model_head head = {.tensor = n->head,
+                                        .softmax = (int)lround(32768.0 * threshold),
                                         .count = n->head_c,
                                         .grid = n->grid,
                                         .weights = n->dense_weights,

@@ -317,7 +317,7 @@ int agn_bench_codec(const struct agn_bench_codec_config *config, struct agn_benc
 {
     struct agn_bench_codec made = {.images = config->images->count};
     struct symbols *s = agn_alloc(1, sizeof(*s));
-    int status = s == NULL ? AGN_ERR_MEMORY : agn_model_need(config->model, AGN_EXTRACTOR);
+    int status = s == NULL ? AGN_ERR_MEMORY : agn_model_need_symbols(config->model);
     if (status == AGN_OK)
         status = open_device(s, config);
     for (int codec = 0; codec < AGN_CODEC_COUNT; codec++)

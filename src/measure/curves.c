@@ -565,6 +565,8 @@ int agn_curves_measure(const struct agn_curves_config *config, struct agn_curves
     if (status == AGN_OK)
         status = agn_model_need(config->model, AGN_REMOTE);
     if (status == AGN_OK)
+        status = agn_model_need_symbols(config->model);
+    if (status == AGN_OK)
         status = measure(b);
     if (status == AGN_OK) {
         finish(b);

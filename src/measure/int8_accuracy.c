@@ -46,13 +46,13 @@ static void count(const struct comparison *c, const struct agn_batch *batch,
                   struct agn_int8_accuracy *accuracy)
 {
     int classes = c->model->classes;
-    float alpha = (float)agn_model_alpha(c->model), fused[AGN_MAX_CLASSES];
+    float fused[AGN_MAX_CLASSES];
     for (int i = 0; i < batch->count; i++) {
         const float *local = agn_runner_output(&c->runner, AGN_LOCAL, i);
         int answers[COMPUTES];
         for (int r = 0; r < COMPUTES; r++) {
             const float *remote = c->logits[r] + (size_t)i * (size_t)classes;
-            agn_fuse_f32(local, alpha, remote, 1.0F - alpha, classes, fused);
+            agn_model_answer(c->model, local, remote, fused);
             answers[r] = agn_argmax(remote, classes);
             accuracy->fused[r] += agn_argmax(fused, classes) == batch->labels[i];
             accuracy->remote[r] += answers[r] == batch->labels[i];

@@ -19,7 +19,7 @@ static double temperature(const struct agn_model *model)
 
 double agn_model_alpha(const struct agn_model *model)
 {
-    if (agn_part_is_empty(&model->parts[AGN_LOCAL]))
+    if (agn_part_is_empty(&model->parts[AGN_LOCAL]) || model->system->exits)
         return 0.0;
     if (agn_part_is_empty(&model->parts[AGN_REMOTE]))
         return 1.0;

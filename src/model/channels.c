@@ -1,4 +1,5 @@
 /* Small helpers on feature maps and logits. */
+#include <math.h>
 #include <string.h>
 
 #include "agilenn/model.h"
@@ -17,6 +18,29 @@ void agn_fuse_f32(const float *local, float local_weight, const float *remote, f
     for (int c = 0; c < classes; c++)
         fused[c] = (local != NULL ? local_weight * local[c] : 0.0F) +
                    (remote != NULL ? remote_weight * remote[c] : 0.0F);
+}
+
+/* Softmax of the largest logit. */
+static double surest(const float *logits, int classes)
+{
+    float best = logits[agn_argmax(logits, classes)];
+    double sum = 0.0;
+    for (int c = 0; c < classes; c++)
+        sum += exp((double)(logits[c] - best));
+    return 1.0 / sum;
+}
+
+bool agn_model_answer(const struct agn_model *model, const float *local, const float *remote, float *answer)
+{
+    int classes = model->classes;
+    if (model->system->exits) {
+        bool leaves = surest(local, classes) >= model->preset.model.exit_threshold;
+        memcpy(answer, leaves ? local : remote, (size_t)classes * sizeof(float));
+        return leaves;
+    }
+    float alpha = (float)agn_model_alpha(model);
+    agn_fuse_f32(local, alpha, remote, 1.0F - alpha, classes, answer);
+    return false;
 }
 
 void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,

@@ -244,7 +244,7 @@ int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *
                                            .seed = (uint64_t)model->preset.train.seed,
                                            .normalisation = model->normalisation};
     size_t contexts = (size_t)model->sent_channels * AGN_CONTEXTS;
-    if (agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
+    if (!agn_model_sends_symbols(model))
         return AGN_OK;
     double *counts = agn_alloc(contexts * AGN_LEVELS, sizeof(*counts));
     struct agn_runner runner = {0};

@@ -61,7 +61,7 @@ int agn_model_run_lossy(const struct agn_lossy *lossy, const struct agn_dataset 
     struct agn_loader *loader = NULL;
     struct agn_batch batch;
     float *left = NULL;
-    int more = 0, done = 0, status = agn_model_need(lossy->model, AGN_EXTRACTOR);
+    int more = 0, done = 0, status = agn_model_need_symbols(lossy->model);
     if (status == AGN_OK)
         status = agn_model_check_data(lossy->model, data);
     if (status == AGN_OK)

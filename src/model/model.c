@@ -44,6 +44,16 @@ int agn_model_need(const struct agn_model *model, enum agn_role role)
                : AGN_OK;
 }
 
+int agn_model_need_symbols(const struct agn_model *model)
+{
+    return agn_model_sends_symbols(model)
+               ? AGN_OK
+               : agn_fail(
+                     AGN_ERR_UNSUPPORTED,
+                     "this needs a model that sends features as symbols, and one of the system %s has none",
+                     model->system->name);
+}
+
 /* Values of all convolutions and dense layers. */
 static double count_weights(const struct agn_graph *graph)
 {

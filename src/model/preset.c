@@ -85,6 +85,8 @@ static const struct key keys[] = {
      "range, lzw or raw3; jpeg sends the image as JPEG (edge-only)"},
     {"model", "jpeg_quality", WHOLE, FIELD(model.jpeg_quality), 1, 100, "50",
      "of model.codec = jpeg, as libjpeg counts it"},
+    {"model", "exit_threshold", REAL, FIELD(model.exit_threshold), 0.01, 0.9999, "0.8",
+     "softmax from which on the device answers at its exit and sends nothing (spinn)"},
     {"train", "seed", WHOLE, FIELD(train.seed), 0, 2147483647, "1", "of weights, order and augmentation"},
     {"train", "batch", WHOLE, FIELD(train.batch), 2, 4096, "64", "images a step"},
     {"train", "optimizer", WORD, FIELD(train.optimizer), 0, 0, "sgd",
@@ -476,10 +478,10 @@ static void print_real(FILE *stream, double value)
 
 /* Keys that models were written without: as long as they stand as usual, files are as they were before. */
 static const size_t later[] = {
-    offsetof(struct agn_preset, model.system),      offsetof(struct agn_preset, model.local),
-    offsetof(struct agn_preset, train.optimizer),   offsetof(struct agn_preset, train.beta1),
-    offsetof(struct agn_preset, train.beta2),       offsetof(struct agn_preset, train.clip),
-    offsetof(struct agn_preset, model.jpeg_quality)};
+    offsetof(struct agn_preset, model.system),       offsetof(struct agn_preset, model.local),
+    offsetof(struct agn_preset, train.optimizer),    offsetof(struct agn_preset, train.beta1),
+    offsetof(struct agn_preset, train.beta2),        offsetof(struct agn_preset, train.clip),
+    offsetof(struct agn_preset, model.jpeg_quality), offsetof(struct agn_preset, model.exit_threshold)};
 
 static bool is_left_out(const struct key *key, const char *value, const char *usual)
 {

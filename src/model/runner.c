@@ -6,7 +6,7 @@
 int agn_runner_open(struct agn_runner *r, const struct agn_model *model, int batch, unsigned roles)
 {
     size_t map = (size_t)model->map.height * (size_t)model->map.width;
-    size_t k = (size_t)(model->map.channels - model->sent_channels);
+    size_t k = (size_t)agn_model_local_channels(model);
     *r = (struct agn_runner){.model = model, .batch = batch, .positions = (size_t)batch * map};
     r->sent = r->positions * (size_t)model->sent_channels;
     r->first = agn_alloc(r->positions * k, sizeof(float));
@@ -56,7 +56,11 @@ int agn_runner_extract(struct agn_runner *r, const float *images)
         return AGN_OK;
     }
     int status = agn_runner_run(r, AGN_EXTRACTOR, images);
-    if (status == AGN_OK) {
+    if (status == AGN_OK && r->model->system->quantise != NULL) { /* all of it stays, and all of it is sent */
+        memcpy(r->first, agn_runner_output(r, AGN_EXTRACTOR, 0), r->sent * sizeof(float));
+        memcpy(r->rest, r->first, r->sent * sizeof(float));
+        r->model->system->quantise(r->model, r->rest, r->sent, r->values);
+    } else if (status == AGN_OK) {
         agn_split_channels(agn_runner_output(r, AGN_EXTRACTOR, 0), r->positions, channels, k, r->first,
                            r->rest);
         agn_quantise(r->model->centroids, r->rest, r->sent, r->symbols, r->values);

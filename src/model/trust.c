@@ -71,8 +71,8 @@ static float best_trust(const struct fit *fit, int came)
 
 int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data)
 {
-    if (agn_part_is_empty(&model->parts[AGN_LOCAL]) || agn_part_is_empty(&model->parts[AGN_REMOTE]))
-        return AGN_OK; /* nothing else to trust in */
+    if (!agn_model_sends_symbols(model))
+        return AGN_OK; /* nothing else to trust in, or no use for it */
     struct fit *fit = agn_alloc(1, sizeof(*fit));
     if (fit == NULL)
         return AGN_ERR_MEMORY;

@@ -42,7 +42,7 @@ int agn__build_extractor(struct agn_model *model)
     struct agn_part *part = &model->parts[AGN_EXTRACTOR];
     int op =
         agn_graph_init(&part->graph, (struct agn_shape){p->data.height, p->data.width, p->data.channels});
-    if (op >= 0 && p->model.local[0] != '\0') /* one device computes both */
+    if (op >= 0 && (p->model.local[0] != '\0' || model->system->exits)) /* one device computes both */
         op = agn_graph_check_device(p->model.extractor);
     if (op >= 0)
         op = agn_graph_parse(&part->graph, 0, "extractor", p->model.extractor);
@@ -57,7 +57,7 @@ int agn__build_extractor(struct agn_model *model)
             "model.extractor makes a %dx%dx%d map of a %dx%d image; at most 255 each are possible",
             map.height, map.width, map.channels, p->data.height, p->data.width);
     }
-    if (p->model.local_channels >= map.channels) {
+    if (!model->system->exits && p->model.local_channels >= map.channels) {
         return agn_fail(
             AGN_ERR_RANGE,
             "model.local_channels = %d, but model.extractor makes a %dx%dx%d map: of its %d channels "
@@ -90,7 +90,7 @@ int agn__build_local(struct agn_model *model)
     struct agn_graph *graph = &model->parts[AGN_LOCAL].graph;
     const char *name = agn_role_name(AGN_LOCAL); /* the setting's, too */
     struct agn_shape first = model->map;
-    first.channels -= model->sent_channels;
+    first.channels = agn_model_local_channels(model);
     int op = agn_graph_check_device(p->model.local);
     if (op >= 0)
         op = agn_graph_init(graph, first);

@@ -5,7 +5,8 @@
 #include "agilenn/model.h"
 
 /* The rows of agn_systems. */
-extern const struct agn_system agn__system_agilenn, agn__system_edge_only, agn__system_local_only;
+extern const struct agn_system agn__system_agilenn, agn__system_edge_only, agn__system_local_only,
+    agn__system_spinn;
 
 /* Each gives AGN_OK or a failure that names the preset's setting. */
 

@@ -148,7 +148,7 @@ static const char *describe(const struct agn_op_spec *op)
 
 int agn__check_channel_order(const struct agn_model *model)
 {
-    if (model->preset.joint.selection == AGN_SELECT_NONE || agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
+    if (model->preset.joint.selection == AGN_SELECT_NONE || agn_part_is_empty(&model->parts[AGN_REFERENCE]))
         return AGN_OK;
     const struct agn_op_spec *bn = last_batchnorm(model);
     bool ends_well = bn->type == AGN_OP_BATCHNORM && last_convolution(model)->type == AGN_OP_CONV &&

@@ -16,7 +16,7 @@ struct evaluator {
     float *importance;
     double importance_sum[AGN_MAX_FEATURES];
     int64_t levels[AGN_LEVELS];
-    int64_t images, fused, local_right, remote_right, valid, disordered;
+    int64_t images, fused, local_right, remote_right, exited, valid, disordered;
     double skewness;
     double by_class[AGN_MAX_CLASSES * CLASS_COUNTS]; /* doubles: processes sum them */
     agn_prediction_fn *tell;                         /* NULL: nobody asks */
@@ -80,11 +80,11 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
 {
     struct agn_model *model = e->model;
     int classes = model->classes;
-    float alpha = (float)agn_model_alpha(model), fused[AGN_MAX_CLASSES];
+    float fused[AGN_MAX_CLASSES];
     for (int i = 0; i < batch->count; i++) {
         const float *local = agn_runner_output(&e->runner, AGN_LOCAL, i);
         const float *remote = agn_runner_output(&e->runner, AGN_REMOTE, i);
-        agn_fuse_f32(local, alpha, remote, 1.0F - alpha, classes, fused);
+        e->exited += agn_model_answer(model, local, remote, fused);
         int label = batch->labels[i], by_fused = agn_argmax(fused, classes),
             by_local = local != NULL ? agn_argmax(local, classes) : NO_CLASS,
             by_remote = remote != NULL ? agn_argmax(remote, classes) : NO_CLASS;
@@ -144,6 +144,7 @@ static void summarise(const struct evaluator *e, struct agn_evaluation *out)
     out->local_accuracy = agn_part_is_empty(&model->parts[AGN_LOCAL]) ? NAN : (double)e->local_right / images;
     out->remote_accuracy =
         agn_part_is_empty(&model->parts[AGN_REMOTE]) ? NAN : (double)e->remote_right / images;
+    out->exit_share = model->system->exits ? (double)e->exited / images : NAN;
     out->reference_valid = e->xai != NULL ? (double)e->valid / images : NAN;
     out->skewness = e->xai != NULL ? e->skewness / valid : NAN;
     out->disorder_rate = e->xai != NULL ? (double)e->disordered / valid : NAN;
@@ -171,7 +172,8 @@ static void summarise_classes(const struct evaluator *e, struct agn_evaluation *
 static int sum_figures(struct evaluator *e)
 {
     struct agn_model *model = e->model;
-    int64_t *counts[] = {&e->images, &e->fused, &e->local_right, &e->remote_right, &e->valid, &e->disordered};
+    int64_t *counts[] = {&e->images, &e->fused,      &e->local_right, &e->remote_right,
+                         &e->valid,  &e->disordered, &e->exited};
     enum { COUNTS = sizeof(counts) / sizeof(counts[0]), NUMBERS = COUNTS + AGN_LEVELS + 1 };
     double numbers[NUMBERS];
     if (e->group == NULL)
@@ -206,7 +208,7 @@ static int run_batch(struct evaluator *e, const struct agn_batch *batch)
         count_predictions(e, batch);
         if (e->xai != NULL)
             count_importance(e, batch);
-        if (!agn_part_is_empty(&e->model->parts[AGN_EXTRACTOR]))
+        if (agn_model_sends_symbols(e->model))
             count_symbols(e, batch);
     }
     return status;

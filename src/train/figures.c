@@ -9,11 +9,13 @@ void agn_evaluation_figures(const struct agn_model *model, const struct agn_eval
     bool measured = e->reference_valid > 0.0;
     double skewness = measured ? e->skewness : (double)NAN;
     double disorder = measured ? e->disorder_rate : (double)NAN;
-    bool splits = !agn_part_is_empty(&model->parts[AGN_EXTRACTOR]);
+    bool splits = agn_model_sends_symbols(model);
     agn_figures_add_whole(f, "test_images", e->images, "images evaluated");
     agn_figures_add_share(f, "float_accuracy", e->fused_accuracy, "accuracy, fused, in float");
     agn_figures_add_share(f, "local_only_accuracy", e->local_accuracy, "accuracy of the Local NN alone");
     agn_figures_add_share(f, "remote_only_accuracy", e->remote_accuracy, "accuracy of the Remote NN alone");
+    if (model->system->exits)
+        agn_figures_add_share(f, "exit_share", e->exit_share, "images that the device answers at its exit");
     agn_figures_add_real(f, "alpha", e->alpha, "", "weight of the local prediction");
     agn_figures_add_share(f, "reference_valid", e->reference_valid,
                           "images that the reference gets right; skewness and disorder are over these");
@@ -33,7 +35,7 @@ void agn_train_figures(const struct agn_model *model, const struct agn_train_rep
         agn_figures_add_share(f, "validation_accuracy", r->validation_accuracy, "accuracy, fused");
         agn_figures_add_real(f, "chosen_epochs", r->chosen_epochs, "", "of joint training, the best one's");
     }
-    bool splits = !agn_part_is_empty(&model->parts[AGN_EXTRACTOR]);
+    bool splits = agn_model_sends_symbols(model);
     agn_figures_add_whole(f, "local_channels", splits ? model->preset.model.local_channels : (double)NAN,
                           "k, which stay on the device");
     agn_figures_add_share(f, "reference_accuracy_before", splits ? r->reference_accuracy : (double)NAN,

@@ -162,6 +162,8 @@ static int run_phase(struct agn__trainer *t)
         return agn__train_remote(t);
     if (t->state.phase == AGN_PHASE_LOCAL)
         return agn__train_local(t);
+    if (t->state.phase == AGN_PHASE_EXITS)
+        return agn__train_exits(t);
     int status = train_reference(t);
     return status == AGN_OK ? end_reference_phase(t) : status;
 }

@@ -68,6 +68,8 @@ int agn__pretrain(struct agn__trainer *trainer);
 int agn__train_remote(struct agn__trainer *trainer);
 /* The Local NN alone, on images. */
 int agn__train_local(struct agn__trainer *trainer);
+/* Extractor, Local NN and Remote NN of a system with an exit. */
+int agn__train_exits(struct agn__trainer *trainer);
 /* Phase 1 with reference.stem: the extractor learns to stand in for trainer->stem. */
 int agn__imitate(struct agn__trainer *trainer);
 int agn__train_jointly(struct agn__trainer *trainer);

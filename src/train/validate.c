@@ -41,12 +41,11 @@ static int run_batch(struct validation *v, const struct agn_batch *batch)
 {
     const struct agn_runner *r = &v->runner;
     int classes = v->model->classes, status = run_networks(v, batch->images);
-    float alpha = (float)agn_model_alpha(v->model), fused[AGN_MAX_CLASSES];
+    float fused[AGN_MAX_CLASSES];
     for (int i = 0; i < batch->count && status == AGN_OK; i++) {
-        if (v->joint) {
-            agn_fuse_f32(agn_runner_output(r, AGN_LOCAL, i), alpha, agn_runner_output(r, AGN_REMOTE, i),
-                         1.0F - alpha, classes, fused);
-        }
+        if (v->joint)
+            agn_model_answer(v->model, agn_runner_output(r, AGN_LOCAL, i),
+                             agn_runner_output(r, AGN_REMOTE, i), fused);
         const float *logits = v->joint ? fused : agn_runner_output(r, AGN_REFERENCE, i);
         v->right += agn_argmax(logits, classes) == batch->labels[i];
         v->images++;

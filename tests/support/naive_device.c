@@ -2,6 +2,7 @@
 #include "naive_device.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,6 +162,24 @@ static int margin_of(const int16_t *logits, int classes)
     return margin < 0 ? 0 : margin;
 }
 
+/* Softmax of the best logit in 2^-15, by the rule of agn_device.h: >= threshold? */
+static int softmax_reaches(const int16_t *logits, int classes, int threshold)
+{
+    int64_t sum = 0;
+    int best = 0;
+    for (int i = 1; i < classes; i++)
+        best = logits[i] > logits[best] ? i : best;
+    for (int i = 0; i < classes; i++) {
+        int distance = logits[best] - logits[i];
+        int64_t e = distance < 4096 ? 32768 : 0;
+        for (int k = 0; k < 12; k++)
+            if (distance & 1 << k)
+                e = (e * lround(32768 * exp(-(double)(1 << k) / 256)) + 16384) / 32768;
+        sum += e;
+    }
+    return threshold * sum <= 1 << 30;
+}
+
 /* The last answer, or the first that is sure. */
 static void run_answers(const struct agn_model_agn *model, const struct plane *planes,
                         struct naive_result *result)
@@ -174,9 +193,35 @@ static void run_answers(const struct agn_model_agn *model, const struct plane *p
     int count = model->is_graph ? model->head_count : 1;
     for (int i = 0; i < count && !result->left_early; i++) {
         run_head(&heads[i], model->classes, &planes[heads[i].tensor], result->local);
-        result->left_early =
-            heads[i].margin > 0 && margin_of(result->local, model->classes) >= heads[i].margin;
+        if (heads[i].softmax > 0)
+            result->left_early = softmax_reaches(result->local, model->classes, heads[i].softmax);
+        else
+            result->left_early =
+                heads[i].margin > 0 && margin_of(result->local, model->classes) >= heads[i].margin;
     }
+}
+
+/* The map's rows as values, and these as symbols of 3 bits: a bit at a time. Symbols' spare bits are 0. */
+static void send_values(const struct agn_model_agn *model, struct naive_result *result)
+{
+    struct agn_map_shape wire;
+    int bits = model->value_bits, values = result->map_w * result->map_c, h = result->map_h;
+    uint32_t row_bytes = (uint32_t)(values * bits + 7) / 8;
+    int status = agn_pixels_shape((unsigned)h, row_bytes, &wire);
+    assert(status == 0);
+    (void)status;
+    int run_bits = (int)row_bytes / wire.height * 8, area = wire.height * wire.width;
+    result->symbols = take((size_t)(h * area), 1);
+    for (int y = 0; y < h; y++)
+        for (int i = 0; i < values * bits; i++) {
+            int value = (result->map[y * values + i / bits] + 128) / (1 << (8 - bits));
+            int symbol = y * area + i / run_bits * wire.width + i % run_bits / 3;
+            if (value >> i % bits & 1)
+                result->symbols[symbol] = (uint8_t)(result->symbols[symbol] | 1 << i % run_bits % 3);
+        }
+    result->map_h = wire.height;
+    result->map_w = wire.width;
+    result->map_c = result->sent_c = h;
 }
 
 void naive_run(const struct agn_model_agn *model, const uint8_t *image, struct naive_result *result)
@@ -204,6 +249,10 @@ void naive_run(const struct agn_model_agn *model, const uint8_t *image, struct n
     }
     for (int i = 0; i <= model->layer_count; i++)
         free(planes[i].at);
+    if (model->is_graph && model->value_bits > 0 && sender > 0) {
+        send_values(model, result);
+        return;
+    }
     int area = result->map_h * result->map_w;
     result->symbols = take((size_t)(result->sent_c * area), 1);
     for (int c = 0; c < result->sent_c; c++)

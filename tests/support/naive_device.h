@@ -10,7 +10,7 @@
 
 struct naive_result {
     int map_h, map_w, map_c, sent_c;
-    int8_t *map;      /* map_h x map_w x map_c */
+    int8_t *map;      /* of the tensor that is sent */
     uint8_t *symbols; /* sent_c x map_h x map_w */
     int16_t *local;   /* classes */
     int left_early;   /* an exit was sure; nothing is sent then */

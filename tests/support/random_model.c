@@ -276,7 +276,9 @@ static void random_head(struct random_model *random, struct agn_rng *rng, enum r
     head->first = between(rng, 0, shape->c - 1);
     head->count = between(rng, 1, shape->c - head->first);
     head->grid = between(rng, 1, smallest < 4 ? smallest : 4);
-    head->margin = between(rng, 0, 1) ? between(rng, 1, 2000) : 0;
+    int exits = between(rng, 0, 3);
+    head->margin = exits == 0 ? between(rng, 1, 2000) : 0;
+    head->softmax = exits == 1 ? between(rng, 1, 32767) : 0;
     int inputs = head->grid * head->grid * head->count;
     head->weights = random_weights(rng, style, (size_t)(inputs * random->model.classes));
     head->channels = random_channels(rng, style, random->model.classes, inputs * 128.0 * 8192.0,
@@ -302,6 +304,16 @@ static void random_sender(struct random_model *random, struct agn_rng *rng, enum
     model->local_c = between(rng, 0, map->c - 1);
     random_symbols(model, rng);
     model->codec = (enum agn_codec)between(rng, 0, AGN_CODEC_COUNT - 1);
+    if (between(rng, 0, 1)) {
+        struct agn_map_shape wire;
+        int bits = between(rng, 1, 8);
+        uint32_t row_bytes = (uint32_t)(map->w * map->c * bits + 7) / 8;
+        if (agn_pixels_shape((unsigned)map->h, row_bytes, &wire) == 0) {
+            model->value_bits = bits;
+            model->local_c = 0;
+            model->codec = (enum agn_codec)between(rng, 0, AGN_CODEC_LZW);
+        }
+    }
     random_contexts_make(&random->contexts, rng, (unsigned)(map->c - model->local_c), 5);
     model->contexts = random->contexts.model;
 }

@@ -1,0 +1,153 @@
+/* Training of a network with an exit (the system spinn): extractor, Local NN and Remote NN together, by
+ *
+ *   CE(remote) + joint.local CE(local)
+ *
+ * averaged over the batch. The Remote NN reads the features as they are: 8 bits hardly change them. */
+#include "train/optimiser.h"
+#include "train/preparation.h"
+#include "train/ranks.h"
+#include "train/trainer.h"
+
+static const unsigned trained = 1U << AGN_EXTRACTOR | 1U << AGN_LOCAL | 1U << AGN_REMOTE;
+
+enum { ANSWERS = 2 };
+static const enum agn_role answers[ANSWERS] = {AGN_REMOTE, AGN_LOCAL};
+
+struct exits {
+    struct agn__trainer *trainer;
+    struct agn_model *model;
+    struct agn_net *nets[AGN_REFERENCE];
+    struct agn__sharing sharing[AGN_REFERENCE];
+    struct agn__preparation preparation;
+    struct agn_group *group;
+    float *prob, *loss;
+    int batch;       /* images of this process */
+    size_t features; /* of a batch */
+};
+
+/* From the images, which stand in the extractor's input, to all logits. */
+static int forward(struct exits *e)
+{
+    int status = agn_net_forward(e->nets[AGN_EXTRACTOR]);
+    for (int i = 0; i < ANSWERS && status == AGN_OK; i++) {
+        status =
+            agn_net_copy(e->nets[answers[i]], AGN_BORDER_INPUT, e->nets[AGN_EXTRACTOR], AGN_BORDER_OUTPUT);
+        if (status == AGN_OK)
+            status = agn_net_forward(e->nets[answers[i]]);
+    }
+    return status;
+}
+
+/* The loss of one answer, and its gradient at the logits. */
+static void answer_loss(struct exits *e, enum agn_role role, const struct agn_batch *batch,
+                        struct agn__tally *tally)
+{
+    const struct agn_model *model = e->model;
+    const struct agn__soft_targets targets = agn__targets_of(&e->preparation, batch);
+    double weight = role == AGN_REMOTE ? 1.0 : model->preset.joint.local,
+           images = e->batch * agn_group_size(e->group);
+    agn__soft_ce_forward(agn_net_read(e->nets[role], AGN_BORDER_OUTPUT), &targets, e->prob, e->loss);
+    agn__soft_ce_backward(e->prob, &targets, (float)(weight / images),
+                          agn_net_write(e->nets[role], AGN_BORDER_DIFF_OUTPUT));
+    for (int i = 0; i < batch->count; i++) {
+        const float *row = e->prob + (size_t)i * (size_t)model->classes;
+        tally->loss += weight * (double)e->loss[i] / images;
+        tally->correct += role == AGN_REMOTE && agn_argmax(row, model->classes) == batch->labels[i];
+    }
+}
+
+/* From the gradients of the logits to those of the weights, summed over the processes. */
+static int backward(struct exits *e)
+{
+    int status = AGN_OK;
+    float *diff = agn_net_write(e->nets[AGN_EXTRACTOR], AGN_BORDER_DIFF_OUTPUT);
+    for (int i = 0; i < ANSWERS && status == AGN_OK; i++) {
+        enum agn_role role = answers[i];
+        status = agn_net_backward(e->nets[role]);
+        if (status == AGN_OK)
+            status = agn__sum_rest(&e->sharing[role], e->model->parts[role].params);
+        const float *from = agn_net_read(e->nets[role], AGN_BORDER_DIFF_INPUT);
+        for (size_t v = 0; v < e->features && status == AGN_OK; v++)
+            diff[v] = i == 0 ? from[v] : diff[v] + from[v];
+    }
+    if (status == AGN_OK)
+        status = agn_net_backward(e->nets[AGN_EXTRACTOR]);
+    if (status == AGN_OK)
+        status = agn__sum_rest(&e->sharing[AGN_EXTRACTOR], e->model->parts[AGN_EXTRACTOR].params);
+    return status == AGN_OK ? agn_group_await(e->group) : status;
+}
+
+static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
+{
+    struct exits *e = phase;
+    tally->steps = 1;
+    tally->images = batch->count;
+    agn__prepare_batch(&e->preparation, batch, AGN_PHASE_EXITS, e->trainer->state.step,
+                       agn_net_write(e->nets[AGN_EXTRACTOR], AGN_BORDER_INPUT));
+    int status = forward(e);
+    for (int i = 0; i < ANSWERS && status == AGN_OK; i++)
+        answer_loss(e, answers[i], batch, tally);
+    if (status == AGN_OK)
+        status = backward(e);
+    if (status < 0)
+        return status;
+    agn__optimiser_step(e->model, trained, rate);
+    if (e->trainer->beside.average != NULL)
+        agn__average_follow(&e->trainer->beside, e->model, e->trainer->state.step);
+    return AGN_OK;
+}
+
+static int open_training(struct exits *e)
+{
+    struct agn_model *model = e->model;
+    const struct agn_preset *preset = &model->preset;
+    struct agn__beside *beside = &e->trainer->beside;
+    e->batch = preset->train.batch / agn_group_size(e->group);
+    e->features =
+        (size_t)e->batch * (size_t)model->map.height * (size_t)model->map.width * (size_t)model->map.channels;
+    e->prob = agn_alloc((size_t)e->batch * (size_t)model->classes, sizeof(float));
+    e->loss = agn_alloc((size_t)e->batch, sizeof(float));
+    int status = e->prob == NULL || e->loss == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    if (status == AGN_OK && preset->train.ema > 0.0 && beside->average == NULL)
+        status = agn__average_create(beside, model);
+    for (int role = 0; role < AGN_REFERENCE && status == AGN_OK; role++) {
+        const struct agn_net_config config = {
+            .graph = &model->parts[role].graph,
+            .params = model->parts[role].params,
+            .batch = e->batch,
+            .mode = AGN_NET_TRAIN,
+            .compute = (enum agn_compute)preset->train.compute,
+            .passes = AGN_PASS_BACKWARD | (role == AGN_EXTRACTOR ? 0U : AGN_PASS_INPUT_GRADIENT),
+            .bn_momentum = (float)preset->train.bn_momentum,
+            .peers = agn__share(&e->sharing[role], e->group)};
+        status = agn_net_create(&config, &e->nets[role]);
+    }
+    if (status == AGN_OK)
+        status = agn__optimiser_open(model, trained);
+    return status == AGN_OK
+               ? agn__preparation_create(model, e->trainer->config->train, e->group, &e->preparation)
+               : status;
+}
+
+int agn__train_exits(struct agn__trainer *trainer)
+{
+    struct agn_model *model = trainer->model;
+    struct exits e = {.trainer = trainer, .model = model, .group = trainer->config->group};
+    const struct agn__phase_plan plan = {.phase = AGN_PHASE_EXITS,
+                                         .name = "exits",
+                                         .epochs = model->preset.joint.epochs,
+                                         .rate = model->preset.joint.rate,
+                                         .step = step,
+                                         .user = &e};
+    int status = open_training(&e);
+    if (status == AGN_OK)
+        status = agn__run_phase(trainer, &plan);
+    if (status == AGN_OK && trainer->beside.average != NULL)
+        agn__average_apply(&trainer->beside, model);
+    agn__preparation_release(&e.preparation);
+    for (int role = 0; role < AGN_REFERENCE; role++)
+        agn_net_free(e.nets[role]);
+    agn_free(e.prob);
+    agn_free(e.loss);
+    return status;
+}
