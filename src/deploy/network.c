@@ -152,7 +152,7 @@ int agn__network_of(const struct agn_model *model, struct agn__network *n)
     if (!agn_part_is_empty(extractor)) {
         status = walk_part(n, AGN_EXTRACTOR, 0, channels);
         n->map = n->layer_count;
-        channels = model->preset.model.local_channels;
+        channels = model->map.channels - model->sent_channels; /* those that stay */
     }
     if (status == AGN_OK && n->map > 0 && model->map.channels > AGN_DEV_MAX_CHANNELS) {
         status = agn_fail(AGN_ERR_UNSUPPORTED,

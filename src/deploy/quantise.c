@@ -268,7 +268,7 @@ static void describe_sender(const struct agn__network *n, struct agn_model_agn *
     if (n->map == 0)
         return;
     out->sender = n->map;
-    out->local_c = model->preset.model.local_channels;
+    out->local_c = model->map.channels - model->sent_channels;
     out->alpha_q15 = (uint16_t)lround(32768.0 * agn_model_alpha(model));
     out->codec = (enum agn_codec)model->preset.model.codec;
     agn_model_contexts(model, &out->contexts);

@@ -80,12 +80,13 @@ static int read_line(const char *text, size_t length, struct agn__metrics *metri
     const char *phase = json_string_value(json_object_get(line, "phase"));
     const json_t *images = json_object_get(line, "images");
     bool imitation = phase && strcmp(phase, "imitation") == 0;
-    bool joint =
-        phase && (strcmp(phase, "joint") == 0 || strcmp(phase, "remote") == 0 || strcmp(phase, "local") == 0);
-    if (!phase || (!imitation && !joint && strcmp(phase, "reference") != 0))
+    bool joint = phase && (strcmp(phase, "joint") == 0 || strcmp(phase, "remote") == 0 ||
+                           strcmp(phase, "local") == 0 || strcmp(phase, "coder") == 0);
+    bool before = phase && (strcmp(phase, "reference") == 0 || strcmp(phase, "classifier") == 0);
+    if (!phase || (!imitation && !joint && !before))
         status = agn_fail(AGN_ERR_FORMAT,
                           "'phase' is none of \"reference\", \"imitation\", \"joint\", \"remote\", "
-                          "\"local\"");
+                          "\"local\", \"classifier\", \"coder\"");
     else if (!json_is_number(images) || !(json_number_value(images) >= 0.0))
         status = agn_fail(AGN_ERR_FORMAT, "'images' is not a number of images");
     if (status == AGN_OK) {

@@ -2,4 +2,4 @@
 #include "systems/parts.h"
 
 const struct agn_system *const agn_systems[] = {&agn__system_agilenn, &agn__system_edge_only,
-                                                &agn__system_local_only, NULL};
+                                                &agn__system_local_only, &agn__system_deepcod, NULL};
