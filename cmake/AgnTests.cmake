@@ -71,6 +71,7 @@ function(agn_add_tests)
   agn_limit_test(check_device_compilers 300)
   agn_limit_test(check_bench_mcu 600) # six emulated boards, several builds each
   agn_limit_test(check_firmware 600)
+  agn_limit_test(check_firmware_graph 300)
   agn_limit_test(check_deb 400) # compresses two packages
   agn_limit_test(check_deepcod 300) # four trainings, and an emulated board
   agn_limit_test(check_edge_only_jpeg 300) # four trainings, and emulated boards

@@ -116,9 +116,6 @@ uint32_t agn__graph_scratch_bytes(const struct agn_dev_model *model);
 uint32_t agn__graph_pool_bytes(const struct agn_dev_model *model);
 uint32_t agn__graph_state_bytes(const struct agn_dev_model *model);
 
-/* agn__graph_read without the plan (ring sizes, places, overlaps): for who makes one. */
-int agn__graph_read_unplanned(struct agn_dev_model *model, const uint8_t *data, size_t body);
-
 #ifdef __cplusplus
 }
 #endif

@@ -404,6 +404,7 @@ static int overlap(const struct agn__tensor *a, const struct agn__tensor *b)
 static int check_plan(const struct agn_dev_model *model)
 {
     struct agn__life lives[AGN__GRAPH_TENSORS];
+    uint64_t most = 0;
     int status = agn__graph_play(model, lives);
     if (status < 0)
         return status;
@@ -413,8 +414,8 @@ static int check_plan(const struct agn_dev_model *model)
         if (tensor.storage == AGN__STORED_NOT)
             continue;
         uint64_t end = (uint64_t)tensor.offset + (uint64_t)agn__tensor_row_bytes(&tensor) * tensor.rows;
-        if (tensor.rows < lives[i].rows || tensor.rows > tensor.h || (tensor.offset & 3) != 0 ||
-            end > model->graph.tensor_bytes)
+        most = end > most ? end : most;
+        if (tensor.rows < lives[i].rows || tensor.rows > tensor.h || (tensor.offset & 3) != 0)
             return AGN_ERR_RANGE;
         if (i > 0 && agn__graph_record(model, i - 1)[AGN__GRAPH_LAST_READER] != last_reader_of(model, i))
             return AGN_ERR_RANGE;
@@ -425,10 +426,10 @@ static int check_plan(const struct agn_dev_model *model)
                 return AGN_ERR_RANGE;
         }
     }
-    return 0;
+    return most == model->graph.tensor_bytes ? 0 : AGN_ERR_RANGE;
 }
 
-int agn__graph_read_unplanned(struct agn_dev_model *model, const uint8_t *data, size_t body)
+int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body)
 {
     struct agn__tensor image;
     model->graph.head_count = data[AGN__AT_HEAD_COUNT];
@@ -448,12 +449,8 @@ int agn__graph_read_unplanned(struct agn_dev_model *model, const uint8_t *data, 
         status = check_layer(model, i, body);
     for (unsigned i = 0; i < model->graph.head_count && status == 0; i++)
         status = check_head(model, i, body);
-    return status == 0 ? check_sender(model) : status;
-}
-
-int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body)
-{
-    int status = agn__graph_read_unplanned(model, data, body);
+    if (status == 0)
+        status = check_sender(model);
     return status == 0 ? check_plan(model) : status;
 }
 

@@ -39,7 +39,7 @@ struct agn_model_layer {
     /* Of networks with branches only. Tensor 0 is the image, tensor i + 1 what layer i makes. */
     int source[2];                   /* tensors made before; the second one for ADD */
     int first, in_c;                 /* channels [first, first + in_c) of it are read; in_c 0: to the last */
-    const struct agn_model_sum *sum; /* ADD, which has no weights and channels and reads all of both */
+    const struct agn_model_sum *sum; /* ADD, which has no weights and channels and reads [0, in_c) of both */
 };
 
 /* A classifier in a network with branches: average pooling to a grid, and a dense layer, by the rules of

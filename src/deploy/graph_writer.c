@@ -33,7 +33,8 @@ static int make_layer(const struct agn_model_agn *from, int index, const struct 
     const struct shape *in = &shapes->list[l->source[0]];
     if (is_add) {
         const struct shape *other = &shapes->list[l->source[1]];
-        if (in->h != other->h || in->w != other->w || in->c != other->c)
+        unsigned read = l->in_c > 0 ? (unsigned)l->in_c : in->c;
+        if (in->h != other->h || in->w != other->w || in->c < read || other->c < read)
             return refuse(index, "what it adds differs in shape; the second tensor is", l->source[1]);
         if (!l->sum)
             return refuse(index, "it adds and has no multipliers", 0);

@@ -97,8 +97,10 @@ static struct plane run_layer(const struct agn_model_agn *model, int index, cons
         for (int x = 0; x < out.w; x++)
             for (int c = 0; c < out.c; c++) {
                 int at = (y * out.w + x) * out.c + c;
-                out.at[at] = layer->kind == AGN_LAYER_ADD ? sum_at(layer, in->at[at], other->at[at])
-                                                          : output_at(model, index, in, ic, y, x, c);
+                int place = y * out.w + x;
+                out.at[at] = layer->kind == AGN_LAYER_ADD
+                                 ? sum_at(layer, in->at[place * in->c + c], other->at[place * other->c + c])
+                                 : output_at(model, index, in, ic, y, x, c);
             }
     return out;
 }

@@ -204,13 +204,13 @@ static int graph_axis(struct agn_rng *rng, int in, int pointwise, int *kernel, i
     return out;
 }
 
-/* A second tensor of the same shape, or -1. */
-static int same_shape(struct agn_rng *rng, const struct graph_shape *shapes, int count, int source)
+/* A second tensor of the same sides, or -1. */
+static int same_sides(struct agn_rng *rng, const struct graph_shape *shapes, int count, int source)
 {
     int found = -1;
     for (int t = 1; t < count; t++)
         if (shapes[t].h == shapes[source].h && shapes[t].w == shapes[source].w &&
-            shapes[t].c == shapes[source].c && (found < 0 || between(rng, 0, 1)))
+            (found < 0 || between(rng, 0, 1)))
             found = t;
     return found;
 }
@@ -222,7 +222,7 @@ static struct graph_shape random_sum(struct random_model *random, struct agn_rng
     struct agn_model_sum *sum = &random->sums[index];
     layer->kind = AGN_LAYER_ADD;
     layer->kernel_h = layer->kernel_w = layer->stride_h = layer->stride_w = 1;
-    layer->out_c = shapes[source].c;
+    layer->out_c = layer->in_c = shapes[source].c < shapes[other].c ? shapes[source].c : shapes[other].c;
     layer->source[0] = source;
     layer->source[1] = other;
     layer->sum = sum;
@@ -230,7 +230,7 @@ static struct graph_shape random_sum(struct random_model *random, struct agn_rng
     sum->multipliers[0] = (int16_t)between(rng, -32768, 32767);
     sum->multipliers[1] = (int16_t)between(rng, -32768, 32767);
     sum->bias = between(rng, -(1 << 21), 1 << 21);
-    return (struct graph_shape){shapes[source].h, shapes[source].w, shapes[source].c, -1};
+    return (struct graph_shape){shapes[source].h, shapes[source].w, layer->out_c, -1};
 }
 
 static struct graph_shape random_node(struct random_model *random, struct agn_rng *rng,
@@ -240,7 +240,7 @@ static struct graph_shape random_node(struct random_model *random, struct agn_rn
     struct agn_model_layer *layer = &random->layers[index];
     int source = random_source(rng, index + 1), other = -1;
     if (index > 1 && between(rng, 0, 2) == 0)
-        other = same_shape(rng, shapes, index + 1, source);
+        other = same_sides(rng, shapes, index + 1, source);
     if (other >= 0 && source > 0)
         return random_sum(random, rng, index, source, other, shapes);
     layer->source[0] = source;
