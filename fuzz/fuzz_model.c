@@ -45,7 +45,7 @@ static void check(const struct agn_model *model, const char *path)
     struct agn_model *again = NULL;
     struct agn_context_model contexts;
     demand(agn_model_check_finite(model) == AGN_OK);
-    demand(agn_model_check_levels(model->centroids, "levels") == AGN_OK);
+    demand(agn_model_check_levels(model, model->centroids, "levels") == AGN_OK);
     agn_model_contexts(model, &contexts);
     demand(agn_context_model_check(&contexts) == 0);
     demand(agn_model_alpha(model) >= 0 && agn_model_alpha(model) <= 1);

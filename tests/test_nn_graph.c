@@ -121,6 +121,46 @@ static int64_t total_macs(const struct agn_graph *graph)
 }
 
 /* Nearest neighbours have no parameters, take no number of the prefix and no multiplications. */
+/* Even kernels as large as their stride are not padded, all others are by half their size. */
+static void patches(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    static const struct {
+        const char *text;
+        int side, out;
+    } cases[] = {{"conv:c4:k4:s4:l1", 28, 7}, {"conv:c4:k4:s4", 32, 8}, {"conv:c4:k4:s4", 30, 7},
+                 {"conv:c4:k2:s2", 12, 6},    {"dw:k2:s2", 12, 6},      {"conv:c4:k4:s2", 12, 7},
+                 {"conv:c4:k3:s3", 12, 4},    {"conv:c4:k2", 12, 13}};
+    for (size_t i = 0; i < AGN_COUNT_OF(cases); i++) {
+        start(&graph, cases[i].side, cases[i].side, 4);
+        int last = agn_graph_parse(&graph, 0, "net", cases[i].text);
+        assert_true(last > 0);
+        expect_shape(&graph, last, cases[i].out, cases[i].out, 4);
+    }
+}
+
+/* What follows an operator has its parameters' names; a shortcut around that operator is none of it. */
+static void tails(void **state)
+{
+    (void)state;
+    static struct agn_graph graph, tail;
+    start(&graph, 12, 12, 4);
+    int middle = agn_graph_parse(&graph, 0, "front", "conv:c4"),
+        last = agn_graph_parse(&graph, middle, "back", "mb:c4:e2");
+    assert_int_equal(graph.ops[last].type, AGN_OP_ADD);
+    assert_int_equal(agn_graph_tail(&graph, middle, &tail), AGN_OK);
+    assert_int_equal(tail.count, last - middle + 1);
+    expect_shape(&tail, 0, 12, 12, 4);
+    assert_string_equal(tail.ops[1].name, "back.0.expand");
+    assert_int_equal(tail.ops[tail.count - 1].src[0], 0);
+    assert_int_equal(tail.ops[tail.count - 1].src[1], tail.count - 2);
+    assert_int_equal(agn_graph_tail(&graph, 0, &tail), AGN_OK);
+    assert_int_equal(tail.count, graph.count);
+    assert_int_equal(agn_graph_tail(&graph, middle + 1, &tail), AGN_ERR_ARG);
+    expect_message("before operator 3");
+}
+
 static void upsampling(void **state)
 {
     (void)state;
@@ -574,6 +614,8 @@ int main(void)
                                        cmocka_unit_test(expansion_one_and_empty_text),
                                        cmocka_unit_test(shapes_of_convolutions),
                                        cmocka_unit_test(macs_by_hand),
+                                       cmocka_unit_test(patches),
+                                       cmocka_unit_test(tails),
                                        cmocka_unit_test(upsampling),
                                        cmocka_unit_test(attention),
                                        cmocka_unit_test(named_networks),

@@ -20,6 +20,10 @@ static struct agn_preset preset_of(const char *system, int height, int width, in
     snprintf(preset.model.remote, sizeof preset.model.remote, "conv:c8:s2");
     if (strcmp(system, "local-only") == 0)
         snprintf(preset.model.local, sizeof preset.model.local, "conv:c8:s2 mb:c8:e2");
+    if (strcmp(system, "deepcod") == 0) {
+        snprintf(preset.model.extractor, sizeof preset.model.extractor, "conv:c4:k4:s4:l1");
+        snprintf(preset.model.decoder, sizeof preset.model.decoder, "up conv:c8 up conv:c%d:a2", channels);
+    }
     preset.data.height = height;
     preset.data.width = width;
     preset.data.channels = channels;
@@ -177,7 +181,7 @@ static void refusals_say_why(void **state)
     (void)state;
     struct agn_preset preset = preset_of("deepcod-like", 16, 16, 1);
     refused(&preset, AGN_ERR_ARG,
-            "model.system = 'deepcod-like': expected agilenn or edge-only or local-only");
+            "model.system = 'deepcod-like': expected agilenn or edge-only or local-only or deepcod");
     preset = preset_of("edge-only", 16, 16, 1);
     preset.model.codec = AGN_CODEC_RANGE;
     refused(&preset, AGN_ERR_ARG, "expected raw3, lzw or jpeg");
@@ -207,6 +211,48 @@ static void refusals_say_why(void **state)
     preset.model.reference[0] = '\0'; /* not needed */
     preset.model.remote[0] = '\0';
     refused(&preset, AGN_ERR_ARG, "model.remote is missing");
+}
+
+/* The Remote NN is a decoder and, behind it, what edge-only would have for the image. */
+static void deepcod_classifies_a_decoded_image(void **state)
+{
+    (void)state;
+    struct agn_preset preset = preset_of("deepcod", 28, 28, 3);
+    struct agn_model *model = NULL, *edge_only = NULL;
+    struct agn_map_shape shape;
+    static struct agn_graph tail;
+    assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
+    assert_int_equal(model->system->sent_shape(model, &shape), AGN_OK);
+    assert_true(shape.channels == 4 && shape.height == 7 && shape.width == 7); /* patches, without padding */
+    assert_true(model->sent_channels == model->map.channels && model->decoded > 0);
+    const struct agn_graph *remote = &model->parts[AGN_REMOTE].graph;
+    assert_int_equal(remote->ops[model->decoded].type, AGN_OP_TANH);
+    snprintf(preset.model.system, sizeof preset.model.system, "edge-only");
+    assert_int_equal(agn_model_create(&preset, NULL, &edge_only), AGN_OK);
+    const struct agn_graph *classifier = &edge_only->parts[AGN_REMOTE].graph;
+    assert_int_equal(agn_graph_tail(remote, model->decoded, &tail), AGN_OK);
+    assert_int_equal(tail.count, classifier->count);
+    for (int i = 0; i < tail.count; i++) {
+        assert_string_equal(tail.ops[i].name, classifier->ops[i].name);
+        assert_int_equal(tail.ops[i].src[0], classifier->ops[i].src[0]);
+    }
+    const float levels[AGN_LEVELS] = {-3, -2, -1, 0, 1, 2, 30, 300},
+                falling[AGN_LEVELS] = {0, 1, 2, 1, 2, 3, 4, 5};
+    assert_int_equal(agn_model_check_levels(model, levels, "levels"), AGN_OK);
+    assert_int_equal(agn_model_check_levels(edge_only, levels, "levels"), AGN_ERR_FORMAT);
+    assert_int_equal(agn_model_check_levels(model, falling, "levels"), AGN_ERR_FORMAT);
+    agn_model_free(model);
+    agn_model_free(edge_only);
+    preset = preset_of("deepcod", 16, 16, 3);
+    snprintf(preset.model.decoder, sizeof preset.model.decoder, "up conv:c8 conv:c3:a2");
+    refused(&preset, AGN_ERR_RANGE, "model.decoder makes 8x8x3 of the 4x4x4 that are sent");
+    snprintf(preset.model.decoder, sizeof preset.model.decoder, "up up conv:c3:l1");
+    refused(&preset, AGN_ERR_RANGE, "by tanh");
+    preset.model.decoder[0] = '\0';
+    refused(&preset, AGN_ERR_ARG, "model.decoder is missing");
+    preset = preset_of("deepcod", 16, 16, 3);
+    snprintf(preset.model.extractor, sizeof preset.model.extractor, "fused:c4:s4");
+    refused(&preset, AGN_ERR_UNSUPPORTED, "model.extractor, block 'fused:c4:s4'");
 }
 
 static void expect_op(const struct agn_graph *graph, int op, enum agn_op_type type, const char *name)
@@ -260,7 +306,8 @@ static void devices_run_some_blocks_only(void **state)
          "block 'conv:c8:a1': a device has no activation but ReLU6: leave a1 out"},
         {"dw:a2", "conv:c8:s2", "leave a2 out"},
         {"dw:k1", "conv:c8:s2", "k1: a device has kernels of 3, 5 and 7 here"},
-        {"conv:c8:k4", "conv:c8:s2", "kernels of 1, 3, 5 and 7 here"},
+        {"dw:k4:s4", "conv:c8:s2", "kernels of 3, 5 and 7 here"},
+        {"conv:c8:k4", "conv:c8:s2", "kernels of 1, 3, 5 and 7 here, or 2 and 4 with a stride as large"},
         {"mb:c8:k9", "conv:c8:s2", "block 'mb:c8:k9'"},
         {"conv:c8:s5", "conv:c8:s2", "strides up to 4"},
         {"dw", "conv:c8:s2:a1", "model.extractor, block 'conv:c8:s2:a1'"},
@@ -286,7 +333,8 @@ static void presets_name_only_others(void **state)
     struct agn_preset preset = preset_of("", 16, 16, 1), read;
     (void)state;
     assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
-    const char *const later[] = {"system", "\nlocal = \n", "optimizer", "beta", "clip"};
+    const char *const later[] = {"system", "\nlocal = \n", "optimizer",      "beta",
+                                 "clip",   "decoder",      "reconstruction", "teach"};
     for (size_t i = 0; i < AGN_COUNT_OF(later); i++)
         assert_null(strstr(text, later[i]));
     preset = preset_of("edge-only", 16, 16, 1);
@@ -312,6 +360,7 @@ int main(void)
                                        cmocka_unit_test(spinn_reads_what_it_quantised),
                                        cmocka_unit_test(spinn_answers_once),
                                        cmocka_unit_test(refusals_say_why),
+                                       cmocka_unit_test(deepcod_classifies_a_decoded_image),
                                        cmocka_unit_test(local_networks_end_with_pooling_and_a_dense_layer),
                                        cmocka_unit_test(devices_run_some_blocks_only),
                                        cmocka_unit_test(presets_name_only_others)};

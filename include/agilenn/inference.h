@@ -31,6 +31,7 @@ struct agn_inference_config {
     const struct agn_inference *weights_of;
     enum agn_inference_engine engine;
     float source_limit; /* int8: sources lie between 0 and this, others are cut off; 0 = 6, ReLU6's */
+    bool source_signed; /* between -source_limit and source_limit instead */
 };
 
 struct agn_inference;

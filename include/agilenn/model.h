@@ -36,9 +36,12 @@ struct agn_model {
     struct agn_normalisation normalisation;
     struct agn_shape map; /* of F */
     int classes, sent_channels;
+    /* Operator of the Remote NN's graph that makes the image again, with values from -1 to 1, for a
+     * classifier behind it; 0: it has no such decoder. With one, images are normalised to -1 to 1 as well. */
+    int decoded;
     char **class_names; /* classes */
     struct agn_part parts[AGN_ROLES];
-    float centroids[AGN_LEVELS];        /* ascending, [0] = 0 */
+    float centroids[AGN_LEVELS];        /* ascending; [0] = 0 unless the Remote NN has a decoder */
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
     float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its momentum */
     float alpha_second, alpha_steps;    /* Adam's second moment of it, and steps so far */
@@ -61,10 +64,18 @@ enum agn_phase {
     AGN_PHASE_REFERENCE, /* the reference network, with the extractor as its stem */
     AGN_PHASE_JOINT,     /* extractor, Local NN, Remote NN and quantiser together; needs the reference, too */
     AGN_PHASE_DONE,
-    AGN_PHASE_REMOTE, /* the Remote NN alone, on what the device sends */
-    AGN_PHASE_LOCAL,  /* the Local NN alone, on images */
-    AGN_PHASE_EXITS,  /* extractor, Local NN and Remote NN together, each answer with its own loss */
+    AGN_PHASE_REMOTE,     /* the Remote NN alone, on what the device sends */
+    AGN_PHASE_LOCAL,      /* the Local NN alone, on images */
+    AGN_PHASE_EXITS,      /* extractor, Local NN and Remote NN together, each answer with its own loss */
+    AGN_PHASE_CLASSIFIER, /* what the Remote NN has behind its decoder, on images */
+    AGN_PHASE_CODER,      /* extractor, quantiser and decoder, with the classifier as it is */
 };
+
+/* Does the phase prepare for another one, by the preset's [reference]? */
+static inline bool agn_phase_prepares(enum agn_phase phase)
+{
+    return phase == AGN_PHASE_REFERENCE || phase == AGN_PHASE_CLASSIFIER;
+}
 
 struct agn_model;
 
@@ -143,8 +154,13 @@ uint32_t agn_model_id(const struct agn_model *model);
 /* AGN_ERR_NUMERIC: a parameter or its moments are infinite or no numbers, or a variance is negative; names
  * it. */
 int agn_model_check_finite(const struct agn_model *model);
-/* Do levels of a quantiser ascend from 0 to at most 6? AGN_ERR_FORMAT names the tensor they came from. */
-int agn_model_check_levels(const float levels[AGN_LEVELS], const char *tensor);
+/* Do levels of the model's quantiser ascend, and (without a decoder) from 0 to at most 6? AGN_ERR_FORMAT
+ * names the tensor they came from. */
+int agn_model_check_levels(const struct agn_model *model, const float levels[AGN_LEVELS], const char *tensor);
+
+/* As the model's images are normalised where these are the training images. */
+void agn_model_normalisation(const struct agn_model *model, const struct agn_dataset *data,
+                             struct agn_normalisation *normalisation);
 
 /* Is this a data set for this model? AGN_ERR_MISMATCH: images of another size, more classes than the model
  * has, or classes of other names (where both have names); AGN_ERR_RANGE: a label outside the classes. */

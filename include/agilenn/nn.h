@@ -89,21 +89,26 @@ int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
  *   attention                            SAGAN's self-attention: 1x1 convolutions without bias to c/8 queries
  *                                        and keys (at least 1) and c values, gamma from 0, shortcut
  * Defaults: k3 s1 (up: s2) n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU, a2 tanh; a `conv` or `dw` with
- * letter l1 has no activation (linear). A block may also be the name of a network (graph_names.c), such as
- * efficientnetv2-s or separable:s3, and stands for its blocks then. Parameters are
- * named PREFIX.0, PREFIX.1, ... by block. Returns the index of the last operator. */
+ * letter l1 has no activation (linear). Convolutions are padded by half their kernel; even kernels as large
+ * as the stride are not padded at all: conv:c4:k4:s4 makes 7x7 of 28x28. A block may also be the name of a
+ * network (graph_names.c), such as efficientnetv2-s or separable:s3, and stands for its blocks then.
+ * Parameters are named PREFIX.0, PREFIX.1, ... by block. Returns the index of the last operator. */
 int agn_graph_parse(struct agn_graph *graph, int src, const char *prefix, const char *text);
 /* The same with all channels times `width` by MobileNetV2's rule (Sandler et al. 2018): multiples of 8, at
  * least 8 and 90 % of the product; the last block keeps its channels below width 1 if it is a `conv` with k1.
  * Width 1 changes nothing. */
 int agn_graph_parse_scaled(struct agn_graph *graph, int src, const char *prefix, const char *text,
                            double width);
-/* Is each block one that a device computes in integers: conv with k 1, 3, 5 or 7, dw and mb with k 3, 5 or 7,
- * strides up to 4, ReLU6 or linear? AGN_ERR_UNSUPPORTED names the first that is not. */
+/* Is each block one that a device computes in integers: conv with k 1, 3, 5 or 7, or k2:s2 and k4:s4, dw and
+ * mb with k 3, 5 or 7, strides up to 4, ReLU6 or linear? AGN_ERR_UNSUPPORTED names the first that is not. */
 int agn_graph_check_device(const char *text);
 /* Writes the blocks that agn_graph_parse_scaled makes of `text`: names replaced, channels multiplied. Their
  * length, or a status. */
 int agn_graph_expand(const char *text, double width, char *blocks, size_t cap);
+
+/* What follows operator `from`, whose result is the tail's input: with the same names, so that both graphs
+ * share parameters. AGN_ERR_ARG: it reads something before `from`, too. */
+int agn_graph_tail(const struct agn_graph *graph, int from, struct agn_graph *tail);
 
 struct agn_shape agn_graph_input_shape(const struct agn_graph *graph);
 struct agn_shape agn_graph_output_shape(const struct agn_graph *graph);
@@ -119,6 +124,7 @@ struct agn_param {
     size_t offset, count; /* in floats, into the store's arrays */
     bool trainable;       /* false: a running statistic */
     bool decay;           /* weight decay applies */
+    bool frozen;          /* optimisers leave it alone; no matter of files */
 };
 
 /* Named float arrays; `value`, `grad`, `momentum` and `second` run in parallel. */
@@ -303,7 +309,7 @@ void agn_mse_forward(const float *values, const float *target, int n, size_t siz
 void agn_mse_backward(const float *values, const float *target, int n, size_t size, float scale, float *diff);
 
 /* ---- quantiser ---------------------------------------------------------------------
- * 8 centroids in [0, 6), centroid 0 fixed at 0, ascending. Hard assignment to the nearest. */
+ * 8 ascending centroids. Hard assignment to the nearest. */
 
 enum { AGN_LEVELS = 8 };
 

@@ -15,7 +15,8 @@ enum { AGN_PRESET_TEXT_BYTES = 1024 };
 /* What keys with words may be. */
 enum agn_bad_files { AGN_BAD_FILES_REFUSE, AGN_BAD_FILES_SKIP };
 enum agn_alpha_form { AGN_ALPHA_SIGMOID, AGN_ALPHA_SOFTMAX };
-enum agn_optimizer { AGN_OPTIMIZER_SGD, AGN_OPTIMIZER_ADAM };
+enum agn_optimizer { AGN_OPTIMIZER_SGD, AGN_OPTIMIZER_ADAM, AGN_OPTIMIZER_AS_TRAIN };
+enum agn_teach { AGN_TEACH_NOTHING, AGN_TEACH_LOGITS, AGN_TEACH_LABELS };
 enum agn_class_weights { AGN_CLASSES_AS_THEY_ARE, AGN_CLASSES_BALANCED };
 enum agn_choose { AGN_CHOOSE_LAST, AGN_CHOOSE_BEST };
 enum agn_importance { AGN_IMPORTANCE_CHANNEL, AGN_IMPORTANCE_ELEMENT };
@@ -38,6 +39,7 @@ struct agn_preset {
         char system[24]; /* a name of agn_systems; "": the first */
         char extractor[AGN_PRESET_TEXT_BYTES], reference[AGN_PRESET_TEXT_BYTES],
             remote[AGN_PRESET_TEXT_BYTES];
+        char decoder[AGN_PRESET_TEXT_BYTES];     /* of the system deepcod */
         char local[AGN_PRESET_TEXT_BYTES];       /* Local NN before pooling; "": pooling comes first */
         double reference_width, remote_width;    /* of their channels (agn_graph_parse_scaled) */
         int local_channels;                      /* k: the first channels, which stay on the device */
@@ -65,6 +67,7 @@ struct agn_preset {
     } train;
     struct {
         double epochs, rate;
+        int optimizer;                    /* enum agn_optimizer */
         double channel_dropout;           /* share of images without the channels from k on; 0 = off */
         double stochastic_depth;          /* chance that an image skips the last residual branch; 0 = off */
         char stem[AGN_PRESET_TEXT_BYTES]; /* network that extractors imitate; "": none */
@@ -85,6 +88,8 @@ struct agn_preset {
         double bits;             /* weight of the mean bits of a sent symbol; 0 = off */
         double soft_temperature; /* of the quantiser's gradient; 0 = straight-through */
         double centroid_rate;    /* share of the new batch in a centroid's moving mean */
+        double reconstruction;   /* weight of the decoder's squared error */
+        int teach;               /* enum agn_teach: what else its images should do */
     } joint;
 };
 

@@ -39,8 +39,10 @@ static double share(int part, int whole)
 static void print_losses(const struct job *job)
 {
     const struct agn_loss_evaluation *e = &job->under_loss;
-    printf("\npackets lost  accuracy  nothing came   (%d packets a frame; local alone %.2f %%)\n",
-           job->losses.packets, 100.0 * share(e->local_right, e->images));
+    printf("\npackets lost  accuracy  nothing came   (%d packets a frame", job->losses.packets);
+    if (!agn_part_is_empty(&job->model->parts[AGN_LOCAL]))
+        printf("; local alone %.2f %%", 100.0 * share(e->local_right, e->images));
+    printf(")\n");
     for (int i = 0; i < job->losses.count; i++) {
         printf("%10.0f %%  %6.2f %%  %9.2f %%\n", 100.0 * job->losses.loss[i],
                100.0 * share(e->right[i], e->images), 100.0 * share(e->unanswered[i], e->images));

@@ -155,6 +155,11 @@ static void print_learned(const struct agn_model *model)
         return;
     print_values("centroids", model->centroids, AGN_LEVELS, 1.0, "");
     print_values("usage", model->usage, AGN_LEVELS, 100.0, " %");
+    if (model->decoded > 0) {
+        printf("accuracy of the classifier on the images themselves %.2f %%\n",
+               100.0 * model->reference_accuracy);
+        return;
+    }
     printf("skewness before joint training %.2f %%, reference accuracy before %.2f %%\n",
            100.0 * model->skewness_before, 100.0 * model->reference_accuracy);
 }
@@ -176,8 +181,9 @@ static void print_text(const struct agn_model *model, const struct network *netw
     else if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
         printf(
             "feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
-            model->map.height, model->map.width, model->map.channels, preset->model.local_channels,
-            model->sent_channels, agn_codec_name(preset->model.codec));
+            model->map.height, model->map.width, model->map.channels,
+            model->map.channels - model->sent_channels, model->sent_channels,
+            agn_codec_name(preset->model.codec));
     const char *undeployable = agn__cli_undeployable(preset);
     if (undeployable)
         printf("device         none can run this: %s\n", undeployable);
@@ -260,7 +266,7 @@ static json_t *json_from(const struct agn_model *model, const struct network *ne
         agn__cli_json_string(model->preset.name), "system", model->system->name, "image",
         model->preset.data.height, model->preset.data.width, model->preset.data.channels, "map",
         model->map.height, model->map.width, model->map.channels, "local_channels",
-        model->preset.model.local_channels, "sent_channels", model->sent_channels, "codec",
+        model->map.channels - model->sent_channels, "sent_channels", model->sent_channels, "codec",
         agn_codec_name(model->preset.model.codec), "classes", json_from_class_names(model), "networks", list);
     if (object && trained && json_object_set_new(object, "learned", json_from_learned(model))) {
         json_decref(object);

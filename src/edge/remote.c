@@ -1,4 +1,5 @@
 /* The Remote NN as the server runs it. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "agilenn/inference.h"
@@ -26,6 +27,7 @@ int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_
     remote->max_batch = config->max_batch == 0 ? DEFAULT_BATCH : config->max_batch;
     remote->floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
     remote->classes = (size_t)agn_graph_output_shape(&model->parts[AGN_REMOTE].graph).channels;
+    float limit = fmaxf(fabsf(model->centroids[0]), fabsf(model->centroids[AGN_LEVELS - 1]));
     struct agn_inference_config planned = {
         .graph = &model->parts[AGN_REMOTE].graph,
         .params = model->parts[AGN_REMOTE].params,
@@ -33,8 +35,8 @@ int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_
         .threads = config->threads,
         .int8 = config->int8,
         .weights_of = config->weights_of ? config->weights_of->inference : NULL,
-        .source_limit =
-            model->system->expand ? model->system->feature_limit(model) : model->centroids[AGN_LEVELS - 1]};
+        .source_limit = model->system->expand ? model->system->feature_limit(model) : limit,
+        .source_signed = model->system->expand || model->centroids[0] < 0.0F};
     int status = agn_inference_create(&planned, &remote->inference);
     if (status < 0) {
         agn_free(remote);

@@ -1,5 +1,5 @@
 /* Evaluation in float when packets are lost: what arrives counts by its trust, and where nothing arrives the
- * local prediction counts, as on the device. */
+ * local prediction counts, as on the device; without a Local NN there is none then, which is not right. */
 #include "agilenn/measure.h"
 
 struct counts {
@@ -24,11 +24,13 @@ static void see(void *user, const struct agn_lossy_image *image)
     float alpha = (float)agn_model_alpha(model), fused[AGN_MAX_CLASSES];
     float trust = (1.0F - alpha) * model->trust[image->came];
     agn_fuse_f32(image->local, alpha, image->came > 0 ? image->remote : NULL, trust, model->classes, fused);
-    c->out.right[image->draw] += agn_argmax(fused, model->classes) == image->label;
+    bool answered = image->local != NULL || image->came > 0;
+    c->out.right[image->draw] += answered && agn_argmax(fused, model->classes) == image->label;
     c->out.unanswered[image->draw] += image->came == 0;
     if (image->draw == 0) {
         c->out.images++;
-        c->out.local_right += agn_argmax(image->local, model->classes) == image->label;
+        c->out.local_right +=
+            image->local != NULL && agn_argmax(image->local, model->classes) == image->label;
     }
 }
 

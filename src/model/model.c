@@ -156,6 +156,21 @@ static int set_class_name(struct agn_model *model, int index, const char *name)
     return AGN_OK;
 }
 
+void agn_model_normalisation(const struct agn_model *model, const struct agn_dataset *data,
+                             struct agn_normalisation *normalisation)
+{
+    const uint8_t middle = 128; /* a decoder's tanh makes images of -1 to 1 */
+    if (model->decoded == 0) {
+        agn_dataset_normalisation(data, normalisation);
+        return;
+    }
+    *normalisation = (struct agn_normalisation){0};
+    for (int c = 0; c < model->preset.data.channels; c++) {
+        normalisation->mean[c] = middle;
+        normalisation->std[c] = (float)middle;
+    }
+}
+
 static int take_from_data(struct agn_model *model, const struct agn_dataset *data)
 {
     char number[16];
@@ -167,7 +182,7 @@ static int take_from_data(struct agn_model *model, const struct agn_dataset *dat
     for (int c = 0; c < model->preset.data.channels; c++)
         model->normalisation.std[c] = 255.0F;
     if (data != NULL)
-        agn_dataset_normalisation(data, &model->normalisation);
+        agn_model_normalisation(model, data, &model->normalisation);
     for (int i = 0; i < model->classes; i++) {
         snprintf(number, sizeof(number), "%d", i);
         int status = set_class_name(model, i, i < named ? data->class_names[i] : number);

@@ -339,15 +339,15 @@ static int load_params(struct agn_model *model, const struct agn_tensor_file *fi
     return status;
 }
 
-int agn_model_check_levels(const float levels[AGN_LEVELS], const char *tensor)
+int agn_model_check_levels(const struct agn_model *model, const float levels[AGN_LEVELS], const char *tensor)
 {
-    for (int level = 1; level < AGN_LEVELS; level++) {
-        if (levels[level] < levels[level - 1] || levels[0] != 0.0F || levels[level] > 6.0F) {
-            return agn_fail(AGN_ERR_FORMAT, "tensor '%s': the levels do not ascend from 0 to at most 6",
-                            tensor);
-        }
-    }
-    return AGN_OK;
+    const float most = 1e4F; /* of levels that may be anything */
+    bool from_zero = model->decoded == 0, fits = from_zero ? levels[0] == 0.0F : levels[0] >= -most;
+    for (int level = 1; level < AGN_LEVELS; level++)
+        fits = fits && levels[level] >= levels[level - 1] && levels[level] <= (from_zero ? 6.0F : most);
+    return fits ? AGN_OK
+                : agn_fail(AGN_ERR_FORMAT, "tensor '%s': the levels do not ascend%s", tensor,
+                           from_zero ? " from 0 to at most 6" : "");
 }
 
 /* Takes over the values that are not network parameters; refuses what would do harm later. */
@@ -370,7 +370,7 @@ static int load_values(struct agn_model *model, const struct agn_tensor_file *fi
         model->normalisation.mean[c] = (uint8_t)norm[c];
         model->normalisation.std[c] = norm[AGN_MAX_CHANNELS + c];
     }
-    status = agn_model_check_levels(model->centroids, "quantiser.centroids");
+    status = agn_model_check_levels(model, model->centroids, "quantiser.centroids");
     if (status == AGN_OK)
         status = load_alpha(model, file);
     if (status == AGN_OK)
@@ -432,7 +432,7 @@ static int take_average(struct agn_model *model, const struct agn_tensor_file *f
     if (status == AGN_OK) {
         memcpy(&model->alpha_weight, small->data, sizeof(float));
         memcpy(model->centroids, (const float *)small->data + 1, AGN_LEVELS * sizeof(float));
-        status = agn_model_check_levels(model->centroids, "average.small");
+        status = agn_model_check_levels(model, model->centroids, "average.small");
     }
     return status == AGN_OK ? agn_model_check_finite(model) : status;
 }

@@ -61,6 +61,8 @@ static const struct key keys[] = {
     {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
      "reference network on the whole feature map"},
     {"model", "remote", TEXT, FIELD(model.remote), 0, 0, "", "server network on the sent channels"},
+    {"model", "decoder", TEXT, FIELD(model.decoder), 0, 0, "",
+     "deepcod: server network that makes an image of what is sent, in front of model.remote"},
     {"model", "reference_width", REAL, FIELD(model.reference_width), 0.05, 4, "1",
      "multiplies the reference's channels, MobileNetV2's width multiplier"},
     {"model", "remote_width", REAL, FIELD(model.remote_width), 0.05, 4, "1",
@@ -126,6 +128,8 @@ static const struct key keys[] = {
     {"reference", "epochs", REAL, FIELD(reference.epochs), 0, 10000, "1",
      "pre-training of extractor + reference"},
     {"reference", "rate", REAL, FIELD(reference.rate), 1e-6, 10, "0.1", "learning rate"},
+    {"reference", "optimizer", WORD, FIELD(reference.optimizer), 0, 0, "train",
+     "of pre-training: sgd, adam, or train.optimizer (train)"},
     {"reference", "channel_dropout", REAL, FIELD(reference.channel_dropout), 0, 0.9, "0",
      "share of images from which pre-training sees the first k channels only, so that these become the "
      "important ones; 0 = off"},
@@ -171,6 +175,12 @@ static const struct key keys[] = {
      "quantiser's gradient: softness of assignment, 0 = straight-through"},
     {"joint", "centroid_rate", REAL, FIELD(joint.centroid_rate), 0, 1, "0.05",
      "speed at which centroids follow the features"},
+    {"joint", "reconstruction", REAL, FIELD(joint.reconstruction), 0, 1000, "10",
+     "deepcod: weight of the mean squared error of the decoder's images, whose values are -1 to 1"},
+    {"joint", "teach", WORD, FIELD(joint.teach), 0, 0, "none",
+     "deepcod: what else the decoder learns: nothing (none), squared error of the classifier's logits to "
+     "those "
+     "of the original images (logits), or cross-entropy (labels)"},
 };
 
 /* ---- words ------------------------------------------------------------------------ */
@@ -194,6 +204,10 @@ static const struct word computes[] = {{"f32", AGN_COMPUTE_F32},
                                        {"bf16-emulated", AGN_COMPUTE_BF16_EMULATED},
                                        {NULL, 0}};
 static const struct word optimizers[] = {{"sgd", AGN_OPTIMIZER_SGD}, {"adam", AGN_OPTIMIZER_ADAM}, {NULL, 0}};
+static const struct word phase_optimizers[] = {
+    {"train", AGN_OPTIMIZER_AS_TRAIN}, {"sgd", AGN_OPTIMIZER_SGD}, {"adam", AGN_OPTIMIZER_ADAM}, {NULL, 0}};
+static const struct word lessons[] = {
+    {"none", AGN_TEACH_NOTHING}, {"logits", AGN_TEACH_LOGITS}, {"labels", AGN_TEACH_LABELS}, {NULL, 0}};
 static const struct word class_weights[] = {
     {"none", AGN_CLASSES_AS_THEY_ARE}, {"balanced", AGN_CLASSES_BALANCED}, {NULL, 0}};
 static const struct word chosen_epochs[] = {{"last", AGN_CHOOSE_LAST}, {"best", AGN_CHOOSE_BEST}, {NULL, 0}};
@@ -216,6 +230,8 @@ static const struct {
                     {offsetof(struct agn_preset, model.codec), codecs},
                     {offsetof(struct agn_preset, train.compute), computes},
                     {offsetof(struct agn_preset, train.optimizer), optimizers},
+                    {offsetof(struct agn_preset, reference.optimizer), phase_optimizers},
+                    {offsetof(struct agn_preset, joint.teach), lessons},
                     {offsetof(struct agn_preset, train.class_weights), class_weights},
                     {offsetof(struct agn_preset, train.choose), chosen_epochs},
                     {offsetof(struct agn_preset, joint.method), methods},
@@ -478,10 +494,12 @@ static void print_real(FILE *stream, double value)
 
 /* Keys that models were written without: as long as they stand as usual, files are as they were before. */
 static const size_t later[] = {
-    offsetof(struct agn_preset, model.system),       offsetof(struct agn_preset, model.local),
-    offsetof(struct agn_preset, train.optimizer),    offsetof(struct agn_preset, train.beta1),
-    offsetof(struct agn_preset, train.beta2),        offsetof(struct agn_preset, train.clip),
-    offsetof(struct agn_preset, model.jpeg_quality), offsetof(struct agn_preset, model.exit_threshold)};
+    offsetof(struct agn_preset, model.system),         offsetof(struct agn_preset, model.local),
+    offsetof(struct agn_preset, train.optimizer),      offsetof(struct agn_preset, train.beta1),
+    offsetof(struct agn_preset, train.beta2),          offsetof(struct agn_preset, train.clip),
+    offsetof(struct agn_preset, model.jpeg_quality),   offsetof(struct agn_preset, model.exit_threshold),
+    offsetof(struct agn_preset, model.decoder),        offsetof(struct agn_preset, reference.optimizer),
+    offsetof(struct agn_preset, joint.reconstruction), offsetof(struct agn_preset, joint.teach)};
 
 static bool is_left_out(const struct key *key, const char *value, const char *usual)
 {

@@ -58,7 +58,7 @@ void agn_adam_step(struct agn_params *params, const struct agn_adam *adam)
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
         f.shrink = param->decay ? 1.0F - adam->rate * adam->decay : 1.0F;
-        if (param->trainable) {
+        if (param->trainable && !param->frozen) {
             step(params->value + param->offset, params->grad + param->offset,
                  params->momentum + param->offset, params->second + param->offset, param->count, &f);
         }

@@ -91,6 +91,22 @@ int agn__graph_append(struct agn_graph *graph, const struct agn_op_spec *spec)
     return graph->count++;
 }
 
+int agn_graph_tail(const struct agn_graph *graph, int from, struct agn_graph *tail)
+{
+    int status = agn_graph_init(tail, graph->ops[from].shape);
+    for (int i = from + 1; i < graph->count && status >= 0; i++) {
+        struct agn_op_spec op = graph->ops[i];
+        for (int s = 0; s < 2 && op.src[s] >= 0; s++)
+            op.src[s] -= from;
+        status = op.src[0] < 0 || (graph->ops[i].src[1] >= 0 && op.src[1] < 0)
+                     ? agn_fail(AGN_ERR_ARG, "operator %d (%s) reads what stands before operator %d", i,
+                                agn_op_type_name(op.type), from)
+                     : AGN_OK;
+        tail->ops[tail->count++] = op;
+    }
+    return status < 0 ? status : AGN_OK;
+}
+
 struct agn_shape agn_graph_input_shape(const struct agn_graph *graph)
 {
     return graph->ops[0].shape;

@@ -231,9 +231,10 @@ static int check_device_block(const struct agn__text_block *b)
     if (b->activation != 0 && b->linear == 0)
         return agn_fail(AGN_ERR_UNSUPPORTED, "a device has no activation but ReLU6: leave a%d out",
                         b->activation);
-    if (b->kernel < least || b->kernel > most || b->kernel % 2 == 0)
-        return agn_fail(AGN_ERR_UNSUPPORTED, "k%d: a device has kernels of %s3, 5 and 7 here", b->kernel,
-                        least == 1 ? "1, " : "");
+    bool patches = b->kind == AGN__BLOCK_CONV && b->kernel == b->stride;
+    if (b->kernel < least || b->kernel > most || (b->kernel % 2 == 0 && !patches))
+        return agn_fail(AGN_ERR_UNSUPPORTED, "k%d: a device has kernels of %s3, 5 and 7 here%s", b->kernel,
+                        least == 1 ? "1, " : "", least == 1 ? ", or 2 and 4 with a stride as large" : "");
     if (b->stride > most_stride)
         return agn_fail(AGN_ERR_UNSUPPORTED, "s%d: a device has strides up to %d", b->stride, most_stride);
     return AGN_OK;

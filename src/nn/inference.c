@@ -91,7 +91,8 @@ static int find_ranges(struct agn_inference *inference, const struct agn_inferen
     if (inference->ranges == NULL)
         return AGN_ERR_MEMORY;
     float limit = config->source_limit > 0.0F ? config->source_limit : DEFAULT_SOURCE;
-    return agn__ranges_from_statistics(config->graph, config->params, limit, inference->ranges);
+    const struct agn__range source = {config->source_signed ? -limit : 0.0F, limit};
+    return agn__ranges_from_statistics(config->graph, config->params, &source, inference->ranges);
 }
 
 static size_t floats_of(struct agn_shape shape)

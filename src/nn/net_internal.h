@@ -177,9 +177,9 @@ int agn__net_create_inference(const struct agn_net_config *config, int threads,
 /* Makes activations and sums part of the convolutions before them and chooses the tensors' types, in a net
  * whose BN are folded and whose buffers are not yet planned (fusion.c). Status. */
 int agn__net_fuse(struct agn_net *net);
-/* Ranges from the statistics in BN, for sources from 0 to `limit` (ranges.c). `ranges`: (count). Status. */
-int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_params *params, float limit,
-                                struct agn__range *ranges);
+/* Ranges from the statistics in BN, for sources of this range (ranges.c). `ranges`: (count). Status. */
+int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_params *params,
+                                const struct agn__range *source, struct agn__range *ranges);
 /* How values of a range are stored in 8 bits (fusion.c). */
 enum agn__type agn__integer_type(const struct agn__range *range);
 float agn__integer_scale(const struct agn__range *range);

@@ -52,6 +52,13 @@ static int dense_shape(const struct agn_graph *graph, struct agn_op_spec *spec)
     return AGN_OK;
 }
 
+/* Half the kernel, so that a stride of 1 keeps the map's size. Even kernels as wide as their stride cut the
+ * map into patches, and the map's border is the patches'. */
+static int padding_of(int kernel, int stride)
+{
+    return kernel == stride && kernel % 2 == 0 ? 0 : kernel / 2;
+}
+
 int agn_graph_conv(struct agn_graph *graph, int src, const char *name, int oc, int kernel, int stride,
                    bool bias)
 {
@@ -60,7 +67,7 @@ int agn_graph_conv(struct agn_graph *graph, int src, const char *name, int oc, i
                                .oc = oc,
                                .kernel = kernel,
                                .stride = stride,
-                               .pad = kernel / 2,
+                               .pad = padding_of(kernel, stride),
                                .bias = bias};
     int status = agn__spec_name(&spec, name);
     return status < 0 ? status : agn__graph_append(graph, &spec);
@@ -72,7 +79,7 @@ int agn_graph_depthwise(struct agn_graph *graph, int src, const char *name, int 
                                .src = {src, -1},
                                .kernel = kernel,
                                .stride = stride,
-                               .pad = kernel / 2,
+                               .pad = padding_of(kernel, stride),
                                .depthwise = true};
     int status = agn__spec_name(&spec, name);
     return status < 0 ? status : agn__graph_append(graph, &spec);

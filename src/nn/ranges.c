@@ -161,8 +161,8 @@ static int operator_range(const struct agn_op_spec *spec, int i, const struct ag
     return status;
 }
 
-int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_params *params, float limit,
-                                struct agn__range *ranges)
+int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_params *params,
+                                const struct agn__range *source, struct agn__range *ranges)
 {
     size_t channels = 0, at = 0;
     for (int i = 0; i < graph->count; i++)
@@ -170,7 +170,7 @@ int agn__ranges_from_statistics(const struct agn_graph *graph, const struct agn_
     struct moments *all = agn_alloc((size_t)graph->count, sizeof(*all));
     float *floats = agn_alloc(2 * channels, sizeof(float));
     int status = all == NULL || floats == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    ranges[0] = (struct agn__range){0.0F, limit};
+    ranges[0] = *source;
     for (int i = 0; i < graph->count && status == AGN_OK; i++) {
         all[i] = (struct moments){.mean = floats + at, .deviation = floats + channels + at};
         at += (size_t)graph->ops[i].shape.channels;

@@ -19,7 +19,7 @@ void agn_sgd_step(struct agn_params *params, const struct agn_sgd *sgd)
 #pragma omp parallel for schedule(static) num_threads(agn_nn_workers())
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
-        if (param->trainable) {
+        if (param->trainable && !param->frozen) {
             step(params->value + param->offset, params->grad + param->offset,
                  params->momentum + param->offset, param->count, sgd->rate, sgd->momentum,
                  param->decay ? sgd->decay : 0.0F, sgd->nesterov);

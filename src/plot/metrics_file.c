@@ -72,7 +72,7 @@ static int read_figures(const json_t *line, struct agn__metrics_point *point)
 /* Phases that train what predicts in the end. */
 static bool is_whole(const char *phase)
 {
-    static const char *const names[] = {"joint", "remote", "local", "exits"};
+    static const char *const names[] = {"joint", "remote", "local", "exits", "coder"};
     for (size_t i = 0; i < AGN_COUNT_OF(names); i++)
         if (strcmp(phase, names[i]) == 0)
             return true;
@@ -91,10 +91,11 @@ static int read_line(const char *text, size_t length, struct agn__metrics *metri
     const json_t *images = json_object_get(line, "images");
     bool imitation = phase && strcmp(phase, "imitation") == 0;
     bool joint = phase && is_whole(phase);
-    if (!phase || (!imitation && !joint && strcmp(phase, "reference") != 0))
+    bool before = phase && (strcmp(phase, "reference") == 0 || strcmp(phase, "classifier") == 0);
+    if (!phase || (!imitation && !joint && !before))
         status = agn_fail(AGN_ERR_FORMAT,
                           "'phase' is none of \"reference\", \"imitation\", \"joint\", \"remote\", "
-                          "\"local\", \"exits\"");
+                          "\"local\", \"exits\", \"classifier\", \"coder\"");
     else if (!json_is_number(images) || !(json_number_value(images) >= 0.0))
         status = agn_fail(AGN_ERR_FORMAT, "'images' is not a number of images");
     if (status == AGN_OK) {

@@ -13,8 +13,7 @@ static int append_logits(struct agn_graph *graph, int op, const char *prefix, in
     return op < 0 || !bn ? op : agn_graph_batchnorm(graph, op, name, false);
 }
 
-/* Puts the setting that describes a network into the message of a failure. */
-static int explain(int status, const char *setting)
+int agn__explain_network(int status, const char *setting)
 {
     char reason[512];
     snprintf(reason, sizeof(reason), "%s", agn_error_message());
@@ -22,32 +21,46 @@ static int explain(int status, const char *setting)
     return agn_fail(status, "model.%s, %s", setting, block == NULL ? reason : block);
 }
 
-int agn__build_classifier(struct agn_model *model, enum agn_role role, struct agn_shape input,
-                          const struct agn__classifier *c)
+int agn__append_classifier(struct agn_model *model, enum agn_role role, int op,
+                           const struct agn__classifier *c)
 {
     struct agn_graph *graph = &model->parts[role].graph;
     const char *name = agn_role_name(role); /* the setting's, too */
-    int op = agn_graph_init(graph, input);
     if (op >= 0)
         op = agn_graph_parse_scaled(graph, op, name, c->text, c->width);
     if (op >= 0 && (graph->ops[op].shape.height > 1 || graph->ops[op].shape.width > 1))
         op = agn_graph_pool(graph, op, 1);
     op = append_logits(graph, op, name, model->classes, c->logits_bn);
-    return op < 0 ? explain(op, name) : AGN_OK;
+    return op < 0 ? agn__explain_network(op, name) : AGN_OK;
 }
 
-int agn__build_extractor(struct agn_model *model)
+int agn__build_classifier(struct agn_model *model, enum agn_role role, struct agn_shape input,
+                          const struct agn__classifier *classifier)
+{
+    int op = agn_graph_init(&model->parts[role].graph, input);
+    return agn__append_classifier(model, role, op, classifier);
+}
+
+int agn__sent_map(const struct agn_model *model, struct agn_map_shape *shape)
+{
+    *shape = (struct agn_map_shape){.channels = (uint8_t)model->sent_channels,
+                                    .height = (uint8_t)model->map.height,
+                                    .width = (uint8_t)model->map.width};
+    return AGN_OK;
+}
+
+int agn__build_extractor(struct agn_model *model, bool device)
 {
     const struct agn_preset *p = &model->preset;
     struct agn_part *part = &model->parts[AGN_EXTRACTOR];
     int op =
         agn_graph_init(&part->graph, (struct agn_shape){p->data.height, p->data.width, p->data.channels});
-    if (op >= 0 && (p->model.local[0] != '\0' || model->system->exits)) /* one device computes both */
+    if (op >= 0 && device)
         op = agn_graph_check_device(p->model.extractor);
     if (op >= 0)
         op = agn_graph_parse(&part->graph, 0, "extractor", p->model.extractor);
     if (op < 0)
-        return explain(op, "extractor");
+        return agn__explain_network(op, "extractor");
     if (agn_part_is_empty(part))
         return agn_fail(AGN_ERR_RANGE, "model.extractor has no layer");
     struct agn_shape map = model->map = agn_graph_output_shape(&part->graph);
@@ -56,13 +69,6 @@ int agn__build_extractor(struct agn_model *model)
             AGN_ERR_RANGE,
             "model.extractor makes a %dx%dx%d map of a %dx%d image; at most 255 each are possible",
             map.height, map.width, map.channels, p->data.height, p->data.width);
-    }
-    if (!model->system->exits && p->model.local_channels >= map.channels) {
-        return agn_fail(
-            AGN_ERR_RANGE,
-            "model.local_channels = %d, but model.extractor makes a %dx%dx%d map: of its %d channels "
-            "at least one must be left to send",
-            p->model.local_channels, map.height, map.width, map.channels, map.channels);
     }
     return AGN_OK;
 }
@@ -97,7 +103,7 @@ int agn__build_local(struct agn_model *model)
     if (op >= 0)
         op = agn_graph_parse(graph, op, name, p->model.local);
     if (op < 0)
-        return explain(op, name);
+        return agn__explain_network(op, name);
     int status = check_grid(model, graph->ops[op].shape);
     if (status < 0)
         return status;

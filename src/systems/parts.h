@@ -6,12 +6,12 @@
 
 /* The rows of agn_systems. */
 extern const struct agn_system agn__system_agilenn, agn__system_edge_only, agn__system_local_only,
-    agn__system_spinn;
+    agn__system_spinn, agn__system_deepcod;
 
 /* Each gives AGN_OK or a failure that names the preset's setting. */
 
-/* model.extractor on the image; sets model->map. */
-int agn__build_extractor(struct agn_model *model);
+/* model.extractor on the image, as a device computes it where `device`; sets model->map. */
+int agn__build_extractor(struct agn_model *model, bool device);
 /* model.local, a pooling grid and a dense layer on the first channels of model->map, those that
  * model->sent_channels leaves. */
 int agn__build_local(struct agn_model *model);
@@ -21,8 +21,16 @@ struct agn__classifier {
     double width;     /* of its channels */
     bool logits_bn;
 };
-/* The network, global average pooling if it lacks it, and the logits. */
+/* The network, global average pooling if it lacks it, and the logits, behind operator `op` of the graph. */
+int agn__append_classifier(struct agn_model *model, enum agn_role role, int op,
+                           const struct agn__classifier *classifier);
+/* The same as the whole graph. */
 int agn__build_classifier(struct agn_model *model, enum agn_role role, struct agn_shape input,
                           const struct agn__classifier *classifier);
+
+/* The symbols of all channels of the map but the first, which stay. */
+int agn__sent_map(const struct agn_model *model, struct agn_map_shape *shape);
+/* Puts the setting that describes a network into the message of a failure. */
+int agn__explain_network(int status, const char *setting);
 
 #endif

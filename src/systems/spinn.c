@@ -44,7 +44,7 @@ static int build(struct agn_model *model)
     const struct agn_preset *p = &model->preset;
     const struct agn__classifier remote = {p->model.remote, p->model.remote_width, p->model.logits_bn != 0};
     struct agn_map_shape shape;
-    int status = agn__build_extractor(model);
+    int status = agn__build_extractor(model, true);
     if (status == AGN_OK)
         status = check_cut(model);
     if (status == AGN_OK)

@@ -175,5 +175,5 @@ int agn__average_load(struct agn__beside *beside, const struct agn_model *model,
     }
     if (status == AGN_OK)
         status = load_view(file, small_name, beside->average->small, SMALL);
-    return status == AGN_OK ? agn_model_check_levels(beside->average->small + 1, small_name) : status;
+    return status == AGN_OK ? agn_model_check_levels(model, beside->average->small + 1, small_name) : status;
 }

@@ -7,11 +7,15 @@
 struct agn__average;
 struct agn__best;
 
+enum { AGN__CENTRE_MOMENTS = 2 * AGN_LEVELS + 1 }; /* first, second, steps so far */
+
 struct agn__beside {
     struct agn__average *average; /* of the weights, with train.ema in joint training; else NULL */
     struct agn__best *best;       /* of the epochs so far, with train.choose = best; else NULL */
-    float *symbol_counts; /* (sent_channels, AGN_CONTEXTS, AGN_LEVELS), with joint.bits in joint training;
-                             else NULL */
+    float *symbol_counts;  /* (sent_channels, AGN_CONTEXTS, AGN_LEVELS), with joint.bits in joint training;
+                              else NULL */
+    float *centre_moments; /* AGN__CENTRE_MOMENTS: what Adam remembers of the quantiser's centres, in the
+                              coder's training; else NULL */
 };
 void agn__beside_free(struct agn__beside *beside);
 
@@ -52,6 +56,11 @@ int agn__symbol_counts_append(const struct agn__beside *beside, const struct agn
                               struct agn_tensor_file *file);
 int agn__symbol_counts_load(struct agn__beside *beside, const struct agn_model *model,
                             const struct agn_tensor_file *file);
+
+/* centres.c: what Adam remembers of the quantiser's centres. */
+int agn__centre_moments_create(struct agn__beside *beside);
+int agn__centre_moments_append(const struct agn__beside *beside, struct agn_tensor_file *file);
+int agn__centre_moments_load(struct agn__beside *beside, const struct agn_tensor_file *file);
 
 /* checkpoint.c: a model, what stands beside it, and where training stands. Rank 0 reads the file for all of
  * the group, which may be NULL. `beside` is freed with agn__beside_free. */

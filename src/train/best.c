@@ -145,6 +145,7 @@ int agn__best_load(struct agn__beside *beside, struct agn_model *model, const st
                         state_name);
     }
     return phase != AGN_PHASE_REFERENCE
-               ? agn_model_check_levels(best->values + best->count - (size_t)2 * AGN_LEVELS, values_name)
+               ? agn_model_check_levels(model, best->values + best->count - (size_t)2 * AGN_LEVELS,
+                                        values_name)
                : AGN_OK;
 }

@@ -66,6 +66,8 @@ int agn__checkpoint_save(const char *path, const struct agn_model *model, const 
         status = agn__best_append(beside, &file);
     if (status == AGN_OK && beside->symbol_counts != NULL)
         status = agn__symbol_counts_append(beside, model, &file);
+    if (status == AGN_OK && beside->centre_moments != NULL)
+        status = agn__centre_moments_append(beside, &file);
     const struct agn_model_sections sections = {file.tensors, file.count, text};
     if (status == AGN_OK)
         status = agn_model_save_checkpoint(model, path, &sections);
@@ -110,13 +112,15 @@ static int load(const struct agn_tensor_file *file, struct agn_model **model, st
         return status;
     const struct agn_preset *preset = &(*model)->preset;
     bool joint = state->phase == AGN_PHASE_JOINT,
-         averaged = state->phase != AGN_PHASE_REFERENCE && state->phase != AGN_PHASE_DONE;
+         averaged = !agn_phase_prepares(state->phase) && state->phase != AGN_PHASE_DONE;
     if (preset->train.ema > 0.0 && averaged)
         status = agn__average_load(beside, *model, file);
     if (status == AGN_OK && preset->train.choose == AGN_CHOOSE_BEST && state->phase != AGN_PHASE_DONE)
         status = agn__best_load(beside, *model, file, state->phase);
     if (status == AGN_OK && preset->joint.bits > 0.0 && joint)
         status = agn__symbol_counts_load(beside, *model, file);
+    if (status == AGN_OK && state->phase == AGN_PHASE_CODER)
+        status = agn__centre_moments_load(beside, file);
     return status;
 }
 
@@ -162,5 +166,6 @@ void agn__beside_free(struct agn__beside *beside)
     agn__average_free(beside->average);
     agn__best_free(beside->best);
     agn_free(beside->symbol_counts);
+    agn_free(beside->centre_moments);
     *beside = (struct agn__beside){0};
 }

@@ -91,7 +91,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = backward(e);
     if (status < 0)
         return status;
-    agn__optimiser_step(e->model, trained, rate);
+    agn__optimiser_step(e->model, AGN_PHASE_EXITS, trained, rate);
     if (e->trainer->beside.average != NULL)
         agn__average_follow(&e->trainer->beside, e->model, e->trainer->state.step);
     return AGN_OK;
@@ -123,7 +123,7 @@ static int open_training(struct exits *e)
         status = agn_net_create(&config, &e->nets[role]);
     }
     if (status == AGN_OK)
-        status = agn__optimiser_open(model, trained);
+        status = agn__optimiser_open(model, AGN_PHASE_EXITS, trained);
     return status == AGN_OK
                ? agn__preparation_create(model, e->trainer->config->train, e->group, &e->preparation)
                : status;

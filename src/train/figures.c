@@ -3,13 +3,19 @@
 
 #include "agilenn/train.h"
 
+/* Does some of its feature map stay on the device? */
+static bool shares(const struct agn_model *model)
+{
+    return agn_model_sends_symbols(model) && !agn_part_is_empty(&model->parts[AGN_LOCAL]);
+}
+
 void agn_evaluation_figures(const struct agn_model *model, const struct agn_evaluation *e,
                             struct agn_figures *f)
 {
     bool measured = e->reference_valid > 0.0;
     double skewness = measured ? e->skewness : (double)NAN;
     double disorder = measured ? e->disorder_rate : (double)NAN;
-    bool splits = agn_model_sends_symbols(model);
+    bool splits = shares(model), codes = agn_model_sends_symbols(model);
     agn_figures_add_whole(f, "test_images", e->images, "images evaluated");
     agn_figures_add_share(f, "float_accuracy", e->fused_accuracy, "accuracy, fused, in float");
     agn_figures_add_share(f, "local_only_accuracy", e->local_accuracy, "accuracy of the Local NN alone");
@@ -24,7 +30,7 @@ void agn_evaluation_figures(const struct agn_model *model, const struct agn_eval
                          "skewness reached: importance in the first k channels");
     agn_figures_add_share(f, "disorder_rate", disorder,
                           "images in which a later channel outweighs one of the first k");
-    agn_figures_add_whole(f, "centroids_used", splits ? e->levels_used : (double)NAN,
+    agn_figures_add_whole(f, "centroids_used", codes ? e->levels_used : (double)NAN,
                           "quantiser levels, of 8, with at least 0.1 % of the symbols");
 }
 
@@ -35,10 +41,10 @@ void agn_train_figures(const struct agn_model *model, const struct agn_train_rep
         agn_figures_add_share(f, "validation_accuracy", r->validation_accuracy, "accuracy, fused");
         agn_figures_add_real(f, "chosen_epochs", r->chosen_epochs, "", "of joint training, the best one's");
     }
-    bool splits = agn_model_sends_symbols(model);
+    bool splits = shares(model), prepared = agn_phase_prepares(model->system->phases[0]);
     agn_figures_add_whole(f, "local_channels", splits ? model->preset.model.local_channels : (double)NAN,
                           "k, which stay on the device");
-    agn_figures_add_share(f, "reference_accuracy_before", splits ? r->reference_accuracy : (double)NAN,
+    agn_figures_add_share(f, "reference_accuracy_before", prepared ? r->reference_accuracy : (double)NAN,
                           "before joint training");
     agn_figures_add_real(f, "skewness_before", splits ? model->skewness_before : (double)NAN, "",
                          "skewness before joint training");

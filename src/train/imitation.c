@@ -108,7 +108,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
         status = agn_group_await(im->group);
     if (status < 0)
         return status;
-    agn__optimiser_step(model, 1U << AGN_EXTRACTOR, rate);
+    agn__optimiser_step(model, AGN_PHASE_REFERENCE, 1U << AGN_EXTRACTOR, rate);
     tally->steps = 1;
     tally->images = batch->count;
     for (int i = 0; i < batch->count; i++) {
@@ -158,7 +158,7 @@ int agn__imitate(struct agn__trainer *trainer)
                            .state = &trainer->state};
     im.features =
         (size_t)im.batch * (size_t)model->map.height * (size_t)model->map.width * (size_t)model->map.channels;
-    int status = agn__optimiser_open(model, 1U << AGN_EXTRACTOR);
+    int status = agn__optimiser_open(model, AGN_PHASE_REFERENCE, 1U << AGN_EXTRACTOR);
     if (status == AGN_OK)
         status = make_nets(&im, &trainer->stem);
     im.prob = agn_alloc((size_t)im.batch * (size_t)model->classes, sizeof(float));

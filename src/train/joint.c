@@ -60,7 +60,7 @@ static int update(struct agn__joint *j, double rate, float diff_alpha)
 {
     struct agn_model *model = j->model;
     const struct agn_preset *preset = &model->preset;
-    agn__optimiser_step(model, trained, rate);
+    agn__optimiser_step(model, AGN_PHASE_JOINT, trained, rate);
     agn__optimiser_step_alpha(model, rate, diff_alpha);
     int status =
         agn__centroids_follow(model, j->group, j->rest, j->symbols,
@@ -213,7 +213,7 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
     int status =
         preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
     if (status == AGN_OK)
-        status = agn__optimiser_open(model, trained);
+        status = agn__optimiser_open(model, AGN_PHASE_JOINT, trained);
     if (status == AGN_OK)
         status = make_nets(j);
     if (status == AGN_OK)

@@ -20,11 +20,18 @@ static struct agn_adam adam_of(const struct agn_preset *preset, double rate)
                              .decay = (float)preset->train.weight_decay};
 }
 
-int agn__optimiser_open(struct agn_model *model, unsigned roles)
+enum agn_optimizer agn__optimizer_of(const struct agn_preset *preset, enum agn_phase phase)
 {
+    bool own = agn_phase_prepares(phase) && preset->reference.optimizer != AGN_OPTIMIZER_AS_TRAIN;
+    return (enum agn_optimizer)(own ? preset->reference.optimizer : preset->train.optimizer);
+}
+
+int agn__optimiser_open(struct agn_model *model, enum agn_phase phase, unsigned roles)
+{
+    bool adam = agn__optimizer_of(&model->preset, phase) == AGN_OPTIMIZER_ADAM;
     int status = AGN_OK;
     for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++)
-        if (model->preset.train.optimizer == AGN_OPTIMIZER_ADAM && (roles & 1U << role) != 0)
+        if (adam && (roles & 1U << role) != 0)
             status = agn_params_use_adam(model->parts[role].params);
     return status;
 }
@@ -35,7 +42,7 @@ static double sum_of_squares(const struct agn_params *params)
     double sum = 0.0;
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
-        for (size_t i = 0; param->trainable && i < param->count; i++) {
+        for (size_t i = 0; param->trainable && !param->frozen && i < param->count; i++) {
             double g = (double)params->grad[param->offset + i];
             sum += g * g;
         }
@@ -47,7 +54,7 @@ static void shorten(struct agn_params *params, float factor)
 {
     for (int p = 0; p < params->count; p++) {
         const struct agn_param *param = &params->list[p];
-        for (size_t i = 0; param->trainable && i < param->count; i++)
+        for (size_t i = 0; param->trainable && !param->frozen && i < param->count; i++)
             params->grad[param->offset + i] *= factor;
     }
 }
@@ -64,7 +71,7 @@ static void clip(struct agn_model *model, unsigned roles, double most)
             shorten(model->parts[role].params, (float)(most / norm));
 }
 
-void agn__optimiser_step(struct agn_model *model, unsigned roles, double rate)
+void agn__optimiser_step(struct agn_model *model, enum agn_phase phase, unsigned roles, double rate)
 {
     const struct agn_preset *preset = &model->preset;
     const struct agn_sgd sgd = sgd_of(preset, rate);
@@ -74,7 +81,7 @@ void agn__optimiser_step(struct agn_model *model, unsigned roles, double rate)
     for (int role = 0; role < AGN_ROLES; role++) {
         if ((roles & 1U << role) == 0)
             continue;
-        if (preset->train.optimizer == AGN_OPTIMIZER_ADAM)
+        if (agn__optimizer_of(preset, phase) == AGN_OPTIMIZER_ADAM)
             agn_adam_step(model->parts[role].params, &adam);
         else
             agn_sgd_step(model->parts[role].params, &sgd);

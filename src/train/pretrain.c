@@ -1,5 +1,7 @@
-/* Training of one classifier: pre-training of the reference network, with the extractor as its stem, and the
- * Remote or Local NN of systems in which it alone predicts. */
+/* Training of one classifier: pre-training of the reference network, with the extractor as its stem, or of
+ * the Remote NN behind its decoder, and the Remote or Local NN of systems in which it alone predicts. */
+#include "train/deepcod.h"
+#include "train/evaluate.h"
 #include "train/optimiser.h"
 #include "train/preparation.h"
 #include "train/ranks.h"
@@ -9,6 +11,7 @@ struct pretraining {
     struct agn_model *model;
     enum agn_phase phase;
     enum agn_role role;                     /* of the classifier */
+    struct agn_graph *graph;                /* of it */
     struct agn_net *extractor, *classifier; /* extractor NULL: the classifier sees the images */
     struct agn__preparation preparation;
     struct agn_group *group;
@@ -27,10 +30,9 @@ static uint64_t depth_seed(const struct agn_preset *preset, int64_t step)
     return agn_rng_u64(&rng);
 }
 
-/* An extractor that the model has not holds no weights. */
 static unsigned trained(const struct pretraining *p)
 {
-    return 1U << AGN_EXTRACTOR | 1U << p->role;
+    return 1U << p->role | (p->extractor != NULL ? 1U << AGN_EXTRACTOR : 0);
 }
 
 /* From the images, which stand in the first net's input, to the logits. */
@@ -87,7 +89,7 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     }
     if (status < 0)
         return status;
-    agn__optimiser_step(model, trained(p), rate);
+    agn__optimiser_step(model, p->phase, trained(p), rate);
     if (p->trainer->beside.average != NULL)
         agn__average_follow(&p->trainer->beside, model, p->trainer->state.step);
     tally->steps = 1;
@@ -105,6 +107,11 @@ static int open_training(struct pretraining *p, const struct agn_train_config *t
     struct agn_model *model = p->model;
     const struct agn_preset *preset = &model->preset;
     p->batch = preset->train.batch / agn_group_size(p->group);
+    p->graph = agn_alloc(1, sizeof(*p->graph));
+    if (p->graph == NULL)
+        return AGN_ERR_MEMORY;
+    int status = agn_graph_tail(&model->parts[p->role].graph,
+                                p->phase == AGN_PHASE_CLASSIFIER ? model->decoded : 0, p->graph);
     struct agn_net_config config = {.graph = &model->parts[AGN_EXTRACTOR].graph,
                                     .params = model->parts[AGN_EXTRACTOR].params,
                                     .batch = p->batch,
@@ -113,13 +120,12 @@ static int open_training(struct pretraining *p, const struct agn_train_config *t
                                     .passes = AGN_PASS_BACKWARD,
                                     .bn_momentum = (float)preset->train.bn_momentum,
                                     .peers = agn__share(&p->extractor_sharing, p->group)};
-    int status = AGN_OK;
-    if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR])) {
+    if (status == AGN_OK && p->role == AGN_REFERENCE) {
         status = agn_net_create(&config, &p->extractor);
         config.passes |= AGN_PASS_INPUT_GRADIENT;
     }
     config.peers = agn__share(&p->sharing, p->group);
-    config.graph = &model->parts[p->role].graph;
+    config.graph = p->graph;
     config.params = model->parts[p->role].params;
     config.stochastic_depth = (float)preset->reference.stochastic_depth;
     if (status == AGN_OK)
@@ -127,7 +133,7 @@ static int open_training(struct pretraining *p, const struct agn_train_config *t
     p->prob = agn_alloc((size_t)p->batch * (size_t)model->classes, sizeof(float));
     p->loss = agn_alloc((size_t)p->batch, sizeof(float));
     if (status == AGN_OK)
-        status = agn__optimiser_open(model, trained(p));
+        status = agn__optimiser_open(model, p->phase, trained(p));
     if (status == AGN_OK)
         status = agn__preparation_create(model, training->train, p->group, &p->preparation);
     return status == AGN_OK && (p->prob == NULL || p->loss == NULL) ? AGN_ERR_MEMORY : status;
@@ -148,6 +154,7 @@ static int train_classifier(struct agn__trainer *trainer, enum agn_role role, st
     agn__preparation_release(&p.preparation);
     agn_free(p.prob);
     agn_free(p.loss);
+    agn_free(p.graph);
     agn_net_free(p.extractor);
     agn_net_free(p.classifier);
     return status;
@@ -161,6 +168,22 @@ int agn__pretrain(struct agn__trainer *trainer)
                                                      .name = "reference",
                                                      .epochs = preset->reference.epochs,
                                                      .rate = preset->reference.rate});
+}
+
+/* The decoder stays as it is. */
+int agn__pretrain_classifier(struct agn__trainer *trainer)
+{
+    struct agn_model *model = trainer->model;
+    const struct agn_preset *preset = &model->preset;
+    agn__freeze_classifier(model, false);
+    int status = train_classifier(trainer, AGN_REMOTE,
+                                  (struct agn__phase_plan){.phase = AGN_PHASE_CLASSIFIER,
+                                                           .name = "classifier",
+                                                           .epochs = preset->reference.epochs,
+                                                           .rate = preset->reference.rate});
+    return status < 0 ? status
+                      : agn__validate(model, trainer->config->group, trainer->config->test,
+                                      AGN_PHASE_CLASSIFIER, &model->reference_accuracy);
 }
 
 /* The one network that predicts. */

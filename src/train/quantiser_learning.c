@@ -206,10 +206,9 @@ AGN_SIMD static void scale_by_variance(const float *restrict levels, float tau,
 }
 
 /* s(x) = sum_l p_l c_l, p = softmax(-(x - c)^2 / tau), so ds/dx = 2/tau Var_p(c). */
-void agn__soft_quantiser_gradient(const struct agn_model *model, const float *values, double temperature,
-                                  float *diff, size_t count)
+void agn__soft_gradient(const struct agn_model *model, const float *values, float tau, float *diff,
+                        size_t count)
 {
-    float tau = agn__soft_tau(model->centroids, (float)temperature);
 #pragma omp parallel for schedule(static)
     for (size_t begin = 0; begin < count; begin += AGN__SOFT_BLOCK) {
         float share[AGN_LEVELS][AGN__SOFT_BLOCK], mean[AGN__SOFT_BLOCK];
@@ -217,4 +216,10 @@ void agn__soft_quantiser_gradient(const struct agn_model *model, const float *va
         agn__soft_levels(model->centroids, tau, values + begin, block, share, mean);
         scale_by_variance(model->centroids, tau, share, mean, diff + begin, block);
     }
+}
+
+void agn__soft_quantiser_gradient(const struct agn_model *model, const float *values, double temperature,
+                                  float *diff, size_t count)
+{
+    agn__soft_gradient(model, values, agn__soft_tau(model->centroids, (float)temperature), diff, count);
 }

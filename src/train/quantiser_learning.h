@@ -13,7 +13,10 @@ int agn__centroids_initialise(struct agn_model *model, struct agn_group *group, 
 /* Moves each centroid towards the mean of its values; gives unused levels work. */
 int agn__centroids_follow(struct agn_model *model, struct agn_group *group, const float *values,
                           const uint8_t *symbols, size_t count, double rate);
-/* diff *= derivative of the soft assignment at `values`; temperature > 0. */
+/* diff *= derivative of the soft assignment (soft_levels.h) at `values`; tau > 0. */
+void agn__soft_gradient(const struct agn_model *model, const float *values, float tau, float *diff,
+                        size_t count);
+/* The same, tau by the levels' distance; temperature > 0. */
 void agn__soft_quantiser_gradient(const struct agn_model *model, const float *values, double temperature,
                                   float *diff, size_t count);
 

@@ -162,6 +162,8 @@ static int each_piece(struct agn__trainer *trainer, int (*visit)(void *user, voi
     if (status == AGN_OK && beside->symbol_counts != NULL)
         status = visit(user, beside->symbol_counts,
                        (size_t)model->sent_channels * AGN_CONTEXTS * AGN_LEVELS * sizeof(float));
+    if (status == AGN_OK && beside->centre_moments != NULL)
+        status = visit(user, beside->centre_moments, AGN__CENTRE_MOMENTS * sizeof(float));
     return status == AGN_OK && beside->average != NULL ? agn__average_visit(beside, model, visit, user)
                                                        : status;
 }

@@ -17,7 +17,7 @@ static int format_expanded(const struct agn_preset *preset, char *text, size_t c
     plain.reference.epochs = plain.joint.epochs = 0.0;
     char blocks[AGN_PRESET_TEXT_BYTES];
     char *const networks[] = {plain.model.extractor, plain.model.local, plain.model.reference,
-                              plain.model.remote};
+                              plain.model.remote, plain.model.decoder};
     for (size_t i = 0; i < AGN_COUNT_OF(networks); i++)
         if (agn_graph_expand(networks[i], 1.0, blocks, sizeof(blocks)) >= 0)
             memcpy(networks[i], blocks, strlen(blocks) + 1);
@@ -116,7 +116,7 @@ static int check_images(const struct agn_model *saved, const struct agn_train_st
             "checkpoint %s was made with other classes: class %d is '%s' there, but '%s' here; %s",
             config->checkpoint, other, saved->class_names[other], data->class_names[other], advice);
     }
-    agn_dataset_normalisation(data, &now);
+    agn_model_normalisation(saved, data, &now);
     for (int c = 0; c < data->channels; c++) {
         const struct agn_normalisation *then = &saved->normalisation;
         if (now.mean[c] != then->mean[c] || now.std[c] != then->std[c]) {
@@ -151,7 +151,7 @@ static int check_epochs(const struct agn_model *saved, const struct agn_train_st
                         const struct agn_train_config *config)
 {
     const struct agn_preset *then = &saved->preset, *now = &config->preset;
-    bool reference = state->phase == AGN_PHASE_REFERENCE;
+    bool reference = agn_phase_prepares(state->phase);
     double per_epoch = steps_per_epoch(config);
     double wanted = reference ? now->reference.epochs : now->joint.epochs;
     double before = reference ? then->reference.epochs : then->joint.epochs;
@@ -209,7 +209,7 @@ void agn__resume_with(struct agn_model *saved, struct agn_train_state *state,
         state->phase = *last;
         agn_model_forget_contexts(saved); /* learned anew at the end */
     }
-    if (say && state->phase == AGN_PHASE_REFERENCE) {
+    if (say && agn_phase_prepares(state->phase)) {
         say_new_schedule("reference", then->reference.epochs, p->reference.epochs, p->reference.rate, &at,
                          config);
         at.step = 0; /* of the phase that has not begun */

@@ -164,6 +164,10 @@ static int run_phase(struct agn__trainer *t)
         return agn__train_local(t);
     if (t->state.phase == AGN_PHASE_EXITS)
         return agn__train_exits(t);
+    if (t->state.phase == AGN_PHASE_CLASSIFIER)
+        return agn__pretrain_classifier(t);
+    if (t->state.phase == AGN_PHASE_CODER)
+        return agn__train_coder(t);
     int status = train_reference(t);
     return status == AGN_OK ? end_reference_phase(t) : status;
 }

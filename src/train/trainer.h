@@ -70,6 +70,9 @@ int agn__train_remote(struct agn__trainer *trainer);
 int agn__train_local(struct agn__trainer *trainer);
 /* Extractor, Local NN and Remote NN of a system with an exit. */
 int agn__train_exits(struct agn__trainer *trainer);
+/* The Remote NN behind its decoder, on images; then extractor, quantiser and decoder in front of it. */
+int agn__pretrain_classifier(struct agn__trainer *trainer);
+int agn__train_coder(struct agn__trainer *trainer);
 /* Phase 1 with reference.stem: the extractor learns to stand in for trainer->stem. */
 int agn__imitate(struct agn__trainer *trainer);
 int agn__train_jointly(struct agn__trainer *trainer);
