@@ -2,7 +2,7 @@
 # Instructions by stage, code size, RAM and stack of the device library on emulated Cortex-M processors, for each variant of
 # the kernels: of presets with random weights (all but the encoder's work does not depend on their values), or of trained
 # models on frames of their own.
-# usage: [AGN_MCU_PRESETS="..."] scripts/bench-mcu.sh [build folder] [output folder]
+# usage: [AGN_MCU_PRESETS="..."] [AGN_MCU_TARGETS="PROCESSOR:BOARD ..."] scripts/bench-mcu.sh [build folder] [output folder]
 #        scripts/bench-mcu.sh --frames FRAMES.raw --model MODEL.agn [--model ...] [build folder] [output folder]
 # FRAMES.raw: pixels of one or more frames that suit each of the models; the counts are means over them. The tables are
 # mcu.csv, mcu_memory.csv, mcu_codec.csv; of models mcu_models.csv and so on.
@@ -36,7 +36,8 @@ build=${1:-build}
 out=${2:-out/bench}
 presets=${AGN_MCU_PRESETS:-fashion cifar10-lean cifar10-paper cifar10 imagenet200-lean fashion-local fashion-edge-only fashion-edge-only-jpeg
     fashion-local-only cifar10-edge-only cifar10-local cifar10-local-only cifar10-mcunet}
-targets="cortex-m7:mps2-an500 cortex-m4:netduinoplus2 cortex-m33:mps2-an505 cortex-m55:mps3-an547 cortex-m3:mps2-an385 cortex-m0plus:microbit"
+targets=${AGN_MCU_TARGETS:-cortex-m7:mps2-an500 cortex-m4:netduinoplus2 cortex-m33:mps2-an505 cortex-m55:mps3-an547 cortex-m3:mps2-an385
+    cortex-m0plus:microbit}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM

@@ -7,7 +7,9 @@ set -eu
 . "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 build=${AGN_BINARY_DIR:?the build folder}
 AGN_MCU_PRESETS="fashion cifar10-paper"
-export AGN_MCU_PRESETS
+# One processor of each kind: a Cortex-M4 or M33 runs an M7's code, an M3 almost an M0+'s.
+AGN_MCU_TARGETS="cortex-m7:mps2-an500 cortex-m55:mps3-an547 cortex-m0plus:microbit"
+export AGN_MCU_PRESETS AGN_MCU_TARGETS
 
 need arm-none-eabi-gcc qemu-system-arm
 case $(arm-none-eabi-gcc -dumpversion) in
@@ -54,7 +56,7 @@ extractor() { sed -n "s/^$1,cortex-m7,dsp,extractor,//p" "$2"; }
     echo "FAILED: the extractor's count differs between preset and model" >&2
     exit 1
 }
-awk -F, '$2 == "cortex-m4" && $4 == "raw3" && $5 == 3724 && $8 > 5 && $8 < 100 && $8 * $5 - $7 < $5 { n++ } END { exit n != 2 }' \
+awk -F, '$2 == "cortex-m7" && $4 == "raw3" && $5 == 3724 && $8 > 5 && $8 < 100 && $8 * $5 - $7 < $5 { n++ } END { exit n != 2 }' \
     "$tmp/mcu_models_codec.csv" || {
     echo "FAILED: mcu_models_codec.csv:" >&2
     cat "$tmp/mcu_models_codec.csv" >&2

@@ -181,7 +181,7 @@ static void refusals_say_why(void **state)
     (void)state;
     struct agn_preset preset = preset_of("deepcod-like", 16, 16, 1);
     refused(&preset, AGN_ERR_ARG,
-            "model.system = 'deepcod-like': expected agilenn or edge-only or local-only or deepcod");
+            "model.system = 'deepcod-like': expected agilenn or edge-only or local-only or spinn or deepcod");
     preset = preset_of("edge-only", 16, 16, 1);
     preset.model.codec = AGN_CODEC_RANGE;
     refused(&preset, AGN_ERR_ARG, "expected raw3, lzw or jpeg");
