@@ -111,7 +111,7 @@ int agn_hosted_image(struct agn_hosted *hosted, const uint8_t *pixels, uint16_t 
     if (status < 0)
         return agn_fail(status, "the device refused frame %u: %s", frame, agn_status_text(status));
     return agn_dev_model_answers(&dev->model) ? (int)agn_argmax_s16(agn_dev_local(dev), dev->model.classes)
-                                      : AGN_DEV_NO_CLASS;
+                                              : AGN_DEV_NO_CLASS;
 }
 
 struct agn_map_shape agn_hosted_shape(const struct agn_dev_model *model)
