@@ -51,6 +51,7 @@ static struct view view_of(const struct agn__tensor *tensor, uint8_t *row)
 static int16_t value_at(const struct view *view, size_t x, size_t c)
 {
     size_t at = x * view->step_x + c * view->step_c;
+    /* view_of has set one of the two; NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     return view->narrow ? view->narrow[at] : view->wide[at];
 }
 
@@ -341,7 +342,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     struct scratch scratch = scratch_of(dev);
     struct agn__node node;
     struct agn__tensor made;
-    struct view view;
+    struct view view = {NULL, NULL, 0, 0};
     uint8_t *row = NULL;
     struct agn__sink sink = {NULL, 0, 1, NULL, NULL};
     agn__graph_node(model, index, &node);
@@ -359,7 +360,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
         sink.step_x = view.step_x;
         sink.step_c = view.step_c;
     }
-    if (node.shape.kind == AGN_LAYER_ADD) {
+    if (made.c > 0 && node.shape.kind == AGN_LAYER_ADD) {
         add_row(dev, &node, y, &view, row);
     } else if (made.c > 0) {
         sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;

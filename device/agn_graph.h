@@ -94,7 +94,7 @@ static inline const uint8_t *agn__graph_record(const struct agn_dev_model *model
     return model->graph.layers + (size_t)layer * AGN__GRAPH_LAYER_BYTES;
 }
 void agn__graph_node(const struct agn_dev_model *model, unsigned layer, struct agn__node *node);
-void agn__graph_tensor(const struct agn_dev_model *model, unsigned tensor, struct agn__tensor *to);
+void agn__graph_tensor(const struct agn_dev_model *model, unsigned index, struct agn__tensor *tensor);
 void agn__graph_head(const struct agn_dev_model *model, unsigned index, struct agn__head *head);
 /* Bytes of a row, a multiple of 4; values of a plane. */
 uint32_t agn__tensor_row_bytes(const struct agn__tensor *tensor);
