@@ -33,7 +33,8 @@ variants() {
     case $1 in
     mps3-an547) echo mve dsp plain ;;
     mps2-an385 | microbit) echo plain ;;
-    *) echo dsp plain ;;
+    mps2-an500) echo dsp plain ;;
+    *) echo dsp ;; # the plain kernels are the Cortex-M7's
     esac
 }
 
@@ -75,7 +76,6 @@ faster() {
     [ "$(rows "$1-$2")" -lt "$(rows "$1-$3")" ] || die "$1: $(rows "$1-$2") instructions by $2, $(rows "$1-$3") by $3"
 }
 faster mps2-an500 dsp plain
-faster mps2-an505 dsp plain
 faster mps3-an547 mve dsp
 [ -n "$ran" ] || die "no board ran"
 echo "the same bytes on the host and on$ran"
