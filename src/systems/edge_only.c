@@ -70,26 +70,11 @@ static int build(struct agn_model *model)
 static int expand(const void *owner, const uint8_t *symbols, float *features)
 {
     const struct agn_model *model = owner;
-    const struct agn_normalisation *n = &model->normalisation;
     struct agn_map_shape shape;
-    int missing = 0, channels = model->map.channels, status = sent_shape(model, &shape);
+    int status = sent_shape(model, &shape);
     assert(status == AGN_OK); /* as when the model was built */
     (void)status;
-    int run = model->map.width * channels / shape.height;
-    for (int row = 0; row < shape.channels; row++) {
-        bool whole = true;
-        for (int i = 0; i < shape.height; i++, symbols += shape.width, features += run) {
-            uint8_t bytes[AGN_WIRE_SYMBOL_BITS * 256 / 8] = {0};
-            bool came = agn_pixels_read(symbols, shape.width, bytes) == 0;
-            whole = whole && came;
-            for (int b = 0; b < run; b++) {
-                int c = (i * run + b) % channels;
-                features[b] = came ? ((float)bytes[b] - (float)n->mean[c]) / n->std[c] : 0.0F;
-            }
-        }
-        missing += !whole;
-    }
-    return missing;
+    return agn__expand_bytes(model, &shape, &model->normalisation, model->map.channels, symbols, features);
 }
 
 /* Packets of JPEG, to the symbols that the pixels would have been. */

@@ -49,6 +49,27 @@ int agn__sent_map(const struct agn_model *model, struct agn_map_shape *shape)
     return AGN_OK;
 }
 
+int agn__expand_bytes(const struct agn_model *model, const struct agn_map_shape *shape,
+                      const struct agn_normalisation *by, int channels, const uint8_t *symbols,
+                      float *features)
+{
+    int missing = 0, run = model->map.width * model->map.channels / shape->height;
+    for (int row = 0; row < shape->channels; row++) {
+        bool whole = true;
+        for (int i = 0; i < shape->height; i++, symbols += shape->width, features += run) {
+            uint8_t bytes[AGN_WIRE_SYMBOL_BITS * 256 / 8] = {0};
+            bool came = agn_pixels_read(symbols, shape->width, bytes) == 0;
+            whole = whole && came;
+            for (int b = 0; b < run; b++) {
+                int c = (i * run + b) % channels;
+                features[b] = came ? ((float)bytes[b] - (float)by->mean[c]) / by->std[c] : 0.0F;
+            }
+        }
+        missing += !whole;
+    }
+    return missing;
+}
+
 int agn__build_extractor(struct agn_model *model, bool device)
 {
     const struct agn_preset *p = &model->preset;

@@ -28,6 +28,12 @@ int agn__append_classifier(struct agn_model *model, enum agn_role role, int op,
 int agn__build_classifier(struct agn_model *model, enum agn_role role, struct agn_shape input,
                           const struct agn__classifier *classifier);
 
+/* agn_system's `expand` of rows of the map that went as bytes do (agn_pixels_shape): (byte - mean) / std by
+ * turns over `channels` channels; a run that never came is 0. Rows that lack one. */
+int agn__expand_bytes(const struct agn_model *model, const struct agn_map_shape *shape,
+                      const struct agn_normalisation *by, int channels, const uint8_t *symbols,
+                      float *features);
+
 /* The symbols of all channels of the map but the first, which stay. */
 int agn__sent_map(const struct agn_model *model, struct agn_map_shape *shape);
 /* Puts the setting that describes a network into the message of a failure. */

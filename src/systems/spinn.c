@@ -60,30 +60,19 @@ static void as_sent(const struct agn_model *model, const float *features, size_t
     (void)model;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < count; i++)
-        values[i] = rintf(features[i] * (STEPS / limit)) * (limit / STEPS);
+        values[i] = rintf(features[i] * (STEPS / limit)) / (STEPS / limit); /* as expand gives it */
 }
 
 /* A run that never came is 0, as most of a ReLU6's values are. */
 static int expand(const void *owner, const uint8_t *symbols, float *features)
 {
+    const struct agn_normalisation steps = {.std = {STEPS / limit}}; /* in 1, of all channels */
     const struct agn_model *model = owner;
     struct agn_map_shape shape;
-    int missing = 0, status = sent_shape(model, &shape);
+    int status = sent_shape(model, &shape);
     assert(status == AGN_OK); /* as when the model was built */
     (void)status;
-    int run = model->map.width * model->map.channels / shape.height;
-    for (int row = 0; row < shape.channels; row++) {
-        bool whole = true;
-        for (int i = 0; i < shape.height; i++, symbols += shape.width, features += run) {
-            uint8_t bytes[AGN_WIRE_SYMBOL_BITS * 256 / 8] = {0};
-            bool came = agn_pixels_read(symbols, shape.width, bytes) == 0;
-            whole = whole && came;
-            for (int b = 0; b < run; b++)
-                features[b] = came ? (float)bytes[b] * (limit / STEPS) : 0.0F;
-        }
-        missing += !whole;
-    }
-    return missing;
+    return agn__expand_bytes(model, &shape, &steps, 1, symbols, features);
 }
 
 static float feature_limit(const struct agn_model *model)
