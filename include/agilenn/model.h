@@ -11,13 +11,34 @@
 #include "agilenn/preset.h"
 #include "agn_wire.h"
 
-enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1000 };
+enum { AGN_MAX_FEATURES = 255, AGN_MODEL_DISTRIBUTIONS = 64, AGN_MAX_CLASSES = 1000, AGN_MAX_STAGES = 3 };
 
 /* ---- the model ------------------------------------------------------------- */
 
 /* What a network is for, in the order in which files hold them: the reference last, those before it are what
- * joint training makes and averages. */
-enum agn_role { AGN_EXTRACTOR, AGN_LOCAL, AGN_REMOTE, AGN_REFERENCE, AGN_ROLES };
+ * joint training makes and averages. An extractor may have further stages, each with an exit as the Local NN
+ * is the first one's. */
+enum agn_role {
+    AGN_EXTRACTOR,
+    AGN_LOCAL,
+    AGN_REMOTE,
+    AGN_STAGE_2,
+    AGN_EXIT_2,
+    AGN_STAGE_3,
+    AGN_EXIT_3,
+    AGN_REFERENCE,
+    AGN_ROLES
+};
+
+/* The networks of a stage and of its exit; stages count from 1. */
+static inline enum agn_role agn_stage_role(int stage)
+{
+    return stage == 1 ? AGN_EXTRACTOR : (enum agn_role)(AGN_STAGE_2 + 2 * (stage - 2));
+}
+static inline enum agn_role agn_exit_role(int stage)
+{
+    return stage == 1 ? AGN_LOCAL : (enum agn_role)(AGN_EXIT_2 + 2 * (stage - 2));
+}
 
 struct agn_part {
     struct agn_graph graph;
@@ -34,7 +55,7 @@ struct agn_model {
     struct agn_preset preset;
     const struct agn_system *system;
     struct agn_normalisation normalisation;
-    struct agn_shape map; /* of F */
+    struct agn_shape map; /* of F, the last stage's */
     int classes, sent_channels;
     /* Operator of the Remote NN's graph that makes the image again, with values from -1 to 1, for a
      * classifier behind it; 0: it has no such decoder. With one, images are normalised to -1 to 1 as well. */
@@ -78,6 +99,7 @@ static inline bool agn_phase_prepares(enum agn_phase phase)
 }
 
 struct agn_model;
+struct agn_cut;
 
 /* A way to share a prediction between device and server: `model.system = NAME` in presets. What a system does
  * follows from the parts that it builds: a device without an extractor sends pixels, a model without a Local
@@ -86,13 +108,15 @@ struct agn_model;
  * agn_systems. */
 struct agn_system {
     const char *name, *meaning;
-    unsigned parts; /* that its models have, 1 << AGN_REMOTE and so on; the others are empty */
+    /* That its models have, 1 << AGN_REMOTE and so on; the others are empty, but for further stages. */
+    unsigned parts;
     /* Their graphs, map and sent_channels (0 without a Remote NN), from model->preset. The first channels of
      * the map, those that are not sent, are the Local NN's; with `exits` all are, and all are sent. */
     int (*build)(struct agn_model *model);
     enum agn_phase phases[4]; /* of training; AGN_PHASE_DONE ends them */
-    /* The Local NN is an exit: where its softmax reaches model.exit_threshold its answer is the model's, and
-     * nothing is sent; else the Remote NN answers alone. Without, the two are fused. */
+    /* The Local NN is an exit, and so is each further stage's: the first of which the softmax reaches
+     * model.exit_threshold gives the model's answer, and nothing is sent; else the Remote NN answers alone.
+     * Without, the two are fused. */
     bool exits;
     /* What the server sees of the map, with `expand` and an extractor: NULL without. */
     void (*quantise)(const struct agn_model *model, const float *features, size_t count, float *values);
@@ -103,6 +127,10 @@ struct agn_system {
     int (*expand)(const void *model, const uint8_t *symbols, float *features);
     float (*feature_limit)(
         const struct agn_model *model); /* largest magnitude of `features`; with `expand` */
+    /* Of a system with several cuts, else NULL: map, sent and feature_limit of one of them (agn_model_cut),
+     * and agn_model_cut_expand. */
+    int (*cut)(const struct agn_model *model, int cut, struct agn_cut *result);
+    int (*cut_expand)(const struct agn_model *model, int cut, const uint8_t *symbols, float *features);
     /* Of a system that may send images as JPEG, else NULL: agn_server_model's `decode` with the model, which
      * says AGN_ERR_UNSUPPORTED where this one does not; and agn_preset_as_sent. */
     int (*decode)(const void *model, const struct agn_feature_packet *packet, uint8_t *map);
@@ -127,7 +155,7 @@ static inline bool agn_model_sends_symbols(const struct agn_model *model)
 /* AGN_ERR_UNSUPPORTED where they do not; says so. */
 int agn_model_need_symbols(const struct agn_model *model);
 
-/* "extractor", "local", "remote", "reference". */
+/* "extractor", "local", "remote", "stage2", "exit2", ..., "reference": the networks' layers are called so. */
 const char *agn_role_name(enum agn_role role);
 
 /* AGN_ERR_UNSUPPORTED: the model's system has no such part; says so. */
@@ -146,10 +174,46 @@ void agn_model_step_alpha(struct agn_model *model, float diff_alpha, const struc
 /* The same by Adam, without decay. */
 void agn_model_step_alpha_adam(struct agn_model *model, float diff_alpha, const struct agn_adam *adam);
 
-/* 32-bit number of everything that device and server must agree on: CRC-32 of the parameters of extractor and
- * Remote NN (or, in its place, the Local NN), centroids, alpha, contexts, shapes and the quality of JPEG.
- * Device and server refuse to work with another's. */
+/* 32-bit number of everything that device and server must agree on: CRC-32 of the parameters of extractor
+ * (all stages) and Remote NN (or, in its place, the Local NN), centroids, alpha, contexts, shapes and the
+ * quality of JPEG. Device and server refuse to work with another's. */
 uint32_t agn_model_id(const struct agn_model *model);
+
+/* ---- stages and cuts ------------------------------------------------------- */
+
+/* Stages of the extractor, 0 without one. */
+int agn_model_stages(const struct agn_model *model);
+/* What it makes, (h, w, c). */
+static inline struct agn_shape agn_model_stage_map(const struct agn_model *model, int stage)
+{
+    return agn_graph_output_shape(&model->parts[agn_stage_role(stage)].graph);
+}
+/* What a preset's text (model.extractor, model.local) says of a stage: its part between `|`, without blanks
+ * around it; "" behind the last. */
+void agn_stage_text(const char *text, int stage, char part[AGN_PRESET_TEXT_BYTES]);
+/* Parts of such a text: its `|` and one. */
+int agn_stage_texts(const char *text);
+
+/* A place where device and server may share the work. */
+struct agn_cut {
+    struct agn_shape map;      /* what is sent */
+    struct agn_map_shape sent; /* as symbols on the wire */
+    uint32_t model_id;         /* agn_model_id of the usual cut, another one of each other cut */
+    /* What the server runs of it one after the other, the Remote NN last. */
+    enum agn_role roles[AGN_MAX_STAGES + 1];
+    int role_count;
+    float feature_limit; /* largest magnitude of what is expanded; 0: levels of the learned quantiser */
+};
+/* 1, but with exits stages + 1: cut 0 sends the image's pixels, cut i the map behind stage i in 8 bits. The
+ * last one is the usual one, of which agn_system's functions, model->map and sent_channels are. */
+int agn_model_cuts(const struct agn_model *model);
+/* AGN_ERR_UNSUPPORTED: nothing is sent. AGN_ERR_RANGE: there is no such cut, or an image too large to be sent
+ * as it is. */
+int agn_model_cut(const struct agn_model *model, int cut, struct agn_cut *result);
+/* agn_system's `expand` at a cut that agn_model_cut knows: symbols (cut.sent) -> features (cut.map), what the
+ * first of cut.roles reads. Rows of which something never came; it is 0 there. AGN_ERR_UNSUPPORTED: symbols
+ * of the learned quantiser. */
+int agn_model_cut_expand(const struct agn_model *model, int cut, const uint8_t *symbols, float *features);
 
 /* AGN_ERR_NUMERIC: a parameter or its moments are infinite or no numbers, or a variance is negative; names
  * it. */
@@ -233,12 +297,14 @@ int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *dat
 
 /* Index of the largest; of equals the first. */
 int agn_argmax(const float *row, int count);
+/* Softmax of the largest. */
+double agn_surest(const float *logits, int classes);
 /* fused = local_weight local + remote_weight remote; one that is NULL is left out. All (classes). */
 void agn_fuse_f32(const float *local, float local_weight, const float *remote, float remote_weight,
                   int classes, float *fused);
 
-/* The model's logits from those of its networks, NULL for one that it has not. True: by an exit, which is
- * sure. */
+/* The model's logits from those of its networks, NULL for one that it has not; `local` of several exits are
+ * those of agn_runner_output. True: by an exit, which is sure. */
 bool agn_model_answer(const struct agn_model *model, const float *local, const float *remote, float *answer);
 
 /* features (positions, channels) <-> its first k and its other channels */
@@ -257,18 +323,23 @@ struct agn_runner {
     float *first, *rest; /* (n, h, w, the Local NN's channels) and (n, h, w, sent channels): the features */
     uint8_t *symbols;    /* of `rest`, where these are sent */
     float *values;       /* what the server sees of `rest` when all of it comes */
+    float *answers;      /* (n, classes), of several exits: the first's that is sure, else the last's */
 };
-/* `roles`: 1 << AGN_LOCAL and so on; the extractor is always there. Parts that the model lacks need no care:
- * an extractor's features are the images then, unquantised, and other parts have no output. To be closed also
- * after a failure. */
+/* `roles`: 1 << AGN_LOCAL (with all exits) and so on; the extractor, with all stages, is always there. Parts
+ * that the model lacks need no care: an extractor's features are the images then, unquantised, and other
+ * parts have no output. To be closed also after a failure. */
 int agn_runner_open(struct agn_runner *runner, const struct agn_model *model, int batch, unsigned roles);
 void agn_runner_close(struct agn_runner *runner);
-/* images (n, image) -> features, also as first, rest, symbols and values. */
+/* images (n, image) -> the last stage's features, also as first, rest, symbols and values. */
 int agn_runner_extract(struct agn_runner *runner, const float *images);
-/* The part's logits of its input: first, values (or what is left of them), features. */
+/* The part's logits of its input: first, values (or what is left of them), features. With AGN_LOCAL all exits
+ * run: this input is the last one's, those before read what their stages made. */
 int agn_runner_run(struct agn_runner *runner, enum agn_role role, const float *input);
-/* What the part made of image i of the batch; NULL: the model has no such part. */
+/* What the part made of image i of the batch; NULL: the model has no such part. Of AGN_LOCAL the device's
+ * answer: that of the first exit that is sure, else of the last one. */
 const float *agn_runner_output(const struct agn_runner *runner, enum agn_role role, int i);
+/* The logits of one exit, whether it was sure or not. */
+const float *agn_runner_exit(const struct agn_runner *runner, int stage, int i);
 
 /* One image under one of the losses. */
 struct agn_lossy_image {

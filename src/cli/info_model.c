@@ -9,7 +9,7 @@ struct network {
     const char *name, *place;
     const struct agn_graph *graph;
     const struct agn_params *params;
-    const char *text; /* as the preset has it */
+    char text[AGN_PRESET_TEXT_BYTES]; /* as the preset has it */
     double width;
     const struct agn_inference *inference; /* says what computes its layers here; NULL: not asked */
 };
@@ -20,21 +20,42 @@ struct totals {
     int64_t macs, parameters;
 };
 
+/* In the order in which a frame meets them. */
+static const enum agn_role met[] = {AGN_EXTRACTOR, AGN_LOCAL,  AGN_STAGE_2, AGN_EXIT_2,
+                                    AGN_STAGE_3,   AGN_EXIT_3, AGN_REMOTE,  AGN_REFERENCE};
+_Static_assert(AGN_COUNT_OF(met) == AGN_ROLES, "roles that are not described");
+
+static void describe_role(const struct agn_model *model, enum agn_role role, struct network *network)
+{
+    const struct agn_preset *p = &model->preset;
+    *network = (struct network){.name = agn_role_name(role),
+                                .place = "device",
+                                .graph = &model->parts[role].graph,
+                                .params = model->parts[role].params,
+                                .width = 1.0};
+    for (int stage = 1; stage <= AGN_MAX_STAGES; stage++)
+        if (role == agn_stage_role(stage) || role == agn_exit_role(stage))
+            agn_stage_text(role == agn_stage_role(stage) ? p->model.extractor : p->model.local, stage,
+                           network->text);
+    if (role == AGN_REMOTE) {
+        network->place = "server";
+        network->width = p->model.remote_width;
+        snprintf(network->text, sizeof network->text, "%s", p->model.remote);
+    }
+    if (role == AGN_REFERENCE) {
+        network->place = "training only";
+        network->width = p->model.reference_width;
+        snprintf(network->text, sizeof network->text, "%s", p->model.reference);
+    }
+}
+
 static void list_networks(const struct agn_model *model, const struct agn_inference *remote,
                           struct network networks[NETWORKS])
 {
-    const struct agn_preset *p = &model->preset;
-    static const char *const places[] = {"device", "device", "server", "training only"};
-    const char *texts[] = {p->model.extractor, p->model.local, p->model.remote, p->model.reference};
-    double widths[] = {1.0, 1.0, p->model.remote_width, p->model.reference_width};
-    _Static_assert(AGN_COUNT_OF(places) == AGN_ROLES && AGN_COUNT_OF(texts) == AGN_ROLES &&
-                       AGN_COUNT_OF(widths) == AGN_ROLES,
-                   "roles that are not described");
-    for (int role = 0; role < AGN_ROLES; role++)
-        networks[role] =
-            (struct network){agn_role_name((enum agn_role)role), places[role], &model->parts[role].graph,
-                             model->parts[role].params,          texts[role],  widths[role],
-                             role == AGN_REMOTE ? remote : NULL};
+    for (int i = 0; i < NETWORKS; i++) {
+        describe_role(model, met[i], &networks[i]);
+        networks[i].inference = met[i] == AGN_REMOTE ? remote : NULL;
+    }
 }
 
 /* Its description with names and widths worked out; empty without one. */
@@ -190,7 +211,7 @@ static void print_text(const struct agn_model *model, const struct network *netw
     if (trained)
         print_learned(model);
     for (int i = 0; i < NETWORKS; i++)
-        if (!agn_part_is_empty(&model->parts[i]))
+        if (!agn_part_is_empty(&model->parts[met[i]]))
             print_network(&networks[i]);
 }
 
@@ -255,7 +276,7 @@ static json_t *json_from(const struct agn_model *model, const struct network *ne
 {
     json_t *list = json_array();
     for (int i = 0; i < NETWORKS; i++)
-        if (!agn_part_is_empty(&model->parts[i]) &&
+        if (!agn_part_is_empty(&model->parts[met[i]]) &&
             json_array_append_new(list, json_from_network(&networks[i]))) {
             json_decref(list);
             return NULL;

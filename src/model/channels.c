@@ -20,8 +20,7 @@ void agn_fuse_f32(const float *local, float local_weight, const float *remote, f
                    (remote != NULL ? remote_weight * remote[c] : 0.0F);
 }
 
-/* Softmax of the largest logit. */
-static double surest(const float *logits, int classes)
+double agn_surest(const float *logits, int classes)
 {
     float best = logits[agn_argmax(logits, classes)];
     double sum = 0.0;
@@ -34,7 +33,7 @@ bool agn_model_answer(const struct agn_model *model, const float *local, const f
 {
     int classes = model->classes;
     if (model->system->exits) {
-        bool leaves = surest(local, classes) >= model->preset.model.exit_threshold;
+        bool leaves = agn_surest(local, classes) >= model->preset.model.exit_threshold;
         memcpy(answer, leaves ? local : remote, (size_t)classes * sizeof(float));
         return leaves;
     }

@@ -8,10 +8,10 @@ enum { MOST_WEIGHTS = 1 << 28 };
 
 static const struct {
     const char *name, *what;
-} roles[] = {{"extractor", "an extractor"},
-             {"local", "a Local NN"},
-             {"remote", "a Remote NN"},
-             {"reference", "a reference network"}};
+} roles[] = {{"extractor", "an extractor"}, {"local", "a Local NN"},
+             {"remote", "a Remote NN"},     {"stage2", "a second stage"},
+             {"exit2", "a second exit"},    {"stage3", "a third stage"},
+             {"exit3", "a third exit"},     {"reference", "a reference network"}};
 _Static_assert(AGN_COUNT_OF(roles) == AGN_ROLES, "roles without a name");
 
 const char *agn_role_name(enum agn_role role)
@@ -70,16 +70,23 @@ static double count_weights(const struct agn_graph *graph)
     return sum;
 }
 
+/* A stage behind the first, or its exit? */
+static bool is_further(int role)
+{
+    return role >= AGN_STAGE_2 && role < AGN_REFERENCE;
+}
+
 static int check_size(const struct agn_model *model, size_t most_floats)
 {
     double weights = 0.0;
-    char each[200] = "";
+    char each[256] = "";
     for (int role = 0; role < AGN_ROLES; role++) {
         double of_part = count_weights(&model->parts[role].graph);
         size_t at = strlen(each);
+        bool further = is_further(role), described = !further || !agn_part_is_empty(&model->parts[role]);
         weights += of_part;
-        if (role != AGN_LOCAL || model->preset.model.local[0] != '\0') {
-            snprintf(each + at, sizeof(each) - at, "%smodel.%s %.0f", at > 0 ? ", " : "",
+        if (role == AGN_LOCAL ? model->preset.model.local[0] != '\0' : described) {
+            snprintf(each + at, sizeof(each) - at, "%s%s%s %.0f", at > 0 ? ", " : "", further ? "" : "model.",
                      agn_role_name((enum agn_role)role), of_part);
         }
     }
@@ -90,13 +97,21 @@ static int check_size(const struct agn_model *model, size_t most_floats)
     return AGN_OK;
 }
 
+/* Each network's is its own, whatever train.seed is; those of further stages lie behind all others. */
+static uint64_t seed_of(const struct agn_model *model, int role)
+{
+    const uint64_t seed = (uint64_t)model->preset.train.seed * 4, behind = (uint64_t)1 << 40;
+    if (is_further(role))
+        return behind + seed + (uint64_t)(role - AGN_STAGE_2);
+    return seed + (role == AGN_REFERENCE ? 3 : (uint64_t)role);
+}
+
 static int make_params(struct agn_model *model)
 {
-    uint64_t seed = (uint64_t)model->preset.train.seed * 4;
     int status = AGN_OK;
     for (int role = 0; role < AGN_ROLES && status == AGN_OK; role++) {
         status =
-            agn_params_create(&model->parts[role].graph, seed + (uint64_t)role, &model->parts[role].params);
+            agn_params_create(&model->parts[role].graph, seed_of(model, role), &model->parts[role].params);
     }
     return status;
 }
@@ -236,8 +251,7 @@ uint32_t agn_model_id(const struct agn_model *model)
     int32_t shape[] = {model->map.height, model->map.width, model->map.channels,
                        model->preset.model.local_channels, model->classes};
     bool alone = agn_part_is_empty(&model->parts[AGN_REMOTE]);
-    const struct agn_params *extractor = model->parts[AGN_EXTRACTOR].params,
-                            *classifier = model->parts[alone ? AGN_LOCAL : AGN_REMOTE].params;
+    const struct agn_params *classifier = model->parts[alone ? AGN_LOCAL : AGN_REMOTE].params;
     uint32_t crc = agn_crc32(0, shape, sizeof(shape));
     size_t cumulative = (size_t)model->distributions * AGN_DISTRIBUTION_BYTES;
     crc = agn_crc32(crc, model->centroids, sizeof(model->centroids));
@@ -248,6 +262,9 @@ uint32_t agn_model_id(const struct agn_model *model)
         int32_t quality = model->preset.model.jpeg_quality;
         crc = agn_crc32(crc, &quality, sizeof(quality));
     }
-    crc = agn_crc32(crc, extractor->value, extractor->total * sizeof(float));
+    for (int stage = 1; stage <= agn_model_stages(model); stage++) {
+        const struct agn_params *params = model->parts[agn_stage_role(stage)].params;
+        crc = agn_crc32(crc, params->value, params->total * sizeof(float));
+    }
     return agn_crc32(crc, classifier->value, classifier->total * sizeof(float));
 }

@@ -1,26 +1,11 @@
 /* Edge-only: the device sends the image, as it is or as JPEG, and one network on the server classifies it.
  * Without an answer there is no prediction. */
-#include <assert.h>
-#include <math.h>
-
 #include "agilenn/pixels.h"
 #include "systems/parts.h"
 
-static int shape_of(const struct agn_preset *p, struct agn_map_shape *shape)
-{
-    int status =
-        agn_pixels_shape((unsigned)p->data.height, (uint32_t)(p->data.width * p->data.channels), shape);
-    return status == 0
-               ? AGN_OK
-               : agn_fail(status,
-                          "data: an image of %dx%dx%d cannot be sent as it is: at most 255 rows of %d "
-                          "bytes or so are possible",
-                          p->data.height, p->data.width, p->data.channels, 255 * 95);
-}
-
 static int sent_shape(const struct agn_model *model, struct agn_map_shape *shape)
 {
-    return shape_of(&model->preset, shape);
+    return agn__pixels_shape(&model->preset, shape);
 }
 
 /* The image on the wire, of a preset whose codec is jpeg. */
@@ -31,7 +16,7 @@ static int image_of(const struct agn_preset *p, struct agn_pixels_image *image)
                                              .interval = 1,
                                              .channels = (uint8_t)p->data.channels,
                                              .quality = (uint8_t)p->model.jpeg_quality};
-    int status = shape_of(p, &image->shape);
+    int status = agn__pixels_shape(p, &image->shape);
     if (status == AGN_OK && agn_jpeg_format_check(&image->format) < 0)
         status =
             agn_fail(AGN_ERR_ARG,
@@ -61,20 +46,14 @@ static int build(struct agn_model *model)
     int status = sent_shape(model, &shape);
     if (status == AGN_OK)
         status = check_codec(p);
-    model->map = (struct agn_shape){p->data.height, p->data.width, p->data.channels};
+    model->map = agn__image_shape(p);
     model->sent_channels = p->data.channels;
     return status < 0 ? status : agn__build_classifier(model, AGN_REMOTE, model->map, &remote);
 }
 
-/* Pixels as they were normalised in training; a run that never came is 0, the mean. */
 static int expand(const void *owner, const uint8_t *symbols, float *features)
 {
-    const struct agn_model *model = owner;
-    struct agn_map_shape shape;
-    int status = sent_shape(model, &shape);
-    assert(status == AGN_OK); /* as when the model was built */
-    (void)status;
-    return agn__expand_bytes(model, &shape, &model->normalisation, model->map.channels, symbols, features);
+    return agn__expand_pixels(owner, symbols, features);
 }
 
 /* Packets of JPEG, to the symbols that the pixels would have been. */
@@ -103,16 +82,6 @@ static int as_sent(const struct agn_preset *preset, struct agn_dataset *data)
     return status;
 }
 
-static float feature_limit(const struct agn_model *model)
-{
-    float limit = 0.0F;
-    for (int c = 0; c < model->map.channels; c++) {
-        float mean = (float)model->normalisation.mean[c];
-        limit = fmaxf(limit, fmaxf(mean, 255.0F - mean) / model->normalisation.std[c]);
-    }
-    return limit;
-}
-
 const struct agn_system agn__system_edge_only = {
     .name = "edge-only",
     .meaning = "the image itself is sent, and the Remote NN alone classifies it",
@@ -121,6 +90,6 @@ const struct agn_system agn__system_edge_only = {
     .phases = {AGN_PHASE_REMOTE, AGN_PHASE_DONE},
     .sent_shape = sent_shape,
     .expand = expand,
-    .feature_limit = feature_limit,
+    .feature_limit = agn__pixels_limit,
     .decode = decode,
     .as_sent = as_sent};

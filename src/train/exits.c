@@ -1,17 +1,12 @@
-/* Training of a network with an exit (the system spinn): extractor, Local NN and Remote NN together, by
+/* Training of a network with exits (the system spinn): all stages, their exits and the Remote NN together, by
  *
- *   CE(remote) + joint.local CE(local)
+ *   CE(remote) + joint.local (CE(exit 1) + CE(exit 2) + ...)
  *
- * averaged over the batch. The Remote NN reads the features as they are: 8 bits hardly change them. */
+ * averaged over the batch. Nets read the features as they are: 8 bits hardly change them. */
 #include "train/optimiser.h"
 #include "train/preparation.h"
 #include "train/ranks.h"
 #include "train/trainer.h"
-
-static const unsigned trained = 1U << AGN_EXTRACTOR | 1U << AGN_LOCAL | 1U << AGN_REMOTE;
-
-enum { ANSWERS = 2 };
-static const enum agn_role answers[ANSWERS] = {AGN_REMOTE, AGN_LOCAL};
 
 struct exits {
     struct agn__trainer *trainer;
@@ -21,20 +16,28 @@ struct exits {
     struct agn__preparation preparation;
     struct agn_group *group;
     float *prob, *loss;
-    int batch;       /* images of this process */
-    size_t features; /* of a batch */
+    int stages;
+    unsigned trained; /* 1 << role of all nets */
+    int batch;        /* images of this process */
 };
 
-/* From the images, which stand in the extractor's input, to all logits. */
+/* The net's output from another one's. */
+static int forward_from(struct exits *e, enum agn_role role, enum agn_role from)
+{
+    int status = agn_net_copy(e->nets[role], AGN_BORDER_INPUT, e->nets[from], AGN_BORDER_OUTPUT);
+    return status == AGN_OK ? agn_net_forward(e->nets[role]) : status;
+}
+
+/* From the images, which stand in the first stage's input, to all logits. */
 static int forward(struct exits *e)
 {
     int status = agn_net_forward(e->nets[AGN_EXTRACTOR]);
-    for (int i = 0; i < ANSWERS && status == AGN_OK; i++) {
-        status =
-            agn_net_copy(e->nets[answers[i]], AGN_BORDER_INPUT, e->nets[AGN_EXTRACTOR], AGN_BORDER_OUTPUT);
-        if (status == AGN_OK)
-            status = agn_net_forward(e->nets[answers[i]]);
-    }
+    for (int stage = 2; stage <= e->stages && status == AGN_OK; stage++)
+        status = forward_from(e, agn_stage_role(stage), agn_stage_role(stage - 1));
+    if (status == AGN_OK)
+        status = forward_from(e, AGN_REMOTE, agn_stage_role(e->stages));
+    for (int stage = 1; stage <= e->stages && status == AGN_OK; stage++)
+        status = forward_from(e, agn_exit_role(stage), agn_stage_role(stage));
     return status;
 }
 
@@ -56,24 +59,37 @@ static void answer_loss(struct exits *e, enum agn_role role, const struct agn_ba
     }
 }
 
+/* To the gradients of the net's weights, which the processes begin to sum, and of its input. */
+static int backward_through(struct exits *e, enum agn_role role)
+{
+    int status = agn_net_backward(e->nets[role]);
+    return status == AGN_OK ? agn__sum_rest(&e->sharing[role], e->model->parts[role].params) : status;
+}
+
+/* The gradient of a stage's output: of what follows it, and of its exit. */
+static void add_gradients(struct exits *e, int stage)
+{
+    enum agn_role next = stage == e->stages ? AGN_REMOTE : agn_stage_role(stage + 1);
+    const float *of_next = agn_net_read(e->nets[next], AGN_BORDER_DIFF_INPUT),
+                *of_exit = agn_net_read(e->nets[agn_exit_role(stage)], AGN_BORDER_DIFF_INPUT);
+    float *diff = agn_net_write(e->nets[agn_stage_role(stage)], AGN_BORDER_DIFF_OUTPUT);
+    struct agn_shape map = agn_model_stage_map(e->model, stage);
+    size_t values = (size_t)e->batch * (size_t)map.height * (size_t)map.width * (size_t)map.channels;
+    for (size_t v = 0; v < values; v++)
+        diff[v] = of_next[v] + of_exit[v];
+}
+
 /* From the gradients of the logits to those of the weights, summed over the processes. */
 static int backward(struct exits *e)
 {
-    int status = AGN_OK;
-    float *diff = agn_net_write(e->nets[AGN_EXTRACTOR], AGN_BORDER_DIFF_OUTPUT);
-    for (int i = 0; i < ANSWERS && status == AGN_OK; i++) {
-        enum agn_role role = answers[i];
-        status = agn_net_backward(e->nets[role]);
-        if (status == AGN_OK)
-            status = agn__sum_rest(&e->sharing[role], e->model->parts[role].params);
-        const float *from = agn_net_read(e->nets[role], AGN_BORDER_DIFF_INPUT);
-        for (size_t v = 0; v < e->features && status == AGN_OK; v++)
-            diff[v] = i == 0 ? from[v] : diff[v] + from[v];
+    int status = backward_through(e, AGN_REMOTE);
+    for (int stage = e->stages; stage >= 1 && status == AGN_OK; stage--) {
+        status = backward_through(e, agn_exit_role(stage));
+        if (status == AGN_OK) {
+            add_gradients(e, stage);
+            status = backward_through(e, agn_stage_role(stage));
+        }
     }
-    if (status == AGN_OK)
-        status = agn_net_backward(e->nets[AGN_EXTRACTOR]);
-    if (status == AGN_OK)
-        status = agn__sum_rest(&e->sharing[AGN_EXTRACTOR], e->model->parts[AGN_EXTRACTOR].params);
     return status == AGN_OK ? agn_group_await(e->group) : status;
 }
 
@@ -85,16 +101,35 @@ static int step(void *phase, const struct agn_batch *batch, double rate, struct 
     agn__prepare_batch(&e->preparation, batch, AGN_PHASE_EXITS, e->trainer->state.step,
                        agn_net_write(e->nets[AGN_EXTRACTOR], AGN_BORDER_INPUT));
     int status = forward(e);
-    for (int i = 0; i < ANSWERS && status == AGN_OK; i++)
-        answer_loss(e, answers[i], batch, tally);
-    if (status == AGN_OK)
-        status = backward(e);
     if (status < 0)
         return status;
-    agn__optimiser_step(e->model, AGN_PHASE_EXITS, trained, rate);
+    answer_loss(e, AGN_REMOTE, batch, tally);
+    for (int stage = 1; stage <= e->stages; stage++)
+        answer_loss(e, agn_exit_role(stage), batch, tally);
+    status = backward(e);
+    if (status < 0)
+        return status;
+    agn__optimiser_step(e->model, AGN_PHASE_EXITS, e->trained, rate);
     if (e->trainer->beside.average != NULL)
         agn__average_follow(&e->trainer->beside, e->model, e->trainer->state.step);
     return AGN_OK;
+}
+
+static int open_net(struct exits *e, int role)
+{
+    const struct agn_model *model = e->model;
+    const struct agn_preset *preset = &model->preset;
+    const struct agn_net_config config = {.graph = &model->parts[role].graph,
+                                          .params = model->parts[role].params,
+                                          .batch = e->batch,
+                                          .mode = AGN_NET_TRAIN,
+                                          .compute = (enum agn_compute)preset->train.compute,
+                                          .passes = AGN_PASS_BACKWARD |
+                                                    (role == AGN_EXTRACTOR ? 0U : AGN_PASS_INPUT_GRADIENT),
+                                          .bn_momentum = (float)preset->train.bn_momentum,
+                                          .peers = agn__share(&e->sharing[role], e->group)};
+    e->trained |= 1U << role;
+    return agn_net_create(&config, &e->nets[role]);
 }
 
 static int open_training(struct exits *e)
@@ -102,28 +137,18 @@ static int open_training(struct exits *e)
     struct agn_model *model = e->model;
     const struct agn_preset *preset = &model->preset;
     struct agn__beside *beside = &e->trainer->beside;
+    e->stages = agn_model_stages(model);
     e->batch = preset->train.batch / agn_group_size(e->group);
-    e->features =
-        (size_t)e->batch * (size_t)model->map.height * (size_t)model->map.width * (size_t)model->map.channels;
     e->prob = agn_alloc((size_t)e->batch * (size_t)model->classes, sizeof(float));
     e->loss = agn_alloc((size_t)e->batch, sizeof(float));
     int status = e->prob == NULL || e->loss == NULL ? AGN_ERR_MEMORY : AGN_OK;
     if (status == AGN_OK && preset->train.ema > 0.0 && beside->average == NULL)
         status = agn__average_create(beside, model);
-    for (int role = 0; role < AGN_REFERENCE && status == AGN_OK; role++) {
-        const struct agn_net_config config = {
-            .graph = &model->parts[role].graph,
-            .params = model->parts[role].params,
-            .batch = e->batch,
-            .mode = AGN_NET_TRAIN,
-            .compute = (enum agn_compute)preset->train.compute,
-            .passes = AGN_PASS_BACKWARD | (role == AGN_EXTRACTOR ? 0U : AGN_PASS_INPUT_GRADIENT),
-            .bn_momentum = (float)preset->train.bn_momentum,
-            .peers = agn__share(&e->sharing[role], e->group)};
-        status = agn_net_create(&config, &e->nets[role]);
-    }
+    for (int role = 0; role < AGN_REFERENCE && status == AGN_OK; role++)
+        if (!agn_part_is_empty(&model->parts[role]))
+            status = open_net(e, role);
     if (status == AGN_OK)
-        status = agn__optimiser_open(model, AGN_PHASE_EXITS, trained);
+        status = agn__optimiser_open(model, AGN_PHASE_EXITS, e->trained);
     return status == AGN_OK
                ? agn__preparation_create(model, e->trainer->config->train, e->group, &e->preparation)
                : status;
