@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "agn_device.h"
+#include "agn_split.h"
 
 struct agn_client;
 
@@ -52,10 +53,21 @@ struct agn_client_config {
     bool measure_bandwidth;  /* the same with what answers so far say of the way there and back (agn_rate.h);
                                 in less than half of the deadline where there are repeats */
 
+    /* Of a model with several cuts and exits: the cut that is so many before the usual one [the usual one],
+     * and the softmax from which on exits are sure, in 2^-15 [the model's]. Or, in place of both, `split`
+     * chooses them for each frame (agn_split.h), with ticks of AGN_CLIENT_TICKS_PER_S; it must stay.
+     * `slower`: the device counts as so many times slower than this machine then [1]. */
+    int earlier;
+    uint16_t exit;
+    const struct agn_split_profile *split;
+    double slower;
+
     /* For tests: this many packets of 1000 are lost on the way out, chosen by `drop_seed`. */
     uint32_t drop_permille;
     uint64_t drop_seed;
 };
+
+enum { AGN_CLIENT_TICKS_PER_S = 100000 };
 
 /* How a frame came to its prediction. X(name, text) */
 #define AGN_CLIENT_REASON_TABLE(X)                                                                           \
@@ -90,6 +102,7 @@ struct agn_client_result {
     int reply_status;     /* enum agn_reply_status of the last answer to this frame; -1: none came */
     int server_version;   /* with AGN_CLIENT_VERSION: of the protocol; 0: it has no resource /v1/infer */
     int channels_missing; /* as told by the server; 0 if not fused */
+    unsigned cut;         /* agn_dev_cut */
     const int16_t *logits, *local_logits; /* classes x Q8.8, valid until the next frame */
 
     int packets;           /* made by the device; 0 when skipped or sure */

@@ -18,17 +18,20 @@ struct agn_remote_config {
     int max_batch; /* frames computed together; more in one call are no error [32] */
     bool
         int8; /* in 8-bit integers, see agilenn/inference.h: AGN_ERR_UNSUPPORTED where that is not possible */
+    int earlier; /* so many cuts before the usual one (agn_model_cuts): stages of the extractor, and then the
+                    Remote NN [0: the Remote NN alone] */
 };
 
-/* The Remote NN planned for up to max_batch frames at once, one by one included. It takes what it needs from
- * `model`. `config` NULL, and agn_remote_create: the defaults, in floats. */
+/* The server's part of the model planned for up to max_batch frames at once, one by one included. It takes
+ * what it needs from `model`. `config` NULL, and agn_remote_create: the defaults, in floats. AGN_ERR_RANGE:
+ * no such cut. */
 int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_config *config,
                          struct agn_remote **remote);
 int agn_remote_create(const struct agn_model *model, struct agn_remote **remote);
 void agn_remote_free(struct agn_remote *remote);
 
-/* features (count, h, w, sent channels) -> logits (count, classes). Of the type that the server's
- * `infer` wants: `remote` is a struct agn_remote. One call at a time for each remote. */
+/* features (count, h, w, sent channels), or (count, the cut's map) -> logits (count, classes). Of the type
+ * that the server's `infer` wants: `remote` is a struct agn_remote. One call at a time for each remote. */
 int agn_remote_infer(void *remote, const float *features, int count, float *logits);
 
 /* ---- the edge server of model files ----------------------------------------- */

@@ -33,6 +33,8 @@ struct agn_client {
     struct agn_pause pause; /* asked for by the server */
     bool measures;          /* the link, in ticks of 0.1 ms */
     struct agn_rate rate;
+    struct agn_split split; /* no profile: cut and threshold stay as they are */
+    double slower;
     uint32_t budget; /* of a frame, as the configuration wants it */
     uint16_t extra_bytes;
     uint32_t deadline_ms, drop_permille;
@@ -285,6 +287,49 @@ static void measure(struct agn_client *client, struct agn_client_result *result,
     result->rate_kbps = agn_rate_speed(&client->rate) * TICKS_PER_MS * 8e-3;
 }
 
+/* ---- cuts ----------------------------------------------------------------------------------- */
+
+static int select_cut(struct agn_client *client, unsigned cut, uint16_t exit)
+{
+    struct agn_dev *dev = &client->device.dev;
+    struct agn_dev_memory memory;
+    if (cut != agn_dev_cut(dev) && agn_dev_select_cut(dev, cut) < 0)
+        return agn_fail(AGN_ERR_ARG, "the model has no cut %u: it has %u", cut, agn_dev_cuts(&dev->model));
+    agn_dev_memory(&dev->model, &memory);
+    client->raw_bytes = memory.raw_bytes;
+    if (exit > 0 && agn_dev_set_exit(dev, exit) < 0)
+        return agn_fail(AGN_ERR_ARG, "an exit cannot be sure from a softmax of %.4f on", exit / 32768.0);
+    return 0;
+}
+
+static int choose_cut(struct agn_client *client)
+{
+    struct agn_split_way way;
+    if (!client->split.profile)
+        return 0;
+    agn_split_choose(&client->split, &way);
+    return select_cut(client, way.cut, way.exit);
+}
+
+static uint32_t split_ticks(double time_s)
+{
+    double ticks = time_s * AGN_CLIENT_TICKS_PER_S;
+    return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+}
+
+/* After a frame that was sent. */
+static void learn_for_cuts(struct agn_client *client, const struct agn_client_result *result, double worked_s)
+{
+    uint32_t bytes = (uint32_t)result->payload_bytes + (uint32_t)result->packets * client->extra_bytes;
+    if (!client->split.profile || result->packets == 0)
+        return;
+    agn_split_worked(&client->split, result->cut, split_ticks(worked_s * client->slower));
+    if (result->reason == AGN_CLIENT_FUSED)
+        agn_split_answered(&client->split, result->cut, bytes, split_ticks(result->network_s));
+    else if (result->reason == AGN_CLIENT_TIMEOUT)
+        agn_split_missed(&client->split, result->cut, bytes, split_ticks(result->network_s));
+}
+
 /* ---- one frame ----------------------------------------------------------------------------- */
 
 static bool should_send(struct agn_client *client)
@@ -367,12 +412,17 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
     if (!image_hwc)
         return agn_fail(AGN_ERR_ARG, "no image to classify");
     struct agn_client_result made = {.reason = AGN_CLIENT_SKIPPED, .reply_status = -1};
+    int status = choose_cut(client);
+    if (status < 0)
+        return status;
     made.raw_bytes = client->raw_bytes;
+    made.cut = agn_dev_cut(&client->device.dev);
     client->frame++;
     client->sent_s[client->frame % LATEST_FORGOTTEN] = 0.0;
     double begin_s = agn_now_s();
-    int status = agn_hosted_image(&client->device, image_hwc, client->frame, (uint16_t)client->deadline_ms);
+    status = agn_hosted_image(&client->device, image_hwc, client->frame, (uint16_t)client->deadline_ms);
     made.device_s = agn_now_s() - begin_s;
+    double worked_s = made.device_s;
     if (status < 0)
         return status;
     made.local_class = status == AGN_DEV_NO_CLASS ? -1 : status;
@@ -388,6 +438,7 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
         made.reason = AGN_CLIENT_PAUSED;
     else if (should_send(client))
         ask_server(client, &made);
+    learn_for_cuts(client, &made, worked_s);
     fill_prediction(client, &made);
     made.late_s = client->late_s;
     client->late_s = 0.0;
@@ -434,6 +485,22 @@ static void set_budget(struct agn_client *client, const struct agn_client_config
     agn_dev_set_budget(&client->device.dev, client->budget, client->extra_bytes);
 }
 
+static int open_cuts(struct agn_client *client, const struct agn_client_config *config)
+{
+    const struct agn_dev_model *model = &client->device.dev.model;
+    int usual = agn_dev_cuts(model) > 0 ? (int)agn_dev_cuts(model) - 1 : 0;
+    if (config->earlier < 0 || (config->earlier > 0 && config->earlier > usual))
+        return agn_fail(AGN_ERR_ARG, "a cut %d before the usual one: the model has %d cuts", config->earlier,
+                        usual + 1);
+    if (config->split && config->split->cuts != usual + 1)
+        return agn_fail(AGN_ERR_MISMATCH, "the profile is of a network with %d cuts, and the model has %d",
+                        config->split->cuts, usual + 1);
+    client->slower = config->slower > 0.0 ? config->slower : 1.0;
+    if (config->split)
+        agn_split_init(&client->split, config->split);
+    return select_cut(client, (unsigned)(usual - config->earlier), config->exit);
+}
+
 static int open_device(struct agn_client *client, const struct agn_client_config *config)
 {
     int status = agn_hosted_open(&client->device, config->model, config->model_bytes);
@@ -444,11 +511,8 @@ static int open_device(struct agn_client *client, const struct agn_client_config
     client->local_logits = agn_alloc(classes, sizeof *client->local_logits);
     if (!client->logits || !client->local_logits)
         return AGN_ERR_MEMORY;
-    struct agn_dev_memory memory;
-    agn_dev_memory(&client->device.dev.model, &memory);
-    client->raw_bytes = memory.raw_bytes;
     set_budget(client, config);
-    return 0;
+    return open_cuts(client, config);
 }
 
 static int pick_key(struct agn_client *client, const struct agn_keys *keys, const char *identity,

@@ -9,38 +9,41 @@ enum { BATCH = 128 };
 
 static const double smallest_range = 1e-3; /* of a layer that gave nothing but 0 */
 
-/* The nets that lead to a layer: the extractor as a whole before a layer of the Local NN, then the layer's
- * own part up to it. */
+/* The nets that lead to a layer: stages of the extractor as a whole before a layer of an exit or of a later
+ * stage, then the layer's own part up to it. */
 struct way {
-    struct agn_net *before, *net;
+    struct agn_net *nets[AGN_MAX_STAGES + 1]; /* the last one is the layer's own */
+    int count;
     struct agn_graph *prefix;
 };
 
 static void close_way(struct way *way)
 {
-    agn_net_free(way->before);
-    agn_net_free(way->net);
+    for (int i = 0; i < way->count; i++)
+        agn_net_free(way->nets[i]);
     agn_free(way->prefix);
 }
 
-static int open_net(const struct agn_graph *graph, struct agn_params *params, struct agn_net **net)
+static int add_net(struct way *way, const struct agn_graph *graph, struct agn_params *params)
 {
     struct agn_net_config config = {.graph = graph, .params = params, .batch = BATCH, .mode = AGN_NET_FROZEN};
-    return agn_net_create(&config, net);
+    return agn_net_create(&config, &way->nets[way->count++]);
 }
 
 static int open_way(const struct agn__network *n, const struct agn__layer *layer, struct way *way)
 {
-    const struct agn_part *part = &n->model->parts[layer->role], *extractor = &n->model->parts[AGN_EXTRACTOR];
+    const struct agn_part *part = &n->model->parts[layer->role];
+    int status = AGN_OK, stages = agn__stage_of(layer->role) - !agn__is_exit(layer->role);
     *way = (struct way){.prefix = agn_alloc(1, sizeof(*way->prefix))};
     if (way->prefix == NULL)
         return AGN_ERR_MEMORY;
+    for (int stage = 1; stage <= stages && stage <= n->stage_count && status == AGN_OK; stage++) {
+        const struct agn_part *before = &n->model->parts[agn_stage_role(stage)];
+        status = add_net(way, &before->graph, before->params);
+    }
     *way->prefix = part->graph;
     way->prefix->count = layer->result + 1;
-    int status = open_net(way->prefix, part->params, &way->net);
-    if (status == AGN_OK && layer->role == AGN_LOCAL && n->map > 0)
-        status = open_net(&extractor->graph, extractor->params, &way->before);
-    return status;
+    return status == AGN_OK ? add_net(way, way->prefix, part->params) : status;
 }
 
 static size_t floats_of(struct agn_shape shape)
@@ -57,18 +60,19 @@ static void take_channels(const float *map, size_t places, int channels, float *
 
 static int run_way(struct way *way, const float *images)
 {
-    struct agn_net *first = way->before != NULL ? way->before : way->net;
+    struct agn_net *first = way->nets[0];
     memcpy(agn_net_write(first, AGN_BORDER_INPUT), images,
            BATCH * floats_of(agn_net_input_shape(first)) * sizeof(float));
     int status = agn_interrupt_requested() ? agn_fail(AGN_ERR_INTERRUPTED, "calibration was interrupted")
                                            : agn_net_forward(first);
-    if (status < 0 || way->before == NULL)
-        return status;
-    struct agn_shape map = agn_net_output_shape(way->before), in = agn_net_input_shape(way->net);
-    take_channels(agn_net_read(way->before, AGN_BORDER_OUTPUT),
-                  BATCH * (size_t)map.height * (size_t)map.width, map.channels,
-                  agn_net_write(way->net, AGN_BORDER_INPUT), in.channels);
-    return agn_net_forward(way->net);
+    for (int i = 1; i < way->count && status == AGN_OK; i++) {
+        struct agn_net *before = way->nets[i - 1], *net = way->nets[i];
+        struct agn_shape map = agn_net_output_shape(before), in = agn_net_input_shape(net);
+        take_channels(agn_net_read(before, AGN_BORDER_OUTPUT), BATCH * (size_t)map.height * (size_t)map.width,
+                      map.channels, agn_net_write(net, AGN_BORDER_INPUT), in.channels);
+        status = agn_net_forward(net);
+    }
+    return status;
 }
 
 static void widen(const float *values, size_t count, struct agn__layer *layer)
@@ -91,8 +95,9 @@ static int calibrate_layer(const struct agn__network *n, struct agn__layer *laye
         status = run_way(&way, batch.images);
         if (status == AGN_OK) {
             int count = batch.count < n->images - seen ? batch.count : n->images - seen;
-            widen(agn_net_read(way.net, AGN_BORDER_OUTPUT),
-                  floats_of(agn_net_output_shape(way.net)) * (size_t)count, layer);
+            const struct agn_net *last = way.nets[way.count - 1];
+            widen(agn_net_read(last, AGN_BORDER_OUTPUT),
+                  floats_of(agn_net_output_shape(last)) * (size_t)count, layer);
             seen += count;
         }
     }
@@ -100,11 +105,15 @@ static int calibrate_layer(const struct agn__network *n, struct agn__layer *laye
     return status < 0 ? status : more < 0 ? more : AGN_OK;
 }
 
-/* What is sent as values has the range that the server takes for granted. */
-static void take_agreed_range(const struct agn_model *model, struct agn__layer *layer)
+/* What is sent as values, or may be, has the range that the server takes for granted. */
+static void take_agreed_range(const struct agn__network *n, int index)
 {
-    layer->low = 0.0;
-    layer->high = (double)model->system->feature_limit(model);
+    for (int i = 0; i < n->stage_count && n->model->system->exits; i++) {
+        if (n->stages[i].map != index + 1)
+            continue;
+        n->layers[index].low = 0.0;
+        n->layers[index].high = (double)n->model->system->feature_limit(n->model);
+    }
 }
 
 static int choose_scale(struct agn__layer *layer)
@@ -132,8 +141,7 @@ int agn__calibrate(struct agn__network *n, const struct agn_dataset *data)
     int status = agn_loader_create(data, &load, &loader);
     for (int i = 0; i < n->layer_count && status == AGN_OK; i++) {
         status = calibrate_layer(n, &n->layers[i], loader);
-        if (status == AGN_OK && n->model->system->exits && i == n->map - 1)
-            take_agreed_range(n->model, &n->layers[i]);
+        take_agreed_range(n, i);
         if (status == AGN_OK)
             status = choose_scale(&n->layers[i]);
     }

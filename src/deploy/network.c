@@ -1,5 +1,5 @@
 /* The device's layers from a model's graphs: each convolution with its BN is one, so is each sum; pooling and
- * the dense layer at the end of the Local NN are the answer. */
+ * the dense layer at the end of a Local NN or an exit are an answer. */
 #include <string.h>
 
 #include "deploy/network.h"
@@ -13,9 +13,17 @@ struct walk {
     int first_c; /* of the input's tensor, channels [0, first_c) are the part's input */
 };
 
+int agn__stage_of(enum agn_role role)
+{
+    int stage = 1;
+    while (role != agn_stage_role(stage) && role != agn_exit_role(stage))
+        stage++;
+    return stage;
+}
+
 static const char *setting_of(const struct walk *w)
 {
-    return w->role == AGN_EXTRACTOR ? "model.extractor" : "model.local";
+    return agn__is_exit(w->role) ? "model.local" : "model.extractor";
 }
 
 static int refuse(const struct walk *w, int op)
@@ -102,13 +110,14 @@ static int take_answer(struct walk *w, int op)
     if (dense >= w->graph->count || w->graph->ops[dense].type != AGN_OP_DENSE || w->tensor[source] < 0)
         return refuse(w, op);
     struct agn_shape in = w->graph->ops[source].shape;
-    n->head = w->tensor[source];
-    n->head_c = source == 0 ? w->first_c : in.channels;
-    n->grid = pools ? pool->grid : 1;
     if (!pools && (in.height > 1 || in.width > 1))
         return refuse(w, op);
-    if (n->head == 0)
+    if (w->tensor[source] == 0)
         return agn_fail(AGN_ERR_UNSUPPORTED, "model.local has no layer for the device before its dense one");
+    n->answers[n->answer_count++] = (struct agn__answer){.role = w->role,
+                                                         .tensor = w->tensor[source],
+                                                         .channels = source == 0 ? w->first_c : in.channels,
+                                                         .grid = pools ? pool->grid : 1};
     return AGN_OK;
 }
 
@@ -122,11 +131,11 @@ static int walk_part(struct agn__network *n, enum agn_role role, int tensor, int
     w.tensor[0] = tensor;
     while (status == AGN_OK && op < w.graph->count) {
         enum agn_op_type type = w.graph->ops[op].type;
-        if (role == AGN_LOCAL && (type == AGN_OP_POOL || type == AGN_OP_DENSE))
+        if (agn__is_exit(role) && (type == AGN_OP_POOL || type == AGN_OP_DENSE))
             return take_answer(&w, op);
         status = take_layer(&w, &op);
     }
-    if (status == AGN_OK && role == AGN_LOCAL)
+    if (status == AGN_OK && agn__is_exit(role))
         return agn_fail(AGN_ERR_UNSUPPORTED, "model.local ends without a dense layer");
     return status;
 }
@@ -134,33 +143,46 @@ static int walk_part(struct agn__network *n, enum agn_role role, int tensor, int
 /* Files of version 3 hold chains: the extractor's layers, and a Local NN right behind them. */
 static bool is_chain(const struct agn__network *n)
 {
-    bool chain = n->map > 0 && n->layer_count <= AGN_DEV_MAX_LAYERS && n->head == n->layer_count;
+    bool chain = n->map > 0 && n->layer_count <= AGN_DEV_MAX_LAYERS && n->answer_count == 1 &&
+                 n->answers[0].tensor == n->layer_count;
     for (int i = 0; i < n->layer_count; i++)
         chain = chain && n->layers[i].role == AGN_EXTRACTOR && n->layers[i].source[0] == i &&
                 n->layers[i].op->type == AGN_OP_CONV;
     return chain;
 }
 
-int agn__network_of(const struct agn_model *model, struct agn__network *n)
+/* A stage and its exit. */
+static int walk_stage(struct agn__network *n, int stage)
 {
-    const struct agn_part *extractor = &model->parts[AGN_EXTRACTOR], *local = &model->parts[AGN_LOCAL];
-    *n = (struct agn__network){.model = model};
-    n->layers = agn_alloc(AGN_DEV_MAX_GRAPH_LAYERS, sizeof(*n->layers));
-    if (n->layers == NULL)
-        return AGN_ERR_MEMORY;
-    int status = AGN_OK, channels = model->preset.data.channels;
-    if (!agn_part_is_empty(extractor)) {
-        status = walk_part(n, AGN_EXTRACTOR, 0, channels);
-        n->map = n->layer_count;
-        channels = agn_model_local_channels(model);
-    }
-    if (status == AGN_OK && n->map > 0 && model->map.channels > AGN_DEV_MAX_CHANNELS) {
+    const struct agn_model *model = n->model;
+    struct agn__stage *made = &n->stages[n->stage_count++];
+    int channels = stage == 1 ? model->preset.data.channels : agn_model_stage_map(model, stage - 1).channels;
+    int status = walk_part(n, agn_stage_role(stage), n->map, channels);
+    n->map = made->map = n->layer_count;
+    channels =
+        model->system->exits ? agn_model_stage_map(model, stage).channels : agn_model_local_channels(model);
+    if (status == AGN_OK && model->map.channels > AGN_DEV_MAX_CHANNELS) {
         status = agn_fail(AGN_ERR_UNSUPPORTED,
                           "model.extractor makes %d channels; the device takes up to %d channels",
                           model->map.channels, AGN_DEV_MAX_CHANNELS);
     }
-    if (status == AGN_OK && !agn_part_is_empty(local))
-        status = walk_part(n, AGN_LOCAL, n->map, channels);
+    if (status == AGN_OK && !agn_part_is_empty(&model->parts[agn_exit_role(stage)]))
+        status = walk_part(n, agn_exit_role(stage), n->map, channels);
+    made->layers = n->layer_count;
+    return status;
+}
+
+int agn__network_of(const struct agn_model *model, struct agn__network *n)
+{
+    *n = (struct agn__network){.model = model};
+    n->layers = agn_alloc(AGN_DEV_MAX_GRAPH_LAYERS, sizeof(*n->layers));
+    if (n->layers == NULL)
+        return AGN_ERR_MEMORY;
+    int status = AGN_OK, stages = agn_model_stages(model);
+    for (int stage = 1; stage <= stages && status == AGN_OK; stage++)
+        status = walk_stage(n, stage);
+    if (stages == 0 && !agn_part_is_empty(&model->parts[AGN_LOCAL]))
+        status = walk_part(n, AGN_LOCAL, 0, model->preset.data.channels);
     n->is_graph = model->system->exits || !is_chain(n);
     return status;
 }
@@ -172,8 +194,10 @@ void agn__network_free(struct agn__network *n)
         agn_free(n->layers[i].channels);
     }
     agn_free(n->layers);
-    agn_free(n->dense_weights);
-    agn_free(n->dense_channels);
+    for (int i = 0; i < n->answer_count; i++) {
+        agn_free(n->answers[i].weights);
+        agn_free(n->answers[i].classes);
+    }
 }
 
 int agn_deploy_check(const struct agn_model *model)

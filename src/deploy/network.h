@@ -1,5 +1,5 @@
-/* What of a model runs on the device, as layers of the device: extractor and Local NN, one after the other.
- */
+/* What of a model runs on the device, as layers of the device: extractor and Local NN, one after the other, or
+ * one stage of the extractor and its exit after the other. */
 #ifndef AGN_DEPLOY_NETWORK_H
 #define AGN_DEPLOY_NETWORK_H
 
@@ -21,16 +21,30 @@ struct agn__layer {
     struct agn_model_sum sum;
 };
 
+/* A pooling grid and a dense layer on channels [0, channels) of a tensor. */
+struct agn__answer {
+    enum agn_role role; /* the part that ends with it */
+    int tensor, channels, grid;
+    int8_t *weights;
+    struct agn_model_channel *classes;
+};
+
+/* Where a stage of the extractor ends. */
+struct agn__stage {
+    int map;    /* tensor that it makes */
+    int layers; /* so many are run to have the map and the answer of the stage's exit */
+};
+
 struct agn__network {
     const struct agn_model *model;
     struct agn__layer *layers; /* AGN_DEV_MAX_GRAPH_LAYERS */
     int layer_count;
     bool is_graph; /* more than a chain of the extractor's layers with a Local NN behind them */
-    int map;       /* tensor that is sent; 0: nothing is */
-    /* The answer: a pooling grid and a dense layer on channels [0, head_c) of a tensor. */
-    int head, head_c, grid;
-    int8_t *dense_weights;
-    struct agn_model_channel *dense_channels;
+    struct agn__stage stages[AGN_MAX_STAGES];
+    int stage_count;
+    int map; /* tensor that is sent, the last stage's; 0: nothing is */
+    struct agn__answer answers[AGN_MAX_STAGES];
+    int answer_count;
     int images; /* to calibrate on */
 };
 
@@ -40,6 +54,13 @@ int agn__network_of(const struct agn_model *model, struct agn__network *network)
 void agn__network_free(struct agn__network *network);
 /* Ranges of all layers on images of `data`, and the scales that follow. */
 int agn__calibrate(struct agn__network *network, const struct agn_dataset *data);
+
+/* The stage, from 1, that the part is or whose exit it is; 1 of a Local NN without an extractor. */
+int agn__stage_of(enum agn_role role);
+static inline bool agn__is_exit(enum agn_role role)
+{
+    return role == agn_exit_role(agn__stage_of(role));
+}
 
 /* Scale and zero point of a tensor's channel; of the image those of a pixel less 128. */
 void agn__tensor_steps(const struct agn__network *network, int tensor, int channel, double *scale,

@@ -1,4 +1,5 @@
-/* Post-training quantisation of extractor and Local NN to the integer rules of agn_device.h.
+/* Post-training quantisation of extractor and Local NN, of all stages and exits, to the integer rules of
+ * agn_device.h.
  *
  * Each convolution with its BN becomes one int8 layer: BN is folded, weights are symmetric per output
  * channel (scale = max |w| / 127), results affine per tensor over the calibrated range. The image's
@@ -15,24 +16,34 @@ enum { STANDARD_IMAGES = 1024, WEIGHT_MAX = 127, SUM_MOST_SHIFT = 22 };
 static const double largest_bias = 0x1p29; /* leaves room for the weighted inputs in 32 bits */
 static const double largest_multiplier = 0.2499;
 
-/* A file may hold anything: beyond this no value is infinite or not a number. */
-static int check_values(const struct agn_model *model)
+static int check_params(const struct agn_params *params)
 {
-    const struct agn_params *stores[] = {model->parts[AGN_EXTRACTOR].params, model->parts[AGN_LOCAL].params};
-    for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
-        for (int i = 0; i < stores[s]->count; i++) {
-            const struct agn_param *param = &stores[s]->list[i];
-            size_t length = strlen(param->name);
-            bool variance = length > 4 && strcmp(param->name + length - 4, ".var") == 0;
-            for (size_t v = 0; v < param->count; v++) {
-                float value = stores[s]->value[param->offset + v];
-                if (!isfinite(value) || (variance && value < 0.0F)) {
-                    return agn_fail(AGN_ERR_RANGE, "%s[%zu] is %g: the model is damaged; train it again",
-                                    param->name, v, (double)value);
-                }
+    for (int i = 0; i < params->count; i++) {
+        const struct agn_param *param = &params->list[i];
+        size_t length = strlen(param->name);
+        bool variance = length > 4 && strcmp(param->name + length - 4, ".var") == 0;
+        for (size_t v = 0; v < param->count; v++) {
+            float value = params->value[param->offset + v];
+            if (!isfinite(value) || (variance && value < 0.0F)) {
+                return agn_fail(AGN_ERR_RANGE, "%s[%zu] is %g: the model is damaged; train it again",
+                                param->name, v, (double)value);
             }
         }
     }
+    return AGN_OK;
+}
+
+/* A file may hold anything: beyond this no value is infinite or not a number. */
+static int check_values(const struct agn_model *model)
+{
+    int status = AGN_OK;
+    for (int stage = 1; stage <= AGN_MAX_STAGES && status == AGN_OK; stage++) {
+        status = check_params(model->parts[agn_stage_role(stage)].params);
+        if (status == AGN_OK)
+            status = check_params(model->parts[agn_exit_role(stage)].params);
+    }
+    if (status < 0)
+        return status;
     return agn_part_is_empty(&model->parts[AGN_EXTRACTOR]) || isfinite(agn_model_alpha(model))
                ? AGN_OK
                : agn_fail(AGN_ERR_RANGE, "alpha is not a number: the model is damaged; train it again");
@@ -176,44 +187,44 @@ static int quantise_layer(const struct agn__network *n, int index)
     return status;
 }
 
-/* One output of the Local NN, a BN of the logits (model.logits_bn) folded in. */
-static int quantise_logit(struct agn__network *n, int c, int count, double *row, double *signal,
-                          double *noise)
+/* One output of a Local NN or an exit, a BN of the logits (model.logits_bn) folded in. */
+static int quantise_logit(const struct agn__network *n, const struct agn__answer *answer, int c, double *row)
 {
-    const struct agn_params *params = n->model->parts[AGN_LOCAL].params;
-    const struct agn__layer *last = &n->layers[n->head - 1];
-    const float *weights = values_of(params, "local.dense", "weight") + (size_t)c * (size_t)count;
-    int8_t *integers = n->dense_weights + (size_t)c * (size_t)count;
-    double gain = 1.0, shift = 0.0, steps = (double)(1 << AGN_DEV_POOL_BITS);
+    const struct agn_params *params = n->model->parts[answer->role].params;
+    const struct agn__layer *last = &n->layers[answer->tensor - 1];
+    char dense[AGN_NAME_BYTES], bn[AGN_NAME_BYTES];
+    snprintf(dense, sizeof(dense), "%s.dense", agn_role_name(answer->role));
+    snprintf(bn, sizeof(bn), "%s.dense.bn", agn_role_name(answer->role));
+    int count = answer->grid * answer->grid * answer->channels, status = AGN_OK;
+    const float *weights = values_of(params, dense, "weight") + (size_t)c * (size_t)count;
+    int8_t *integers = answer->weights + (size_t)c * (size_t)count;
+    double gain = 1.0, shift = 0.0, steps = (double)(1 << AGN_DEV_POOL_BITS), signal = 0.0, noise = 0.0;
     int64_t sum = 0;
-    int status = AGN_OK;
-    if (values_of(params, "local.dense.bn", "gamma") != NULL)
-        status = agn_batchnorm_fold(params, "local.dense.bn", c, &gain, &shift);
+    if (values_of(params, bn, "gamma") != NULL)
+        status = agn_batchnorm_fold(params, bn, c, &gain, &shift);
     if (status < 0)
         return status;
-    double bias = gain * (double)values_of(params, "local.dense", "bias")[c] + shift;
+    double bias = gain * (double)values_of(params, dense, "bias")[c] + shift;
     for (int i = 0; i < count; i++)
         row[i] = gain * (double)weights[i] * last->scale / steps;
     double unit = weight_step(row, count, bias, 1.0 / 256.0);
-    quantise_row(row, count, unit, integers, signal, noise);
+    quantise_row(row, count, unit, integers, &signal, &noise);
     for (int i = 0; i < count; i++)
         sum += integers[i];
-    return set_channel(&n->dense_channels[c], bias, sum * last->zero_point * (1 << AGN_DEV_POOL_BITS), unit,
+    return set_channel(&answer->classes[c], bias, sum * last->zero_point * (1 << AGN_DEV_POOL_BITS), unit,
                        1.0 / 256.0);
 }
 
-static int quantise_dense(struct agn__network *n)
+static int quantise_answer(const struct agn__network *n, struct agn__answer *answer)
 {
-    const struct agn_model *model = n->model;
-    int count = n->grid * n->grid * n->head_c;
-    double signal = 0.0, noise = 0.0;
-    double *row = agn_alloc((size_t)count, sizeof(*row));
-    n->dense_weights = agn_alloc((size_t)count * (size_t)model->classes, 1);
-    n->dense_channels = agn_alloc((size_t)model->classes, sizeof(*n->dense_channels));
-    int status =
-        row == NULL || n->dense_weights == NULL || n->dense_channels == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    for (int c = 0; c < model->classes && status == AGN_OK; c++)
-        status = quantise_logit(n, c, count, row, &signal, &noise);
+    size_t classes = (size_t)n->model->classes;
+    size_t count = (size_t)(answer->grid * answer->grid * answer->channels);
+    double *row = agn_alloc(count, sizeof(*row));
+    answer->weights = agn_alloc(count * classes, 1);
+    answer->classes = agn_alloc(classes, sizeof(*answer->classes));
+    int status = row == NULL || answer->weights == NULL || answer->classes == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int c = 0; c < n->model->classes && status == AGN_OK; c++)
+        status = quantise_logit(n, answer, c, row);
     agn_free(row);
     return status;
 }
@@ -280,18 +291,44 @@ static void describe_sender(const struct agn__network *n, struct agn_model_agn *
     memcpy(out->centroids, model->centroids, sizeof(out->centroids));
 }
 
+static struct agn_model_head describe_head(const struct agn__network *n, const struct agn__answer *answer)
+{
+    const struct agn_model *model = n->model;
+    const double threshold = model->system->exits ? model->preset.model.exit_threshold : 0.0;
+    return (struct agn_model_head){.tensor = answer->tensor,
+                                   .softmax = (int)lround(32768.0 * threshold),
+                                   .count = answer->channels,
+                                   .grid = answer->grid,
+                                   .weights = answer->weights,
+                                   .channels = answer->classes};
+}
+
+/* Cuts before the usual one: behind earlier stages and, where the image is not too large to be sent, before
+ * all.
+ */
+static int describe_cuts(const struct agn__network *n, struct agn_model_cut cuts[AGN_MAX_STAGES])
+{
+    int count = 0;
+    for (int i = 0; i + 1 < agn_model_cuts(n->model); i++) {
+        struct agn_cut cut;
+        if (agn_model_cut(n->model, i, &cut) < 0)
+            continue;
+        const struct agn__stage *stage = i > 0 ? &n->stages[i - 1] : NULL;
+        cuts[count++] = (struct agn_model_cut){.model_id = cut.model_id,
+                                               .tensor = stage ? stage->map : 0,
+                                               .layers = stage ? stage->layers : 0,
+                                               .value_bits = 8};
+    }
+    return count;
+}
+
 static int write_model(const struct agn__network *n, uint8_t **bytes, size_t *size_bytes)
 {
     const struct agn_model *model = n->model;
     const struct agn_preset *preset = &model->preset;
     struct agn_model_layer layers[AGN_DEV_MAX_GRAPH_LAYERS];
-    const double threshold = model->system->exits ? preset->model.exit_threshold : 0.0;
-    const struct agn_model_head head = {.tensor = n->head,
-                                        .softmax = (int)lround(32768.0 * threshold),
-                                        .count = n->head_c,
-                                        .grid = n->grid,
-                                        .weights = n->dense_weights,
-                                        .channels = n->dense_channels};
+    struct agn_model_head heads[AGN_MAX_STAGES];
+    struct agn_model_cut cuts[AGN_MAX_STAGES];
     struct agn_model_agn out = {.model_id = agn_model_id(model),
                                 .input_h = preset->data.height,
                                 .input_w = preset->data.width,
@@ -301,13 +338,17 @@ static int write_model(const struct agn__network *n, uint8_t **bytes, size_t *si
                                 .is_graph = n->is_graph,
                                 .classes = model->classes};
     describe_sender(n, &out);
+    for (int i = 0; i < n->answer_count; i++)
+        heads[i] = describe_head(n, &n->answers[i]);
     if (n->is_graph) {
-        out.head_count = n->head > 0;
-        out.heads = &head;
+        out.head_count = n->answer_count;
+        out.heads = heads;
+        out.cut_count = describe_cuts(n, cuts);
+        out.cuts = cuts;
     } else {
-        out.grid = n->grid;
-        out.dense_weights = n->dense_weights;
-        out.dense_channels = n->dense_channels;
+        out.grid = heads[0].grid;
+        out.dense_weights = heads[0].weights;
+        out.dense_channels = heads[0].channels;
     }
     for (int c = 0; c < preset->data.channels; c++) {
         out.input_zero_point[c] = (int8_t)((int)model->normalisation.mean[c] - 128);
@@ -361,8 +402,8 @@ int agn_deploy_device(const struct agn_model *model, const struct agn_dataset *c
         status = agn__calibrate(&n, calibration);
     for (int i = 0; i < n.layer_count && status == AGN_OK; i++)
         status = quantise_layer(&n, i);
-    if (status == AGN_OK && n.head > 0)
-        status = quantise_dense(&n);
+    for (int i = 0; i < n.answer_count && status == AGN_OK; i++)
+        status = quantise_answer(&n, &n.answers[i]);
     if (status == AGN_OK)
         status = write_model(&n, bytes, size_bytes);
     if (status == AGN_OK && report != NULL)

@@ -15,15 +15,31 @@
 
 enum { WATCH_MS = 1000, PATH_BYTES = 1024 };
 
-/* A loaded model. The edge holds one reference, and the server one for each time that it was handed over. */
+enum { MAX_CUTS = AGN_MAX_STAGES + 1 };
+
+/* A loaded model at one of its cuts: to devices and the server each is a model of its own. */
+struct edge_cut {
+    const struct agn_model *model;
+    int number;
+    struct agn_cut cut;
+    void **remotes; /* struct agn_remote, one a worker */
+    char name[AGN_SERVER_NAME_BYTES];
+};
+
+/* A loaded model. The edge holds one reference, and the server one for each cut and time that it was handed
+ * over. */
 struct edge_model {
     atomic_int references;
     struct agn_model *model;
-    struct agn_map_shape shape;
     struct agn_context_model contexts;
-    void **remotes; /* struct agn_remote, one a worker */
-    int workers;
-    uint32_t model_id;
+    struct edge_cut cuts[MAX_CUTS]; /* the usual one first */
+    int cut_count, workers;
+};
+
+/* What is handed to the server. */
+struct handed {
+    struct agn_server_model list[AGN_SERVER_MAX_MODELS];
+    int count;
 };
 
 /* How a file looked: what differs when it was written, or when others may read it now. All zero: there is
@@ -59,11 +75,65 @@ static void model_release(void *owner)
     struct edge_model *model = owner;
     if (model == NULL || atomic_fetch_sub(&model->references, 1) > 1)
         return;
-    for (int i = 0; model->remotes != NULL && i < model->workers; i++)
-        agn_remote_free(model->remotes[i]);
-    agn_free(model->remotes);
+    for (int c = 0; c < model->cut_count; c++) {
+        for (int i = 0; model->cuts[c].remotes != NULL && i < model->workers; i++)
+            agn_remote_free(model->cuts[c].remotes[i]);
+        agn_free(model->cuts[c].remotes);
+    }
     agn_model_free(model->model);
     agn_free(model);
+}
+
+/* The end of a long path says more than its beginning. */
+static void name_cut(struct edge_cut *cut, const char *path, bool is_usual)
+{
+    char which[] = " cut 0";
+    which[sizeof(which) - 2] = (char)('0' + cut->number);
+    if (is_usual)
+        which[0] = '\0';
+    size_t length = strlen(path), room = sizeof(cut->name) - 1 - strlen(which);
+    snprintf(cut->name, sizeof(cut->name), "%s", length > room ? path + length - room : path);
+    memcpy(cut->name + (length > room ? room : length), which, strlen(which) + 1);
+}
+
+/* The cut that is so many before the usual one. */
+static int cut_load(struct edge_model *made, int earlier, const struct agn_remote_config *config)
+{
+    struct edge_cut *cut = &made->cuts[made->cut_count];
+    cut->model = made->model;
+    cut->number = agn_model_cuts(made->model) - 1 - earlier;
+    int status = agn_model_cut(made->model, cut->number, &cut->cut);
+    if (status < 0)
+        return status;
+    made->cut_count++;
+    cut->remotes = agn_alloc((size_t)made->workers, sizeof(void *));
+    if (cut->remotes == NULL)
+        return AGN_ERR_MEMORY;
+    for (int i = 0; i < made->workers; i++) {
+        struct agn_remote *remote = NULL;
+        struct agn_remote_config planned = *config;
+        planned.earlier = earlier;
+        planned.weights_of = i > 0 ? cut->remotes[0] : NULL;
+        status = agn_remote_create_as(made->model, &planned, &remote);
+        if (status < 0)
+            return status;
+        cut->remotes[i] = remote;
+    }
+    return AGN_OK;
+}
+
+/* Devices may choose any cut; an image too large to be sent as it is has none before the first stage. */
+static int load_cuts(struct edge_model *made, const char *path, const struct agn_remote_config *config)
+{
+    int status = AGN_OK, count = agn_model_cuts(made->model);
+    for (int earlier = 0; earlier < count && status == AGN_OK; earlier++) {
+        status = cut_load(made, earlier, config);
+        if (status == AGN_ERR_RANGE && earlier > 0 && earlier == count - 1)
+            return AGN_OK;
+        if (status == AGN_OK)
+            name_cut(&made->cuts[earlier], path, earlier == 0);
+    }
+    return status;
 }
 
 static int model_load(const char *path, int workers, const struct agn_remote_config *config,
@@ -76,61 +146,71 @@ static int model_load(const char *path, int workers, const struct agn_remote_con
     int status = agn_model_load(path, &made->model);
     if (status == AGN_OK) /* without one there is nothing to serve */
         status = agn_model_need(made->model, AGN_REMOTE);
+    made->workers = workers;
     if (status == AGN_OK)
-        status = made->model->system->sent_shape(made->model, &made->shape);
-    made->remotes = agn_alloc((size_t)workers, sizeof(void *));
-    if (status == AGN_OK && made->remotes == NULL)
-        status = AGN_ERR_MEMORY;
-    for (; status == AGN_OK && made->workers < workers; made->workers++) {
-        struct agn_remote *remote = NULL;
-        struct agn_remote_config planned = *config;
-        planned.weights_of = made->workers > 0 ? made->remotes[0] : NULL;
-        status = agn_remote_create_as(made->model, &planned, &remote);
-        if (status < 0)
-            break;
-        made->remotes[made->workers] = remote;
-    }
+        status = load_cuts(made, path, config);
     if (status < 0) {
         model_release(made);
         return status;
     }
-    made->model_id = agn_model_id(made->model);
     agn_model_contexts(made->model, &made->contexts);
     *result = made;
     return AGN_OK;
 }
 
-/* What the server is told; it holds one more reference then. */
-static struct agn_server_model hand_over(struct edge_model *loaded, const char *path)
+static int expand_cut(const void *user, const uint8_t *symbols, float *features)
+{
+    const struct edge_cut *cut = user;
+    return agn_model_cut_expand(cut->model, cut->number, symbols, features);
+}
+
+static int decode_cut(const void *user, const struct agn_feature_packet *packet, uint8_t *map)
+{
+    const struct agn_model *model = ((const struct edge_cut *)user)->model;
+    return model->system->decode(model, packet, map);
+}
+
+static struct agn_server_model served_at(struct edge_model *loaded, const struct edge_cut *cut)
 {
     const struct agn_model *model = loaded->model;
-    struct agn_shape in = agn_graph_input_shape(&model->parts[AGN_REMOTE].graph);
+    struct agn_shape in = agn_graph_input_shape(&model->parts[cut->cut.roles[0]].graph);
     struct agn_server_model served = {
-        .model_id = loaded->model_id,
-        .name = path,
-        .shape = loaded->shape,
+        .model_id = cut->cut.model_id,
+        .name = cut->name,
+        .shape = cut->cut.sent,
         .contexts = &loaded->contexts,
         .classes = model->classes,
         .fill = model->system->expand ? NULL : model->fill, /* not by channels of its map */
         .trust = model->system->expand ? NULL : model->trust,
-        .expand = model->system->expand,
-        .expand_user = model,
-        .decode = model->system->decode,
+        .expand = model->system->expand ? expand_cut : NULL,
+        .expand_user = cut,
+        .decode = model->system->decode ? decode_cut : NULL,
         .floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels,
         .infer = agn_remote_infer,
-        .users = loaded->remotes,
+        .users = cut->remotes,
         .release = model_release,
         .owner = loaded};
     memcpy(served.centroids, model->centroids, sizeof(served.centroids));
-    atomic_fetch_add(&loaded->references, 1);
     return served;
 }
 
-/* The end of a long path says more than its beginning. */
-static const char *short_name(const char *path)
+/* All cuts of a model, for the server, which holds a reference for each then. */
+static int hand_over(struct edge_model *loaded, struct handed *to)
 {
-    size_t length = strlen(path);
-    return length < AGN_SERVER_NAME_BYTES ? path : path + length - AGN_SERVER_NAME_BYTES + 1;
+    if (to->count + loaded->cut_count > AGN_SERVER_MAX_MODELS)
+        return agn_fail(AGN_ERR_ARG, "more than %d models to serve, each place where one may be cut counted",
+                        (int)AGN_SERVER_MAX_MODELS);
+    for (int c = 0; c < loaded->cut_count; c++) {
+        to->list[to->count++] = served_at(loaded, &loaded->cuts[c]);
+        atomic_fetch_add(&loaded->references, 1);
+    }
+    return AGN_OK;
+}
+
+static void take_back(struct handed *from)
+{
+    while (from->count > 0)
+        model_release(from->list[--from->count].owner);
 }
 
 /* ---- files ----------------------------------------------------------------------------- */
@@ -183,17 +263,17 @@ static bool load_wanted(struct agn_edge *edge, const bool *wanted, struct edge_m
 static void reload(struct agn_edge *edge, const bool *wanted)
 {
     struct edge_model *fresh[AGN_SERVER_MAX_MODELS] = {NULL};
-    struct agn_server_model models[AGN_SERVER_MAX_MODELS];
+    struct handed handed = {.count = 0};
     if (!load_wanted(edge, wanted, fresh))
         return;
-    for (int i = 0; i < edge->file_count; i++)
-        models[i] =
-            hand_over(fresh[i] != NULL ? fresh[i] : edge->files[i].model, short_name(edge->files[i].path));
-    int status = agn_server_replace_models(edge->server, models, edge->file_count);
+    int status = AGN_OK;
+    for (int i = 0; i < edge->file_count && status == AGN_OK; i++)
+        status = hand_over(fresh[i] != NULL ? fresh[i] : edge->files[i].model, &handed);
+    if (status == AGN_OK)
+        status = agn_server_replace_models(edge->server, handed.list, handed.count);
     if (status < 0) {
         agn_log(AGN_LOG_ERROR, "reload: %s; the old models stay in use", agn_error_message());
-        for (int i = 0; i < edge->file_count; i++)
-            model_release(models[i].owner);
+        take_back(&handed);
     }
     for (int i = 0; i < edge->file_count; i++) {
         if (fresh[i] == NULL)
@@ -292,7 +372,7 @@ int agn_edge_run(struct agn_edge *edge)
 /* What the machine makes of a model, as it starts: workers share nothing, so their rates add up. */
 static int tell_speed(const struct agn_edge *edge, const struct edge_file *file, int rate)
 {
-    struct agn_remote *remote = file->model->remotes[0];
+    struct agn_remote *remote = file->model->cuts[0].remotes[0];
     double one_s = 0.0, batch_s = 0.0;
     int batch = edge->remote.max_batch > 0 ? edge->remote.max_batch : 1,
         slow = agn__remote_reference_layers(remote);
@@ -304,17 +384,17 @@ static int tell_speed(const struct agn_edge *edge, const struct edge_file *file,
     double per_s = (double)edge->workers * batch / batch_s;
     agn_log(AGN_LOG_INFO,
             "speed: %s: a frame alone takes %.2f ms; %d workers with batches of %d make about %.0f frames/s",
-            short_name(file->path), 1e3 * one_s, edge->workers, batch, per_s);
+            file->model->cuts[0].name, 1e3 * one_s, edge->workers, batch, per_s);
     if (slow > 0)
         agn_log(AGN_LOG_WARN,
                 "speed: %s: %d layers run in reference code, since the libraries have no fast code for this "
                 "processor",
-                short_name(file->path), slow);
+                file->model->cuts[0].name, slow);
     if (per_s < rate)
         agn_log(AGN_LOG_WARN,
                 "speed: %s: this machine computes about %.0f frames/s, but %d are expected: frames "
                 "beyond that will be refused as busy",
-                short_name(file->path), per_s, rate);
+                file->model->cuts[0].name, per_s, rate);
     return AGN_OK;
 }
 
@@ -352,15 +432,17 @@ static int remember_keys(struct agn_edge *edge, const char *path)
 
 static int open_server(struct agn_edge *edge, const struct agn_server_config *config)
 {
-    struct agn_server_model models[AGN_SERVER_MAX_MODELS];
+    struct handed handed = {.count = 0};
     edge->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (edge->wake_fd < 0)
         return agn_fail(AGN_ERR_IO, "cannot make the signal to reload: %s", strerror(errno));
-    for (int i = 0; i < edge->file_count; i++)
-        models[i] = hand_over(edge->files[i].model, short_name(edge->files[i].path));
-    int status = agn_server_create(&edge->server, config, models, edge->file_count);
-    for (int i = 0; status < 0 && i < edge->file_count; i++)
-        model_release(models[i].owner);
+    int status = AGN_OK;
+    for (int i = 0; i < edge->file_count && status == AGN_OK; i++)
+        status = hand_over(edge->files[i].model, &handed);
+    if (status == AGN_OK)
+        status = agn_server_create(&edge->server, config, handed.list, handed.count);
+    if (status < 0)
+        take_back(&handed);
     return status;
 }
 
@@ -404,7 +486,7 @@ uint32_t agn_edge_model_id(const struct agn_edge *edge, int file)
 {
     pthread_mutex_t *lock = (pthread_mutex_t *)&edge->lock; /* no part of what the caller may not change */
     pthread_mutex_lock(lock);
-    uint32_t id = edge->files[file].model->model_id;
+    uint32_t id = edge->files[file].model->cuts[0].cut.model_id;
     pthread_mutex_unlock(lock);
     return id;
 }

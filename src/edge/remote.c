@@ -1,4 +1,4 @@
-/* The Remote NN as the server runs it. */
+/* The Remote NN as the server runs it, behind what stages of the extractor are the server's. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,36 +10,72 @@ enum { DEFAULT_BATCH = 32, MOST_CALLS = 64, FEWEST_CALLS = 3 };
 static const double measured_s = 0.02;
 
 struct agn_remote {
-    struct agn_inference *inference;
-    int max_batch;
+    struct agn_inference *parts[AGN_MAX_STAGES + 1]; /* one after the other */
+    float *maps[AGN_MAX_STAGES + 1];                 /* what each reads, of a batch; [0]: the caller's */
+    int count, max_batch;
     size_t floats, classes; /* of a frame */
 };
+
+static size_t floats_of(struct agn_shape shape)
+{
+    return (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
+}
+
+/* The part that comes next; `limit`: the largest magnitude of what it reads. */
+static int add_part(struct agn_remote *remote, const struct agn_part *part,
+                    const struct agn_remote_config *config, float limit, bool is_signed)
+{
+    int at = remote->count++;
+    const struct agn_inference_config planned = {
+        .graph = &part->graph,
+        .params = part->params,
+        .max_batch = remote->max_batch,
+        .threads = config->threads,
+        .int8 = config->int8,
+        .weights_of = config->weights_of ? config->weights_of->parts[at] : NULL,
+        .source_limit = limit,
+        .source_signed = is_signed};
+    size_t floats = floats_of(agn_graph_input_shape(&part->graph));
+    if (at == 0)
+        remote->floats = floats;
+    else
+        remote->maps[at] = agn_alloc((size_t)remote->max_batch * floats, sizeof(float));
+    remote->classes = (size_t)agn_graph_output_shape(&part->graph).channels;
+    return at > 0 && remote->maps[at] == NULL ? AGN_ERR_MEMORY
+                                              : agn_inference_create(&planned, &remote->parts[at]);
+}
+
+static int add_parts(struct agn_remote *remote, const struct agn_model *model,
+                     const struct agn_remote_config *config)
+{
+    float limit = fmaxf(fabsf(model->centroids[0]), fabsf(model->centroids[AGN_LEVELS - 1]));
+    int first = agn_model_cuts(model) - 1 - config->earlier, status = AGN_OK;
+    bool is_signed = model->system->expand || model->centroids[0] < 0.0F;
+    struct agn_cut cut, before;
+    if (model->system->cut == NULL && config->earlier == 0)
+        return add_part(remote, &model->parts[AGN_REMOTE], config,
+                        model->system->expand ? model->system->feature_limit(model) : limit, is_signed);
+    status = agn_model_cut(model, first, &cut);
+    for (int i = 0; status == AGN_OK && i < cut.role_count; i++) {
+        status = agn_model_cut(model, first + i, &before);
+        if (status == AGN_OK)
+            status = add_part(remote, &model->parts[cut.roles[i]], config, before.feature_limit, is_signed);
+    }
+    return status;
+}
 
 int agn_remote_create_as(const struct agn_model *model, const struct agn_remote_config *config,
                          struct agn_remote **result)
 {
     static const struct agn_remote_config defaults;
     config = config == NULL ? &defaults : config;
-    struct agn_shape in = agn_graph_input_shape(&model->parts[AGN_REMOTE].graph);
     struct agn_remote *remote = agn_alloc(1, sizeof(*remote));
     if (remote == NULL)
         return AGN_ERR_MEMORY;
     remote->max_batch = config->max_batch == 0 ? DEFAULT_BATCH : config->max_batch;
-    remote->floats = (size_t)in.height * (size_t)in.width * (size_t)in.channels;
-    remote->classes = (size_t)agn_graph_output_shape(&model->parts[AGN_REMOTE].graph).channels;
-    float limit = fmaxf(fabsf(model->centroids[0]), fabsf(model->centroids[AGN_LEVELS - 1]));
-    struct agn_inference_config planned = {
-        .graph = &model->parts[AGN_REMOTE].graph,
-        .params = model->parts[AGN_REMOTE].params,
-        .max_batch = remote->max_batch,
-        .threads = config->threads,
-        .int8 = config->int8,
-        .weights_of = config->weights_of ? config->weights_of->inference : NULL,
-        .source_limit = model->system->expand ? model->system->feature_limit(model) : limit,
-        .source_signed = model->system->expand || model->centroids[0] < 0.0F};
-    int status = agn_inference_create(&planned, &remote->inference);
+    int status = add_parts(remote, model, config);
     if (status < 0) {
-        agn_free(remote);
+        agn_remote_free(remote);
         return status;
     }
     *result = remote;
@@ -53,10 +89,23 @@ int agn_remote_create(const struct agn_model *model, struct agn_remote **remote)
 
 void agn_remote_free(struct agn_remote *remote)
 {
-    if (remote != NULL) {
-        agn_inference_free(remote->inference);
-        agn_free(remote);
+    if (remote == NULL)
+        return;
+    for (int i = 0; i < remote->count; i++) {
+        agn_inference_free(remote->parts[i]);
+        agn_free(remote->maps[i]);
     }
+    agn_free(remote);
+}
+
+/* At most a batch. */
+static int infer_batch(const struct agn_remote *remote, const float *features, int count, float *logits)
+{
+    int status = AGN_OK;
+    for (int i = 0; i < remote->count && status == AGN_OK; i++)
+        status = agn_inference_run(remote->parts[i], i == 0 ? features : remote->maps[i], count,
+                                   i + 1 < remote->count ? remote->maps[i + 1] : logits);
+    return status;
 }
 
 int agn_remote_infer(void *user, const float *features, int count, float *logits)
@@ -65,8 +114,8 @@ int agn_remote_infer(void *user, const float *features, int count, float *logits
     int status = AGN_OK;
     for (int done = 0; done < count && status == AGN_OK; done += remote->max_batch) {
         int now = count - done < remote->max_batch ? count - done : remote->max_batch;
-        status = agn_inference_run(remote->inference, features + (size_t)done * remote->floats, now,
-                                   logits + (size_t)done * remote->classes);
+        status = infer_batch(remote, features + (size_t)done * remote->floats, now,
+                             logits + (size_t)done * remote->classes);
     }
     return status;
 }
@@ -104,7 +153,8 @@ int agn__remote_reference_layers(const struct agn_remote *remote)
 {
     struct agn_inference_layer layer;
     int count = 0;
-    for (int i = 0; agn_inference_layer(remote->inference, i, &layer); i++)
-        count += layer.reference ? 1 : 0;
+    for (int p = 0; p < remote->count; p++)
+        for (int i = 0; agn_inference_layer(remote->parts[p], i, &layer); i++)
+            count += layer.reference ? 1 : 0;
     return count;
 }
