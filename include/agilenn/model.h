@@ -341,6 +341,28 @@ const float *agn_runner_output(const struct agn_runner *runner, enum agn_role ro
 /* The logits of one exit, whether it was sure or not. */
 const float *agn_runner_exit(const struct agn_runner *runner, int stage, int i);
 
+/* ---- what exits and cuts are worth -------------------------------------------------- */
+
+enum { AGN_CUTS = AGN_MAX_STAGES + 1, AGN_EXIT_THRESHOLDS = 16 };
+
+/* The first exit before the cut of which the softmax reaches the threshold answers, else the server. */
+struct agn_exit_rule {
+    int left[AGN_MAX_STAGES + 1]; /* images, at exit 1 and so on; [0]: at none, the server answered */
+    int right;                    /* answers */
+};
+struct agn_exit_profile {
+    int images, stages;
+    int exit_right[AGN_MAX_STAGES +
+                   1]; /* right answers of each exit where all images left there, from [1] on */
+    int count;         /* thresholds; one above 1 is never reached */
+    double thresholds[AGN_EXIT_THRESHOLDS];
+    struct agn_exit_rule rules[AGN_EXIT_THRESHOLDS][AGN_CUTS]; /* at each threshold and each cut */
+};
+/* In float, with what is sent at a cut in 8 bits; one pass over the images. At most AGN_EXIT_THRESHOLDS
+ * thresholds. AGN_ERR_UNSUPPORTED: no exits; else errors of agn_model_check_data. */
+int agn_exit_profile(const struct agn_model *model, const struct agn_dataset *data, const double *thresholds,
+                     int count, struct agn_exit_profile *profile);
+
 /* One image under one of the losses. */
 struct agn_lossy_image {
     int number, draw;            /* of the image in the data set's order; of the loss */

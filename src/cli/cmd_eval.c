@@ -11,7 +11,7 @@ struct job {
     struct agn_cli_list confusion_files;
     const char *data, *split, *mistakes_folder, *csv;
     int limit, threads, packets, seed, mistakes_count;
-    bool int8, json;
+    bool int8, exits, json;
 
     struct agn_model *model;
     struct agn_dataset *dataset;
@@ -21,6 +21,7 @@ struct job {
     struct agn_mistakes mistakes;
     struct agn_loss_plan losses;
     struct agn_loss_evaluation under_loss;
+    struct agn_exit_profile profile;
 };
 
 static void plan_losses(struct job *job)
@@ -61,6 +62,77 @@ static json_t *json_losses(const struct job *job)
     }
     return list;
 }
+
+/* ---- exits ---------------------------------------------------------------------------- */
+
+static int profile_exits(struct job *job)
+{
+    const double never = 2.0, thresholds[] = {0.5, 0.6, 0.7, 0.8, 0.9, 0.95, never};
+    return agn_exit_profile(job->model, job->dataset, thresholds, AGN_COUNT_OF(thresholds), &job->profile);
+}
+
+/* Of a threshold that no softmax reaches. */
+static bool is_never(double threshold)
+{
+    return threshold > 1.0;
+}
+
+static void print_exits(const struct job *job)
+{
+    const struct agn_exit_profile *p = &job->profile;
+    printf("\nexits alone   ");
+    for (int stage = 1; stage <= p->stages; stage++)
+        printf(" exit %d %.2f %%", stage, 100.0 * share(p->exit_right[stage], p->images));
+    printf("\ncut  threshold  accuracy  server");
+    for (int stage = 1; stage <= p->stages; stage++)
+        printf("    exit %d", stage);
+    printf("\n");
+    for (int cut = 0; cut <= p->stages; cut++) {
+        for (int t = 0; t < p->count; t++) {
+            const struct agn_exit_rule *rule = &p->rules[t][cut];
+            if (cut == 0 && t + 1 < p->count)
+                continue; /* no exit stands before it */
+            printf("%3d  ", cut);
+            if (is_never(p->thresholds[t]))
+                printf("%9s", "never");
+            else
+                printf("%9.2f", p->thresholds[t]);
+            printf("  %6.2f %%", 100.0 * share(rule->right, p->images));
+            for (int stage = 0; stage <= cut; stage++)
+                printf("  %6.2f %%", 100.0 * share(rule->left[stage], p->images));
+            printf("\n");
+        }
+    }
+}
+
+/* NULL: out of memory. */
+static json_t *json_shares(const int *counts, int count, int images)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count && list != NULL; i++)
+        json_array_append_new(list, json_real(share(counts[i], images)));
+    return list;
+}
+
+/* NULL: out of memory. */
+static json_t *json_exits(const struct job *job)
+{
+    const struct agn_exit_profile *p = &job->profile;
+    json_t *rules = json_array();
+    for (int cut = 0; cut <= p->stages && rules != NULL; cut++)
+        for (int t = 0; t < p->count; t++) {
+            const struct agn_exit_rule *rule = &p->rules[t][cut];
+            json_t *threshold = is_never(p->thresholds[t]) ? json_null() : json_real(p->thresholds[t]);
+            json_array_append_new(rules, json_pack("{s:i, s:o, s:f, s:f, s:o}", "cut", cut, "threshold",
+                                                   threshold, "accuracy", share(rule->right, p->images),
+                                                   "server", share(rule->left[0], p->images), "left",
+                                                   json_shares(rule->left + 1, cut, p->images)));
+        }
+    return json_pack("{s:i, s:o, s:o}", "images", p->images, "exit_accuracy",
+                     json_shares(p->exit_right + 1, p->stages, p->images), "rules", rules);
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
 
 static void note_prediction(void *user, const struct agn_prediction *prediction)
 {
@@ -123,6 +195,8 @@ static int print(const struct job *job)
             json_object_set_new(json, "mistakes", agn__cli_json_mistakes(&mistakes));
         if (json != NULL && job->packets > 0)
             json_object_set_new(json, "packet_loss", json_losses(job));
+        if (json != NULL && job->exits)
+            json_object_set_new(json, "exits", json_exits(job));
         return agn__cli_print_json("eval", json);
     }
     agn__cli_print_evaluation(stdout, &job->figures, job->model, &job->evaluation);
@@ -131,6 +205,8 @@ static int print(const struct job *job)
         agn__cli_print_mistakes(stdout, &mistakes);
     if (job->packets > 0)
         print_losses(job);
+    if (job->exits)
+        print_exits(job);
     return AGN_CLI_SUCCESS;
 }
 
@@ -174,6 +250,8 @@ static int run(struct job *job)
     plan_losses(job);
     if (status >= 0 && job->packets > 0)
         status = agn_model_evaluate_loss(job->model, job->dataset, &job->losses, &job->under_loss);
+    if (status >= 0 && job->exits)
+        status = profile_exits(job);
     if (status >= 0 && job->int8)
         status = measure_int8(job);
     if (status >= 0)
@@ -209,6 +287,9 @@ int agn__cmd_eval(int argc, char **argv)
         agn__cli_flag(
             "int8", &job.int8,
             "also measure accuracy with the Remote NN in 8-bit integers, as `agilenn serve --int8`"),
+        agn__cli_flag("exits", &job.exits,
+                      "also measure how many images leave at each exit, and the accuracy, at several "
+                      "thresholds and at each cut (spinn)"),
         agn__cli_whole("seed", "N", &job.seed, 0, 1000000000,
                        "of the channels in each packet and of what is lost"),
         agn__cli_whole("threads", "N", &job.threads, 0, 1024, AGN_CLI_HELP_THREADS),
@@ -220,7 +301,8 @@ int agn__cmd_eval(int argc, char **argv)
         .description = "Evaluates a trained model in float: accuracy of the fused, the local and the remote "
                        "prediction, validity of the reference, skewness and disorder of the importance, use "
                        "of the quantiser's levels, accuracy by class and which classes are confused; on "
-                       "request, accuracy under packet loss and in 8 bits.",
+                       "request, accuracy under packet loss and in 8 bits, and what exits and cuts are "
+                       "worth.",
         .example = "  agilenn eval out/fashion/model.safetensors\n"
                    "  agilenn eval out/fashion/model.safetensors --limit 1000 --json\n"
                    "  agilenn eval out/fashion/model.safetensors --mistakes out/fashion/mistakes\n"
