@@ -2,6 +2,21 @@
  * checked here; what happens to rows and packets is in agn_extract.c and agn_send.c. */
 #include "agn_device_internal.h"
 
+/* From the arena's end: answer, logits, sums, symbols; from its begin, scratch. Every size is a multiple of
+ * 4, so all stay aligned. Of several cuts the arena holds each. */
+static void lay_out(struct agn_dev *dev, uint8_t *arena, const struct agn_dev_memory *memory)
+{
+    const struct agn_dev_model *model = &dev->model;
+    uint8_t *end = arena + memory->arena_bytes;
+    memset(arena, 0, memory->arena_bytes); /* what a model without layers leaves as it is must be 0 */
+    dev->scratch = arena;
+    dev->answer = (int16_t *)(void *)(end - memory->logit_bytes / 2);
+    dev->local = (int16_t *)(void *)(end - memory->logit_bytes);
+    dev->pool = (uint32_t *)(void *)(end - memory->logit_bytes - memory->pool_bytes);
+    dev->symbols = (uint8_t *)dev->pool -
+                   AGN_DEV_SYMBOL_BYTES(model->map_c - model->local_c, model->map_h, model->map_w);
+}
+
 int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void *arena, size_t arena_bytes)
 {
     struct agn_dev_model model;
@@ -15,16 +30,9 @@ int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void
     if (arena_bytes < memory.arena_bytes)
         return AGN_ERR_SPACE;
 
-    /* Scratch, symbols, sums, logits: every size is a multiple of 4, so all stay aligned. */
-    uint8_t *end = (uint8_t *)arena + memory.arena_bytes;
     memset(dev, 0, sizeof *dev);
-    memset(arena, 0, memory.arena_bytes); /* what a model without layers leaves as it is must be 0 */
     dev->model = model;
-    dev->scratch = (uint8_t *)arena;
-    dev->answer = (int16_t *)(void *)(end - memory.logit_bytes / 2);
-    dev->local = (int16_t *)(void *)(end - memory.logit_bytes);
-    dev->pool = (uint32_t *)(void *)(end - memory.logit_bytes - memory.pool_bytes);
-    dev->symbols = end - memory.logit_bytes - memory.pool_bytes - memory.symbol_bytes;
+    lay_out(dev, (uint8_t *)arena, &memory);
     dev->budget = AGN_DEV_NO_BUDGET;
     dev->phase = AGN__PHASE_IDLE;
     return 0;
@@ -58,10 +66,9 @@ static void end_rows(struct agn_dev *dev)
 
 /* ---- a frame --------------------------------------------------------------------------------- */
 
-int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_ms)
+/* What a frame leaves behind. */
+static void forget_frame(struct agn_dev *dev)
 {
-    dev->frame = frame;
-    dev->deadline_ms = deadline_ms;
     dev->rows_in = 0;
     dev->packet_count = 0;
     dev->spent = dev->made = 0;
@@ -71,6 +78,43 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->fused = 0;
     dev->channels_missing = 0;
     dev->class_index = 0;
+}
+
+int agn_dev_select_cut(struct agn_dev *dev, unsigned cut)
+{
+    unsigned before = dev->model.graph.cut;
+    int status = agn_dev_model_cut(&dev->model, cut, &dev->model);
+    if (status < 0)
+        return status;
+    forget_frame(dev);
+    dev->phase = AGN__PHASE_IDLE;
+    if (agn__further_cuts(&dev->model) > 0 && cut != before) {
+        struct agn_dev_memory memory;
+        agn_dev_memory(&dev->model, &memory);
+        lay_out(dev, dev->scratch, &memory);
+        dev->left_early = 0; /* the image has no exits to set it */
+    }
+    return 0;
+}
+
+unsigned agn_dev_cut(const struct agn_dev *dev)
+{
+    return dev->model.graph.cut;
+}
+
+int agn_dev_set_exit(struct agn_dev *dev, uint16_t softmax_q15)
+{
+    if (softmax_q15 > INT16_MAX)
+        return AGN_ERR_RANGE;
+    dev->exit_softmax = softmax_q15;
+    return 0;
+}
+
+int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_ms)
+{
+    dev->frame = frame;
+    dev->deadline_ms = deadline_ms;
+    forget_frame(dev);
     begin_rows(dev);
     dev->phase = AGN__PHASE_ROWS;
     return 0;
@@ -165,7 +209,7 @@ int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len)
     if (status < 0)
         return status;
     if (reply.model_id != dev->model.model_id)
-        return AGN_ERR_MISMATCH;
+        return agn__is_cut(&dev->model, reply.model_id) ? AGN_ERR_TIMEOUT : AGN_ERR_MISMATCH;
     if (dev->phase == AGN__PHASE_IDLE)
         return AGN_ERR_STATE;
     if (reply.frame != dev->frame || dev->phase == AGN__PHASE_CLOSED)

@@ -45,6 +45,7 @@ enum {
     AGN_DEV_MAX_MAP_SIDE = 255, /* feature map */
     AGN_DEV_MAX_GRID = 16,
     AGN_DEV_MAX_CLASSES = AGN_WIRE_MAX_CLASSES,
+    AGN_DEV_MAX_CUTS = 8,   /* see agn_dev_select_cut */
     AGN_DEV_MIN_SHIFT = 33, /* of the requantisation rule, see below */
     AGN_DEV_MAX_SHIFT = 62,
     AGN_DEV_POOL_BITS = 6, /* fraction bits of a pooled average */
@@ -112,6 +113,7 @@ struct agn_dev_graph {
      * each, and goes over the wire as an image's bytes do (agn_pixels_shape): map_c are its rows then, map_h
      * and map_w the runs and symbols of a row, and local_c is 0. */
     uint8_t value_bits;
+    uint8_t cut; /* which of agn_dev_cuts this is; layers behind its tensor are left out */
 };
 
 /* A checked model. Points into the file, which must stay where it is. One without layers has neither
@@ -159,6 +161,14 @@ static inline int agn_dev_model_answers(const struct agn_dev_model *model)
  * `model` is untouched on failure. */
 int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len);
 
+/* Of how many tensors a device may choose the one that it sends, see agn_dev_select_cut: 1 for most models
+ * that send, 0 for others. */
+unsigned agn_dev_cuts(const struct agn_dev_model *model);
+
+/* The model as it is once `cut` is chosen: its id, map, layers, and whether it answers. What it needs of
+ * memory is the same for all (agn_dev_memory). `view` may be `model`. AGN_ERR_ARG: no such cut. */
+int agn_dev_model_cut(const struct agn_dev_model *model, unsigned cut, struct agn_dev_model *view);
+
 /* How long the model is that begins at `data`, in bytes, as its header says: where a flash partition holds it
  * and the partition's rest. Not checked further. 0: no model of this version begins there, or `len` bytes do
  * not hold it. */
@@ -166,7 +176,7 @@ size_t agn_dev_model_bytes(const void *data, size_t len);
 
 /* ---- memory and reports --------------------------------------------------------- */
 
-/* Arena that a model needs, in bytes. */
+/* Arena that a model needs, in bytes, whichever cut is chosen. */
 uint32_t agn_dev_arena_bytes(const struct agn_dev_model *model);
 
 /* For static sizing. Line buffer of a layer; symbols of the sent channels; a row of the local channels, and
@@ -216,7 +226,7 @@ struct agn_dev_memory {
     uint32_t line_bytes;    /* line buffers of all layers */
     uint32_t map_row_bytes; /* one row of the local channels */
     uint32_t encoder_bytes; /* shares memory with the two above; of JPEG, a row of pixels is part of it */
-    uint32_t symbol_bytes;  /* 3-bit symbols of the sent channels */
+    uint32_t symbol_bytes;  /* 3-bit symbols of the sent channels; of the cut that sends most */
     uint32_t pool_bytes;    /* pooled sums */
     uint32_t logit_bytes;   /* local logits and the answer */
     uint32_t arena_bytes;   /* agn_dev_arena_bytes */
@@ -227,6 +237,8 @@ struct agn_dev_memory {
     uint32_t dense_macs;
     uint32_t raw_bytes; /* the sent symbols of a frame at 3 bits each, without headers */
 };
+/* Of a model with several cuts symbol_bytes, arena_bytes and ram_bytes are the most that one takes, the
+ * others those of the cut chosen, at first of the whole network. */
 void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory);
 
 /* ---- running --------------------------------------------------------------------- */
@@ -260,6 +272,7 @@ struct agn_dev {
     uint8_t fused, channels_missing;
     uint8_t left_early; /* an exit was sure: later layers were not computed */
     uint16_t class_index;
+    uint16_t exit_softmax; /* agn_dev_set_exit */
 };
 
 /* Opens the model (errors of agn_dev_model_open) and lays out the arena. `arena` must be aligned
@@ -273,6 +286,22 @@ struct agn_dev {
  * normal memory there, or compile everything with -mno-unaligned-access, which takes the plain kernels
  * (agn_kernel.h). */
 int agn_dev_init(struct agn_dev *dev, const void *model, size_t model_bytes, void *arena, size_t arena_bytes);
+
+/* Where the network is cut: chooses which of agn_dev_cuts tensors is sent, the first being the lowest
+ * (perhaps the image itself), the last the one that agn_dev_init chooses. Layers, answers and exits behind it
+ * are not computed; with the image, or before the first answer, the device has none of its own
+ * (agn_dev_predict). Each cut has a model id of its own, by which servers know the rest of the network. To be
+ * called between frames: an unfinished one is dropped. Holds until chosen again. AGN_ERR_ARG: no such cut;
+ * nothing has changed. */
+int agn_dev_select_cut(struct agn_dev *dev, unsigned cut);
+
+/* The cut chosen. */
+unsigned agn_dev_cut(const struct agn_dev *dev);
+
+/* Replaces the threshold of all exits that ask for a softmax: 1..32767, in 2^-15, or 0 for what the file
+ * says. Exits that ask for a margin stay as they are. Holds for exits to come, with any cut, until set again.
+ * AGN_ERR_RANGE. */
+int agn_dev_set_exit(struct agn_dev *dev, uint16_t softmax_q15);
 
 /* Starts a frame; drops whatever an unfinished one had. `frame` wraps; `deadline_ms` is told to the
  * server (0: not stated). */
@@ -328,7 +357,7 @@ int agn_dev_packets_again(struct agn_dev *dev);
 /* Takes a reply; 0 when it is accepted. Otherwise it has no effect and the code says why: malformed
  * (errors of agn_reply_unpack); AGN_ERR_RANGE: more channels missing than are sent; AGN_ERR_MISMATCH: another
  * model, or the server has none such;
- * AGN_ERR_TIMEOUT: of another frame, or after agn_dev_predict; AGN_ERR_STATE: a duplicate, or no
+ * AGN_ERR_TIMEOUT: of another frame or cut, or after agn_dev_predict; AGN_ERR_STATE: a duplicate, or no
  * packet was made yet; AGN_ERR_BUSY, AGN_ERR_VERSION, AGN_ERR_ENGINE: the server reports so. */
 int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len);
 

@@ -120,6 +120,13 @@ static inline int agn__sends_values(const struct agn_dev_model *model)
 }
 /* Reads and checks what version 4 has behind the header. */
 int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body);
+/* Cuts besides the header's sender, in a model that was read. */
+unsigned agn__further_cuts(const struct agn_dev_model *model);
+/* Makes the model, which has further cuts, the view of its file that ends at one of them; the last is the
+ * header's sender: all of the file. */
+void agn__graph_cut(struct agn_dev_model *model, unsigned cut);
+/* Does a cut go by this id? */
+int agn__is_cut(const struct agn_dev_model *model, uint32_t model_id);
 /* Memory and a layer's figures, agn_dev_memory and agn_dev_layer_info. */
 void agn__graph_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory);
 void agn__graph_layer_info(const struct agn_dev_model *model, unsigned index,
@@ -141,6 +148,20 @@ static inline int agn__left_early(const struct agn_dev *dev)
 static inline int agn__sends_values(const struct agn_dev_model *model)
 {
     (void)model;
+    return 0;
+}
+static inline unsigned agn__further_cuts(const struct agn_dev_model *model)
+{
+    (void)model;
+    return 0;
+}
+static inline void agn__graph_cut(struct agn_dev_model *model, unsigned cut)
+{
+    (void)model, (void)cut;
+}
+static inline int agn__is_cut(const struct agn_dev_model *model, uint32_t model_id)
+{
+    (void)model, (void)model_id;
     return 0;
 }
 static inline int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t body)

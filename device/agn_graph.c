@@ -460,7 +460,8 @@ int agn__softmax_reaches(const int16_t *logits, unsigned classes, unsigned thres
 static int is_sure(const struct agn_dev *dev, unsigned margin)
 {
     if (margin >= AGN__HEAD_SOFTMAX)
-        return agn__softmax_reaches(dev->local, dev->model.classes, margin - AGN__HEAD_SOFTMAX);
+        return agn__softmax_reaches(dev->local, dev->model.classes,
+                                    dev->exit_softmax > 0 ? dev->exit_softmax : margin - AGN__HEAD_SOFTMAX);
     return margin > 0 && agn__margin(dev) >= (int32_t)margin;
 }
 

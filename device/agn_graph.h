@@ -23,6 +23,7 @@ enum {
     AGN__GRAPH_TENSORS = AGN_DEV_MAX_GRAPH_LAYERS + 1,
     AGN__GRAPH_LAYER_BYTES = 64,
     AGN__GRAPH_HEAD_BYTES = 24,
+    AGN__GRAPH_CUT_BYTES = 16,
     AGN__GRAPH_NEVER = 0xFF /* of a last reader: there is none */
 };
 
@@ -54,6 +55,15 @@ enum agn__head_field {
     AGN__HEAD_WEIGHTS = 8,
     AGN__HEAD_CHANNELS = 12,
     AGN__HEAD_ZERO = 16
+};
+
+/* A tensor that may be sent in place of the header's, in ascending order and all below that one. */
+enum agn__cut_field {
+    AGN__CUT_MODEL_ID = 0, /* u32 */
+    AGN__CUT_TENSOR = 4,   /* u8; 0: the image, as a model without layers sends it */
+    AGN__CUT_VALUE_BITS = 5,
+    AGN__CUT_MAP = 6, /* u16 h, w, c, of the rows on the wire */
+    AGN__CUT_ZERO = 12
 };
 
 /* How rows of a tensor lie in memory. */
@@ -93,11 +103,19 @@ static inline const uint8_t *agn__graph_record(const struct agn_dev_model *model
 {
     return model->graph.layers + (size_t)layer * AGN__GRAPH_LAYER_BYTES;
 }
+static inline const uint8_t *agn__graph_cut_record(const struct agn_dev_model *model, unsigned cut)
+{
+    return model->data + agn__load_u32(model->data + AGN__AT_CUTS) + (size_t)cut * AGN__GRAPH_CUT_BYTES;
+}
 void agn__graph_node(const struct agn_dev_model *model, unsigned layer, struct agn__node *node);
 void agn__graph_tensor(const struct agn_dev_model *model, unsigned index, struct agn__tensor *tensor);
 void agn__graph_head(const struct agn_dev_model *model, unsigned index, struct agn__head *head);
-/* Bytes of a row, a multiple of 4; values of a plane. */
+/* Bytes of a row, a multiple of 4; of all rows kept; values of a plane. */
 uint32_t agn__tensor_row_bytes(const struct agn__tensor *tensor);
+static inline uint32_t agn__tensor_bytes(const struct agn__tensor *tensor)
+{
+    return agn__tensor_row_bytes(tensor) * tensor->rows;
+}
 static inline size_t agn__tensor_plane(const struct agn__tensor *tensor)
 {
     return ((size_t)tensor->w + 2u * tensor->border + 1u) & ~(size_t)1;
@@ -117,6 +135,13 @@ struct agn__life {
 };
 /* Plays a frame. AGN_ERR_RANGE: a layer never ends. */
 int agn__graph_play(const struct agn_dev_model *model, struct agn__life lives[AGN__GRAPH_TENSORS]);
+
+/* Does the sender fit the tensor that it sends? */
+int agn__graph_check_sender(const struct agn_dev_model *model);
+/* Finds layers and heads in a file that has passed its checks. */
+void agn__graph_find(struct agn_dev_model *model);
+/* The table of cuts, of a model of which all else has been checked (agn_graph_cut.c). */
+int agn__graph_check_cuts(const struct agn_dev_model *model, size_t body);
 
 /* Row buffers besides the tensors, in bytes. */
 uint32_t agn__graph_scratch_bytes(const struct agn_dev_model *model);

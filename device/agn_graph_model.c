@@ -72,11 +72,6 @@ uint32_t agn__tensor_row_bytes(const struct agn__tensor *tensor)
     }
 }
 
-static uint32_t tensor_bytes(const struct agn__tensor *tensor)
-{
-    return agn__tensor_row_bytes(tensor) * tensor->rows;
-}
-
 /* ---- memory besides tensors -------------------------------------------------------------- */
 
 uint32_t agn__graph_state_bytes(const struct agn_dev_model *model)
@@ -146,7 +141,7 @@ void agn__graph_layer_info(const struct agn_dev_model *model, unsigned index, st
     info->macs = is_add ? 0 : (uint64_t)layer->out_h * layer->out_w * agn__layer_weight_count(layer);
     info->weight_bytes = is_add ? 0 : agn__layer_weight_bytes(layer);
     info->channel_bytes = (is_add ? 1u : layer->out_c) * (uint32_t)AGN_MODEL_CHANNEL_BYTES;
-    info->line_bytes = tensor_bytes(&made);
+    info->line_bytes = agn__tensor_bytes(&made);
     info->in_scale_bits = agn__load_u32(record + AGN__LAYER_IN_SCALE);
     info->out_scale_bits = agn__load_u32(record + AGN__LAYER_OUT_SCALE);
 }
@@ -283,7 +278,7 @@ static int check_values(const struct agn_dev_model *model, const struct agn__ten
                : AGN_ERR_RANGE;
 }
 
-static int check_sender(const struct agn_dev_model *model)
+int agn__graph_check_sender(const struct agn_dev_model *model)
 {
     struct agn__tensor tensor;
     if (model->graph.sender == 0)
@@ -412,7 +407,7 @@ static unsigned last_reader_of(const struct agn_dev_model *model, unsigned tenso
 
 static int overlap(const struct agn__tensor *a, const struct agn__tensor *b)
 {
-    return a->offset < b->offset + tensor_bytes(b) && b->offset < a->offset + tensor_bytes(a);
+    return a->offset < b->offset + agn__tensor_bytes(b) && b->offset < a->offset + agn__tensor_bytes(a);
 }
 
 static int check_plan(const struct agn_dev_model *model)
@@ -465,8 +460,19 @@ int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t bod
     for (unsigned i = 0; i < model->graph.head_count && status == 0; i++)
         status = check_head(model, i, body);
     if (status == 0)
-        status = check_sender(model);
-    return status == 0 ? check_plan(model) : status;
+        status = agn__graph_check_sender(model);
+    if (status == 0)
+        status = check_plan(model);
+    return status == 0 ? agn__graph_check_cuts(model, body) : status;
+}
+
+void agn__graph_find(struct agn_dev_model *model)
+{
+    const uint8_t *data = model->data;
+    model->graph.head_count = data[AGN__AT_HEAD_COUNT];
+    model->graph.tensor_bytes = agn__load_u32(data + AGN__AT_TENSOR_BYTES);
+    model->graph.layers = data + agn__load_u32(data + AGN__AT_LAYERS);
+    model->graph.heads = data + agn__load_u32(data + AGN__AT_HEADS);
 }
 
 #endif

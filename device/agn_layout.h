@@ -45,9 +45,11 @@ enum agn__model_field {
  * first sent channel; with value bits, what the tensor's rows are on the wire, and 0; all 0 without a sender.
  */
 enum agn__graph_header {
+    AGN__AT_CUT_COUNT = 30, /* u16: cuts besides the sender, 0..AGN_DEV_MAX_CUTS - 1 */
     AGN__AT_HEAD_COUNT = 38,
     AGN__AT_SENDER = 39,      /* u8 tensor; 0: none */
     AGN__AT_HEADS = 52,       /* u32 offset */
+    AGN__AT_CUTS = 56,        /* u32 offset; 0 by custom where there are none */
     AGN__AT_VALUE_BITS = 113, /* u8: agn_dev_graph.value_bits; version 3 has the quality of JPEG there */
     AGN__AT_TENSOR_BYTES = 116,
     AGN__AT_IMAGE = 120, /* u8 storage, border, u16 rows, u32 offset, as in a layer record */
@@ -130,6 +132,8 @@ void agn__layer_read(struct agn_dev_layer *layer, const uint8_t *record);
 /* Finds and checks weights and channels of a convolution that agn__layer_check has passed. */
 int agn__layer_bind(struct agn_dev_layer *layer, const uint8_t *data, size_t body, const uint8_t *record);
 
+/* What the header says, into a model that is otherwise empty. */
+void agn__header_read(struct agn_dev_model *model, const uint8_t *data, size_t len);
 /* agn_dev_model_open, but `model` holds rubbish on failure. */
 int agn__model_read(struct agn_dev_model *model, const void *data, size_t len);
 

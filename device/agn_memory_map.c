@@ -29,7 +29,8 @@ int agn_dev_layer_info(const struct agn_dev_model *model, unsigned index, struct
     return 0;
 }
 
-void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory)
+/* Of the model as it is cut now. */
+static void memory_of(const struct agn_dev_model *model, struct agn_dev_memory *memory)
 {
     uint32_t sent = (uint32_t)(model->map_c - model->local_c);
     uint32_t inputs = (uint32_t)model->grid * model->grid * model->local_c;
@@ -51,9 +52,26 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
         scratch = memory->encoder_bytes;
     memory->arena_bytes = scratch + memory->symbol_bytes + memory->pool_bytes + memory->logit_bytes;
     memory->state_bytes = (uint32_t)sizeof(struct agn_dev);
-    memory->ram_bytes = memory->arena_bytes + memory->state_bytes;
     memory->flash_bytes = model->size_bytes;
     memory->raw_bytes = (sent * model->map_h * model->map_w * AGN_WIRE_SYMBOL_BITS + 7) / 8;
+}
+
+void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *memory)
+{
+    unsigned further = agn__further_cuts(model);
+    memory_of(model, memory);
+    for (unsigned cut = 0; further > 0 && cut <= further; cut++) {
+        struct agn_dev_model view = *model;
+        struct agn_dev_memory other;
+        agn__graph_cut(&view, cut);
+        view.codec = model->codec;
+        memory_of(&view, &other);
+        if (other.symbol_bytes > memory->symbol_bytes)
+            memory->symbol_bytes = other.symbol_bytes;
+        if (other.arena_bytes > memory->arena_bytes)
+            memory->arena_bytes = other.arena_bytes;
+    }
+    memory->ram_bytes = memory->arena_bytes + memory->state_bytes;
 }
 
 uint32_t agn_dev_arena_bytes(const struct agn_dev_model *model)

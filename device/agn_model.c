@@ -126,7 +126,7 @@ static int check_envelope(const uint8_t *data, size_t len)
     return agn__load_u32(data + len - 4) == agn_crc32(0, data, len - 4) ? 0 : AGN_ERR_CHECKSUM;
 }
 
-static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t len)
+void agn__header_read(struct agn_dev_model *model, const uint8_t *data, size_t len)
 {
     memset(model, 0, sizeof *model);
     model->data = data;
@@ -147,6 +147,8 @@ static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t
     model->layer_count = data[AGN__AT_LAYER_COUNT];
     if (agn__load_u16(data + AGN__AT_VERSION) == AGN_MODEL_VERSION_GRAPH) {
         model->graph.layers = data; /* until they are found */
+        model->grid = 0;            /* the number of cuts stands there */
+        model->graph.cut = (uint8_t)agn__load_u16(data + AGN__AT_CUT_COUNT);
         model->graph.sender = data[AGN__AT_SENDER];
         model->graph.value_bits = data[AGN__AT_VALUE_BITS];
     }
@@ -403,7 +405,7 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
     int status = check_envelope(data, len);
     if (status < 0)
         return status;
-    read_header(model, data, len);
+    agn__header_read(model, data, len);
     status = agn__model_check(model);
     if (status == 0)
         status = check_zeros(model);
@@ -417,4 +419,19 @@ int agn_dev_model_open(struct agn_dev_model *model, const void *data, size_t len
     if (status == 0)
         *model = read;
     return status;
+}
+
+unsigned agn_dev_cuts(const struct agn_dev_model *model)
+{
+    return agn_dev_model_sends(model) ? agn__further_cuts(model) + 1u : 0;
+}
+
+int agn_dev_model_cut(const struct agn_dev_model *model, unsigned cut, struct agn_dev_model *view)
+{
+    if (cut >= agn_dev_cuts(model))
+        return AGN_ERR_ARG;
+    *view = *model;
+    if (agn__further_cuts(model) > 0)
+        agn__graph_cut(view, cut);
+    return 0;
 }

@@ -55,6 +55,13 @@ struct agn_model_head {
     const struct agn_model_channel *channels; /* classes */
 };
 
+/* A tensor that a device may send in place of `sender`, the network being cut there (agn_dev_select_cut). */
+struct agn_model_cut {
+    uint32_t model_id; /* of the server's model that goes on from there */
+    int tensor;        /* 0: the image as it is */
+    int value_bits;    /* 1..8; 8 of the image */
+};
+
 struct agn_model_agn {
     uint32_t model_id; /* shared with the server's model */
     int input_h, input_w, input_c;
@@ -72,6 +79,10 @@ struct agn_model_agn {
     const struct agn_model_head *heads;
     int sender;
     int value_bits; /* 0: as symbols. 1 to 8: all of the tensor as values, see struct agn_dev_graph */
+    /* Other tensors that may be sent, of a sender with value bits: up to AGN_DEV_MAX_CUTS - 1, in ascending
+     * order and below `sender`. */
+    int cut_count;
+    const struct agn_model_cut *cuts;
 
     int local_c; /* k */
     int grid;    /* g */

@@ -45,11 +45,22 @@ static bool reads(const uint8_t *record, unsigned tensor)
 
 /* ---- how rows lie ---------------------------------------------------------------------------- */
 
+/* Is the tensor one of those that a device may choose to send? */
+static bool is_cut(const struct plan *p, unsigned tensor)
+{
+    unsigned count = agn__load_u16(p->bytes + AGN__AT_CUT_COUNT);
+    for (unsigned i = 0; i < count; i++)
+        if (agn__graph_cut_record(&p->model, i)[AGN__CUT_TENSOR] == tensor)
+            return true;
+    return false;
+}
+
 /* Channels that layers and heads read, and a sender of values. */
 static unsigned channels_kept(const struct plan *p, unsigned tensor)
 {
     unsigned kept = 0;
-    if (p->model.graph.value_bits > 0 && p->model.graph.sender == tensor)
+    if (tensor > 0 &&
+        ((p->model.graph.value_bits > 0 && p->model.graph.sender == tensor) || is_cut(p, tensor)))
         return agn__load_u16(record_of(p, tensor - 1) + AGN__LAYER_SHAPE + 10);
     for (unsigned i = tensor; i < p->model.layer_count; i++) {
         const uint8_t *record = record_of(p, i);
@@ -246,6 +257,13 @@ static void end_at_exits(struct plan *p)
     }
 }
 
+/* Layers behind a cut may be left out. */
+static void end_at_cuts(struct plan *p)
+{
+    for (unsigned i = 1; i < p->model.layer_count; i++)
+        p->ends[i] = p->ends[i] || is_cut(p, i);
+}
+
 int agn__plan_graph(uint8_t *bytes, size_t size, const struct agn_dev_model *model)
 {
     struct plan p = {.bytes = bytes, .size = size, .model = *model};
@@ -255,6 +273,7 @@ int agn__plan_graph(uint8_t *bytes, size_t size, const struct agn_dev_model *mod
     p.model.graph.layers = bytes + agn__load_u32(bytes + AGN__AT_LAYERS);
     p.model.graph.heads = bytes + agn__load_u32(bytes + AGN__AT_HEADS);
     end_at_exits(&p);
+    end_at_cuts(&p);
     int status = lay_out(&p, &needed);
     while (status == 0 && added)
         status = add_end(&p, &needed, &added);

@@ -100,6 +100,60 @@ static int walk(const struct agn_model_agn *from, struct shapes *shapes, struct 
     return 0;
 }
 
+/* How a tensor goes over the wire as values. */
+static int wire_shape(const struct shape *sent, int value_bits, struct agn_map_shape *wire)
+{
+    return agn_pixels_shape(sent->h, (sent->w * sent->c * (unsigned)value_bits + 7) / 8, wire);
+}
+
+/* The cut as the device sees it. */
+static int check_cut(const struct agn_model_agn *from, int index, const struct shapes *shapes,
+                     const struct agn_dev_model *model)
+{
+    const struct agn_model_cut *cut = &from->cuts[index];
+    struct agn_dev_model view = *model;
+    struct agn_map_shape wire;
+    if (from->value_bits == 0 || cut->tensor < 0 || cut->tensor >= from->sender ||
+        (index > 0 && cut->tensor <= cut[-1].tensor))
+        return agn_fail(AGN_ERR_RANGE,
+                        "model.agn: cut %d is at tensor %d; expected tensors in ascending order below the "
+                        "sender, %d, which sends values",
+                        index, cut->tensor, from->sender);
+    const struct shape *sent = &shapes->list[cut->tensor];
+    int status = cut->value_bits < (cut->tensor == 0 ? 8 : 1) || cut->value_bits > 8 ? AGN_ERR_RANGE : 0;
+    if (status == 0)
+        status = wire_shape(sent, cut->value_bits, &wire);
+    if (status == 0) {
+        view.map_h = wire.height;
+        view.map_w = wire.width;
+        view.map_c = wire.channels;
+        view.layer_count = (uint8_t)cut->tensor;
+        if (cut->tensor == 0)
+            view.graph.layers = NULL;
+        status = agn__model_check(&view);
+    }
+    if (status < 0)
+        return agn_fail(
+            AGN_ERR_RANGE,
+            "model.agn: cut %d: a tensor of %ux%ux%u cannot be sent as values of %d bits; expected "
+            "1 to 8 bits, 8 of the image, at most 255 rows that can be cut into runs, and at most "
+            "256 packets a frame",
+            index, sent->h, sent->w, sent->c, cut->value_bits);
+    return 0;
+}
+
+static int check_cuts(const struct agn_model_agn *from, const struct shapes *shapes,
+                      const struct agn_dev_model *model)
+{
+    int status = 0;
+    if (from->cut_count < 0 || from->cut_count >= AGN_DEV_MAX_CUTS)
+        return agn_fail(AGN_ERR_RANGE, "model.agn: %d cuts besides the sender; expected 0 to %d",
+                        from->cut_count, AGN_DEV_MAX_CUTS - 1);
+    for (int i = 0; i < from->cut_count && status == 0; i++)
+        status = check_cut(from, i, shapes, model);
+    return status;
+}
+
 /* What is sent, as device and server see it. */
 static int set_map(const struct agn_model_agn *from, const struct shape *sent, struct agn_dev_model *model)
 {
@@ -110,8 +164,7 @@ static int set_map(const struct agn_model_agn *from, const struct shape *sent, s
     if (from->value_bits == 0)
         return 0;
     if (from->value_bits < 0 || from->value_bits > 8 || from->local_c != 0 ||
-        agn_codec_needs_contexts((int)from->codec) ||
-        agn_pixels_shape(sent->h, (sent->w * sent->c * (unsigned)from->value_bits + 7) / 8, &wire) < 0)
+        agn_codec_needs_contexts((int)from->codec) || wire_shape(sent, from->value_bits, &wire) < 0)
         return agn_fail(AGN_ERR_RANGE,
                         "model.agn: a tensor of %ux%ux%u cannot be sent as values of %d bits with codec %d, "
                         "from channel %d on; expected 1 to 8 bits, the codec raw3 or lzw, channel 0, and at "
@@ -143,7 +196,9 @@ int agn__graph_layers(const struct agn_model_agn *from, struct agn_dev_model *mo
     model->graph.layers = (const uint8_t *)from;
     model->graph.head_count = (uint8_t)from->head_count;
     model->graph.sender = (uint8_t)from->sender;
-    return from->sender > 0 ? set_map(from, &shapes.list[from->sender], model) : 0;
+    if (from->sender > 0)
+        status = set_map(from, &shapes.list[from->sender], model);
+    return status == 0 ? check_cuts(from, &shapes, model) : status;
 }
 
 /* What agn__layer_bind finds again. */
@@ -185,6 +240,28 @@ static void put_head(struct agn__writer *writer, uint8_t *record, const struct a
     agn__store_u32(record + AGN__HEAD_CHANNELS, channels);
 }
 
+/* The offset of the table; 0 where there are no cuts. */
+static uint32_t put_cuts(struct agn__writer *writer, const struct agn_model_agn *from,
+                         const struct shapes *shapes)
+{
+    uint32_t offset = (uint32_t)writer->size;
+    if (from->cut_count == 0)
+        return 0;
+    uint8_t *record = agn__reserve(writer, (size_t)from->cut_count * AGN__GRAPH_CUT_BYTES);
+    for (int i = 0; i < from->cut_count && record; i++, record += AGN__GRAPH_CUT_BYTES) {
+        const struct agn_model_cut *cut = &from->cuts[i];
+        struct agn_map_shape wire = {0};
+        wire_shape(&shapes->list[cut->tensor], cut->value_bits, &wire); /* check_cut has passed it */
+        agn__store_u32(record + AGN__CUT_MODEL_ID, cut->model_id);
+        record[AGN__CUT_TENSOR] = (uint8_t)cut->tensor;
+        record[AGN__CUT_VALUE_BITS] = (uint8_t)cut->value_bits;
+        agn__store_u16(record + AGN__CUT_MAP, wire.height);
+        agn__store_u16(record + AGN__CUT_MAP + 2, wire.width);
+        agn__store_u16(record + AGN__CUT_MAP + 4, wire.channels);
+    }
+    return offset;
+}
+
 void agn__put_graph(struct agn__writer *writer, const struct agn_model_agn *from,
                     const struct agn_dev_model *model)
 {
@@ -207,6 +284,7 @@ void agn__put_graph(struct agn__writer *writer, const struct agn_model_agn *from
                            : 0;
     uint32_t contexts =
         from->sender > 0 && agn_codec_needs_contexts(model->codec) ? agn__put_contexts(writer, from) : 0;
+    uint32_t cuts = put_cuts(writer, from, &shapes);
     agn__reserve(writer, 4); /* the checksum */
     if (!header)
         return;
@@ -218,6 +296,8 @@ void agn__put_graph(struct agn__writer *writer, const struct agn_model_agn *from
     agn__store_u32(header + AGN__AT_LAYERS, records_at);
     agn__store_u32(header + AGN__AT_HEADS, heads_at);
     agn__store_u32(header + AGN__AT_SYMBOLS, symbols);
+    agn__store_u16(header + AGN__AT_CUT_COUNT, (uint16_t)from->cut_count);
+    agn__store_u32(header + AGN__AT_CUTS, cuts);
     agn__store_u32(header + AGN__AT_CONTEXTS, contexts);
     header[AGN__AT_DISTRIBUTIONS] = contexts ? from->contexts.distributions : 0;
 }

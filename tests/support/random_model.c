@@ -318,6 +318,24 @@ static void random_sender(struct random_model *random, struct agn_rng *rng, enum
     model->contexts = random->contexts.model;
 }
 
+/* Other tensors that may be sent, in some networks that send values: any below the sender, in any number. */
+static void random_cuts(struct random_model *random, struct agn_rng *rng, const struct graph_shape *shapes)
+{
+    struct agn_model_agn *model = &random->model;
+    model->cuts = random->cuts;
+    if (model->value_bits == 0 || between(rng, 0, 1))
+        return;
+    int share = between(rng, 0, 3);
+    for (int t = 0; t < model->sender && model->cut_count < AGN_DEV_MAX_CUTS - 1; t++) {
+        struct agn_map_shape wire;
+        int bits = t == 0 || between(rng, 0, 1) ? 8 : between(rng, 1, 8);
+        uint32_t row_bytes = (uint32_t)(shapes[t].w * shapes[t].c * bits + 7) / 8;
+        if (between(rng, 0, share) > 0 || agn_pixels_shape((unsigned)shapes[t].h, row_bytes, &wire) < 0)
+            continue;
+        random->cuts[model->cut_count++] = (struct agn_model_cut){(uint32_t)agn_rng_u64(rng), t, bits};
+    }
+}
+
 void random_graph_make(struct random_model *random, struct agn_rng *rng, enum random_style style, int layers,
                        int max_side, int max_channels)
 {
@@ -348,6 +366,7 @@ void random_graph_make(struct random_model *random, struct agn_rng *rng, enum ra
             random_head(random, rng, style, i + 1, &shapes[i + 1]);
     }
     random_sender(random, rng, style, shapes);
+    random_cuts(random, rng, shapes);
 }
 
 void random_model_free(struct random_model *random)

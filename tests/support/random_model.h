@@ -14,6 +14,7 @@ struct random_model {
     struct agn_model_layer layers[AGN_DEV_MAX_GRAPH_LAYERS];
     struct agn_model_sum sums[AGN_DEV_MAX_GRAPH_LAYERS];
     struct agn_model_head heads[RANDOM_MAX_HEADS];
+    struct agn_model_cut cuts[AGN_DEV_MAX_CUTS - 1];
     struct random_contexts contexts;
     int map_h, map_w, map_c;
 };
@@ -29,8 +30,8 @@ enum random_style {
 /* Sides up to max_side, channels up to max_channels (>= 2). */
 void random_model_make(struct random_model *random, struct agn_rng *rng, enum random_style style,
                        int max_side, int max_channels);
-/* A network with branches of `layers` layers: sums, shortcuts, exits, slices of channels, a sender or none.
- */
+/* A network with branches of `layers` layers: sums, shortcuts, exits, slices of channels, a sender or none,
+ * and of half of the senders of values more tensors that may be sent. */
 void random_graph_make(struct random_model *random, struct agn_rng *rng, enum random_style style, int layers,
                        int max_side, int max_channels);
 void random_model_free(struct random_model *random);
