@@ -185,6 +185,42 @@ static void print_learned(const struct agn_model *model)
            100.0 * model->skewness_before, 100.0 * model->reference_accuracy);
 }
 
+/* MACs of a part. */
+static int64_t macs_of(const struct agn_part *part)
+{
+    int64_t macs = 0;
+    for (int op = 0; op < part->graph.count; op++)
+        macs += agn_op_macs(&part->graph, op);
+    return macs;
+}
+
+/* What a device computes before a cut where no exit is sure. */
+static int64_t macs_before(const struct agn_model *model, int cut)
+{
+    int64_t macs = 0;
+    for (int stage = 1; stage <= cut; stage++)
+        macs += macs_of(&model->parts[agn_stage_role(stage)]) + macs_of(&model->parts[agn_exit_role(stage)]);
+    return macs;
+}
+
+/* Where it may be cut; nothing of a cut that is not possible. */
+static void print_cuts(const struct agn_model *model)
+{
+    const char *title = "cuts";
+    for (int i = 0; i < agn_model_cuts(model); i++) {
+        struct agn_cut cut;
+        char place[32] = "the image itself", shape[48];
+        if (agn_model_cut(model, i, &cut) < 0)
+            continue;
+        if (i > 0)
+            snprintf(place, sizeof place, "behind stage %d", i);
+        snprintf(shape, sizeof shape, "%dx%dx%d", cut.map.height, cut.map.width, cut.map.channels);
+        printf("%-14s %d  %-18s %-10s %6d bytes, %lld MACs before it\n", title, i, place, shape,
+               cut.map.height * cut.map.width * cut.map.channels, (long long)macs_before(model, i));
+        title = "";
+    }
+}
+
 static void print_text(const struct agn_model *model, const struct network *networks, const char *name,
                        bool trained)
 {
@@ -194,17 +230,17 @@ static void print_text(const struct agn_model *model, const struct network *netw
            preset->data.channels, model->classes);
     printf("system         %s: %s\n", model->system->name, model->system->meaning);
     if (model->system->exits)
-        printf(
-            "feature map    %dx%dx%d: sent in 8 bits a value (codec %s), unless the exit's softmax reaches "
-            "%g\n",
-            model->map.height, model->map.width, model->map.channels, agn_codec_name(preset->model.codec),
-            preset->model.exit_threshold);
+        printf("feature map    %dx%dx%d: sent in 8 bits a value (codec %s), unless %s softmax reaches %g\n",
+               model->map.height, model->map.width, model->map.channels, agn_codec_name(preset->model.codec),
+               agn_model_stages(model) > 1 ? "an exit's" : "the exit's", preset->model.exit_threshold);
     else if (!agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
         printf(
             "feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
             model->map.height, model->map.width, model->map.channels,
             model->map.channels - model->sent_channels, model->sent_channels,
             agn_codec_name(preset->model.codec));
+    if (agn_model_cuts(model) > 1)
+        print_cuts(model);
     const char *undeployable = agn__cli_undeployable(preset);
     if (undeployable)
         printf("device         none can run this: %s\n", undeployable);
@@ -242,6 +278,21 @@ static json_t *json_from_network(const struct network *network)
     return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "name", network->name, "place", network->place,
                      "blocks", blocks, "macs", (json_int_t)totals.macs, "parameters",
                      (json_int_t)totals.parameters, "layers", layers);
+}
+
+/* NULL: out of memory. */
+static json_t *json_from_cuts(const struct agn_model *model)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < agn_model_cuts(model) && list; i++) {
+        struct agn_cut cut;
+        if (agn_model_cut(model, i, &cut) < 0)
+            continue;
+        json_array_append_new(list, json_pack("{s:i, s:[i,i,i], s:I}", "cut", i, "map", cut.map.height,
+                                              cut.map.width, cut.map.channels, "macs_before",
+                                              (json_int_t)macs_before(model, i)));
+    }
+    return list;
 }
 
 static json_t *json_from_learned(const struct agn_model *model)
@@ -289,6 +340,8 @@ static json_t *json_from(const struct agn_model *model, const struct network *ne
         model->map.height, model->map.width, model->map.channels, "local_channels",
         model->map.channels - model->sent_channels, "sent_channels", model->sent_channels, "codec",
         agn_codec_name(model->preset.model.codec), "classes", json_from_class_names(model), "networks", list);
+    if (object && agn_model_cuts(model) > 1)
+        json_object_set_new(object, "cuts", json_from_cuts(model));
     if (object && trained && json_object_set_new(object, "learned", json_from_learned(model))) {
         json_decref(object);
         return NULL;

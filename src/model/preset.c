@@ -57,7 +57,9 @@ static const struct key keys[] = {
     {"model", "system", TEXT, FIELD(model.system), 0, 0, "",
      "how device and server share the work; none = the first of these"},
     {"model", "extractor", TEXT, FIELD(model.extractor), 0, 0, "conv:c16:s2 conv:c24",
-     "device network: image to feature map"},
+     "device network: image to feature map; spinn's may have up to 3 stages with | between them, each with "
+     "an "
+     "exit"},
     {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
      "reference network on the whole feature map"},
     {"model", "remote", TEXT, FIELD(model.remote), 0, 0, "", "server network on the sent channels"},
@@ -70,7 +72,7 @@ static const struct key keys[] = {
     {"model", "local", TEXT, FIELD(model.local), 0, 0, "",
      "device network on the first k channels, in front of pooling and dense layer (conv, dw and mb as "
      "devices "
-     "compute them); local-only's whole network"},
+     "compute them); local-only's whole network; spinn's exits, one for each stage with | between them"},
     {"model", "local_channels", WHOLE, FIELD(model.local_channels), 1, 254, "5",
      "k: channels that stay on the device"},
     {"model", "grid", WHOLE, FIELD(model.grid), 1, 16, "4",
