@@ -13,7 +13,8 @@
 
 struct run_options {
     const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
-    const char *bandwidth, *firmware;
+    const char *bandwidth, *firmware, *cut, *exits;
+    double exit, may_lose, slower;
     int port, images, deadline_ms, drop, repeats, budget;
     bool json;
     struct agn_cli_list model, set, confusion;
@@ -51,6 +52,22 @@ static int parse(struct run_options *o, int argc, char **argv)
             "bandwidth", "KBIT/S|auto", &o->bandwidth,
             "send no more of a frame than such a link carries within half of the deadline; 0 = all; auto: as "
             "answers so far say that it carries"),
+        agn__cli_text("cut", "N|auto", &o->cut,
+                      "of a network that may be cut in several places (spinn): 0 sends the image, 1 what the "
+                      "first stage "
+                      "makes, and so on; auto chooses cut and exit threshold for each frame, with --exits; "
+                      "the last one "
+                      "if not given"),
+        agn__cli_real("exit", "SOFTMAX", &o->exit, 0.0, 1.0,
+                      "from this softmax on an exit is sure; 0 = as the model says"),
+        agn__cli_text("exits", "FILE", &o->exits,
+                      "for --cut auto: what `agilenn eval MODEL.safetensors --exits --json` has printed, of "
+                      "images that are not the ones to be classified"),
+        agn__cli_real("may-lose", "SHARE", &o->may_lose, 0.0, 1.0,
+                      "for --cut auto: be right less often than the best choice by so much"),
+        agn__cli_real("slower", "FACTOR", &o->slower, 1.0, 1e6,
+                      "the device counts as so many times slower than this machine, in --cut auto and in the "
+                      "latency reported"),
         agn__cli_whole("repeat", "N", &o->repeats, 0, 10,
                        "send a frame's packets so often again while no answer has come"),
         agn__cli_whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
@@ -96,6 +113,24 @@ static bool read_bandwidth(const char *given, struct agn_client_config *client)
         return false;
     client->bandwidth_kbps = (uint32_t)strtoul(given, NULL, 10);
     return client->bandwidth_kbps <= MAX_KBPS;
+}
+
+/* --cut, --exit and the rest; `usual`: cuts of the model less one. */
+static int read_cut(const struct run_options *o, int usual, struct agn_client_config *client)
+{
+    bool is_auto = o->cut != NULL && strcmp(o->cut, "auto") == 0;
+    client->slower = o->slower;
+    client->exit = (uint16_t)fmin(ceil(o->exit * AGN_SPLIT_ONE), INT16_MAX);
+    if (is_auto != (o->exits != NULL))
+        return agn_fail(AGN_ERR_ARG, "--cut auto and --exits FILE go together");
+    if (is_auto && o->exit > 0.0)
+        return agn_fail(AGN_ERR_ARG, "--cut auto chooses the threshold, too: leave --exit out");
+    if (o->cut == NULL || is_auto)
+        return AGN_OK;
+    if (o->cut[0] < '0' || o->cut[0] > '0' + usual || o->cut[1] != 0)
+        return agn_fail(AGN_ERR_ARG, "--cut %s: this model has the cuts 0 to %d", o->cut, usual);
+    client->earlier = usual - (o->cut[0] - '0');
+    return AGN_OK;
 }
 
 enum { NUMBER_BYTES = 12 };
@@ -279,6 +314,12 @@ static int print_text(const struct agn_run_report *r, const struct listeners *to
         printf("answer       %.2f/%.2f/%.2f/%.2f ms min/median/p99/max after the first packet\n",
                r->network_ms.min, r->network_ms.median, r->network_ms.p99, r->network_ms.max);
     }
+    if (r->cuts > 1) {
+        printf("cuts        ");
+        for (int i = 0; i < r->cuts; i++)
+            printf(" %d: %d frames", i, r->by_cut[i]);
+        printf("; %.2f ms a frame on average\n", r->latency_ms);
+    }
     if (isfinite(r->row_instructions))
         printf("device       %.0f instructions a frame on a Cortex-M7 under QEMU, and %.0f to make the "
                "packets\n",
@@ -299,7 +340,9 @@ int agn__cmd_run(int argc, char **argv)
                             .preset = "fashion",
                             .split = "test",
                             .deadline_ms = 200,
-                            .bandwidth = "0"};
+                            .bandwidth = "0",
+                            .may_lose = 0.01,
+                            .slower = 1.0};
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
@@ -319,6 +362,13 @@ int agn__cmd_run(int argc, char **argv)
         status = agn__cli_open_images(o.preset, &o.set, o.data, o.split, -1, &data);
     if (status == AGN_OK)
         status = open_classes(&to, data, opened.classes);
+    if (status == AGN_OK)
+        status = read_cut(&o, agn_dev_cuts(&opened) > 0 ? (int)agn_dev_cuts(&opened) - 1 : 0, &link);
+    struct agn_run_split split;
+    if (status == AGN_OK && o.exits != NULL)
+        status = agn_run_split_read(o.exits, o.may_lose, &split);
+    if (status == AGN_OK && o.exits != NULL)
+        status = agn_run_split_measure(&split, model, model_bytes, data, o.slower);
     if (status == AGN_OK) {
         struct agn_run_config config = {.client = {.host = o.host,
                                                    .port = (uint16_t)o.port,
@@ -330,6 +380,10 @@ int agn__cmd_run(int argc, char **argv)
                                                    .budget_bytes = (uint32_t)o.budget,
                                                    .bandwidth_kbps = link.bandwidth_kbps,
                                                    .measure_bandwidth = link.measure_bandwidth,
+                                                   .earlier = link.earlier,
+                                                   .exit = link.exit,
+                                                   .split = o.exits != NULL ? &split.profile : NULL,
+                                                   .slower = link.slower,
                                                    .repeats = o.repeats,
                                                    .drop_permille = (uint32_t)o.drop,
                                                    .drop_seed = 1},

@@ -201,7 +201,8 @@ static const struct {
     bool (*needed)(const struct agn_dev_model *model);
 } optional[] = {{"AGN_WITH_JPEG 1", "runtime/agn_jpeg", needs_jpeg},
                 {"AGN_WITH_GRAPHS 1", "runtime/agn_graph", needs_graphs},
-                {"AGN_WITH_GRAPHS 1", "runtime/agn_kernel_graph", needs_graphs}};
+                {"AGN_WITH_GRAPHS 1", "runtime/agn_kernel_graph", needs_graphs},
+                {"AGN_WITH_GRAPHS 1", "runtime/agn_split", needs_graphs}};
 
 /* With the names of the model, and of the library in CMakeLists.txt; the version in what describes it. */
 static int write_renamed(struct exporter *e, const struct agn_embedded_file *file)

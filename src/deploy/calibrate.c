@@ -95,7 +95,7 @@ static int calibrate_layer(const struct agn__network *n, struct agn__layer *laye
         status = run_way(&way, batch.images);
         if (status == AGN_OK) {
             int count = batch.count < n->images - seen ? batch.count : n->images - seen;
-            const struct agn_net *last = way.nets[way.count - 1];
+            struct agn_net *last = way.nets[way.count - 1];
             widen(agn_net_read(last, AGN_BORDER_OUTPUT),
                   floats_of(agn_net_output_shape(last)) * (size_t)count, layer);
             seen += count;

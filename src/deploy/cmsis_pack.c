@@ -18,6 +18,7 @@ static const struct {
               {"runtime/agn_coap.", LINK, NULL},
               {"runtime/agn_pause.", LINK, NULL},
               {"runtime/agn_rate.", LINK, NULL},
+              {"runtime/agn_split.", LINK, NULL},
               {"runtime/", RUNTIME, NULL},
               {"drivers/", DRIVER, NULL},
               {"examples/udp.c", LINK, "Frames through a socket"},

@@ -11,6 +11,9 @@ static const char *const reason_keys[AGN_CLIENT_REASON_COUNT] = {
     [AGN_CLIENT_SURE] = "reasons.sure",         [AGN_CLIENT_UNTRUSTED] = "reasons.untrusted",
     [AGN_CLIENT_PAUSED] = "reasons.paused",     [AGN_CLIENT_ALONE] = "reasons.alone"};
 
+static const char *const cut_keys[AGN_SPLIT_MAX_CUTS] = {"cuts.0", "cuts.1", "cuts.2", "cuts.3",
+                                                         "cuts.4", "cuts.5", "cuts.6", "cuts.7"};
+
 static void add_ms(struct agn_figures *f, const char *const keys[5], const struct agn_run_spread *s,
                    const char *meaning)
 {
@@ -49,6 +52,10 @@ void agn_run_figures(const struct agn_run_report *r, struct agn_figures *f)
     agn_figures_add_real(f, "reply_bytes_mean", r->reply_bytes_mean, "bytes", "of an answer");
     add_ms(f, device_ms, &r->device_ms, "extractor and Local NN, on this host");
     add_ms(f, network_ms, &r->network_ms, "first packet to answer");
+    agn_figures_add_real(f, "latency_ms", r->latency_ms, "ms",
+                         "mean of all frames: device (as slow as --slower says) and network");
+    for (int i = 0; i < r->cuts && r->cuts > 1; i++)
+        agn_figures_add_whole(f, cut_keys[i], r->by_cut[i], "frames cut there");
     agn_figures_add_real(f, "measured_kbps", r->rate_kbps, "kbit/s",
                          "as measured last, the server's time included");
     agn_figures_add_real(f, "seconds", r->seconds, "s", "the whole run");

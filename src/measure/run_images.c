@@ -20,7 +20,7 @@ struct tally {
     struct agn_run_report *report;
     struct series device_ms, network_ms; /* of fused frames */
     struct series late_ms;               /* of answers after the deadline */
-    double packets, payload, datagram, coded, reply;
+    double packets, payload, datagram, coded, reply, latency_ms;
     double begin_s, last_report_s;
 };
 
@@ -75,6 +75,7 @@ static int add_frame(struct tally *t, int index, int label, const struct agn_cli
     struct agn_run_report *r = t->report;
     int status = AGN_OK;
     bool right = frame->class_index == label, after = t->config->event_at > 0 && index >= t->config->event_at;
+    r->no_local = r->no_local || frame->local_class < 0;
     r->predictions += frame->class_index >= 0;
     r->correct += right;
     r->local_correct += frame->local_class == label;
@@ -88,6 +89,8 @@ static int add_frame(struct tally *t, int index, int label, const struct agn_cli
     r->before_event_correct += right && !after;
     r->after_event_correct += right && after;
     r->raw_bytes = (double)frame->raw_bytes;
+    r->by_cut[frame->cut]++;
+    t->latency_ms += 1e3 * (frame->device_s * fmax(t->config->client.slower, 1.0) + frame->network_s);
     if (frame->packets > 0) {
         r->sent++;
         r->rate_kbps = frame->rate_kbps > 0 ? frame->rate_kbps : NAN;
@@ -139,6 +142,7 @@ static void finish(struct tally *t)
     r->reply_bytes_mean = r->fused > 0 ? t->reply / (double)r->fused : NAN;
     r->device_ms = spread(&t->device_ms);
     r->network_ms = spread(&t->network_ms);
+    r->latency_ms = t->latency_ms / r->images;
     r->late_ms = spread(&t->late_ms).median;
     r->seconds = agn_now_s() - t->begin_s;
 }
@@ -216,6 +220,12 @@ static int count_instructions(const struct agn_run_config *config, struct agn_ru
     return status;
 }
 
+static void describe(struct agn_run_report *r, const struct agn_dev_model *model)
+{
+    r->no_local = !agn_dev_model_answers(model);
+    r->cuts = (int)agn_dev_cuts(model);
+}
+
 int agn_run_images(const struct agn_run_config *config, struct agn_run_report *result)
 {
     struct agn_run_report report = {.images = config->images > 0 ? config->images : config->data->count,
@@ -225,7 +235,8 @@ int agn_run_images(const struct agn_run_config *config, struct agn_run_report *r
     int status = agn_client_create(&client, &config->client);
     if (status == AGN_OK)
         status = agn_hosted_check_data(agn_client_model(client), config->data);
-    report.no_local = status == AGN_OK && !agn_dev_model_answers(agn_client_model(client));
+    if (status == AGN_OK)
+        describe(&report, agn_client_model(client));
     t.begin_s = agn_now_s();
     if (status == AGN_OK)
         status = classify_all(&t, client);
