@@ -66,9 +66,10 @@ static void end_rows(struct agn_dev *dev)
 
 /* ---- a frame --------------------------------------------------------------------------------- */
 
-/* What a frame leaves behind. */
-static void forget_frame(struct agn_dev *dev)
+int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_ms)
 {
+    dev->frame = frame;
+    dev->deadline_ms = deadline_ms;
     dev->rows_in = 0;
     dev->packet_count = 0;
     dev->spent = dev->made = 0;
@@ -78,6 +79,9 @@ static void forget_frame(struct agn_dev *dev)
     dev->fused = 0;
     dev->channels_missing = 0;
     dev->class_index = 0;
+    begin_rows(dev);
+    dev->phase = AGN__PHASE_ROWS;
+    return 0;
 }
 
 int agn_dev_select_cut(struct agn_dev *dev, unsigned cut)
@@ -86,15 +90,15 @@ int agn_dev_select_cut(struct agn_dev *dev, unsigned cut)
     int status = agn_dev_model_cut(&dev->model, cut, &dev->model);
     if (status < 0)
         return status;
-    forget_frame(dev);
-    dev->phase = AGN__PHASE_IDLE;
     if (agn__further_cuts(&dev->model) > 0 && cut != before) {
         struct agn_dev_memory memory;
         agn_dev_memory(&dev->model, &memory);
         lay_out(dev, dev->scratch, &memory);
         dev->left_early = 0; /* the image has no exits to set it */
     }
-    return 0;
+    status = agn_dev_frame_begin(dev, dev->frame, dev->deadline_ms); /* forgets what there was */
+    dev->phase = AGN__PHASE_IDLE;
+    return status;
 }
 
 unsigned agn_dev_cut(const struct agn_dev *dev)
@@ -107,16 +111,6 @@ int agn_dev_set_exit(struct agn_dev *dev, uint16_t softmax_q15)
     if (softmax_q15 > INT16_MAX)
         return AGN_ERR_RANGE;
     dev->exit_softmax = softmax_q15;
-    return 0;
-}
-
-int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_ms)
-{
-    dev->frame = frame;
-    dev->deadline_ms = deadline_ms;
-    forget_frame(dev);
-    begin_rows(dev);
-    dev->phase = AGN__PHASE_ROWS;
     return 0;
 }
 

@@ -138,8 +138,6 @@ int agn__graph_play(const struct agn_dev_model *model, struct agn__life lives[AG
 
 /* Does the sender fit the tensor that it sends? */
 int agn__graph_check_sender(const struct agn_dev_model *model);
-/* Finds layers and heads in a file that has passed its checks. */
-void agn__graph_find(struct agn_dev_model *model);
 /* The table of cuts, of a model of which all else has been checked (agn_graph_cut.c). */
 int agn__graph_check_cuts(const struct agn_dev_model *model, size_t body);
 

@@ -34,37 +34,55 @@ static unsigned heads_up_to(const struct agn_dev_model *model, unsigned tensor)
     return count;
 }
 
+static void read_map(struct agn_dev_model *model, const uint8_t *from)
+{
+    model->map_h = agn__load_u16(from);
+    model->map_w = agn__load_u16(from + 2);
+    model->map_c = agn__load_u16(from + 4);
+}
+
+/* The view of all of the file; what cuts do not change stays as it is. */
+static void restore(struct agn_dev_model *model)
+{
+    const uint8_t *data = model->data;
+    struct agn_dev_graph *graph = &model->graph;
+    model->model_id = agn__load_u32(data + AGN__AT_MODEL_ID);
+    model->alpha_q15 = agn__load_u16(data + AGN__AT_ALPHA);
+    model->sure_margin = agn__load_u16(data + AGN__AT_SURE_MARGIN);
+    model->layer_count = data[AGN__AT_LAYER_COUNT];
+    read_map(model, data + AGN__AT_MAP);
+    graph->layers = data + agn__load_u32(data + AGN__AT_LAYERS);
+    graph->heads = data + agn__load_u32(data + AGN__AT_HEADS);
+    graph->tensor_bytes = agn__load_u32(data + AGN__AT_TENSOR_BYTES);
+    graph->head_count = data[AGN__AT_HEAD_COUNT];
+    graph->sender = data[AGN__AT_SENDER];
+    graph->value_bits = data[AGN__AT_VALUE_BITS];
+}
+
 static void truncate_at(struct agn_dev_model *model, const uint8_t *record)
 {
     struct agn_dev_graph *graph = &model->graph;
     unsigned tensor = record[AGN__CUT_TENSOR];
     model->model_id = agn__load_u32(record + AGN__CUT_MODEL_ID);
-    model->map_h = agn__load_u16(record + AGN__CUT_MAP);
-    model->map_w = agn__load_u16(record + AGN__CUT_MAP + 2);
-    model->map_c = agn__load_u16(record + AGN__CUT_MAP + 4);
+    read_map(model, record + AGN__CUT_MAP);
     model->layer_count = (uint8_t)tensor;
     graph->head_count = (uint8_t)heads_up_to(model, tensor);
     if (graph->head_count == 0)
         model->alpha_q15 = model->sure_margin = 0; /* there is no answer that could have a weight */
     graph->sender = (uint8_t)tensor;
     graph->value_bits = record[AGN__CUT_VALUE_BITS];
-    if (tensor > 0) {
+    if (tensor > 0)
         graph->tensor_bytes = tensors_end(model);
-        return;
-    }
-    uint8_t cut = graph->cut;
-    memset(graph, 0, sizeof *graph);
-    graph->cut = cut;
+    else
+        memset(graph, 0, sizeof *graph); /* pixels are sent: no network with branches */
 }
 
 void agn__graph_cut(struct agn_dev_model *model, unsigned cut)
 {
-    agn__header_read(model, model->data, model->size_bytes);
-    agn__graph_find(model);
-    if (cut == agn__further_cuts(model))
-        return;
+    restore(model);
+    if (cut < agn__further_cuts(model))
+        truncate_at(model, agn__graph_cut_record(model, cut));
     model->graph.cut = (uint8_t)cut;
-    truncate_at(model, agn__graph_cut_record(model, cut));
 }
 
 int agn__is_cut(const struct agn_dev_model *model, uint32_t model_id)

@@ -466,15 +466,6 @@ int agn__graph_read(struct agn_dev_model *model, const uint8_t *data, size_t bod
     return status == 0 ? agn__graph_check_cuts(model, body) : status;
 }
 
-void agn__graph_find(struct agn_dev_model *model)
-{
-    const uint8_t *data = model->data;
-    model->graph.head_count = data[AGN__AT_HEAD_COUNT];
-    model->graph.tensor_bytes = agn__load_u32(data + AGN__AT_TENSOR_BYTES);
-    model->graph.layers = data + agn__load_u32(data + AGN__AT_LAYERS);
-    model->graph.heads = data + agn__load_u32(data + AGN__AT_HEADS);
-}
-
 #endif
 
 typedef int agn__graph_model_is_not_empty;

@@ -132,8 +132,6 @@ void agn__layer_read(struct agn_dev_layer *layer, const uint8_t *record);
 /* Finds and checks weights and channels of a convolution that agn__layer_check has passed. */
 int agn__layer_bind(struct agn_dev_layer *layer, const uint8_t *data, size_t body, const uint8_t *record);
 
-/* What the header says, into a model that is otherwise empty. */
-void agn__header_read(struct agn_dev_model *model, const uint8_t *data, size_t len);
 /* agn_dev_model_open, but `model` holds rubbish on failure. */
 int agn__model_read(struct agn_dev_model *model, const void *data, size_t len);
 

@@ -64,7 +64,6 @@ void agn_dev_memory(const struct agn_dev_model *model, struct agn_dev_memory *me
         struct agn_dev_model view = *model;
         struct agn_dev_memory other;
         agn__graph_cut(&view, cut);
-        view.codec = model->codec;
         memory_of(&view, &other);
         if (other.symbol_bytes > memory->symbol_bytes)
             memory->symbol_bytes = other.symbol_bytes;

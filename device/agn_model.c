@@ -126,7 +126,7 @@ static int check_envelope(const uint8_t *data, size_t len)
     return agn__load_u32(data + len - 4) == agn_crc32(0, data, len - 4) ? 0 : AGN_ERR_CHECKSUM;
 }
 
-void agn__header_read(struct agn_dev_model *model, const uint8_t *data, size_t len)
+static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t len)
 {
     memset(model, 0, sizeof *model);
     model->data = data;
@@ -145,7 +145,7 @@ void agn__header_read(struct agn_dev_model *model, const uint8_t *data, size_t l
     model->sure_margin = agn__load_u16(data + AGN__AT_SURE_MARGIN);
     model->codec = data[AGN__AT_CODEC];
     model->layer_count = data[AGN__AT_LAYER_COUNT];
-    if (agn__load_u16(data + AGN__AT_VERSION) == AGN_MODEL_VERSION_GRAPH) {
+    if (AGN_WITH_GRAPHS && agn__load_u16(data + AGN__AT_VERSION) == AGN_MODEL_VERSION_GRAPH) {
         model->graph.layers = data; /* until they are found */
         model->grid = 0;            /* the number of cuts stands there */
         model->graph.cut = (uint8_t)agn__load_u16(data + AGN__AT_CUT_COUNT);
@@ -405,7 +405,7 @@ int agn__model_read(struct agn_dev_model *model, const void *file, size_t len)
     int status = check_envelope(data, len);
     if (status < 0)
         return status;
-    agn__header_read(model, data, len);
+    read_header(model, data, len);
     status = agn__model_check(model);
     if (status == 0)
         status = check_zeros(model);

@@ -50,6 +50,27 @@ static void print_pixels(const struct agn_dev_model *model)
     printf(" no prediction without an answer\n\n");
 }
 
+/* What may be sent, where there is a choice. */
+static void print_cuts(const struct agn_dev_model *model)
+{
+    unsigned cuts = agn_dev_cuts(model);
+    for (unsigned i = 0; i < cuts && cuts > 1; i++) {
+        struct agn_dev_model view;
+        struct agn_dev_memory memory;
+        if (agn_dev_model_cut(model, i, &view) < 0)
+            continue;
+        agn_dev_memory(&view, &memory);
+        if (view.layer_count == 0)
+            printf("cut %u          the image as it is", i);
+        else
+            printf("cut %u          the result of layer %d as values of %d bits", i, view.graph.sender - 1,
+                   view.graph.value_bits);
+        printf(": %d rows of %u bytes, %u bytes in all; model id %08x%s\n", view.map_c,
+               view.map_h * (view.map_w * (unsigned)AGN_WIRE_SYMBOL_BITS / 8), (unsigned)memory.raw_bytes,
+               (unsigned)view.model_id, i + 1 == cuts ? " (at first)" : "");
+    }
+}
+
 static void print_head(const struct agn_dev_model *model, const char *name)
 {
     printf("%s: device model, version %d, %u bytes, model id %08x\n", name,
@@ -66,6 +87,7 @@ static void print_head(const struct agn_dev_model *model, const char *name)
                "is sure\n",
                model->map_c, model->map_h * (model->map_w * (unsigned)AGN_WIRE_SYMBOL_BITS / 8),
                model->graph.value_bits, codec_name(model->codec));
+        print_cuts(model);
     } else if (agn_dev_model_sends(model)) {
         printf(
             "feature map    %dx%dx%d: the first %d channels stay, %d are sent as 3-bit symbols (codec %s)\n",
@@ -165,15 +187,39 @@ static json_t *json_from_layers(const struct agn_dev_model *model)
     return layers;
 }
 
+/* All that may be sent, the one that is at first last; a model that sends nothing has none. */
+static json_t *json_from_cuts(const struct agn_dev_model *model)
+{
+    json_t *cuts = json_array();
+    for (unsigned i = 0; i < agn_dev_cuts(model); i++) {
+        struct agn_dev_model view;
+        struct agn_dev_memory memory;
+        char id[16];
+        if (agn_dev_model_cut(model, i, &view) < 0)
+            continue;
+        agn_dev_memory(&view, &memory);
+        snprintf(id, sizeof id, "%08x", (unsigned)view.model_id);
+        json_t *cut =
+            json_pack("{s:s, s:i, s:i, s:[i,i,i], s:I}", "model_id", id, "layers", view.layer_count,
+                      "value_bits", view.layer_count > 0 ? view.graph.value_bits : 8, "map", view.map_h,
+                      view.map_w, view.map_c, "bytes_raw", (json_int_t)memory.raw_bytes);
+        if (json_array_append_new(cuts, cut)) {
+            json_decref(cuts);
+            return NULL;
+        }
+    }
+    return cuts;
+}
+
 static json_t *json_from(const struct agn_dev_model *model, const struct agn_dev_memory *memory,
                          const char *name)
 {
     char id[16];
     snprintf(id, sizeof id, "%08x", (unsigned)model->model_id);
-    json_t *layers = json_from_layers(model);
+    json_t *layers = json_from_layers(model), *cuts = json_from_cuts(model);
     return json_pack(
         "{s:s, s:o, s:s, s:[i,i,i], s:[i,i,i], s:i, s:i, s:i, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:o, s:o}",
+        "s:o, s:o, s:o}",
         "kind", "device", "name", agn__cli_json_string(name), "model_id", id, "image", model->input_h,
         model->input_w, model->input_c, "map", model->map_h, model->map_w, model->map_c, "local_channels",
         model->local_c, "grid", model->grid, "classes", model->classes, "codec", codec_name(model->codec),
@@ -181,7 +227,7 @@ static json_t *json_from(const struct agn_dev_model *model, const struct agn_dev
         "device_ram_bytes", (json_int_t)memory->ram_bytes, "arena_bytes", (json_int_t)memory->arena_bytes,
         "bytes_raw", (json_int_t)memory->raw_bytes, "dense_macs", (json_int_t)memory->dense_macs,
         "dense_flash_bytes", (json_int_t)memory->dense_weight_bytes + (json_int_t)memory->dense_channel_bytes,
-        "symbol_bytes", (json_int_t)memory->symbol_bytes, "layers", layers, "targets",
+        "symbol_bytes", (json_int_t)memory->symbol_bytes, "layers", layers, "cuts", cuts, "targets",
         agn__cli_json_targets(model, NULL, AGN_OPTIMISE_SPEED));
 }
 
