@@ -62,8 +62,9 @@ enum agn__cut_field {
     AGN__CUT_MODEL_ID = 0, /* u32 */
     AGN__CUT_TENSOR = 4,   /* u8; 0: the image, as a model without layers sends it */
     AGN__CUT_VALUE_BITS = 5,
-    AGN__CUT_MAP = 6, /* u16 h, w, c, of the rows on the wire */
-    AGN__CUT_ZERO = 12
+    AGN__CUT_MAP = 6,     /* u16 h, w, c, of the rows on the wire */
+    AGN__CUT_LAYERS = 12, /* u8: so many are run, the tensor's and perhaps those of an exit on it */
+    AGN__CUT_ZERO = 13
 };
 
 /* How rows of a tensor lie in memory. */

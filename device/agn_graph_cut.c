@@ -1,5 +1,6 @@
-/* Models of version 4 that may be cut in one of several places: what lies behind the tensor that is sent is
- * not computed. A cut is a view of the file that ends there, so that all else need not know of it. */
+/* Models of version 4 that may be cut in one of several places: what lies behind the tensor that is sent, and
+ * behind an exit on it, is not computed. A cut is a view of the file that ends there, so that all else need
+ * not know of it. */
 #include "agn_device_internal.h"
 #include "agn_graph.h"
 
@@ -65,8 +66,8 @@ static void truncate_at(struct agn_dev_model *model, const uint8_t *record)
     unsigned tensor = record[AGN__CUT_TENSOR];
     model->model_id = agn__load_u32(record + AGN__CUT_MODEL_ID);
     read_map(model, record + AGN__CUT_MAP);
-    model->layer_count = (uint8_t)tensor;
-    graph->head_count = (uint8_t)heads_up_to(model, tensor);
+    model->layer_count = record[AGN__CUT_LAYERS];
+    graph->head_count = (uint8_t)heads_up_to(model, model->layer_count);
     if (graph->head_count == 0)
         model->alpha_q15 = model->sure_margin = 0; /* there is no answer that could have a weight */
     graph->sender = (uint8_t)tensor;
@@ -100,15 +101,18 @@ static int check_cut(const struct agn_dev_model *model, unsigned cut)
 {
     const uint8_t *record = agn__graph_cut_record(model, cut);
     unsigned tensor = record[AGN__CUT_TENSOR], bits = record[AGN__CUT_VALUE_BITS];
+    unsigned layers = record[AGN__CUT_LAYERS];
     struct agn_dev_model view = *model;
-    if (tensor >= model->graph.sender || bits < (tensor == 0 ? 8u : 1u) || bits > 8 ||
+    if (tensor >= model->graph.sender || layers < tensor || layers > model->layer_count ||
+        (tensor == 0 && layers > 0) || bits < (tensor == 0 ? 8u : 1u) || bits > 8 ||
         !agn__is_zero(record + AGN__CUT_ZERO, AGN__GRAPH_CUT_BYTES - AGN__CUT_ZERO))
         return AGN_ERR_RANGE;
     if (cut > 0 && agn__graph_cut_record(model, cut - 1)[AGN__CUT_TENSOR] >= tensor)
         return AGN_ERR_RANGE;
     /* What lies behind belongs to another segment: the order of work up to here does not depend on it. */
-    if (tensor > 0 && agn__graph_record(model, tensor)[AGN__GRAPH_SEGMENT] ==
-                          agn__graph_record(model, tensor - 1u)[AGN__GRAPH_SEGMENT])
+    if (tensor > 0 && layers < model->layer_count &&
+        agn__graph_record(model, layers)[AGN__GRAPH_SEGMENT] ==
+            agn__graph_record(model, layers - 1u)[AGN__GRAPH_SEGMENT])
         return AGN_ERR_RANGE;
     agn__graph_cut(&view, cut);
     int status = agn__model_check(&view);

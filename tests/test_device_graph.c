@@ -77,10 +77,11 @@ static void leave(struct left *left, const struct random_model *random, int cut,
         return;
     left->model.model_id = from->cuts[cut].model_id;
     left->model.value_bits = from->cuts[cut].value_bits;
-    left->model.sender = left->model.layer_count = from->cuts[cut].tensor;
+    left->model.sender = from->cuts[cut].tensor;
+    left->model.layer_count = from->cuts[cut].layers > 0 ? from->cuts[cut].layers : left->model.sender;
     left->model.head_count = 0;
     while (left->model.head_count < from->head_count &&
-           from->heads[left->model.head_count].tensor <= left->model.sender)
+           from->heads[left->model.head_count].tensor <= left->model.layer_count)
         left->model.head_count++;
     if (left->model.head_count == 0)
         left->model.alpha_q15 = 0;
@@ -493,8 +494,8 @@ static void make_cuts(void)
     r->model.value_bits = 8;
     r->model.cut_count = 2;
     r->model.cuts = r->cuts;
-    r->cuts[0] = (struct agn_model_cut){0x11, 0, 8};
-    r->cuts[1] = (struct agn_model_cut){0x22, 1, 5};
+    r->cuts[0] = (struct agn_model_cut){0x11, 0, 8, 0};
+    r->cuts[1] = (struct agn_model_cut){0x22, 1, 5, 0};
 }
 
 static void expect_refusal(const char *words)
@@ -562,6 +563,12 @@ static void wrong_networks_are_refused(void **state)
     make_cuts();
     plain.random.cuts[1].value_bits = 9;
     expect_refusal("a tensor of 8x8x4 cannot be sent as values of 9 bits");
+    make_cuts();
+    plain.random.cuts[1].layers = 9;
+    expect_refusal("cut 1 runs 9 layers; expected 1 to 3");
+    make_cuts();
+    plain.random.cuts[0].layers = 1;
+    expect_refusal("cut 0 runs 1 layers");
     make_plain();
     plain.random.model.layer_count = 65;
     expect_refusal("1 to 64");
@@ -653,8 +660,12 @@ static void wrong_cuts_are_refused(void **state)
     break_cuts(SECOND + AGN__CUT_VALUE_BITS, 9, AGN_ERR_RANGE);
     break_cuts(SECOND + AGN__CUT_VALUE_BITS, 4, AGN_ERR_RANGE); /* then rows are shorter than the map says */
     break_cuts(FIRST + AGN__CUT_VALUE_BITS, 7, AGN_ERR_RANGE);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 3; i++)
         break_cuts((int)(SECOND + AGN__CUT_ZERO + i), 1, AGN_ERR_RANGE);
+    break_cuts(FIRST + AGN__CUT_LAYERS, 1, AGN_ERR_RANGE);
+    break_cuts(SECOND + AGN__CUT_LAYERS, 0, AGN_ERR_RANGE); /* fewer than make the tensor */
+    break_cuts(SECOND + AGN__CUT_LAYERS, 2, AGN_ERR_RANGE); /* no segment ends there */
+    break_cuts(SECOND + AGN__CUT_LAYERS, 200, AGN_ERR_RANGE);
     for (int i = FIRST; i <= SECOND; i += SECOND) {
         break_cuts(i + AGN__CUT_MAP, 2, AGN_ERR_RANGE);      /* runs */
         break_cuts(i + AGN__CUT_MAP, 0, AGN_ERR_RANGE);      /* none */

@@ -60,6 +60,8 @@ struct agn_model_cut {
     uint32_t model_id; /* of the server's model that goes on from there */
     int tensor;        /* 0: the image as it is */
     int value_bits;    /* 1..8; 8 of the image */
+    int layers;        /* the first so many are run: the tensor's, and those of an exit on it; 0: up to the
+                          tensor */
 };
 
 struct agn_model_agn {

@@ -260,8 +260,12 @@ static void end_at_exits(struct plan *p)
 /* Layers behind a cut may be left out. */
 static void end_at_cuts(struct plan *p)
 {
-    for (unsigned i = 1; i < p->model.layer_count; i++)
-        p->ends[i] = p->ends[i] || is_cut(p, i);
+    unsigned count = agn__load_u16(p->bytes + AGN__AT_CUT_COUNT);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned layers = agn__graph_cut_record(&p->model, i)[AGN__CUT_LAYERS];
+        if (layers > 0 && layers < p->model.layer_count)
+            p->ends[layers] = true;
+    }
 }
 
 int agn__plan_graph(uint8_t *bytes, size_t size, const struct agn_dev_model *model)

@@ -106,6 +106,11 @@ static int wire_shape(const struct shape *sent, int value_bits, struct agn_map_s
     return agn_pixels_shape(sent->h, (sent->w * sent->c * (unsigned)value_bits + 7) / 8, wire);
 }
 
+static int layers_of(const struct agn_model_cut *cut)
+{
+    return cut->layers > 0 ? cut->layers : cut->tensor;
+}
+
 /* The cut as the device sees it. */
 static int check_cut(const struct agn_model_agn *from, int index, const struct shapes *shapes,
                      const struct agn_dev_model *model)
@@ -119,6 +124,10 @@ static int check_cut(const struct agn_model_agn *from, int index, const struct s
                         "model.agn: cut %d is at tensor %d; expected tensors in ascending order below the "
                         "sender, %d, which sends values",
                         index, cut->tensor, from->sender);
+    int layers = layers_of(cut);
+    if (layers < cut->tensor || layers > from->layer_count || (cut->tensor == 0 && layers > 0))
+        return agn_fail(AGN_ERR_RANGE, "model.agn: cut %d runs %d layers; expected %d to %d, 0 of the image",
+                        index, layers, cut->tensor, from->layer_count);
     const struct shape *sent = &shapes->list[cut->tensor];
     int status = cut->value_bits < (cut->tensor == 0 ? 8 : 1) || cut->value_bits > 8 ? AGN_ERR_RANGE : 0;
     if (status == 0)
@@ -127,7 +136,7 @@ static int check_cut(const struct agn_model_agn *from, int index, const struct s
         view.map_h = wire.height;
         view.map_w = wire.width;
         view.map_c = wire.channels;
-        view.layer_count = (uint8_t)cut->tensor;
+        view.layer_count = (uint8_t)layers;
         if (cut->tensor == 0)
             view.graph.layers = NULL;
         status = agn__model_check(&view);
@@ -255,6 +264,7 @@ static uint32_t put_cuts(struct agn__writer *writer, const struct agn_model_agn 
         agn__store_u32(record + AGN__CUT_MODEL_ID, cut->model_id);
         record[AGN__CUT_TENSOR] = (uint8_t)cut->tensor;
         record[AGN__CUT_VALUE_BITS] = (uint8_t)cut->value_bits;
+        record[AGN__CUT_LAYERS] = (uint8_t)layers_of(cut);
         agn__store_u16(record + AGN__CUT_MAP, wire.height);
         agn__store_u16(record + AGN__CUT_MAP + 2, wire.width);
         agn__store_u16(record + AGN__CUT_MAP + 4, wire.channels);

@@ -316,6 +316,7 @@ static int describe_cuts(const struct agn__network *n, struct agn_model_cut cuts
         const struct agn__stage *stage = i > 0 ? &n->stages[i - 1] : NULL;
         cuts[count++] = (struct agn_model_cut){.model_id = cut.model_id,
                                                .tensor = stage ? stage->map : 0,
+                                               .layers = stage ? stage->layers : 0,
                                                .value_bits = 8};
     }
     return count;

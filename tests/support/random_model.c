@@ -332,7 +332,8 @@ static void random_cuts(struct random_model *random, struct agn_rng *rng, const 
         uint32_t row_bytes = (uint32_t)(shapes[t].w * shapes[t].c * bits + 7) / 8;
         if (between(rng, 0, share) > 0 || agn_pixels_shape((unsigned)shapes[t].h, row_bytes, &wire) < 0)
             continue;
-        random->cuts[model->cut_count++] = (struct agn_model_cut){(uint32_t)agn_rng_u64(rng), t, bits};
+        int run = t == 0 || between(rng, 0, 1) ? 0 : between(rng, t, model->layer_count);
+        random->cuts[model->cut_count++] = (struct agn_model_cut){(uint32_t)agn_rng_u64(rng), t, bits, run};
     }
 }
 
