@@ -60,3 +60,44 @@ out_has '"exit_accuracy"'
 holds "$(figure exit_share) > 0"
 run 0 train --preset tiny --out "$tmp/fused" --threads 1 --no-plots
 refused 1 "this needs a model with exits" eval "$tmp/fused/model.safetensors" --exits
+
+# -- exported: one file that the device cuts where it likes
+run 0 export "$tmp/m/model.safetensors" --output "$tmp/m.agn"
+run 0 info "$tmp/m.agn"
+out_has "cut 0          the image as it is"
+out_has "cut 2          the result of layer 3 as values of 8 bits"
+run 0 eval "$tmp/m/model.safetensors" --split train --exits --json
+cp "$tmp/out" "$tmp/exits.json"
+
+# -- served and run at each cut: what is expected, and no frame is lost
+start "$tmp/m/model.safetensors" --port 0
+for cut in 0 1 2 3; do
+    run 0 run "$tmp/m.agn" --preset tiny-stages --port "$port" --deadline 5000 --cut $cut --exit 0.7 --json
+    [ "$(figure "$cut")" = 64 ] || die "not all frames were cut at $cut"
+    [ "$(figure fused)" = $((64 - $(figure sure))) ] || die "cut $cut: $(figure sure) left at exits, $(figure fused) were answered"
+    [ "$cut" -gt 0 ] || [ "$(figure sure)" = 0 ] || die "an exit before the image"
+    holds "$(figure accuracy) > 0.5"
+done
+run 0 run "$tmp/m.agn" --preset tiny-stages --port "$port" --deadline 5000 --cut auto --exits "$tmp/exits.json" --slower 50 --json
+[ $(($(figure 0) + $(figure 1) + $(figure 2) + $(figure 3))) -eq 64 ] || die "frames without a cut"
+holds "$(figure latency_ms) > 0"
+stop TERM 0
+
+# -- a server that knows nothing of cuts, and other people's files
+start "$tmp/fused/model.safetensors" --port 0
+refused 1 "holds another model" run "$tmp/m.agn" --preset tiny-stages --port "$port" --cut 0
+stop TERM 0
+refused 1 "this model has the cuts 0 to 3" run "$tmp/m.agn" --preset tiny-stages --cut 4
+refused 1 "this model has the cuts 0 to 3" run "$tmp/m.agn" --preset tiny-stages --cut 1x
+refused 1 "go together" run "$tmp/m.agn" --preset tiny-stages --cut auto
+refused 1 "leave --exit out" run "$tmp/m.agn" --preset tiny-stages --cut auto --exits "$tmp/exits.json" --exit 0.5
+for wrong in '{' '{"exits": 3}' '{"exits": {"rules": []}}' \
+    '{"exits": {"rules": [{"cut": 9, "threshold": 0.5, "accuracy": 1, "left": []}]}}' \
+    '{"exits": {"rules": [{"cut": 1, "threshold": 0.5, "accuracy": 1, "left": []}]}}' \
+    '{"exits": {"rules": [{"cut": 0, "threshold": -1, "accuracy": 1, "left": []}]}}' \
+    '{"exits": {"rules": [{"cut": 0, "threshold": 0.5, "accuracy": "x", "left": []}]}}'; do
+    echo "$wrong" >"$tmp/wrong.json"
+    refused 1 "$tmp/wrong.json: " run "$tmp/m.agn" --preset tiny-stages --cut auto --exits "$tmp/wrong.json"
+done
+echo '{"exits": {"rules": [{"cut": 0, "threshold": null, "accuracy": 1, "left": []}]}}' >"$tmp/other.json"
+refused 1 "of a network with 1 cuts, the model has 4" run "$tmp/m.agn" --preset tiny-stages --cut auto --exits "$tmp/other.json"
