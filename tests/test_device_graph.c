@@ -746,8 +746,54 @@ static void wrong_plans_are_refused(void **state)
     break_plan(2, AGN__GRAPH_SOURCES, 0);
 }
 
-int main(void)
+/* ---- for emulated boards ------------------------------------------------------------------------ */
+
+static int write_graph(const struct random_model *random, struct agn_rng *rng, const char *folder, int number)
 {
+    enum { FRAMES = 3, PATH_BYTES = 1024 };
+    char path[PATH_BYTES];
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    struct agn_file_out frames;
+    size_t image = (size_t)(random->model.input_h * random->model.input_w * random->model.input_c);
+    int status = agn_model_agn_write(&random->model, &bytes, &size);
+    snprintf(path, sizeof(path), "%s/%d.agn", folder, number);
+    if (status >= 0)
+        status = agn_file_write(path, bytes, size);
+    agn_free(bytes);
+    snprintf(path, sizeof(path), "%s/%d.raw", folder, number);
+    if (status >= 0)
+        status = agn_file_out_open(&frames, path);
+    for (int i = 0; i < FRAMES && status >= 0; i++) {
+        uint8_t *pixels = random_image(&random->model, rng);
+        fwrite(pixels, 1, image, frames.stream);
+        agn_free(pixels);
+    }
+    return status < 0 ? status : agn_file_out_commit(&frames);
+}
+
+/* N networks and frames for them, as N.agn and N.raw, for tests/check_firmware_graph.sh. */
+static int write_graphs(const char *folder, int count)
+{
+    static struct random_model random;
+    static const enum random_style styles[] = {RANDOM_USUAL, RANDOM_SEPARABLE, RANDOM_EXTREME};
+    struct agn_rng rng;
+    int status = AGN_OK;
+    agn_rng_seed(&rng, 57);
+    for (int i = 0; i < count && status >= 0; i++) {
+        random_graph_make(&random, &rng, styles[i % 3], 4 + (int)agn_rng_below(&rng, 20), 16, 20);
+        status = write_graph(&random, &rng, folder, i);
+        random_model_free(&random);
+    }
+    if (status < 0)
+        fprintf(stderr, "%s\n", agn_error_message());
+    return status < 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--write") == 0)
+        return write_graphs(argv[2], atoi(argv[3]));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_networks),
         cmocka_unit_test(extreme_networks),
