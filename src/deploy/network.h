@@ -1,5 +1,5 @@
-/* What of a model runs on the device, as layers of the device: extractor and Local NN, one after the other, or
- * one stage of the extractor and its exit after the other. */
+/* What of a model runs on the device, as layers of the device: extractor and Local NN, one after the other,
+ * or one stage of the extractor and its exit after the other. */
 #ifndef AGN_DEPLOY_NETWORK_H
 #define AGN_DEPLOY_NETWORK_H
 
