@@ -13,8 +13,10 @@ static void lay_out(struct agn_dev *dev, uint8_t *arena, const struct agn_dev_me
     dev->answer = (int16_t *)(void *)(end - memory->logit_bytes / 2);
     dev->local = (int16_t *)(void *)(end - memory->logit_bytes);
     dev->pool = (uint32_t *)(void *)(end - memory->logit_bytes - memory->pool_bytes);
-    dev->symbols = (uint8_t *)dev->pool -
-                   AGN_DEV_SYMBOL_BYTES(model->map_c - model->local_c, model->map_h, model->map_w);
+    uint32_t symbol_bytes = memory->symbol_bytes; /* the most of all cuts */
+    if (agn__further_cuts(model) > 0)
+        symbol_bytes = AGN_DEV_SYMBOL_BYTES(model->map_c - model->local_c, model->map_h, model->map_w);
+    dev->symbols = (uint8_t *)dev->pool - symbol_bytes;
 }
 
 int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void *arena, size_t arena_bytes)

@@ -4,7 +4,7 @@
 #include "agn_memory.h"
 
 /* Means follow by an eighth of the difference. */
-enum { SCALE_BITS = 10, FOLLOW = 8 };
+enum { SCALE_BITS = 10, FOLLOW_BITS = 3 };
 
 /* Bytes between two cuts from which on a slope can be told. */
 static const uint32_t least_spread = 32;
@@ -23,26 +23,46 @@ static uint32_t clamped(uint64_t ticks)
 
 /* ---- what is measured ------------------------------------------------------------------------ */
 
+/* numerator / denominator in 2^-SCALE_BITS, of numbers as large as may be: no processor here divides 64 bits
+ * by itself. denominator > 0. */
+static uint32_t ratio(uint64_t numerator, uint64_t denominator)
+{
+    const uint64_t most = UINT64_C(1) << (32 - SCALE_BITS);
+    while (numerator >= most || denominator >= most) {
+        numerator >>= 1;
+        denominator >>= 1;
+    }
+    return denominator > 0 ? ((uint32_t)numerator << SCALE_BITS) / (uint32_t)denominator : UINT32_MAX;
+}
+
 void agn_split_worked(struct agn_split *split, unsigned cut, uint32_t ticks)
 {
     uint32_t profiled = split->profile->cut[cut].device;
     if (profiled == 0)
         return;
-    int64_t scale = clamped(((uint64_t)ticks << SCALE_BITS) / profiled);
-    split->device = (uint32_t)(split->device + (scale - split->device) / FOLLOW);
+    int64_t scale = ratio(ticks, profiled);
+    split->device = (uint32_t)(split->device + ((scale - split->device) >> FOLLOW_BITS));
 }
 
 /* Slope of the least squares line through exchanges, each counting less than the one after it. */
 static void fit(struct agn_split *split)
 {
-    if (split->variance < (uint64_t)least_spread * least_spread / FOLLOW)
-        return;
-    int64_t slope =
-        split->covariance > 0 ? split->covariance * (INT64_C(1) << SCALE_BITS) / (int64_t)split->variance : 0;
-    split->slope = clamped((uint64_t)slope);
+    const uint64_t least = (uint64_t)least_spread * least_spread >> FOLLOW_BITS;
+    if (split->variance >= least)
+        split->slope = split->covariance > 0 ? ratio((uint64_t)split->covariance, split->variance) : 0;
 }
 
-/* Bytes and ticks up to 2^23: 14 minutes in tenths of a millisecond. */
+/* Another exchange into means, of which it makes up 2^-bits; dx, dy: how far it is from them. */
+static void mix(struct agn_split *split, int64_t dx, int64_t dy, unsigned bits)
+{
+    int64_t others = (INT64_C(1) << bits) - 1;
+    split->bytes = (uint32_t)(split->bytes + (dx >> bits));
+    split->ticks = (uint32_t)(split->ticks + (dy >> bits));
+    split->variance = (split->variance + (uint64_t)(dx * dx >> bits)) * (uint64_t)others >> bits;
+    split->covariance = (split->covariance + (dx * dy >> bits)) * others >> bits;
+}
+
+/* Bytes and ticks up to 2^23: 84 seconds in hundredths of a millisecond. */
 static void take(struct agn_split *split, unsigned cut, uint32_t bytes, uint32_t ticks)
 {
     const uint32_t most = UINT32_C(1) << 23;
@@ -57,12 +77,11 @@ static void take(struct agn_split *split, unsigned cut, uint32_t bytes, uint32_t
         return;
     }
     /* The second one weighs as much as the first. */
-    int64_t by = split->known == 1 ? 2 : FOLLOW;
     int64_t dx = (int64_t)bytes - split->bytes, dy = (int64_t)ticks - split->ticks;
-    split->bytes = (uint32_t)(split->bytes + dx / by);
-    split->ticks = (uint32_t)(split->ticks + dy / by);
-    split->variance = (split->variance + (uint64_t)(dx * dx / by)) / (uint64_t)by * (uint64_t)(by - 1);
-    split->covariance = (split->covariance + dx * dy / by) / by * (by - 1);
+    if (split->known == 1)
+        mix(split, dx, dy, 1);
+    else
+        mix(split, dx, dy, FOLLOW_BITS);
     split->known = 2;
     fit(split);
 }
@@ -81,7 +100,7 @@ void agn_split_answered(struct agn_split *split, unsigned cut, uint32_t bytes, u
 static uint32_t link_ticks(const struct agn_split *split, uint32_t bytes)
 {
     int64_t beyond = (int64_t)bytes - split->bytes;
-    int64_t ticks = split->ticks + beyond * split->slope / (INT64_C(1) << SCALE_BITS);
+    int64_t ticks = split->ticks + (beyond * split->slope >> SCALE_BITS);
     return ticks > 0 ? clamped((uint64_t)ticks) : 0;
 }
 

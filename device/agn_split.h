@@ -18,7 +18,7 @@
  * The choice is the way with the least expected time among those that are as often right as the best one, up
  * to what the profile allows. Now and then a frame goes by the next best cut whose frames have another size,
  * as one size says nothing of a link's speed. Ticks are whatever unit the profile has, as milliseconds / 10.
- * Freestanding; divides 64-bit numbers. */
+ * Freestanding, without division of 64 bits. */
 #ifndef AGN_SPLIT_H
 #define AGN_SPLIT_H
 
