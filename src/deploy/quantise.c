@@ -327,7 +327,7 @@ static int write_model(const struct agn__network *n, uint8_t **bytes, size_t *si
     const struct agn_model *model = n->model;
     const struct agn_preset *preset = &model->preset;
     struct agn_model_layer layers[AGN_DEV_MAX_GRAPH_LAYERS];
-    struct agn_model_head heads[AGN_MAX_STAGES];
+    struct agn_model_head heads[AGN_MAX_STAGES] = {{0}};
     struct agn_model_cut cuts[AGN_MAX_STAGES];
     struct agn_model_agn out = {.model_id = agn_model_id(model),
                                 .input_h = preset->data.height,
