@@ -39,6 +39,7 @@ done
 preset=$1
 shift
 [ $# -gt 0 ] || set -- 270 2000 6000
+command -v python3 >/dev/null || { echo "compare-cuts.sh: scripts/slow-link.py needs python3" >&2 && exit 1; }
 cd "$(dirname "$0")/.."
 bin=$build/agilenn
 run=$out/$preset

@@ -289,14 +289,22 @@ static void measure(struct agn_client *client, struct agn_client_result *result,
 
 /* ---- cuts ----------------------------------------------------------------------------------- */
 
+static void note_raw_bytes(struct agn_client *client)
+{
+    struct agn_dev_memory memory;
+    agn_dev_memory(&client->device.dev.model, &memory);
+    client->raw_bytes = memory.raw_bytes;
+}
+
 static int select_cut(struct agn_client *client, unsigned cut, uint16_t exit)
 {
     struct agn_dev *dev = &client->device.dev;
-    struct agn_dev_memory memory;
-    if (cut != agn_dev_cut(dev) && agn_dev_select_cut(dev, cut) < 0)
-        return agn_fail(AGN_ERR_ARG, "the model has no cut %u: it has %u", cut, agn_dev_cuts(&dev->model));
-    agn_dev_memory(&dev->model, &memory);
-    client->raw_bytes = memory.raw_bytes;
+    if (cut != agn_dev_cut(dev)) {
+        if (agn_dev_select_cut(dev, cut) < 0)
+            return agn_fail(AGN_ERR_ARG, "the model has no cut %u: it has %u", cut,
+                            agn_dev_cuts(&dev->model));
+        note_raw_bytes(client);
+    }
     if (exit > 0 && agn_dev_set_exit(dev, exit) < 0)
         return agn_fail(AGN_ERR_ARG, "an exit cannot be sure from a softmax of %.4f on", exit / 32768.0);
     return 0;
@@ -495,6 +503,7 @@ static int open_cuts(struct agn_client *client, const struct agn_client_config *
     if (config->split && config->split->cuts != usual + 1)
         return agn_fail(AGN_ERR_MISMATCH, "the profile is of a network with %d cuts, and the model has %d",
                         config->split->cuts, usual + 1);
+    note_raw_bytes(client);
     client->slower = config->slower > 0.0 ? config->slower : 1.0;
     if (config->split)
         agn_split_init(&client->split, config->split);

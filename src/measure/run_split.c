@@ -72,7 +72,8 @@ int agn_run_split_read(const char *path, double may_lose, struct agn_run_split *
     split->profile.allowed = (uint16_t)lround(AGN_SPLIT_ONE * fmax(0.0, fmin(1.0, may_lose)));
     json_t *file = json_load_file(path, JSON_REJECT_DUPLICATES, &error), *rule;
     if (file == NULL)
-        return agn_fail(AGN_ERR_FORMAT, "%s: %s in line %d", path, error.text, error.line);
+        return error.line < 0 ? agn_fail(AGN_ERR_FORMAT, "%s", error.text)
+                              : agn_fail(AGN_ERR_FORMAT, "%s: %s in line %d", path, error.text, error.line);
     const json_t *rules = json_object_get(json_object_get(file, "exits"), "rules");
     size_t i;
     bool good = json_array_size(rules) > 0;
@@ -101,25 +102,30 @@ static int frame_bytes(struct agn_dev *dev)
     return length < 0 ? length : bytes;
 }
 
-/* Median time and mean bytes of some images at the cut that is chosen; no exit ends a frame. */
+/* Median time and mean bytes of some images at the cut that is chosen. Of an image that an exit takes even so
+ * nothing is learned; where they all are such, the cut counts as its bytes uncoded and as free. */
 static int measure_cut(struct agn_hosted *device, const struct agn_dataset *data, double slower,
                        struct agn_split_cut *cut)
 {
-    int count = data->count < IMAGES ? data->count : IMAGES, sum = 0;
+    int count = data->count < IMAGES ? data->count : IMAGES, sum = 0, sent = 0;
     size_t image = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
-    double took_s[IMAGES];
+    struct agn_dev_memory memory;
+    double took_s[IMAGES] = {0.0};
     for (int i = 0; i < count; i++) {
         double begin_s = agn_now_s();
         int status = agn_hosted_image(device, data->pixels + (size_t)i * image, (uint16_t)i, 0);
-        took_s[i] = agn_now_s() - begin_s;
+        double end_s = agn_now_s();
         int bytes = status < 0 ? status : frame_bytes(&device->dev);
         if (bytes < 0)
             return agn_fail(bytes, "a frame cannot be made into packets");
+        if (bytes > 0)
+            took_s[sent++] = end_s - begin_s;
         sum += bytes;
     }
-    qsort(took_s, (size_t)count, sizeof(double), ascending);
-    cut->device = (uint32_t)ceil(took_s[count / 2] * slower * AGN_CLIENT_TICKS_PER_S);
-    cut->bytes = (uint32_t)(sum / count);
+    qsort(took_s, (size_t)sent, sizeof(double), ascending);
+    agn_dev_memory(&device->dev.model, &memory);
+    cut->device = (uint32_t)ceil(took_s[sent / 2] * slower * AGN_CLIENT_TICKS_PER_S);
+    cut->bytes = sent > 0 ? (uint32_t)(sum / sent) : memory.raw_bytes;
     return AGN_OK;
 }
 

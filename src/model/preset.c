@@ -57,9 +57,8 @@ static const struct key keys[] = {
     {"model", "system", TEXT, FIELD(model.system), 0, 0, "",
      "how device and server share the work; none = the first of these"},
     {"model", "extractor", TEXT, FIELD(model.extractor), 0, 0, "conv:c16:s2 conv:c24",
-     "device network: image to feature map; spinn's may have up to 3 stages with | between them, each with "
-     "an "
-     "exit"},
+     "device network: image to feature map; spinn's may have up to 3 stages with | between them, each "
+     "with an exit"},
     {"model", "reference", TEXT, FIELD(model.reference), 0, 0, "",
      "reference network on the whole feature map"},
     {"model", "remote", TEXT, FIELD(model.remote), 0, 0, "", "server network on the sent channels"},
