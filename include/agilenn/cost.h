@@ -1,0 +1,98 @@
+/* What a frame costs on a board with a radio: latency and energy by stage, modelled from exact counts
+ * (instructions, bytes, packets) and from profiles of boards and radios, whose inputs each have a low, a
+ * typical and a high value. Nothing here is measured on hardware. */
+#ifndef AGILENN_COST_H
+#define AGILENN_COST_H
+
+#include "agilenn/base.h"
+
+enum { AGN_PROFILE_NAME = 64 };
+
+/* low <= typical <= high; an input of a profile or a result of the model. */
+struct agn_interval {
+    double low, typical, high;
+};
+
+/* A processor and what it draws (profiles/boards/NAME.ini). */
+struct agn_board {
+    char name[AGN_PROFILE_NAME];
+    char target[AGN_PROFILE_NAME]; /* of agn_target_find, as cortex-m7: code size, kernels */
+    double clock_mhz;              /* may be changed by the caller before estimating */
+    double ram_bytes, flash_bytes;
+    double volts;
+    double image_ms; /* from the sensor into memory, 0 if it comes in the background */
+    struct agn_interval cycles_per_instruction; /* of this library's kernels on that core */
+    struct agn_interval relative_instructions;  /* of this core for the work of one Cortex-M7 instruction */
+    struct agn_interval run_ma;                 /* computing at rated clock */
+    struct agn_interval wait_ma;                /* asleep until an interrupt, clocks on */
+    struct agn_interval rest_mw; /* whole board beside processor and radio: regulators, RAM, lights */
+    double rated_mhz;            /* clock at which run_ma and wait_ma hold; they scale with it */
+};
+
+/* A modem and its network (profiles/radios/NAME.ini). */
+struct agn_radio {
+    char name[AGN_PROFILE_NAME];
+    double rate_kbps;   /* on the air, of a datagram's bytes; may be changed by the caller */
+    double serial_baud; /* between processor and modem, 8N1; 0: on the same chip or by SPI/MII */
+    double volts;
+    double header_bytes;            /* IP and UDP, or what stands for them */
+    double longest_bytes;           /* datagram that goes unfragmented */
+    double packets_per_second;      /* most the network allows: duty cycle, polling; 0: no such bound */
+    struct agn_interval send_ms;    /* fixed, a datagram: commands to the modem and their answers */
+    struct agn_interval air_ms;     /* fixed, a datagram: preamble, contention, acknowledgement */
+    struct agn_interval network_ms; /* from the radio's other side to the server, one way */
+    struct agn_interval receive_ms; /* fixed, a datagram that comes */
+    struct agn_interval sleep_ma;   /* while the processor computes */
+    struct agn_interval idle_ma;    /* awake, waiting for an answer or for the serial line */
+    struct agn_interval transmit_ma, receive_ma;
+};
+
+/* `name`: of a file in profiles/, or the path of an .ini file. AGN_ERR_FORMAT and AGN_ERR_RANGE name file,
+ * line, key, and what is expected; AGN_ERR_IO: there is none, and which there are. Values are finite, low <=
+ * typical <= high. */
+int agn_board_load(const char *name, struct agn_board *board);
+int agn_radio_load(const char *name, struct agn_radio *radio);
+
+/* What a system asks for, mean over frames. Instructions are a Cortex-M7's. */
+struct agn_work {
+    double extract_instructions; /* every frame: rows in, network until the decision whether to send */
+    double local_instructions;   /* every frame: Local NN and fusion */
+    double encode_instructions;  /* a frame that is sent: symbols, codec, packets */
+    double packets;              /* a frame that is sent */
+    double packet_bytes; /* a frame that is sent: all its packets with CoAP, without the radio's headers */
+    double reply_bytes;  /* likewise, of the answer */
+    double sent_share;   /* of frames, 0 to 1 */
+    double server_ms;    /* queue and Remote NN */
+};
+
+enum agn_cost_stage {
+    AGN_COST_SENSOR,
+    AGN_COST_EXTRACT,
+    AGN_COST_LOCAL,
+    AGN_COST_ENCODE,
+    AGN_COST_SERIAL, /* to the modem, fixed part included */
+    AGN_COST_AIR,
+    AGN_COST_SERVER, /* network both ways and computing */
+    AGN_COST_BACK,   /* air and serial line of the answer */
+    AGN_COST_STAGES
+};
+/* Name of a stage, one word as in JSON. */
+const char *agn_cost_stage_name(enum agn_cost_stage stage);
+
+struct agn_cost {
+    struct agn_interval stage_ms[AGN_COST_STAGES]; /* of a frame that is sent */
+    struct agn_interval stage_mj[AGN_COST_STAGES]; /* processor and radio */
+    struct agn_interval unsent_ms, unsent_mj;      /* a frame that is not sent */
+    struct agn_interval sent_ms, sent_mj;          /* one that is */
+    struct agn_interval mean_ms, mean_mj;          /* over all frames, by sent_share */
+    struct agn_interval median_ms;                 /* unsent_ms where less than half are sent, else sent_ms */
+    struct agn_interval mean_board_mj;             /* mean_mj, and what else the board draws meanwhile */
+    double air_bytes;                              /* to the server, mean over all frames, all headers */
+};
+
+/* AGN_ERR_ARG: a count that is negative or no number; AGN_ERR_RANGE: a datagram longer than the radio takes,
+ * or more a second than it allows (says which). */
+int agn_cost_frame(const struct agn_board *board, const struct agn_radio *radio, const struct agn_work *work,
+                   struct agn_cost *cost);
+
+#endif
