@@ -299,6 +299,15 @@ static void compare_local_map(const struct world *w, const float *features, stru
         }
 }
 
+/* How many levels lie below that of a symbol. */
+static int rank_of(const float centroids[AGN_LEVELS], int symbol)
+{
+    int below = 0;
+    for (int level = 0; level < AGN_LEVELS; level++)
+        below += centroids[level] < centroids[symbol];
+    return below;
+}
+
 static void compare(const struct world *w, const float *features, const float *logits, struct errors *e)
 {
     const struct agn_dev_model *m = &w->device.dev.model;
@@ -308,7 +317,8 @@ static void compare(const struct world *w, const float *features, const float *l
                 uint8_t expected;
                 agn_quantise(w->model->centroids, &features[((size_t)y * m->map_w + x) * m->map_c + c], 1,
                              &expected, NULL);
-                int away = abs(agn_dev_symbol(&w->device.dev, c - m->local_c, y, x) - (int)expected);
+                int symbol = agn_dev_symbol(&w->device.dev, c - m->local_c, y, x);
+                int away = abs(rank_of(w->model->centroids, symbol) - rank_of(w->model->centroids, expected));
                 e->symbols++;
                 e->differ += away > 0;
                 e->jump += away > 1;

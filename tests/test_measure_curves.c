@@ -25,6 +25,7 @@ static struct {
     uint8_t *bytes;
     size_t size;
     struct agn_curves curves;
+    struct agn_curve_frame frames[IMAGES];
 } world;
 
 static struct agn_curves_config usual(void)
@@ -47,6 +48,7 @@ static int set_up(void **state)
     world.other = tiny_random_model(&config, world.data, 2);
     assert_int_equal(agn_deploy_device(world.model, world.data, 0, &world.bytes, &world.size, NULL), AGN_OK);
     struct agn_curves_config it = usual();
+    it.frames = world.frames;
     assert_int_equal(agn_curves_measure(&it, &world.curves), AGN_OK);
     return 0;
 }
@@ -108,6 +110,39 @@ static void the_ends_are_fused_and_local(void **state)
     assert_true(c->budget[0].accuracy == local_accuracy && c->budget[0].bytes == 0.0);
     assert_true(c->budget[AGN_CURVE_BUDGETS - 1].accuracy == fused_accuracy);
     assert_true(c->share[0].accuracy == fused_accuracy && c->share[0].x == 1.0 && c->threshold[0] == 0);
+}
+
+static int count_lines(const char *name)
+{
+    uint8_t *text = NULL;
+    size_t size = 0;
+    int lines = 0;
+    assert_int_equal(agn_file_read(temp_path(name), 1 << 20, &text, &size), AGN_OK);
+    for (size_t i = 0; i < size; i++)
+        lines += text[i] == '\n';
+    agn_free(text);
+    return lines;
+}
+
+static void frames_add_up(void **state)
+{
+    (void)state;
+    const struct agn_curves *c = &world.curves;
+    int local = 0, fused = 0;
+    long bytes = 0;
+    for (int i = 0; i < IMAGES; i++) {
+        const struct agn_curve_frame *f = &world.frames[i];
+        assert_int_equal(f->label, world.data->labels[i]);
+        assert_true(f->second_class >= 0 && f->second_class < CLASSES && f->second_class != f->local_class);
+        assert_true(f->margin >= 0);
+        local += f->local_class == f->label;
+        fused += f->fused_class == f->label;
+        bytes += f->bytes;
+    }
+    assert_true((double)local / IMAGES == c->local_accuracy && (double)fused / IMAGES == c->fused_accuracy);
+    assert_true(fabs((double)bytes / IMAGES - c->loss[0][0].bytes) < 1e-9);
+    assert_int_equal(agn_curves_write_frames(world.frames, IMAGES, temp_path("frames.csv")), AGN_OK);
+    assert_int_equal(count_lines("frames.csv"), 1 + IMAGES);
 }
 
 static void loss_takes_its_share(void **state)
@@ -220,18 +255,6 @@ static void refusals(void **state)
     expect_failure(&it, AGN_ERR_RANGE, "0 to 1000");
 }
 
-static int count_lines(const char *name)
-{
-    uint8_t *text = NULL;
-    size_t size = 0;
-    int lines = 0;
-    assert_int_equal(agn_file_read(temp_path(name), 1 << 20, &text, &size), AGN_OK);
-    for (size_t i = 0; i < size; i++)
-        lines += text[i] == '\n';
-    agn_free(text);
-    return lines;
-}
-
 static void files_are_written(void **state)
 {
     (void)state;
@@ -253,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_ends_are_fused_and_local),
+        cmocka_unit_test(frames_add_up),
         cmocka_unit_test(loss_takes_its_share),
         cmocka_unit_test(budgets_and_shares_ascend),
         cmocka_unit_test(the_seed_decides),

@@ -89,8 +89,8 @@ static double mean_bits(const struct agn_model *model, const struct agn_context_
     while (agn_loader_next(loader, &batch) > 0) {
         memcpy(agn_net_write(net, AGN_BORDER_INPUT), batch.images, (size_t)(BATCH * 12 * 12) * sizeof(float));
         succeed(agn_net_forward(net));
-        agn_split_channels(agn_net_read(net, AGN_BORDER_OUTPUT), BATCH * positions, model->map.channels,
-                           model->preset.model.local_channels, local, rest);
+        const struct agn_channel_split split = agn_model_split(model, BATCH * positions);
+        agn_split_channels(&split, agn_net_read(net, AGN_BORDER_OUTPUT), local, rest);
         agn_quantise(model->centroids, rest, BATCH * positions * sent, symbols, values);
         for (size_t i = 0; i < BATCH * positions * sent; i++)
             channel_sums[i % sent] += (double)values[i];

@@ -19,6 +19,14 @@ enum {
     AGN_CURVE_PARTS = 11, /* nothing missing; up to 10 % of the channels, 20 %, ... 100 % */
 };
 
+/* One image, all of whose packets arrived. */
+struct agn_curve_frame {
+    int label, local_class, second_class,
+        fused_class; /* second_class: the local logits' next best; -1: none */
+    int margin;      /* of the local logits, Q8.8 */
+    int bytes, packets;
+};
+
 struct agn_curves_config {
     const struct agn_model *model; /* for its Remote NN, centroids and fill; not changed */
     const uint8_t *device; /* its model.agn, 4-byte aligned, of the same model_id (AGN_ERR_MISMATCH) */
@@ -32,6 +40,7 @@ struct agn_curves_config {
      * hears nothing sends them again, as firmware/apps/edge.c does. Loss curves only. */
     int rounds;
     uint64_t seed; /* of the losses: each packet on its own, those of a higher loss among those of a lower */
+    struct agn_curve_frame *frames; /* one for each image of `data`, to be filled in, or NULL */
     agn_progress_fn *progress;
     void *progress_user;
 };
@@ -72,6 +81,9 @@ struct agn_curves {
 /* AGN_ERR_RANGE: a packet size that does not hold a row of symbols, or a frame of more than 256 packets;
  * errors of agn_dev_model_open, agn_model_check_data, and of the Remote NN. */
 int agn_curves_measure(const struct agn_curves_config *config, struct agn_curves *curves);
+
+/* A line for each image, in the data set's order. */
+int agn_curves_write_frames(const struct agn_curve_frame *frames, int count, const char *path);
 
 /* loss.csv, budget.csv, share.csv and parts.csv into `folder`, which is made if need be; then loss.png,
  * budget.png and share.png (errors of agilenn/plot.h). */

@@ -62,7 +62,7 @@ struct agn_model {
     int decoded;
     char **class_names; /* classes */
     struct agn_part parts[AGN_ROLES];
-    float centroids[AGN_LEVELS];        /* ascending; [0] = 0 unless the Remote NN has a decoder */
+    float centroids[AGN_LEVELS];        /* [0] = 0 and ascending in size; ascending with a decoder */
     float usage[AGN_LEVELS];            /* moving share of symbols on each level */
     float alpha_weight, alpha_momentum; /* w of alpha (agn_model_alpha), and its momentum */
     float alpha_second, alpha_steps;    /* Adam's second moment of it, and steps so far */
@@ -141,10 +141,19 @@ extern const struct agn_system *const agn_systems[];
 /* Of that name; NULL: the first. AGN_ERR_ARG lists what there is. */
 int agn_system_find(const char *name, const struct agn_system **system);
 
-/* Channels of the map that the Local NN reads, its first ones. */
+/* First channel of the map that is sent; all that follow are, too. */
+static inline int agn_model_first_sent(const struct agn_model *model)
+{
+    return model->map.channels - model->sent_channels;
+}
+/* Channels of the map that the Local NN reads, its first ones; where model.sends is all these are sent as
+ * well. */
 static inline int agn_model_local_channels(const struct agn_model *model)
 {
-    return model->system->exits ? model->map.channels : model->map.channels - model->sent_channels;
+    if (model->system->exits)
+        return model->map.channels;
+    bool splits = (model->system->parts & 1U << AGN_REFERENCE) != 0;
+    return splits ? model->preset.model.local_channels : agn_model_first_sent(model);
 }
 /* Whether features go as symbols of the learned quantiser, which has levels, contexts, fill and trust then.
  */
@@ -307,10 +316,16 @@ void agn_fuse_f32(const float *local, float local_weight, const float *remote, f
  * those of agn_runner_output. True: by an exit, which is sure. */
 bool agn_model_answer(const struct agn_model *model, const float *local, const float *remote, float *answer);
 
-/* features (positions, channels) <-> its first k and its other channels */
-void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,
+/* Features (positions, channels) and two parts of them: their first k channels, and those from `sent` on. */
+struct agn_channel_split {
+    size_t positions;
+    int channels, k, sent;
+};
+struct agn_channel_split agn_model_split(const struct agn_model *model, size_t positions);
+void agn_split_channels(const struct agn_channel_split *split, const float *features, float *first,
                         float *rest);
-void agn_join_channels(const float *first, const float *rest, size_t positions, int channels, int k,
+/* Gradients back: channels that are in both parts get the sum, those in neither 0. */
+void agn_join_channels(const struct agn_channel_split *split, const float *first, const float *rest,
                        float *features);
 
 /* Networks of a model planned for batches of one size, in inference mode. Everybody who evaluates in float

@@ -309,7 +309,7 @@ void agn_mse_forward(const float *values, const float *target, int n, size_t siz
 void agn_mse_backward(const float *values, const float *target, int n, size_t size, float scale, float *diff);
 
 /* ---- quantiser ---------------------------------------------------------------------
- * 8 ascending centroids. Hard assignment to the nearest. */
+ * 8 centroids. Hard assignment to the nearest. */
 
 enum { AGN_LEVELS = 8 };
 

@@ -15,6 +15,7 @@ enum { AGN_PRESET_TEXT_BYTES = 1024 };
 /* What keys with words may be. */
 enum agn_bad_files { AGN_BAD_FILES_REFUSE, AGN_BAD_FILES_SKIP };
 enum agn_alpha_form { AGN_ALPHA_SIGMOID, AGN_ALPHA_SOFTMAX };
+enum agn_sends { AGN_SENDS_REST, AGN_SENDS_ALL };
 enum agn_optimizer { AGN_OPTIMIZER_SGD, AGN_OPTIMIZER_ADAM, AGN_OPTIMIZER_AS_TRAIN };
 enum agn_teach { AGN_TEACH_NOTHING, AGN_TEACH_LOGITS, AGN_TEACH_LABELS };
 enum agn_class_weights { AGN_CLASSES_AS_THEY_ARE, AGN_CLASSES_BALANCED };
@@ -42,7 +43,8 @@ struct agn_preset {
         char decoder[AGN_PRESET_TEXT_BYTES];     /* of the system deepcod */
         char local[AGN_PRESET_TEXT_BYTES];       /* Local NN before pooling; "": pooling comes first */
         double reference_width, remote_width;    /* of their channels (agn_graph_parse_scaled) */
-        int local_channels;                      /* k: the first channels, which stay on the device */
+        int local_channels;                      /* k: the first channels, which the Local NN reads */
+        int sends;                               /* enum agn_sends */
         int grid;                                /* g of the Local NN's pooling */
         int logits_bn;                           /* BN on local and remote logits */
         int alpha_form;                          /* enum agn_alpha_form */

@@ -11,7 +11,7 @@
 enum { CONFIDENCE_IMAGES = 10000 };
 
 struct job {
-    const char *data, *split, *out, *codec;
+    const char *data, *split, *out, *frames_path, *codec;
     int limit, images, packet, extra, rounds, seed, threads;
     double confidence;
     bool json;
@@ -22,6 +22,7 @@ struct job {
     uint8_t *device;
     size_t device_bytes;
     struct agn_curves curves;
+    struct agn_curve_frame *frames;
 };
 
 static int parse(struct job *job, int argc, char **argv)
@@ -54,6 +55,8 @@ static int parse(struct job *job, int argc, char **argv)
                        "how often a device sends a frame of which something was lost"),
         agn__cli_whole("seed", "N", &job->seed, 0, 1000000000, "of the losses"),
         agn__cli_text("out", "DIR", &job->out, "write tables (CSV) and plots (PNG) there"),
+        agn__cli_text("frames", "FILE", &job->frames_path,
+                      "write a CSV line for each image: classes, margin of the local logits, bytes"),
         agn__cli_whole("threads", "N", &job->threads, 0, 1024, AGN_CLI_HELP_THREADS),
         agn__cli_flag("json", &job->json, "print one JSON object")};
     const struct agn_cli_command command = {
@@ -122,6 +125,10 @@ static int measure(struct job *job)
         status = make_sure(job);
     if (status >= 0)
         status = agn__cli_open_dataset(&job->model->preset, job->split, job->limit, &job->dataset);
+    if (status >= 0 && job->frames_path != NULL) {
+        job->frames = agn_alloc((size_t)job->dataset->count, sizeof(*job->frames));
+        status = job->frames == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    }
     struct agn_curves_config config = {.model = job->model,
                                        .device = job->device,
                                        .device_bytes = job->device_bytes,
@@ -130,10 +137,13 @@ static int measure(struct job *job)
                                        .extra_bytes = job->extra,
                                        .rounds = job->rounds,
                                        .seed = (uint64_t)job->seed,
+                                       .frames = job->frames,
                                        .progress = agn_progress_print,
                                        .progress_user = stderr};
     if (status >= 0)
         status = agn_curves_measure(&config, &job->curves);
+    if (status >= 0 && job->frames != NULL)
+        status = agn_curves_write_frames(job->frames, job->dataset->count, job->frames_path);
     if (status >= 0 && job->out != NULL)
         status = agn_curves_write(&job->curves, title_of(job), job->out);
     return status;
@@ -249,5 +259,6 @@ int agn__cmd_curves(int argc, char **argv)
     agn_dataset_free(job.dataset);
     agn_model_free(job.model);
     agn_free(job.device);
+    agn_free(job.frames);
     return code;
 }

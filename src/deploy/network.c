@@ -143,7 +143,8 @@ static int walk_part(struct agn__network *n, enum agn_role role, int tensor, int
 /* Files of version 3 hold chains: the extractor's layers, and a Local NN right behind them. */
 static bool is_chain(const struct agn__network *n)
 {
-    bool chain = n->map > 0 && n->layer_count <= AGN_DEV_MAX_LAYERS && n->answer_count == 1 &&
+    bool chain = n->map > 0 && n->model->preset.model.sends == AGN_SENDS_REST &&
+                 n->layer_count <= AGN_DEV_MAX_LAYERS && n->answer_count == 1 &&
                  n->answers[0].tensor == n->layer_count;
     for (int i = 0; i < n->layer_count; i++)
         chain = chain && n->layers[i].role == AGN_EXTRACTOR && n->layers[i].source[0] == i &&

@@ -284,7 +284,7 @@ static void describe_sender(const struct agn__network *n, struct agn_model_agn *
         out->value_bits = 8;
         return;
     }
-    out->local_c = agn_model_local_channels(model);
+    out->local_c = agn_model_first_sent(model);
     out->alpha_q15 = (uint16_t)lround(32768.0 * agn_model_alpha(model));
     agn_model_contexts(model, &out->contexts);
     make_symbol_table(model, &n->layers[n->map - 1], out->symbols);

@@ -50,7 +50,9 @@ static int add_parts(struct agn_remote *remote, const struct agn_model *model,
 {
     float limit = fmaxf(fabsf(model->centroids[0]), fabsf(model->centroids[AGN_LEVELS - 1]));
     int first = agn_model_cuts(model) - 1 - config->earlier, status = AGN_OK;
-    bool is_signed = model->system->expand || model->centroids[0] < 0.0F;
+    bool is_signed = model->system->expand != NULL;
+    for (int level = 0; level < AGN_LEVELS; level++)
+        is_signed = is_signed || model->centroids[level] < 0.0F;
     struct agn_cut cut, before;
     if (model->system->cut == NULL && config->earlier == 0)
         return add_part(remote, &model->parts[AGN_REMOTE], config,

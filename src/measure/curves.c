@@ -308,6 +308,21 @@ static void add_parts(struct bench *b)
     }
 }
 
+static void note_frame(const struct bench *b, const struct sureness *sure, struct agn_curve_frame *frame)
+{
+    const int16_t *logits = agn_dev_local(&b->device.dev);
+    *frame = (struct agn_curve_frame){.label = b->label,
+                                      .local_class = b->local_class,
+                                      .second_class = -1,
+                                      .fused_class = b->outcomes[b->whole_map].device_class,
+                                      .margin = sure->margin,
+                                      .bytes = (int)sure->bytes,
+                                      .packets = (int)sure->packets};
+    for (int c = 0; c < b->device.dev.model.classes; c++)
+        if (c != b->local_class && (frame->second_class < 0 || logits[c] > logits[frame->second_class]))
+            frame->second_class = c;
+}
+
 static void add_image(struct bench *b, int image)
 {
     struct agn_curves *c = b->curves;
@@ -322,6 +337,8 @@ static void add_image(struct bench *b, int image)
     sure->local_right = b->local_class == b->label;
     sure->fused_right = b->outcomes[b->whole_map].device_class == b->label;
     sure->fused = b->outcomes[b->whole_map].fused;
+    if (b->config->frames != NULL)
+        note_frame(b, sure, &b->config->frames[image]);
     c->local_accuracy += sure->local_right;
     c->fused_accuracy += sure->fused_right;
 }

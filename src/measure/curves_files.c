@@ -188,3 +188,18 @@ int agn_curves_write(const struct agn_curves *curves, const char *title, const c
             status = draw(curves, &outputs[i], title, folder);
     return status;
 }
+
+int agn_curves_write_frames(const struct agn_curve_frame *frames, int count, const char *path)
+{
+    struct agn_file_out out;
+    int status = agn_file_out_open(&out, path);
+    if (status < 0)
+        return status;
+    fprintf(out.stream, "image,label,local_class,second_class,margin,fused_class,bytes,packets\n");
+    for (int i = 0; i < count; i++) {
+        const struct agn_curve_frame *f = &frames[i];
+        fprintf(out.stream, "%d,%d,%d,%d,%.4f,%d,%d,%d\n", i, f->label, f->local_class, f->second_class,
+                f->margin / 256.0, f->fused_class, f->bytes, f->packets);
+    }
+    return agn_file_out_commit(&out);
+}

@@ -42,24 +42,33 @@ bool agn_model_answer(const struct agn_model *model, const float *local, const f
     return false;
 }
 
-void agn_split_channels(const float *features, size_t positions, int channels, int k, float *first,
+struct agn_channel_split agn_model_split(const struct agn_model *model, size_t positions)
+{
+    return (struct agn_channel_split){positions, model->map.channels, agn_model_local_channels(model),
+                                      agn_model_first_sent(model)};
+}
+
+void agn_split_channels(const struct agn_channel_split *split, const float *features, float *first,
                         float *rest)
 {
-    size_t c = (size_t)channels, front = (size_t)k, back = c - front;
+    size_t c = (size_t)split->channels, k = (size_t)split->k, sent = (size_t)split->sent, back = c - sent;
 #pragma omp parallel for schedule(static)
-    for (size_t p = 0; p < positions; p++) {
-        memcpy(first + p * front, features + p * c, front * sizeof(float));
-        memcpy(rest + p * back, features + p * c + front, back * sizeof(float));
+    for (size_t p = 0; p < split->positions; p++) {
+        memcpy(first + p * k, features + p * c, k * sizeof(float));
+        memcpy(rest + p * back, features + p * c + sent, back * sizeof(float));
     }
 }
 
-void agn_join_channels(const float *first, const float *rest, size_t positions, int channels, int k,
+void agn_join_channels(const struct agn_channel_split *split, const float *first, const float *rest,
                        float *features)
 {
-    size_t c = (size_t)channels, front = (size_t)k, back = c - front;
+    size_t c = (size_t)split->channels, k = (size_t)split->k, sent = (size_t)split->sent, back = c - sent;
 #pragma omp parallel for schedule(static)
-    for (size_t p = 0; p < positions; p++) {
-        memcpy(features + p * c, first + p * front, front * sizeof(float));
-        memcpy(features + p * c + front, rest + p * back, back * sizeof(float));
+    for (size_t p = 0; p < split->positions; p++) {
+        float *row = features + p * c;
+        memset(row, 0, sent * sizeof(float));
+        memcpy(row + sent, rest + p * back, back * sizeof(float));
+        for (size_t i = 0; i < k; i++)
+            row[i] += first[p * k + i];
     }
 }

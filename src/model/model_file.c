@@ -343,11 +343,14 @@ int agn_model_check_levels(const struct agn_model *model, const float levels[AGN
 {
     const float most = 1e4F; /* of levels that may be anything */
     bool from_zero = model->decoded == 0, fits = from_zero ? levels[0] == 0.0F : levels[0] >= -most;
-    for (int level = 1; level < AGN_LEVELS; level++)
-        fits = fits && levels[level] >= levels[level - 1] && levels[level] <= (from_zero ? 6.0F : most);
+    for (int level = 1; level < AGN_LEVELS; level++) {
+        float low = from_zero ? fabsf(levels[level - 1]) : levels[level - 1];
+        float high = from_zero ? fabsf(levels[level]) : levels[level];
+        fits = fits && high >= low && high <= (from_zero ? 6.0F : most);
+    }
     return fits ? AGN_OK
                 : agn_fail(AGN_ERR_FORMAT, "tensor '%s': the levels do not ascend%s", tensor,
-                           from_zero ? " from 0 to at most 6" : "");
+                           from_zero ? " in size from 0 to at most 6" : "");
 }
 
 /* Takes over the values that are not network parameters; refuses what would do harm later. */

@@ -73,7 +73,10 @@ static const struct key keys[] = {
      "devices "
      "compute them); local-only's whole network; spinn's exits, one for each stage with | between them"},
     {"model", "local_channels", WHOLE, FIELD(model.local_channels), 1, 254, "5",
-     "k: channels that stay on the device"},
+     "k: channels that the Local NN reads, the first and most important ones"},
+    {"model", "sends", WORD, FIELD(model.sends), 0, 0, "rest",
+     "which channels an unsure device sends: rest (all but the first k, the paper's), or all, most important "
+     "first"},
     {"model", "grid", WHOLE, FIELD(model.grid), 1, 16, "4",
      "g: the Local NN pools to g x g cells; 1 is the paper's"},
     {"model", "logits_bn", WHOLE, FIELD(model.logits_bn), 0, 1, "0",
@@ -195,6 +198,7 @@ static const struct word bad_files[] = {
     {"refuse", AGN_BAD_FILES_REFUSE}, {"skip", AGN_BAD_FILES_SKIP}, {NULL, 0}};
 static const struct word alpha_forms[] = {
     {"sigmoid", AGN_ALPHA_SIGMOID}, {"softmax", AGN_ALPHA_SOFTMAX}, {NULL, 0}};
+static const struct word sends[] = {{"rest", AGN_SENDS_REST}, {"all", AGN_SENDS_ALL}, {NULL, 0}};
 static const struct word codecs[] = {{"range", AGN_CODEC_RANGE},
                                      {"lzw", AGN_CODEC_LZW},
                                      {"raw3", AGN_CODEC_RAW3},
@@ -228,6 +232,7 @@ static const struct {
     const struct word *words;
 } vocabularies[] = {{offsetof(struct agn_preset, data.bad_files), bad_files},
                     {offsetof(struct agn_preset, model.alpha_form), alpha_forms},
+                    {offsetof(struct agn_preset, model.sends), sends},
                     {offsetof(struct agn_preset, model.codec), codecs},
                     {offsetof(struct agn_preset, train.compute), computes},
                     {offsetof(struct agn_preset, train.optimizer), optimizers},

@@ -106,9 +106,9 @@ static int run_stages(struct agn_runner *r, const float *images)
 
 int agn_runner_extract(struct agn_runner *r, const float *images)
 {
-    int channels = r->model->map.channels, k = channels - r->model->sent_channels;
+    const struct agn_channel_split split = agn_model_split(r->model, r->positions);
     if (r->nets[AGN_EXTRACTOR] == NULL) {
-        agn_split_channels(images, r->positions, channels, k, r->first, r->values);
+        agn_split_channels(&split, images, r->first, r->values);
         return AGN_OK;
     }
     enum agn_role last = agn_stage_role(agn_model_stages(r->model));
@@ -118,7 +118,7 @@ int agn_runner_extract(struct agn_runner *r, const float *images)
         memcpy(r->rest, r->first, r->sent * sizeof(float));
         r->model->system->quantise(r->model, r->rest, r->sent, r->values);
     } else if (status == AGN_OK) {
-        agn_split_channels(agn_runner_output(r, last, 0), r->positions, channels, k, r->first, r->rest);
+        agn_split_channels(&split, agn_runner_output(r, last, 0), r->first, r->rest);
         agn_quantise(r->model->centroids, r->rest, r->sent, r->symbols, r->values);
     }
     return status;

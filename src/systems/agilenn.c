@@ -22,7 +22,8 @@ static int build(struct agn_model *model)
     if (status == AGN_OK)
         status = check_kept(p, model->map);
     struct agn_shape rest = model->map;
-    rest.channels = model->sent_channels = model->map.channels - p->model.local_channels;
+    int first = p->model.sends == AGN_SENDS_ALL ? 0 : p->model.local_channels;
+    rest.channels = model->sent_channels = model->map.channels - first;
     if (status == AGN_OK)
         status = agn__build_local(model);
     if (status == AGN_OK)

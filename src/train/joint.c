@@ -20,15 +20,15 @@ static const unsigned trained = 1U << AGN_EXTRACTOR | 1U << AGN_LOCAL | 1U << AG
 static int forward(struct agn__joint *j, const struct agn_batch *batch)
 {
     struct agn_model *model = j->model;
-    const struct agn_preset *preset = &model->preset;
     size_t sent = j->positions * (size_t)model->sent_channels;
     agn__prepare_batch(&j->preparation, batch, AGN_PHASE_JOINT, j->trainer->state.step,
                        agn_net_write(j->extractor, AGN_BORDER_INPUT));
     int status = agn_net_forward(j->extractor);
     if (status < 0)
         return status;
-    agn_split_channels(agn_net_read(j->extractor, AGN_BORDER_OUTPUT), j->positions, model->map.channels,
-                       preset->model.local_channels, agn_net_write(j->local, AGN_BORDER_INPUT), j->rest);
+    const struct agn_channel_split split = agn_model_split(model, j->positions);
+    agn_split_channels(&split, agn_net_read(j->extractor, AGN_BORDER_OUTPUT),
+                       agn_net_write(j->local, AGN_BORDER_INPUT), j->rest);
     if (j->trainer->state.step == 0)
         status = agn__centroids_initialise(model, j->group, j->rest, sent);
     agn_quantise(model->centroids, j->rest, sent, j->symbols, agn_net_write(j->remote, AGN_BORDER_INPUT));

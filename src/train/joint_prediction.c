@@ -77,8 +77,8 @@ int agn__prediction_backward(struct agn__joint *j)
         agn__rate_gradient(model, &priced, preset->joint.bits / ((double)sent * agn_group_size(j->group)),
                            j->diff_rest);
     }
-    agn_join_channels(agn_net_read(j->local, AGN_BORDER_DIFF_INPUT), j->diff_rest, j->positions,
-                      model->map.channels, preset->model.local_channels,
+    const struct agn_channel_split split = agn_model_split(model, j->positions);
+    agn_join_channels(&split, agn_net_read(j->local, AGN_BORDER_DIFF_INPUT), j->diff_rest,
                       agn_net_write(j->extractor, AGN_BORDER_DIFF_OUTPUT));
     return AGN_OK;
 }

@@ -1,4 +1,6 @@
-/* The learned quantiser: 8 levels, level 0 fixed at 0, the others a moving k-means on the features.
+/* The learned quantiser: 8 levels, level 0 fixed at 0, the others a moving k-means on the features. They
+ * stand in the order of their size, so that a symbol says how far from 0 a value is: after ReLU6 they ascend;
+ * where the extractor ends without an activation they are of both signs.
  *
  * Skewness training shrinks the features that are sent, so the levels must follow them towards 0,
  * or all information falls into the lowest level. A level that falls out of use is given new work:
@@ -11,7 +13,7 @@
 #include "train/quantiser_learning.h"
 #include "train/soft_levels.h"
 
-static const float level_max = 6.0F, least_positive = 0.02F, dead_share = 0.002F;
+static const float level_max = 6.0F, least_size = 0.02F, dead_share = 0.002F;
 
 static int ascending(const void *a, const void *b)
 {
@@ -22,7 +24,7 @@ static int ascending(const void *a, const void *b)
 static void sort_levels(struct agn_model *model)
 {
     for (int i = 2; i < AGN_LEVELS; i++) { /* insertion sort of levels 1..7 with their usage */
-        for (int j = i; j > 1 && model->centroids[j] < model->centroids[j - 1]; j--) {
+        for (int j = i; j > 1 && fabsf(model->centroids[j]) < fabsf(model->centroids[j - 1]); j--) {
             float c = model->centroids[j], u = model->usage[j];
             model->centroids[j] = model->centroids[j - 1];
             model->usage[j] = model->usage[j - 1];
@@ -30,15 +32,17 @@ static void sort_levels(struct agn_model *model)
             model->usage[j - 1] = u;
         }
     }
-    for (int level = 1; level < AGN_LEVELS; level++)
-        model->centroids[level] = fminf(fmaxf(model->centroids[level], 1e-3F), level_max);
+    for (int level = 1; level < AGN_LEVELS; level++) {
+        float size = fminf(fmaxf(fabsf(model->centroids[level]), 1e-3F), level_max);
+        model->centroids[level] = copysignf(size, model->centroids[level]);
+    }
     model->centroids[0] = 0.0F;
 }
 
 enum { MOST_SAMPLED = 100000 };
 
-/* Every so many-th of the group's values, those above 0 only; returns how many, or a status. This process's
- * are the `rank`-th stretch of all. */
+/* Every so many-th of the group's values, those away from 0 only; returns how many, or a status. This
+ * process's are the `rank`-th stretch of all. */
 static int sample_values(struct agn_group *group, const float *values, size_t count, float *sample)
 {
     size_t all = count * (size_t)agn_group_size(group), begin = count * (size_t)agn_group_rank(group);
@@ -50,7 +54,7 @@ static int sample_values(struct agn_group *group, const float *values, size_t co
     }
     int status = agn_group_sum_floats(group, sample, drawn);
     for (size_t i = 0; i < drawn; i++)
-        if (sample[i] > least_positive)
+        if (fabsf(sample[i]) > least_size)
             sample[taken++] = sample[i];
     return status < 0 ? status : taken;
 }
@@ -65,11 +69,18 @@ int agn__centroids_initialise(struct agn_model *model, struct agn_group *group, 
         return taken;
     }
     qsort(sample, (size_t)taken, sizeof(float), ascending);
+    int negative = 0;
+    while (negative < taken && sample[negative] < 0.0F)
+        negative++;
+    int below = negative > 0 ? AGN_LEVELS / 2 - 1 : 0, above = AGN_LEVELS - 1 - below;
     model->centroids[0] = 0.0F;
     for (int level = 1; level < AGN_LEVELS; level++) {
-        double share = ((double)level - 0.5) / (AGN_LEVELS - 1);
-        model->centroids[level] = taken > 0 ? sample[(size_t)(share * (double)taken)]
-                                            : level_max * (float)level / (float)AGN_LEVELS;
+        bool is_above = level <= above;
+        double of = is_above ? (double)(taken - negative) : (double)negative,
+               first = is_above ? negative : 0.0;
+        double share = is_above ? ((double)level - 0.5) / above : ((double)(level - above) - 0.5) / below;
+        model->centroids[level] =
+            of > 0.0 ? sample[(size_t)(first + share * of)] : level_max * (float)level / (float)AGN_LEVELS;
     }
     for (int level = 0; level < AGN_LEVELS; level++)
         model->usage[level] = 1.0F / AGN_LEVELS;

@@ -8,7 +8,12 @@
 
 float agn__soft_tau(const float levels[AGN_LEVELS], float temperature)
 {
-    float gap = (levels[AGN_LEVELS - 1] - levels[0]) / (AGN_LEVELS - 1);
+    float low = levels[0], high = levels[0];
+    for (int l = 1; l < AGN_LEVELS; l++) {
+        low = levels[l] < low ? levels[l] : low;
+        high = levels[l] > high ? levels[l] : high;
+    }
+    float gap = (high - low) / (AGN_LEVELS - 1);
     return temperature * gap * gap + 1e-12F;
 }
 

@@ -8,7 +8,7 @@ void agn__warm_start(struct agn_model *model)
 {
     struct agn_params *to = model->parts[AGN_REMOTE].params;
     const struct agn_params *from = model->parts[AGN_REFERENCE].params;
-    int k = model->preset.model.local_channels;
+    int sent = agn_model_first_sent(model);
     for (int i = 0; i < to->count; i++) {
         const struct agn_param *target = &to->list[i];
         char name[AGN_NAME_BYTES + 32];
@@ -25,7 +25,7 @@ void agn__warm_start(struct agn_model *model)
             size_t area = (size_t)target->dims[2] * (size_t)target->dims[3];
             for (int o = 0; o < target->dims[0]; o++) {
                 memcpy(dst + (size_t)o * (size_t)model->sent_channels * area,
-                       src + ((size_t)o * (size_t)model->map.channels + (size_t)k) * area,
+                       src + ((size_t)o * (size_t)model->map.channels + (size_t)sent) * area,
                        (size_t)model->sent_channels * area * sizeof(float));
             }
         }
