@@ -115,6 +115,40 @@ static void quantise_noise(struct rig *rig)
                  agn_net_write(j->remote, AGN_BORDER_INPUT));
 }
 
+/* All behind a random place are lost, at each place as often; where the chance is a half, of half the images.
+ */
+static void tails_drop(void **state)
+{
+    (void)state;
+    enum { STEPS = 400 };
+    struct rig rig;
+    open_rig(&rig, "joint.tail_drop=0.5");
+    struct agn__joint *j = &rig.joint;
+    int channels = rig.trainer.model->sent_channels, whole = 0, come[AGN_MAX_FEATURES + 1] = {0};
+    assert_non_null(j->lost);
+    for (int step = 0; step < STEPS; step++) {
+        rig.trainer.state.step = step;
+        quantise_noise(&rig);
+        assert_int_equal(agn__lose_packets(j), AGN_OK);
+        for (int i = 0; i < BATCH; i++) {
+            const uint8_t *lost = j->lost + i * channels;
+            int first = 0;
+            while (first < channels && !lost[first])
+                first++;
+            for (int c = first; c < channels; c++)
+                assert_int_equal(lost[c], 1);
+            come[first]++;
+            whole += first == channels;
+        }
+    }
+    double images = STEPS * BATCH, each = images / 2.0 / channels;
+    assert_int_equal(come[0], 0);
+    for (int c = 1; c < channels; c++)
+        assert_float_equal(come[c], each, 5.0 * sqrt(each));
+    assert_float_equal(whole, images / 2.0 + each, 5.0 * sqrt(images / 4.0));
+    close_rig(&rig);
+}
+
 static void the_fill_stands_in(void **state)
 {
     (void)state;
@@ -301,6 +335,7 @@ int main(void)
         cmocka_unit_test(what_is_lost_are_ranges),
         cmocka_unit_test(borders_lie_everywhere),
         cmocka_unit_test(extremes_are_possible),
+        cmocka_unit_test(tails_drop),
         cmocka_unit_test(the_fill_stands_in),
         cmocka_unit_test(draws_repeat_and_differ_by_step_and_seed),
         cmocka_unit_test(off_needs_nothing),

@@ -87,6 +87,7 @@ struct agn_preset {
         int importance;          /* enum agn_importance */
         int selection;           /* enum agn_selection */
         double packet_loss;      /* chance that a packet is lost in training; 0 = off */
+        double tail_drop;        /* chance that only the first of the sent channels come; 0 = off */
         double bits;             /* weight of the mean bits of a sent symbol; 0 = off */
         double soft_temperature; /* of the quantiser's gradient; 0 = straight-through */
         double centroid_rate;    /* share of the new batch in a centroid's moving mean */

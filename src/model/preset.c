@@ -173,6 +173,9 @@ static const struct key keys[] = {
      "mean importance (importance), or as they are (none)"},
     {"joint", "packet_loss", REAL, FIELD(joint.packet_loss), 0, 0.9, "0",
      "chance that a packet is lost while training, so that the Remote NN copes with what arrives; 0 = off"},
+    {"joint", "tail_drop", REAL, FIELD(joint.tail_drop), 0, 1, "0",
+     "share of images of which only the first sent channels come, a random number of them, so that the first "
+     "packet alone is worth much; 0 = off"},
     {"joint", "bits", REAL, FIELD(joint.bits), 0, 100, "0",
      "weight of the bits that a sent symbol costs the range coder; 0 = off"},
     {"joint", "soft_temperature", REAL, FIELD(joint.soft_temperature), 0, 10, "0",

@@ -164,7 +164,7 @@ static int allocate(struct agn__joint *j)
             return AGN_ERR_MEMORY;
     }
     j->symbols = agn_alloc(sent, 1);
-    if (model->preset.joint.packet_loss > 0.0) {
+    if (model->preset.joint.packet_loss > 0.0 || model->preset.joint.tail_drop > 0.0) {
         j->lost = agn_alloc(n * (size_t)model->sent_channels, 1);
         if (j->lost == NULL)
             return AGN_ERR_MEMORY;

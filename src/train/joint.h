@@ -19,7 +19,7 @@ struct agn__joint {
     size_t positions, features; /* of a batch: n*h*w, n*h*w*C */
     float *rest;                /* sent channels before quantisation */
     uint8_t *symbols;
-    uint8_t *lost;     /* (batch, sent channels): lost on the way; NULL without joint.packet_loss */
+    uint8_t *lost;     /* (batch, sent channels): lost on the way; NULL without joint.packet_loss and joint.tail_drop */
     uint8_t *contexts; /* of each symbol; with the two below, NULL without joint.bits */
     double *counted;   /* symbols by channel and context, (sent channels, AGN_CONTEXTS, AGN_LEVELS) */
     float *bits;       /* that they cost, likewise */

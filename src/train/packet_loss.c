@@ -4,7 +4,10 @@
  * sent channels are cut into 2 to 8 packets at random places, each of which is lost with the chance
  * joint.packet_loss. What is lost becomes the channel's fill, as on the server: a moving mean of its
  * quantised values. One packet always arrives: a device that gets no answer decides alone. Draws depend on
- * seed, step and the image's place in the whole batch only. */
+ * seed, step and the image's place in the whole batch only.
+ *
+ * With the chance joint.tail_drop an image's last channels are lost instead, all behind a random one (tail
+ * drop, Koike-Akino and Wang 2020; nested dropout, Rippel et al. 2014), so that a prefix is of use. */
 #include <string.h>
 
 #include "train/joint.h"
@@ -21,6 +24,12 @@ static void draw_image(const struct agn__joint *j, int image, uint8_t *lost)
     uint64_t number = (uint64_t)j->trainer->state.step * (uint64_t)j->whole + (uint64_t)image;
     struct agn_rng rng;
     agn_rng_seed(&rng, (((uint64_t)preset->train.seed * spread) ^ number) + stream);
+    if (preset->joint.tail_drop > 0.0 && agn_rng_uniform(&rng) < preset->joint.tail_drop) {
+        int come = 1 + (int)agn_rng_below(&rng, (uint32_t)channels);
+        for (int c = 0; c < channels; c++)
+            lost[c] = c >= come;
+        return;
+    }
     do {
         int packets = LEAST_PACKETS + (int)agn_rng_below(&rng, MOST_PACKETS - LEAST_PACKETS + 1);
         agn_lossy_draw_channels(&rng, packets, preset->joint.packet_loss, channels, lost);
