@@ -165,7 +165,10 @@ int agn_dev_is_sure(const struct agn_dev *dev)
         return (int)margin;
     if (agn__left_early(dev))
         return 1;
-    return dev->model.sure_margin > 0 && margin >= dev->model.sure_margin;
+    unsigned least = dev->model.sure_margin;
+    if (dev->model.sure_margins)
+        least = agn__load_u16(dev->model.sure_margins + 2 * agn_argmax_s16(dev->local, dev->model.classes));
+    return least > 0 && (uint32_t)margin >= least;
 }
 
 static int server_error(unsigned status)

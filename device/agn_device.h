@@ -130,9 +130,10 @@ struct agn_dev_model {
     uint16_t local_c;             /* k: channels [0,k) stay, [k,map_c) are sent */
     uint16_t grid;                /* g */
     uint16_t classes;
-    uint16_t alpha_q15;   /* weight of the local logits, 0..32768 */
-    uint16_t sure_margin; /* 1..32767, see agn_dev_is_sure; 0: the device is never sure */
-    uint8_t codec;        /* preferred enum agn_codec */
+    uint16_t alpha_q15;          /* weight of the local logits, 0..32768 */
+    uint16_t sure_margin;        /* 1..32767, see agn_dev_is_sure; 0: the device is never sure */
+    const uint8_t *sure_margins; /* classes x u16, likewise, in place of sure_margin; NULL: one for all */
+    uint8_t codec;               /* preferred enum agn_codec */
     uint8_t layer_count;
     int8_t input_zero_point[AGN_DEV_MAX_INPUT_CHANNELS];
     struct agn_context_model contexts; /* of range; other codecs have none: 0 channels */
@@ -321,8 +322,9 @@ const int16_t *agn_dev_local(const struct agn_dev *dev);
 int32_t agn_dev_margin(const struct agn_dev *dev);
 
 /* Whether the local answer is worth so much that the frame need not be sent: 1 if the margin is at least the
- * model's sure_margin (`agilenn export --confidence` finds it), else 0; always 0 where the model has none.
- * AGN_ERR_STATE before the last row. It is the caller who then leaves out the packets. */
+ * model's sure_margin, or that of the class which it is the margin of (`agilenn export --confidence` or
+ * --sent finds them), else 0; always 0 where the model has none. AGN_ERR_STATE before the last row. It is the
+ * caller who then leaves out the packets. */
 int agn_dev_is_sure(const struct agn_dev *dev);
 
 /* Symbol of a sent channel at a place of the finished map (for tests and tools), or AGN_ERR_STATE /

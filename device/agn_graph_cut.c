@@ -49,7 +49,7 @@ static void restore(struct agn_dev_model *model)
     struct agn_dev_graph *graph = &model->graph;
     model->model_id = agn__load_u32(data + AGN__AT_MODEL_ID);
     model->alpha_q15 = agn__load_u16(data + AGN__AT_ALPHA);
-    model->sure_margin = agn__load_u16(data + AGN__AT_SURE_MARGIN);
+    agn__read_sure(model);
     model->layer_count = data[AGN__AT_LAYER_COUNT];
     read_map(model, data + AGN__AT_MAP);
     graph->layers = data + agn__load_u32(data + AGN__AT_LAYERS);
@@ -68,8 +68,10 @@ static void truncate_at(struct agn_dev_model *model, const uint8_t *record)
     read_map(model, record + AGN__CUT_MAP);
     model->layer_count = record[AGN__CUT_LAYERS];
     graph->head_count = (uint8_t)heads_up_to(model, model->layer_count);
-    if (graph->head_count == 0)
-        model->alpha_q15 = model->sure_margin = 0; /* there is no answer that could have a weight */
+    if (graph->head_count == 0) { /* there is no answer that could have a weight */
+        model->alpha_q15 = model->sure_margin = 0;
+        model->sure_margins = NULL;
+    }
     graph->sender = (uint8_t)tensor;
     graph->value_bits = record[AGN__CUT_VALUE_BITS];
     if (tensor > 0)

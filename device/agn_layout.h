@@ -37,7 +37,7 @@ enum agn__model_field {
     AGN__AT_CONTEXTS = 108,   /* u32 offset; 0: none */
     AGN__AT_DISTRIBUTIONS = 112,
     AGN__AT_JPEG_QUALITY = 113, /* 1..100 with the codec jpeg, else 0 */
-    AGN__AT_SURE_MARGIN = 114,  /* u16; 0: none */
+    AGN__AT_SURE_MARGIN = 114,  /* u16; 0: none; AGN__SURE_BY_CLASS: u16 x classes before the checksum */
     AGN__AT_ZERO_3 = 116,       /* zero bytes up to AGN_MODEL_HEADER_BYTES */
 };
 
@@ -68,6 +68,8 @@ enum agn__layer_field {
 };
 
 #define AGN__MODEL_MAGIC "AGN1"
+/* In place of the sure margin: each class has its own. No enum, as an int may have 16 bits. */
+#define AGN__SURE_BY_CLASS 0x8000u
 
 /* One record of bias, multiplier and shift. */
 struct agn__channel {
@@ -118,6 +120,8 @@ enum {
 /* Numbers that belong together: map, k, grid, classes, alpha, codec, packets. AGN_ERR_UNSUPPORTED for
  * an unknown codec, else AGN_ERR_RANGE. */
 int agn__model_check(const struct agn_dev_model *model);
+/* sure_margin and sure_margins, as the file has them. */
+void agn__read_sure(struct agn_dev_model *model);
 
 /* The same of `classes` outputs of `inputs` averages. */
 int agn__dense_check(const int8_t *weights, const uint8_t *channels, unsigned classes, size_t inputs);

@@ -126,6 +126,17 @@ static int check_envelope(const uint8_t *data, size_t len)
     return agn__load_u32(data + len - 4) == agn_crc32(0, data, len - 4) ? 0 : AGN_ERR_CHECKSUM;
 }
 
+void agn__read_sure(struct agn_dev_model *model)
+{
+    unsigned margin = agn__load_u16(model->data + AGN__AT_SURE_MARGIN);
+    model->sure_margins = NULL;
+    if (margin == AGN__SURE_BY_CLASS) {
+        model->sure_margins = model->data + model->size_bytes - 4 - 2 * (size_t)model->classes;
+        margin = 0;
+    }
+    model->sure_margin = (uint16_t)margin;
+}
+
 static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t len)
 {
     memset(model, 0, sizeof *model);
@@ -142,7 +153,7 @@ static void read_header(struct agn_dev_model *model, const uint8_t *data, size_t
     model->grid = agn__load_u16(data + AGN__AT_GRID);
     model->classes = agn__load_u16(data + AGN__AT_CLASSES);
     model->alpha_q15 = agn__load_u16(data + AGN__AT_ALPHA);
-    model->sure_margin = agn__load_u16(data + AGN__AT_SURE_MARGIN);
+    agn__read_sure(model);
     model->codec = data[AGN__AT_CODEC];
     model->layer_count = data[AGN__AT_LAYER_COUNT];
     if (AGN_WITH_GRAPHS && agn__load_u16(data + AGN__AT_VERSION) == AGN_MODEL_VERSION_GRAPH) {
@@ -386,10 +397,26 @@ static int check_zeros(const struct agn_dev_model *model)
                : AGN_ERR_RANGE;
 }
 
+/* The table lies behind all else. */
+static int check_sure(const struct agn_dev_model *model)
+{
+    if (!model->sure_margins)
+        return 0;
+    if (AGN_MODEL_HEADER_BYTES + 4 + 2 * (uint32_t)model->classes > model->size_bytes)
+        return AGN_ERR_RANGE;
+    for (unsigned i = 0; i < model->classes; i++)
+        if (agn__load_u16(model->sure_margins + 2 * (size_t)i) > INT16_MAX)
+            return AGN_ERR_RANGE;
+    return 0;
+}
+
 /* Layers and tables, as much as there is. */
 static int read_body(struct agn_dev_model *model, const uint8_t *data, size_t body)
 {
-    int status = 0, graph = agn__is_graph(model);
+    int status = check_sure(model), graph = agn__is_graph(model);
+    if (status < 0)
+        return status;
+    body -= model->sure_margins ? 2 * (size_t)model->classes : 0;
     if (model->layer_count > 0)
         status = graph ? agn__graph_read(model, data, body) : read_layers(model, data, body);
     if (status == 0 && model->layer_count > 0 && model->map_c > 0 && !agn__sends_values(model))

@@ -41,6 +41,7 @@ struct agn_curves_config {
     int rounds;
     uint64_t seed; /* of the losses: each packet on its own, those of a higher loss among those of a lower */
     struct agn_curve_frame *frames; /* one for each image of `data`, to be filled in, or NULL */
+    bool whole_only; /* without losses and budgets, which then mean nothing: a tenth of the time */
     agn_progress_fn *progress;
     void *progress_user;
 };

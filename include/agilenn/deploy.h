@@ -44,6 +44,14 @@ struct agn_confidence_report {
 int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_dataset *data,
                           double confidence, struct agn_confidence_report *report);
 
+/* A device model with a margin for each class, as agn_send_decision_learn finds them, in place of what it
+ * had:
+ * `*result`, freed with agn_free, has as many bytes more as a table of them takes. Errors of
+ * agn_hosted_check; AGN_ERR_UNSUPPORTED: no Local NN; AGN_ERR_ARG: another number of classes, or a margin
+ * above 32767. */
+int agn_deploy_margins(const uint8_t *bytes, size_t size_bytes, const uint16_t *margins, int classes,
+                       uint8_t **result, size_t *result_bytes);
+
 /* A checked model.agn as C sources. */
 struct agn_c_source {
     const char *folder; /* made if it is not there */

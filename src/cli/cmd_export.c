@@ -5,6 +5,7 @@
 #include "agilenn/deploy.h"
 #include "agilenn/hosted.h"
 #include "cli/cli.h"
+#include "cli/export_decision.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
 #include "cli/target_table.h"
@@ -17,14 +18,14 @@ struct export_options {
     uint32_t ram_bytes, flash_bytes; /* 0: no limit */
     struct agn_cli_list assignments;
     int images;
-    double confidence;
+    struct agn__export_wish wish;
     bool json;
     struct agn_cli_list model;
 };
 
 #define DEFAULT_TARGET "cortex-m7"
 
-enum { TARGET_OPTIONS = 4, CONFIDENCE_IMAGES = 10000 };
+enum { TARGET_OPTIONS = 4 };
 
 static void fill_target_options(struct export_options *o, struct agn_cli_option *to)
 {
@@ -68,9 +69,16 @@ static int parse(struct export_options *o, int argc, char **argv)
                       "folder of the data set to calibrate on, instead of the model's own"),
         agn__cli_whole("images", "N", &o->images, 1, 1000000, "training images to calibrate on"),
         agn__cli_real(
-            "confidence", "SHARE", &o->confidence, 0.0, 1.0,
+            "confidence", "SHARE", &o->wish.confidence, 0.0, 1.0,
             "leave frames unsent of which the device is sure: those whose local prediction is right in "
-            "such a share of the training images, as 0.99; 0 = all are sent"),
+            "such a share of the validation images (data.validation; of the training images where there are "
+            "none), as 0.99; 0 = all are sent"),
+        agn__cli_real(
+            "sent", "SHARE", &o->wish.target.sent, 0.0, 1.0,
+            "send such a share of the frames, those for which an answer is likely to help, as learned on "
+            "the same images, class by class; 0 = all are sent"),
+        agn__cli_real("may-lose", "SHARE", &o->wish.target.may_lose, 0.0, 1.0,
+                      "likewise, as few as cost no more accuracy than that, as 0.003"),
         agn__cli_text("preset", "NAME", &o->preset,
                       "instead of a trained model: this preset's extractor and Local NN with random weights, "
                       "calibrated on random images, to learn RAM, flash and time before training"),
@@ -118,7 +126,7 @@ static uint32_t library_ram(const struct export_options *o, const struct agn_dev
 
 static int print_json(const struct export_options *o, const struct agn_dev_model *model,
                       const struct agn_dev_memory *memory, const struct agn_quantisation_report *report,
-                      const struct agn_confidence_report *sure)
+                      const struct agn__export_decision *decision)
 {
     char id[16];
     snprintf(id, sizeof(id), "%08x", (unsigned)model->model_id);
@@ -133,11 +141,8 @@ static int print_json(const struct export_options *o, const struct agn_dev_model
         "flash_bytes", (int)memory->flash_bytes, "ram_bytes", (int)library_ram(o, model), "raw_bytes",
         (int)memory->raw_bytes, "calibration_images", report->calibration_images, "layers", layers, "targets",
         agn__cli_json_targets(model, o->target, o->optimise));
-    if (object != NULL && o->confidence > 0.0)
-        json_object_set_new(object, "confidence",
-                            json_pack("{s:f, s:i, s:i, s:f, s:f}", "asked", o->confidence, "images",
-                                      sure->images, "margin", sure->margin, "sure_accuracy",
-                                      sure->sure_accuracy, "sure_share", sure->sure_share));
+    if (object != NULL)
+        agn__export_decision_json(&o->wish, decision, object);
     return agn__cli_print_json("export", object);
 }
 
@@ -148,7 +153,7 @@ static const char *kind_name(int kind)
 
 static int print_text(const struct export_options *o, const struct agn_dev_model *model,
                       const struct agn_dev_memory *memory, const struct agn_quantisation_report *report,
-                      const struct agn_confidence_report *sure)
+                      const struct agn__export_decision *decision)
 {
     printf("%s: model %08x, %u bytes of flash, %u bytes of RAM (packet buffer and stack not counted)\n\n",
            o->output, (unsigned)model->model_id, (unsigned)memory->flash_bytes,
@@ -168,29 +173,9 @@ static int print_text(const struct export_options *o, const struct agn_dev_model
     printf("%-6s %-8s %-14s %-14d %9u %9u %8u\n", "local", "dense", "pooled", model->classes,
            (unsigned)memory->dense_macs, (unsigned)(memory->dense_weight_bytes + memory->dense_channel_bytes),
            (unsigned)memory->pool_bytes);
-    if (o->confidence > 0.0 && sure->margin > 0)
-        printf("\nsure from a margin of %d/256 on: %.1f %% of %d training images, %.2f %% of them right; not "
-               "sent\n",
-               sure->margin, 100.0 * sure->sure_share, sure->images, 100.0 * sure->sure_accuracy);
-    else if (o->confidence > 0.0)
-        printf("\nno margin reaches a confidence of %g on %d training images: every frame is sent\n",
-               o->confidence, sure->images);
+    agn__export_decision_print(&o->wish, decision);
     agn__cli_print_targets(model, o->target, o->optimise);
     return AGN_CLI_SUCCESS;
-}
-
-/* On more images than quantisation needs: few are wrong among those of which the device is sure. */
-static int make_sure(const struct export_options *o, const struct agn_model *model, uint8_t *bytes,
-                     size_t size, struct agn_confidence_report *report)
-{
-    struct agn_dataset *data = NULL;
-    if (o->confidence <= 0.0)
-        return AGN_OK;
-    int status = agn__cli_open_dataset(&model->preset, "train", CONFIDENCE_IMAGES, &data);
-    if (status == AGN_OK)
-        status = agn_deploy_confidence(bytes, size, data, o->confidence, report);
-    agn_dataset_free(data);
-    return status;
 }
 
 static int write_c_source(const struct export_options *o, const struct agn_model *model, const uint8_t *bytes,
@@ -218,14 +203,14 @@ static int write_c_source(const struct export_options *o, const struct agn_model
 static int export_model(const struct export_options *o, struct agn_model *model, struct agn_dataset *data)
 {
     struct agn_quantisation_report report;
-    struct agn_confidence_report sure = {0};
+    struct agn__export_decision decision = {0};
     struct agn_dev_model opened;
     struct agn_dev_memory memory;
     uint8_t *bytes = NULL;
     size_t size = 0;
     int status = agn_deploy_device(model, data, o->images, &bytes, &size, &report);
     if (status >= 0)
-        status = make_sure(o, model, bytes, size, &sure);
+        status = agn__export_decide(model, &o->wish, &bytes, &size, &decision);
     if (status >= 0)
         status = agn_hosted_check(o->output, bytes, size, &opened);
     if (status >= 0)
@@ -239,8 +224,8 @@ static int export_model(const struct export_options *o, struct agn_model *model,
         code = agn__cli_fail("export", status);
     } else {
         agn_dev_memory(&opened, &memory);
-        code = o->json ? print_json(o, &opened, &memory, &report, &sure)
-                       : print_text(o, &opened, &memory, &report, &sure);
+        code = o->json ? print_json(o, &opened, &memory, &report, &decision)
+                       : print_text(o, &opened, &memory, &report, &decision);
     }
     agn_free(bytes);
     return code;
@@ -359,7 +344,10 @@ int agn__cmd_export(int argc, char **argv)
         return agn__cli_usage_error("export", "--set goes with --preset");
     if (o.prefix != NULL && o.c_source == NULL)
         return agn__cli_usage_error("export", "--prefix goes with --c-source DIR");
-    if (o.preset != NULL && o.confidence > 0.0)
-        return agn__cli_usage_error("export", "--confidence needs a trained model");
+    int wishes = (o.wish.confidence > 0.0) + (o.wish.target.sent > 0.0) + (o.wish.target.may_lose > 0.0);
+    if (o.preset != NULL && wishes > 0)
+        return agn__cli_usage_error("export", "--confidence, --sent and --may-lose need a trained model");
+    if (wishes > 1)
+        return agn__cli_usage_error("export", "give one of --confidence, --sent and --may-lose");
     return o.preset != NULL ? export_untrained(&o) : export_trained(&o);
 }

@@ -97,6 +97,10 @@ static void print_head(const struct agn_dev_model *model, const char *name)
         if (model->graph.layers == NULL)
             printf("; Local NN pools to %dx%d", model->grid, model->grid);
         printf("\n");
+        if (model->sure_margins != NULL)
+            printf("sends          unless the best local logit leads by the margin of its class\n");
+        else if (model->sure_margin > 0)
+            printf("sends          unless the best local logit leads by %.2f\n", model->sure_margin / 256.0);
     } else {
         printf("sends          nothing: the device answers alone\n");
     }

@@ -1,6 +1,7 @@
 /* How sure a device must be of its local prediction to leave a frame unsent: a margin of its logits, found on
- * images with the int8 device itself. */
+ * images with the int8 device itself, or one for each class that others found. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "agilenn/deploy.h"
 #include "agilenn/hosted.h"
@@ -68,7 +69,8 @@ int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_da
         status = run_images(&device, data, samples);
     if (status == AGN_OK) {
         choose(samples, data->count, confidence, &report);
-        agn__store_u16(bytes + AGN__AT_SURE_MARGIN, (uint16_t)report.margin);
+        agn__store_u16(bytes + AGN__AT_SURE_MARGIN,
+                       (uint16_t)report.margin); /* a table, if there is one, is idle */
         agn__store_u32(bytes + size_bytes - 4, agn_crc32(0, bytes, size_bytes - 4));
         if (result != NULL)
             *result = report;
@@ -76,4 +78,34 @@ int agn_deploy_confidence(uint8_t *bytes, size_t size_bytes, const struct agn_da
     agn_free(samples);
     agn_hosted_close(&device);
     return status;
+}
+
+int agn_deploy_margins(const uint8_t *bytes, size_t size_bytes, const uint16_t *margins, int classes,
+                       uint8_t **result, size_t *result_bytes)
+{
+    struct agn_dev_model model;
+    int status = agn_hosted_check("the device model", bytes, size_bytes, &model);
+    if (status < 0)
+        return status;
+    if (!agn_dev_model_answers(&model))
+        return agn_fail(AGN_ERR_UNSUPPORTED, "this needs a model with a Local NN, and the device has none");
+    for (int c = 0; c < classes; c++)
+        if (margins[c] > INT16_MAX)
+            return agn_fail(AGN_ERR_ARG, "class %d: a margin of %u; expected 0 to %d", c, margins[c],
+                            INT16_MAX);
+    if (classes != model.classes)
+        return agn_fail(AGN_ERR_ARG, "%d margins for a model of %d classes", classes, model.classes);
+    size_t table = 2 * (size_t)classes, kept = size_bytes - 4 - (model.sure_margins != NULL ? table : 0);
+    uint8_t *made = agn_alloc(kept + table + 4, 1);
+    if (made == NULL)
+        return AGN_ERR_MEMORY;
+    memcpy(made, bytes, kept);
+    for (int c = 0; c < classes; c++)
+        agn__store_u16(made + kept + 2 * (size_t)c, margins[c]);
+    agn__store_u16(made + AGN__AT_SURE_MARGIN, AGN__SURE_BY_CLASS);
+    agn__store_u32(made + AGN__AT_SIZE, (uint32_t)(kept + table + 4));
+    agn__store_u32(made + kept + table, agn_crc32(0, made, kept + table));
+    *result = made;
+    *result_bytes = kept + table + 4;
+    return AGN_OK;
 }

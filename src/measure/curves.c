@@ -190,7 +190,7 @@ static int lose_packets(struct bench *b, int size, struct agn_rng *rng)
     if (status < 0)
         return status;
     draw_fate(b, rng, &fate);
-    for (int l = 0; l < AGN_CURVE_LOSSES; l++)
+    for (int l = 0; l < (b->config->whole_only ? 1 : AGN_CURVE_LOSSES); l++)
         send_rounds(b, size, l, &fate);
     if (size == 0)
         b->whole_map = b->loss_map[0][0];
@@ -363,7 +363,7 @@ static int measure_image(struct bench *b, int image)
             b->sureness[image].packets = b->packets.count;
         }
     }
-    if (status == AGN_OK)
+    if (status == AGN_OK && !b->config->whole_only)
         status = cut_budgets(b);
     if (status == AGN_OK)
         status = answer_all(b);
@@ -557,7 +557,7 @@ static int measure(struct bench *b)
         status = agn_remote_create(b->config->model, &b->remote);
     if (status == AGN_OK)
         status = allocate(b);
-    if (status == AGN_OK)
+    if (status == AGN_OK && !b->config->whole_only)
         status = choose_budgets(b);
     b->begin_s = agn_now_s();
     for (int i = 0; i < b->curves->images && status == AGN_OK; i++) {

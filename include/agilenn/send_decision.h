@@ -1,0 +1,33 @@
+/* When an unsure device should ask the server: a margin for each class, learned on images that neither
+ * network was trained on (hierarchical inference: a logistic regression on the local outputs). */
+#ifndef AGILENN_SEND_DECISION_H
+#define AGILENN_SEND_DECISION_H
+
+#include "agilenn/curves.h"
+
+/* What is asked for; the other is 0. */
+struct agn_send_target {
+    double sent;     /* share of the frames to be sent, above 0 to 1 */
+    double may_lose; /* of accuracy, against sending all: as few are sent as that allows */
+};
+
+struct agn_send_decision {
+    int classes, images;
+    /* A frame of which the best local logit leads by as much or more, Q8.8, is not sent: 1..32767. */
+    uint16_t margins[AGN_MAX_CLASSES];
+    /* Of the images that it was learned on. */
+    double sent_share, accuracy, bytes; /* bytes: a frame, mean over all */
+    double local_accuracy, fused_accuracy;
+};
+
+/* The chance that sending mends the answer (fused right, local wrong) is taken for
+ *
+ *   1 - sigmoid(w margin + b[local class] + b0)
+ *
+ * with w and b the maximum of likelihood less |b|^2 / 2 (Newton's method). Frames below one chance are not
+ * sent, which for each class is a margin. AGN_ERR_ARG: no images, or a target out of range; AGN_ERR_NUMERIC:
+ * a larger margin does not tell a surer answer (w <= 0), as of a network that has not learned. */
+int agn_send_decision_learn(const struct agn_curve_frame *frames, int count, int classes,
+                            const struct agn_send_target *target, struct agn_send_decision *decision);
+
+#endif
