@@ -79,7 +79,7 @@ struct agn_preset {
         double lambda; /* weight of the prediction loss; 1 - lambda for skewness and disorder */
         double anchor; /* mu: weight of CE(reference(F)) */
         double local;  /* weight of CE(local logits) */
-        double distill, distill_temperature;
+        double distill, local_distill, distill_temperature;
         double rho, rho_margin, disorder_margin; /* margins: added while training only */
         int correct_only, warm_start;
         int method; /* enum agn_xai_method */

@@ -15,6 +15,17 @@ static void learn_from_reference(struct agn__joint *j, int count, struct agn__ta
     }
 }
 
+/* Adds the gradient of the Local NN's learning from the fused prediction, which is taken as given. */
+static void teach_local(struct agn__joint *j, const float *local, int count, float *diff_local,
+                        struct agn__tally *tally)
+{
+    const struct agn_preset *preset = &j->model->preset;
+    double weight = preset->joint.local_distill / agn__loss_images(j, count);
+    if (weight > 0.0)
+        tally->loss += weight * agn__distil(local, j->fused, count, j->model->classes,
+                                            preset->joint.distill_temperature, weight, diff_local);
+}
+
 void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, float *diff_alpha,
                           struct agn__tally *tally)
 {
@@ -35,6 +46,7 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
     agn__soft_ce_backward(j->fused_prob, &targets, (float)preset->joint.lambda / n, j->diff_fused);
     agn__soft_ce_backward(j->local_prob, &targets, own, diff_local);
     learn_from_reference(j, batch->count, tally);
+    teach_local(j, local, batch->count, diff_local, tally);
     for (size_t i = 0; i < logits; i++) {
         slope += j->diff_fused[i] * (local[i] - remote[i]);
         diff_local[i] += alpha * j->diff_fused[i];
