@@ -80,6 +80,7 @@ struct agn_preset {
         double anchor; /* mu: weight of CE(reference(F)) */
         double local;  /* weight of CE(local logits) */
         double distill, local_distill, distill_temperature;
+        char teacher[AGN_PRESET_TEXT_BYTES];     /* a model file; "": none */
         double rho, rho_margin, disorder_margin; /* margins: added while training only */
         int correct_only, warm_start;
         int method; /* enum agn_xai_method */

@@ -151,6 +151,12 @@ static const struct key keys[] = {
      "weight of the Local NN's own loss; 0 is the paper's"},
     {"joint", "distill", REAL, FIELD(joint.distill), 0, 100, "0",
      "weight of learning the reference's prediction; 0 is the paper's"},
+    {"joint", "teacher", TEXT, FIELD(joint.teacher), 0, 0, "",
+     "trained model of the system edge-only, whose network on whole images is the teacher in joint.distill "
+     "and "
+     "joint.local_distill, in all phases and systems that train one classifier, too; none = the reference "
+     "and the fused "
+     "prediction teach"},
     {"joint", "local_distill", REAL, FIELD(joint.local_distill), 0, 100, "0",
      "weight of the Local NN's learning the fused prediction; 0 is the paper's"},
     {"joint", "distill_temperature", REAL, FIELD(joint.distill_temperature), 0.1, 100, "4",
@@ -329,7 +335,8 @@ static int check_text(const struct key *key, const char *value)
 
 static bool is_path(const struct key *key)
 {
-    return key->offset == offsetof(struct agn_preset, data.path);
+    return key->offset == offsetof(struct agn_preset, data.path) ||
+           key->offset == offsetof(struct agn_preset, joint.teacher);
 }
 
 static int set_value(struct agn_preset *preset, const struct key *key, const char *value)

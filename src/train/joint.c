@@ -23,7 +23,9 @@ static int forward(struct agn__joint *j, const struct agn_batch *batch)
     size_t sent = j->positions * (size_t)model->sent_channels;
     agn__prepare_batch(&j->preparation, batch, AGN_PHASE_JOINT, j->trainer->state.step,
                        agn_net_write(j->extractor, AGN_BORDER_INPUT));
-    int status = agn_net_forward(j->extractor);
+    int status = agn__teacher_ask(&j->teacher, agn_net_read(j->extractor, AGN_BORDER_INPUT), &j->taught);
+    if (status == AGN_OK)
+        status = agn_net_forward(j->extractor);
     if (status < 0)
         return status;
     const struct agn_channel_split split = agn_model_split(model, j->positions);
@@ -192,6 +194,7 @@ void agn__joint_close(struct agn__joint *j)
     agn_free(j->lost);
     agn__rate_close(j);
     agn__preparation_release(&j->preparation);
+    agn__teacher_close(&j->teacher);
     agn_net_free(j->extractor);
     agn_net_free(j->local);
     agn_net_free(j->remote);
@@ -216,6 +219,8 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
         status = agn__optimiser_open(model, AGN_PHASE_JOINT, trained);
     if (status == AGN_OK)
         status = make_nets(j);
+    if (status == AGN_OK)
+        status = agn__teacher_open(model, j->batch, &j->teacher);
     if (status == AGN_OK)
         status = allocate(j);
     if (status == AGN_OK && preset->joint.bits > 0.0)

@@ -4,6 +4,7 @@
 
 #include "train/preparation.h"
 #include "train/ranks.h"
+#include "train/teacher.h"
 #include "train/trainer.h"
 
 struct agn__joint {
@@ -11,6 +12,8 @@ struct agn__joint {
     struct agn__trainer *trainer;
     struct agn_net *extractor, *local, *remote;
     struct agn_xai *xai;
+    struct agn__teacher teacher;
+    const float *taught; /* (batch, classes): the teacher's logits of this step; NULL: there is none */
     struct agn__preparation preparation;
     struct agn_group *group; /* of processes that each have a part of every batch, or NULL */
     struct agn__sharing extractor_sharing, local_sharing, remote_sharing;
@@ -19,7 +22,8 @@ struct agn__joint {
     size_t positions, features; /* of a batch: n*h*w, n*h*w*C */
     float *rest;                /* sent channels before quantisation */
     uint8_t *symbols;
-    uint8_t *lost;     /* (batch, sent channels): lost on the way; NULL without joint.packet_loss and joint.tail_drop */
+    uint8_t *lost;     /* (batch, sent channels): lost on the way; NULL without joint.packet_loss and
+                          joint.tail_drop */
     uint8_t *contexts; /* of each symbol; with the two below, NULL without joint.bits */
     double *counted;   /* symbols by channel and context, (sent channels, AGN_CONTEXTS, AGN_LEVELS) */
     float *bits;       /* that they cost, likewise */

@@ -5,25 +5,28 @@
 #include "train/quantiser_learning.h"
 
 /* Adds the gradient of distillation to that of the fused logits. */
-static void learn_from_reference(struct agn__joint *j, int count, struct agn__tally *tally)
+static void teach_fused(struct agn__joint *j, int count, struct agn__tally *tally)
 {
     const struct agn_preset *preset = &j->model->preset;
     double weight = preset->joint.distill / agn__loss_images(j, count);
     if (weight > 0.0) {
-        tally->loss += weight * agn__distil(j->fused, agn_xai_logits(j->xai), count, j->model->classes,
+        const float *teacher = j->taught != NULL ? j->taught : agn_xai_logits(j->xai);
+        tally->loss += weight * agn__distil(j->fused, teacher, count, j->model->classes,
                                             preset->joint.distill_temperature, weight, j->diff_fused);
     }
 }
 
-/* Adds the gradient of the Local NN's learning from the fused prediction, which is taken as given. */
+/* Adds the gradient of the Local NN's learning from the teacher, or from the fused prediction, taken as
+ * given. */
 static void teach_local(struct agn__joint *j, const float *local, int count, float *diff_local,
                         struct agn__tally *tally)
 {
     const struct agn_preset *preset = &j->model->preset;
     double weight = preset->joint.local_distill / agn__loss_images(j, count);
     if (weight > 0.0)
-        tally->loss += weight * agn__distil(local, j->fused, count, j->model->classes,
-                                            preset->joint.distill_temperature, weight, diff_local);
+        tally->loss +=
+            weight * agn__distil(local, j->taught != NULL ? j->taught : j->fused, count, j->model->classes,
+                                 preset->joint.distill_temperature, weight, diff_local);
 }
 
 void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, float *diff_alpha,
@@ -45,7 +48,7 @@ void agn__prediction_loss(struct agn__joint *j, const struct agn_batch *batch, f
     agn__soft_ce_forward(local, &targets, j->local_prob, j->scratch_loss);
     agn__soft_ce_backward(j->fused_prob, &targets, (float)preset->joint.lambda / n, j->diff_fused);
     agn__soft_ce_backward(j->local_prob, &targets, own, diff_local);
-    learn_from_reference(j, batch->count, tally);
+    teach_fused(j, batch->count, tally);
     teach_local(j, local, batch->count, diff_local, tally);
     for (size_t i = 0; i < logits; i++) {
         slope += j->diff_fused[i] * (local[i] - remote[i]);

@@ -5,6 +5,7 @@
 #include "train/optimiser.h"
 #include "train/preparation.h"
 #include "train/ranks.h"
+#include "train/teacher.h"
 #include "train/trainer.h"
 
 struct pretraining {
@@ -13,6 +14,8 @@ struct pretraining {
     enum agn_role role;                     /* of the classifier */
     struct agn_graph *graph;                /* of it */
     struct agn_net *extractor, *classifier; /* extractor NULL: the classifier sees the images */
+    struct agn__teacher teacher;
+    const float *taught; /* its logits of this step, or NULL */
     struct agn__preparation preparation;
     struct agn_group *group;
     struct agn__sharing extractor_sharing, sharing;
@@ -70,21 +73,36 @@ static int backward(struct pretraining *p)
     return status == AGN_OK ? agn_group_await(p->group) : status;
 }
 
+/* Adds what the teacher has to say to loss and gradient of the logits. */
+static void learn_from_teacher(struct pretraining *p, int images, struct agn__tally *tally)
+{
+    const struct agn_preset *preset = &p->model->preset;
+    double weight = preset->joint.distill / images;
+    if (p->taught != NULL && weight > 0.0)
+        tally->loss += weight * agn__distil(agn_net_read(p->classifier, AGN_BORDER_OUTPUT), p->taught,
+                                            p->batch, p->model->classes, preset->joint.distill_temperature,
+                                            weight, agn_net_write(p->classifier, AGN_BORDER_DIFF_OUTPUT));
+}
+
 static int step(void *phase, const struct agn_batch *batch, double rate, struct agn__tally *tally)
 {
     struct pretraining *p = phase;
     struct agn_model *model = p->model;
     const struct agn_preset *preset = &model->preset;
+    struct agn_net *first = p->extractor != NULL ? p->extractor : p->classifier;
     int images = p->batch * agn_group_size(p->group); /* over which losses are means */
     agn__prepare_batch(&p->preparation, batch, p->phase, p->trainer->state.step,
-                       agn_net_write(p->extractor != NULL ? p->extractor : p->classifier, AGN_BORDER_INPUT));
+                       agn_net_write(first, AGN_BORDER_INPUT));
     agn_net_draw_depth(p->classifier, depth_seed(preset, p->trainer->state.step), p->preparation.first);
-    int status = forward(p);
+    int status = agn__teacher_ask(&p->teacher, agn_net_read(first, AGN_BORDER_INPUT), &p->taught);
+    if (status == AGN_OK)
+        status = forward(p);
     if (status == AGN_OK) {
         const struct agn__soft_targets targets = agn__targets_of(&p->preparation, batch);
         agn__soft_ce_forward(agn_net_read(p->classifier, AGN_BORDER_OUTPUT), &targets, p->prob, p->loss);
         agn__soft_ce_backward(p->prob, &targets, 1.0F / (float)images,
                               agn_net_write(p->classifier, AGN_BORDER_DIFF_OUTPUT));
+        learn_from_teacher(p, images, tally);
         status = backward(p);
     }
     if (status < 0)
@@ -134,6 +152,8 @@ static int open_training(struct pretraining *p, const struct agn_train_config *t
     p->loss = agn_alloc((size_t)p->batch, sizeof(float));
     if (status == AGN_OK)
         status = agn__optimiser_open(model, p->phase, trained(p));
+    if (status == AGN_OK && p->phase != AGN_PHASE_CLASSIFIER)
+        status = agn__teacher_open(model, p->batch, &p->teacher);
     if (status == AGN_OK)
         status = agn__preparation_create(model, training->train, p->group, &p->preparation);
     return status == AGN_OK && (p->prob == NULL || p->loss == NULL) ? AGN_ERR_MEMORY : status;
@@ -155,6 +175,7 @@ static int train_classifier(struct agn__trainer *trainer, enum agn_role role, st
     agn_free(p.prob);
     agn_free(p.loss);
     agn_free(p.graph);
+    agn__teacher_close(&p.teacher);
     agn_net_free(p.extractor);
     agn_net_free(p.classifier);
     return status;
