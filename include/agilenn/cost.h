@@ -5,6 +5,7 @@
 #define AGILENN_COST_H
 
 #include "agilenn/base.h"
+#include "agn_device.h"
 
 enum { AGN_PROFILE_NAME = 64 };
 
@@ -83,6 +84,23 @@ struct agn_work {
     double sent_share;   /* of frames, 0 to 1 */
     double server_ms;    /* queue and Remote NN */
 };
+
+/* CoAP around a packet or an answer. */
+enum { AGN_WORK_COAP_BYTES = 18 };
+
+/* The work of a device model by a model of this library's kernels, without running anything: amounts by the
+ * layers' shapes times coefficients that were fitted to QEMU's counts of a Cortex-M7 with DSP kernels
+ * (docs/COST.md has its error). All layers are run: exits are not taken, and of several cuts the model's own
+ * is. Bytes and packets: of raw symbols exact; else as usual, for agn_work_set_bytes to replace. sent_share
+ * is 1, or 0 where the model does not send; server_ms is 0. */
+int agn_work_of_model(const struct agn_dev_model *model, struct agn_work *work);
+/* Packets of a frame that is sent, `bytes` in all (headers of packets counted, CoAP not): sets packets,
+ * packet_bytes and encode_instructions. No effect where the model does not send. AGN_ERR_ARG. */
+int agn_work_set_bytes(const struct agn_dev_model *model, double bytes, double packets,
+                       struct agn_work *work);
+/* How far from 1 the count of agn_work_of_model over QEMU's was at most, of the networks that it was not
+ * fitted to. */
+#define AGN_WORK_ERROR 0.1
 
 enum agn_cost_stage {
     AGN_COST_SENSOR,
