@@ -37,7 +37,7 @@ NETWORKS = [
     ("mcunet", "check", "cifar10-mcunet", []),
     ("fashion-spinn", "fit", "fashion-spinn", []),
     ("cifar-spinn", "check", "cifar10-spinn", []),
-    ("fashion-deepcod", "check", "fashion-deepcod", []),
+    ("fashion-deepcod", "fit", "fashion-deepcod", []),
     ("cifar-deepcod", "fit", "cifar10-deepcod", []),
     ("fashion-raw", "fit", FASHION, ["codec=raw3"]),
     ("fashion-lzw", "fit", FASHION, ["codec=lzw"]),

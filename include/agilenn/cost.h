@@ -166,8 +166,7 @@ struct agn_cost_lever {
     const char *profile, *key; /* "board" or "radio"; as in the file */
     double ms, mj;
 };
-/* The inputs that change mean_ms most, and after them those that change mean_mj, widest first; returns how
- * many. */
+/* The inputs that change mean_ms or mean_mj by the largest share, largest first; returns how many. */
 int agn_cost_levers(const struct agn_board *board, const struct agn_radio *radio, const struct agn_work *work,
                     struct agn_cost_lever *levers, int most);
 

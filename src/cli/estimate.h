@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
-enum { AGN__ESTIMATE_MOST = 12, AGN__ESTIMATE_LEVERS = 5 };
+enum { AGN__ESTIMATE_MOST = 12, AGN__ESTIMATE_LEVERS = 8 };
 
 struct agn__estimate_options {
     struct agn_cli_list models, presets, assignments;

@@ -97,32 +97,39 @@ static void pull(const struct agn_board *board, const struct agn_radio *radio, c
                                      high_ms - low_ms, high_mj - low_mj};
 }
 
+struct ranked {
+    struct agn_cost_lever lever;
+    double share; /* of the mean, in ms or mJ, whichever is larger */
+};
+
 static int wider(const void *a, const void *b)
 {
-    const struct agn_cost_lever *x = a, *y = b;
-    if (x->ms != y->ms)
-        return x->ms < y->ms ? 1 : -1;
-    return x->mj < y->mj ? 1 : x->mj > y->mj ? -1 : 0;
+    const struct ranked *x = a, *y = b;
+    return x->share < y->share ? 1 : x->share > y->share ? -1 : 0;
 }
 
 int agn_cost_levers(const struct agn_board *board, const struct agn_radio *radio, const struct agn_work *work,
                     struct agn_cost_lever *levers, int most)
 {
-    struct agn_cost_lever all[2 * AGN_MOST_PROFILE_INPUTS];
+    struct ranked all[2 * AGN_MOST_PROFILE_INPUTS];
+    double ms, mj;
     int found = 0;
+    mean_with(board, radio, work, &ms, &mj);
     for (int kind = 0; kind < 2; kind++) {
         int count = 0;
         const struct agn__input *inputs = agn__inputs((enum agn_profile_kind)kind, &count);
         for (int i = 0; i < count; i++) {
+            struct agn_cost_lever *lever = &all[found].lever;
             if (inputs[i].type != AGN__INPUT_INTERVAL)
                 continue;
-            pull(board, radio, work, (enum agn_profile_kind)kind, &inputs[i], &all[found]);
-            found += all[found].ms > 0.0 || all[found].mj > 0.0;
+            pull(board, radio, work, (enum agn_profile_kind)kind, &inputs[i], lever);
+            all[found].share = fmax(ms > 0.0 ? lever->ms / ms : 0.0, mj > 0.0 ? lever->mj / mj : 0.0);
+            found += all[found].share > 0.0;
         }
     }
     qsort(all, (size_t)found, sizeof *all, wider);
     found = found < most ? found : most;
     for (int i = 0; i < found; i++)
-        levers[i] = all[i];
+        levers[i] = all[i].lever;
     return found;
 }
