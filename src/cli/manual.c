@@ -123,6 +123,7 @@ static int print_main_page(void)
         ".SH \"EXIT STATUS\"\n0 on success, 1 when the work failed, 2 when the command line was wrong, 130 "
         "when it was interrupted.\n"
         ".SH ENVIRONMENT\n.TP\n\\fBAGILENN_PRESETS\\fR\na folder of presets that is looked into first\n"
+        ".TP\n\\fBAGILENN_PROFILES\\fR\nlikewise of profiles of boards and radios\n"
         ".SH \"SEE ALSO\"\n\\fBagilenn\\-preset\\fR(5)\n");
     return AGN_CLI_SUCCESS;
 }
