@@ -209,6 +209,36 @@ static inline uint8_t *agn__symbol_row(const struct agn_dev *dev, unsigned chann
            ((size_t)channel * dev->model.map_h + row) * AGN_DEV_SYMBOL_ROW_BYTES(dev->model.map_w);
 }
 
+/* ---- versions of the protocol (agn_protocol.c) ---------------------------------------- */
+
+/* How packets are written and replies read. A device calls by pointers where the build has both versions, so
+ * that a program that never chooses one does not hold it. */
+struct agn__protocol {
+    int (*pack)(const struct agn_feature_packet *packet, uint8_t *dst, size_t cap);
+    int (*read_reply)(const uint8_t *src, size_t len, uint32_t model_id, struct agn_reply_packet *reply);
+    int16_t (*logit)(const struct agn_reply_packet *reply, unsigned class_index);
+    uint16_t frame_mask; /* bits of a frame's number that are sent */
+    uint8_t version;
+    uint8_t header_bytes; /* of a packet, at most: where its payload is made */
+};
+extern const struct agn__protocol agn__protocol_1, agn__protocol_2;
+
+#if AGN_WITH_PROTOCOL_1 && AGN_WITH_PROTOCOL_2
+#define AGN__FIRST_PROTOCOL   agn__protocol_1
+#define AGN__PROTOCOL_OF(dev) (*(dev)->protocol)
+#elif AGN_WITH_PROTOCOL_2
+#define AGN__FIRST_PROTOCOL   agn__protocol_2
+#define AGN__PROTOCOL_OF(dev) ((void)(dev), agn__protocol_2)
+#else
+#define AGN__FIRST_PROTOCOL   agn__protocol_1
+#define AGN__PROTOCOL_OF(dev) ((void)(dev), agn__protocol_1)
+#endif
+
+static inline size_t agn__packet_overhead(const struct agn_dev *dev)
+{
+    return (size_t)AGN__PROTOCOL_OF(dev).header_bytes + AGN_WIRE_CRC_BYTES;
+}
+
 /* ---- JPEG (agn_jpeg_send.c), where the build has it ------------------------------------ */
 
 #if AGN_WITH_JPEG
