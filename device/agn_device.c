@@ -143,16 +143,21 @@ const int16_t *agn_dev_local(const struct agn_dev *dev)
     return dev->phase >= AGN__PHASE_READY ? dev->local : NULL;
 }
 
-int32_t agn__margin(const struct agn_dev *dev)
+int32_t agn__margin_of(const int16_t *logits, unsigned classes)
 {
-    unsigned best = agn_argmax_s16(dev->local, dev->model.classes);
+    unsigned best = agn_argmax_s16(logits, classes);
     int32_t margin = -1;
-    for (unsigned i = 0; i < dev->model.classes; i++) {
-        int32_t below = (int32_t)dev->local[best] - dev->local[i];
+    for (unsigned i = 0; i < classes; i++) {
+        int32_t below = (int32_t)logits[best] - logits[i];
         if (i != best && (margin < 0 || below < margin))
             margin = below;
     }
     return margin < 0 ? 0 : margin;
+}
+
+int32_t agn__margin(const struct agn_dev *dev)
+{
+    return agn__margin_of(dev->local, dev->model.classes);
 }
 
 int32_t agn_dev_margin(const struct agn_dev *dev)

@@ -192,7 +192,8 @@ static inline void agn__graph_end(struct agn_dev *dev)
 }
 #endif
 
-/* agn_dev_margin of the logits that are there. */
+/* How far the best of some logits is above the second best; and agn_dev_margin of those that are there. */
+int32_t agn__margin_of(const int16_t *logits, unsigned classes);
 int32_t agn__margin(const struct agn_dev *dev);
 
 enum agn__phase {

@@ -11,7 +11,7 @@
 
 #include "agilenn/base.h"
 #include "agn_compact.h"
-#include "support/compact_seal.h"
+#include "compact_seal.h"
 
 /* ---- the vectors of docs/PROTOCOL.md ---------------------------------------------------
  * Map of 3 sent channels, 4 rows, 4 columns; model 0x12345678, frame 0x0102 (2), deadline 50 ms (48). */

@@ -87,6 +87,7 @@ int agn_compact_unpack(const uint8_t *src, size_t len, struct agn_feature_packet
     if ((src[0] >> AGN__COMPACT_VERSION_SHIFT & AGN__COMPACT_VERSION_MASK) != AGN_COMPACT_VERSION)
         return AGN_ERR_VERSION;
     struct reader reader = {src + 4, src + len - AGN_WIRE_CRC_BYTES, 0};
+    read.version = AGN_COMPACT_VERSION;
     read.codec = src[0] & AGN__COMPACT_CODEC_MASK;
     read.frame = src[3];
     read.whole = read.last = (src[0] & AGN__COMPACT_WHOLE) != 0;

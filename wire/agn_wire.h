@@ -165,6 +165,7 @@ struct agn_feature_packet {
     uint16_t deadline_ms; /* how long the device waits for the answer; 0: not stated */
     const uint8_t *payload;
     size_t payload_bytes;
+    uint8_t version; /* set by whatever read the packet: AGN_WIRE_VERSION or AGN_COMPACT_VERSION */
     /* Of version 2 only (agn_compact.h); 0 in what agn_feature_unpack reads. */
     uint8_t whole; /* this packet holds the whole map: no tile is written */
     uint8_t band;  /* the tile is some rows of one channel */
