@@ -35,7 +35,9 @@ int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void
     memset(dev, 0, sizeof *dev);
     dev->model = model;
     lay_out(dev, (uint8_t *)arena, &memory);
-    dev->protocol = &AGN__FIRST_PROTOCOL;
+#if AGN_WITH_PROTOCOL_2
+    dev->protocol = AGN__FIRST_PROTOCOL;
+#endif
     dev->budget = AGN_DEV_NO_BUDGET;
     dev->phase = AGN__PHASE_IDLE;
     return 0;
@@ -80,7 +82,9 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->next_channel = 0;
     dev->next_row = 0;
     dev->fused = 0;
+#if AGN_WITH_PROTOCOL_2
     dev->asks_now = 0;
+#endif
     dev->channels_missing = 0;
     dev->class_index = 0;
     begin_rows(dev);
@@ -192,10 +196,9 @@ static int server_error(unsigned status)
 /* Fuses into ->answer and picks the class from the exact sums, before they are rounded. */
 static void fuse(struct agn_dev *dev, const struct agn_reply_packet *reply)
 {
-    const struct agn__protocol *protocol = &AGN__PROTOCOL_OF(dev);
     int32_t best = 0;
     for (unsigned i = 0; i < dev->model.classes; i++) {
-        int32_t sum = agn_fuse(dev->local[i], protocol->logit(reply, i), dev->model.alpha_q15);
+        int32_t sum = agn_fuse(dev->local[i], AGN__LOGIT(dev)(reply, i), dev->model.alpha_q15);
         if (i == 0 || sum > best) {
             best = sum;
             dev->class_index = (uint16_t)i;
@@ -209,18 +212,17 @@ static void fuse(struct agn_dev *dev, const struct agn_reply_packet *reply)
 int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len)
 {
     struct agn_reply_packet reply;
-    const struct agn__protocol *protocol = &AGN__PROTOCOL_OF(dev);
-    int status = protocol->read_reply(bytes, len, dev->model.model_id, &reply);
+    int status = AGN__READ_REPLY(dev)(bytes, len, dev->model.model_id, &reply);
     if (status < 0)
         return status;
     if (reply.model_id != dev->model.model_id)
         return agn__is_cut(&dev->model, reply.model_id) ? AGN_ERR_TIMEOUT : AGN_ERR_MISMATCH;
     if (dev->phase == AGN__PHASE_IDLE)
         return AGN_ERR_STATE;
-    if (((reply.frame ^ dev->frame) & protocol->frame_mask) != 0 || dev->phase == AGN__PHASE_CLOSED)
+    if (((reply.frame ^ dev->frame) & agn__frame_mask(dev)) != 0 || dev->phase == AGN__PHASE_CLOSED)
         return AGN_ERR_TIMEOUT;
-    if (dev->packet_count == 0 ||
-        (dev->fused && (protocol->version == 1 || reply.channels_missing >= dev->channels_missing)))
+    if (dev->packet_count == 0 || (dev->fused && (agn__version(dev) == AGN_WIRE_VERSION ||
+                                                  reply.channels_missing >= dev->channels_missing)))
         return AGN_ERR_STATE;
     if (reply.status != AGN_REPLY_OK)
         return server_error(reply.status);

@@ -16,7 +16,7 @@ enum { OVER, SENDING, WAITING }; /* link->state */
 
 static int is_compact(const struct agn_link *link)
 {
-    return AGN__PROTOCOL_OF(link->dev).version == AGN_COMPACT_VERSION;
+    return (int)agn__version(link->dev) == AGN_COMPACT_VERSION;
 }
 
 static size_t coap_bytes(const struct agn_link *link)
@@ -77,7 +77,11 @@ int agn_link_init(struct agn_link *link, struct agn_dev *dev, const struct agn_l
     if (status < 0)
         return status;
     agn_dev_set_budget(dev, AGN_DEV_NO_BUDGET, 0);
-    if (made.config.datagram_bytes < coap_bytes(&made) + agn_dev_least_bytes(dev))
+    size_t least = coap_bytes(&made) + agn_dev_least_bytes(dev);
+    if (config->protocol == AGN_LINK_AUTO && is_compact(&made)) /* version 1 must fit as well */
+        least += AGN_COAP_REQUEST_OVERHEAD - AGN_COAP_COMPACT_OVERHEAD + AGN_FEATURE_OVERHEAD_BYTES -
+                 AGN_COMPACT_MOST_OVERHEAD;
+    if (made.config.datagram_bytes < least)
         return AGN_ERR_RANGE;
     made.answer_ms = made.config.deadline_ms / 4u;
     made.noise = noise;
@@ -192,8 +196,7 @@ static void take_busy(struct agn_link *link, uint32_t now_ms, const struct agn_c
 {
     struct agn_reply_packet reply;
     uint32_t model_id = link->dev->model.model_id;
-    if (AGN__PROTOCOL_OF(link->dev).read_reply(answer->payload, answer->payload_bytes, model_id, &reply) <
-            0 ||
+    if (AGN__READ_REPLY(link->dev)(answer->payload, answer->payload_bytes, model_id, &reply) < 0 ||
         reply.status != AGN_REPLY_BUSY || reply.model_id != model_id)
         return;
     agn_pause_refused(&link->pause, answer->max_age_s, now_ms, link->noise += now_ms);
@@ -234,7 +237,7 @@ static int is_of_another_version(struct agn_link *link, const struct agn_coap_an
     int version = is_compact(link) ? agn_compact_reply_version(answer->payload, answer->payload_bytes,
                                                                link->dev->model.model_id)
                                    : agn_reply_version(answer->payload, answer->payload_bytes);
-    if (version < 0 || version == AGN__PROTOCOL_OF(link->dev).version)
+    if (version < 0 || version == (int)agn__version(link->dev))
         return 0;
     link->counts.refused++;
     link->counts.other_version = (uint32_t)version;

@@ -3,14 +3,14 @@
 #include "agn_device_internal.h"
 
 #if AGN_WITH_PROTOCOL_1
-static int read_reply_1(const uint8_t *src, size_t len, uint32_t model_id, struct agn_reply_packet *reply)
+int agn__read_reply_1(const uint8_t *src, size_t len, uint32_t model_id, struct agn_reply_packet *reply)
 {
     (void)model_id; /* it is in the reply */
     return agn_reply_unpack(src, len, reply);
 }
 
-const struct agn__protocol agn__protocol_1 = {agn_feature_pack, read_reply_1,     agn_reply_logit,
-                                              0xFFFF,           AGN_WIRE_VERSION, AGN_FEATURE_HEADER_BYTES};
+const struct agn__protocol agn__protocol_1 = {agn_feature_pack, agn__read_reply_1, agn_reply_logit,
+                                              0xFFFF,           AGN_WIRE_VERSION,  AGN_FEATURE_HEADER_BYTES};
 #endif
 
 #if AGN_WITH_PROTOCOL_2
@@ -38,7 +38,7 @@ int agn_dev_set_protocol(struct agn_dev *dev, unsigned version)
 
 unsigned agn_dev_protocol(const struct agn_dev *dev)
 {
-    return dev->protocol->version;
+    return agn__version(dev);
 }
 
 void agn_dev_ask_now(struct agn_dev *dev, unsigned asks)

@@ -197,11 +197,33 @@ uint32_t agn_dev_bytes_through(const struct agn_dev *dev)
 
 /* ---- packets ----------------------------------------------------------------------- */
 
-/* No version's packets hold more than those of the other. */
+/* What only packets of version 2 say; and none of theirs holds more than one of version 1, which is as long
+ * as its header. */
+#if AGN_WITH_PROTOCOL_2
 static size_t payload_room(size_t room)
 {
     return room < AGN_FEATURE_MAX_PAYLOAD ? room : (size_t)AGN_FEATURE_MAX_PAYLOAD;
 }
+
+static void describe(const struct agn_dev *dev, const struct span *span, unsigned rows,
+                     struct agn_feature_packet *header)
+{
+    header->band = header->row_count < span->height;
+    header->whole = rows == span->rows_left && span->channel == 0 && !header->band;
+    header->now = dev->asks_now;
+}
+#else
+static size_t payload_room(size_t room)
+{
+    return room;
+}
+
+static void describe(const struct agn_dev *dev, const struct span *span, unsigned rows,
+                     struct agn_feature_packet *header)
+{
+    (void)dev, (void)span, (void)rows, (void)header;
+}
+#endif
 
 /* Moves on behind a packet that was made. */
 static void advance(struct agn_dev *dev, const struct span *span, unsigned rows, int last, int length)
@@ -257,12 +279,10 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
     header.row_first = tile.row_first;
     header.row_count = tile.row_count;
     header.deadline_ms = dev->deadline_ms;
-    header.band = tile.row_count < span.height;
-    header.whole = rows == span.rows_left && span.channel == 0 && !header.band;
-    header.now = dev->asks_now;
+    describe(dev, &span, rows, &header);
     header.payload = payload;
     header.payload_bytes = (size_t)size;
-    int length = AGN__PROTOCOL_OF(dev).pack(&header, packet, room);
+    int length = AGN__PACK(dev)(&header, packet, room);
     if (length < 0)
         return length;
     advance(dev, &span, rows, last, length);
