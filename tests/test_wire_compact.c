@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agilenn/base.h"
+#include "agn_coap.h"
 #include "agn_compact.h"
 #include "compact_seal.h"
 
@@ -106,6 +107,19 @@ static void feature_vectors(void **state)
     assert_int_equal(agn_compact_unpack(VECTOR_RANGE, sizeof VECTOR_RANGE, &packet), 0);
     assert_int_equal(packet.codec, AGN_CODEC_RANGE);
     assert_int_equal(packet.payload_bytes, 3);
+}
+
+static void coap_vector(void **state)
+{
+    (void)state;
+    static const uint8_t head[] = {0x52, 0x02, 0x00, 0x01, 0x5b, 0x02, 0xb1, 0x69, 0xff},
+                         token[] = {0x5b, 0x02};
+    uint8_t bytes[64];
+    size_t len = agn_coap_request_compact(bytes, 1, token, VECTOR_RANGE, sizeof VECTOR_RANGE);
+    assert_int_equal(len, sizeof head + sizeof VECTOR_RANGE);
+    assert_int_equal(AGN_COAP_COMPACT_OVERHEAD, sizeof head);
+    assert_memory_equal(bytes, head, sizeof head);
+    assert_memory_equal(bytes + sizeof head, VECTOR_RANGE, sizeof VECTOR_RANGE);
 }
 
 /* What was read is written as it was, from a place behind as well. */
@@ -432,11 +446,17 @@ static void classes_rarely_change(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(feature_vectors),      cmocka_unit_test(packs_what_it_read),
-        cmocka_unit_test(reply_vectors),        cmocka_unit_test(damaged_packets),
-        cmocka_unit_test(models_of_one_handle), cmocka_unit_test(values_out_of_range),
-        cmocka_unit_test(packing_refuses),      cmocka_unit_test(deadlines),
-        cmocka_unit_test(finest_step),          cmocka_unit_test(classes_rarely_change),
+        cmocka_unit_test(feature_vectors),
+        cmocka_unit_test(packs_what_it_read),
+        cmocka_unit_test(reply_vectors),
+        cmocka_unit_test(coap_vector),
+        cmocka_unit_test(damaged_packets),
+        cmocka_unit_test(models_of_one_handle),
+        cmocka_unit_test(values_out_of_range),
+        cmocka_unit_test(packing_refuses),
+        cmocka_unit_test(deadlines),
+        cmocka_unit_test(finest_step),
+        cmocka_unit_test(classes_rarely_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
