@@ -35,6 +35,9 @@ int agn_dev_init(struct agn_dev *dev, const void *data, size_t model_bytes, void
     memset(dev, 0, sizeof *dev);
     dev->model = model;
     lay_out(dev, (uint8_t *)arena, &memory);
+#if AGN_WITH_PROTOCOL_2
+    dev->protocol = AGN__FIRST_PROTOCOL;
+#endif
     dev->budget = AGN_DEV_NO_BUDGET;
     dev->phase = AGN__PHASE_IDLE;
     return 0;
@@ -79,6 +82,9 @@ int agn_dev_frame_begin(struct agn_dev *dev, uint16_t frame, uint16_t deadline_m
     dev->next_channel = 0;
     dev->next_row = 0;
     dev->fused = 0;
+#if AGN_WITH_PROTOCOL_2
+    dev->asks_now = 0;
+#endif
     dev->channels_missing = 0;
     dev->class_index = 0;
     begin_rows(dev);
@@ -141,16 +147,21 @@ const int16_t *agn_dev_local(const struct agn_dev *dev)
     return dev->phase >= AGN__PHASE_READY ? dev->local : NULL;
 }
 
-int32_t agn__margin(const struct agn_dev *dev)
+int32_t agn__margin_of(const int16_t *logits, unsigned classes)
 {
-    unsigned best = agn_argmax_s16(dev->local, dev->model.classes);
+    unsigned best = agn_argmax_s16(logits, classes);
     int32_t margin = -1;
-    for (unsigned i = 0; i < dev->model.classes; i++) {
-        int32_t below = (int32_t)dev->local[best] - dev->local[i];
+    for (unsigned i = 0; i < classes; i++) {
+        int32_t below = (int32_t)logits[best] - logits[i];
         if (i != best && (margin < 0 || below < margin))
             margin = below;
     }
     return margin < 0 ? 0 : margin;
+}
+
+int32_t agn__margin(const struct agn_dev *dev)
+{
+    return agn__margin_of(dev->local, dev->model.classes);
 }
 
 int32_t agn_dev_margin(const struct agn_dev *dev)
@@ -190,7 +201,7 @@ static void fuse(struct agn_dev *dev, const struct agn_reply_packet *reply)
 {
     int32_t best = 0;
     for (unsigned i = 0; i < dev->model.classes; i++) {
-        int32_t sum = agn_fuse(dev->local[i], agn_reply_logit(reply, i), dev->model.alpha_q15);
+        int32_t sum = agn_fuse(dev->local[i], AGN__LOGIT(dev)(reply, i), dev->model.alpha_q15);
         if (i == 0 || sum > best) {
             best = sum;
             dev->class_index = (uint16_t)i;
@@ -204,16 +215,17 @@ static void fuse(struct agn_dev *dev, const struct agn_reply_packet *reply)
 int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len)
 {
     struct agn_reply_packet reply;
-    int status = agn_reply_unpack(bytes, len, &reply);
+    int status = AGN__READ_REPLY(dev)(bytes, len, dev->model.model_id, &reply);
     if (status < 0)
         return status;
     if (reply.model_id != dev->model.model_id)
         return agn__is_cut(&dev->model, reply.model_id) ? AGN_ERR_TIMEOUT : AGN_ERR_MISMATCH;
     if (dev->phase == AGN__PHASE_IDLE)
         return AGN_ERR_STATE;
-    if (reply.frame != dev->frame || dev->phase == AGN__PHASE_CLOSED)
+    if (((reply.frame ^ dev->frame) & agn__frame_mask(dev)) != 0 || dev->phase == AGN__PHASE_CLOSED)
         return AGN_ERR_TIMEOUT;
-    if (dev->fused || dev->packet_count == 0)
+    if (dev->packet_count == 0 || (dev->fused && (agn__version(dev) == AGN_WIRE_VERSION ||
+                                                  reply.channels_missing >= dev->channels_missing)))
         return AGN_ERR_STATE;
     if (reply.status != AGN_REPLY_OK)
         return server_error(reply.status);

@@ -251,10 +251,13 @@ struct agn_dev_line {
     uint8_t countdown; /* rows until the next output row */
 };
 
+struct agn__protocol;
+
 /* A device. The fields are private; the struct is here so that it can be allocated. */
 struct agn_dev {
     struct agn_dev_model model;
     struct agn_dev_line lines[AGN_DEV_MAX_LAYERS];
+    const struct agn__protocol *protocol;
     int16_t *local_row; /* local_c x map_w values, on their way to the sums */
     uint8_t *scratch;   /* line buffers while rows come, then the encoder's state */
     uint8_t *symbols;
@@ -272,6 +275,7 @@ struct agn_dev {
     uint8_t phase;          /* enum in agn_device.c */
     uint8_t fused, channels_missing;
     uint8_t left_early; /* an exit was sure: later layers were not computed */
+    uint8_t asks_now;   /* agn_dev_ask_now */
     uint16_t class_index;
     uint16_t exit_softmax; /* agn_dev_set_exit */
 };
@@ -303,6 +307,18 @@ unsigned agn_dev_cut(const struct agn_dev *dev);
  * says. Exits that ask for a margin stay as they are. Holds for exits to come, with any cut, until set again.
  * AGN_ERR_RANGE. */
 int agn_dev_set_exit(struct agn_dev *dev, uint16_t softmax_q15);
+
+/* Which version of the protocol packets and replies have (docs/PROTOCOL.md): 1 (agn_wire.h), which a device
+ * begins with unless its build has only the other, or 2 (agn_compact.h). A server takes each at a path of its
+ * own. Holds until chosen again. To be called before a frame's first packet; or, where a server has not taken
+ * that, with agn_dev_packets_again behind it. AGN_ERR_UNSUPPORTED: the build has no such version
+ * (agn_parts.h); nothing has changed. */
+int agn_dev_set_protocol(struct agn_dev *dev, unsigned version);
+unsigned agn_dev_protocol(const struct agn_dev *dev);
+
+/* Version 2 only: the packets to come ask for an answer at once with what has come of the frame so far (1),
+ * or do not (0), which is how each frame begins. More packets of it may follow, and a further answer. */
+void agn_dev_ask_now(struct agn_dev *dev, unsigned asks);
 
 /* Starts a frame; drops whatever an unfinished one had. `frame` wraps; `deadline_ms` is told to the
  * server (0: not stated). */
@@ -360,7 +376,9 @@ int agn_dev_packets_again(struct agn_dev *dev);
  * (errors of agn_reply_unpack); AGN_ERR_RANGE: more channels missing than are sent; AGN_ERR_MISMATCH: another
  * model, or the server has none such;
  * AGN_ERR_TIMEOUT: of another frame or cut, or after agn_dev_predict; AGN_ERR_STATE: a duplicate, or no
- * packet was made yet; AGN_ERR_BUSY, AGN_ERR_VERSION, AGN_ERR_ENGINE: the server reports so. */
+ * packet was made yet; of version 2, whose checksum holds the id, AGN_ERR_CHECKSUM in place of another model
+ * or cut. There a further reply that lacks fewer channels takes the place of the one before; AGN_ERR_BUSY,
+ * AGN_ERR_VERSION, AGN_ERR_ENGINE: the server reports so. */
 int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len);
 
 enum { AGN_DEV_NO_CLASS = 0xFFFF };

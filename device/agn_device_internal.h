@@ -6,6 +6,7 @@
 #ifndef AGN_DEVICE_INTERNAL_H
 #define AGN_DEVICE_INTERNAL_H
 
+#include "agn_compact.h"
 #include "agn_device.h"
 #include "agn_layout.h"
 #include "agn_memory.h"
@@ -192,7 +193,8 @@ static inline void agn__graph_end(struct agn_dev *dev)
 }
 #endif
 
-/* agn_dev_margin of the logits that are there. */
+/* How far the best of some logits is above the second best; and agn_dev_margin of those that are there. */
+int32_t agn__margin_of(const int16_t *logits, unsigned classes);
 int32_t agn__margin(const struct agn_dev *dev);
 
 enum agn__phase {
@@ -208,6 +210,51 @@ static inline uint8_t *agn__symbol_row(const struct agn_dev *dev, unsigned chann
     return dev->symbols +
            ((size_t)channel * dev->model.map_h + row) * AGN_DEV_SYMBOL_ROW_BYTES(dev->model.map_w);
 }
+
+/* ---- versions of the protocol (agn_protocol.c) ---------------------------------------- */
+
+/* How packets are written and replies read. A device calls by pointers where the build has both versions, so
+ * that a program that never chooses one does not hold it. */
+struct agn__protocol {
+    int (*pack)(const struct agn_feature_packet *packet, uint8_t *dst, size_t cap);
+    int (*read_reply)(const uint8_t *src, size_t len, uint32_t model_id, struct agn_reply_packet *reply);
+    int16_t (*logit)(const struct agn_reply_packet *reply, unsigned class_index);
+    uint16_t frame_mask; /* bits of a frame's number that are sent */
+    uint8_t version;
+    uint8_t header_bytes; /* of a packet, at most: where its payload is made */
+};
+extern const struct agn__protocol agn__protocol_1, agn__protocol_2;
+
+/* With one version only the calls are direct. */
+#if AGN_WITH_PROTOCOL_1 && AGN_WITH_PROTOCOL_2
+#define AGN__FIRST_PROTOCOL                     (&agn__protocol_1)
+#define AGN__BY_PROTOCOL(dev, member, one, two) ((dev)->protocol->member)
+#elif AGN_WITH_PROTOCOL_2
+#define AGN__FIRST_PROTOCOL                     (&agn__protocol_2)
+#define AGN__BY_PROTOCOL(dev, member, one, two) ((void)(dev), two)
+#else
+#define AGN__FIRST_PROTOCOL                     NULL
+#define AGN__BY_PROTOCOL(dev, member, one, two) ((void)(dev), one)
+#endif
+
+int agn__read_reply_1(const uint8_t *src, size_t len, uint32_t model_id, struct agn_reply_packet *reply);
+
+static inline unsigned agn__version(const struct agn_dev *dev)
+{
+    return AGN__BY_PROTOCOL(dev, version, AGN_WIRE_VERSION, AGN_COMPACT_VERSION);
+}
+static inline unsigned agn__frame_mask(const struct agn_dev *dev)
+{
+    return AGN__BY_PROTOCOL(dev, frame_mask, 0xFFFFu, 0xFFu);
+}
+static inline size_t agn__packet_overhead(const struct agn_dev *dev)
+{
+    return (size_t)AGN__BY_PROTOCOL(dev, header_bytes, AGN_FEATURE_HEADER_BYTES, AGN_COMPACT_MOST_HEADER) +
+           AGN_WIRE_CRC_BYTES;
+}
+#define AGN__PACK(dev)       AGN__BY_PROTOCOL(dev, pack, agn_feature_pack, agn_compact_pack)
+#define AGN__READ_REPLY(dev) AGN__BY_PROTOCOL(dev, read_reply, agn__read_reply_1, agn_compact_reply_unpack)
+#define AGN__LOGIT(dev)      AGN__BY_PROTOCOL(dev, logit, agn_reply_logit, agn_compact_logit)
 
 /* ---- JPEG (agn_jpeg_send.c), where the build has it ------------------------------------ */
 

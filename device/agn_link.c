@@ -1,7 +1,8 @@
 /* Packets, repetitions and the answer; see agn_link.h. */
 #include "agn_link.h"
 
-#include "agn_memory.h"
+#include "agn_compact.h"
+#include "agn_device_internal.h"
 
 enum {
     DEFAULT_DEADLINE_MS = 200,
@@ -13,21 +14,48 @@ enum {
 
 enum { OVER, SENDING, WAITING }; /* link->state */
 
-/* What is sent in a token: salt, frame, packet. */
-static void make_token(struct agn_link *link, uint8_t token[AGN_COAP_TOKEN_BYTES])
+static int is_compact(const struct agn_link *link)
 {
-    token[0] = link->salt;
-    token[1] = (uint8_t)(link->dev->frame >> 8);
-    token[2] = (uint8_t)link->dev->frame;
-    token[3] = link->packet++;
+    return (int)agn__version(link->dev) == AGN_COMPACT_VERSION;
+}
+
+static size_t coap_bytes(const struct agn_link *link)
+{
+    return is_compact(link) ? (size_t)AGN_COAP_COMPACT_OVERHEAD : (size_t)AGN_COAP_REQUEST_OVERHEAD;
+}
+
+/* What is sent in a token: salt, frame, packet; or all of the frame's number and the salt in two bytes. */
+static size_t wrap(struct agn_link *link, uint8_t *datagram, size_t len)
+{
+    uint16_t frame = link->dev->frame;
+    uint8_t token[AGN_COAP_TOKEN_BYTES] = {link->salt, (uint8_t)(frame >> 8), (uint8_t)frame, link->packet++};
+    const uint8_t *payload = datagram + coap_bytes(link);
+    if (!is_compact(link))
+        return agn_coap_request(datagram, link->message_id++, token, payload, len);
+    token[1] = (uint8_t)(token[0] + token[1]);
+    return agn_coap_request_compact(datagram, link->message_id++, token + 1, payload, len);
 }
 
 /* How many frames ago the one was sent that an answer is for; LATEST_FORGOTTEN or more: none of ours. */
 static uint16_t age_of(const struct agn_link *link, const struct agn_coap_answer_view *answer)
 {
-    if (answer->token_bytes != AGN_COAP_TOKEN_BYTES || answer->token[0] != link->salt)
+    const uint8_t *token = answer->token;
+    if (is_compact(link))
+        return answer->token_bytes != AGN_COAP_COMPACT_TOKEN_BYTES
+                   ? (uint16_t)LATEST_FORGOTTEN
+                   : (uint16_t)(link->dev->frame - (((unsigned)token[0] - link->salt) << 8 | token[1]));
+    if (answer->token_bytes != AGN_COAP_TOKEN_BYTES || token[0] != link->salt)
         return LATEST_FORGOTTEN;
-    return (uint16_t)(link->dev->frame - ((unsigned)answer->token[1] << 8 | answer->token[2]));
+    return (uint16_t)(link->dev->frame - ((unsigned)token[1] << 8 | token[2]));
+}
+
+static int choose_protocol(struct agn_dev *dev, unsigned version)
+{
+    if (version == AGN_LINK_AUTO)
+        return agn_dev_set_protocol(dev, AGN_COMPACT_VERSION) == 0
+                   ? 0
+                   : agn_dev_set_protocol(dev, AGN_WIRE_VERSION);
+    return version == 0 ? 0 : agn_dev_set_protocol(dev, version);
 }
 
 int agn_link_init(struct agn_link *link, struct agn_dev *dev, const struct agn_link_config *config,
@@ -45,8 +73,15 @@ int agn_link_init(struct agn_link *link, struct agn_dev *dev, const struct agn_l
         made.config.carrier_bytes = DEFAULT_CARRIER_BYTES;
     if (made.config.repeats == 0)
         made.config.repeats = DEFAULT_REPEATS;
+    int status = choose_protocol(dev, config->protocol);
+    if (status < 0)
+        return status;
     agn_dev_set_budget(dev, AGN_DEV_NO_BUDGET, 0);
-    if (made.config.datagram_bytes < AGN_COAP_REQUEST_OVERHEAD + agn_dev_least_bytes(dev))
+    size_t least = coap_bytes(&made) + agn_dev_least_bytes(dev);
+    if (config->protocol == AGN_LINK_AUTO && is_compact(&made)) /* version 1 must fit as well */
+        least += AGN_COAP_REQUEST_OVERHEAD - AGN_COAP_COMPACT_OVERHEAD + AGN_FEATURE_OVERHEAD_BYTES -
+                 AGN_COMPACT_MOST_OVERHEAD;
+    if (made.config.datagram_bytes < least)
         return AGN_ERR_RANGE;
     made.answer_ms = made.config.deadline_ms / 4u;
     made.noise = noise;
@@ -60,12 +95,18 @@ int agn_link_init(struct agn_link *link, struct agn_dev *dev, const struct agn_l
 /* Half of the deadline is for what is lost and for an answer that takes longer than the one before. */
 static uint32_t set_budget(struct agn_link *link)
 {
-    uint16_t extra = (uint16_t)(AGN_COAP_REQUEST_OVERHEAD + link->config.carrier_bytes);
+    uint16_t extra = (uint16_t)(coap_bytes(link) + link->config.carrier_bytes);
     agn_dev_set_budget(link->dev, AGN_DEV_NO_BUDGET, extra);
     uint32_t budget =
         agn_rate_budget(&link->rate, link->config.deadline_ms / 2u, agn_dev_least_bytes(link->dev));
     agn_dev_set_budget(link->dev, budget, extra);
     return budget;
+}
+
+/* Packet by packet, as the answers so far ask for. */
+static unsigned asks(const struct agn_link *link)
+{
+    return link->config.ask_margin > 0 && is_compact(link);
 }
 
 int agn_link_begin(struct agn_link *link, uint32_t now_ms)
@@ -85,6 +126,8 @@ int agn_link_begin(struct agn_link *link, uint32_t now_ms)
         return 0;
     }
     link->state = SENDING;
+    link->goal = 1;
+    agn_dev_ask_now(link->dev, asks(link));
     return 1;
 }
 
@@ -117,16 +160,15 @@ static void repeat_in_time(struct agn_link *link, uint32_t now_ms)
 
 static int make_packet(struct agn_link *link, uint32_t now_ms, uint8_t *datagram)
 {
-    uint8_t token[AGN_COAP_TOKEN_BYTES];
-    int len = agn_dev_next_packet(link->dev, datagram + AGN_COAP_REQUEST_OVERHEAD,
-                                  (size_t)link->config.datagram_bytes - AGN_COAP_REQUEST_OVERHEAD);
+    size_t before = coap_bytes(link);
+    int len = agn_dev_next_packet(link->dev, datagram + before, (size_t)link->config.datagram_bytes - before);
     if (len <= 0) {
         link->state = len < 0 ? OVER : WAITING;
         return len;
     }
-    make_token(link, token);
-    len = (int)agn_coap_request(datagram, link->message_id++, token, datagram + AGN_COAP_REQUEST_OVERHEAD,
-                                (size_t)len);
+    len = (int)wrap(link, datagram, (size_t)len);
+    if (asks(link) && link->dev->packet_count >= link->goal)
+        link->state = WAITING;
     link->last_ms = now_ms;
     link->counts.datagrams++;
     link->counts.bytes += (uint32_t)len;
@@ -153,14 +195,27 @@ int agn_link_next(struct agn_link *link, uint32_t now_ms, uint8_t *datagram, siz
 static void take_busy(struct agn_link *link, uint32_t now_ms, const struct agn_coap_answer_view *answer)
 {
     struct agn_reply_packet reply;
-    if (agn_reply_unpack(answer->payload, answer->payload_bytes, &reply) < 0 ||
-        reply.status != AGN_REPLY_BUSY || reply.model_id != link->dev->model.model_id)
+    uint32_t model_id = link->dev->model.model_id;
+    if (AGN__READ_REPLY(link->dev)(answer->payload, answer->payload_bytes, model_id, &reply) < 0 ||
+        reply.status != AGN_REPLY_BUSY || reply.model_id != model_id)
         return;
     agn_pause_refused(&link->pause, answer->max_age_s, now_ms, link->noise += now_ms);
     if (age_of(link, answer) == 0 && link->state != OVER) {
         link->counts.busy++;
         link->state = OVER;
     }
+}
+
+/* A server without version 2: this frame begins again with the other one. */
+static int falls_back(struct agn_link *link, const struct agn_coap_answer_view *answer)
+{
+    if (link->config.protocol != AGN_LINK_AUTO || !is_compact(link) || !agn_coap_is_unknown(answer) ||
+        agn_dev_set_protocol(link->dev, AGN_WIRE_VERSION) < 0)
+        return 0;
+    agn_dev_ask_now(link->dev, 0);
+    if (link->state != OVER && agn_dev_packets_again(link->dev) == 0)
+        link->state = set_budget(link) > 0 ? SENDING : OVER;
+    return 1;
 }
 
 /* Of other errors only 4.00 leaves hope: a packet was damaged on its way, and others were not. */
@@ -179,8 +234,10 @@ static int take_error(struct agn_link *link, uint32_t now_ms, const struct agn_c
 /* The server speaks another version of the protocol: no answer of its will do. */
 static int is_of_another_version(struct agn_link *link, const struct agn_coap_answer_view *answer)
 {
-    int version = agn_reply_version(answer->payload, answer->payload_bytes);
-    if (version < 0 || version == AGN_WIRE_VERSION)
+    int version = is_compact(link) ? agn_compact_reply_version(answer->payload, answer->payload_bytes,
+                                                               link->dev->model.model_id)
+                                   : agn_reply_version(answer->payload, answer->payload_bytes);
+    if (version < 0 || version == (int)agn__version(link->dev))
         return 0;
     link->counts.refused++;
     link->counts.other_version = (uint32_t)version;
@@ -188,6 +245,23 @@ static int is_of_another_version(struct agn_link *link, const struct agn_coap_an
     if (age_of(link, answer) == 0)
         link->state = OVER;
     return 1;
+}
+
+/* The frame is over, unless more of it may help. */
+static void take_reply(struct agn_link *link)
+{
+    const struct agn_dev *dev = link->dev;
+    link->counts.fused += !link->is_answered;
+    link->is_answered = 1;
+    link->state = OVER;
+    agn_pause_answered(&link->pause);
+    if (asks(link) && dev->channels_missing > 0 &&
+        dev->next_channel < dev->model.map_c - dev->model.local_c &&
+        agn__margin_of(dev->answer, dev->model.classes) < link->config.ask_margin) {
+        link->state = SENDING;
+        link->goal = (uint16_t)(dev->packet_count + 1);
+        link->counts.asked++;
+    }
 }
 
 int agn_link_take(struct agn_link *link, uint32_t now_ms, const uint8_t *datagram, size_t len)
@@ -203,14 +277,13 @@ int agn_link_take(struct agn_link *link, uint32_t now_ms, const uint8_t *datagra
     }
     if (is_of_another_version(link, &answer))
         return 0;
+    if (falls_back(link, &answer))
+        return 0;
     if (answer.code_class != 2)
         return take_error(link, now_ms, &answer);
     int status = agn_dev_accept_reply(link->dev, answer.payload, answer.payload_bytes);
     if (status == 0) {
-        link->is_answered = 1;
-        link->state = OVER;
-        link->counts.fused++;
-        agn_pause_answered(&link->pause);
+        take_reply(link);
         return 1;
     }
     if (status == AGN_ERR_TIMEOUT)

@@ -14,7 +14,7 @@
  *         agn_dev_predict(&dev, &prediction);
  *
  * `now_ms` may wrap. Datagrams go to UDP port AGN_LINK_PORT of the server (or another, as it was told), and
- * are those of docs/PROTOCOL.md: non-confirmable POST requests to /v1/infer and what is answered. */
+ * are those of docs/PROTOCOL.md: non-confirmable POST requests to /v1/infer or /i, and what is answered. */
 #ifndef AGN_LINK_H
 #define AGN_LINK_H
 
@@ -41,8 +41,15 @@ struct agn_link_config {
     uint16_t datagram_bytes; /* at most, as a radio may need it; 0: AGN_LINK_MAX_REQUEST */
     uint16_t carrier_bytes;  /* around a datagram: 28 for UDP and IPv4, 48 for IPv6; 0: 28 */
     uint8_t repeats;         /* of a frame, at most; AGN_LINK_NO_REPEATS: none; 0: 3 */
+    /* Version of the protocol: 1, 2, or AGN_LINK_AUTO: 2 until a server has no such resource, then 1, in the
+     * same frame already; 0: as agn_dev_set_protocol has chosen, at first 1. */
+    uint8_t protocol;
+    /* Q8.8, of version 2 only. Each packet asks for an answer at once, and the next one goes only where the
+     * fused answer of those before lacks channels and is ahead of its second best class by less than this. 0:
+     * all packets go, one answer comes. */
+    uint16_t ask_margin;
 };
-enum { AGN_LINK_NO_REPEATS = 255 };
+enum { AGN_LINK_NO_REPEATS = 255, AGN_LINK_AUTO = 255 };
 
 struct agn_link_counts {
     uint32_t frames, fused;    /* begun; answered in time */
@@ -52,7 +59,8 @@ struct agn_link_counts {
     uint32_t unfit;            /* frames not sent: nothing of them would have got through in time */
     uint32_t refused;          /* packets that the server took for damaged, or would not have */
     uint32_t late, unusable;   /* answers to earlier frames; datagrams that are no answer of the server's */
-    uint32_t other_version; /* of the protocol, which the server speaks instead of AGN_WIRE_VERSION; 0: no */
+    uint32_t asked;            /* packets sent since an answer was not sure enough */
+    uint32_t other_version;    /* of the protocol, which the server speaks instead of the device's; 0: no */
 };
 
 /* Private but for counts. */
@@ -68,12 +76,14 @@ struct agn_link {
     uint16_t message_id, ack_id;
     uint8_t salt, packet; /* in tokens, so that an earlier run's and packet's answers do not match */
     uint8_t round;
+    uint16_t goal; /* packets of the frame that may go now, where it asks for answers at once */
     uint8_t state; /* enum in agn_link.c */
     uint8_t has_ack, is_answered, is_refused;
 };
 
 /* `dev` is initialised and stays. `noise` is any number that differs from device to device and start to
- * start. AGN_ERR_RANGE: datagrams too short for a row of symbols. */
+ * start. AGN_ERR_RANGE: datagrams too short for a row of symbols; AGN_ERR_UNSUPPORTED: the build has no such
+ * version. */
 int agn_link_init(struct agn_link *link, struct agn_dev *dev, const struct agn_link_config *config,
                   uint32_t noise);
 
@@ -85,7 +95,8 @@ int agn_link_begin(struct agn_link *link, uint32_t now_ms);
  * configuration's datagram_bytes; AGN_ERR_STATE: not begun. */
 int agn_link_next(struct agn_link *link, uint32_t now_ms, uint8_t *datagram, size_t cap);
 
-/* A datagram came. 1: the frame's answer, with which agn_dev_predict fuses; 0: something else. */
+/* A datagram came. 1: the frame's answer, or one with more in it, with which agn_dev_predict fuses; 0:
+ * something else. */
 int agn_link_take(struct agn_link *link, uint32_t now_ms, const uint8_t *datagram, size_t len);
 
 /* How long to wait for a datagram, in ms, before the next call of agn_link_next; 0: the frame is over:

@@ -10,4 +10,13 @@
 #define AGN_WITH_JPEG 1 /* models that send the image as JPEG (agn_jpeg*.c) */
 #endif
 
+/* Versions of the protocol; one at least. A device begins with the lowest, see agn_dev_set_protocol. What is
+ * never chosen a linker leaves out by itself (-ffunction-sections -fdata-sections, --gc-sections). */
+#ifndef AGN_WITH_PROTOCOL_1
+#define AGN_WITH_PROTOCOL_1 1 /* agn_wire.h's packets */
+#endif
+#ifndef AGN_WITH_PROTOCOL_2
+#define AGN_WITH_PROTOCOL_2 1 /* agn_compact.h's */
+#endif
+
 #endif

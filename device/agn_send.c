@@ -164,7 +164,7 @@ static size_t packet_room(const struct agn_dev *dev, uint32_t spent, size_t cap)
 static int holds_rows(const struct agn_dev *dev, size_t room, unsigned rows)
 {
     uint32_t bits = (uint32_t)rows * AGN_WIRE_SYMBOL_BITS * dev->model.map_w;
-    return room >= AGN_FEATURE_OVERHEAD_BYTES + (bits + 7) / 8;
+    return room >= agn__packet_overhead(dev) + (bits + 7) / 8;
 }
 
 /* Whether a packet of `length` bytes that ends before `row` of a channel is the last one: the next is made
@@ -183,7 +183,7 @@ void agn_dev_set_budget(struct agn_dev *dev, uint32_t bytes, uint16_t extra_byte
 
 uint32_t agn_dev_least_bytes(const struct agn_dev *dev)
 {
-    return AGN_FEATURE_OVERHEAD_BYTES + (AGN_WIRE_SYMBOL_BITS * (uint32_t)dev->model.map_w + 7) / 8 +
+    return (uint32_t)agn__packet_overhead(dev) + (AGN_WIRE_SYMBOL_BITS * (uint32_t)dev->model.map_w + 7) / 8 +
            dev->extra_bytes;
 }
 
@@ -196,6 +196,34 @@ uint32_t agn_dev_bytes_through(const struct agn_dev *dev)
 }
 
 /* ---- packets ----------------------------------------------------------------------- */
+
+/* What only packets of version 2 say; and none of theirs holds more than one of version 1, which is as long
+ * as its header. */
+#if AGN_WITH_PROTOCOL_2
+static size_t payload_room(size_t room)
+{
+    return room < AGN_FEATURE_MAX_PAYLOAD ? room : (size_t)AGN_FEATURE_MAX_PAYLOAD;
+}
+
+static void describe(const struct agn_dev *dev, const struct span *span, unsigned rows,
+                     struct agn_feature_packet *header)
+{
+    header->band = header->row_count < span->height;
+    header->whole = rows == span->rows_left && span->channel == 0 && !header->band;
+    header->now = dev->asks_now;
+}
+#else
+static size_t payload_room(size_t room)
+{
+    return room;
+}
+
+static void describe(const struct agn_dev *dev, const struct span *span, unsigned rows,
+                     struct agn_feature_packet *header)
+{
+    (void)dev, (void)span, (void)rows, (void)header;
+}
+#endif
 
 /* Moves on behind a packet that was made. */
 static void advance(struct agn_dev *dev, const struct span *span, unsigned rows, int last, int length)
@@ -223,7 +251,8 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
         return 0;
     if (cap > AGN_WIRE_MAX_PACKET)
         cap = AGN_WIRE_MAX_PACKET;
-    if (cap <= AGN_FEATURE_OVERHEAD_BYTES || dev->packet_count > 255)
+    size_t overhead = agn__packet_overhead(dev);
+    if (cap <= overhead || dev->packet_count > 255)
         return AGN_ERR_SPACE;
     size_t room = packet_room(dev, dev->spent, cap);
     if (room < cap && !holds_rows(dev, room, 1))
@@ -234,13 +263,13 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
     struct agn_feature_packet header;
     memset(&header, 0, sizeof header);
     unsigned rows = 0;
-    int size = fill_payload(dev, &span, packet + AGN_FEATURE_HEADER_BYTES, room - AGN_FEATURE_OVERHEAD_BYTES,
-                            &rows, &header.codec);
+    uint8_t *payload = packet + overhead - AGN_WIRE_CRC_BYTES;
+    int size = fill_payload(dev, &span, payload, payload_room(room - overhead), &rows, &header.codec);
     if (size < 0)
         return size;
     struct agn_tile tile = tile_of(dev, &span, rows);
-    int last = rows == span.rows_left ||
-               is_last(dev, (span.row + rows) % span.height, AGN_FEATURE_OVERHEAD_BYTES + (size_t)size, cap);
+    int last =
+        rows == span.rows_left || is_last(dev, (span.row + rows) % span.height, overhead + (size_t)size, cap);
     header.model_id = model->model_id;
     header.frame = dev->frame;
     header.index = (uint8_t)dev->packet_count;
@@ -250,9 +279,10 @@ int agn_dev_next_packet(struct agn_dev *dev, uint8_t *packet, size_t cap)
     header.row_first = tile.row_first;
     header.row_count = tile.row_count;
     header.deadline_ms = dev->deadline_ms;
-    header.payload = packet + AGN_FEATURE_HEADER_BYTES;
+    describe(dev, &span, rows, &header);
+    header.payload = payload;
     header.payload_bytes = (size_t)size;
-    int length = agn_feature_pack(&header, packet, room);
+    int length = AGN__PACK(dev)(&header, packet, room);
     if (length < 0)
         return length;
     advance(dev, &span, rows, last, length);

@@ -90,7 +90,7 @@ deepest_stack() {
 # every model needs.
 measure() {
     optimise=$1
-    defines="-DAGN_WITH_JPEG=0 -DAGN_WITH_GRAPHS=0"
+    defines="-DAGN_WITH_JPEG=0 -DAGN_WITH_GRAPHS=0 -DAGN_WITH_PROTOCOL_2=0"
     [ "$2" = none ] || defines="$defines -UAGN_WITH_$2 -DAGN_WITH_$2=1"
     shift 2
     rm -f "$work"/*.o "$work"/*.ci

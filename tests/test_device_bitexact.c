@@ -127,8 +127,8 @@ static void check_fusion(struct bench *bench, uint16_t frame, struct agn_rng *rn
     for (int i = 0; i < model->classes; i++) /* few values, so that ties happen */
         remote[i] = (int16_t)((int)agn_rng_below(rng, 5) * 16383 - 32768);
     uint8_t missing = (uint8_t)agn_rng_below(rng, (uint32_t)(bench->random.map_c - model->local_c) + 1);
-    struct agn_reply_packet reply = {model->model_id,          frame, AGN_REPLY_OK, missing,
-                                     (uint16_t)model->classes, NULL};
+    struct agn_reply_packet reply = {
+        model->model_id, frame, AGN_REPLY_OK, missing, (uint16_t)model->classes, NULL, 0};
     int length = agn_reply_pack(&reply, remote, reply_bytes, AGN_REPLY_BYTES(model->classes));
     assert_int_equal(length, AGN_REPLY_BYTES(model->classes));
     assert_int_equal(agn_dev_accept_reply(&bench->dev, reply_bytes, (size_t)length), 0);

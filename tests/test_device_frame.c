@@ -75,7 +75,7 @@ static const int16_t REMOTE[SMALL_CLASSES] = {-3000, 2000, 5000};
 static size_t make_reply(uint8_t *bytes, uint32_t model_id, uint16_t frame, uint8_t status, uint16_t classes)
 {
     const int16_t logits[4] = {REMOTE[0], REMOTE[1], REMOTE[2], 32767};
-    struct agn_reply_packet reply = {model_id, frame, status, 0, classes, NULL};
+    struct agn_reply_packet reply = {model_id, frame, status, 0, classes, NULL, 0};
     int length = agn_reply_pack(&reply, logits, bytes, AGN_WIRE_MAX_REPLY);
     assert_true(length > 0);
     return (size_t)length;
@@ -210,7 +210,7 @@ static void a_duplicate_changes_nothing(void **state)
     assert_int_equal(reply(it, SMALL_MODEL_ID, 9, AGN_REPLY_OK, SMALL_CLASSES), 0);
     uint8_t bytes[AGN_WIRE_MAX_REPLY];
     const int16_t other[SMALL_CLASSES] = {9000, 0, 0};
-    struct agn_reply_packet again = {SMALL_MODEL_ID, 9, AGN_REPLY_OK, 0, SMALL_CLASSES, NULL};
+    struct agn_reply_packet again = {SMALL_MODEL_ID, 9, AGN_REPLY_OK, 0, SMALL_CLASSES, NULL, 0};
     int length = agn_reply_pack(&again, other, bytes, sizeof bytes);
     assert_int_equal(agn_dev_accept_reply(&it->dev, bytes, (size_t)length), AGN_ERR_STATE);
     expect_fused(it);
@@ -389,7 +389,7 @@ static void bytes_through_are_those_that_arrived(void **state)
 static int reply_lacking(struct fixture *it, uint8_t missing)
 {
     uint8_t bytes[AGN_WIRE_MAX_REPLY];
-    struct agn_reply_packet packet = {SMALL_MODEL_ID, 7, AGN_REPLY_OK, missing, SMALL_CLASSES, NULL};
+    struct agn_reply_packet packet = {SMALL_MODEL_ID, 7, AGN_REPLY_OK, missing, SMALL_CLASSES, NULL, 0};
     int length = agn_reply_pack(&packet, REMOTE, bytes, sizeof bytes);
     assert_true(length > 0);
     return agn_dev_accept_reply(&it->dev, bytes, (size_t)length);

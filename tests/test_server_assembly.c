@@ -421,9 +421,137 @@ static void logits_saturate_and_refuse_nonsense(void **state)
         assert_int_equal(agn_logits_to_q8(&bad[i], 1, fixed), AGN_ERR_NUMERIC);
 }
 
+/* ---- version 2 ---------------------------------------------------------------------------- */
+
+static struct agn__offer offer_compact(struct agn__assembly *assembly, unsigned frame, unsigned index,
+                                       unsigned flavour, double now_s, unsigned now, unsigned deadline_ms)
+{
+    struct made made;
+    make_part(&made, frame & 0xFF, index, 3, flavour);
+    made.packet.version = AGN_COMPACT_VERSION;
+    made.packet.now = (uint8_t)now;
+    made.packet.deadline_ms = (uint16_t)deadline_ms;
+    struct agn__peer from = peer_number(1);
+    struct agn__offer offer;
+    assert_int_equal(agn__assembly_offer(assembly, &from, &made.packet, now_s, &offer), 0);
+    return offer;
+}
+
+static void answer_next(struct agn__assembly *assembly, uint8_t reply, double now_s)
+{
+    int slot = agn__assembly_next(assembly, now_s);
+    assert_true(slot >= 0);
+    agn__assembly_working(assembly, slot);
+    assert_false(agn__assembly_answered(assembly, slot, &reply, 1, now_s));
+}
+
+static void versions_do_not_meet(void **state)
+{
+    (void)state;
+    struct agn__assembly *assembly = new_assembly(8);
+    int one = offer_part(assembly, 1, 5, 0, 3, 0, 0.0).slot;
+    struct agn__offer two = offer_compact(assembly, 5, 0, 1, 0.0, 0, 0);
+    assert_true(two.began && !two.restarted && two.slot != one);
+    assert_int_equal(agn__assembly_is_compact(assembly, one), 0);
+    assert_int_equal(agn__assembly_is_compact(assembly, two.slot), 1);
+    assert_int_equal(agn__assembly_frame(assembly, one), 5);
+    assert_int_equal(agn__assembly_frame(assembly, two.slot), 5);
+    agn__assembly_free(assembly);
+}
+
+/* A number that comes round again finds no old reply: not at more than 128 frames a second either, not after
+ * losses, and not of packets whose symbols are those of before. A frame's own repeated packets do. */
+static void numbers_come_round(void **state)
+{
+    (void)state;
+    struct agn__assembly *assembly =
+        new_assembly(4096);           /* so large that no frame gives way for want of room */
+    const double step_s = 1.0 / 1000; /* of the 2 s that a reply is kept, 256 frames take an eighth */
+    for (unsigned frame = 0; frame < 3 * 256 + 5; frame++) {
+        double now_s = frame * step_s;
+        if (frame >= 300 && frame < 400) /* lost */
+            continue;
+        for (unsigned index = 0; index < 3; index++)
+            assert_int_equal(offer_compact(assembly, frame, index, 3, now_s, 0, 0).began, index == 0);
+        answer_next(assembly, (uint8_t)(frame >> 8), now_s);
+        struct agn__offer again = offer_compact(assembly, frame, 1, 3, now_s, 0, 0);
+        size_t len;
+        assert_int_equal(again.kind, AGN__OFFER_REPEAT);
+        assert_int_equal(*agn__assembly_reply(assembly, again.slot, &len), frame >> 8);
+        if (frame >= 3 && (frame < 303 || frame >= 403)) { /* packets that three frames have overtaken */
+            again = offer_compact(assembly, frame - 3, 1, 3, now_s, 0, 0);
+            assert_int_equal(again.kind, AGN__OFFER_REPEAT);
+            assert_int_equal(*agn__assembly_reply(assembly, again.slot, &len), (frame - 3) >> 8);
+        }
+    }
+    agn__assembly_free(assembly);
+}
+
+/* Nor beyond the deadline that it had, where all in between were lost. */
+static void replies_are_kept_for_a_deadline(void **state)
+{
+    (void)state;
+    struct agn__assembly *assembly = new_assembly(8);
+    for (unsigned index = 0; index < 3; index++)
+        offer_compact(assembly, 9, index, 0, 0.0, 0, 200);
+    answer_next(assembly, 1, 0.01);
+    assert_int_equal(offer_compact(assembly, 9, 0, 0, 0.19, 0, 200).kind, AGN__OFFER_REPEAT);
+    assert_int_equal(offer_compact(assembly, 9, 0, 0, 0.21, 0, 200).began, 1);
+    agn__assembly_free(assembly);
+}
+
+static void answers_at_once(void **state)
+{
+    (void)state;
+    struct agn__assembly *assembly = new_assembly(8);
+    struct agn__offer offer = offer_compact(assembly, 1, 1, 0, 0.0, 1, 0);
+    assert_int_equal(offer.kind, AGN__OFFER_STORED);
+    assert_map(assembly, agn__assembly_next(assembly, 0.0), 0, 2 * PLANE, 4 * PLANE);
+    answer_next(assembly, 7, 0.0);
+    assert_int_equal(offer_compact(assembly, 1, 1, 0, 0.0, 1, 0).kind, AGN__OFFER_REPEAT);
+
+    /* More comes while nothing is asked for: it waits, as any frame; then it asks. */
+    offer = offer_compact(assembly, 1, 0, 0, 0.1, 0, 0);
+    assert_int_equal(offer.kind, AGN__OFFER_STORED);
+    assert_int_equal(offer.began, 0);
+    assert_int_equal(agn__assembly_next(assembly, 0.1), -1);
+    assert_int_equal(offer_compact(assembly, 1, 0, 0, 0.1, 1, 0).kind, AGN__OFFER_DUPLICATE);
+    int slot = agn__assembly_next(assembly, 0.1);
+    assert_int_equal(slot, offer.slot);
+    assert_map(assembly, slot, 0, 0, 4 * PLANE);
+
+    /* And more while that answer is made: it goes on at once. */
+    uint64_t serial = agn__assembly_working(assembly, slot);
+    assert_int_equal(offer_compact(assembly, 1, 2, 0, 0.1, 0, 0).kind, AGN__OFFER_STORED);
+    assert_true(agn__assembly_is_working(assembly, slot, serial));
+    assert_true(agn__assembly_answered(assembly, slot, (const uint8_t *)"a", 1, 0.1));
+    assert_int_equal(agn__assembly_next(assembly, 0.1), slot);
+    assert_map(assembly, slot, 0, 0, MAP);
+    answer_next(assembly, 'b', 0.1);
+    size_t len;
+    assert_int_equal(offer_compact(assembly, 1, 2, 0, 0.1, 0, 0).kind, AGN__OFFER_REPEAT);
+    assert_int_equal(*agn__assembly_reply(assembly, slot, &len), 'b');
+    assert_int_equal(agn__assembly_pending(assembly), 0);
+
+    /* Other symbols begin it anew; and what was given up stays so. */
+    assert_int_equal(offer_compact(assembly, 1, 2, 5, 0.1, 1, 0).restarted, 1);
+    slot = agn__assembly_next(assembly, 0.1);
+    assert_map(assembly, slot, 5, 4 * PLANE, MAP);
+    agn__assembly_working(assembly, slot);
+    offer_compact(assembly, 1, 1, 5, 0.1, 1, 0);
+    agn__assembly_dropped(assembly, slot, 0.1);
+    assert_int_equal(agn__assembly_next(assembly, 9.9), -1);
+    assert_int_equal(offer_compact(assembly, 1, 1, 5, 0.1, 1, 0).kind, AGN__OFFER_SPENT);
+    agn__assembly_free(assembly);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_do_not_meet),
+        cmocka_unit_test(numbers_come_round),
+        cmocka_unit_test(replies_are_kept_for_a_deadline),
+        cmocka_unit_test(answers_at_once),
         cmocka_unit_test(completes_in_any_order),
         cmocka_unit_test(bands_of_one_channel_fill_their_rows),
         cmocka_unit_test(duplicates_change_nothing),

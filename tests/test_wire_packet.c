@@ -306,7 +306,7 @@ static void packing_refuses(void **state)
     packet.codec = 9;
     assert_int_equal(agn_feature_pack(&packet, bytes, sizeof bytes), AGN_ERR_RANGE);
 
-    struct agn_reply_packet reply = {1, 2, AGN_REPLY_OK, 0, AGN_WIRE_MAX_CLASSES + 1, NULL};
+    struct agn_reply_packet reply = {1, 2, AGN_REPLY_OK, 0, AGN_WIRE_MAX_CLASSES + 1, NULL, 0};
     assert_int_equal(agn_reply_pack(&reply, VECTOR_LOGITS, bytes, sizeof bytes), AGN_ERR_RANGE);
     reply.class_count = 4;
     assert_int_equal(agn_reply_pack(&reply, VECTOR_LOGITS, bytes, AGN_REPLY_BYTES(4) - 1), AGN_ERR_SPACE);

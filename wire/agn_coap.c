@@ -30,6 +30,24 @@ size_t agn_coap_request(uint8_t *dst, uint16_t message_id, const uint8_t token[A
     return AGN_COAP_REQUEST_OVERHEAD + len;
 }
 
+size_t agn_coap_request_compact(uint8_t *dst, uint16_t message_id,
+                                const uint8_t token[AGN_COAP_COMPACT_TOKEN_BYTES], const uint8_t *payload,
+                                size_t len)
+{
+    if (payload != dst + AGN_COAP_COMPACT_OVERHEAD)
+        memcpy(dst + AGN_COAP_COMPACT_OVERHEAD, payload, len);
+    dst[0] = VERSION_BITS | AGN_COAP_NON << 4 | AGN_COAP_COMPACT_TOKEN_BYTES;
+    dst[1] = CODE_POST;
+    dst[2] = (uint8_t)(message_id >> 8);
+    dst[3] = (uint8_t)message_id;
+    dst[4] = token[0];
+    dst[5] = token[1];
+    dst[6] = 0xB1; /* Uri-Path of one byte */
+    dst[7] = 'i';
+    dst[8] = PAYLOAD_MARKER;
+    return AGN_COAP_COMPACT_OVERHEAD + len;
+}
+
 /* An option's delta or length: a nibble, and one or two bytes more for 13 and 14; 15 is reserved.
  * Returns the bytes taken beyond the nibble, or AGN_ERR_FORMAT. */
 static int read_extended(unsigned nibble, const uint8_t *src, size_t len, size_t *value)
@@ -134,6 +152,11 @@ int agn_coap_read_answer(const uint8_t *src, size_t len, struct agn_coap_answer_
 int agn_coap_is_busy(const struct agn_coap_answer_view *answer)
 {
     return answer->code_class == 5 && answer->code_detail == 3;
+}
+
+int agn_coap_is_unknown(const struct agn_coap_answer_view *answer)
+{
+    return answer->code_class == 4 && answer->code_detail == 4;
 }
 
 void agn_coap_acknowledge(uint8_t dst[AGN_COAP_ACK_BYTES], uint16_t message_id)

@@ -96,6 +96,8 @@ int agn_feature_unpack(const uint8_t *src, size_t len, struct agn_feature_packet
     read.deadline_ms = agn__load_u16(src + 14);
     read.payload = src + AGN_FEATURE_HEADER_BYTES;
     read.payload_bytes = len - AGN_FEATURE_OVERHEAD_BYTES;
+    read.version = AGN_WIRE_VERSION;
+    read.whole = read.band = read.now = 0;
     int status = feature_check(&read);
     if (status < 0)
         return status;
@@ -178,6 +180,7 @@ int agn_reply_unpack(const uint8_t *src, size_t len, struct agn_reply_packet *re
     read.class_count = agn__load_u16(src + 8);
     read.channels_missing = src[10];
     read.logits = src + AGN_REPLY_HEADER_BYTES;
+    read.exponent = 0;
     int status = reply_check(&read);
     if (status < 0)
         return status;

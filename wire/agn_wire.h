@@ -165,6 +165,11 @@ struct agn_feature_packet {
     uint16_t deadline_ms; /* how long the device waits for the answer; 0: not stated */
     const uint8_t *payload;
     size_t payload_bytes;
+    uint8_t version; /* set by whatever read the packet: AGN_WIRE_VERSION or AGN_COMPACT_VERSION */
+    /* Of version 2 only (agn_compact.h); 0 in what agn_feature_unpack reads. */
+    uint8_t whole; /* this packet holds the whole map: no tile is written */
+    uint8_t band;  /* the tile is some rows of one channel */
+    uint8_t now;   /* the device asks for an answer at once, and may go on sending */
 };
 
 /* Writes a packet; returns its length. `payload` may already stand in its place (dst +
@@ -236,6 +241,7 @@ struct agn_reply_packet {
     uint8_t channels_missing; /* sent channels that had not (wholly) arrived when the server answered */
     uint16_t class_count;     /* 1..AGN_WIRE_MAX_CLASSES if ok, 0 with any other status */
     const uint8_t *logits;    /* set by unpack, points into src: class_count x int16 Q8.8, little-endian */
+    uint8_t exponent;         /* of version 2, whose logits are int8: agn_compact.h */
 };
 
 /* Writes a reply; returns its length. `logits` are Q8.8, saturated by the caller; ->logits is not

@@ -62,12 +62,16 @@ struct agn_client_config {
     const struct agn_split_profile *split;
     double slower;
 
+    /* Version of the protocol (docs/PROTOCOL.md): 1, 2, or AGN_CLIENT_AUTO: 2 until the server answers that
+     * it has no such resource, then 1, in the same frame already [1]. */
+    int protocol;
+
     /* For tests: this many packets of 1000 are lost on the way out, chosen by `drop_seed`. */
     uint32_t drop_permille;
     uint64_t drop_seed;
 };
 
-enum { AGN_CLIENT_TICKS_PER_S = 100000 };
+enum { AGN_CLIENT_TICKS_PER_S = 100000, AGN_CLIENT_AUTO = -1 };
 
 /* How a frame came to its prediction. X(name, text) */
 #define AGN_CLIENT_REASON_TABLE(X)                                                                           \
@@ -99,10 +103,11 @@ struct agn_client_result {
     int local_class; /* what the Local NN alone says; -1: there is none */
     bool fused;      /* reason == AGN_CLIENT_FUSED */
     enum agn_client_reason reason;
-    int reply_status;     /* enum agn_reply_status of the last answer to this frame; -1: none came */
-    int server_version;   /* with AGN_CLIENT_VERSION: of the protocol; 0: it has no resource /v1/infer */
-    int channels_missing; /* as told by the server; 0 if not fused */
-    unsigned cut;         /* agn_dev_cut */
+    int reply_status;   /* enum agn_reply_status of the last answer to this frame; -1: none came */
+    int server_version; /* with AGN_CLIENT_VERSION: of the protocol; 0: it has no resource for the device's */
+    int channels_missing;                 /* as told by the server; 0 if not fused */
+    unsigned cut;                         /* agn_dev_cut */
+    int protocol;                         /* version that the frame was sent with, or would have been */
     const int16_t *logits, *local_logits; /* classes x Q8.8, valid until the next frame */
 
     int packets;           /* made by the device; 0 when skipped or sure */

@@ -54,6 +54,7 @@ struct agn_run_report {
     int late;                                         /* frames whose answer came, but after the deadline */
     double late_ms; /* median of these: from the first packet to the answer; NAN: none */
     int sent;       /* frames of which packets went out; the byte figures are means over these */
+    int protocol;   /* version of the latest of them */
     double packets_mean, payload_bytes_mean, datagram_bytes_mean, coded_bytes_mean, reply_bytes_mean;
     double rate_kbps; /* of the latest frame that was sent; NAN: not measured, or nothing known */
     double raw_bytes; /* a frame's symbols at 3 bits each, without headers */

@@ -50,6 +50,7 @@ struct agn_swarm_config {
     struct agn_swarm_link link;
     uint64_t seed;        /* of arrivals, images, losses and delays */
     bool ignore_pauses;   /* devices go on sending when the server asks for a pause (agn_pause.h) */
+    int protocol;         /* version of the protocol, 1 or 2 [1] */
     const char *psk_file; /* DTLS: device i takes identity i of these keys (agilenn/keys.h), and the first
                              again when there are no more; used while creating only [plain CoAP] */
 };

@@ -13,7 +13,7 @@
 
 struct run_options {
     const char *host, *preset, *data, *split, *predictions, *psk_file, *psk_identity;
-    const char *bandwidth, *firmware, *cut, *exits;
+    const char *bandwidth, *firmware, *cut, *exits, *protocol;
     double exit, may_lose, slower;
     int port, images, deadline_ms, drop, repeats, budget;
     bool json;
@@ -24,6 +24,7 @@ struct run_options {
 static int parse(struct run_options *o, int argc, char **argv)
 {
     static const char *const splits[] = {"test", "train", "validation", NULL};
+    static const char *const protocols[] = {"1", "2", "auto", NULL};
     const struct agn_cli_option options[] = {
         agn__cli_text("host", "HOST", &o->host, "the server"),
         agn__cli_whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
@@ -68,6 +69,14 @@ static int parse(struct run_options *o, int argc, char **argv)
         agn__cli_real("slower", "FACTOR", &o->slower, 1.0, 1e6,
                       "the device counts as so many times slower than this machine, in --cut auto and in the "
                       "latency reported"),
+        {.name = "protocol",
+         .metavar = "VERSION",
+         .type = AGN_CLI_STRING,
+         .string = &o->protocol,
+         .choices = protocols,
+         .help =
+             "1; 2, the same in fewer bytes, with answers in steps of 8 bits (docs/PROTOCOL.md); auto: 2, "
+             "or 1 where the server has not got it"},
         agn__cli_whole("repeat", "N", &o->repeats, 0, 10,
                        "send a frame's packets so often again while no answer has come"),
         agn__cli_whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),
@@ -307,8 +316,9 @@ static int print_text(const struct agn_run_report *r, const struct listeners *to
             printf("  %-6d     %s\n", r->reasons[i], agn_client_reason_text((enum agn_client_reason)i));
     print_late(r, deadline_ms);
     if (r->sent > 0) {
-        printf("bytes sent   %.0f symbols + headers, %.0f symbols alone, of %.0f raw; %.2f packets a frame\n",
-               r->payload_bytes_mean, r->coded_bytes_mean, r->raw_bytes, r->packets_mean);
+        printf("bytes sent   %.0f symbols + headers, %.0f symbols alone, of %.0f raw; %.2f packets a frame; "
+               "protocol %d\n",
+               r->payload_bytes_mean, r->coded_bytes_mean, r->raw_bytes, r->packets_mean, r->protocol);
     }
     if (r->fused > 0) {
         printf("answer       %.2f/%.2f/%.2f/%.2f ms min/median/p99/max after the first packet\n",
@@ -341,12 +351,14 @@ int agn__cmd_run(int argc, char **argv)
                             .split = "test",
                             .deadline_ms = 200,
                             .bandwidth = "0",
+                            .protocol = "1",
                             .may_lose = 0.01,
                             .slower = 1.0};
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
-    struct agn_client_config link = {.bandwidth_kbps = 0};
+    struct agn_client_config link = {.protocol = strcmp(o.protocol, "auto") == 0 ? AGN_CLIENT_AUTO
+                                                                                 : o.protocol[0] - '0'};
     if (!read_bandwidth(o.bandwidth, &link))
         return agn__cli_usage_error("run", "--bandwidth %s: expected 0 to 4000000 or auto", o.bandwidth);
     struct agn_dataset *data = NULL;
@@ -384,6 +396,7 @@ int agn__cmd_run(int argc, char **argv)
                                                    .exit = link.exit,
                                                    .split = o.exits != NULL ? &split.profile : NULL,
                                                    .slower = link.slower,
+                                                   .protocol = link.protocol,
                                                    .repeats = o.repeats,
                                                    .drop_permille = (uint32_t)o.drop,
                                                    .drop_seed = 1},

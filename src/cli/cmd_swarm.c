@@ -11,7 +11,7 @@
 #include "cli/swarm_report.h"
 
 struct swarm_options {
-    const char *host, *preset, *data, *split, *arrivals, *csv, *report, *psk_file;
+    const char *host, *preset, *data, *split, *arrivals, *csv, *report, *psk_file, *protocol;
     int port, images, devices, deadline_ms, seed;
     double rate_fps, duration_s, delay_ms, jitter_ms, loss, bandwidth_kbps, limit;
     bool ramp, no_pause, json;
@@ -42,6 +42,7 @@ static int parse(struct swarm_options *o, int argc, char **argv)
 {
     static const char *const splits[] = {"test", "train", "validation", NULL};
     static const char *const arrivals[] = {"poisson", "fixed", NULL};
+    static const char *const protocols[] = {"1", "2", NULL};
     struct agn_cli_option options[] = {
         agn__cli_text("host", "HOST", &o->host, "the server"),
         agn__cli_whole("port", "PORT", &o->port, 1, 65535, "its UDP port"),
@@ -70,6 +71,8 @@ static int parse(struct swarm_options *o, int argc, char **argv)
             "speak DTLS: device i has the i-th key of this file (see agilenn keys), and the first again "
             "when there are "
             "no more; --port is then the server's --dtls-port"),
+        agn__cli_text("protocol", "VERSION", &o->protocol,
+                      "1 or 2, the same in fewer bytes (docs/PROTOCOL.md)"),
         agn__cli_text("preset", "NAME", &o->preset, "preset that names the data set"),
         agn__cli_list("set", "SECTION.KEY=VALUE", &o->set, AGN_CLI_HELP_SET),
         agn__cli_text("data", "DIR", &o->data, AGN_CLI_HELP_DATA),
@@ -85,6 +88,8 @@ static int parse(struct swarm_options *o, int argc, char **argv)
     for (size_t i = 0; i < AGN_COUNT_OF(options); i++) {
         if (strcmp(options[i].name, "arrivals") == 0)
             options[i].choices = arrivals;
+        if (strcmp(options[i].name, "protocol") == 0)
+            options[i].choices = protocols;
         if (strcmp(options[i].name, "split") == 0)
             options[i].choices = splits;
     }
@@ -119,6 +124,7 @@ static int create(const struct swarm_options *o, struct agn_swarm **swarm)
                                                .loss = o->loss / 100},
                                       .seed = (uint64_t)o->seed,
                                       .ignore_pauses = o->no_pause,
+                                      .protocol = o->protocol[0] - '0',
                                       .psk_file = o->psk_file};
     int status = agn_hosted_read(o->model.items[0], &model, &config.model_bytes, &opened);
     if (status == AGN_OK)
@@ -339,6 +345,7 @@ int agn__cmd_swarm(int argc, char **argv)
                               .preset = "fashion",
                               .split = "test",
                               .arrivals = "poisson",
+                              .protocol = "1",
                               .images = AGN_SWARM_DEFAULT_IMAGES,
                               .devices = 100,
                               .deadline_ms = 200,

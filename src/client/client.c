@@ -8,6 +8,7 @@
 #include "agilenn/hosted.h"
 #include "agilenn/keys.h"
 #include "agn_coap.h"
+#include "agn_compact.h"
 #include "agn_pause.h"
 #include "agn_rate.h"
 #include "client/link.h"
@@ -40,6 +41,7 @@ struct agn_client {
     uint32_t deadline_ms, drop_permille;
     int dead_after, probe_every; /* dead_after < 0: never */
     int repeats;
+    bool may_fall_back;              /* to version 1 of the protocol */
     int misses;                      /* frames in a row without any answer */
     int skipped;                     /* frames since the last probe */
     int unheard;                     /* frames sent in a row without any answer; begun anew with a session */
@@ -68,17 +70,46 @@ const char *agn_client_reason_text(enum agn_client_reason reason)
 
 /* ---- packets out ----------------------------------------------------------------------- */
 
-/* Token: salt, frame (2 bytes), packet index. */
+static bool is_compact(const struct agn_client *client)
+{
+    return agn_dev_protocol(&client->device.dev) == AGN_COMPACT_VERSION;
+}
+
+static size_t coap_bytes(const struct agn_client *client)
+{
+    return is_compact(client) ? AGN_COAP_COMPACT_OVERHEAD : AGN_COAP_REQUEST_OVERHEAD;
+}
+
+/* Token: salt, frame (2 bytes), packet index; of version 2 salt and frame in two bytes. */
+static size_t wrap(struct agn_client *client, uint8_t index, size_t length)
+{
+    const uint8_t *payload = client->datagram + coap_bytes(client);
+    uint8_t high = (uint8_t)(client->frame >> 8), low = (uint8_t)client->frame;
+    const uint8_t token[AGN_COAP_TOKEN_BYTES] = {client->salt, high, low, index};
+    const uint8_t compact[AGN_COAP_COMPACT_TOKEN_BYTES] = {(uint8_t)(client->salt + high), low};
+    return is_compact(client)
+               ? agn_coap_request_compact(client->datagram, client->message_id++, compact, payload, length)
+               : agn_coap_request(client->datagram, client->message_id++, token, payload, length);
+}
+
+/* Bytes of a packet that are symbols. */
+static size_t coded_bytes(const struct agn_client *client, size_t length)
+{
+    struct agn_feature_packet packet;
+    if (!is_compact(client))
+        return length - AGN_FEATURE_OVERHEAD_BYTES;
+    return agn_compact_unpack(client->datagram + coap_bytes(client), length, &packet) == 0
+               ? packet.payload_bytes
+               : 0;
+}
+
 static void send_packet(struct agn_client *client, struct agn_client_result *result, size_t length)
 {
-    const uint8_t token[AGN_COAP_TOKEN_BYTES] = {client->salt, (uint8_t)(client->frame >> 8),
-                                                 (uint8_t)client->frame, (uint8_t)result->packets};
-    size_t datagram = agn_coap_request(client->datagram, client->message_id++, token,
-                                       client->datagram + AGN_COAP_REQUEST_OVERHEAD, length);
+    result->coded_bytes += coded_bytes(client, length);
+    size_t datagram = wrap(client, (uint8_t)result->packets, length);
     result->packets++;
     result->payload_bytes += length;
     result->datagram_bytes += datagram;
-    result->coded_bytes += length - AGN_FEATURE_OVERHEAD_BYTES;
     if (client->drop_permille > 0 && agn_rng_below(&client->drops, 1000) < client->drop_permille) {
         result->packets_dropped++;
         return;
@@ -96,7 +127,7 @@ static void send_frame(struct agn_client *client, struct agn_client_result *resu
     *first_send_s = 0.0;
     while (result->reason == AGN_CLIENT_TIMEOUT) {
         double begin_s = agn_now_s();
-        int length = agn_dev_next_packet(&client->device.dev, client->datagram + AGN_COAP_REQUEST_OVERHEAD,
+        int length = agn_dev_next_packet(&client->device.dev, client->datagram + coap_bytes(client),
                                          AGN_WIRE_MAX_PACKET);
         double coded_s = agn_now_s();
         result->device_s += coded_s - begin_s;
@@ -122,6 +153,11 @@ static uint32_t now_ms(void)
 /* How many frames ago the one was sent that an answer is for; LATEST_FORGOTTEN or more: no frame of ours. */
 static int age_of(const struct agn_client *client, const struct agn_coap_answer_view *answer)
 {
+    if (is_compact(client))
+        return answer->token_bytes != AGN_COAP_COMPACT_TOKEN_BYTES
+                   ? LATEST_FORGOTTEN
+                   : (uint16_t)(client->frame - ((unsigned)(uint8_t)(answer->token[0] - client->salt) << 8 |
+                                                 answer->token[1]));
     if (answer->token_bytes != AGN_COAP_TOKEN_BYTES || answer->token[0] != client->salt)
         return LATEST_FORGOTTEN;
     return (uint16_t)(client->frame - (answer->token[1] << 8 | answer->token[2]));
@@ -181,13 +217,42 @@ static bool judge_plain(const struct agn_coap_answer_view *answer, struct agn_cl
     return !damaged;
 }
 
-static bool judge_version(const struct agn_coap_answer_view *answer, struct agn_client_result *result)
+static bool judge_version(const struct agn_client *client, const struct agn_coap_answer_view *answer,
+                          struct agn_client_result *result)
 {
-    int version = agn_reply_version(answer->payload, answer->payload_bytes);
-    if (version < 0 || version == AGN_WIRE_VERSION)
+    int own = (int)agn_dev_protocol(&client->device.dev);
+    int version = is_compact(client) ? agn_compact_reply_version(answer->payload, answer->payload_bytes,
+                                                                 client->device.dev.model.model_id)
+                                     : agn_reply_version(answer->payload, answer->payload_bytes);
+    if (version < 0 || version == own)
         return false;
     result->reason = AGN_CLIENT_VERSION;
     result->server_version = version;
+    return true;
+}
+
+static int read_reply(const struct agn_client *client, const struct agn_coap_answer_view *answer,
+                      struct agn_reply_packet *reply)
+{
+    return is_compact(client) ? agn_compact_reply_unpack(answer->payload, answer->payload_bytes,
+                                                         client->device.dev.model.model_id, reply)
+                              : agn_reply_unpack(answer->payload, answer->payload_bytes, reply);
+}
+
+/* A server without version 2: the frame goes once more, in version 1. */
+static bool falls_back(struct agn_client *client, const struct agn_coap_answer_view *answer,
+                       struct agn_client_result *result)
+{
+    double ignored;
+    if (!client->may_fall_back || !is_compact(client) || !agn_coap_is_unknown(answer))
+        return false;
+    (void)agn_dev_set_protocol(&client->device.dev, AGN_WIRE_VERSION);
+    client->extra_bytes =
+        (uint16_t)(client->extra_bytes + AGN_COAP_REQUEST_OVERHEAD - AGN_COAP_COMPACT_OVERHEAD);
+    agn_dev_set_budget(&client->device.dev, client->budget, client->extra_bytes);
+    result->protocol = AGN_WIRE_VERSION;
+    if (agn_dev_packets_again(&client->device.dev) == 0)
+        send_frame(client, result, &ignored);
     return true;
 }
 
@@ -207,10 +272,12 @@ static bool take_answer(struct agn_client *client, const uint8_t *bytes, size_t 
         agn_coap_acknowledge(acknowledgement, answer.message_id);
         (void)agn__link_send(&client->link, acknowledgement, sizeof acknowledgement);
     }
+    if (falls_back(client, &answer, result))
+        return result->reason != AGN_CLIENT_TIMEOUT;
     struct agn_reply_packet reply;
-    if (agn_reply_unpack(answer.payload, answer.payload_bytes, &reply) < 0)
-        return judge_version(&answer, result) || judge_plain(&answer, result);
-    if (reply.frame != client->frame)
+    if (read_reply(client, &answer, &reply) < 0)
+        return judge_version(client, &answer, result) || judge_plain(&answer, result);
+    if (!is_compact(client) && reply.frame != client->frame)
         return false;
     int status = agn_dev_accept_reply(&client->device.dev, answer.payload, answer.payload_bytes);
     if (status == 0) {
@@ -425,6 +492,7 @@ int agn_client_frame(struct agn_client *client, const uint8_t *image_hwc, struct
         return status;
     made.raw_bytes = client->raw_bytes;
     made.cut = agn_dev_cut(&client->device.dev);
+    made.protocol = (int)agn_dev_protocol(&client->device.dev);
     client->frame++;
     client->sent_s[client->frame % LATEST_FORGOTTEN] = 0.0;
     double begin_s = agn_now_s();
@@ -473,6 +541,8 @@ static int check_config(const struct agn_client_config *config)
         return agn_fail(AGN_ERR_ARG, "a probe every %d frames, expected 1 or more", config->probe_every);
     if (config->psk_identity && !config->psk_file)
         return agn_fail(AGN_ERR_ARG, "an identity without a key file");
+    if (config->protocol < AGN_CLIENT_AUTO || config->protocol > AGN_COMPACT_VERSION)
+        return agn_fail(AGN_ERR_ARG, "version %d of the protocol, expected 1, 2 or auto", config->protocol);
     if (!config->model || config->model_bytes == 0)
         return agn_fail(AGN_ERR_ARG, "no device model given");
     return 0;
@@ -485,7 +555,7 @@ static void set_budget(struct agn_client *client, const struct agn_client_config
     uint64_t carried = (uint64_t)config->bandwidth_kbps * client->deadline_ms / 2 / 8; /* kbit/s: bits a ms */
     if (config->bandwidth_kbps > 0 && carried < budget)
         budget = carried;
-    int extra_bytes = AGN_COAP_REQUEST_OVERHEAD + UDP_IP_BYTES + (config->psk_file ? DTLS_BYTES : 0);
+    int extra_bytes = (int)coap_bytes(client) + UDP_IP_BYTES + (config->psk_file ? DTLS_BYTES : 0);
     client->budget = (uint32_t)budget;
     client->extra_bytes = (uint16_t)extra_bytes;
     client->measures = config->measure_bandwidth;
@@ -520,6 +590,9 @@ static int open_device(struct agn_client *client, const struct agn_client_config
     client->local_logits = agn_alloc(classes, sizeof *client->local_logits);
     if (!client->logits || !client->local_logits)
         return AGN_ERR_MEMORY;
+    client->may_fall_back = config->protocol == AGN_CLIENT_AUTO;
+    if (config->protocol == AGN_CLIENT_AUTO || config->protocol == AGN_COMPACT_VERSION)
+        (void)agn_dev_set_protocol(&client->device.dev, AGN_COMPACT_VERSION);
     set_budget(client, config);
     return open_cuts(client, config);
 }

@@ -42,6 +42,7 @@ void agn_run_figures(const struct agn_run_report *r, struct agn_figures *f)
     for (int i = 0; i < AGN_CLIENT_REASON_COUNT; i++)
         agn_figures_add_whole(f, reason_keys[i], r->reasons[i],
                               agn_client_reason_text((enum agn_client_reason)i));
+    agn_figures_add_whole(f, "protocol", r->protocol, "version, of the latest frame");
     agn_figures_add_real(f, "packets_mean", r->packets_mean, "", "packets a frame");
     agn_figures_add_real(f, "payload_bytes_mean", r->payload_bytes_mean, "bytes",
                          "a frame, symbols and packet headers");

@@ -93,6 +93,7 @@ static int add_frame(struct tally *t, int index, int label, const struct agn_cli
     t->latency_ms += 1e3 * (frame->device_s * fmax(t->config->client.slower, 1.0) + frame->network_s);
     if (frame->packets > 0) {
         r->sent++;
+        r->protocol = frame->protocol;
         r->rate_kbps = frame->rate_kbps > 0 ? frame->rate_kbps : NAN;
         t->packets += frame->packets;
         t->payload += (double)frame->payload_bytes;
@@ -164,11 +165,11 @@ static int check_server(const struct agn_run_config *config, const struct agn_cl
         return agn_fail(AGN_ERR_VERSION,
                         "the server at %s:%d speaks version %d of the protocol, this program version %d; "
                         "use programs of the same version on both sides",
-                        host, port, frame->server_version, (int)AGN_WIRE_VERSION);
+                        host, port, frame->server_version, frame->protocol);
     return agn_fail(AGN_ERR_VERSION,
-                    "the server at %s:%d has no resource /v1/infer: it does not speak version %d of the "
+                    "the server at %s:%d has no resource /%s: it does not speak version %d of the "
                     "protocol, as this program does, or is no AgileNN server",
-                    host, port, (int)AGN_WIRE_VERSION);
+                    host, port, frame->protocol == AGN_WIRE_VERSION ? "v1/infer" : "i", frame->protocol);
 }
 
 static int classify_all(struct tally *t, struct agn_client *client)

@@ -13,8 +13,10 @@ struct slot {
     uint16_t received;  /* distinct packets */
     uint8_t highest_index;
     uint8_t repeats_left;
-    uint32_t seen[8]; /* bit i: packet i came */
-    uint64_t serial;  /* frames are numbered as they begin */
+    bool is_open;        /* it has asked for an answer at once */
+    bool has_more, asks; /* since it was handed out; and that is to be answered at once, too */
+    uint32_t seen[8];    /* bit i: packet i came */
+    uint64_t serial;     /* frames are numbered as they begin */
     double began_s, deadline_s, answered_s;
     size_t reply_len;
     uint8_t *map, *reply;
@@ -87,20 +89,23 @@ size_t agn__assembly_bytes(const struct agn__assembly *assembly)
 /* ---- the table ------------------------------------------------------------------ */
 
 /* An old answer must not meet a new frame whose number has come round again. */
-static int find(struct agn__assembly *assembly, const struct agn__peer *peer, uint16_t frame, double now_s)
+static int find(struct agn__assembly *assembly, const struct agn__peer *peer, uint32_t key, double now_s)
 {
-    int slot = agn__frames_find(assembly->frames, peer, frame);
-    if (slot < 0 || agn__frames_state(assembly->frames, slot) != AGN__FRAME_ANSWERED ||
-        now_s - assembly->slots[slot].answered_s <= assembly->limits.keep_s)
+    int slot = agn__frames_find(assembly->frames, peer, key);
+    if (slot < 0 || agn__frames_state(assembly->frames, slot) != AGN__FRAME_ANSWERED)
+        return slot;
+    const struct slot *held = &assembly->slots[slot];
+    bool is_over = agn__frame_is_compact(key) && now_s > held->deadline_s;
+    if (now_s - held->answered_s <= assembly->limits.keep_s && !is_over)
         return slot;
     agn__frames_move(assembly->frames, slot, AGN__FRAME_NONE);
     return -1;
 }
 
-int agn__assembly_knows(struct agn__assembly *assembly, const struct agn__peer *peer, uint16_t frame,
+int agn__assembly_knows(struct agn__assembly *assembly, const struct agn__peer *peer, uint32_t key,
                         double now_s)
 {
-    return find(assembly, peer, frame, now_s) >= 0;
+    return find(assembly, peer, key, now_s) >= 0;
 }
 
 /* Half of a stated deadline is left for the way here, the network's and the way back. */
@@ -117,6 +122,7 @@ static void begin(struct agn__assembly *assembly, struct slot *slot, const struc
     slot->received = 0;
     slot->highest_index = 0;
     slot->repeats_left = AGN__REPEAT_LIMIT;
+    slot->is_open = slot->has_more = slot->asks = false;
     memset(slot->seen, 0, sizeof slot->seen);
     slot->serial = assembly->next_serial++;
     slot->began_s = now_s;
@@ -181,6 +187,7 @@ static void store(struct agn__assembly *assembly, struct slot *slot, const struc
         slot->highest_index = packet->index;
     if (packet->last)
         slot->last_index = packet->index;
+    slot->has_more = true;
 }
 
 static bool is_whole(const struct slot *slot)
@@ -202,12 +209,25 @@ static int begin_new(struct agn__assembly *assembly, const struct agn__peer *pee
                      const struct agn_feature_packet *packet, double now_s, struct agn__offer *offer)
 {
     enum agn__frame_state displaced;
-    int slot = agn__frames_take(assembly->frames, peer, packet->frame, now_s + wait_of(assembly, packet),
-                                &displaced);
+    uint32_t key = agn__frame_key(packet);
+    if (packet->version == AGN_COMPACT_VERSION)
+        agn__frames_forget_far(assembly->frames, peer, key);
+    int slot = agn__frames_take(assembly->frames, peer, key, now_s + wait_of(assembly, packet), &displaced);
     offer->evicted = displaced != AGN__FRAME_NONE && displaced != AGN__FRAME_ANSWERED;
     offer->began = 1;
     begin(assembly, &assembly->slots[slot], packet, now_s);
     return slot;
+}
+
+/* Something has come of a frame that is not at a worker: it is ready, or waits (again, once it was answered).
+ */
+static void go_on(struct agn__assembly *assembly, int index, double due_s)
+{
+    const struct slot *slot = &assembly->slots[index];
+    if (agn__frames_state(assembly->frames, index) != AGN__FRAME_WAITING)
+        agn__frames_restart(assembly->frames, index, due_s);
+    if (slot->asks || is_whole(slot))
+        agn__frames_move(assembly->frames, index, AGN__FRAME_COMPLETE);
 }
 
 /* Into scratch. */
@@ -228,7 +248,7 @@ int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *
     struct run run = run_of(assembly, packet);
     struct agn__offer made = {.kind = AGN__OFFER_STORED};
     enum relation relation = EXTENDS;
-    int slot = find(assembly, peer, packet->frame, now_s);
+    int slot = find(assembly, peer, agn__frame_key(packet), now_s);
     if (slot < 0) {
         slot = begin_new(assembly, peer, packet, now_s, &made);
     } else {
@@ -244,9 +264,12 @@ int agn__assembly_offer(struct agn__assembly *assembly, const struct agn__peer *
     if (relation != REPEATS)
         store(assembly, &assembly->slots[slot], packet, run);
     enum agn__frame_state now = agn__frames_state(assembly->frames, slot);
-    if (now == AGN__FRAME_WAITING && is_whole(&assembly->slots[slot]))
-        agn__frames_move(assembly->frames, slot, AGN__FRAME_COMPLETE);
-    if (now == AGN__FRAME_ANSWERED)
+    bool reopens = now == AGN__FRAME_ANSWERED && relation != REPEATS && assembly->slots[slot].is_open;
+    if (packet->now && (now != AGN__FRAME_ANSWERED || reopens))
+        assembly->slots[slot].is_open = assembly->slots[slot].asks = true;
+    if (now == AGN__FRAME_WAITING || reopens)
+        go_on(assembly, slot, now_s + wait_of(assembly, packet));
+    if (now == AGN__FRAME_ANSWERED && !reopens)
         made.kind = offer_answered(&assembly->slots[slot]);
     else if (relation == REPEATS)
         made.kind = AGN__OFFER_DUPLICATE;
@@ -294,7 +317,12 @@ int agn__assembly_is_complete(const struct agn__assembly *assembly, int slot)
 
 uint16_t agn__assembly_frame(const struct agn__assembly *assembly, int slot)
 {
-    return agn__frames_number(assembly->frames, slot);
+    return (uint16_t)agn__frames_number(assembly->frames, slot);
+}
+
+int agn__assembly_is_compact(const struct agn__assembly *assembly, int slot)
+{
+    return agn__frame_is_compact(agn__frames_number(assembly->frames, slot));
 }
 
 double agn__assembly_began(const struct agn__assembly *assembly, int slot)
@@ -315,6 +343,7 @@ const uint8_t *agn__assembly_map(const struct agn__assembly *assembly, int slot)
 uint64_t agn__assembly_working(struct agn__assembly *assembly, int slot)
 {
     agn__frames_move(assembly->frames, slot, AGN__FRAME_WORKING);
+    assembly->slots[slot].has_more = assembly->slots[slot].asks = false;
     return assembly->slots[slot].serial;
 }
 
@@ -324,7 +353,7 @@ int agn__assembly_is_working(const struct agn__assembly *assembly, int slot, uin
            assembly->slots[slot].serial == serial;
 }
 
-void agn__assembly_answered(struct agn__assembly *assembly, int slot_index, const uint8_t *reply, size_t len,
+bool agn__assembly_answered(struct agn__assembly *assembly, int slot_index, const uint8_t *reply, size_t len,
                             double now_s)
 {
     struct slot *slot = &assembly->slots[slot_index];
@@ -334,12 +363,20 @@ void agn__assembly_answered(struct agn__assembly *assembly, int slot_index, cons
         memcpy(slot->reply, reply, len);
     slot->reply_len = len;
     slot->answered_s = now_s;
+    slot->repeats_left = AGN__REPEAT_LIMIT;
     agn__frames_move(assembly->frames, slot_index, AGN__FRAME_ANSWERED);
+    bool goes_on = slot->is_open && slot->has_more;
+    if (goes_on)
+        go_on(assembly, slot_index, fmin(now_s + assembly->limits.wait_s, (now_s + slot->deadline_s) / 2.0));
+    else
+        slot->asks = false;
+    return goes_on;
 }
 
 void agn__assembly_dropped(struct agn__assembly *assembly, int slot, double now_s)
 {
-    agn__assembly_answered(assembly, slot, NULL, 0, now_s);
+    assembly->slots[slot].is_open = false;
+    (void)agn__assembly_answered(assembly, slot, NULL, 0, now_s);
     assembly->slots[slot].repeats_left = 0;
 }
 

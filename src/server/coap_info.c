@@ -87,7 +87,8 @@ static void on_core(coap_resource_t *resource, coap_session_t *session, const co
     struct agn__request request;
     if (agn__coap_begin(&request, resource, session, pdu, response))
         give(&request, COAP_MEDIATYPE_APPLICATION_LINK_FORMAT,
-             "</v1/infer>;title=\"feature packets in, logits out\",</v1/models>;title=\"models "
+             "</v1/infer>;title=\"feature packets in, logits out\",</i>;title=\"the same in version "
+             "2\",</v1/models>;title=\"models "
              "served\";ct=50");
 }
 

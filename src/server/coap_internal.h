@@ -1,6 +1,6 @@
 /* What the coap_*.c share:
  *
- *     coap_server.c  /v1/infer, reading, answers
+ *     coap_server.c  /v1/infer and /i, reading, answers
  *     coap_socket.c  endpoints and their sockets
  *     coap_strays.c  what comes and is no CoAP
  *     coap_dtls.c    who may speak DTLS

@@ -1,4 +1,4 @@
-/* Binds the server to libcoap: /v1/infer, reading, answers. See coap_server.h. */
+/* Binds the server to libcoap: /v1/infer and /i, reading, answers. See coap_server.h. */
 #define _GNU_SOURCE
 #include "server/coap_server.h"
 
@@ -95,20 +95,35 @@ bool agn__coap_begin(struct agn__request *request, coap_resource_t *resource, co
     return !request->verified || agn__coap_is_trusted(request);
 }
 
+static void infer(struct agn__request *request, const coap_pdu_t *pdu)
+{
+    coap_block_t block;
+    if (coap_get_block(pdu, COAP_OPTION_BLOCK1, &block))
+        agn__coap_explain(request, AGN__COAP_CODE(4, 13),
+                          "Block1 is not supported: send a feature packet whole, in one datagram; make "
+                          "packets of 1024 bytes at most");
+    else
+        request->coap->handler(request->coap->user, request);
+}
+
 static void on_infer(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
                      const coap_string_t *query, coap_pdu_t *response)
 {
     (void)query;
     struct agn__request request;
-    coap_block_t block;
+    if (agn__coap_begin(&request, resource, session, pdu, response))
+        infer(&request, pdu);
+}
+
+static void on_infer_compact(coap_resource_t *resource, coap_session_t *session, const coap_pdu_t *pdu,
+                             const coap_string_t *query, coap_pdu_t *response)
+{
+    (void)query;
+    struct agn__request request;
     if (!agn__coap_begin(&request, resource, session, pdu, response))
         return;
-    if (coap_get_block(pdu, COAP_OPTION_BLOCK1, &block))
-        agn__coap_explain(&request, AGN__COAP_CODE(4, 13),
-                          "Block1 is not supported: send a feature packet whole, in one datagram; make "
-                          "packets of 1024 bytes at most");
-    else
-        request.coap->handler(request.coap->user, &request);
+    request.is_compact = true;
+    infer(&request, pdu);
 }
 
 static void add_format(coap_pdu_t *pdu, unsigned format)
@@ -216,6 +231,8 @@ static int open_context(struct agn__coap *coap, const struct agn__coap_config *c
     int status = open_endpoints(coap, config);
     if (status == 0)
         status = agn__coap_add_resource(coap, "v1/infer", COAP_REQUEST_POST, on_infer);
+    if (status == 0)
+        status = agn__coap_add_resource(coap, "i", COAP_REQUEST_POST, on_infer_compact);
     if (status == 0)
         status = add_unknown(coap);
     return status < 0 ? status : agn__coap_add_documents(coap);
@@ -329,7 +346,8 @@ int agn__coap_poll(struct agn__coap *coap, int timeout_ms, int most, int wake_fd
 /* Options go in by their numbers. */
 static void add_options(coap_pdu_t *pdu, const struct agn__answer *answer)
 {
-    add_format(pdu, COAP_MEDIATYPE_APPLICATION_OCTET_STREAM);
+    if (!answer->is_bare)
+        add_format(pdu, COAP_MEDIATYPE_APPLICATION_OCTET_STREAM);
     if (answer->max_age_s > 0) {
         uint8_t value[4];
         coap_add_option(pdu, COAP_OPTION_MAXAGE, coap_encode_var_safe(value, sizeof value, answer->max_age_s),
@@ -410,7 +428,8 @@ static int send_answer(const struct agn__exchange *exchange, unsigned pdu_bytes,
     return 0;
 }
 
-int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, const struct agn__answer *answer)
+int agn__coap_send(struct agn__coap *coap, const struct agn__exchange *exchange,
+                   const struct agn__answer *answer)
 {
     int status = AGN_ERR_STATE;
     if (exchange->session) {
@@ -421,6 +440,5 @@ int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, const
                      : agn_fail(AGN_ERR_RANGE, "an answer of %zu bytes is too long for what was asked",
                                 answer->len);
     }
-    agn__coap_forget(exchange);
     return status;
 }

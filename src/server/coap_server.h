@@ -26,6 +26,7 @@ struct agn__request {
     bool verified;         /* came through DTLS */
     size_t message_bytes;  /* the whole CoAP message */
     double arrived_s;      /* at this machine, by agn_now_s */
+    bool is_compact;       /* to the resource of version 2 */
     const uint8_t *payload;
     size_t payload_bytes;
     struct coap_session_t *session;
@@ -110,6 +111,7 @@ struct agn__answer {
     uint32_t max_age_s; /* with 5.03: when to try again; 0: the option is left out */
     const uint8_t *bytes;
     size_t len;
+    bool is_bare; /* no Content-Format, as in version 2 */
 };
 
 /* Answers in the request's own exchange; without a call the request stays unanswered for now. False: withheld
@@ -123,8 +125,9 @@ void agn__coap_decline(struct agn__request *request, uint8_t code);
 
 /* Remembers the request's exchange in place of the one that was there. */
 void agn__coap_keep(const struct agn__request *request, struct agn__exchange *exchange);
-/* Sends a non-confirmable answer and forgets the exchange. AGN_ERR_IO: it could not be sent. */
-int agn__coap_send(struct agn__coap *coap, struct agn__exchange *exchange, const struct agn__answer *answer);
+/* Sends a non-confirmable answer. AGN_ERR_IO: it could not be sent. */
+int agn__coap_send(struct agn__coap *coap, const struct agn__exchange *exchange,
+                   const struct agn__answer *answer);
 void agn__coap_forget(struct agn__exchange *exchange);
 
 /* Every kept exchange must be forgotten before. NULL is allowed. */

@@ -42,11 +42,18 @@ static bool is_feature_packet(const uint8_t *bytes, size_t len)
            bytes[1] <= AGN_CODEC_JPEG && bytes[FLAGS_AT] <= 1;
 }
 
+/* And of version 2, whose header alone might be anybody's. */
+static bool is_compact_packet(const uint8_t *bytes, size_t len)
+{
+    uint32_t model_id;
+    return len > 0 && bytes[0] >> 4 == AGN_COMPACT_VERSION && agn_compact_model(bytes, len, &model_id) == 0;
+}
+
 enum agn__stray agn__stray_kind(const uint8_t *bytes, size_t len, bool dtls)
 {
     if (dtls ? is_record(bytes, len) && bytes[1] == 0xfe && len >= RECORD_HEADER : is_coap(bytes, len))
         return AGN__STRAY_NONE;
-    if (is_feature_packet(bytes, len))
+    if (is_feature_packet(bytes, len) || is_compact_packet(bytes, len))
         return AGN__STRAY_FEATURE_PACKET;
     if (dtls && is_coap(bytes, len))
         return AGN__STRAY_COAP;
@@ -57,21 +64,29 @@ enum agn__stray agn__stray_kind(const uint8_t *bytes, size_t len, bool dtls)
 
 /* ---- lines -------------------------------------------------------------------------------------- */
 
+static void explain_packet(const char *from, const uint8_t *bytes, size_t len, unsigned port, bool dtls)
+{
+    struct agn_feature_packet packet;
+    uint32_t model_id = 0;
+    bool compact = agn_compact_model(bytes, len, &model_id) == 0 && bytes[0] >> 4 == AGN_COMPACT_VERSION;
+    int status = compact ? 0 : agn_feature_unpack(bytes, len, &packet);
+    if (!compact)
+        for (int i = 3; i >= 0; i--)
+            model_id = model_id << 8 | bytes[MODEL_ID_AT + i];
+    agn_log(
+        AGN_LOG_WARN,
+        "stray: %zu bytes from %s are a feature packet without CoAP around it (model %08x, %s): make it the "
+        "payload of a CoAP POST to /%s at port %u%s; docs/PROTOCOL.md, CoAP binding",
+        len, from, (unsigned)model_id, status < 0 ? agn_status_text(status) : "intact",
+        compact ? "i" : "v1/infer", port, dtls ? ", by DTLS" : "");
+}
+
 static void explain(const struct agn__coap *coap, enum agn__stray kind, const char *from,
                     const uint8_t *bytes, size_t len, bool dtls)
 {
     unsigned port = dtls ? coap->dtls_port : coap->port;
-    struct agn_feature_packet packet;
-    int status = kind == AGN__STRAY_FEATURE_PACKET ? agn_feature_unpack(bytes, len, &packet) : 0;
     if (kind == AGN__STRAY_FEATURE_PACKET)
-        agn_log(
-            AGN_LOG_WARN,
-            "stray: %zu bytes from %s are a feature packet without CoAP around it (model %02x%02x%02x%02x, "
-            "%s): "
-            "make it the payload of a CoAP POST to /v1/infer at port %u%s; docs/PROTOCOL.md, CoAP binding",
-            len, from, bytes[MODEL_ID_AT + 3], bytes[MODEL_ID_AT + 2], bytes[MODEL_ID_AT + 1],
-            bytes[MODEL_ID_AT], status < 0 ? agn_status_text(status) : "intact", port,
-            dtls ? ", by DTLS" : "");
+        explain_packet(from, bytes, len, port, dtls);
     else if (kind == AGN__STRAY_COAP)
         agn_log(AGN_LOG_INFO, "stray: plain CoAP from %s at port %u, which is for DTLS; %s", from, port,
                 coap->port > 0 ? "plain CoAP has a port of its own" : "plain CoAP is off");

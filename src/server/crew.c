@@ -60,7 +60,9 @@ static void pack(struct agn__job *job, float *logits, int16_t *fixed, int missin
         reply.channels_missing = (uint8_t)missing;
         reply.class_count = (uint16_t)model->classes;
     }
-    int length = agn_reply_pack(&reply, fixed, job->reply, AGN_REPLY_BYTES((size_t)model->classes));
+    size_t room = AGN_REPLY_BYTES((size_t)model->classes); /* one of version 2 is shorter */
+    int length = job->is_compact ? agn_compact_reply_pack(&reply, fixed, job->reply, room)
+                                 : agn_reply_pack(&reply, fixed, job->reply, room);
     job->reply_bytes = length > 0 ? (size_t)length : 0; /* always > 0: shape and classes were checked */
 }
 

@@ -8,10 +8,11 @@
 enum { BUSY_MAX_AGE_S = 1, DRAINING_MAX_AGE_S = 5 };
 #define COST_SHARE 0.1 /* of a new batch in the moving mean */
 
-size_t agn__short_reply(uint32_t model_id, uint16_t frame, uint8_t status, uint8_t bytes[AGN_REPLY_BYTES(0)])
+size_t agn__short_reply(const struct agn__whose *whose, uint8_t status, uint8_t bytes[AGN_REPLY_BYTES(0)])
 {
-    struct agn_reply_packet reply = {.model_id = model_id, .frame = frame, .status = status};
-    int length = agn_reply_pack(&reply, NULL, bytes, AGN_REPLY_BYTES(0));
+    struct agn_reply_packet reply = {.model_id = whose->model_id, .frame = whose->frame, .status = status};
+    int length = whose->is_compact ? agn_compact_reply_pack(&reply, NULL, bytes, AGN_REPLY_BYTES(0))
+                                   : agn_reply_pack(&reply, NULL, bytes, AGN_REPLY_BYTES(0));
     return length > 0 ? (size_t)length : 0;
 }
 
@@ -22,11 +23,14 @@ uint32_t agn__busy_max_age(const struct agn_server *server)
 
 /* ---- to the workers ------------------------------------------------------------------ */
 
-/* Sends; a device that went away is no error of the server's. */
+/* Sends; a device that went away is no error of the server's. The exchange of a frame that goes on is that of
+ * its next answer, too. */
 static bool send_to(struct agn_server *server, struct agn__served *model, int slot,
-                    const struct agn__answer *answer)
+                    const struct agn__answer *answer, bool goes_on)
 {
     int status = agn__coap_send(server->coap, &model->exchanges[slot], answer);
+    if (!goes_on)
+        agn__coap_forget(&model->exchanges[slot]);
     if (status < 0)
         agn_log(AGN_LOG_DEBUG, "reply: frame %u: %s", (unsigned)agn__assembly_frame(model->assembly, slot),
                 agn_error_message());
@@ -38,16 +42,17 @@ static bool send_to(struct agn_server *server, struct agn__served *model, int sl
 static void refuse_busy(struct agn_server *server, struct agn__served *model, int slot, double now_s)
 {
     uint8_t bytes[AGN_REPLY_BYTES(0)];
+    const struct agn__whose whose = {model->model.model_id, agn__assembly_frame(model->assembly, slot),
+                                     agn__assembly_is_compact(model->assembly, slot) != 0};
     struct agn__answer busy = {.code = AGN__CODE_UNAVAILABLE,
                                .max_age_s = agn__busy_max_age(server),
                                .bytes = bytes,
-                               .len = agn__short_reply(model->model.model_id,
-                                                       agn__assembly_frame(model->assembly, slot),
-                                                       AGN_REPLY_BUSY, bytes)};
+                               .len = agn__short_reply(&whose, AGN_REPLY_BUSY, bytes),
+                               .is_bare = whose.is_compact};
     server->live.refused_busy++;
     server->refused_in_turn++;
     agn__assembly_dropped(model->assembly, slot, now_s);
-    (void)send_to(server, model, slot, &busy);
+    (void)send_to(server, model, slot, &busy, false);
 }
 
 static void drop_expired(struct agn_server *server, struct agn__served *model, int slot, double now_s)
@@ -143,10 +148,12 @@ static void deliver(struct agn_server *server, struct agn__job *job)
         return;
     }
     bool ok = job->outcome == AGN__OUTCOME_DONE;
-    struct agn__answer answer = {
-        .code = ok ? AGN__CODE_CHANGED : AGN__CODE_INTERNAL, .bytes = job->reply, .len = job->reply_bytes};
-    agn__assembly_answered(model->assembly, job->slot, job->reply, job->reply_bytes, now_s);
-    if (!send_to(server, model, job->slot, &answer))
+    struct agn__answer answer = {.code = ok ? AGN__CODE_CHANGED : AGN__CODE_INTERNAL,
+                                 .bytes = job->reply,
+                                 .len = job->reply_bytes,
+                                 .is_bare = job->is_compact != 0};
+    bool goes_on = agn__assembly_answered(model->assembly, job->slot, job->reply, job->reply_bytes, now_s);
+    if (!send_to(server, model, job->slot, &answer, goes_on))
         return;
     server->live.replies += ok;
     server->live.replies_failed += !ok;

@@ -15,7 +15,7 @@ struct list {
 
 struct entry {
     enum agn__frame_state state;
-    uint16_t number;
+    uint32_t number;
     int sender;
     int bucket_next;
     int before, after;               /* in the list of its state */
@@ -67,7 +67,7 @@ uint64_t agn__peer_hash(const struct agn__peer *peer, uint64_t seed)
     return hash;
 }
 
-static size_t frame_bucket(const struct agn__frames *frames, const struct agn__peer *peer, uint16_t number)
+static size_t frame_bucket(const struct agn__frames *frames, const struct agn__peer *peer, uint32_t number)
 {
     return (size_t)mix(agn__peer_hash(peer, frames->seed) ^ number) & frames->bucket_mask;
 }
@@ -274,7 +274,7 @@ void agn__frames_free(struct agn__frames *frames)
 
 /* ---- frames -------------------------------------------------------------------------- */
 
-int agn__frames_find(const struct agn__frames *frames, const struct agn__peer *peer, uint16_t frame)
+int agn__frames_find(const struct agn__frames *frames, const struct agn__peer *peer, uint32_t frame)
 {
     for (int slot = frames->frame_buckets[frame_bucket(frames, peer, frame)]; slot >= 0;
          slot = frames->entries[slot].bucket_next) {
@@ -325,7 +325,7 @@ static void detach(struct agn__frames *frames, int slot)
         drop_sender(frames, sender);
 }
 
-int agn__frames_take(struct agn__frames *frames, const struct agn__peer *peer, uint16_t frame, double due_s,
+int agn__frames_take(struct agn__frames *frames, const struct agn__peer *peer, uint32_t frame, double due_s,
                      enum agn__frame_state *displaced)
 {
     int sender = find_sender(frames, peer);
@@ -348,6 +348,21 @@ int agn__frames_take(struct agn__frames *frames, const struct agn__peer *peer, u
     entry->due_s = due_s;
     heap_settle(frames, frames->heap_count++, slot);
     return slot;
+}
+
+void agn__frames_forget_far(struct agn__frames *frames, const struct agn__peer *peer, uint32_t frame)
+{
+    int sender = find_sender(frames, peer), next;
+    for (int slot = sender < 0 ? -1 : frames->senders[sender].head; slot >= 0; slot = next) {
+        const struct entry *entry = &frames->entries[slot];
+        unsigned ago = (uint8_t)(frame - entry->number);
+        bool is_far =
+            agn__frame_is_compact(entry->number) && ago >= AGN__FRAMES_NEAR && ago < 256 - AGN__FRAMES_AHEAD;
+        next = entry->sender_after;
+        if (entry->state != AGN__FRAME_ANSWERED || !is_far)
+            return;
+        agn__frames_move(frames, slot, AGN__FRAME_NONE);
+    }
 }
 
 void agn__frames_move(struct agn__frames *frames, int slot, enum agn__frame_state state)
@@ -381,7 +396,7 @@ enum agn__frame_state agn__frames_state(const struct agn__frames *frames, int sl
     return frames->entries[slot].state;
 }
 
-uint16_t agn__frames_number(const struct agn__frames *frames, int slot)
+uint32_t agn__frames_number(const struct agn__frames *frames, int slot)
 {
     return frames->entries[slot].number;
 }

@@ -35,17 +35,30 @@ struct agn__frames *agn__frames_create(int slots, int share, uint64_t seed);
 void agn__frames_free(struct agn__frames *frames);
 size_t agn__frames_bytes(int slots);
 
+/* A frame's number as the table has it: that of a packet of version 1, or of version 2, which has 8 bits. */
+enum { AGN__FRAME_COMPACT = 0x10000 };
+static inline int agn__frame_is_compact(uint32_t frame)
+{
+    return (frame & AGN__FRAME_COMPACT) != 0;
+}
+
 /* A slot, or -1. */
-int agn__frames_find(const struct agn__frames *frames, const struct agn__peer *peer, uint16_t frame);
+int agn__frames_find(const struct agn__frames *frames, const struct agn__peer *peer, uint32_t frame);
+
+/* Before a frame of version 2 begins: forgets the sender's oldest ones, as long as they are of this version,
+ * answered, and so many frames ago that their numbers may soon be meant for others. Of a packet that was
+ * overtaken on its way by up to AGN__FRAMES_AHEAD frames the others are not old. */
+enum { AGN__FRAMES_NEAR = 128, AGN__FRAMES_AHEAD = 8 };
+void agn__frames_forget_far(struct agn__frames *frames, const struct agn__peer *peer, uint32_t frame);
 
 /* A slot for a new frame, which waits until due_s: a free one, or that of the oldest frame of this sender
  * when it has its share, or of the oldest of all; answered ones give way first, those at a worker last.
  * *displaced: the state of the frame that gave way. */
-int agn__frames_take(struct agn__frames *frames, const struct agn__peer *peer, uint16_t frame, double due_s,
+int agn__frames_take(struct agn__frames *frames, const struct agn__peer *peer, uint32_t frame, double due_s,
                      enum agn__frame_state *displaced);
 
 enum agn__frame_state agn__frames_state(const struct agn__frames *frames, int slot);
-uint16_t agn__frames_number(const struct agn__frames *frames, int slot);
+uint32_t agn__frames_number(const struct agn__frames *frames, int slot);
 /* Moves a frame on; AGN__FRAME_NONE gives the slot back. Not to WAITING. */
 void agn__frames_move(struct agn__frames *frames, int slot, enum agn__frame_state state);
 /* Back to WAITING, as if it were new. */

@@ -50,33 +50,55 @@ static void refuse(struct agn_server *server, struct agn__request *request, uint
                    uint8_t reply_status)
 {
     uint8_t bytes[AGN_REPLY_BYTES(0)];
+    const struct agn__whose whose = {model_id, frame, request->is_compact};
     struct agn__answer refusal = {.code = reply_status == AGN_REPLY_MISMATCH ? AGN__CODE_CONFLICT
                                           : reply_status == AGN_REPLY_BUSY   ? AGN__CODE_UNAVAILABLE
                                                                              : AGN__CODE_BAD_REQUEST,
                                   .bytes = bytes,
-                                  .len = agn__short_reply(model_id, frame, reply_status, bytes)};
+                                  .len = agn__short_reply(&whose, reply_status, bytes),
+                                  .is_bare = request->is_compact};
     if (reply_status == AGN_REPLY_BUSY)
         refusal.max_age_s = agn__busy_max_age(server);
     (void)answer(server, request, &refusal);
 }
 
-/* Only one that is whole: other payloads have a first byte, too. */
-static void tell_version(struct agn_server *server, const struct agn__request *request)
+static void tell_version(struct agn_server *server, uint32_t model_id, unsigned version, int own)
+{
+    double now_s = agn_now_s();
+    if (server->version_told_s > 0 && now_s < server->version_told_s + SECONDS_BETWEEN_LINES)
+        return;
+    server->version_told_s = now_s;
+    agn_log(
+        AGN_LOG_WARN,
+        "a device of model %08x speaks version %u of the protocol, this server version %d: use programs of "
+        "the same version on both sides",
+        (unsigned)model_id, version, own);
+}
+
+/* Only one that is whole is told of: other payloads have a first byte, too. */
+static bool is_sealed(const struct agn__request *request)
 {
     const uint8_t *bytes = request->payload;
     size_t body = request->payload_bytes - AGN_WIRE_CRC_BYTES;
     uint32_t sum = (uint32_t)bytes[body] | (uint32_t)bytes[body + 1] << 8 | (uint32_t)bytes[body + 2] << 16 |
                    (uint32_t)bytes[body + 3] << 24;
-    double now_s = agn_now_s();
-    if (agn_crc32(0, bytes, body) != sum ||
-        (server->version_told_s > 0 && now_s < server->version_told_s + SECONDS_BETWEEN_LINES))
+    return agn_crc32(0, bytes, body) == sum;
+}
+
+/* The same of a packet of version 2, whose checksum tells the model in every version to come. */
+static void refuse_unread_compact(struct agn_server *server, struct agn__request *request, int status)
+{
+    const uint8_t *bytes = request->payload;
+    uint32_t model_id = 0;
+    if (agn_compact_model(bytes, request->payload_bytes, &model_id) < 0) {
+        agn__coap_explain(request, AGN__CODE_BAD_REQUEST,
+                          status == AGN_ERR_CHECKSUM ? "checksum mismatch" : "not a feature packet");
         return;
-    server->version_told_s = now_s;
-    agn_log(
-        AGN_LOG_WARN,
-        "a device of model %02x%02x%02x%02x speaks version %u of the protocol, this server version %d: use "
-        "programs of the same version on both sides",
-        bytes[5], bytes[4], bytes[3], bytes[2], bytes[0], (int)AGN_WIRE_VERSION);
+    }
+    if (status == AGN_ERR_VERSION)
+        tell_version(server, model_id, bytes[0] >> 4, AGN_COMPACT_VERSION);
+    refuse(server, request, model_id, bytes[3],
+           status == AGN_ERR_VERSION ? AGN_REPLY_VERSION : AGN_REPLY_BAD_PACKET);
 }
 
 /* A packet that could not be unpacked. Model and frame stand at the same place in every version of the
@@ -89,10 +111,10 @@ static void refuse_unread(struct agn_server *server, struct agn__request *reques
                           status == AGN_ERR_CHECKSUM ? "checksum mismatch" : "not a feature packet");
         return;
     }
-    if (status == AGN_ERR_VERSION)
-        tell_version(server, request);
     uint32_t model_id =
         (uint32_t)bytes[2] | (uint32_t)bytes[3] << 8 | (uint32_t)bytes[4] << 16 | (uint32_t)bytes[5] << 24;
+    if (status == AGN_ERR_VERSION && is_sealed(request))
+        tell_version(server, model_id, bytes[0], AGN_WIRE_VERSION);
     uint16_t frame = (uint16_t)(bytes[6] | bytes[7] << 8);
     refuse(server, request, model_id, frame,
            status == AGN_ERR_VERSION ? AGN_REPLY_VERSION : AGN_REPLY_BAD_PACKET);
@@ -100,17 +122,16 @@ static void refuse_unread(struct agn_server *server, struct agn__request *reques
 
 /* ---- room for a new frame ----------------------------------------------------------------- */
 
-static struct agn__refused *refused_at(struct agn_server *server, const struct agn__peer *peer,
-                                       uint16_t frame)
+static struct agn__refused *refused_at(struct agn_server *server, const struct agn__peer *peer, uint32_t key)
 {
-    uint32_t hash = agn_crc32(frame, peer->bytes, sizeof peer->bytes);
+    uint32_t hash = agn_crc32(key, peer->bytes, sizeof peer->bytes);
     return &server->refused[hash % AGN__REFUSED_FRAMES];
 }
 
-static bool was_refused(const struct agn__refused *refused, const struct agn__peer *peer, uint16_t frame,
+static bool was_refused(const struct agn__refused *refused, const struct agn__peer *peer, uint32_t key,
                         double now_s)
 {
-    return now_s < refused->until_s && refused->frame == frame &&
+    return now_s < refused->until_s && refused->key == key &&
            memcmp(refused->peer.bytes, peer->bytes, sizeof peer->bytes) == 0;
 }
 
@@ -142,18 +163,18 @@ static void look_at_age(struct agn_server *server, const struct agn__request *re
 static bool admit(struct agn_server *server, struct agn__served *model, struct agn__request *request,
                   const struct agn_feature_packet *packet, double now_s)
 {
-    if (agn__assembly_knows(model->assembly, &request->peer, packet->frame, now_s))
+    uint32_t key = agn__frame_key(packet);
+    if (agn__assembly_knows(model->assembly, &request->peer, key, now_s))
         return true;
-    struct agn__refused *refused = refused_at(server, &request->peer, packet->frame);
-    if (was_refused(refused, &request->peer, packet->frame, now_s))
+    struct agn__refused *refused = refused_at(server, &request->peer, key);
+    if (was_refused(refused, &request->peer, key, now_s))
         return false;
     double waited_s = now_s - request->arrived_s;
     double patience_s = packet->deadline_ms > 0 ? packet->deadline_ms / 1000.0 : INFINITY;
     if (has_room(server, model, waited_s, patience_s))
         return true;
     look_at_age(server, request, waited_s, patience_s);
-    *refused =
-        (struct agn__refused){request->peer, packet->frame, now_s + server->config.frame_wait_ms / 1000.0};
+    *refused = (struct agn__refused){request->peer, key, now_s + server->config.frame_wait_ms / 1000.0};
     if (waited_s >= patience_s && !server->draining) {
         server->live.dropped_expired++;
         return false;
@@ -180,9 +201,13 @@ static void repeat_reply(struct agn_server *server, struct agn__served *model, s
 {
     size_t length;
     const uint8_t *reply = agn__assembly_reply(model->assembly, slot, &length);
-    bool ok = length > 1 && reply[1] == AGN_REPLY_OK; /* a failure is stored like an answer */
-    struct agn__answer again = {
-        .code = ok ? AGN__CODE_CHANGED : AGN__CODE_INTERNAL, .bytes = reply, .len = length};
+    /* A failure is stored like an answer. */
+    unsigned status = length <= 1 ? AGN_REPLY_FAILED : request->is_compact ? reply[0] & 15u : reply[1];
+    bool ok = status == AGN_REPLY_OK;
+    struct agn__answer again = {.code = ok ? AGN__CODE_CHANGED : AGN__CODE_INTERNAL,
+                                .bytes = reply,
+                                .len = length,
+                                .is_bare = request->is_compact};
     if (!answer(server, request, &again))
         return;
     server->live.replies += ok;
@@ -193,13 +218,15 @@ static void repeat_reply(struct agn_server *server, struct agn__served *model, s
 }
 
 static void take_packet(struct agn_server *server, struct agn__served *model, struct agn__request *request,
-                        const struct agn_feature_packet *packet, double now_s)
+                        struct agn_feature_packet *packet, double now_s)
 {
     struct agn__offer offer;
     model->stats.packets++;
     if (!admit(server, model, request, packet, now_s))
         return;
-    int status = agn__assembly_offer(model->assembly, &request->peer, packet, request->arrived_s, &offer);
+    int status = request->is_compact ? agn_compact_place(packet, &model->model.shape) : 0;
+    if (status == 0)
+        status = agn__assembly_offer(model->assembly, &request->peer, packet, request->arrived_s, &offer);
     if (status < 0) {
         count_bad(&server->live, status);
         refuse(server, request, packet->model_id, packet->frame, AGN_REPLY_BAD_PACKET);
@@ -212,25 +239,38 @@ static void take_packet(struct agn_server *server, struct agn__served *model, st
         repeat_reply(server, model, request, offer.slot);
 }
 
+static int read_packet(const struct agn__request *request, struct agn_feature_packet *packet)
+{
+    if (request->payload_bytes == 0)
+        return AGN_ERR_FORMAT;
+    return request->is_compact ? agn_compact_unpack(request->payload, request->payload_bytes, packet)
+                               : agn_feature_unpack(request->payload, request->payload_bytes, packet);
+}
+
 void agn__intake(void *user, struct agn__request *request)
 {
     struct agn_server *server = user;
     server->live.packets++;
     server->live.bytes_in += request->payload_bytes;
     struct agn_feature_packet packet;
-    int status = request->payload_bytes > 0
-                     ? agn_feature_unpack(request->payload, request->payload_bytes, &packet)
-                     : AGN_ERR_FORMAT;
+    int status = read_packet(request, &packet);
     if (status < 0) {
         count_bad(&server->live, status);
-        refuse_unread(server, request, status);
+        if (request->is_compact)
+            refuse_unread_compact(server, request, status);
+        else
+            refuse_unread(server, request, status);
         return;
     }
     double now_s = agn_now_s();
     struct agn__served *model =
-        agn__models_find(server, &request->peer, packet.model_id, packet.frame, now_s);
+        agn__models_find(server, &request->peer, packet.model_id, agn__frame_key(&packet), now_s);
     if (model) {
         take_packet(server, model, request, &packet, now_s);
+    } else if (request->is_compact && agn__models_know_handle(server, agn_compact_handle(packet.model_id))) {
+        /* Of another model with a handle that is here, or, far more likely, damaged. */
+        count_bad(&server->live, AGN_ERR_CHECKSUM);
+        agn__coap_explain(request, AGN__CODE_BAD_REQUEST, "checksum mismatch");
     } else {
         count_bad(&server->live, AGN_ERR_MISMATCH);
         refuse(server, request, packet.model_id, packet.frame, AGN_REPLY_MISMATCH);

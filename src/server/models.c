@@ -20,7 +20,8 @@ static char *describe(const struct agn__model_set *set)
                                               "width", (int)model->shape.width, "classes", model->classes));
     }
     bool whole = list && json_array_size(list) == (size_t)set->count;
-    json_t *json = json_pack("{s:i, s:o}", "protocol", (int)AGN_WIRE_VERSION, "models", list);
+    json_t *json = json_pack("{s:i, s:[i, i], s:o}", "protocol", (int)AGN_WIRE_VERSION, "protocols",
+                             (int)AGN_WIRE_VERSION, (int)AGN_COMPACT_VERSION, "models", list);
     char *text = whole && json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     return text;
@@ -179,13 +180,21 @@ void agn__models_publish(struct agn_server *server)
 }
 
 struct agn__served *agn__models_find(struct agn_server *server, const struct agn__peer *peer,
-                                     uint32_t model_id, uint16_t frame, double now_s)
+                                     uint32_t model_id, uint32_t key, double now_s)
 {
     for (struct agn__served *model = server->retiring; model; model = model->next)
-        if (model->model.model_id == model_id && agn__assembly_knows(model->assembly, peer, frame, now_s))
+        if (model->model.model_id == model_id && agn__assembly_knows(model->assembly, peer, key, now_s))
             return model;
     int at = find_id(&server->set, model_id);
     return at >= 0 ? server->set.models[at] : NULL;
+}
+
+bool agn__models_know_handle(const struct agn_server *server, uint16_t handle)
+{
+    for (int i = 0; i < server->set.count; i++)
+        if (agn_compact_handle(server->set.models[i]->model.model_id) == handle)
+            return true;
+    return false;
 }
 
 void agn__models_each(struct agn_server *server, void (*visit)(struct agn__served *model, void *user),

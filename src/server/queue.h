@@ -22,6 +22,7 @@ struct agn__job {
     int slot; /* where its assembly keeps it, and under which serial number */
     uint64_t serial;
     uint16_t frame;
+    uint8_t is_compact;         /* the version of the protocol that the reply is to have is 2 */
     double began_s, deadline_s; /* first packet; end of the device's patience (INFINITY: not stated) */
     double ready_s;             /* put into the queue */
     uint8_t *map;               /* its symbols, as agn__assembly_map */

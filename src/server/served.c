@@ -155,6 +155,7 @@ struct agn__job *agn__served_job(struct agn__served *served, int slot, double no
     served->jobs_in_hand++;
     job->slot = slot;
     job->frame = agn__assembly_frame(served->assembly, slot);
+    job->is_compact = (uint8_t)agn__assembly_is_compact(served->assembly, slot);
     job->began_s = agn__assembly_began(served->assembly, slot);
     job->deadline_s = agn__assembly_deadline(served->assembly, slot);
     job->ready_s = now_s;

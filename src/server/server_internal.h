@@ -37,7 +37,7 @@ struct agn__model_set {
 /* A frame whose first packet was refused; the others must not begin it. */
 struct agn__refused {
     struct agn__peer peer;
-    uint16_t frame;
+    uint32_t key; /* agn__frame_key */
     double until_s;
 };
 
@@ -84,9 +84,12 @@ int agn__set_create(const struct agn__served_limits *limits, const struct agn_se
 void agn__set_free(struct agn__model_set *set, bool release);
 /* Takes over what agn_server_replace_models left; then frees retired models that have nothing left to do. */
 void agn__models_turn(struct agn_server *server, double now_s);
-/* The model that a packet is for, or NULL. A retired one takes packets of its own frames only. */
+/* The model that a packet is for, by agn__frame_key, or NULL. A retired one takes packets of its own frames
+ * only. */
 struct agn__served *agn__models_find(struct agn_server *server, const struct agn__peer *peer,
-                                     uint32_t model_id, uint16_t frame, double now_s);
+                                     uint32_t model_id, uint32_t key, double now_s);
+/* Whether a model has this handle (agn_compact.h). */
+bool agn__models_know_handle(const struct agn_server *server, uint16_t handle);
 /* Copies what each served model has counted into the statistics. */
 void agn__models_publish(struct agn_server *server);
 /* Calls `visit` for every model, retired ones too. */
@@ -107,13 +110,20 @@ void agn__trust_close(struct agn_server *server);
 
 /* ---- intake.c ------------------------------------------------------------------------ */
 
-/* An agn__request_fn; `user` is the server. */
+/* An agn__request_fn, of packets of version 1 and of version 2; `user` is the server. */
 void agn__intake(void *user, struct agn__request *request);
 
 /* ---- dispatch.c ---------------------------------------------------------------------- */
 
+/* Whose a packet is, as far as it told; and the version that it had. */
+struct agn__whose {
+    uint32_t model_id;
+    uint16_t frame;
+    bool is_compact;
+};
+
 /* A reply without logits. Its length. */
-size_t agn__short_reply(uint32_t model_id, uint16_t frame, uint8_t status, uint8_t bytes[AGN_REPLY_BYTES(0)]);
+size_t agn__short_reply(const struct agn__whose *whose, uint8_t status, uint8_t bytes[AGN_REPLY_BYTES(0)]);
 /* Seconds that a device refused as busy should wait before it tries again. */
 uint32_t agn__busy_max_age(const struct agn_server *server);
 /* Hands complete frames, and with `due` those whose wait is over, to the workers. */

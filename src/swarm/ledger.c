@@ -73,6 +73,17 @@ int agn__ledger_enter(struct agn__ledger *ledger, double intended_s, uint32_t de
     return 0;
 }
 
+uint32_t agn__ledger_widen(const struct agn__ledger *ledger, uint16_t low, uint32_t device)
+{
+    uint32_t held = ledger->end - ledger->begin, latest = (uint16_t)(ledger->end - low);
+    if (latest == 0)
+        latest = UINT16_MAX + 1u;
+    for (uint32_t age = latest; age <= held; age += UINT16_MAX + 1u)
+        if (entry_at(ledger, ledger->end - age)->device == device)
+            return (ledger->end - age) & AGN__TOKEN_MASK;
+    return (ledger->end - latest) & AGN__TOKEN_MASK;
+}
+
 enum agn__found agn__ledger_find(struct agn__ledger *ledger, uint32_t token, uint32_t device,
                                  struct agn__entry **entry)
 {

@@ -58,6 +58,9 @@ void agn__ledger_clear(struct agn__ledger *ledger);
 int agn__ledger_enter(struct agn__ledger *ledger, double intended_s, uint32_t device, uint32_t image,
                       uint16_t frame, uint32_t *token);
 
+/* The whole token of a device's frame of which only the low 16 bits are known: the latest one that fits. */
+uint32_t agn__ledger_widen(const struct agn__ledger *ledger, uint16_t low, uint32_t device);
+
 /* Looks up the frame of a token that came to a device. `*entry` is set if AGN__FOUND_OPEN. */
 enum agn__found agn__ledger_find(struct agn__ledger *ledger, uint32_t token, uint32_t device,
                                  struct agn__entry **entry);

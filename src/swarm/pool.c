@@ -19,7 +19,7 @@ static int grow_bytes(struct agn__pool *pool, size_t more)
     if (pool->bytes_used > 0)
         memcpy(bytes, pool->bytes, pool->bytes_used);
     for (uint32_t i = 0; i < pool->packets_used; i++)
-        pool->packets[i].payload = bytes + (pool->packets[i].payload - pool->bytes);
+        pool->packets[i].packet.payload = bytes + (pool->packets[i].packet.payload - pool->bytes);
     agn_free(pool->bytes);
     pool->bytes = bytes;
     pool->bytes_cap = cap;
@@ -31,7 +31,7 @@ static int grow_packets(struct agn__pool *pool)
     if (pool->packets_used < pool->packets_cap)
         return 0;
     uint32_t cap = 2 * pool->packets_cap + 64;
-    struct agn_feature_packet *packets = agn_alloc(cap, sizeof *packets);
+    struct agn__pool_packet *packets = agn_alloc(cap, sizeof *packets);
     if (!packets)
         return AGN_ERR_MEMORY;
     if (pool->packets_used > 0)
@@ -45,7 +45,8 @@ static int grow_packets(struct agn__pool *pool)
 static int keep_packet(struct agn__pool *pool, const uint8_t *bytes, size_t len)
 {
     struct agn_feature_packet packet;
-    int status = agn_feature_unpack(bytes, len, &packet);
+    int status = pool->protocol == AGN_COMPACT_VERSION ? agn_compact_unpack(bytes, len, &packet)
+                                                       : agn_feature_unpack(bytes, len, &packet);
     if (status < 0)
         return agn_fail(status, "the device made a packet that nobody can read: %s", agn_status_text(status));
     status = grow_packets(pool);
@@ -58,7 +59,7 @@ static int keep_packet(struct agn__pool *pool, const uint8_t *bytes, size_t len)
         memcpy(payload, packet.payload, packet.payload_bytes);
     packet.payload = payload;
     pool->bytes_used += packet.payload_bytes;
-    pool->packets[pool->packets_used++] = packet;
+    pool->packets[pool->packets_used++] = (struct agn__pool_packet){packet, len};
     return 0;
 }
 
@@ -116,13 +117,15 @@ static int make_frames(struct agn__pool *pool, struct agn_hosted *device, const 
 }
 
 int agn__pool_make(struct agn__pool *pool, const void *model, size_t model_bytes,
-                   const struct agn_dataset *data, int images, uint32_t deadline_ms)
+                   const struct agn_dataset *data, int images, uint32_t deadline_ms, int protocol)
 {
     struct agn_hosted device;
     memset(pool, 0, sizeof *pool);
+    pool->protocol = protocol;
     int status = agn_hosted_open(&device, model, model_bytes);
     if (status < 0)
         return status;
+    (void)agn_dev_set_protocol(&device.dev, (unsigned)protocol);
     status = make_frames(pool, &device, data, images, deadline_ms);
     agn_hosted_close(&device);
     return status;
@@ -142,16 +145,27 @@ void agn__pool_free(struct agn__pool *pool)
 size_t agn__pool_packet(const struct agn__pool *pool, uint32_t image, uint32_t index, uint16_t frame,
                         uint8_t *dst)
 {
-    struct agn_feature_packet packet = pool->packets[pool->frames[image].first_packet + index];
+    struct agn_feature_packet packet = pool->packets[pool->frames[image].first_packet + index].packet;
     packet.frame = frame;
-    int length = agn_feature_pack(&packet, dst, AGN_WIRE_MAX_PACKET);
+    int length = pool->protocol == AGN_COMPACT_VERSION ? agn_compact_pack(&packet, dst, AGN_WIRE_MAX_PACKET)
+                                                       : agn_feature_pack(&packet, dst, AGN_WIRE_MAX_PACKET);
     return length > 0 ? (size_t)length : 0; /* it was read with the same checks, so it is never 0 */
+}
+
+int agn__pool_reply(const struct agn__pool *pool, const uint8_t *src, size_t len,
+                    struct agn_reply_packet *reply)
+{
+    return pool->protocol == AGN_COMPACT_VERSION ? agn_compact_reply_unpack(src, len, pool->model_id, reply)
+                                                 : agn_reply_unpack(src, len, reply);
 }
 
 uint16_t agn__pool_fuse(const struct agn__pool *pool, uint32_t image, const struct agn_reply_packet *reply)
 {
     const int16_t *local = pool->local + (size_t)image * pool->classes;
-    for (unsigned i = 0; i < pool->classes; i++)
-        pool->sums[i] = agn_fuse(local[i], agn_reply_logit(reply, i), pool->alpha_q15);
+    for (unsigned i = 0; i < pool->classes; i++) {
+        int16_t remote =
+            pool->protocol == AGN_COMPACT_VERSION ? agn_compact_logit(reply, i) : agn_reply_logit(reply, i);
+        pool->sums[i] = agn_fuse(local[i], remote, pool->alpha_q15);
+    }
     return (uint16_t)agn_argmax_s32(pool->sums, pool->classes);
 }

@@ -62,16 +62,29 @@ static double elapsed_s(const struct agn_swarm *swarm)
 
 /* ---- packets out ------------------------------------------------------------------------ */
 
-/* Token: number of the frame in the ledger (3 bytes), packet's index. */
+static bool is_compact(const struct agn_swarm *swarm)
+{
+    return swarm->pool.protocol == AGN_COMPACT_VERSION;
+}
+
+static size_t coap_bytes(const struct agn_swarm *swarm)
+{
+    return is_compact(swarm) ? AGN_COAP_COMPACT_OVERHEAD : AGN_COAP_REQUEST_OVERHEAD;
+}
+
+/* Token: number of the frame in the ledger (3 bytes), packet's index; of version 2 the number's low 2 bytes.
+ */
 static size_t make_datagram(struct agn_swarm *swarm, const struct agn__air_event *packet)
 {
     const uint8_t token[AGN_COAP_TOKEN_BYTES] = {(uint8_t)(packet->token >> 16),
                                                  (uint8_t)(packet->token >> 8), (uint8_t)packet->token,
                                                  packet->packet};
-    uint8_t *payload = swarm->datagram + AGN_COAP_REQUEST_OVERHEAD;
+    uint8_t *payload = swarm->datagram + coap_bytes(swarm);
     size_t length = agn__pool_packet(&swarm->pool, packet->image, packet->packet, packet->frame, payload);
-    return agn_coap_request(swarm->datagram, swarm->devices[packet->device].message_id++, token, payload,
-                            length);
+    uint16_t message_id = swarm->devices[packet->device].message_id++;
+    return is_compact(swarm)
+               ? agn_coap_request_compact(swarm->datagram, message_id, token + 1, payload, length)
+               : agn_coap_request(swarm->datagram, message_id, token, payload, length);
 }
 
 /* A packet that has come through the radio. */
@@ -85,9 +98,9 @@ static void send_now(struct agn_swarm *swarm, const struct agn__air_event *packe
 static int send_packet(struct agn_swarm *swarm, struct agn__air_event *packet, double now_s)
 {
     struct agn_swarm_report *report = &swarm->ledger.report;
-    const struct agn_feature_packet *made =
+    const struct agn__pool_packet *made =
         &swarm->pool.packets[swarm->pool.frames[packet->image].first_packet + packet->packet];
-    size_t length = AGN_COAP_REQUEST_OVERHEAD + AGN_FEATURE_OVERHEAD_BYTES + made->payload_bytes;
+    size_t length = coap_bytes(swarm) + made->length;
     report->packets++;
     report->bytes += length;
     if (swarm->ideal_link) {
@@ -235,10 +248,10 @@ static bool judge(struct agn_swarm *swarm, const struct agn_coap_answer_view *vi
                   const struct agn__entry *entry, struct agn__air_event *answer)
 {
     struct agn_reply_packet reply;
-    if (agn_reply_unpack(view->payload, view->payload_bytes, &reply) < 0)
+    if (agn__pool_reply(&swarm->pool, view->payload, view->payload_bytes, &reply) < 0)
         return judge_plain(view, answer);
-    if (reply.frame != entry->frame || reply.model_id != swarm->pool.model_id ||
-        reply.status == AGN_REPLY_BAD_PACKET)
+    uint16_t sent = is_compact(swarm) ? (uint8_t)entry->frame : entry->frame;
+    if (reply.frame != sent || reply.model_id != swarm->pool.model_id || reply.status == AGN_REPLY_BAD_PACKET)
         return false;
     if (reply.status == AGN_REPLY_MISMATCH && swarm->ledger.report.answered == 0)
         swarm->mismatched = true;
@@ -259,12 +272,16 @@ static bool judge(struct agn_swarm *swarm, const struct agn_coap_answer_view *vi
 static int take_datagram(struct agn_swarm *swarm, uint32_t device, size_t len)
 {
     struct agn_coap_answer_view view;
-    if (agn_coap_read_answer(swarm->answer, len, &view) < 0 || view.token_bytes != AGN_COAP_TOKEN_BYTES) {
+    unsigned token_bytes = is_compact(swarm) ? AGN_COAP_COMPACT_TOKEN_BYTES : AGN_COAP_TOKEN_BYTES;
+    if (agn_coap_read_answer(swarm->answer, len, &view) < 0 || view.token_bytes != token_bytes) {
         count_unwanted(&swarm->ledger, AGN__FOUND_STRANGER);
         return 0;
     }
     struct agn__air_event answer = {.device = device, .max_age_s = view.max_age_s, .kind = EVENT_BUSY};
-    answer.token = (uint32_t)view.token[0] << 16 | (uint32_t)view.token[1] << 8 | view.token[2];
+    answer.token = is_compact(swarm)
+                       ? agn__ledger_widen(&swarm->ledger,
+                                           (uint16_t)((unsigned)view.token[0] << 8 | view.token[1]), device)
+                       : (uint32_t)view.token[0] << 16 | (uint32_t)view.token[1] << 8 | view.token[2];
     struct agn__entry *entry = NULL;
     enum agn__found found = agn__ledger_find(&swarm->ledger, answer.token, device, &entry);
     bool is_late_refusal = found == AGN__FOUND_LATE && agn_coap_is_busy(&view); /* its pause counts */
@@ -526,9 +543,10 @@ int agn_swarm_create(struct agn_swarm **swarm, const struct agn_swarm_config *co
     if (status == 0)
         status = agn__ledger_open(&made->ledger, made->deadline_s, (uint32_t)(agn_now_s() * 1e6));
     if (status == 0)
-        status = agn__pool_make(&made->pool, config->model, config->model_bytes, config->data,
-                                config->images > 0 ? config->images : AGN_SWARM_DEFAULT_IMAGES,
-                                config->deadline_ms);
+        status =
+            agn__pool_make(&made->pool, config->model, config->model_bytes, config->data,
+                           config->images > 0 ? config->images : AGN_SWARM_DEFAULT_IMAGES,
+                           config->deadline_ms, config->protocol > 0 ? config->protocol : AGN_WIRE_VERSION);
     if (status == 0)
         status = open_ports(made, config);
     if (status < 0) {

@@ -81,7 +81,7 @@ static void put_bytes(const uint8_t *bytes, size_t len)
 static size_t make_reply(uint16_t frame, char kind, uint8_t *to)
 {
     int16_t logits[AGN_MODEL_CLASSES];
-    struct agn_reply_packet reply = {0, 0, AGN_REPLY_OK, 0, AGN_MODEL_CLASSES, NULL};
+    struct agn_reply_packet reply = {0, 0, AGN_REPLY_OK, 0, AGN_MODEL_CLASSES, NULL, 0};
     for (uint16_t i = 0; i < AGN_MODEL_CLASSES; i++)
         logits[i] = (int16_t)(next_noise() & 0x7FFF);
     reply.model_id = dev.model.model_id;
