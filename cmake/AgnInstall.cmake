@@ -30,7 +30,7 @@ endfunction()
 function(agn_install_command)
   set(packaging ${PROJECT_SOURCE_DIR}/packaging)
   install(TARGETS agilenn COMPONENT runtime)
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/presets DESTINATION ${CMAKE_INSTALL_DATADIR}/agilenn COMPONENT runtime
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/presets ${PROJECT_SOURCE_DIR}/profiles DESTINATION ${CMAKE_INSTALL_DATADIR}/agilenn COMPONENT runtime
     FILES_MATCHING PATTERN "*.ini")
   agn_add_manual()
   install(FILES ${packaging}/agilenn-server.service DESTINATION ${AGN_UNIT_DIR} COMPONENT runtime)

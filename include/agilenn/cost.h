@@ -35,11 +35,12 @@ struct agn_radio {
     double rate_kbps;   /* on the air, of a datagram's bytes; may be changed by the caller */
     double serial_baud; /* between processor and modem, 8N1; 0: on the same chip or by SPI/MII */
     double volts;
-    double header_bytes;            /* IP and UDP, or what stands for them */
-    double longest_bytes;           /* datagram that goes unfragmented */
-    double packets_per_second;      /* most the network allows: duty cycle, polling; 0: no such bound */
-    struct agn_interval send_ms;    /* fixed, a datagram: commands to the modem and their answers */
-    struct agn_interval air_ms;     /* fixed, a datagram: preamble, contention, acknowledgement */
+    double header_bytes;         /* IP and UDP, or what stands for them */
+    double longest_bytes;        /* datagram that goes unfragmented */
+    double packets_per_second;   /* most the network allows: duty cycle, polling; 0: no such bound. A frame's
+                                    datagrams wait for each other so long; may be far below 1 */
+    struct agn_interval send_ms; /* fixed, a datagram: commands to the modem and their answers */
+    struct agn_interval air_ms;  /* fixed, a datagram: preamble, contention, acknowledgement */
     struct agn_interval network_ms; /* from the radio's other side to the server, one way */
     struct agn_interval receive_ms; /* fixed, a datagram that comes */
     struct agn_interval sleep_ma;   /* while the processor computes */
@@ -52,6 +53,24 @@ struct agn_radio {
  * typical <= high. */
 int agn_board_load(const char *name, struct agn_board *board);
 int agn_radio_load(const char *name, struct agn_radio *radio);
+
+enum agn_profile_kind { AGN_PROFILE_BOARD, AGN_PROFILE_RADIO };
+enum { AGN_MOST_PROFILES = 64, AGN_MOST_PROFILE_INPUTS = 16, AGN_PROFILE_SOURCE = 192 };
+
+/* Names of the profiles that can be found, in order, `most` at most; returns how many. Looked for in
+ * $AGILENN_PROFILES, ./profiles, and beside the program as presets are. */
+int agn_profile_names(enum agn_profile_kind kind, char (*names)[AGN_PROFILE_NAME], int most);
+
+/* An input as a profile has it. */
+struct agn_profile_input {
+    const char *key, *unit, *meaning;
+    struct agn_interval value; /* all three the same where the input is one number */
+    char source[AGN_PROFILE_SOURCE];
+    const char *sure; /* known: from a data sheet or measurement that was read; computed; memory; guess */
+};
+/* All inputs but words, in the profile's own order; returns how many. Errors as of agn_board_load. */
+int agn_profile_inputs(enum agn_profile_kind kind, const char *name, struct agn_profile_input *inputs,
+                       int most);
 
 /* What a system asks for, mean over frames. Instructions are a Cortex-M7's. */
 struct agn_work {
@@ -88,10 +107,16 @@ struct agn_cost {
     struct agn_interval median_ms;                 /* unsent_ms where less than half are sent, else sent_ms */
     struct agn_interval mean_board_mj;             /* mean_mj, and what else the board draws meanwhile */
     double air_bytes;                              /* to the server, mean over all frames, all headers */
+    /* Frames a second, one after the other: by mean_ms, and no more than packets_per_second lets through. */
+    struct agn_interval frames_per_second;
 };
 
-/* AGN_ERR_ARG: a count that is negative or no number; AGN_ERR_RANGE: a datagram longer than the radio takes,
- * or more a second than it allows (says which). */
+/* Of a frame that is sent, one stage follows the other. An AT modem stores a datagram and forwards it: serial
+ * line and air add up; of several, the serial line of the next runs beside the air of the one before, and
+ * what is longer counts (AGN_COST_SERIAL has what is beyond the air). The processor waits and the radio is
+ * idle where neither does anything; the radio sleeps while the processor computes. docs/COST.md. AGN_ERR_ARG:
+ * a count that is negative or no number, packets between 0 and 1, a clock or rate of 0; AGN_ERR_RANGE:
+ * datagrams longer on average than the radio takes. `cost` is untouched then. */
 int agn_cost_frame(const struct agn_board *board, const struct agn_radio *radio, const struct agn_work *work,
                    struct agn_cost *cost);
 
