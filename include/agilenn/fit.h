@@ -78,7 +78,8 @@ struct agn_fit_result {
     double overhead_s;      /* of these, what does not grow with the images */
     int measured_images;
     double local_accuracy;
-    double packets, packet_bytes; /* of a frame that is sent, mean, with CoAP */
+    double packets, packet_bytes; /* of a frame that is sent, mean, with CoAP; 0: none was */
+    double encode_instructions;   /* for these; 0: not known */
     int count;
     struct agn_fit_point points[AGN_FIT_POINTS];
 };
@@ -90,7 +91,7 @@ struct agn_fit_design {
     double local_accuracy, packets, packet_bytes, instructions, ram_bytes, flash_bytes;
     double latency_ms, energy_mj; /* typical, what limits are held against */
     struct agn_cost cost;
-    double frames_per_second; /* the radio's limit at this share of frames sent; 0: it sets none */
+    double frames_per_second; /* typical, one after the other and as the radio lets them through */
     unsigned missed;          /* 1 << limit */
     bool front;               /* no other design of the last rungs is at least as good in all (see below) */
 };

@@ -28,7 +28,7 @@ static const char schema[] =
     " PRIMARY KEY (rung, place));"
     "CREATE TABLE IF NOT EXISTS results (candidate INTEGER, rung INTEGER, images REAL, seconds REAL,"
     " overhead_s REAL, measured_images INTEGER, local_accuracy REAL, packets REAL, packet_bytes REAL,"
-    " PRIMARY KEY (candidate, rung));"
+    " encode_instructions REAL, PRIMARY KEY (candidate, rung));"
     "CREATE TABLE IF NOT EXISTS points (candidate INTEGER, rung INTEGER, point INTEGER, confidence REAL,"
     " accuracy REAL, sent_share REAL, PRIMARY KEY (candidate, rung, point));";
 
@@ -267,9 +267,9 @@ int agn__fit_book_add_result(struct agn__fit_book *book, int candidate, int rung
     int status = begin(book);
     if (status < 0)
         return status;
-    status = execute(book, "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "iirrrirrr",
-                     candidate, rung, r->images, r->seconds, r->overhead_s, r->measured_images,
-                     r->local_accuracy, r->packets, r->packet_bytes);
+    status = execute(book, "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "iirrrirrrr", candidate, rung, r->images, r->seconds, r->overhead_s, r->measured_images,
+                     r->local_accuracy, r->packets, r->packet_bytes, r->encode_instructions);
     for (int i = 0; i < r->count && status == AGN_OK; i++)
         status = execute(book, "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?)", "iiirrr", candidate,
                          rung, i, r->points[i].confidence, r->points[i].accuracy, r->points[i].sent_share);
@@ -291,10 +291,11 @@ static int read_points(struct agn__fit_book *book, int candidate, int rung, stru
 
 int agn__fit_book_result(struct agn__fit_book *book, int candidate, int rung, struct agn_fit_result *result)
 {
-    sqlite3_stmt *query = ask(book,
-                              "SELECT images, seconds, overhead_s, measured_images, local_accuracy, packets,"
-                              " packet_bytes FROM results WHERE candidate = ? AND rung = ?",
-                              "ii", candidate, rung);
+    sqlite3_stmt *query =
+        ask(book,
+            "SELECT images, seconds, overhead_s, measured_images, local_accuracy, packets,"
+            " packet_bytes, encode_instructions FROM results WHERE candidate = ? AND rung = ?",
+            "ii", candidate, rung);
     int code = query != NULL ? sqlite3_step(query) : SQLITE_ERROR, found = code == SQLITE_ROW;
     struct agn_fit_result read = {0};
     if (found)
@@ -304,7 +305,8 @@ int agn__fit_book_result(struct agn__fit_book *book, int candidate, int rung, st
                                        .measured_images = sqlite3_column_int(query, 3),
                                        .local_accuracy = real(query, 4),
                                        .packets = real(query, 5),
-                                       .packet_bytes = real(query, 6)};
+                                       .packet_bytes = real(query, 6),
+                                       .encode_instructions = real(query, 7)};
     int status = end(book, query, code, found);
     if (status > 0)
         status = read_points(book, candidate, rung, &read);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agn_coap.h"
+#include "agilenn/targets.h"
 #include "fit/fit_internal.h"
 
 enum { OBJECTIVES = 5 };
@@ -24,11 +24,14 @@ int agn__fit_design_make(const struct agn_fit_config *config, const struct agn_f
     struct agn_work work = candidate->work;
     struct agn_fit_design made = {.rung = -1, .local_accuracy = NAN};
     made.point = point != NULL ? *point : (struct agn_fit_point){0.0, NAN, work.sent_share};
-    if (result != NULL) {
+    if (result != NULL && result->packets >= 1.0) {
         work.packets = result->packets;
         work.packet_bytes = result->packet_bytes;
-        made.local_accuracy = result->local_accuracy;
+        if (result->encode_instructions > 0.0)
+            work.encode_instructions = result->encode_instructions;
     }
+    if (result != NULL)
+        made.local_accuracy = result->local_accuracy;
     double room = config->radio.longest_bytes - config->radio.header_bytes;
     if (room > 0.0 && work.packet_bytes > work.packets * room) /* the device makes smaller packets there */
         work.packets = ceil(work.packet_bytes / room);
@@ -45,14 +48,32 @@ int agn__fit_design_make(const struct agn_fit_config *config, const struct agn_f
     made.latency_ms = work.sent_share > 0.0 ? fmax(made.cost.sent_ms.typical, made.cost.unsent_ms.typical)
                                             : made.cost.unsent_ms.typical;
     made.energy_mj = made.cost.mean_board_mj.typical;
-    double per_frame = work.packets * work.sent_share;
-    if (config->radio.packets_per_second > 0.0 && per_frame > 0.0)
-        made.frames_per_second = config->radio.packets_per_second / per_frame;
+    made.frames_per_second = made.cost.frames_per_second.typical;
     *design = made;
     return AGN_OK;
 }
 
 /* ---- limits ----------------------------------------------------------------------------------- */
+
+/* What the library itself takes of the board's processor, whatever the model. */
+static int check_memory(const struct agn_fit_limits *limits, const struct agn_board *board)
+{
+    const struct agn_target *target = agn_target_find(board->target);
+    if (target == NULL)
+        return agn_fail(AGN_ERR_RANGE, "board %s: there is no processor '%s'", board->name, board->target);
+    double code = target->sizes[AGN_OPTIMISE_SPEED][AGN_RUNTIME_LEAST].code_bytes;
+    double ram = target->state_bytes + (double)AGN_WIRE_MAX_PACKET;
+    if (limits->value[AGN_FIT_FLASH] > 0.0 && limits->value[AGN_FIT_FLASH] <= code)
+        return agn_fail(AGN_ERR_RANGE,
+                        "--flash %g bytes: the library's code alone takes %g on a %s, without any model",
+                        limits->value[AGN_FIT_FLASH], code, target->name);
+    if (limits->value[AGN_FIT_RAM] > 0.0 && limits->value[AGN_FIT_RAM] <= ram)
+        return agn_fail(AGN_ERR_RANGE,
+                        "--ram %g bytes: the library's state and a packet alone take %g on a %s, without any "
+                        "model",
+                        limits->value[AGN_FIT_RAM], ram, target->name);
+    return AGN_OK;
+}
 
 int agn_fit_check_limits(const struct agn_fit_limits *limits, const struct agn_board *board,
                          const struct agn_radio *radio)
@@ -80,7 +101,7 @@ int agn_fit_check_limits(const struct agn_fit_limits *limits, const struct agn_b
                         "--energy %g mJ: board %s draws %.3g mJ in the time of an image alone, before "
                         "anything is computed",
                         energy, board->name, least.mean_board_mj.low);
-    return AGN_OK;
+    return check_memory(limits, board);
 }
 
 double agn__fit_figure(const struct agn_fit_design *design, enum agn_fit_limit limit)

@@ -262,8 +262,6 @@ static void tell(struct agn__fit_search *s, int rung, int done, int total)
     char phase[32];
     snprintf(phase, sizeof phase, "rung %d", rung + 1);
     struct agn_progress progress = {.phase = phase,
-                                    .epoch = rung + 1,
-                                    .epochs = s->rungs,
                                     .done = done,
                                     .total = total,
                                     .item = "candidates",

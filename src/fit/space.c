@@ -159,6 +159,31 @@ static int fill_in(const char *text, const struct agn_preset *base, char *filled
                : AGN_OK;
 }
 
+/* Can the networks be put together? Their graphs only. */
+static int build(const struct agn_preset *preset)
+{
+    struct agn_model *model = agn_alloc(1, sizeof *model);
+    int status = model == NULL ? AGN_ERR_MEMORY : agn_system_find(preset->model.system, &model->system);
+    if (status >= 0) {
+        model->preset = *preset;
+        model->classes = preset->data.classes;
+        status = model->system->build(model);
+    }
+    agn_free(model);
+    return status;
+}
+
+/* A Local NN's grid is at most its map: small images make small maps. */
+static int fit_grid(struct agn_preset *preset)
+{
+    int status = build(preset);
+    while (status < 0 && preset->model.grid > 1) {
+        preset->model.grid--;
+        status = build(preset);
+    }
+    return status;
+}
+
 static int make(const struct row *row, const struct agn_preset *base, struct agn_fit_candidate *candidate)
 {
     char text[AGN_PRESET_TEXT_BYTES + 64];
@@ -174,7 +199,7 @@ static int make(const struct row *row, const struct agn_preset *base, struct agn
     }
     if (status >= 0)
         status = agn_preset_check(&candidate->preset);
-    return status;
+    return status < 0 ? status : fit_grid(&candidate->preset);
 }
 
 int agn_fit_space(const struct agn_preset *base, struct agn_fit_candidate candidates[AGN_FIT_MOST])

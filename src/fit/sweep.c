@@ -168,14 +168,16 @@ static int sweep_exits(const struct sweep *s, const struct agn_dataset *data, st
 
 /* ---- bytes on the int8 device ------------------------------------------------------------ */
 
-static int send_frame(struct agn_hosted *device, struct agn_fit_result *result)
+static int send_frame(struct agn_hosted *device, struct agn_fit_result *result, int *frames)
 {
     uint8_t packet[AGN_WIRE_MAX_PACKET];
+    double before = result->packets;
     int length;
     while ((length = agn_dev_next_packet(&device->dev, packet, sizeof packet)) > 0) {
         result->packets += 1.0;
         result->packet_bytes += length + (double)AGN_COAP_REQUEST_OVERHEAD;
     }
+    *frames += result->packets > before;
     return length < 0 ? agn_fail(length, "the device's own packets: %s", agn_status_text(length)) : AGN_OK;
 }
 
@@ -185,7 +187,7 @@ static int count_bytes(const struct sweep *s, const struct agn_dataset *calibrat
     struct agn_hosted device = {0};
     uint8_t *bytes = NULL;
     size_t size = 0, pixels = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
-    int images = data->count < BYTE_IMAGES ? data->count : BYTE_IMAGES;
+    int images = data->count < BYTE_IMAGES ? data->count : BYTE_IMAGES, frames = 0;
     result->packets = result->packet_bytes = 0.0;
     if (agn_part_is_empty(&s->model->parts[AGN_REMOTE]))
         return AGN_OK;
@@ -196,10 +198,12 @@ static int count_bytes(const struct sweep *s, const struct agn_dataset *calibrat
         size_t at = (size_t)((int64_t)i * data->count / images);
         status = agn_hosted_image(&device, data->pixels + at * pixels, (uint16_t)i, 0);
         if (status >= 0 || status == AGN_DEV_NO_CLASS)
-            status = send_frame(&device, result);
+            status = send_frame(&device, result, &frames);
     }
-    result->packets /= images;
-    result->packet_bytes /= images;
+    if (frames > 0) { /* at an exit that is sure nothing is sent */
+        result->packets /= frames;
+        result->packet_bytes /= frames;
+    }
     agn_hosted_close(&device);
     agn_free(bytes);
     return status < 0 ? status : AGN_OK;

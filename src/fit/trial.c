@@ -25,6 +25,8 @@ int agn__fit_path(const char *folder, const char *name, const char *ending, char
 
 /* Progress of one training, which ends it when its time is up. */
 struct watch {
+    const struct agn_fit_config *fit;
+    const char *name;
     double deadline_s;
     bool rang;
 };
@@ -32,7 +34,12 @@ struct watch {
 static void look_at_clock(void *user, const struct agn_progress *progress)
 {
     struct watch *watch = user;
-    (void)progress;
+    struct agn_progress told = *progress;
+    told.phase = watch->name;
+    told.eta_s = watch->deadline_s - agn_now_s(); /* of the search */
+    told.epoch_end = false;
+    if (watch->fit->progress != NULL)
+        watch->fit->progress(watch->fit->progress_user, &told);
     if (!watch->rang && !agn_interrupt_requested() && agn_now_s() >= watch->deadline_s) {
         watch->rang = true;
         agn_interrupt_request();
@@ -117,10 +124,11 @@ static int train_and_save(const struct agn__fit_trial *trial, const struct agn_f
 static int train(void *user, const struct agn_fit_candidate *candidate, int rung, double images,
                  double deadline_s, bool *late, struct agn_fit_result *result)
 {
-    struct watch watch = {.deadline_s = deadline_s};
+    const struct agn__fit_trial *trial = user;
+    struct watch watch = {.fit = trial->config, .name = candidate->name, .deadline_s = deadline_s};
     struct agn_fit_result made = {.images = images};
     double begun_s = agn_now_s();
-    int status = train_and_save(user, candidate, rung, images, &watch, &made);
+    int status = train_and_save(trial, candidate, rung, images, &watch, &made);
     if (watch.rang)
         agn_interrupt_clear();
     *late = watch.rang && status == AGN_ERR_INTERRUPTED;
