@@ -103,8 +103,9 @@ int agn__fit_apply(struct agn_model *model, const struct agn_dataset *chosen_on,
 /* DIR/NAME.ENDING; AGN_ERR_RANGE: too long. */
 int agn__fit_path(const char *folder, const char *name, const char *ending, char path[1024]);
 
-/* A copy of images as agn_preset_as_sent leaves them for this preset. */
-int agn__fit_images_for(const struct agn_preset *preset, const struct agn_dataset *data,
+/* A copy of at most `most` images (0: all), spread evenly over the set, as agn_preset_as_sent leaves them for
+ * this preset (NULL: as they are). Freed with agn__fit_images_free; good to free after a failure, too. */
+int agn__fit_images_for(const struct agn_preset *preset, const struct agn_dataset *data, int most,
                         struct agn_dataset *copy);
 void agn__fit_images_free(struct agn_dataset *copy);
 

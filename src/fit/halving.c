@@ -78,18 +78,20 @@ static int note_failure(struct agn__fit_search *s, int candidate, int status, bo
     return drop(s, candidate, reason);
 }
 
-/* The first few candidates for a moment: what a training takes on average here. */
+/* A few candidates for a moment, from first to last: what a training takes on average here. */
 static int pilot(struct agn__fit_search *s, const int *members, int count, struct effort *mean)
 {
     struct effort sum = {0};
     int tried = 0;
-    for (int i = 0; i < count && i < PILOTS; i++) {
+    int pilots = count < PILOTS ? count : PILOTS;
+    for (int i = 0; i < pilots; i++) {
+        int member = members[pilots > 1 ? i * (count - 1) / (pilots - 1) : 0];
         struct agn_fit_result result = {0};
         bool late = false;
-        int status = train(s, members[i], -1, least_images(s->config), &late, &result);
+        int status = train(s, member, -1, least_images(s->config), &late, &result);
         if (status == AGN_OK)
             add_effort(&sum, &result);
-        else if ((status = note_failure(s, members[i], status, late)) < 0)
+        else if ((status = note_failure(s, member, status, late)) < 0)
             return status;
         tried += result.images > 0.0;
     }

@@ -33,22 +33,31 @@ struct sweep {
 
 /* ---- the images a network sees ------------------------------------------------------- */
 
-int agn__fit_images_for(const struct agn_preset *preset, const struct agn_dataset *data,
+int agn__fit_images_for(const struct agn_preset *preset, const struct agn_dataset *data, int most,
                         struct agn_dataset *copy)
 {
-    size_t bytes = (size_t)data->count * (size_t)data->height * (size_t)data->width * (size_t)data->channels;
+    size_t pixels = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
     *copy = *data;
-    copy->pixels = agn_alloc(bytes, 1);
-    if (copy->pixels == NULL)
+    copy->files = NULL;
+    copy->count = most > 0 && most < data->count ? most : data->count;
+    copy->pixels = agn_alloc((size_t)copy->count * pixels, 1);
+    copy->labels = agn_alloc((size_t)copy->count, sizeof *copy->labels);
+    if (copy->pixels == NULL || copy->labels == NULL)
         return AGN_ERR_MEMORY;
-    memcpy(copy->pixels, data->pixels, bytes);
-    return agn_preset_as_sent(preset, copy);
+    for (int i = 0; i < copy->count; i++) {
+        size_t from = (size_t)((int64_t)i * data->count / copy->count);
+        memcpy(copy->pixels + (size_t)i * pixels, data->pixels + from * pixels, pixels);
+        copy->labels[i] = data->labels[from];
+    }
+    return preset != NULL ? agn_preset_as_sent(preset, copy) : AGN_OK;
 }
 
 void agn__fit_images_free(struct agn_dataset *copy)
 {
     agn_free(copy->pixels);
+    agn_free(copy->labels);
     copy->pixels = NULL;
+    copy->labels = NULL;
 }
 
 /* ---- answers in float -------------------------------------------------------------------- */
@@ -218,7 +227,7 @@ int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibrat
     result->count = 0;
     result->measured_images = data->count;
     if (status == AGN_OK)
-        status = agn__fit_images_for(&model->preset, data, &seen);
+        status = agn__fit_images_for(&model->preset, data, 0, &seen);
     if (status == AGN_OK && model->system->exits) {
         status = sweep_exits(&s, &seen, result);
     } else if (status == AGN_OK) {
@@ -241,7 +250,7 @@ static int open_sweep(struct sweep *s, const struct agn_dataset *data, struct ag
 {
     int status = agn_model_check_data(s->model, data);
     if (status == AGN_OK)
-        status = agn__fit_images_for(&s->model->preset, data, seen);
+        status = agn__fit_images_for(&s->model->preset, data, 0, seen);
     return status == AGN_OK ? run_images(s, seen) : status;
 }
 

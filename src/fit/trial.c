@@ -73,48 +73,76 @@ static int train_model(struct agn_train_config *config, struct agn_model **model
     return agn_train_run(config, model, report);
 }
 
-static int train_and_save(const struct agn__fit_trial *trial, const struct agn_fit_candidate *candidate,
-                          int rung, double images, struct watch *watch, struct agn_fit_result *result)
+/* The sets of one training: images that are not used are not copied or coded either. */
+struct sets {
+    struct agn_dataset train, watched, measured;
+};
+
+static int make_sets(const struct agn_fit_config *fit, const struct agn_preset *preset, int rung,
+                     double images, struct sets *sets)
 {
-    const struct agn_fit_config *fit = trial->config;
+    static const int measured[] = {1000, 2000}; /* of the first rungs; then all */
+    int batch = preset->train.batch, most = images < fit->train->count ? (int)ceil(images) : 0;
+    if (most > 0 && most < batch)
+        most = batch;
+    int few = rung < (int)AGN_COUNT_OF(measured) ? measured[rung < 0 ? 0 : rung] : 0;
+    int status = agn__fit_images_for(preset, fit->train, most, &sets->train);
+    if (status == AGN_OK)
+        status = agn__fit_images_for(preset, fit->validation, WATCHED_IMAGES, &sets->watched);
+    return status == AGN_OK ? agn__fit_images_for(NULL, fit->validation, few, &sets->measured) : status;
+}
+
+static void free_sets(struct sets *sets)
+{
+    agn__fit_images_free(&sets->train);
+    agn__fit_images_free(&sets->watched);
+    agn__fit_images_free(&sets->measured);
+}
+
+/* The epochs of a model that saw a part of the images, as shares of them all. */
+static void count_in_whole_epochs(struct agn_preset *preset, double share)
+{
+    preset->reference.epochs *= share;
+    preset->joint.epochs *= share;
+    preset->train.warmup_epochs *= share;
+}
+
+static int train_on(const struct agn_fit_candidate *candidate, int rung, struct watch *watch,
+                    struct sets *sets, struct agn_fit_result *result)
+{
+    const struct agn_fit_config *fit = watch->fit;
     char name[AGN_FIT_NAME + 16], checkpoint[1024], path[1024];
-    struct agn_dataset train = {0}, watched = {0}, some = *fit->validation;
     struct agn_model *model = NULL;
     struct agn_train_report *report = agn_alloc(1, sizeof *report);
     struct agn_train_config *config = agn_alloc(1, sizeof *config);
-    some.count = some.count < WATCHED_IMAGES ? some.count : WATCHED_IMAGES;
-    snprintf(name, sizeof name, "%s-%d", candidate->name, rung);
+    snprintf(name, sizeof name, "%s-%d", candidate->name, rung + 1);
     int status = report == NULL || config == NULL ? AGN_ERR_MEMORY
                                                   : agn__fit_path(fit->out, name, "checkpoint", checkpoint);
     if (status == AGN_OK)
         status = agn__fit_path(fit->out, candidate->name, "safetensors", path);
-    if (status == AGN_OK)
-        status = agn__fit_images_for(&candidate->preset, fit->train, &train);
-    if (status == AGN_OK)
-        status = agn__fit_images_for(&candidate->preset, &some, &watched);
     if (status == AGN_OK) {
         *config = (struct agn_train_config){.preset = candidate->preset,
-                                            .train = &train,
-                                            .test = &watched,
+                                            .train = &sets->train,
+                                            .test = &sets->watched,
                                             .checkpoint = checkpoint,
                                             .progress = look_at_clock,
                                             .progress_user = watch};
-        status = agn_train_fit_preset(&config->preset, &train, &watched, NULL);
+        status = agn_train_fit_preset(&config->preset, &sets->train, &sets->watched, NULL);
     }
     if (status == AGN_OK) {
-        set_schedule(&config->preset, images, train.count);
+        set_schedule(&config->preset, result->images, sets->train.count);
         status = train_model(config, &model, report);
     }
     if (status == AGN_OK)
-        status = agn__fit_measure(model, fit->train, fit->validation, result);
-    if (status == AGN_OK)
+        status = agn__fit_measure(model, fit->train, &sets->measured, result);
+    if (status == AGN_OK) {
+        count_in_whole_epochs(&model->preset, (double)sets->train.count / fit->train->count);
         status = agn_model_save(model, path);
+    }
     if (status == AGN_OK) {
         result->overhead_s = -report->seconds; /* the whole is added by the caller */
         (void)unlink(checkpoint);
     }
-    agn__fit_images_free(&train);
-    agn__fit_images_free(&watched);
     agn_model_free(model);
     agn_free(report);
     agn_free(config);
@@ -128,7 +156,11 @@ static int train(void *user, const struct agn_fit_candidate *candidate, int rung
     struct watch watch = {.fit = trial->config, .name = candidate->name, .deadline_s = deadline_s};
     struct agn_fit_result made = {.images = images};
     double begun_s = agn_now_s();
-    int status = train_and_save(trial, candidate, rung, images, &watch, &made);
+    struct sets sets = {0};
+    int status = make_sets(trial->config, &candidate->preset, rung, images, &sets);
+    if (status == AGN_OK)
+        status = train_on(candidate, rung, &watch, &sets, &made);
+    free_sets(&sets);
     if (watch.rang)
         agn_interrupt_clear();
     *late = watch.rang && status == AGN_ERR_INTERRUPTED;
