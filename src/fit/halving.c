@@ -9,9 +9,10 @@
 
 enum { KEPT = 3, PILOTS = 3, LEAST_BATCHES = 8, SHARE_OF_SET = 20 };
 
-static const double reserve = 0.05;   /* of the budget, for what comes after the last training */
-static const double tolerance = 1.25; /* a rung may take so much longer than its share */
-static const double worth_it = 1.3;   /* more images by less than that teach nothing new */
+static const double reserve = 0.05;    /* of the budget, for what comes after the last training */
+static const double tolerance = 1.25;  /* a rung may take so much longer than its share */
+static const double pilot_share = 0.1; /* of the first rung's time */
+static const double worth_it = 1.3;    /* more images by less than that teach nothing new */
 
 double agn__fit_used_s(const struct agn__fit_search *s)
 {
@@ -79,9 +80,10 @@ static int note_failure(struct agn__fit_search *s, int candidate, int status, bo
 }
 
 /* A few candidates for a moment, from first to last: what a training takes on average here. */
-static int pilot(struct agn__fit_search *s, const int *members, int count, struct effort *mean)
+static int pilot(struct agn__fit_search *s, double most_s, const int *members, int count, struct effort *mean)
 {
     struct effort sum = {0};
+    double begun_s = agn__fit_used_s(s);
     int tried = 0;
     int pilots = count < PILOTS ? count : PILOTS;
     for (int i = 0; i < pilots; i++) {
@@ -94,6 +96,8 @@ static int pilot(struct agn__fit_search *s, const int *members, int count, struc
         else if ((status = note_failure(s, member, status, late)) < 0)
             return status;
         tried += result.images > 0.0;
+        if (tried > 0 && agn__fit_used_s(s) - begun_s > most_s) /* time is short: the first one has to do */
+            break;
     }
     if (tried == 0)
         return agn_fail(AGN_ERR_STATE,
@@ -126,7 +130,7 @@ static int plan_first(struct agn__fit_search *s, double quota_s, int *members, i
 {
     struct effort mean = {0};
     double begun_s = agn__fit_used_s(s);
-    int status = pilot(s, members, *count, &mean);
+    int status = pilot(s, pilot_share * quota_s, members, *count, &mean);
     if (status < 0)
         return status;
     *count = without_dropped(s, members, *count);
@@ -237,14 +241,35 @@ static int leave_behind(struct agn__fit_search *s, int rung, const int *members,
 
 /* ---- a rung ------------------------------------------------------------------------------------------ */
 
+/* Until two are left: 20 candidates take three. */
+static int rungs_for(int count)
+{
+    int rungs = 1;
+    for (int left = count; left > 2 && rungs < AGN_FIT_RUNGS; left = (left + KEPT - 1) / KEPT)
+        rungs++;
+    return rungs;
+}
+
+/* So many rungs there will be, with these members of this one; where time does for a second one it is used.
+ */
+static void count_rungs(struct agn__fit_search *s, int rung, int members)
+{
+    int more = rungs_for(members);
+    s->rungs = rung + (rung == 0 && more < 2 ? 2 : more);
+    s->rungs = s->rungs < AGN_FIT_RUNGS ? s->rungs : AGN_FIT_RUNGS;
+}
+
 /* Its members and images, from the book or by plan; count 0: there is none. */
 static int open_rung(struct agn__fit_search *s, int rung, int members[AGN_FIT_MOST], int *count,
                      double *images)
 {
     int known = agn__fit_book_rung(s->book, rung, images, members, count);
-    if (known != 0)
+    if (known != 0) {
+        count_rungs(s, rung, *count);
         return known < 0 ? known : AGN_OK;
+    }
     int status = choose_members(s, rung, members, count);
+    count_rungs(s, rung, *count);
     double quota_s = left_s(s) / (s->rungs - rung);
     if (status == AGN_OK && *count > 0)
         status = rung == 0 ? plan_first(s, quota_s, members, count, images)
@@ -253,6 +278,7 @@ static int open_rung(struct agn__fit_search *s, int rung, int members[AGN_FIT_MO
         *count = 0;
         return status;
     }
+    count_rungs(s, rung, *count);
     *images = floor(fmin(fmax(*images, least_images(s->config)), most_images(s->config)));
     if (rung > 0)
         status = leave_behind(s, rung, members, *count);
@@ -312,23 +338,12 @@ static int run_rung(struct agn__fit_search *s, int rung, const int *members, int
     return status;
 }
 
-/* 20 candidates: three rungs. */
-static int rungs_for(int count)
-{
-    int rungs = 1;
-    for (int left = count; left > 2 && rungs < AGN_FIT_RUNGS; left = (left + KEPT - 1) / KEPT)
-        rungs++;
-    return rungs;
-}
-
 int agn__fit_halve(struct agn__fit_search *s)
 {
-    int members[AGN_FIT_MOST], count = 0, status = AGN_OK, candidates = 0;
+    int members[AGN_FIT_MOST], count = 0, status = AGN_OK;
     double images = 0.0;
     bool late = false;
-    for (int c = 0; c < s->report->candidate_count; c++)
-        candidates += s->report->candidates[c].dropped[0] == '\0' || s->report->candidates[c].rung >= 0;
-    s->rungs = rungs_for(candidates);
+    s->rungs = 1;
     for (int rung = 0; rung < s->rungs && status == AGN_OK && !late; rung++) {
         status = open_rung(s, rung, members, &count, &images);
         if (status < 0 || count == 0)
