@@ -5,6 +5,7 @@
 #define AGILENN_COST_H
 
 #include "agilenn/base.h"
+#include "agn_device.h"
 
 enum { AGN_PROFILE_NAME = 64 };
 
@@ -84,6 +85,28 @@ struct agn_work {
     double server_ms;    /* queue and Remote NN */
 };
 
+/* CoAP around a packet or an answer. */
+enum { AGN_WORK_COAP_BYTES = 18 };
+
+/* The work of a device model by a model of this library's kernels, without running anything: amounts by the
+ * layers' shapes times coefficients that were fitted to QEMU's counts of a Cortex-M7 with DSP kernels
+ * (docs/COST.md has its error). All layers are run: exits are not taken, and of several cuts the model's own
+ * is. Bytes and packets: of raw symbols exact; else as usual, for agn_work_set_bytes to replace. sent_share
+ * is 1, or 0 where the model does not send; server_ms is 0. */
+int agn_work_of_model(const struct agn_dev_model *model, struct agn_work *work);
+/* Packets of a frame that is sent, `bytes` in all (headers of packets counted, CoAP not): sets packets,
+ * packet_bytes and encode_instructions. No effect where the model does not send. AGN_ERR_ARG. */
+int agn_work_set_bytes(const struct agn_dev_model *model, double bytes, double packets,
+                       struct agn_work *work);
+/* The same instructions as QEMU counts them, of random pictures, in place of the modelled ones: builds the
+ * source tree's folder firmware/ around the model. Bytes and packets are those of these pictures, unless the
+ * model sends raw symbols no good guess. extract and local are counted together, and shared out as modelled.
+ * AGN_ERR_NOT_FOUND: what is needed is not installed; AGN_ERR_IO. */
+int agn_work_count(const char *firmware, const void *bytes, size_t size_bytes, struct agn_work *work);
+/* How far from 1 the count of agn_work_of_model over QEMU's was at most, of the networks that it was not
+ * fitted to. */
+#define AGN_WORK_ERROR 0.1
+
 enum agn_cost_stage {
     AGN_COST_SENSOR,
     AGN_COST_EXTRACT,
@@ -119,5 +142,33 @@ struct agn_cost {
  * datagrams longer on average than the radio takes. `cost` is untouched then. */
 int agn_cost_frame(const struct agn_board *board, const struct agn_radio *radio, const struct agn_work *work,
                    struct agn_cost *cost);
+
+/* ---- around it --------------------------------------------------------------------------- */
+
+/* Makes more and smaller packets where the radio takes no such long ones: each has headers of its own.
+ * AGN_ERR_RANGE: not even one row of symbols goes into one. */
+int agn_work_fit_radio(const struct agn_dev_model *model, const struct agn_radio *radio,
+                       struct agn_work *work);
+
+/* A frame when a datagram is lost with a chance `loss` (0 to 1, this one excluded), packets and answer alike,
+ * and none is repeated: then the device waits until `deadline_ms` after the first packet and answers alone.
+ */
+struct agn_cost_loss {
+    double answered_share; /* of the frames that are sent */
+    struct agn_interval mean_ms, mean_mj;
+};
+int agn_cost_with_loss(const struct agn_board *board, const struct agn_radio *radio,
+                       const struct agn_work *work, double loss, double deadline_ms,
+                       struct agn_cost_loss *result);
+
+/* An input of a profile, and what the mean changes by when it alone goes from low to high. */
+struct agn_cost_lever {
+    const char *profile, *key; /* "board" or "radio"; as in the file */
+    double ms, mj;
+};
+/* The inputs that change mean_ms most, and after them those that change mean_mj, widest first; returns how
+ * many. */
+int agn_cost_levers(const struct agn_board *board, const struct agn_radio *radio, const struct agn_work *work,
+                    struct agn_cost_lever *levers, int most);
 
 #endif

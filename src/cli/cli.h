@@ -28,6 +28,7 @@ int agn__cmd_data_fetch(int argc, char **argv);
 int agn__cmd_bench(int argc, char **argv);
 int agn__cmd_curves(int argc, char **argv);
 int agn__cmd_demo(int argc, char **argv);
+int agn__cmd_estimate(int argc, char **argv);
 int agn__cmd_eval(int argc, char **argv);
 int agn__cmd_explain(int argc, char **argv);
 int agn__cmd_export(int argc, char **argv);

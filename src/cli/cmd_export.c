@@ -5,6 +5,7 @@
 #include "agilenn/deploy.h"
 #include "agilenn/hosted.h"
 #include "cli/cli.h"
+#include "cli/in_memory.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
 #include "cli/target_table.h"
@@ -246,33 +247,6 @@ static int export_model(const struct export_options *o, struct agn_model *model,
     return code;
 }
 
-/* Random images of soft blobs, as smooth as photographs are on average. */
-static int random_images(const struct agn_preset *preset, int count, struct agn_dataset *data)
-{
-    int height = preset->data.height, width = preset->data.width, channels = preset->data.channels;
-    size_t pixels = (size_t)height * (size_t)width * (size_t)channels;
-    struct agn_rng rng;
-    *data = (struct agn_dataset){.count = count,
-                                 .height = height,
-                                 .width = width,
-                                 .channels = channels,
-                                 .classes = preset->data.classes,
-                                 .pixels = agn_alloc((size_t)count * pixels, 1),
-                                 .labels = agn_alloc((size_t)count, sizeof(*data->labels))};
-    if (data->pixels == NULL || data->labels == NULL)
-        return AGN_ERR_MEMORY;
-    agn_rng_seed(&rng, 1);
-    for (size_t i = 0; i < (size_t)count; i++) {
-        double level = 255.0 * agn_rng_uniform(&rng);
-        for (size_t p = 0; p < pixels; p++) {
-            level += 12.0 * agn_rng_normal(&rng);
-            level = level < 0.0 ? 0.0 : level > 255.0 ? 255.0 : level;
-            data->pixels[i * pixels + p] = (uint8_t)level;
-        }
-    }
-    return AGN_OK;
-}
-
 static int export_untrained(const struct export_options *o)
 {
     enum { IMAGES = 16 };
@@ -285,7 +259,7 @@ static int export_untrained(const struct export_options *o)
     if (status >= 0)
         status = agn_model_create(&preset, NULL, &model);
     if (status >= 0)
-        status = random_images(&preset, IMAGES, &data);
+        status = agn__cli_random_images(&preset, IMAGES, &data);
     if (status >= 0)
         data.class_names = model->class_names;
     int code = status < 0 ? agn__cli_fail("export", status) : export_model(o, model, &data);

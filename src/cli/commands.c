@@ -24,6 +24,7 @@ const struct agn__cli_entry agn__cli_entries[] = {
     {.name = "plot", .summary = "draw trainings side by side", .run = agn__cmd_plot},
     {.name = "info", .summary = "say what a model file or a preset holds", .run = agn__cmd_info},
     {.name = "export", .summary = "quantise a trained model for the device", .run = agn__cmd_export},
+    {.name = "estimate", .summary = "what a frame costs on a board with a radio", .run = agn__cmd_estimate},
     {.name = "serve", .summary = "run the edge server", .run = agn__cmd_serve},
     {.name = "keys", .summary = "make keys for devices that speak DTLS", .run = agn__cmd_keys},
     {.name = "run", .summary = "classify a data set on an emulated device", .run = agn__cmd_run},

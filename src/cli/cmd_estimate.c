@@ -1,0 +1,139 @@
+/* `agilenn estimate`: what a frame costs on a board with a radio, before there is one. The cost model is
+ * src/measure/cost.c's, the work estimate_system.c finds out, estimate_report.c shows. */
+#include <math.h>
+#include <string.h>
+
+#include "agilenn/plot.h"
+#include "cli/estimate.h"
+#include "cli/preset_options.h"
+
+static void fill_options(struct agn__estimate_options *o, struct agn_cli_option *to)
+{
+    const struct agn_cli_option options[] = {
+        agn__cli_text("board", "NAME", &o->board,
+                      "profile of the processor's board: a name of --boards, or an .ini file"),
+        agn__cli_text("radio", "NAME", &o->radio,
+                      "profile of the radio: a name of --radios, or an .ini file"),
+        agn__cli_real("clock", "MHZ", &o->clock_mhz, -1, 5000, "clock of the processor; -1 = the board's"),
+        agn__cli_real("rate", "KBIT/S", &o->rate_kbps, -1, 1e8, "rate on the air; -1 = the radio's"),
+        agn__cli_real(
+            "bytes", "N", &o->bytes, -1, 1e8,
+            "bytes of a frame's packets, as `agilenn run` has them in payload_bytes_mean; -1 = by the codec"),
+        agn__cli_real("sent", "SHARE", &o->sent, -1, 1,
+                      "share of the frames that are sent; -1 = all, if the model sends"),
+        agn__cli_real("server-ms", "MS", &o->server_ms, 0, 1e6, "queue and Remote NN"),
+        agn__cli_text(
+            "run", "FILE", &o->run,
+            "bytes, packets, frames not sent, and instructions if they were counted, from what `agilenn run "
+            "--json` printed; with one model"),
+        agn__cli_text(
+            "firmware", "DIR", &o->firmware,
+            "the source tree's firmware folder: counts instructions under QEMU, instead of modelling them"),
+        agn__cli_real("loss", "SHARE", &o->loss, 0, 0.99, "chance that a datagram is lost"),
+        agn__cli_real("deadline", "MS", &o->deadline_ms, 0, 1e6,
+                      "with --loss, after which the device answers alone"),
+        agn__cli_list("preset", "NAME", &o->presets,
+                      "a preset's networks with random weights, instead of a file"),
+        agn__cli_list("set", "SECTION.KEY=VALUE", &o->assignments, "with --preset, " AGN_CLI_HELP_SET),
+        agn__cli_flag("compare", &o->compare, "one table for all models, even if it is only one"),
+        agn__cli_text("plot", "FILE", &o->plot,
+                      "a PNG of which model is best at which rate and clock, in latency and in energy"),
+        agn__cli_flag("any", &o->any, "show models that do not fit the board, too"),
+        agn__cli_flag("boards", &o->boards,
+                      "list the boards; with --json every input, its source and how sure it is"),
+        agn__cli_flag("radios", &o->radios, "list the radios likewise"),
+        agn__cli_text("csv", "FILE", &o->csv, "write the stages as CSV"),
+        agn__cli_flag("json", &o->json, "print one JSON object"),
+    };
+    memcpy(to, options, sizeof options);
+}
+
+static int parse(struct agn__estimate_options *o, int argc, char **argv)
+{
+    enum { OPTIONS = 20 };
+    struct agn_cli_option options[OPTIONS];
+    fill_options(o, options);
+    const struct agn_cli_command command = {
+        .name = "estimate",
+        .usage = "[options] MODEL... | --preset NAME [options] | --boards | --radios",
+        .description = "Latency and energy of a frame by stage, on a board with a radio. All of it is "
+                       "modelled: instructions times "
+                       "cycles, bytes over lines, time times current, each input with a low, a typical and a "
+                       "high value from a "
+                       "profile that says where it has it from. docs/COST.md has the model, its inputs and "
+                       "how it compares with "
+                       "what others measured. A MODEL is a model.agn, or a model.safetensors, which is "
+                       "exported in memory.",
+        .example =
+            "  agilenn estimate out/fashion/model.agn --board stm32f746 --radio esp8266\n"
+            "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
+            "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
+            "  agilenn estimate --compare --preset fashion --preset fashion-local-only --plot best.png",
+        .options = options,
+        .option_count = OPTIONS,
+        .operands = &o->models,
+        .min_operands = 0,
+        .max_operands = AGN__ESTIMATE_MOST,
+        .operand_name = "MODEL"};
+    return agn__cli_parse(&command, argc, argv);
+}
+
+static int show(const struct agn__estimate_options *o, const struct agn__estimate *list, int count)
+{
+    int status = o->csv != NULL ? agn__estimate_write_csv(o->csv, list, count) : AGN_OK;
+    if (status >= 0 && o->plot != NULL)
+        status = agn__estimate_plot(o->plot, list, count);
+    if (status < 0)
+        return agn__cli_fail("estimate", status);
+    if (o->json)
+        return agn__estimate_print_json(o, list, count);
+    return count > 1 || o->compare ? agn__estimate_print_together(o, list, count)
+                                   : agn__estimate_print(o, list);
+}
+
+static int estimate_all(const struct agn__estimate_options *o, int count)
+{
+    struct agn__estimate *list = agn_alloc((size_t)count, sizeof *list);
+    int status = list == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    for (int i = 0; i < count && status >= 0; i++)
+        status = agn__estimate_make(o, i, &list[i]);
+    int code = status < 0 ? agn__cli_fail("estimate", status) : show(o, list, count);
+    for (int i = 0; i < count && list != NULL; i++)
+        agn__estimate_free(&list[i]);
+    agn_free(list);
+    return code;
+}
+
+int agn__cmd_estimate(int argc, char **argv)
+{
+    struct agn__estimate_options o = {.board = "stm32f746",
+                                      .radio = "esp8266",
+                                      .clock_mhz = -1,
+                                      .rate_kbps = -1,
+                                      .bytes = -1,
+                                      .sent = -1,
+                                      .deadline_ms = 200};
+    int code = parse(&o, argc, argv);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    int count = o.models.count + o.presets.count;
+    if ((o.boards || o.radios) && count > 0)
+        return agn__cli_usage_error("estimate", "--boards and --radios list profiles: leave the models out");
+    if (o.boards || o.radios)
+        return agn__estimate_list(o.boards ? AGN_PROFILE_BOARD : AGN_PROFILE_RADIO, o.json);
+    if (count < 1 || count > AGN__ESTIMATE_MOST)
+        return agn__cli_usage_error("estimate", "give 1 to %d models: files, or --preset NAME",
+                                    AGN__ESTIMATE_MOST);
+    if (o.run != NULL && count > 1)
+        return agn__cli_usage_error("estimate", "--run goes with one model");
+    if (o.assignments.count > 0 && o.presets.count == 0)
+        return agn__cli_usage_error("estimate", "--set goes with --preset");
+    if (o.clock_mhz == 0.0 || o.rate_kbps == 0.0 || o.bytes == 0.0)
+        return agn__cli_usage_error("estimate", "--clock, --rate and --bytes are more than 0");
+    if (o.plot != NULL) {
+        int status = agn_plot_available();
+        if (status < 0)
+            return agn__cli_fail("estimate", status);
+    }
+    return estimate_all(&o, count);
+}

@@ -1,0 +1,393 @@
+/* What of a model is counted: which kernel a layer takes, as device/agn_kernel_dsp.c and
+ * agn_kernel_graph_dsp.c choose, and how often its loops run. */
+#include <math.h>
+
+#include "agilenn/base.h"
+#include "agn_graph.h"
+#include "measure/work.h"
+
+enum { BLOCK = 4, SYMBOL_BLOCK = 8 };
+
+#define ADD(term, amount) (amounts->of[AGN__TERM_##term] += (amount))
+
+/* Some output channels of a layer, `planes` rows of one channel a frame. */
+struct part {
+    const struct agn_dev_layer *layer;
+    double planes;
+    bool symbols,
+        side_by_side; /* to symbols; to places side by side (for a depthwise layer, or the Local NN) */
+    bool aligned;     /* rows and places begin at word addresses */
+};
+
+/* ---- kernels of chains --------------------------------------------------------------------------- */
+
+static void count_plain(const struct part *p, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    double places = p->planes * l->out_w, rows = places * l->kernel_h;
+    if (l->kind == AGN_LAYER_CONV) {
+        ADD(conv_plain_plane, p->planes);
+        ADD(conv_plain_place, places);
+        ADD(conv_plain_row, rows);
+        ADD(conv_plain_group, rows * (double)agn__layer_groups(l));
+    } else {
+        ADD(deep_plain_plane, p->planes);
+        ADD(deep_plain_place, places);
+        ADD(deep_plain_row, rows);
+        ADD(deep_plain_tap, rows * l->kernel_w);
+    }
+}
+
+static void count_pointwise(const struct part *p, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    bool aligned = p->aligned && l->stride_w == 1;
+    unsigned block = aligned && p->symbols && l->in_c == 4                          ? SYMBOL_BLOCK
+                     : aligned && p->side_by_side && (l->in_c == 3 || l->in_c == 4) ? BLOCK
+                                                                                    : 0;
+    double blocks = block > 0 ? p->planes * (l->out_w / block) : 0.0;
+    ADD(point_plane, p->planes);
+    ADD(point_place, p->planes * (block > 0 ? l->out_w % block : l->out_w));
+    if (block == SYMBOL_BLOCK)
+        ADD(point_symbols, blocks);
+    else if (l->in_c == 4)
+        ADD(point_block_4, blocks);
+    else
+        ADD(point_block_3, blocks);
+}
+
+static void count_window(const struct part *p, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    double calls = p->planes * ((l->out_w + BLOCK - 1) / BLOCK), rows = calls * l->kernel_h;
+    double groups = rows * (double)agn__layer_groups(l);
+    ADD(window_plane, p->planes);
+    ADD(window_call, calls);
+    if (p->aligned) {
+        ADD(window_row, rows);
+        ADD(window_group, groups);
+    } else {
+        ADD(window_any_row, rows);
+        ADD(window_any_group, groups);
+    }
+    if (p->symbols)
+        ADD(window_symbols, calls);
+}
+
+static void count_depthwise(const struct part *p, bool even_planes, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    bool blocks = !p->symbols && even_planes && l->stride_w <= 3;
+    double in_blocks = blocks ? p->planes * (l->out_w / BLOCK) : 0.0;
+    ADD(deep_plane, p->planes);
+    ADD(deep_place, p->planes * (blocks ? l->out_w % BLOCK : l->out_w));
+    if (l->stride_w == 1)
+        ADD(deep_block_1, in_blocks);
+    else if (l->stride_w == 2)
+        ADD(deep_block_2, in_blocks);
+    else
+        ADD(deep_block_3, in_blocks);
+}
+
+static void count_in_chain(const struct part *p, bool even_planes, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    bool conv = l->kind == AGN_LAYER_CONV;
+    if (!l->folds || (!conv && (l->kernel_h != 3 || l->kernel_w != 3)))
+        count_plain(p, amounts);
+    else if (!conv)
+        count_depthwise(p, even_planes, amounts);
+    else if (l->kernel_h == 1 && l->kernel_w == 1 && l->in_c <= 4)
+        count_pointwise(p, amounts);
+    else
+        count_window(p, amounts);
+}
+
+/* ---- kernels of networks with branches ------------------------------------------------------------ */
+
+static void count_line(const struct part *p, double groups, struct agn__amounts *amounts)
+{
+    unsigned rest = p->layer->out_w % BLOCK;
+    double blocks = p->planes * (p->layer->out_w / BLOCK), begun = rest > 0 ? p->planes : 0.0;
+    ADD(line_plane, p->planes);
+    ADD(line_block, blocks);
+    if (fmod(groups, 4.0) == 0.0)
+        ADD(line_group_4, blocks * groups);
+    else
+        ADD(line_group_2, blocks * groups);
+    ADD(line_rest, begun);
+    ADD(line_rest_group, begun * groups);
+    ADD(line_place, p->planes * rest);
+    ADD(line_place_group, p->planes * rest * groups);
+}
+
+static void count_rows(const struct part *p, double groups, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    double blocks = p->planes * (l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
+    ADD(graph_plane, p->planes);
+    if (l->kernel_h == 3 && groups == 3.0) {
+        ADD(graph_rgb_block, blocks);
+        ADD(graph_rgb_place, rest);
+        return;
+    }
+    ADD(graph_block, blocks);
+    ADD(graph_row, blocks * l->kernel_h);
+    ADD(graph_group, blocks * l->kernel_h * groups);
+    ADD(graph_place, rest);
+    ADD(graph_place_row, rest * l->kernel_h);
+    ADD(graph_place_group, rest * l->kernel_h * groups);
+}
+
+static void count_large_depthwise(const struct part *p, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    double blocks = p->planes * (l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
+    enum agn__term plane = AGN__TERM_deep_31_plane;
+    if (l->kernel_h == 5)
+        plane = l->stride_w == 1 ? AGN__TERM_deep_51_plane : AGN__TERM_deep_52_plane;
+    else if (l->kernel_h == 7)
+        plane = l->stride_w == 1 ? AGN__TERM_deep_71_plane : AGN__TERM_deep_72_plane;
+    amounts->of[plane] += p->planes; /* block and place follow in the table */
+    amounts->of[plane + 1] += blocks;
+    amounts->of[plane + 2] += rest;
+}
+
+static void count_in_graph(const struct part *p, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = p->layer;
+    double groups = (double)agn__layer_groups(l);
+    unsigned k = l->kernel_h;
+    if (l->kind == AGN_LAYER_CONV && (!l->folds || !p->aligned || p->symbols))
+        count_in_chain(p, true, amounts);
+    else if (l->kind == AGN_LAYER_CONV && k == 1 && groups >= 2.0)
+        count_line(p, groups, amounts);
+    else if (l->kind == AGN_LAYER_CONV)
+        count_rows(p, groups, amounts);
+    else if (!l->folds || l->kernel_w != k || (k != 3 && k != 5 && k != 7) || l->stride_w > 2 || p->symbols ||
+             (k == 3 && (l->stride_w == 2 || l->out_w % BLOCK != BLOCK - 1)))
+        count_in_chain(p, true, amounts);
+    else
+        count_large_depthwise(p, amounts);
+}
+
+/* ---- layers ----------------------------------------------------------------------------------------- */
+
+static void chain_layer(const struct agn_dev_model *model, unsigned index, struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = &model->layers[index];
+    unsigned width = l->in_w + 2u * l->pad_w;
+    bool conv = l->kind == AGN_LAYER_CONV, last = index + 1u == model->layer_count;
+    bool even = width % 2 == 0;
+    struct part p = {.layer = l, .planes = (double)l->out_h * l->out_c};
+    p.aligned = conv ? (l->stride_w * l->in_c) % 2 == 0 && (width * l->in_c) % 2 == 0 : even;
+    p.side_by_side = last || model->layers[index + 1].kind == AGN_LAYER_DWCONV;
+    if (!last) {
+        count_in_chain(&p, even, amounts);
+        return;
+    }
+    p.planes = (double)l->out_h * model->local_c;
+    count_in_chain(&p, even, amounts);
+    p.planes = (double)l->out_h * (model->map_c - model->local_c);
+    p.symbols = true;
+    count_in_chain(&p, even, amounts);
+}
+
+static void graph_layer(const struct agn_dev_model *model, unsigned index, struct agn__amounts *amounts)
+{
+    struct agn__node node;
+    struct agn__tensor made;
+    agn__graph_node(model, index, &node);
+    agn__graph_tensor(model, index + 1, &made);
+    const struct agn_dev_layer *l = &node.shape;
+    if (l->kind == AGN_LAYER_ADD)
+        return;
+    struct part p = {.layer = l, .planes = (double)l->out_h * made.c};
+    p.aligned = (l->stride_w * l->in_c) % 2 == 0;
+    p.side_by_side = made.storage == AGN__STORED_PLANAR;
+    count_in_graph(&p, amounts);
+    unsigned first = made.c > model->local_c ? made.c : model->local_c;
+    if (model->graph.sender == index + 1 && model->graph.value_bits == 0 && first < model->map_c) {
+        p.planes = (double)l->out_h * (model->map_c - first);
+        p.symbols = true;
+        count_in_graph(&p, amounts);
+    }
+}
+
+void agn__layer_amounts(const struct agn_dev_model *model, unsigned layer, struct agn__amounts *amounts)
+{
+    if (model->graph.layers != NULL)
+        graph_layer(model, layer, amounts);
+    else
+        chain_layer(model, layer, amounts);
+}
+
+/* ---- around the kernels ------------------------------------------------------------------------------- */
+
+static void chain_flow(const struct agn_dev_model *model, struct agn__amounts *amounts)
+{
+    double pixels = (double)model->input_h * model->input_w * model->input_c;
+    ADD(flow_frame, 1);
+    if (model->layer_count > 0 && model->layers[0].kind == AGN_LAYER_DWCONV && model->input_c > 1)
+        ADD(flow_pixel_planar, pixels);
+    else
+        ADD(flow_pixel, pixels);
+    for (unsigned i = 0; i < model->layer_count; i++) {
+        const struct agn_dev_layer *l = &model->layers[i];
+        ADD(flow_outside, (double)(l->kernel_h + l->pad_h) * (l->in_w + 2u * l->pad_w) * l->in_c);
+        ADD(flow_row, l->out_h);
+    }
+}
+
+/* Rows that a full convolution must copy together, or find as they are. */
+static void count_gathers(const struct agn_dev_model *model, const struct agn__node *node,
+                          struct agn__amounts *amounts)
+{
+    const struct agn_dev_layer *l = &node->shape;
+    struct agn__tensor source;
+    agn__graph_tensor(model, node->source[0], &source);
+    double rows = 0.0, outside = 0.0;
+    for (unsigned y = 0; y < l->out_h; y++)
+        for (unsigned i = 0; i < l->kernel_h; i++) {
+            unsigned row = y * l->stride_h + i;
+            bool inside = row >= l->pad_h && row - l->pad_h < source.h;
+            rows += inside;
+            outside += !inside;
+        }
+    if (l->kind == AGN_LAYER_DWCONV) {
+        ADD(nodes_outside,
+            outside > 0.0 ? fmin(outside, 2.0 * l->pad_h) * (l->in_w + 2.0 * l->pad_w) * source.c : 0.0);
+        return;
+    }
+    bool direct = source.storage == AGN__STORED_WIDE && source.border == l->pad_w && source.c == l->in_c;
+    double width = (double)l->in_w * l->in_c;
+    ADD(nodes_outside, outside * (width + 2.0 * l->pad_w * l->in_c));
+    if (direct)
+        return;
+    ADD(nodes_outside, rows * 2.0 * l->pad_w * l->in_c);
+    if (source.storage == AGN__STORED_NARROW && source.c == l->in_c)
+        ADD(nodes_gather, rows * width);
+    else
+        ADD(nodes_gather_slow, rows * width);
+}
+
+static void count_adds(const struct agn_dev_model *model, const struct agn__node *node,
+                       const struct agn__tensor *made, struct agn__amounts *amounts)
+{
+    struct agn__tensor a, b;
+    agn__graph_tensor(model, node->source[0], &a);
+    agn__graph_tensor(model, node->source[1], &b);
+    double values = (double)made->h * made->w * made->c;
+    bool narrow = a.storage == AGN__STORED_NARROW && b.storage == AGN__STORED_NARROW &&
+                  made->storage == AGN__STORED_NARROW && a.c == node->shape.in_c && b.c == node->shape.in_c;
+    if (narrow)
+        ADD(nodes_add, values);
+    else
+        ADD(nodes_add_slow, values);
+}
+
+static void graph_node(const struct agn_dev_model *model, unsigned index, struct agn__amounts *amounts)
+{
+    struct agn__node node;
+    struct agn__tensor made;
+    agn__graph_node(model, index, &node);
+    agn__graph_tensor(model, index + 1, &made);
+    double values = (double)made.h * made.w * made.c;
+    ADD(nodes_row, node.shape.out_h);
+    ADD(nodes_row_layers, (double)node.shape.out_h * model->layer_count);
+    if (node.shape.kind == AGN_LAYER_ADD)
+        count_adds(model, &node, &made, amounts);
+    else
+        count_gathers(model, &node, amounts);
+    if (node.shape.kind != AGN_LAYER_ADD && made.storage == AGN__STORED_NARROW)
+        ADD(nodes_narrow, values);
+    if (model->graph.sender != index + 1)
+        return;
+    if (model->graph.value_bits > 0)
+        ADD(nodes_value, values);
+    else if (made.c > model->local_c)
+        ADD(nodes_symbol, (double)made.h * made.w * (made.c - model->local_c));
+}
+
+static void graph_flow(const struct agn_dev_model *model, struct agn__amounts *amounts)
+{
+    struct agn__tensor image;
+    double pixels = (double)model->input_h * model->input_w * model->input_c;
+    agn__graph_tensor(model, 0, &image);
+    ADD(nodes_frame, 1);
+    if (image.storage == AGN__STORED_WIDE)
+        ADD(nodes_pixel, pixels);
+    else
+        ADD(nodes_pixel_slow, pixels);
+    for (unsigned i = 0; i < model->layer_count; i++)
+        graph_node(model, i, amounts);
+}
+
+void agn__flow_amounts(const struct agn_dev_model *model, struct agn__amounts *amounts)
+{
+    if (model->graph.layers != NULL)
+        graph_flow(model, amounts);
+    else
+        chain_flow(model, amounts);
+}
+
+/* ---- the Local NN's end ----------------------------------------------------------------------------------
+ */
+
+static void count_dense(double averages, double classes, struct agn__amounts *amounts)
+{
+    ADD(dense_average, averages);
+    ADD(dense_product, averages * classes);
+    ADD(dense_class, classes);
+}
+
+void agn__local_amounts(const struct agn_dev_model *model, struct agn__amounts *amounts)
+{
+    if (model->graph.layers == NULL && model->layer_count > 0) {
+        ADD(pool_value, (double)model->map_h * model->map_w * model->local_c);
+        ADD(pool_cell, (double)model->map_h * model->grid * model->local_c);
+        count_dense((double)model->grid * model->grid * model->local_c, model->classes, amounts);
+    }
+    for (unsigned i = 0; model->graph.layers != NULL && i < model->graph.head_count; i++) {
+        struct agn__head head;
+        struct agn__tensor tensor;
+        agn__graph_head(model, i, &head);
+        agn__graph_tensor(model, head.tensor, &tensor);
+        ADD(nodes_pool, (double)tensor.h * tensor.w * head.count);
+        count_dense((double)head.grid * head.grid * head.count, model->classes, amounts);
+    }
+}
+
+/* ---- packets
+ * ------------------------------------------------------------------------------------------------ */
+
+void agn__packet_amounts(const struct agn_dev_model *model, double packets, double bytes,
+                         struct agn__amounts *amounts)
+{
+    double symbols = (double)(model->map_c - model->local_c) * model->map_h * model->map_w;
+    double pixels = (double)model->input_h * model->input_w,
+           coded = fmax(bytes - packets * AGN_FEATURE_OVERHEAD_BYTES, 0.0);
+    ADD(pack_frame, 1);
+    ADD(pack_packet, packets);
+    ADD(pack_byte, bytes);
+    switch (model->codec) {
+    case AGN_CODEC_LZW:
+        ADD(lzw_symbol, symbols);
+        ADD(lzw_byte, coded);
+        break;
+    case AGN_CODEC_RANGE:
+        ADD(range_symbol, symbols);
+        ADD(range_byte, coded);
+        break;
+    case AGN_CODEC_JPEG:
+        if (model->input_c > 1)
+            ADD(jpeg_pixel, pixels);
+        else
+            ADD(jpeg_pixel_grey, pixels);
+        ADD(jpeg_byte, coded);
+        break;
+    default:
+        ADD(raw_symbol, symbols);
+        break;
+    }
+}
