@@ -34,35 +34,33 @@ out_has "--ram: to relax it alone does not help"
 [ ! -e "$tmp/tight/recommended.ini" ] || die "a preset is recommended that does not fit"
 
 # -- a search, asked to end after some trainings, then killed, then gone on with
-results() { sqlite_count "$1/fit.sqlite"; }
-sqlite_count() { strings -n 3 "$1" 2>/dev/null | wc -l; }
-models() { find "$tmp/a" -name '*.safetensors' | wc -l; }
+models() { find "$tmp/a" -name '*.safetensors' 2>/dev/null | wc -l; }
 has_models() { [ "$(models)" -ge "$1" ]; }
 search() {
     # shellcheck disable=SC2086
-    "$bin" $fit --radio esp8266 --out "$tmp/a" --time 0.25 "$@" >"$tmp/out" 2>"$tmp/err" &
+    "$bin" $fit --radio esp8266 --out "$tmp/a" --time 5 "$@" >"$tmp/out" 2>"$tmp/err" &
     search=$!
 }
 search
-wait_for 40 has_models 2
+wait_for 60 has_models 2
 signal TERM "$search"
 await "$search" 20 "the interrupted search"
-[ "$code" -eq 130 ] || [ "$code" -eq 0 ] || die "the search ended with $code after SIGTERM"
-[ "$code" -eq 0 ] || err_has "the same command with --resume goes on"
+[ "$code" -eq 130 ] || die "the search ended with $code after SIGTERM"
+out_empty
+err_has "the same command with --resume goes on"
 before=$(models)
 # shellcheck disable=SC2086
 refused 1 "holds a search already" $fit --radio esp8266 --out "$tmp/a"
 # shellcheck disable=SC2086
 refused 1 "a search with other settings" $fit --radio lora --out "$tmp/a" --resume
 search --resume
-wait_until 15 has_models $((before + 1)) || true
-kill -9 "$search" 2>/dev/null || true
+wait_for 60 has_models $((before + 1))
+kill -9 "$search"
 await "$search" 20 "the killed search"
-find "$tmp/a" -name '*.safetensors' -newer "$tmp/a/fit.sqlite" >"$tmp/newer" || true
 # shellcheck disable=SC2086
-run 0 $fit --radio esp8266 --out "$tmp/a" --time 0.25 --resume --json
-out_has '"trainings": '
+run 0 $fit --radio esp8266 --out "$tmp/a" --time 0.3 --resume --json
 holds "$(figure trainings) >= $before"
+trainings=$(figure trainings)
 out_has '"modelled_latency_ms": ['
 out_has '"local_accuracy": '
 for file in fit.csv fit.sqlite recommended.ini recommended.safetensors; do
@@ -74,11 +72,11 @@ holds "$(value accuracy "$tmp/out") > 0.5"
 
 # -- a search that is over is told again, without training
 # shellcheck disable=SC2086
-run 0 $fit --radio esp8266 --out "$tmp/a" --time 0.25 --resume
+run 0 $fit --radio esp8266 --out "$tmp/a" --time 0.3 --resume
+out_has " candidates, $trainings trainings in "
 out_has "recommended: "
 out_has "what the limits cost"
 out_has "agilenn export $tmp/a/recommended.safetensors"
-! grep -q '^rung' "$tmp/err" || grep -q '100 %' "$tmp/err" || die "a search that is over trained again"
 
 # -- what it recommends is a preset and a model like any other
 run 0 info --preset "$tmp/a/recommended.ini"

@@ -31,7 +31,9 @@ static int open_book(const struct agn_fit_config *config, struct agn__fit_book *
 {
     char path[1024];
     char *settings = agn_alloc(SETTINGS_BYTES, 1);
-    int status = settings == NULL ? AGN_ERR_MEMORY : agn_make_dirs(config->out);
+    int status = settings == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    if (status >= 0 && !config->resume)
+        status = agn_make_dirs(config->out);
     if (status >= 0)
         status = agn__fit_path(config->out, "fit", "sqlite", path);
     if (status >= 0)

@@ -79,9 +79,14 @@ int agn__fit_halve(struct agn__fit_search *search);
 int agn__fit_choose_survivors(const struct agn_fit_design *designs, int count, int most,
                               int survivors[AGN_FIT_MOST]);
 
-/* Fills in the instructions of a frame (work.c). */
+/* ---- instructions and usual bytes of a frame (work.c) ------------------------------------ */
+
+/* With the fewest frames sent that are possible. */
 int agn__fit_count_work(const struct agn_model *model, const struct agn_dev_model *device,
                         struct agn_work *work);
+/* Instructions for packets of so many bytes, without CoAP. */
+int agn__fit_count_encoding(const struct agn_dev_model *device, double bytes, double packets,
+                            double *instructions);
 
 /* ---- the real trainer (trial.c) and what it measures (sweep.c) ------------------------- */
 

@@ -6,13 +6,9 @@
 #include "agilenn/deploy.h"
 #include "agilenn/hosted.h"
 #include "agilenn/targets.h"
-#include "agn_coap.h"
 #include "fit/fit_internal.h"
 
 enum { IMAGES = 16 };
-
-/* Of symbols at 3 bits, and of pixels as JPEG of the usual qualities, what typically is left. */
-static const double symbol_ratio = 0.3, jpeg_ratio = 0.12, map_ratio = 0.5;
 
 /* Smooth random images, as photographs are on average. */
 static int blob_images(const struct agn_preset *preset, struct agn_dataset *data)
@@ -37,32 +33,6 @@ static int blob_images(const struct agn_preset *preset, struct agn_dataset *data
         data->pixels[p] = (uint8_t)level;
     }
     return AGN_OK;
-}
-
-/* A guess of a sent frame's bytes. */
-static void guess_bytes(const struct agn_model *model, const struct agn_dev_model *device,
-                        struct agn_work *work)
-{
-    const struct agn_preset *p = &model->preset;
-    struct agn_dev_memory memory;
-    agn_dev_memory(device, &memory);
-    work->sent_share = 0.0;
-    if (agn_part_is_empty(&model->parts[AGN_REMOTE]))
-        return;
-    double pixels = (double)p->data.height * p->data.width * p->data.channels, payload;
-    if (agn_model_sends_symbols(model))
-        payload = symbol_ratio * memory.raw_bytes;
-    else if (p->model.codec == AGN_CODEC_JPEG)
-        payload = jpeg_ratio * pixels;
-    else if (agn_part_is_empty(&model->parts[AGN_EXTRACTOR]))
-        payload = pixels;
-    else
-        payload = map_ratio * model->map.height * model->map.width * model->map.channels;
-    work->packets = ceil(payload / (AGN_FEATURE_MAX_PAYLOAD / 2.0));
-    work->packet_bytes =
-        payload + work->packets * (AGN_FEATURE_OVERHEAD_BYTES + (double)AGN_COAP_REQUEST_OVERHEAD);
-    work->reply_bytes = (double)AGN_REPLY_BYTES(model->classes) + AGN_COAP_REQUEST_OVERHEAD;
-    work->sent_share = agn_part_is_empty(&model->parts[AGN_LOCAL]) ? 1.0 : 0.0;
 }
 
 int agn_fit_needs(const struct agn_board *board, struct agn_fit_candidate *candidate)
@@ -90,7 +60,6 @@ int agn_fit_needs(const struct agn_board *board, struct agn_fit_candidate *candi
         agn_target_needs(target, AGN_OPTIMISE_SPEED, &device, &needs);
         candidate->ram_bytes = needs.ram_bytes;
         candidate->flash_bytes = needs.flash_bytes;
-        guess_bytes(model, &device, &candidate->work);
         status = agn__fit_count_work(model, &device, &candidate->work);
     }
     agn_free(bytes);

@@ -9,7 +9,6 @@
 
 #include "agilenn/deploy.h"
 #include "agilenn/hosted.h"
-#include "agn_coap.h"
 #include "fit/fit_internal.h"
 
 enum { BATCH = 250, CALIBRATION_IMAGES = 256, BYTE_IMAGES = 200, SOME = 64 };
@@ -184,7 +183,7 @@ static int send_frame(struct agn_hosted *device, struct agn_fit_result *result, 
     int length;
     while ((length = agn_dev_next_packet(&device->dev, packet, sizeof packet)) > 0) {
         result->packets += 1.0;
-        result->packet_bytes += length + (double)AGN_COAP_REQUEST_OVERHEAD;
+        result->packet_bytes += length;
     }
     *frames += result->packets > before;
     return length < 0 ? agn_fail(length, "the device's own packets: %s", agn_status_text(length)) : AGN_OK;
@@ -206,12 +205,16 @@ static int count_bytes(const struct sweep *s, const struct agn_dataset *calibrat
     for (int i = 0; i < images && status >= 0; i++) {
         size_t at = (size_t)((int64_t)i * data->count / images);
         status = agn_hosted_image(&device, data->pixels + at * pixels, (uint16_t)i, 0);
-        if (status >= 0 || status == AGN_DEV_NO_CLASS)
+        if (status >= 0)
             status = send_frame(&device, result, &frames);
     }
     if (frames > 0) { /* at an exit that is sure nothing is sent */
         result->packets /= frames;
-        result->packet_bytes /= frames;
+        double coded = result->packet_bytes / frames;
+        result->packet_bytes = coded + result->packets * AGN_WORK_COAP_BYTES;
+        if (status >= 0)
+            status = agn__fit_count_encoding(&device.dev.model, coded, result->packets,
+                                             &result->encode_instructions);
     }
     agn_hosted_close(&device);
     agn_free(bytes);

@@ -137,7 +137,7 @@ static int train_on(const struct agn_fit_candidate *candidate, int rung, struct 
         status = agn__fit_measure(model, fit->train, &sets->measured, result);
     if (status == AGN_OK) {
         count_in_whole_epochs(&model->preset, (double)sets->train.count / fit->train->count);
-        status = agn_model_save(model, path);
+        status = rung >= 0 ? agn_model_save(model, path) : AGN_OK; /* a pilot only tells how long it takes */
     }
     if (status == AGN_OK) {
         result->overhead_s = -report->seconds; /* the whole is added by the caller */
