@@ -96,9 +96,9 @@ struct agn__fit_trial {
 struct agn_fit_trainer agn__fit_real_trainer(struct agn__fit_trial *trial);
 
 /* Accuracy at each way to use the model, on images as devices take them; fills points, local_accuracy,
- * measured_images, packets and packet_bytes. `confidences`: their number is result->count on entry. */
+ * measured_images, packets and packet_bytes, in packets of at most `packet_cap` bytes. */
 int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibration,
-                     const struct agn_dataset *data, struct agn_fit_result *result);
+                     const struct agn_dataset *data, size_t packet_cap, struct agn_fit_result *result);
 
 /* The point's accuracy and share on images of another set; a confidence is turned into a margin by the images
  * it was chosen on. With exits the model's own threshold holds. */

@@ -176,22 +176,26 @@ static int sweep_exits(const struct sweep *s, const struct agn_dataset *data, st
 
 /* ---- bytes on the int8 device ------------------------------------------------------------ */
 
-static int send_frame(struct agn_hosted *device, struct agn_fit_result *result, int *frames)
+static int send_frame(struct agn_hosted *device, size_t cap, struct agn_fit_result *result, int *frames)
 {
     uint8_t packet[AGN_WIRE_MAX_PACKET];
     double before = result->packets;
     int length;
-    while ((length = agn_dev_next_packet(&device->dev, packet, sizeof packet)) > 0) {
+    while ((length = agn_dev_next_packet(&device->dev, packet, cap)) > 0) {
         result->packets += 1.0;
         result->packet_bytes += length;
     }
     *frames += result->packets > before;
+    if (length == AGN_ERR_SPACE)
+        return agn_fail(AGN_ERR_RANGE, "packets of %zu bytes, as the radio takes them, are too small for it",
+                        cap);
     return length < 0 ? agn_fail(length, "the device's own packets: %s", agn_status_text(length)) : AGN_OK;
 }
 
 static int count_bytes(const struct sweep *s, const struct agn_dataset *calibration,
-                       const struct agn_dataset *data, struct agn_fit_result *result)
+                       const struct agn_dataset *data, size_t cap, struct agn_fit_result *result)
 {
+    cap = cap < AGN_WIRE_MAX_PACKET ? cap : AGN_WIRE_MAX_PACKET;
     struct agn_hosted device = {0};
     uint8_t *bytes = NULL;
     size_t size = 0, pixels = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
@@ -206,7 +210,7 @@ static int count_bytes(const struct sweep *s, const struct agn_dataset *calibrat
         size_t at = (size_t)((int64_t)i * data->count / images);
         status = agn_hosted_image(&device, data->pixels + at * pixels, (uint16_t)i, 0);
         if (status >= 0)
-            status = send_frame(&device, result, &frames);
+            status = send_frame(&device, cap, result, &frames);
     }
     if (frames > 0) { /* at an exit that is sure nothing is sent */
         result->packets /= frames;
@@ -222,7 +226,7 @@ static int count_bytes(const struct sweep *s, const struct agn_dataset *calibrat
 }
 
 int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibration,
-                     const struct agn_dataset *data, struct agn_fit_result *result)
+                     const struct agn_dataset *data, size_t packet_cap, struct agn_fit_result *result)
 {
     struct sweep s = {.model = model};
     struct agn_dataset seen = {0};
@@ -239,7 +243,7 @@ int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibrat
             sweep_confidence(&s, result);
     }
     if (status == AGN_OK)
-        status = count_bytes(&s, calibration, data, result);
+        status = count_bytes(&s, calibration, data, packet_cap, result);
     agn_loader_free(s.loader);
     agn_runner_close(&s.runner);
     agn_free(s.samples);

@@ -99,6 +99,13 @@ static void free_sets(struct sets *sets)
     agn__fit_images_free(&sets->measured);
 }
 
+/* Largest feature packet that goes in one of the radio's datagrams. */
+static size_t packet_cap(const struct agn_radio *radio)
+{
+    double room = radio->longest_bytes - radio->header_bytes - AGN_WORK_COAP_BYTES;
+    return room > 0.0 && room < AGN_WIRE_MAX_PACKET ? (size_t)room : AGN_WIRE_MAX_PACKET;
+}
+
 /* The epochs of a model that saw a part of the images, as shares of them all. */
 static void count_in_whole_epochs(struct agn_preset *preset, double share)
 {
@@ -134,7 +141,7 @@ static int train_on(const struct agn_fit_candidate *candidate, int rung, struct 
         status = train_model(config, &model, report);
     }
     if (status == AGN_OK)
-        status = agn__fit_measure(model, fit->train, &sets->measured, result);
+        status = agn__fit_measure(model, fit->train, &sets->measured, packet_cap(&fit->radio), result);
     if (status == AGN_OK) {
         count_in_whole_epochs(&model->preset, (double)sets->train.count / fit->train->count);
         status = rung >= 0 ? agn_model_save(model, path) : AGN_OK; /* a pilot only tells how long it takes */
