@@ -84,7 +84,7 @@ run 0 train --preset "$tmp/a/recommended.ini" --out "$tmp/trained" --threads 1 -
 run 0 export "$tmp/a/recommended.safetensors" --output "$tmp/a.agn"
 
 # -- a radio of less than a packet a second, the data alone, and a picture
-run 0 fit --data "$tmp/set" --board stm32f746 --radio lora --time 0.1 --out "$tmp/b" --threads 1 --set train.batch=16
+run 0 fit --data "$tmp/set" --board stm32f746 --radio lora --time 0.5 --out "$tmp/b" --threads 1 --set train.batch=16
 out_has "the radio allows one packet in"
 is_png "$tmp/b/fit.png"
 echo "fit: all as expected"
