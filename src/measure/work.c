@@ -54,11 +54,11 @@ static double typical_bytes(const struct agn_dev_model *model)
     double pixels = (double)model->input_h * model->input_w;
     switch (model->codec) {
     case AGN_CODEC_LZW:
-        return 1.4 / 8.0 * symbols;
+        return 1.2 / 8.0 * symbols;
     case AGN_CODEC_RANGE:
-        return 0.9 / 8.0 * symbols;
+        return 0.7 / 8.0 * symbols;
     case AGN_CODEC_JPEG:
-        return 0.2 * pixels;
+        return 0.22 * pixels;
     default:
         return (double)(model->map_c - model->local_c) * model->map_h * (double)AGN_ROW_BYTES(model->map_w);
     }

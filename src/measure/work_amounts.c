@@ -10,14 +10,31 @@ enum { BLOCK = 4, SYMBOL_BLOCK = 8 };
 
 #define ADD(term, amount) (amounts->of[AGN__TERM_##term] += (amount))
 
-/* Some output channels of a layer, `planes` rows of one channel a frame. */
+/* Output channels [first, end) of a layer; `planes` rows of one channel a frame. */
 struct part {
     const struct agn_dev_layer *layer;
+    unsigned first, end;
     double planes;
     bool symbols,
         side_by_side; /* to symbols; to places side by side (for a depthwise layer, or the Local NN) */
     bool aligned;     /* rows and places begin at word addresses */
 };
+
+/* The share of a part's channels whose sums small kernels take at a fixed shift, others go the plain way
+ * (device/agn_kernel_dsp.c, scaled_of). */
+static double fixed_share(const struct part *p)
+{
+    enum { FIXED_SHIFT = 32 + 11, MOST_BITS = 8 };
+    const uint8_t *record = p->layer->channels + (size_t)p->first * AGN_MODEL_CHANNEL_BYTES;
+    unsigned fitting = 0;
+    for (unsigned c = p->first; c < p->end; c++, record += AGN_MODEL_CHANNEL_BYTES) {
+        int32_t bias = agn__channel_read(record, 0).bias;
+        unsigned shift = record[8];
+        fitting +=
+            shift <= FIXED_SHIFT && FIXED_SHIFT - shift <= MOST_BITS && bias >= -(1 << 21) && bias < 1 << 21;
+    }
+    return p->end > p->first ? fitting / (double)(p->end - p->first) : 1.0;
+}
 
 /* ---- kernels of chains --------------------------------------------------------------------------- */
 
@@ -89,18 +106,27 @@ static void count_depthwise(const struct part *p, bool even_planes, struct agn__
         ADD(deep_block_3, in_blocks);
 }
 
-static void count_in_chain(const struct part *p, bool even_planes, struct agn__amounts *amounts)
+static double planes_of(const struct part *p)
 {
-    const struct agn_dev_layer *l = p->layer;
-    bool conv = l->kind == AGN_LAYER_CONV;
-    if (!l->folds || (!conv && (l->kernel_h != 3 || l->kernel_w != 3)))
-        count_plain(p, amounts);
-    else if (!conv)
-        count_depthwise(p, even_planes, amounts);
-    else if (l->kernel_h == 1 && l->kernel_w == 1 && l->in_c <= 4)
-        count_pointwise(p, amounts);
+    return (double)p->layer->out_h * (p->end - p->first);
+}
+
+static void count_in_chain(const struct part *given, bool even_planes, struct agn__amounts *amounts)
+{
+    struct part fixed = *given, plain = *given;
+    const struct agn_dev_layer *l = given->layer;
+    bool conv = l->kind == AGN_LAYER_CONV, pointwise = l->kernel_h == 1 && l->kernel_w == 1 && l->in_c <= 4;
+    bool has_kernel = l->folds && (conv || (l->kernel_h == 3 && l->kernel_w == 3));
+    double share = !has_kernel ? 0.0 : conv && !pointwise ? 1.0 : fixed_share(given);
+    fixed.planes = share * planes_of(given);
+    plain.planes = (1.0 - share) * planes_of(given);
+    count_plain(&plain, amounts);
+    if (!conv)
+        count_depthwise(&fixed, even_planes, amounts);
+    else if (pointwise)
+        count_pointwise(&fixed, amounts);
     else
-        count_window(p, amounts);
+        count_window(&fixed, amounts);
 }
 
 /* ---- kernels of networks with branches ------------------------------------------------------------ */
@@ -153,9 +179,12 @@ static void count_large_depthwise(const struct part *p, struct agn__amounts *amo
     amounts->of[plane + 2] += rest;
 }
 
-static void count_in_graph(const struct part *p, struct agn__amounts *amounts)
+static void count_in_graph(const struct part *given, struct agn__amounts *amounts)
 {
+    struct part whole = *given;
+    const struct part *p = &whole;
     const struct agn_dev_layer *l = p->layer;
+    whole.planes = planes_of(given);
     double groups = (double)agn__layer_groups(l);
     unsigned k = l->kernel_h;
     if (l->kind == AGN_LAYER_CONV && (!l->folds || !p->aligned || p->symbols))
@@ -179,16 +208,17 @@ static void chain_layer(const struct agn_dev_model *model, unsigned index, struc
     unsigned width = l->in_w + 2u * l->pad_w;
     bool conv = l->kind == AGN_LAYER_CONV, last = index + 1u == model->layer_count;
     bool even = width % 2 == 0;
-    struct part p = {.layer = l, .planes = (double)l->out_h * l->out_c};
+    struct part p = {.layer = l, .end = l->out_c};
     p.aligned = conv ? (l->stride_w * l->in_c) % 2 == 0 && (width * l->in_c) % 2 == 0 : even;
     p.side_by_side = last || model->layers[index + 1].kind == AGN_LAYER_DWCONV;
     if (!last) {
         count_in_chain(&p, even, amounts);
         return;
     }
-    p.planes = (double)l->out_h * model->local_c;
+    p.end = model->local_c;
     count_in_chain(&p, even, amounts);
-    p.planes = (double)l->out_h * (model->map_c - model->local_c);
+    p.first = model->local_c;
+    p.end = model->map_c;
     p.symbols = true;
     count_in_chain(&p, even, amounts);
 }
@@ -202,13 +232,14 @@ static void graph_layer(const struct agn_dev_model *model, unsigned index, struc
     const struct agn_dev_layer *l = &node.shape;
     if (l->kind == AGN_LAYER_ADD)
         return;
-    struct part p = {.layer = l, .planes = (double)l->out_h * made.c};
+    struct part p = {.layer = l, .end = made.c};
     p.aligned = (l->stride_w * l->in_c) % 2 == 0;
     p.side_by_side = made.storage == AGN__STORED_PLANAR;
     count_in_graph(&p, amounts);
     unsigned first = made.c > model->local_c ? made.c : model->local_c;
     if (model->graph.sender == index + 1 && model->graph.value_bits == 0 && first < model->map_c) {
-        p.planes = (double)l->out_h * (model->map_c - first);
+        p.first = first;
+        p.end = model->map_c;
         p.symbols = true;
         count_in_graph(&p, amounts);
     }
@@ -367,6 +398,9 @@ void agn__packet_amounts(const struct agn_dev_model *model, double packets, doub
     double symbols = (double)(model->map_c - model->local_c) * model->map_h * model->map_w;
     double pixels = (double)model->input_h * model->input_w,
            coded = fmax(bytes - packets * AGN_FEATURE_OVERHEAD_BYTES, 0.0);
+    double rows = (double)(model->map_c - model->local_c) * model->map_h;
+    double again =
+        (packets - 1.0) * model->map_h * model->map_w; /* a channel that a packet had no room for */
     ADD(pack_frame, 1);
     ADD(pack_packet, packets);
     ADD(pack_byte, bytes);
@@ -374,10 +408,13 @@ void agn__packet_amounts(const struct agn_dev_model *model, double packets, doub
     case AGN_CODEC_LZW:
         ADD(lzw_symbol, symbols);
         ADD(lzw_byte, coded);
+        ADD(lzw_again, again);
         break;
     case AGN_CODEC_RANGE:
         ADD(range_symbol, symbols);
+        ADD(range_row, rows);
         ADD(range_byte, coded);
+        ADD(range_again, again);
         break;
     case AGN_CODEC_JPEG:
         if (model->input_c > 1)
