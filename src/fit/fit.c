@@ -53,8 +53,21 @@ static int weigh(const struct agn_fit_config *config, struct agn_fit_candidate *
     int status = agn__fit_design_make(config, candidate, NULL, NULL, design);
     if (status < 0)
         return status;
+    /* Bytes are a guess still: strong compression leaves so much of the usual ones. */
+    const double least_bytes = 0.4;
+    struct agn_fit_design least;
+    struct agn_fit_candidate *low = agn_alloc(1, sizeof *low);
+    if (low == NULL)
+        return AGN_ERR_MEMORY;
+    *low = *candidate;
+    low->work.packet_bytes *= least_bytes;
+    low->work.packets = ceil(low->work.packets * least_bytes);
+    status = agn__fit_design_make(config, low, NULL, NULL, &least);
+    agn_free(low);
+    if (status < 0)
+        return status;
     candidate->cost = design->cost;
-    candidate->missed = agn__fit_surely_missed(design, &config->limits);
+    candidate->missed = agn__fit_surely_missed(&least, &config->limits);
     return AGN_OK;
 }
 
