@@ -8,7 +8,7 @@
 set -eu
 
 build_packages="gcc make libc6-dev cmake pkg-config libdnnl-dev libxnnpack-dev libpthreadpool-dev libcoap3-dev libgnutls28-dev libmicrohttpd-dev libjpeg62-turbo-dev libpng-dev
-  libwebp-dev libheif-dev libgif-dev libtiff-dev libstb-dev zlib1g-dev libjansson-dev libinih-dev libmatio-dev libcurl4-gnutls-dev libarchive-dev nettle-dev libfontconfig-dev
+  libwebp-dev libheif-dev libgif-dev libtiff-dev libstb-dev zlib1g-dev libjansson-dev libinih-dev libmatio-dev libcurl4-gnutls-dev libarchive-dev nettle-dev libsqlite3-dev libfontconfig-dev
   libopenmpi-dev openmpi-bin libcmocka-dev gnuplot-nox dataset-fashion-mnist"
 deb_packages="dpkg-dev file"
 test_packages="g++ libcoap3-bin curl gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
@@ -30,7 +30,7 @@ if ! command -v dpkg-query >/dev/null 2>&1; then
     # Another system: its own package manager is the user's to run; cmake names what is missing.
     echo "This is not a Debian system, so nothing is installed. Needed: a C11 compiler with OpenMP, cmake, pkg-config," >&2
     echo "oneDNN 2 or 3 (dnnl), XNNPACK and pthreadpool (for arm64), libcoap 3, GnuTLS, libmicrohttpd, libjpeg-turbo, libpng, libwebp, libheif 1.15 (with libde265 and dav1d or libaom), giflib, libtiff 4.5, stb, zlib, jansson, inih, matio," >&2
-    echo "libcurl, libarchive, nettle, fontconfig, cmocka, gnuplot, Open MPI (optional), and Fashion-MNIST as idx.gz files (Debian keeps them in /usr/share/datasets/fashion-mnist)." >&2
+    echo "libcurl, libarchive, nettle, SQLite 3, fontconfig, cmocka, gnuplot, Open MPI (optional), and Fashion-MNIST as idx.gz files (Debian keeps them in /usr/share/datasets/fashion-mnist)." >&2
     exit 0
 fi
 

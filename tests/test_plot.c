@@ -314,6 +314,24 @@ static void loads_are_drawn(void **state)
     assert_int_equal(agn_plot_load(picture, &nothing), AGN_ERR_ARG);
 }
 
+static void fronts_are_drawn(void **state)
+{
+    (void)state;
+    const struct agn_plot_design designs[] = {{"it's $(a) `design`\n\xff", 1.0, 2.0, 0.9, true},
+                                              {"b", 3.0, 1.5, 0.8, false},
+                                              {"c", 0.5, 0.1, 0.7, true}};
+    for (int count = 1; count <= 3; count += 2) {
+        for (int marked = -1; marked < 1; marked++) {
+            const struct agn_plot_front front = {"it's $(a) `search`\n\xff", designs, count, marked,
+                                                 marked < 0 ? 0.0 : 2.0,     0.0};
+            assert_int_equal(agn_plot_front(picture, &front), AGN_OK);
+            assert_picture(1000, 520);
+        }
+    }
+    const struct agn_plot_front nothing = {"", designs, 0, -1, 0.0, 0.0};
+    assert_int_equal(agn_plot_front(picture, &nothing), AGN_ERR_ARG);
+}
+
 static void missing_gnuplot_names_its_package(void **state)
 {
     (void)state;
@@ -352,6 +370,7 @@ int main(void)
         cmocka_unit_test(confusion_of_few_and_many_classes_is_drawn),
         cmocka_unit_test(confusion_of_hostile_names_is_drawn),
         cmocka_unit_test(loads_are_drawn),
+        cmocka_unit_test(fronts_are_drawn),
         cmocka_unit_test(missing_gnuplot_names_its_package),
         cmocka_unit_test(unwritable_path_is_an_error),
     };

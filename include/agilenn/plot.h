@@ -65,6 +65,22 @@ struct agn_plot_load {
  * one share (AGN_ERR_ARG). */
 int agn_plot_load(const char *path, const struct agn_plot_load *load);
 
+/* A design of a search (agilenn/fit.h). */
+struct agn_plot_design {
+    const char *name; /* any bytes */
+    double latency_ms, energy_mj, accuracy;
+    bool front; /* no other one is better in all */
+};
+struct agn_plot_front {
+    const char *title; /* any bytes */
+    const struct agn_plot_design *designs;
+    int count;
+    int marked;                               /* the recommended one; -1: none */
+    double latency_limit_ms, energy_limit_mj; /* 0: none */
+};
+/* Accuracy over latency, and over energy. At least one design (AGN_ERR_ARG). */
+int agn_plot_front(const char *path, const struct agn_plot_front *front);
+
 /* Which of several systems is best at each rate and clock. The caller owns what it points to. */
 struct agn_plot_best {
     const char *title;                     /* any bytes */

@@ -32,6 +32,7 @@ int agn__cmd_estimate(int argc, char **argv);
 int agn__cmd_eval(int argc, char **argv);
 int agn__cmd_explain(int argc, char **argv);
 int agn__cmd_export(int argc, char **argv);
+int agn__cmd_fit(int argc, char **argv);
 int agn__cmd_info(int argc, char **argv);
 int agn__cmd_keys(int argc, char **argv);
 int agn__cmd_modem(int argc, char **argv);

@@ -68,7 +68,7 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
             "  agilenn estimate out/fashion/model.agn --board stm32f746 --radio esp8266\n"
             "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
             "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
-            "  agilenn estimate --compare --preset fashion --preset fashion-local-only --plot a.png",
+            "  agilenn estimate --preset fashion --preset fashion-local-only --plot a.png",
         .options = options,
         .option_count = OPTIONS,
         .operands = &o->models,

@@ -14,6 +14,7 @@ const struct agn__cli_entry agn__cli_entries[] = {
      .run = agn__cmd_data,
      .is_part = true},
     {.name = "data fetch", .summary = "download a data set", .run = agn__cmd_data, .is_part = true},
+    {.name = "fit", .summary = "find the design that suits a board, a radio and limits", .run = agn__cmd_fit},
     {.name = "train", .summary = "train a split model", .run = agn__cmd_train, .takes_processes = true},
     {.name = "eval", .summary = "evaluate a trained model in float", .run = agn__cmd_eval},
     {.name = "curves",
