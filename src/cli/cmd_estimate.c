@@ -64,11 +64,10 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
                        "how it compares with "
                        "what others measured. A MODEL is a model.agn, or a model.safetensors, which is "
                        "exported in memory.",
-        .example =
-            "  agilenn estimate out/fashion/model.agn --board stm32f746 --radio esp8266\n"
-            "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
-            "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
-            "  agilenn estimate --compare --preset fashion --preset fashion-local-only --plot best.png",
+        .example = "  agilenn estimate out/fashion/model.agn --board stm32f746 --radio esp8266\n"
+                   "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
+                   "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
+                   "  agilenn estimate --preset fashion --preset fashion-local --plot best.png",
         .options = options,
         .option_count = OPTIONS,
         .operands = &o->models,
