@@ -68,6 +68,7 @@ function(agn_add_tests)
   endforeach()
   agn_limit_test(check_firmware_edge 300) # a hundred frames in the host's time, some wait out their deadline
   agn_limit_test(check_c_source 300) # a folder compiled for ten processors and in six ways
+  agn_limit_test(check_estimate_counts 300) # the firmware is compiled four times
   agn_limit_test(check_device_compilers 300)
   agn_limit_test(check_bench_mcu 600) # six emulated boards, several builds each
   agn_limit_test(check_firmware 600)

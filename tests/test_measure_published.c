@@ -67,8 +67,8 @@ static void energy_of_mlperf(void **state)
     }
 }
 
-/* The paper's energy for given ms, of the whole board. One constant does not fit its systems: AgileNN's 2.76 W are almost
- * the most that board and modem can draw by our inputs. */
+/* The paper's energy for given ms, of the whole board. One constant does not fit its systems: AgileNN's 2.76
+ * W are almost the most that board and modem can draw by our inputs. */
 static void energy_of_the_paper(void **state)
 {
     static const struct {

@@ -33,7 +33,7 @@ static uint32_t now_ms(void)
 
 int example_begin(void)
 {
-    static const struct agn_link_config config = {200, 0, 0, 0}; /* deadline; else defaults */
+    static const struct agn_link_config config = {.deadline_ms = 200}; /* deadline; else defaults */
     int status = agn_dev_init(&dev, agn_model_data.bytes, AGN_MODEL_BYTES, arena, sizeof arena);
     return status < 0 ? status : agn_link_init(&link_to_server, &dev, &config, 12345);
 }

@@ -55,7 +55,7 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
     fill_options(o, options);
     const struct agn_cli_command command = {
         .name = "estimate",
-        .usage = "[options] MODEL... | --preset NAME [options] | --boards | --radios",
+        .usage = "[options] MODEL... | --preset NAME | --boards | --radios",
         .description = "Latency and energy of a frame by stage, on a board with a radio. All of it is "
                        "modelled: instructions times "
                        "cycles, bytes over lines, time times current, each input with a low, a typical and a "
@@ -64,11 +64,10 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
                        "how it compares with "
                        "what others measured. A MODEL is a model.agn, or a model.safetensors, which is "
                        "exported in memory.",
-        .example =
-            "  agilenn estimate out/fashion/model.agn --board stm32f746 --radio esp8266\n"
-            "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
-            "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
-            "  agilenn estimate --preset fashion --preset fashion-local-only --plot a.png",
+        .example = "  agilenn estimate out/fashion/model.agn --board stm32f746 --radio esp8266\n"
+                   "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
+                   "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
+                   "  agilenn estimate --preset fashion --preset fashion-local --plot best.png",
         .options = options,
         .option_count = OPTIONS,
         .operands = &o->models,

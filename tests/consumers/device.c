@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     struct agn_dev dev;
     struct agn_dev_prediction prediction;
     struct agn_link link;
-    static const struct agn_link_config config = {200, 0, 0, 0};
+    static const struct agn_link_config config = {.deadline_ms = 200};
     static uint8_t row[4096];
     if (file)
         fclose(file);
