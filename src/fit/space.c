@@ -26,9 +26,13 @@ struct row {
 #define DEEP_LAYERS                                                                                          \
     "model.local=conv:c32:k1 dw:s2 conv:c64:k1 dw conv:c96:k1", "model.grid=2", "model.local_channels=10",   \
         "joint.local=1"
+/* Patches without activation: values of both signs, all of which go where the device is not sure. */
+#define PATCHES                                                                                              \
+    "model.extractor=conv:c24:k4:s4:l1", "model.sends=all", "model.local_channels=12", "model.grid=1",       \
+        "joint.local=1"
 #define JPEG(quality)                                                                                        \
     "model.system=edge-only", "model.codec=jpeg", "model.jpeg_quality=" quality,                             \
-        "model.remote=conv:c16:s2 conv:c24 %s", "model.local="
+        "model.remote=conv:c32 conv:c48:s2 %s", "model.local="
 #define ALONE "model.system=local-only", "joint.rate=0.1"
 #define EXITS "model.system=spinn", "model.codec=lzw", "joint.local=0.15", BASE_TAIL
 #define CODER                                                                                                \
@@ -38,8 +42,9 @@ struct row {
 
 /* Those first that differ most: a search that is short of time takes the first ones. */
 static const struct row small[] = {
-    {"split-half-layers",
-     {SPLIT, "model.extractor=conv:c16:s2 dw conv:c24:k1", LAYERS, "joint.bits=0.05", BASE_TAIL}},
+    {"split-patch-signed",
+     {SPLIT, PATCHES, "model.local=conv:c64:k1 dw conv:c64:k1 dw:s2 conv:c128:k1", "joint.bits=0.1",
+      SMALL_TAIL}},
     {"jpeg-q30", {JPEG("30")}},
     {"alone-medium",
      {ALONE, "model.local=conv:c16:s2 dw conv:c32:k1 dw:s2 conv:c64:k1 dw conv:c64:k1 dw conv:c96:k1",
@@ -62,8 +67,10 @@ static const struct row small[] = {
       "conv:c160:k1 dw conv:c160:k1",
       "model.grid=1"}},
     {"jpeg-q75", {JPEG("75")}},
-    {"split-patch-deep",
-     {SPLIT, "model.extractor=conv:c24:k4:s4 conv:c24:k1", DEEP_LAYERS, "joint.bits=0.15", SMALL_TAIL}},
+    {"split-half-layers",
+     {SPLIT, "model.extractor=conv:c16:s2 dw conv:c24:k1", LAYERS, "joint.bits=0.05", BASE_TAIL}},
+    {"split-patch-cheap",
+     {SPLIT, PATCHES, "model.local=conv:c64:k2:s2 dw conv:c96:k1", "joint.bits=0.1", SMALL_TAIL}},
     {"split-half-deep",
      {SPLIT, "model.extractor=conv:c16:s2 dw conv:c24:k1", DEEP_LAYERS, "joint.bits=0.15", BASE_TAIL}},
     {"exits-half",
