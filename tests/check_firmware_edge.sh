@@ -40,9 +40,14 @@ dd if="$tmp/$images" of="$tmp/frames.raw" bs=16 skip=1 count=$((frames * image_b
 [ "$(wc -c <"$tmp/frames.raw")" -eq $((frames * image_bytes)) ] || die "too few test images"
 
 start "$tmp/model/model.safetensors" --port 0 --wait 10000 --threads 1
-"$bin" run "$tmp/model.agn" --preset "$preset" --images $frames --port "$port" --deadline 20000 \
-    --predictions "$tmp/host.csv" >/dev/null 2>"$tmp/run.err" || die "run"
-[ "$(awk -F, 'NR > 1 && $5 == 1 && $6 == 0' "$tmp/host.csv" | wc -l)" -eq $frames ] || die "run: not every frame was fused"
+protocol=1
+# host: what `agilenn run` says of each frame, in the version of $protocol
+host() {
+    "$bin" run "$tmp/model.agn" --preset "$preset" --images $frames --port "$port" --deadline 20000 --protocol "$protocol" \
+        --predictions "$tmp/host.csv" >/dev/null 2>"$tmp/run.err" || die "run"
+    [ "$(awk -F, 'NR > 1 && $5 == 1 && $6 == 0' "$tmp/host.csv" | wc -l)" -eq $frames ] || die "run: not every frame was fused"
+}
+host
 
 # ---- the firmware ------------------------------------------------------------------------------------------------------
 
@@ -53,10 +58,10 @@ chain() {
     shift 2
     rm -f "$tmp/uart"
     set -- "$@" --connect "$tmp/uart" --server "127.0.0.1:$port"
-    firmware="make -s -C $root/firmware APP=edge OUT=$tmp/$deadline DEFINES=-DEDGE_FRAME_MS=$deadline FRAMES=$tmp/frames.raw"
+    firmware="make -s -C $root/firmware APP=edge PROTOCOL=$protocol OUT=$tmp/$deadline-$protocol DEFINES=-DEDGE_FRAME_MS=$deadline FRAMES=$tmp/frames.raw"
     $firmware MODEL="$tmp/model.agn" >/dev/null 2>"$tmp/make.err" || die "$name: the firmware's build"
     timeout 200 qemu-system-arm -M mps2-an500 -nographic -monitor none -serial "unix:$tmp/uart,server=on,wait=on" \
-        -semihosting-config enable=on,target=native -kernel "$tmp/$deadline/edge.elf" >"$tmp/qemu.err" 2>"$tmp/qemu.out" &
+        -semihosting-config enable=on,target=native -kernel "$tmp/$deadline-$protocol/edge.elf" >"$tmp/qemu.err" 2>"$tmp/qemu.out" &
     qemu=$!
     "$bin" modem "$@" >"$tmp/modem.json" 2>"$tmp/modem.err" || die "$name: modem"
     await "$qemu" 30 "the emulator"
@@ -88,6 +93,19 @@ compare >"$tmp/differences"
 [ "$(grep -c '^fused,' "$tmp/predictions")" -eq $frames ] || die "no faults: $(count answers) of $frames frames were fused"
 [ "$(right)" -ge $least_right ] || die "no faults: only $(right) of $frames are right"
 fine=$(summary "no faults")
+
+# Version 2 of the protocol: the same, in fewer bytes.
+mean_bytes() { echo $(($(count bytes) / $(count packets_given))); } # of a packet with CoAP, repeated ones, too
+longer=$(mean_bytes)
+protocol=2
+host
+chain "version 2" 20000
+compare >"$tmp/differences"
+[ ! -s "$tmp/differences" ] || die "version 2: $(head -n 3 "$tmp/differences")"
+[ "$(grep -c '^fused,' "$tmp/predictions")" -eq $frames ] || die "version 2: $(count answers) of $frames frames were fused"
+[ $((longer - $(mean_bytes))) -ge 15 ] || die "version 2: $(mean_bytes) bytes a packet, in version 1 $longer"
+protocol=1
+host
 
 chain "faults" 800 --uart-loss 1 --loss 10 --seed 3
 compare >"$tmp/differences"

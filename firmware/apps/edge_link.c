@@ -13,6 +13,20 @@
 #define EDGE_PORT 5683
 #endif
 
+#ifndef EDGE_PROTOCOL
+#define EDGE_PROTOCOL 1
+#endif
+
+static int is_compact(const struct edge_link *link)
+{
+    return agn_dev_protocol(link->dev) == AGN_COMPACT_VERSION;
+}
+
+static size_t coap_bytes(const struct edge_link *link)
+{
+    return is_compact(link) ? (size_t)AGN_COAP_COMPACT_OVERHEAD : (size_t)AGN_COAP_REQUEST_OVERHEAD;
+}
+
 static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
 {
     (void)user;
@@ -24,12 +38,25 @@ static size_t write_uart(void *user, const uint8_t *bytes, size_t len)
 static void take_busy(struct edge_link *link, const struct agn_coap_answer_view *answer)
 {
     struct agn_reply_packet reply;
-    if (agn_reply_unpack(answer->payload, answer->payload_bytes, &reply) < 0 ||
-        reply.status != AGN_REPLY_BUSY || reply.model_id != link->dev->model.model_id)
+    uint32_t model_id = link->dev->model.model_id;
+    int status = is_compact(link)
+                     ? agn_compact_reply_unpack(answer->payload, answer->payload_bytes, model_id, &reply)
+                     : agn_reply_unpack(answer->payload, answer->payload_bytes, &reply);
+    if (status < 0 || reply.status != AGN_REPLY_BUSY || reply.model_id != model_id)
         return;
     agn_pause_refused(&link->pause, answer->max_age_s, board_now_ms(), board_count());
     if (agn_dev_accept_reply(link->dev, answer->payload, answer->payload_bytes) == AGN_ERR_BUSY)
         link->is_over = 1;
+}
+
+/* A server without version 2: this frame begins again with the other one, as soon as the modem has time. */
+static int falls_back(struct edge_link *link, const struct agn_coap_answer_view *answer)
+{
+    if (EDGE_PROTOCOL != 0 || !is_compact(link) || !agn_coap_is_unknown(answer) ||
+        agn_dev_set_protocol(link->dev, AGN_WIRE_VERSION) < 0)
+        return 0;
+    link->begins_again = 1;
+    return 1;
 }
 
 /* A datagram of the modem: a CoAP answer with a reply to this frame, or nothing of ours. */
@@ -42,6 +69,8 @@ static void take_datagram(void *user, const uint8_t *bytes, size_t len)
         link->is_disturbed = 1;
         return;
     }
+    if (falls_back(link, &answer))
+        return;
     if (answer.code_class != 2) { /* a packet that came damaged, or a server in trouble */
         link->counts.refusals++;
         link->is_disturbed = 1;
@@ -67,6 +96,11 @@ int edge_link_init(struct edge_link *link, struct agn_dev *dev, uint32_t deadlin
     memset(link, 0, sizeof *link);
     link->dev = dev;
     link->deadline_ms = deadline_ms;
+    if (EDGE_PROTOCOL != 1) {
+        int status = agn_dev_set_protocol(dev, AGN_COMPACT_VERSION);
+        if (status < 0)
+            return status;
+    }
     link->cap = AGN_WIRE_MAX_PACKET;
     link->answer_ms = EDGE_ANSWER_MS;
     agn_rate_init(&link->rate);
@@ -160,9 +194,13 @@ static void give_packet(struct edge_link *link, uint32_t left_ms)
     uint8_t token[AGN_COAP_TOKEN_BYTES] = {0};
     token[0] = (uint8_t)++link->message_id;
     token[1] = (uint8_t)(link->message_id >> 8);
-    size_t total = agn_coap_request(link->request, link->message_id, token,
-                                    link->request + AGN_COAP_REQUEST_OVERHEAD, link->packet_bytes);
-    if (esp_at_send(&link->modem, link->request, total, board_now_ms(), left_ms) < 0)
+    const uint8_t *packet = link->request + AGN_COAP_REQUEST_OVERHEAD;
+    uint8_t *request = link->request + AGN_COAP_REQUEST_OVERHEAD - coap_bytes(link);
+    size_t total =
+        is_compact(link)
+            ? agn_coap_request_compact(request, link->message_id, token, packet, link->packet_bytes)
+            : agn_coap_request(request, link->message_id, token, packet, link->packet_bytes);
+    if (esp_at_send(&link->modem, request, total, board_now_ms(), left_ms) < 0)
         return;
     link->is_under_way = 1;
     if (!link->is_begun)
@@ -200,11 +238,33 @@ static uint32_t wait_ms(const struct edge_link *link)
     return link->answer_ms << (link->round < 8 ? link->round : 8);
 }
 
+/* ---- what the link carries --------------------------------------------------------------------------- */
+
+/* Half of the deadline is for packets that are lost and for an answer that takes longer than the one before.
+ * 0: nothing of the frame would get through. */
+static uint32_t set_budget(struct edge_link *link)
+{
+    const uint16_t extra = (uint16_t)(coap_bytes(link) + EDGE_CARRIER_BYTES);
+    agn_dev_set_budget(link->dev, AGN_DEV_NO_BUDGET, extra);
+    uint32_t least = agn_dev_least_bytes(link->dev);
+    uint32_t budget = agn_rate_budget(&link->rate, link->deadline_ms / 2, least);
+    agn_dev_set_budget(link->dev, budget, extra);
+    return budget;
+}
+
+/* ---- turns ------------------------------------------------------------------------------------------- */
+
 /* The next thing to do with a modem that has nothing under way. */
 static void go_on(struct edge_link *link, uint32_t left_ms)
 {
     if (link->is_stuck || agn_pause_is_on(&link->pause, board_now_ms()))
         return;
+    if (link->begins_again) {
+        link->begins_again = 0;
+        link->packets_gone = 0;
+        (void)set_budget(link);
+        begin_round(link);
+    }
     if (link->is_complete && board_now_ms() - link->last_gone_ms < wait_ms(link))
         return;
     if (link->is_complete) {
@@ -216,19 +276,6 @@ static void go_on(struct edge_link *link, uint32_t left_ms)
         make_packet(link);
     if (link->packet_bytes > 0)
         give_packet(link, left_ms);
-}
-
-/* ---- what the link carries --------------------------------------------------------------------------- */
-
-/* Half of the deadline is for packets that are lost and for an answer that takes longer than the one before.
- * 0: nothing of the frame would get through. */
-static uint32_t set_budget(struct edge_link *link)
-{
-    agn_dev_set_budget(link->dev, AGN_DEV_NO_BUDGET, EDGE_EXTRA_BYTES);
-    uint32_t least = agn_dev_least_bytes(link->dev);
-    uint32_t budget = agn_rate_budget(&link->rate, link->deadline_ms / 2, least);
-    agn_dev_set_budget(link->dev, budget, EDGE_EXTRA_BYTES);
-    return budget;
 }
 
 /* Of an answer after repetitions nobody knows what it answers; only the whole frame's time counts then. A
@@ -262,6 +309,7 @@ int edge_link_exchange(struct edge_link *link)
 {
     uint32_t begin_ms = board_now_ms(), spent_ms;
     link->is_answered = link->is_stuck = link->is_begun = link->is_disturbed = link->is_over = 0;
+    link->begins_again = 0;
     link->packets_gone = link->making = 0;
     link->frame_cap = 0;
     link->round = 0;

@@ -8,11 +8,14 @@
  * What is known to be lost is sent again at once, what may be lost when no answer comes. Packets are as long
  * as the serial line lets them be, and frames as long as half of the deadline lets them be at the rate of
  * late: docs/MODEM.md. Nothing is sent in a pause that a busy server asked for (agn_pause.h). The board's
- * clock and UART are used; no wait is without a bound. */
+ * clock and UART are used; no wait is without a bound. Of the protocol both versions may be built in
+ * (agn_parts.h): EDGE_PROTOCOL says which one to speak, 0 for version 2 until a server has no such resource.
+ */
 #ifndef AGN_FIRMWARE_EDGE_LINK_H
 #define AGN_FIRMWARE_EDGE_LINK_H
 
 #include "agn_coap.h"
+#include "agn_compact.h"
 #include "agn_device.h"
 #include "agn_pause.h"
 #include "agn_rate.h"
@@ -24,8 +27,8 @@ extern "C" {
 
 enum {
     EDGE_MIN_PACKET = 96,
-    EDGE_ANSWER_MS = 60, /* after the last packet, at least; then the frame is sent again */
-    EDGE_EXTRA_BYTES = AGN_COAP_REQUEST_OVERHEAD + 28, /* of a packet on the radio: CoAP, UDP, IPv4 */
+    EDGE_ANSWER_MS = 60,     /* after the last packet, at least; then the frame is sent again */
+    EDGE_CARRIER_BYTES = 28, /* of a datagram on the radio: UDP, IPv4 */
 };
 
 struct edge_link_counts {
@@ -56,6 +59,7 @@ struct edge_link {
     uint8_t is_begun;      /* a packet of the frame was given to the modem */
     uint8_t is_disturbed;  /* the modem lost track of a packet of it, or the server refused it */
     uint8_t is_over;       /* and asks for a pause */
+    uint8_t begins_again;  /* in another version of the protocol, in which no packet has gone yet */
     uint8_t round;         /* of this frame, from 0 */
     uint32_t packets_gone; /* of this frame, with repeated ones */
     uint32_t first_ms;     /* its first packet was given to the modem */
