@@ -335,7 +335,8 @@ static void presets_name_only_others(void **state)
     (void)state;
     assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
     const char *const later[] = {"system", "\nlocal = \n", "optimizer",      "beta",
-                                 "clip",   "decoder",      "reconstruction", "teach"};
+                                 "clip",   "decoder",      "reconstruction", "teach",
+                                 "sends",  "tail_drop",    "local_distill"};
     for (size_t i = 0; i < AGN_COUNT_OF(later); i++)
         assert_null(strstr(text, later[i]));
     preset = preset_of("edge-only", 16, 16, 1);

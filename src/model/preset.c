@@ -517,7 +517,9 @@ static const size_t later[] = {
     offsetof(struct agn_preset, train.beta2),          offsetof(struct agn_preset, train.clip),
     offsetof(struct agn_preset, model.jpeg_quality),   offsetof(struct agn_preset, model.exit_threshold),
     offsetof(struct agn_preset, model.decoder),        offsetof(struct agn_preset, reference.optimizer),
-    offsetof(struct agn_preset, joint.reconstruction), offsetof(struct agn_preset, joint.teach)};
+    offsetof(struct agn_preset, joint.reconstruction), offsetof(struct agn_preset, joint.teach),
+    offsetof(struct agn_preset, model.sends),          offsetof(struct agn_preset, joint.tail_drop),
+    offsetof(struct agn_preset, joint.local_distill),  offsetof(struct agn_preset, joint.teacher)};
 
 static bool is_left_out(const struct key *key, const char *value, const char *usual)
 {
