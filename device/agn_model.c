@@ -397,26 +397,14 @@ static int check_zeros(const struct agn_dev_model *model)
                : AGN_ERR_RANGE;
 }
 
-/* The table lies behind all else. */
-static int check_sure(const struct agn_dev_model *model)
-{
-    if (!model->sure_margins)
-        return 0;
-    if (AGN_MODEL_HEADER_BYTES + 4 + 2 * (uint32_t)model->classes > model->size_bytes)
-        return AGN_ERR_RANGE;
-    for (unsigned i = 0; i < model->classes; i++)
-        if (agn__load_u16(model->sure_margins + 2 * (size_t)i) > INT16_MAX)
-            return AGN_ERR_RANGE;
-    return 0;
-}
-
 /* Layers and tables, as much as there is. */
 static int read_body(struct agn_dev_model *model, const uint8_t *data, size_t body)
 {
-    int status = check_sure(model), graph = agn__is_graph(model);
-    if (status < 0)
-        return status;
-    body -= model->sure_margins ? 2 * (size_t)model->classes : 0;
+    int status = 0, graph = agn__is_graph(model);
+    size_t margins = model->sure_margins ? 2 * (size_t)model->classes : 0; /* behind all else */
+    if (AGN_MODEL_HEADER_BYTES + margins > body)
+        return AGN_ERR_RANGE;
+    body -= margins;
     if (model->layer_count > 0)
         status = graph ? agn__graph_read(model, data, body) : read_layers(model, data, body);
     if (status == 0 && model->layer_count > 0 && model->map_c > 0 && !agn__sends_values(model))

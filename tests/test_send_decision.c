@@ -177,10 +177,12 @@ static void margins_travel(void **state)
     assert_int_equal(agn_dev_model_open(&opened, again, again_size), 0);
     assert_int_equal(agn__load_u16(opened.sure_margins + 4), 3);
     agn_free(again);
-    /* A margin beyond int16, and a file too short for its table, are refused. */
-    agn__store_u16(made + size - 6, 0x8000);
-    agn__store_u32(made + size - 4, agn_crc32(0, made, size - 4));
-    assert_int_equal(agn_dev_model_open(&opened, made, size), AGN_ERR_RANGE);
+    /* A file too short for its table is refused, and so are impossible margins. */
+    for (unsigned classes = CLASSES + 1; classes < 1000; classes += 331) {
+        agn__store_u16(made + AGN__AT_CLASSES, (uint16_t)classes);
+        agn__store_u32(made + size - 4, agn_crc32(0, made, size - 4));
+        assert_int_equal(agn_dev_model_open(&opened, made, size), AGN_ERR_RANGE);
+    }
     margins[1] = 0x8000;
     assert_int_equal(agn_deploy_margins(plain, plain_size, margins, CLASSES, &again, &again_size),
                      AGN_ERR_ARG);
