@@ -56,11 +56,11 @@ fails 2 usage "$tmp/c/modem" "$tmp/none" 192.0.2.1 70000
 
 # A device of another version of the protocol, which is what a server of another version is to it.
 cp -r "$tmp/c" "$tmp/v"
-sed -i 's/AGN_WIRE_VERSION = 1,/AGN_WIRE_VERSION = 2,/' "$tmp/v/runtime/agn_wire.h"
+sed -i 's/AGN_WIRE_VERSION = 1,/AGN_WIRE_VERSION = 3,/' "$tmp/v/runtime/agn_wire.h"
 make -s -C "$tmp/v" clean udp >"$tmp/make.out" 2>&1 || die "the folder of another version"
 "$tmp/v/udp" 127.0.0.1 "$port" <"$tmp/frames.raw" >"$tmp/version.out" 2>"$tmp/version.err" || die "a device of another version"
 [ "$(grep -c local "$tmp/version.out")" -eq $frames ] || die "answers of a server of another version"
-[ "$(cat "$tmp/version.err")" = "the server speaks version 1 of the protocol, this device version 2" ] ||
+[ "$(cat "$tmp/version.err")" = "the server speaks version 1 of the protocol, this device version 3" ] ||
     die "a server of another version"
 grep -q 'speaks version 2 of the protocol, this server version 1' "$tmp/serve.err" || die "the server's word about versions"
 

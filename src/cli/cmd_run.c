@@ -36,12 +36,7 @@ static int parse(struct run_options *o, int argc, char **argv)
         agn__cli_text("preset", "NAME", &o->preset, "preset that names the data set"),
         agn__cli_list("set", "SECTION.KEY=VALUE", &o->set, "override a value of the preset"),
         agn__cli_text("data", "DIR", &o->data, "folder of the data set, instead of the preset's"),
-        {.name = "split",
-         .metavar = "NAME",
-         .type = AGN_CLI_STRING,
-         .string = &o->split,
-         .choices = splits,
-         .help = "test, train or validation"},
+        agn__cli_choice("split", "NAME", &o->split, splits, "test, train or validation"),
         agn__cli_whole("images", "N", &o->images, 0, 100000000, "images to classify; 0 = all of the split"),
         agn__cli_whole("deadline", "MS", &o->deadline_ms, 1, 60000,
                        "wait so long for the server's answer, then predict locally"),
@@ -55,10 +50,8 @@ static int parse(struct run_options *o, int argc, char **argv)
             "answers so far say that it carries"),
         agn__cli_text("cut", "N|auto", &o->cut,
                       "of a network that may be cut in several places (spinn): 0 sends the image, 1 what the "
-                      "first stage "
-                      "makes, and so on; auto chooses cut and exit threshold for each frame, with --exits; "
-                      "the last one "
-                      "if not given"),
+                      "first stage makes, and so on; auto chooses cut and exit threshold for each frame, "
+                      "with --exits; the last one if not given"),
         agn__cli_real("exit", "SOFTMAX", &o->exit, 0.0, 1.0,
                       "from this softmax on an exit is sure; 0 = as the model says"),
         agn__cli_text("exits", "FILE", &o->exits,
@@ -69,14 +62,10 @@ static int parse(struct run_options *o, int argc, char **argv)
         agn__cli_real("slower", "FACTOR", &o->slower, 1.0, 1e6,
                       "the device counts as so many times slower than this machine, in --cut auto and in the "
                       "latency reported"),
-        {.name = "protocol",
-         .metavar = "VERSION",
-         .type = AGN_CLI_STRING,
-         .string = &o->protocol,
-         .choices = protocols,
-         .help =
-             "1; 2, the same in fewer bytes, with answers in steps of 8 bits (docs/PROTOCOL.md); auto: 2, "
-             "or 1 where the server has not got it"},
+        agn__cli_choice(
+            "protocol", "VERSION", &o->protocol, protocols,
+            "1; 2, the same in fewer bytes, with answers in steps of 8 bits (docs/PROTOCOL.md); auto: 2, "
+            "or 1 where the server has not got it"),
         agn__cli_whole("repeat", "N", &o->repeats, 0, 10,
                        "send a frame's packets so often again while no answer has come"),
         agn__cli_whole("drop", "PERMILLE", &o->drop, 0, 1000, "lose so many of 1000 packets on purpose"),

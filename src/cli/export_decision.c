@@ -56,6 +56,8 @@ int agn__export_decide(const struct agn_model *model, const struct agn__export_w
     bool learns = wish->target.sent > 0.0 || wish->target.may_lose > 0.0;
     if (wish->confidence <= 0.0 && !learns)
         return AGN_OK;
+    if (agn_part_is_empty(&model->parts[AGN_LOCAL]))
+        return agn_fail(AGN_ERR_UNSUPPORTED, "this needs a model with a Local NN, and the device has none");
     decision->split = split_of(model);
     int status = agn__cli_open_dataset(&model->preset, decision->split, MOST_IMAGES, &data);
     if (status == AGN_OK)

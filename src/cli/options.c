@@ -21,6 +21,14 @@ struct agn_cli_option agn__cli_text(const char *name, const char *metavar, const
         .name = name, .metavar = metavar, .type = AGN_CLI_STRING, .string = variable, .help = help};
 }
 
+struct agn_cli_option agn__cli_choice(const char *name, const char *metavar, const char **variable,
+                                      const char *const *choices, const char *help)
+{
+    struct agn_cli_option option = agn__cli_text(name, metavar, variable, help);
+    option.choices = choices;
+    return option;
+}
+
 struct agn_cli_option agn__cli_list(const char *name, const char *metavar, struct agn_cli_list *list,
                                     const char *help)
 {

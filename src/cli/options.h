@@ -61,6 +61,9 @@ struct agn_cli_command {
  * flag. */
 struct agn_cli_option agn__cli_text(const char *name, const char *metavar, const char **variable,
                                     const char *help);
+/* One of `choices`, which end with NULL. */
+struct agn_cli_option agn__cli_choice(const char *name, const char *metavar, const char **variable,
+                                      const char *const *choices, const char *help);
 struct agn_cli_option agn__cli_list(const char *name, const char *metavar, struct agn_cli_list *list,
                                     const char *help);
 struct agn_cli_option agn__cli_whole(const char *name, const char *metavar, int *variable, int min, int max,

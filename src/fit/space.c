@@ -40,6 +40,9 @@ struct row {
         "model.decoder=attention up conv:c64:l1 fused:c64:e1 attention up conv:c32:l1 fused:c32:e1 "         \
         "conv:c%d:a2"
 
+/* Long texts and qualities are put together from literals side by side, on purpose. */
+/* NOLINTBEGIN(bugprone-suspicious-missing-comma) */
+
 /* Those first that differ most: a search that is short of time takes the first ones. */
 static const struct row small[] = {
     {"split-patch-signed",
@@ -124,6 +127,7 @@ static const struct row large[] = {
     {"split-quarter-dear",
      {SPLIT, "model.extractor=conv:c16:s2 dw:s2 conv:c24:k1", LAYERS, "joint.bits=0.15", BASE_TAIL}},
 };
+/* NOLINTEND(bugprone-suspicious-missing-comma) */
 
 /* The server's network behind a feature map: the base's, where that has one. */
 static const char *server_network(const struct agn_preset *base)

@@ -11,7 +11,8 @@ int agn_work_fit_radio(const struct agn_dev_model *model, const struct agn_radio
 {
     const double overhead = AGN_FEATURE_OVERHEAD_BYTES + AGN_WORK_COAP_BYTES,
                  room = radio->longest_bytes - overhead;
-    double row = (double)AGN_ROW_BYTES(model->map_w);
+    const size_t row_bytes = AGN_ROW_BYTES(model->map_w);
+    double row = (double)row_bytes;
     if (work->packets == 0.0 || work->packet_bytes / work->packets <= radio->longest_bytes)
         return AGN_OK;
     if (room < row)

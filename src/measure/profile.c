@@ -136,7 +136,7 @@ static int read_source(struct reading *r, int index, const char *value)
         return agn_fail(AGN_ERR_FORMAT, "profile %s, line %d: [%s] %s.source: expected 1 to %d characters",
                         r->path, r->line, r->inputs[index].section, r->inputs[index].name,
                         (int)sizeof r->values[index].source - 1);
-    strcpy(to, value);
+    memcpy(to, value, strlen(value) + 1);
     return AGN_OK;
 }
 

@@ -59,8 +59,10 @@ static double typical_bytes(const struct agn_dev_model *model)
         return 0.7 / 8.0 * symbols;
     case AGN_CODEC_JPEG:
         return 0.22 * pixels;
-    default:
-        return (double)(model->map_c - model->local_c) * model->map_h * (double)AGN_ROW_BYTES(model->map_w);
+    default: {
+        const size_t row_bytes = AGN_ROW_BYTES(model->map_w);
+        return (double)(model->map_c - model->local_c) * model->map_h * (double)row_bytes;
+    }
     }
 }
 

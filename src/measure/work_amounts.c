@@ -62,7 +62,7 @@ static void count_pointwise(const struct part *p, struct agn__amounts *amounts)
     unsigned block = aligned && p->symbols && l->in_c == 4                          ? SYMBOL_BLOCK
                      : aligned && p->side_by_side && (l->in_c == 3 || l->in_c == 4) ? BLOCK
                                                                                     : 0;
-    double blocks = block > 0 ? p->planes * (l->out_w / block) : 0.0;
+    double blocks = block > 0 ? p->planes * (double)(l->out_w / block) : 0.0;
     ADD(point_plane, p->planes);
     ADD(point_place, p->planes * (block > 0 ? l->out_w % block : l->out_w));
     if (block == SYMBOL_BLOCK)
@@ -76,7 +76,7 @@ static void count_pointwise(const struct part *p, struct agn__amounts *amounts)
 static void count_window(const struct part *p, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
-    double calls = p->planes * ((l->out_w + BLOCK - 1) / BLOCK), rows = calls * l->kernel_h;
+    double calls = p->planes * (double)((l->out_w + BLOCK - 1) / BLOCK), rows = calls * l->kernel_h;
     double groups = rows * (double)agn__layer_groups(l);
     ADD(window_plane, p->planes);
     ADD(window_call, calls);
@@ -95,7 +95,7 @@ static void count_depthwise(const struct part *p, bool even_planes, struct agn__
 {
     const struct agn_dev_layer *l = p->layer;
     bool blocks = !p->symbols && even_planes && l->stride_w <= 3;
-    double in_blocks = blocks ? p->planes * (l->out_w / BLOCK) : 0.0;
+    double in_blocks = blocks ? p->planes * (double)(l->out_w / BLOCK) : 0.0;
     ADD(deep_plane, p->planes);
     ADD(deep_place, p->planes * (blocks ? l->out_w % BLOCK : l->out_w));
     if (l->stride_w == 1)
@@ -134,7 +134,7 @@ static void count_in_chain(const struct part *given, bool even_planes, struct ag
 static void count_line(const struct part *p, double groups, struct agn__amounts *amounts)
 {
     unsigned rest = p->layer->out_w % BLOCK;
-    double blocks = p->planes * (p->layer->out_w / BLOCK), begun = rest > 0 ? p->planes : 0.0;
+    double blocks = p->planes * (double)(p->layer->out_w / BLOCK), begun = rest > 0 ? p->planes : 0.0;
     ADD(line_plane, p->planes);
     ADD(line_block, blocks);
     if (fmod(groups, 4.0) == 0.0)
@@ -150,7 +150,7 @@ static void count_line(const struct part *p, double groups, struct agn__amounts 
 static void count_rows(const struct part *p, double groups, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
-    double blocks = p->planes * (l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
+    double blocks = p->planes * (double)(l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
     ADD(graph_plane, p->planes);
     if (l->kernel_h == 3 && groups == 3.0) {
         ADD(graph_rgb_block, blocks);
@@ -168,7 +168,7 @@ static void count_rows(const struct part *p, double groups, struct agn__amounts 
 static void count_large_depthwise(const struct part *p, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
-    double blocks = p->planes * (l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
+    double blocks = p->planes * (double)(l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
     enum agn__term plane = AGN__TERM_deep_31_plane;
     if (l->kernel_h == 5)
         plane = l->stride_w == 1 ? AGN__TERM_deep_51_plane : AGN__TERM_deep_52_plane;

@@ -220,7 +220,7 @@ static void repeat_reply(struct agn_server *server, struct agn__served *model, s
 static void take_packet(struct agn_server *server, struct agn__served *model, struct agn__request *request,
                         struct agn_feature_packet *packet, double now_s)
 {
-    struct agn__offer offer;
+    struct agn__offer offer = {0};
     model->stats.packets++;
     if (!admit(server, model, request, packet, now_s))
         return;
