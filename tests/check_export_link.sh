@@ -62,7 +62,7 @@ make -s -C "$tmp/v" clean udp >"$tmp/make.out" 2>&1 || die "the folder of anothe
 [ "$(grep -c local "$tmp/version.out")" -eq $frames ] || die "answers of a server of another version"
 [ "$(cat "$tmp/version.err")" = "the server speaks version 1 of the protocol, this device version 3" ] ||
     die "a server of another version"
-grep -q 'speaks version 2 of the protocol, this server version 1' "$tmp/serve.err" || die "the server's word about versions"
+grep -q 'speaks version 3 of the protocol' "$tmp/serve.err" || die "the server's word about versions"
 
 # Another model than the server's: the device's own answers, and no waiting for the deadline.
 "$bin" export --preset tiny --output "$tmp/b.agn" --c-source "$tmp/b" >/dev/null 2>"$tmp/export.err" || die "export"
