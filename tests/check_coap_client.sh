@@ -69,7 +69,7 @@ conversation() {
     ask "$client" "$@" "$url/.well-known/core"
     grep -q '^</v1/infer>.*,</v1/models>.*ct=50$' "$tmp/answer" || die "$client: no links at $url"
     ask "$client" "$@" "$url/v1/models"
-    grep -q "^{\"protocol\":1,\"models\":\[{\"id\":\"$model\",.*}\]}\$" "$tmp/answer" || die "$client: no models at $url"
+    grep -q "^{\"protocol\":1,\"protocols\":\[1,2\],\"models\":\[{\"id\":\"$model\",.*}\]}\$" "$tmp/answer" || die "$client: no models at $url"
     for kind in "" -N; do # confirmable, and not
         # shellcheck disable=SC2086
         ask "$client" "$@" $kind -m post -f "$tmp/packet" "$url/v1/infer"
