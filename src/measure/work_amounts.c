@@ -8,6 +8,13 @@
 
 enum { BLOCK = 4, SYMBOL_BLOCK = 8 };
 
+/* Whole blocks in a row. */
+static double blocks_in(unsigned places, unsigned block)
+{
+    const unsigned whole = places / block;
+    return whole;
+}
+
 #define ADD(term, amount) (amounts->of[AGN__TERM_##term] += (amount))
 
 /* Output channels [first, end) of a layer; `planes` rows of one channel a frame. */
@@ -62,7 +69,7 @@ static void count_pointwise(const struct part *p, struct agn__amounts *amounts)
     unsigned block = aligned && p->symbols && l->in_c == 4                          ? SYMBOL_BLOCK
                      : aligned && p->side_by_side && (l->in_c == 3 || l->in_c == 4) ? BLOCK
                                                                                     : 0;
-    double blocks = block > 0 ? p->planes * (double)(l->out_w / block) : 0.0;
+    double blocks = block > 0 ? p->planes * blocks_in(l->out_w, block) : 0.0;
     ADD(point_plane, p->planes);
     ADD(point_place, p->planes * (block > 0 ? l->out_w % block : l->out_w));
     if (block == SYMBOL_BLOCK)
@@ -76,7 +83,7 @@ static void count_pointwise(const struct part *p, struct agn__amounts *amounts)
 static void count_window(const struct part *p, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
-    double calls = p->planes * (double)((l->out_w + BLOCK - 1) / BLOCK), rows = calls * l->kernel_h;
+    double calls = p->planes * blocks_in(l->out_w + BLOCK - 1U, BLOCK), rows = calls * l->kernel_h;
     double groups = rows * (double)agn__layer_groups(l);
     ADD(window_plane, p->planes);
     ADD(window_call, calls);
@@ -95,7 +102,7 @@ static void count_depthwise(const struct part *p, bool even_planes, struct agn__
 {
     const struct agn_dev_layer *l = p->layer;
     bool blocks = !p->symbols && even_planes && l->stride_w <= 3;
-    double in_blocks = blocks ? p->planes * (double)(l->out_w / BLOCK) : 0.0;
+    double in_blocks = blocks ? p->planes * blocks_in(l->out_w, BLOCK) : 0.0;
     ADD(deep_plane, p->planes);
     ADD(deep_place, p->planes * (blocks ? l->out_w % BLOCK : l->out_w));
     if (l->stride_w == 1)
@@ -134,7 +141,7 @@ static void count_in_chain(const struct part *given, bool even_planes, struct ag
 static void count_line(const struct part *p, double groups, struct agn__amounts *amounts)
 {
     unsigned rest = p->layer->out_w % BLOCK;
-    double blocks = p->planes * (double)(p->layer->out_w / BLOCK), begun = rest > 0 ? p->planes : 0.0;
+    double blocks = p->planes * blocks_in(p->layer->out_w, BLOCK), begun = rest > 0 ? p->planes : 0.0;
     ADD(line_plane, p->planes);
     ADD(line_block, blocks);
     if (fmod(groups, 4.0) == 0.0)
@@ -150,7 +157,7 @@ static void count_line(const struct part *p, double groups, struct agn__amounts 
 static void count_rows(const struct part *p, double groups, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
-    double blocks = p->planes * (double)(l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
+    double blocks = p->planes * blocks_in(l->out_w, BLOCK), rest = p->planes * (l->out_w % BLOCK);
     ADD(graph_plane, p->planes);
     if (l->kernel_h == 3 && groups == 3.0) {
         ADD(graph_rgb_block, blocks);
@@ -168,7 +175,7 @@ static void count_rows(const struct part *p, double groups, struct agn__amounts 
 static void count_large_depthwise(const struct part *p, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
-    double blocks = p->planes * (double)(l->out_w / BLOCK), rest = p->planes * (l->out_w % BLOCK);
+    double blocks = p->planes * blocks_in(l->out_w, BLOCK), rest = p->planes * (l->out_w % BLOCK);
     enum agn__term plane = AGN__TERM_deep_31_plane;
     if (l->kernel_h == 5)
         plane = l->stride_w == 1 ? AGN__TERM_deep_51_plane : AGN__TERM_deep_52_plane;
@@ -187,15 +194,17 @@ static void count_in_graph(const struct part *given, struct agn__amounts *amount
     whole.planes = planes_of(given);
     double groups = (double)agn__layer_groups(l);
     unsigned k = l->kernel_h;
-    if (l->kind == AGN_LAYER_CONV && (!l->folds || !p->aligned || p->symbols))
+    bool full = l->kind == AGN_LAYER_CONV;
+    bool as_in_chain = full ? !l->folds || !p->aligned || p->symbols
+                            : !l->folds || l->kernel_w != k || (k != 3 && k != 5 && k != 7) ||
+                                  l->stride_w > 2 || p->symbols ||
+                                  (k == 3 && (l->stride_w == 2 || l->out_w % BLOCK != BLOCK - 1));
+    if (as_in_chain)
         count_in_chain(p, true, amounts);
-    else if (l->kind == AGN_LAYER_CONV && k == 1 && groups >= 2.0)
+    else if (full && k == 1 && groups >= 2.0)
         count_line(p, groups, amounts);
-    else if (l->kind == AGN_LAYER_CONV)
+    else if (full)
         count_rows(p, groups, amounts);
-    else if (!l->folds || l->kernel_w != k || (k != 3 && k != 5 && k != 7) || l->stride_w > 2 || p->symbols ||
-             (k == 3 && (l->stride_w == 2 || l->out_w % BLOCK != BLOCK - 1)))
-        count_in_chain(p, true, amounts);
     else
         count_large_depthwise(p, amounts);
 }
