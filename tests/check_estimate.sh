@@ -2,7 +2,8 @@
 # `agilenn estimate` end to end: tables, JSON, CSV and picture, profiles of one's own, figures of a run, refusals, and
 # what others measured (docs/COST.md).
 set -eu
-. "$(dirname "$0")/support/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 AGILENN_PROFILES=$root/profiles
 export AGILENN_PROFILES
 

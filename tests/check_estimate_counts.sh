@@ -2,7 +2,8 @@
 # The modelled instructions of `agilenn estimate` beside QEMU's counts: a chain and a network with branches, within the error
 # that agilenn/cost.h states.
 set -eu
-. "$(dirname "$0")/support/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 AGILENN_PROFILES=$root/profiles
 TMPDIR=$tmp
 export AGILENN_PROFILES TMPDIR
