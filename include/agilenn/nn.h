@@ -31,8 +31,9 @@ enum agn_op_type {
     AGN_OP_SILU,      /* x / (1 + exp(-x)) */
     AGN_OP_SIGMOID,   /* 1 / (1 + exp(-x)) */
     AGN_OP_TANH,
-    AGN_OP_SCALE,     /* (h, w, c) times (1, 1, c), channel by channel */
-    AGN_OP_UP,        /* upsampling by nearest neighbour: each pixel becomes stride x stride ones */
+    AGN_OP_SCALE,   /* (h, w, c) times (1, 1, c), channel by channel */
+    AGN_OP_UP,      /* upsampling by nearest neighbour: each pixel becomes stride x stride ones */
+    AGN_OP_SHUFFLE, /* depth to space: each pixel becomes stride x stride ones of that much fewer channels */
     AGN_OP_ATTENTION, /* self-attention over positions, with a learned gamma; op_attention.c has the formula
                        */
     AGN_OP_TYPES
@@ -73,6 +74,9 @@ int agn_graph_sigmoid(struct agn_graph *graph, int src);
 int agn_graph_tanh(struct agn_graph *graph, int src);
 int agn_graph_scale(struct agn_graph *graph, int src, int factors);
 int agn_graph_up(struct agn_graph *graph, int src, int factor); /* 2 to 8 */
+/* Channels, a multiple of factor x factor, become pixels: src (h, w, f f c) to (f h, f w, c). factor: 2 to 8.
+ */
+int agn_graph_shuffle(struct agn_graph *graph, int src, int factor);
 /* qkv: of each position of src (h, w, c) n queries, n keys and c values, (h, w, 2 n + c). */
 int agn_graph_attention(struct agn_graph *graph, int src, int qkv, const char *name);
 int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
@@ -86,6 +90,7 @@ int agn_graph_dense(struct agn_graph *graph, int src, const char *name, int oc);
  *   fused  c48 e4 k3 s2 n4               n Fused-MBConv with SiLU (EfficientNetV2)
  *   pool   g1                            average pooling to a g x g grid
  *   up     s2                            upsampling by s, nearest neighbour
+ *   shuffle s2                           depth to space: s x s channels become s x s pixels of one
  *   attention                            SAGAN's self-attention: 1x1 convolutions without bias to c/8 queries
  *                                        and keys (at least 1) and c values, gamma from 0, shortcut
  * Defaults: k3 s1 (up: s2) n1 e6 g1. Letter a1 makes conv, dw and mb use SiLU, a2 tanh; a `conv` or `dw` with

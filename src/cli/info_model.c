@@ -103,7 +103,7 @@ static void describe_kernel(const struct agn_op_spec *op, char *text, size_t siz
         snprintf(text, size, "%dx%d", op->kernel, op->kernel);
     if (op->type == AGN_OP_POOL)
         snprintf(text, size, "to %dx%d", op->grid, op->grid);
-    if (op->type == AGN_OP_UP)
+    if (op->type == AGN_OP_UP || op->type == AGN_OP_SHUFFLE)
         snprintf(text, size, "x%d", op->stride);
 }
 

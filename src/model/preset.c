@@ -157,6 +157,9 @@ static const struct key keys[] = {
      "joint.local_distill, in all phases and systems that train one classifier, too; none = the reference "
      "and the fused "
      "prediction teach"},
+    {"joint", "teacher_start", WHOLE, FIELD(joint.teacher_start), 0, 1, "0",
+     "whether the reference and a Remote NN alone start with the teacher's weights, in as many of their last "
+     "layers as are of its shapes"},
     {"joint", "local_distill", REAL, FIELD(joint.local_distill), 0, 100, "0",
      "weight of the Local NN's learning the fused prediction; 0 is the paper's"},
     {"joint", "distill_temperature", REAL, FIELD(joint.distill_temperature), 0.1, 100, "4",
@@ -519,7 +522,8 @@ static const size_t later[] = {
     offsetof(struct agn_preset, model.decoder),        offsetof(struct agn_preset, reference.optimizer),
     offsetof(struct agn_preset, joint.reconstruction), offsetof(struct agn_preset, joint.teach),
     offsetof(struct agn_preset, model.sends),          offsetof(struct agn_preset, joint.tail_drop),
-    offsetof(struct agn_preset, joint.local_distill),  offsetof(struct agn_preset, joint.teacher)};
+    offsetof(struct agn_preset, joint.local_distill),  offsetof(struct agn_preset, joint.teacher),
+    offsetof(struct agn_preset, joint.teacher_start)};
 
 static bool is_left_out(const struct key *key, const char *value, const char *usual)
 {

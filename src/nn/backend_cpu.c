@@ -18,6 +18,7 @@ static const struct agn__op_class *const ops[AGN_OP_TYPES] = {
     [AGN_OP_TANH] = &agn__op_smooth,
     [AGN_OP_SCALE] = &agn__op_scale,
     [AGN_OP_UP] = &agn__op_up,
+    [AGN_OP_SHUFFLE] = &agn__op_shuffle,
     [AGN_OP_ATTENTION] = &agn__op_attention,
 };
 

@@ -28,6 +28,7 @@ const struct agn__op_kind *const agn__op_kinds[AGN_OP_TYPES] = {
     [AGN_OP_SCALE] = &agn__kind_scale,
     [AGN_OP_TANH] = &agn__kind_tanh,
     [AGN_OP_UP] = &agn__kind_up,
+    [AGN_OP_SHUFFLE] = &agn__kind_shuffle,
     [AGN_OP_ATTENTION] = &agn__kind_attention,
 };
 

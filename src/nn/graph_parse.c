@@ -25,6 +25,8 @@ static int append_once(struct building *b, int src, const struct agn__text_block
         return agn_graph_pool(b->graph, src, text->grid); /* has no parameters, takes no number */
     if (text->kind == AGN__BLOCK_UP)
         return agn_graph_up(b->graph, src, stride); /* nor does it */
+    if (text->kind == AGN__BLOCK_SHUFFLE)
+        return agn_graph_shuffle(b->graph, src, stride);
     snprintf(name, sizeof(name), "%s.%d", b->prefix, b->number++);
     switch (text->kind) {
     case AGN__BLOCK_INVERTED_RESIDUAL:

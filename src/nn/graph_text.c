@@ -12,8 +12,9 @@ static const char blanks[] = " \t\r\n";
 /* Kinds of blocks, the letters that each takes. */
 static const struct {
     const char *name, *letters;
-} kinds[AGN__BLOCK_KINDS] = {{"conv", "cksnla"}, {"dw", "ksnla"}, {"mb", "ceksna"}, {"mbse", "ceksn"},
-                             {"fused", "ceksn"}, {"pool", "g"},   {"up", "s"},      {"attention", ""}};
+} kinds[AGN__BLOCK_KINDS] = {{"conv", "cksnla"}, {"dw", "ksnla"},    {"mb", "ceksna"},
+                             {"mbse", "ceksn"},  {"fused", "ceksn"}, {"pool", "g"},
+                             {"up", "s"},        {"shuffle", "s"},   {"attention", ""}};
 
 bool agn__block_is_residual(enum agn__block_kind kind)
 {
@@ -23,7 +24,7 @@ bool agn__block_is_residual(enum agn__block_kind kind)
 /* Of a block that does not say it. */
 static int usual_stride(enum agn__block_kind kind)
 {
-    return kind == AGN__BLOCK_UP ? 2 : 1;
+    return kind == AGN__BLOCK_UP || kind == AGN__BLOCK_SHUFFLE ? 2 : 1;
 }
 
 /* ---- one block -------------------------------------------------------------------- */
@@ -65,9 +66,10 @@ static int find_kind(const char *name)
     for (int kind = 0; kind < AGN__BLOCK_KINDS; kind++)
         if (strcmp(name, kinds[kind].name) == 0)
             return kind;
-    return agn_fail(AGN_ERR_ARG,
-                    "its kind is none of conv, dw, mb, mbse, fused, pool, up, attention, nor is it one of %s",
-                    agn__network_names);
+    return agn_fail(
+        AGN_ERR_ARG,
+        "its kind is none of conv, dw, mb, mbse, fused, pool, up, shuffle, attention, nor is it one of %s",
+        agn__network_names);
 }
 
 static int check_range(char letter, int value, int low, int high, const char *what)

@@ -14,6 +14,7 @@ enum agn__block_kind {
     AGN__BLOCK_FUSED,
     AGN__BLOCK_POOL,
     AGN__BLOCK_UP,
+    AGN__BLOCK_SHUFFLE,
     AGN__BLOCK_ATTENTION,
     AGN__BLOCK_KINDS
 };

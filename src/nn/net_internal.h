@@ -159,11 +159,11 @@ struct agn_net {
 extern const struct agn__op_kind *const agn__op_kinds[AGN_OP_TYPES];
 extern const struct agn__op_kind agn__kind_conv, agn__kind_batchnorm, agn__kind_relu6, agn__kind_add,
     agn__kind_pool, agn__kind_dense, agn__kind_silu, agn__kind_sigmoid, agn__kind_tanh, agn__kind_scale,
-    agn__kind_up, agn__kind_attention;
+    agn__kind_up, agn__kind_shuffle, agn__kind_attention;
 
 /* The CPU's. */
 extern const struct agn__op_class agn__op_conv, agn__op_batchnorm, agn__op_relu6, agn__op_add, agn__op_pool,
-    agn__op_dense, agn__op_smooth, agn__op_scale, agn__op_up, agn__op_attention;
+    agn__op_dense, agn__op_smooth, agn__op_scale, agn__op_up, agn__op_shuffle, agn__op_attention;
 
 /* Of CONV and DENSE in nets for inference (op_conv_inference.c). */
 extern const struct agn__op_class agn__op_conv_inference;

@@ -102,6 +102,22 @@ static void copy_moments(const struct moments *src, int channels, struct moments
     dst->known = src->known;
 }
 
+/* A pixel's channel is one of several of its source, as likely each. */
+static void shuffled_moments(const struct moments *src, int channels, int pixels, struct moments *dst)
+{
+    for (int c = 0; c < channels; c++) {
+        double mean = 0.0, squares = 0.0;
+        for (int i = 0; i < pixels; i++) {
+            double m = src->mean[i * channels + c], d = src->deviation[i * channels + c];
+            mean += m / pixels;
+            squares += (d * d + m * m) / pixels;
+        }
+        dst->mean[c] = (float)mean;
+        dst->deviation[c] = (float)sqrt(fmax(squares - mean * mean, 0.0));
+    }
+    dst->known = src->known;
+}
+
 static struct agn__range added(const struct agn__range *a, const struct agn__range *b,
                                const struct moments *x, const struct moments *y, int channels,
                                struct moments *sum)
@@ -154,6 +170,10 @@ static int operator_range(const struct agn_op_spec *spec, int i, const struct ag
     case AGN_OP_UP:
         ranges[i] = ranges[a];
         copy_moments(&all[a], channels, &all[i]);
+        break;
+    case AGN_OP_SHUFFLE:
+        ranges[i] = ranges[a];
+        shuffled_moments(&all[a], channels, spec->stride * spec->stride, &all[i]);
         break;
     default: /* a convolution without BN */
         break;

@@ -154,9 +154,20 @@ static int open_training(struct pretraining *p, const struct agn_train_config *t
         status = agn__optimiser_open(model, p->phase, trained(p));
     if (status == AGN_OK && p->phase != AGN_PHASE_CLASSIFIER)
         status = agn__teacher_open(model, p->batch, &p->teacher);
+    if (status == AGN_OK && p->teacher.net != NULL && preset->joint.teacher_start != 0 &&
+        p->trainer->state.step == 0 && p->role != AGN_LOCAL) {
+        int lent = agn__teacher_lend(&p->teacher, &model->parts[p->role], agn_role_name(p->role));
+        status = lent < 0 ? lent : AGN_OK;
+    }
     if (status == AGN_OK)
         status = agn__preparation_create(model, training->train, p->group, &p->preparation);
     return status == AGN_OK && (p->prob == NULL || p->loss == NULL) ? AGN_ERR_MEMORY : status;
+}
+
+/* Is there an average of weights? Only where the classifier is what predicts. */
+static bool averages(const struct pretraining *p)
+{
+    return p->model->preset.train.ema > 0.0 && (p->phase == AGN_PHASE_REMOTE || p->phase == AGN_PHASE_LOCAL);
 }
 
 static int train_classifier(struct agn__trainer *trainer, enum agn_role role, struct agn__phase_plan plan)
@@ -169,6 +180,8 @@ static int train_classifier(struct agn__trainer *trainer, enum agn_role role, st
     plan.step = step;
     plan.user = &p;
     int status = open_training(&p, trainer->config);
+    if (status == AGN_OK && averages(&p) && trainer->beside.average == NULL)
+        status = agn__average_create(&trainer->beside, p.model);
     if (status == AGN_OK)
         status = agn__run_phase(trainer, &plan);
     agn__preparation_release(&p.preparation);
@@ -213,10 +226,7 @@ static int train_alone(struct agn__trainer *trainer, enum agn_role role, enum ag
     struct agn_model *model = trainer->model;
     const struct agn_preset *preset = &model->preset;
     struct agn__beside *beside = &trainer->beside;
-    int status =
-        preset->train.ema > 0.0 && beside->average == NULL ? agn__average_create(beside, model) : AGN_OK;
-    if (status == AGN_OK)
-        status = train_classifier(trainer, role,
+    int status = train_classifier(trainer, role,
                                   (struct agn__phase_plan){.phase = phase,
                                                            .name = agn_role_name(role),
                                                            .epochs = preset->joint.epochs,

@@ -79,3 +79,41 @@ int agn__teacher_ask(struct agn__teacher *t, const float *images, const float **
         *logits = agn_net_read(t->net, AGN_BORDER_OUTPUT);
     return status;
 }
+
+/* "gamma" of "remote.3.bn.gamma" */
+static const char *kind_of(const struct agn_param *param)
+{
+    const char *dot = strrchr(param->name, '.');
+    return dot == NULL ? param->name : dot;
+}
+
+static bool alike(const struct agn_param *a, const struct agn_param *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, sizeof(a->dims)) == 0 &&
+           strcmp(kind_of(a), kind_of(b)) == 0;
+}
+
+int agn__teacher_lend(const struct agn__teacher *t, const struct agn_part *part, const char *name)
+{
+    const struct agn_params *from = t->model->parts[AGN_REMOTE].params;
+    struct agn_params *to = part->params;
+    int lent = 0;
+    while (lent < from->count && lent < to->count) {
+        const struct agn_param *source = &from->list[from->count - 1 - lent],
+                               *target = &to->list[to->count - 1 - lent];
+        if (!alike(source, target))
+            break;
+        memcpy(to->value + target->offset, from->value + source->offset, source->count * sizeof(float));
+        lent++;
+    }
+    to->version++;
+    if (lent == 0)
+        return agn_fail(
+            AGN_ERR_MISMATCH,
+            "joint.teacher_start = 1, but the last layer of the %s network has not the shape of the "
+            "teacher's",
+            name);
+    agn_log(AGN_LOG_INFO, "%d of the %s network's %d parameters start as the teacher's", lent, name,
+            to->count);
+    return lent;
+}

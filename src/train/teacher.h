@@ -22,4 +22,8 @@ void agn__teacher_close(struct agn__teacher *teacher);
  * valid until the next call. NULL in *logits without a teacher. */
 int agn__teacher_ask(struct agn__teacher *teacher, const float *images, const float **logits);
 
+/* Copies the teacher's weights to the last layers of the model's part, as many as have the shapes of its last
+ * ones: their number of parameters. AGN_ERR_MISMATCH: none has. */
+int agn__teacher_lend(const struct agn__teacher *teacher, const struct agn_part *part, const char *name);
+
 #endif
