@@ -178,6 +178,22 @@ static void upsampling(void **state)
     assert_int_equal(graph.count, last + 1);
 }
 
+static void shuffling(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    start(&graph, 6, 5, 3);
+    int last = agn_graph_parse(&graph, 0, "net", "conv:c36:l1 shuffle:s3 shuffle conv:c2");
+    expect_shape(&graph, last, 36, 30, 2);
+    assert_int_equal(graph.ops[3].type, AGN_OP_SHUFFLE);
+    expect_shape(&graph, 3, 18, 15, 4);
+    assert_string_equal(graph.ops[5].name, "net.1");
+    assert_int_equal(agn_graph_shuffle(&graph, last, 9), AGN_ERR_RANGE);
+    assert_int_equal(agn_graph_shuffle(&graph, last, 2), AGN_ERR_ARG);
+    expect_message("2 channels are no multiple of the 4 that become 2x2 pixels");
+    assert_int_equal(graph.count, last + 1);
+}
+
 /* Queries and keys of an eighth of the channels, but of one at least. */
 static void attention(void **state)
 {
@@ -374,7 +390,7 @@ static void bad_texts(void **state)
         const char *text, *block, *reason;
     } cases[] = {
         {"conv:c8 convolution:c8", "convolution:c8",
-         "kind is none of conv, dw, mb, mbse, fused, pool, up, attention, nor"},
+         "kind is none of conv, dw, mb, mbse, fused, pool, up, shuffle, attention, nor"},
         {"convconvconvconvconv:c8", "convconvconvconvconv:c8", "kind is none of"},
         {"mobilenetv3", "mobilenetv3", "efficientnetv2-s, mobilenetv2"},
         {":c8", ":c8", "kind is none of"},
@@ -617,6 +633,7 @@ int main(void)
                                        cmocka_unit_test(patches),
                                        cmocka_unit_test(tails),
                                        cmocka_unit_test(upsampling),
+                                       cmocka_unit_test(shuffling),
                                        cmocka_unit_test(attention),
                                        cmocka_unit_test(named_networks),
                                        cmocka_unit_test(widths),

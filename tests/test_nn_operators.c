@@ -234,6 +234,21 @@ static void upsampling(void **state)
     }
 }
 
+static void shuffling(void **state)
+{
+    (void)state;
+    static const struct agn_shape shapes[] = {{7, 5, 8}, {4, 4, 36}, {1, 1, 64}, {3, 2, 192}};
+    static const int factors[] = {2, 3, 8, 4};
+    for (size_t i = 0; i < AGN_COUNT_OF(shapes); i++) {
+        struct agn_graph graph;
+        char label[64];
+        int op = agn_graph_init(&graph, shapes[i]);
+        assert_true(agn_graph_shuffle(&graph, op, factors[i]) > 0);
+        snprintf(label, sizeof(label), "shuffle of %d channels by %d", shapes[i].channels, factors[i]);
+        check(label, &graph, batches[i % 3]);
+    }
+}
+
 /* Positions in one block of queries and in several, with and without a rest; few and many channels. */
 static void attentions(void **state)
 {
@@ -454,6 +469,14 @@ static int decoder(struct agn_graph *graph, int in)
     return agn_graph_add(graph, y, agn_graph_up(graph, x, 2));
 }
 
+/* A map that becomes pixels, read twice, and comes back by strides. */
+static int pixels_of_channels(struct agn_graph *graph, int in)
+{
+    int x = agn_graph_parse(graph, in, "net", "conv:c12"), wide = agn_graph_shuffle(graph, x, 2);
+    int y = agn_graph_parse(graph, wide, "a", "conv:c3");
+    return agn_graph_add(graph, agn_graph_add(graph, y, wide), agn_graph_shuffle(graph, x, 2));
+}
+
 static int attention_in_residuals(struct agn_graph *graph, int in)
 {
     int x = agn_graph_parse(graph, in, "net", "conv:c6 attention");
@@ -468,6 +491,7 @@ static const struct {
 } structures[] = {{"SiLU in residuals", silu_residuals},
                   {"excitation in a residual", excitation_in_a_residual},
                   {"decoder", decoder},
+                  {"pixels of channels", pixels_of_channels},
                   {"attention in residuals", attention_in_residuals},
                   {"x + x", twice_the_same},
                   {"input + input", sum_of_input_twice},
@@ -543,6 +567,7 @@ int main(void)
                                        cmocka_unit_test(scales),
                                        cmocka_unit_test(pools),
                                        cmocka_unit_test(upsampling),
+                                       cmocka_unit_test(shuffling),
                                        cmocka_unit_test(attentions),
                                        cmocka_unit_test(attention_on_the_input),
                                        cmocka_unit_test(dense_layers),

@@ -294,6 +294,11 @@ static int one_up(struct agn_graph *graph, int in)
     return agn_graph_up(graph, in, 3);
 }
 
+static int one_shuffle(struct agn_graph *graph, int in)
+{
+    return agn_graph_parse(graph, in, "net", "conv:c8:l1 shuffle");
+}
+
 static int decoder(struct agn_graph *graph, int in)
 {
     return agn_graph_parse(graph, in, "net", "conv:c4:s2 up conv:c3:l1 up:s3 dw:a2");
@@ -329,6 +334,7 @@ static const struct {
              {"scale", one_scale},
              {"tanh", one_tanh},
              {"up", one_up},
+             {"shuffle", one_shuffle},
              {"attention", one_attention},
              {"attention inside", attention_network},
              {"decoder", decoder},
@@ -425,6 +431,30 @@ static void batchnorm_by_hand(void **state)
     agn_params_free(params);
 }
 
+/* A row of two pixels with two channels for each of four places, as TensorFlow's depth_to_space orders them.
+ */
+static void shuffling_by_hand(void **state)
+{
+    (void)state;
+    struct agn_graph graph;
+    struct agn_params *params = NULL;
+    agn_graph_init(&graph, (struct agn_shape){1, 2, 8});
+    assert_true(agn_graph_shuffle(&graph, 0, 2) > 0);
+    assert_int_equal(agn_params_create(&graph, 1, &params), AGN_OK);
+    struct reference_net *net = reference_create(&graph, params, 1, false);
+    for (int i = 0; i < 16; i++)
+        reference_input(net)->value[i] = i;
+    reference_forward(net);
+    static const double expected[16] = {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15};
+    assert_memory_equal(reference_output(net)->value, expected, sizeof(expected));
+    memcpy(reference_output(net)->diff, expected, sizeof(expected));
+    reference_backward(net);
+    for (int i = 0; i < 16; i++)
+        assert_true(reference_input(net)->diff[i] == i);
+    reference_free(net);
+    agn_params_free(params);
+}
+
 /* 2x2 to 4x4, and what comes back. */
 static void upsampling_by_hand(void **state)
 {
@@ -473,9 +503,9 @@ static void attention_by_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolution_by_hand),    cmocka_unit_test(batchnorm_by_hand),
-        cmocka_unit_test(upsampling_by_hand),     cmocka_unit_test(attention_by_hand),
-        cmocka_unit_test(training_gradients),     cmocka_unit_test(frozen_gradients),
-        cmocka_unit_test(hessian_vector_products)};
+        cmocka_unit_test(convolution_by_hand), cmocka_unit_test(batchnorm_by_hand),
+        cmocka_unit_test(upsampling_by_hand),  cmocka_unit_test(shuffling_by_hand),
+        cmocka_unit_test(attention_by_hand),   cmocka_unit_test(training_gradients),
+        cmocka_unit_test(frozen_gradients),    cmocka_unit_test(hessian_vector_products)};
     return cmocka_run_group_tests_name("nn reference", tests, NULL, NULL);
 }

@@ -334,9 +334,9 @@ static void presets_name_only_others(void **state)
     struct agn_preset preset = preset_of("", 16, 16, 1), read;
     (void)state;
     assert_true(agn_preset_format(&preset, text, sizeof text) > 0);
-    const char *const later[] = {"system", "\nlocal = \n", "optimizer",      "beta",
-                                 "clip",   "decoder",      "reconstruction", "teach",
-                                 "sends",  "tail_drop",    "local_distill"};
+    const char *const later[] = {"system",        "\nlocal = \n",   "optimizer",    "beta",  "clip",
+                                 "decoder",       "reconstruction", "teach",        "sends", "tail_drop",
+                                 "local_distill", "teacher_start",  "measure_every"};
     for (size_t i = 0; i < AGN_COUNT_OF(later); i++)
         assert_null(strstr(text, later[i]));
     preset = preset_of("edge-only", 16, 16, 1);

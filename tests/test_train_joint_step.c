@@ -123,13 +123,16 @@ static void apply_prediction_alone(struct agn_preset *preset)
 }
 
 /* Runs one step at rate 0, so that nothing moves and gradients and alpha's momentum (momentum 0: its
- * gradient) can be read. Step 1, since at step 0 the levels are found anew. */
-static void run_step(struct step *step, const struct joint_case *expected, const float *class_weights)
+ * gradient) can be read. Step 1, since at step 0 the levels are found anew. Importance is measured on the
+ * first of `measure_every` parts of the batch, which begins with image `first`. */
+static void run_part(struct step *step, const struct joint_case *expected, const float *class_weights,
+                     int measure_every, int first)
 {
     *step = (struct step){.expected = expected, .worst_name = ""};
     apply_settings(&step->config.preset, expected);
     if (class_weights != NULL)
         apply_prediction_alone(&step->config.preset);
+    step->config.preset.joint.measure_every = measure_every;
     step->trainer.config = &step->config;
     step->trainer.state = (struct agn_train_state){.phase = AGN_PHASE_JOINT, .step = 1};
     succeed(agn_model_create(&step->config.preset, NULL, &step->trainer.model));
@@ -139,13 +142,19 @@ static void run_step(struct step *step, const struct joint_case *expected, const
         succeed(agn__preparation_weigh(&step->joint.preparation, class_weights));
     float images[AGN_COUNT_OF(joint_images)];
     int32_t labels[JOINT_SAMPLES], indices[JOINT_SAMPLES] = {0};
+    size_t pixels = AGN_COUNT_OF(joint_images) / JOINT_SAMPLES, skip = (size_t)first * pixels;
     for (size_t i = 0; i < AGN_COUNT_OF(joint_images); i++) /* one channel: NCHW is NHWC */
-        images[i] = (float)joint_images[i];
+        images[i] = (float)joint_images[(i + skip) % AGN_COUNT_OF(joint_images)];
     for (int i = 0; i < JOINT_SAMPLES; i++)
-        labels[i] = joint_labels[i];
+        labels[i] = joint_labels[(i + first) % JOINT_SAMPLES];
     const struct agn_batch batch = {
         .images = images, .labels = labels, .indices = indices, .count = JOINT_SAMPLES};
     succeed(agn__joint_step(&step->joint, &batch, 0.0, &step->tally));
+}
+
+static void run_step(struct step *step, const struct joint_case *expected, const float *class_weights)
+{
+    run_part(step, expected, class_weights, 1, 0);
 }
 
 static void end_step(struct step *step)
@@ -253,13 +262,11 @@ static void a_step_equals_pytorch(void **state)
     }
 }
 
-/* Adds up all gradients, each times `factor`; returns the loss. */
-static double add_weighted_step(const float weights[JOINT_CLASSES], double factor, double *sum)
+/* Adds up all gradients, each times `factor`; returns the loss and ends the step. */
+static double add_gradients(struct step *step, double factor, double *sum)
 {
-    struct step step;
     size_t count = 0;
-    run_step(&step, &joint_cases[0], weights);
-    const struct agn_model *model = step.trainer.model;
+    const struct agn_model *model = step->trainer.model;
     const struct agn_params *stores[] = {model->parts[AGN_EXTRACTOR].params, model->parts[AGN_LOCAL].params,
                                          model->parts[AGN_REMOTE].params};
     for (size_t s = 0; s < AGN_COUNT_OF(stores); s++) {
@@ -268,9 +275,16 @@ static double add_weighted_step(const float weights[JOINT_CLASSES], double facto
             sum[count++] += factor * (double)stores[s]->grad[i];
     }
     sum[count] += factor * (double)model->alpha_momentum;
-    double loss = step.tally.loss;
-    end_step(&step);
+    double loss = step->tally.loss;
+    end_step(step);
     return loss;
+}
+
+static double add_weighted_step(const float weights[JOINT_CLASSES], double factor, double *sum)
+{
+    struct step step;
+    run_step(&step, &joint_cases[0], weights);
+    return add_gradients(&step, factor, sum);
 }
 
 static double weighted_loss(const struct step *plain, const float weights[JOINT_CLASSES])
@@ -317,9 +331,41 @@ static void classes_weigh_their_images(void **state)
     end_step(&plain);
 }
 
+/* What importance is measured on is a part of the batch: both halves by themselves have the mean loss, and
+ * mean gradients, of the whole. */
+static void halves_make_up_the_whole(void **state)
+{
+    (void)state;
+    static double halves[MOST_GRADIENTS], whole[MOST_GRADIENTS];
+    for (size_t c = 0; c < AGN_COUNT_OF(joint_cases); c++) {
+        struct step step;
+        double loss = 0.0, largest = 0.0, error = 0.0;
+        memset(halves, 0, sizeof(halves));
+        memset(whole, 0, sizeof(whole));
+        for (int half = 0; half < 2; half++) {
+            struct joint_case expected = joint_cases[c];
+            expected.settings[AGN_COUNT_OF(expected.settings) - 1] = "joint.distill=0";
+            run_part(&step, &expected, NULL, 2, half * JOINT_SAMPLES / 2);
+            assert_true(step.tally.measured == JOINT_SAMPLES / 2 && step.tally.images == JOINT_SAMPLES);
+            loss += 0.5 * add_gradients(&step, 0.5, halves);
+            if (half == 0) {
+                run_step(&step, &expected, NULL);
+                loss -= add_gradients(&step, 1.0, whole);
+            }
+        }
+        for (size_t i = 0; i < MOST_GRADIENTS; i++) {
+            largest = fmax(largest, fabs(whole[i]));
+            error = fmax(error, fabs(whole[i] - halves[i]));
+        }
+        assert_true(fabs(loss) < 1e-5);
+        assert_true(largest > 0.01 && error < 1e-5 * largest);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_step_equals_pytorch),
-                                       cmocka_unit_test(classes_weigh_their_images)};
+                                       cmocka_unit_test(classes_weigh_their_images),
+                                       cmocka_unit_test(halves_make_up_the_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,9 +167,47 @@ static void refusals(void **state)
     expect_refused(teacher_path, "data.height=16", AGN_ERR_MISMATCH, "12x12x1, expected 16x12x1");
 }
 
+/* A network whose end is the teacher's starts with its weights, the layers before with its own. */
+static void students_start_as_the_teacher(void **state)
+{
+    (void)state;
+    static const char *const networks[] = {"conv:c8:s2 conv:c8:s2",
+                                           "conv:c4:l1 shuffle conv:c8:s2 conv:c8:s2"};
+    for (size_t i = 0; i < AGN_COUNT_OF(networks); i++) {
+        struct agn_preset preset = preset_of("edge-only");
+        double accuracy = 0.0;
+        snprintf(preset.joint.teacher, sizeof preset.joint.teacher, "%s", teacher_path);
+        snprintf(preset.model.remote, sizeof preset.model.remote, "%s", networks[i]);
+        preset.joint.teacher_start = 1;
+        preset.joint.rate = 1e-6;
+        preset.joint.epochs = 1;
+        struct agn_model *model = train(&preset, &accuracy), *teacher = NULL;
+        assert_int_equal(agn_model_load(teacher_path, &teacher), AGN_OK);
+        const struct agn_params *own = model->parts[AGN_REMOTE].params,
+                                *lent = teacher->parts[AGN_REMOTE].params;
+        const struct agn_param *dense = &own->list[own->count - 2], *source = &lent->list[lent->count - 2];
+        assert_true(dense->rank == 2 || dense->count > TINY_CLASSES);
+        for (size_t w = 0; w < dense->count; w++)
+            assert_true(fabsf(own->value[dense->offset + w] - lent->value[source->offset + w]) < 1e-4F);
+        assert_true(i > 0 || accuracy > 0.9);
+        agn_model_free(model);
+        agn_model_free(teacher);
+    }
+    struct agn_preset preset = preset_of("edge-only");
+    struct agn_model *model = NULL;
+    struct agn_train_report report;
+    snprintf(preset.joint.teacher, sizeof preset.joint.teacher, "%s", teacher_path);
+    snprintf(preset.model.remote, sizeof preset.model.remote, "conv:c8:s2 conv:c12:s2");
+    preset.joint.teacher_start = 1;
+    const struct agn_train_config config = {.preset = preset, .train = &train_set.set, .test = &test_set.set};
+    assert_int_equal(agn_train_run(&config, &model, &report), AGN_ERR_MISMATCH);
+    assert_non_null(strstr(agn_error_message(), "joint.teacher_start = 1"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(its_word_is_its_models),
-                                       cmocka_unit_test(students_learn), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(its_word_is_its_models), cmocka_unit_test(students_learn),
+        cmocka_unit_test(students_start_as_the_teacher), cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

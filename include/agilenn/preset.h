@@ -83,6 +83,7 @@ struct agn_preset {
         char teacher[AGN_PRESET_TEXT_BYTES];     /* a model file; "": none */
         double rho, rho_margin, disorder_margin; /* margins: added while training only */
         int teacher_start;                       /* 1: networks start with its last layers */
+        int measure_every;                       /* importance: of every such image of a batch */
         int correct_only, warm_start;
         int method; /* enum agn_xai_method */
         int points;

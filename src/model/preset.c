@@ -177,6 +177,8 @@ static const struct key keys[] = {
      "attribution: ig-trapezoid, ig-midpoint (Riemann sum), ig-gauss-legendre, gradient-x-input or gradient "
      "(saliency)"},
     {"joint", "points", WHOLE, FIELD(joint.points), 1, 128, "2", "gradients of integrated gradients"},
+    {"joint", "measure_every", WHOLE, FIELD(joint.measure_every), 1, 64, "1",
+     "importance is measured, and anchored, on one in so many images of a batch: cheaper, noisier"},
     {"joint", "importance", WORD, FIELD(joint.importance), 0, 0, "channel",
      "what skewness and disorder losses compare: channel (paper) or element (its public code)"},
     {"joint", "selection", WORD, FIELD(joint.selection), 0, 0, "topk",
@@ -523,7 +525,7 @@ static const size_t later[] = {
     offsetof(struct agn_preset, joint.reconstruction), offsetof(struct agn_preset, joint.teach),
     offsetof(struct agn_preset, model.sends),          offsetof(struct agn_preset, joint.tail_drop),
     offsetof(struct agn_preset, joint.local_distill),  offsetof(struct agn_preset, joint.teacher),
-    offsetof(struct agn_preset, joint.teacher_start)};
+    offsetof(struct agn_preset, joint.teacher_start),  offsetof(struct agn_preset, joint.measure_every)};
 
 static bool is_left_out(const struct key *key, const char *value, const char *usual)
 {
@@ -855,6 +857,12 @@ int agn_preset_check(const struct agn_preset *p)
     if (p->train.choose == AGN_CHOOSE_BEST && p->data.validation[0] == '\0') {
         return agn_fail(AGN_ERR_ARG, "train.choose = best needs validation images: set data.validation to a "
                                      "share of the training images, such as 0.1, or to their folder");
+    }
+    if (p->joint.measure_every > 1 && p->joint.distill > 0.0 && p->joint.teacher[0] == '\0') {
+        return agn_fail(AGN_ERR_ARG,
+                        "joint.measure_every = %d: the reference sees a part of the images, so that it "
+                        "cannot teach: expected joint.distill = 0, or a joint.teacher",
+                        p->joint.measure_every);
     }
     if (p->joint.method == AGN_XAI_IG_TRAPEZOID && p->joint.points < 2) {
         return agn_fail(

@@ -5,7 +5,8 @@
  *     + anchor CE(reference(F)) + local CE(local) + distill KL(reference(F) || fused) + bits (bits a sent
  * symbol)
  *
- * averaged over the batch. The losses themselves: joint_prediction.c, joint_importance.c, symbol_rate.c. */
+ * averaged over the batch; skewness, disorder and anchor over the part of it whose importance is measured.
+ * The losses themselves: joint_prediction.c, joint_importance.c, symbol_rate.c. */
 #include <string.h>
 
 #include "train/channel_selection.h"
@@ -119,7 +120,7 @@ static int make_nets(struct agn__joint *j)
                                  .points = preset->joint.points,
                                  .graph = &model->parts[AGN_REFERENCE].graph,
                                  .params = model->parts[AGN_REFERENCE].params,
-                                 .batch = j->batch,
+                                 .batch = j->measured,
                                  .differentiable = true,
                                  .compute = config.compute};
     int status = agn_net_create(&config, &j->extractor);
@@ -210,6 +211,8 @@ int agn__joint_open(struct agn__trainer *trainer, struct agn__joint *j)
                              .group = trainer->config->group,
                              .batch = preset->train.batch / agn_group_size(trainer->config->group),
                              .whole = preset->train.batch};
+    j->measured = j->batch / preset->joint.measure_every;
+    j->measured = j->measured < 1 ? 1 : j->measured;
     j->positions = (size_t)j->batch * (size_t)model->map.height * (size_t)model->map.width;
     j->features = j->positions * (size_t)model->map.channels;
     struct agn__beside *beside = &trainer->beside;

@@ -19,6 +19,7 @@ struct agn__joint {
     struct agn__sharing extractor_sharing, local_sharing, remote_sharing;
     int batch; /* images of this process, of `whole` */
     int whole;
+    int measured;               /* the first of a batch, whose importance is measured and anchored */
     size_t positions, features; /* of a batch: n*h*w, n*h*w*C */
     float *rest;                /* sent channels before quantisation */
     uint8_t *symbols;

@@ -14,21 +14,21 @@ static bool by_element(const struct agn__joint *j)
 
 size_t agn__importance_count(const struct agn__joint *j)
 {
-    size_t channels = (size_t)j->batch * (size_t)j->model->map.channels;
-    return by_element(j) ? j->features : channels;
+    size_t channels = (size_t)j->model->map.channels, features = j->features / (size_t)j->batch;
+    return (size_t)j->measured * (by_element(j) ? features : channels);
 }
 
 /* Importance as the losses compare it: |A|, summed over each channel unless elements count. */
 static void measure(struct agn__joint *j)
 {
     const float *attributions = agn_xai_attributions(j->xai);
-    agn_xai_channel_importance(attributions, j->batch, j->model->map, j->channel_importance);
+    agn_xai_channel_importance(attributions, j->measured, j->model->map, j->channel_importance);
     if (!by_element(j)) {
         memcpy(j->importance, j->channel_importance, agn__importance_count(j) * sizeof(float));
         return;
     }
 #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < j->features; i++)
+    for (size_t i = 0; i < agn__importance_count(j); i++)
         j->importance[i] = fabsf(attributions[i]);
 }
 
@@ -36,10 +36,10 @@ static void measure(struct agn__joint *j)
 static void attribution_gradient(struct agn__joint *j, double scale, const bool *counts)
 {
     size_t channels = (size_t)j->model->map.channels, positions = j->positions / (size_t)j->batch;
-    size_t own = agn__importance_count(j) / (size_t)j->batch, stride = own > channels ? channels : 0;
+    size_t own = agn__importance_count(j) / (size_t)j->measured, stride = own > channels ? channels : 0;
     const float *attributions = agn_xai_attributions(j->xai);
 #pragma omp parallel for schedule(static)
-    for (int i = 0; i < j->batch; i++) {
+    for (int i = 0; i < j->measured; i++) {
         const float *gradient = j->importance_gradient + (size_t)i * own;
         float factor = counts[i] ? (float)scale : 0.0F;
         for (size_t p = 0; p < positions; p++) {
@@ -76,7 +76,7 @@ static void add_anchor(const struct agn__joint *j, const struct agn_batch *batch
     const float *gradient = agn_xai_gradient(j->xai);
     size_t each = j->features / (size_t)j->batch;
 #pragma omp parallel for schedule(static)
-    for (int i = 0; i < j->batch; i++) {
+    for (int i = 0; i < j->measured; i++) {
         float scale = anchor * agn__label_weight(&j->preparation, batch->labels[i]);
         size_t first = (size_t)i * each;
         for (size_t at = first; at < first + each; at++)
@@ -90,22 +90,24 @@ int agn__importance_backward(struct agn__joint *j, const struct agn_batch *batch
     const struct agn_preset *preset = &model->preset;
     const float *features = agn_net_read(j->extractor, AGN_BORDER_OUTPUT);
     float *diff = agn_net_write(j->extractor, AGN_BORDER_DIFF_OUTPUT);
-    size_t own = agn__importance_count(j) / (size_t)j->batch;
+    size_t own = agn__importance_count(j) / (size_t)j->measured;
     struct agn_importance_loss_config config = {.channels = model->map.channels,
                                                 .local_channels = preset->model.local_channels,
                                                 .positions = (int)own / model->map.channels,
                                                 .rho = preset->joint.rho + preset->joint.rho_margin,
                                                 .disorder_margin = preset->joint.disorder_margin};
-    int images = agn__loss_images(j, batch->count);
-    bool counts[j->batch];
+    int count = batch->count < j->measured ? batch->count : j->measured,
+        images = agn__loss_images(j, count); /* over which these losses are means */
+    bool counts[j->measured];
     measure(j);
-    for (int i = 0; i < j->batch; i++) {
+    tally->measured += count;
+    for (int i = 0; i < j->measured; i++) {
         struct agn_importance_loss loss;
         bool valid = agn_xai_correct(j->xai)[i];
-        counts[i] = i < batch->count && (valid || preset->joint.correct_only == 0);
+        counts[i] = i < count && (valid || preset->joint.correct_only == 0);
         agn_importance_loss(&config, j->importance + (size_t)i * own, &loss,
                             j->importance_gradient + (size_t)i * own);
-        if (i < batch->count) {
+        if (i < count) {
             double weight = (double)agn__label_weight(&j->preparation, batch->labels[i]);
             tally->loss += preset->joint.anchor * weight * (double)agn_xai_loss(j->xai)[i] / images;
         }

@@ -56,7 +56,7 @@ static struct table table_of(const struct agn__moment *m)
         {"disorder_loss", REAL, share(s->disorder_loss, s->valid), "%.5g", JOINT, NULL, "",
          "excess of others"},
         {"disorder_rate", SHARE, share(s->disordered, s->valid), "%.5g", JOINT, NULL, "", "images with any"},
-        {"reference_valid", SHARE, share(s->valid, s->images), "%.5g", JOINT, "ref", "",
+        {"reference_valid", SHARE, share(s->valid, s->measured), "%.5g", JOINT, "ref", "",
          "it gets them right"},
         {"alpha", REAL, agn_model_alpha(t->model), "%.5g", JOINT, NULL, "", "weight of the Local NN"},
         {"bytes", REAL, share(bytes, s->images), "%.5g", JOINT | OPTIONAL, NULL, "bytes",

@@ -28,12 +28,12 @@ struct agn__trainer {
 };
 
 /* What figures of some steps are made of (metrics.c), as sums over the steps and over processes. */
-enum { AGN__TALLY_SUMS = 9 };
+enum { AGN__TALLY_SUMS = 10 };
 struct agn__tally {
     int64_t steps; /* not summed over processes: all do the same ones */
     union {
         struct {
-            double images, correct, valid, disordered;
+            double images, correct, measured, valid, disordered; /* measured: images whose importance was */
             double loss, skewness, skewness_loss, disorder_loss;
             double bits; /* of the sent symbols, with joint.bits */
         };

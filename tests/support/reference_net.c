@@ -350,6 +350,25 @@ static void upsample(const struct reference_net *net, const struct agn_op_spec *
     }
 }
 
+/* ---- depth to space ----------------------------------------------------------------------- */
+
+static void shuffle(const struct reference_net *net, const struct agn_op_spec *spec, bool forward,
+                    double *src, double *dst)
+{
+    struct agn_shape in = net->graph.ops[spec->src[0]].shape, out = spec->shape;
+    size_t f = (size_t)spec->stride;
+    for (size_t t = 0; t < (size_t)net->batch * elements(out); t++) {
+        size_t c = t % (size_t)out.channels, x = t / (size_t)out.channels % (size_t)out.width;
+        size_t y = t / (size_t)out.channels / (size_t)out.width % (size_t)out.height, n = t / elements(out);
+        size_t pixel = y / f * (size_t)in.width + x / f, part = y % f * f + x % f;
+        double *s = &src[n * elements(in) + pixel * (size_t)in.channels + part * (size_t)out.channels + c];
+        if (forward)
+            dst[t] += *s;
+        else
+            *s += dst[t];
+    }
+}
+
 /* ---- smooth activations and the channel-wise product ------------------------------------------ */
 
 /* Value and first two derivatives of SiLU, the sigmoid or tanh. */
@@ -567,6 +586,9 @@ static void forward_op(struct reference_net *net, const struct agn_op_spec *spec
     case AGN_OP_UP:
         upsample(net, spec, true, a->value, node->value);
         break;
+    case AGN_OP_SHUFFLE:
+        shuffle(net, spec, true, a->value, node->value);
+        break;
     case AGN_OP_ATTENTION:
         attend(net, spec, node, false);
         break;
@@ -629,6 +651,9 @@ static void backward_op(struct reference_net *net, const struct agn_op_spec *spe
     case AGN_OP_UP:
         upsample(net, spec, false, a->diff, node->diff);
         break;
+    case AGN_OP_SHUFFLE:
+        shuffle(net, spec, false, a->diff, node->diff);
+        break;
     case AGN_OP_ATTENTION:
         attend_backward(net, spec, node, false);
         break;
@@ -680,6 +705,9 @@ static void jacobian_op(struct reference_net *net, const struct agn_op_spec *spe
         break;
     case AGN_OP_UP:
         upsample(net, spec, forward, src, dst);
+        break;
+    case AGN_OP_SHUFFLE:
+        shuffle(net, spec, forward, src, dst);
         break;
     case AGN_OP_RELU6:
     case AGN_OP_ADD:
