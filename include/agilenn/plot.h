@@ -1,4 +1,4 @@
-/* Plots as PNG files, drawn by gnuplot (Debian's gnuplot-nox).
+/* Plots as PNG files, where a function says so as SVG, too, drawn by gnuplot (Debian's gnuplot-nox).
  *
  * Each function writes the whole picture or nothing: a failure leaves `path` as it was. Errors:
  * AGN_ERR_NOT_FOUND when gnuplot is not installed (the message names the package); AGN_ERR_IO when
@@ -91,7 +91,9 @@ struct agn_plot_best {
     const unsigned char *fastest,
         *thriftiest; /* (clocks, rates): number of a system, by latency and by energy */
 };
-/* Two fields side by side, latency and energy. AGN_ERR_ARG. */
+/* Two fields side by side, latency and energy: areas in the colour of the system that wins there, with its
+ * name where there is room; a legend of those that win anywhere. An SVG where `path` ends in ".svg".
+ * AGN_ERR_ARG. */
 int agn_plot_best(const char *path, const struct agn_plot_best *best);
 
 enum { AGN_PLOT_MAX_CLASSES = 1000 };
