@@ -81,11 +81,12 @@ struct agn_plot_front {
 /* Accuracy over latency, and over energy. At least one design (AGN_ERR_ARG). */
 int agn_plot_front(const char *path, const struct agn_plot_front *front);
 
+enum { AGN_PLOT_MAX_SYSTEMS = 24 };
 /* Which of several systems is best at each rate and clock. The caller owns what it points to. */
 struct agn_plot_best {
     const char *title;                     /* any bytes */
     const char *const *names;              /* of the systems, any bytes */
-    int systems;                           /* 1 to 12 */
+    int systems;                           /* 1 to AGN_PLOT_MAX_SYSTEMS; colours repeat after 12 */
     const double *rates_kbps, *clocks_mhz; /* ascending, at least two of each */
     int rate_count, clock_count;
     const unsigned char *fastest,

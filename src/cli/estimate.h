@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
-enum { AGN__ESTIMATE_MOST = 12, AGN__ESTIMATE_LEVERS = 8, AGN__ESTIMATE_AXIS = 40 };
+enum { AGN__ESTIMATE_MOST = 24, AGN__ESTIMATE_LEVERS = 8, AGN__ESTIMATE_AXIS = 40 };
 
 /* Stands for a file of --run where a model has none. */
 #define AGN__ESTIMATE_NO_RUN "-"
@@ -83,7 +83,8 @@ struct agn__estimate_place {
     double value, second_value;
 };
 struct agn__estimate_map {
-    const struct agn__estimate *systems[AGN__ESTIMATE_MOST]; /* that take part */
+    const struct agn__estimate *systems; /* all of them: a system keeps its number and colour */
+    bool takes_part[AGN__ESTIMATE_MOST];
     int count;
     const struct agn__estimate_axis *rates, *clocks;
     struct agn__estimate_place places[AGN__MEASURES][AGN__ESTIMATE_AXIS]

@@ -81,12 +81,14 @@ static int find_best(struct agn__estimate_map *map, int c, int r)
     for (int m = 0; m < AGN__MEASURES; m++)
         map->places[m][c][r] = (struct agn__estimate_place){-1, -1, NAN, NAN};
     for (int i = 0; i < map->count; i++) {
-        struct agn_board board = map->systems[i]->board;
-        struct agn_radio radio = map->systems[i]->radio;
+        if (!map->takes_part[i])
+            continue;
+        struct agn_board board = map->systems[i].board;
+        struct agn_radio radio = map->systems[i].radio;
         struct agn_cost cost;
         board.clock_mhz = map->clocks->values[c];
         radio.rate_kbps = map->rates->values[r];
-        int status = agn_cost_frame(&board, &radio, &map->systems[i]->work, &cost);
+        int status = agn_cost_frame(&board, &radio, &map->systems[i].work, &cost);
         if (status < 0)
             return status;
         compare(&map->places[AGN__LATENCY][c][r], i, cost.mean_ms.typical);
@@ -111,13 +113,16 @@ static int fail_below(double accuracy, const struct agn__estimate *list, int cou
 int agn__estimate_map_make(const struct agn__estimate_options *o, const struct agn__estimate *list, int count,
                            struct agn__estimate_map *map)
 {
-    map->count = 0;
+    int part = 0;
+    map->systems = list;
+    map->count = count;
     map->rates = &o->rates;
     map->clocks = &o->clocks;
-    for (int i = 0; i < count; i++)
-        if (agn__estimate_takes_part(o, &list[i]))
-            map->systems[map->count++] = &list[i];
-    if (map->count == 0)
+    for (int i = 0; i < count; i++) {
+        map->takes_part[i] = agn__estimate_takes_part(o, &list[i]);
+        part += map->takes_part[i];
+    }
+    if (part == 0)
         return fail_below(o->accuracy, list, count);
     int status = AGN_OK;
     for (int c = 0; c < map->clocks->count && status >= 0; c++)
@@ -132,10 +137,10 @@ static void write_place(FILE *stream, const struct agn__estimate_map *map, const
                         const struct agn__estimate_place *place)
 {
     fprintf(stream, "%s,", measure);
-    agn_csv_field(stream, map->systems[place->winner]->name);
+    agn_csv_field(stream, map->systems[place->winner].name);
     fprintf(stream, ",%.5g,", place->value);
     if (place->second >= 0) {
-        agn_csv_field(stream, map->systems[place->second]->name);
+        agn_csv_field(stream, map->systems[place->second].name);
         fprintf(stream, ",%.5g", place->second_value);
     } else {
         fputc(',', stream);

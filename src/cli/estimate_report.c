@@ -25,24 +25,30 @@ static void print_stages(const struct agn__estimate *e)
            c->mean_board_mj.typical, c->mean_board_mj.high);
 }
 
-/* Frames are either sent or not, so a percentile is one or the other's cost. */
-static bool is_sent_at(const struct agn__estimate *e, double share)
+/* What that share of the frames costs at most, typical: a frame is either sent or not. */
+struct percentile {
+    double share, ms, mj;
+};
+enum { PERCENTILES = 3 };
+
+static void find_percentiles(const struct agn__estimate *e, struct percentile *found)
 {
-    return share > 1.0 - e->work.sent_share;
+    static const double shares[PERCENTILES] = {.5, .9, .99};
+    for (int i = 0; i < PERCENTILES; i++) {
+        bool sent = shares[i] > 1.0 - e->work.sent_share;
+        found[i] = (struct percentile){shares[i], sent ? e->cost.sent_ms.typical : e->cost.unsent_ms.typical,
+                                       sent ? e->cost.sent_mj.typical : e->cost.unsent_mj.typical};
+    }
 }
 
 static void print_percentiles(const struct agn__estimate *e)
 {
-    static const double shares[] = {.5, .9, .99};
-    double ms[AGN_COUNT_OF(shares)], mj[AGN_COUNT_OF(shares)];
-    for (size_t i = 0; i < AGN_COUNT_OF(shares); i++) {
-        ms[i] = is_sent_at(e, shares[i]) ? e->cost.sent_ms.typical : e->cost.unsent_ms.typical;
-        mj[i] = is_sent_at(e, shares[i]) ? e->cost.sent_mj.typical : e->cost.unsent_mj.typical;
-    }
-    printf("\nlatency of frames, typical: 50 %% within %.2f ms, 90 %% %.2f ms, 99 %% %.2f ms\n", ms[0], ms[1],
-           ms[2]);
-    printf("energy of frames, typical: 50 %% within %.2f mJ, 90 %% %.2f mJ, 99 %% %.2f mJ\n", mj[0], mj[1],
-           mj[2]);
+    struct percentile p[PERCENTILES];
+    find_percentiles(e, p);
+    printf("\nlatency of frames, typical: 50 %% within %.2f ms, 90 %% %.2f ms, 99 %% %.2f ms\n", p[0].ms,
+           p[1].ms, p[2].ms);
+    printf("energy of frames, typical: 50 %% within %.2f mJ, 90 %% %.2f mJ, 99 %% %.2f mJ\n", p[0].mj,
+           p[1].mj, p[2].mj);
 }
 
 static void print_rest(const struct agn__estimate_options *o, const struct agn__estimate *e)
@@ -114,6 +120,17 @@ static json_t *json_work(const struct agn__estimate *e)
                      w->sent_share, "server_ms", w->server_ms);
 }
 
+static json_t *json_percentiles(const struct agn__estimate *e)
+{
+    struct percentile p[PERCENTILES];
+    json_t *list = json_array();
+    find_percentiles(e, p);
+    for (int i = 0; i < PERCENTILES; i++)
+        json_array_append_new(
+            list, json_pack("{s:f, s:f, s:f}", "share", p[i].share, "ms", p[i].ms, "mj", p[i].mj));
+    return list;
+}
+
 static json_t *json_costs(const struct agn__estimate *e)
 {
     const struct agn_cost *c = &e->cost;
@@ -125,11 +142,12 @@ static json_t *json_costs(const struct agn__estimate *e)
         json_array_append_new(levers,
                               json_pack("{s:s, s:s, s:f, s:f}", "profile", e->levers[i].profile, "key",
                                         e->levers[i].key, "ms", e->levers[i].ms, "mj", e->levers[i].mj));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "stages", stages, "sent",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "stages", stages, "sent",
                      json_both(c->sent_ms, c->sent_mj), "unsent", json_both(c->unsent_ms, c->unsent_mj),
                      "mean", json_both(c->mean_ms, c->mean_mj), "median_ms", json_interval(c->median_ms),
-                     "mean_board_mj", json_interval(c->mean_board_mj), "frames_per_second",
-                     json_interval(c->frames_per_second), "air_bytes", c->air_bytes, "widest", levers);
+                     "percentiles", json_percentiles(e), "mean_board_mj", json_interval(c->mean_board_mj),
+                     "frames_per_second", json_interval(c->frames_per_second), "air_bytes", c->air_bytes,
+                     "widest", levers);
 }
 
 static json_t *json_system(const struct agn__estimate_options *o, const struct agn__estimate *e)

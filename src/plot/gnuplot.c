@@ -48,20 +48,21 @@ static int run_gnuplot(char *argument, FILE *const streams[3], int *exit_status)
     return *exit_status == 127 ? fail_missing() : AGN_OK; /* 127: spawn could not tell in time */
 }
 
-static int open_terminal(struct agn_gnuplot *plot, const char *terminal, int width, int height)
+static int open_terminal(struct agn_gnuplot *plot, const char *terminal, const char *font, int width,
+                         int height)
 {
     FILE *script = tmpfile();
     if (!script)
         return agn_fail(AGN_ERR_IO, "cannot draw a plot: no temporary file: %s", strerror(errno));
     fprintf(script,
             "set encoding utf8\n"
-            "set terminal %s noenhanced size %d,%d font 'DejaVu Sans,11' background '#FFFFFF' "
+            "set terminal %s noenhanced size %d,%d font '%s,11' background '#FFFFFF' "
             "linewidth 1.4\n"
             "set border 3 linecolor rgb '" AGN_COLOUR_INK "' linewidth 0.7\n"
             "set tics nomirror textcolor rgb '" AGN_COLOUR_INK "'\n"
             "set grid ytics linecolor rgb '#DDDDDD' linetype 1 linewidth 0.6\n"
             "set style fill solid 1.0 noborder\n",
-            terminal, width, height);
+            terminal, width, height, font);
     plot->script = script;
     return AGN_OK;
 }
@@ -69,14 +70,16 @@ static int open_terminal(struct agn_gnuplot *plot, const char *terminal, int wid
 int agn_gnuplot_open(struct agn_gnuplot *plot, int width, int height)
 {
     plot->svg = false;
-    return open_terminal(plot, "pngcairo", width, height);
+    return open_terminal(plot, "pngcairo", "DejaVu Sans", width, height);
 }
 
 int agn_gnuplot_open_for(struct agn_gnuplot *plot, const char *path, int width, int height)
 {
     size_t length = strlen(path);
     plot->svg = length > 4 && strcmp(path + length - 4, ".svg") == 0;
-    return open_terminal(plot, plot->svg ? "svg" : "pngcairo", width, height);
+    /* Who looks at an SVG has other fonts. */
+    return plot->svg ? open_terminal(plot, "svg", "sans-serif", width, height)
+                     : agn_gnuplot_open(plot, width, height);
 }
 
 /* The last line of gnuplot's complaint that is neither empty nor a marker of the place. */

@@ -63,16 +63,36 @@ static void find_borders(const struct agn_plot_best *b, double *x, double *y)
     y[b->clock_count] = b->clocks_mhz[b->clock_count - 1];
 }
 
-/* A line for each run of squares of one winner: left, right, bottom, top, winner. */
+static int run_end(const struct field *f, int c, int r)
+{
+    int end = r + 1;
+    while (end < f->best->rate_count && winner(f, c, end) == winner(f, c, r))
+        end++;
+    return end;
+}
+
+/* Whether squares `r` to `end` of row `c` are a run as they are one of system `s` in a row beside it. */
+static bool is_run(const struct field *f, int c, int r, int end, int s)
+{
+    return c >= 0 && c < f->best->clock_count && winner(f, c, r) == s && run_end(f, c, r) == end &&
+           (r == 0 || winner(f, c, r - 1) != s);
+}
+
+/* A line for each rectangle of squares of one winner: left, right, bottom, top, winner. Each is a trace
+ * higher than it should be, against seams. */
 static void write_areas(FILE *script, const char *name, const struct field *f)
 {
+    double trace = (f->y[f->best->clock_count] - f->y[0]) / (2 * PANEL_HEIGHT);
     fprintf(script, "$%s << EOD\n", name);
     for (int c = 0; c < f->best->clock_count; c++)
         for (int r = 0, end; r < f->best->rate_count; r = end) {
-            for (end = r + 1; end < f->best->rate_count && winner(f, c, end) == winner(f, c, r);)
-                end++;
-            fprintf(script, "%.6g %.6g %.6g %.6g %d\n", f->x[r], f->x[end], f->y[c], f->y[c + 1],
-                    winner(f, c, r));
+            int s = winner(f, c, r), top = c + 1;
+            end = run_end(f, c, r);
+            if (is_run(f, c - 1, r, end, s))
+                continue;
+            while (is_run(f, top, r, end, s))
+                top++;
+            fprintf(script, "%.6g %.6g %.6g %.6g %d\n", f->x[r], f->x[end], f->y[c], f->y[top] + trace, s);
         }
     fprintf(script, "EOD\n");
 }
@@ -134,7 +154,7 @@ static void write_names(FILE *script, const struct field *f)
         fprintf(script, "set label ");
         agn_gnuplot_string(script, f->best->names[s]);
         fprintf(script, " at graph %.4f, graph %.4f center front textcolor rgb '%s'\n", found.x, found.y,
-                areas[s].dark ? "#FFFFFF" : AGN_COLOUR_INK);
+                areas[s % (int)AGN_COUNT_OF(areas)].dark ? "#FFFFFF" : AGN_COLOUR_INK);
     }
 }
 
@@ -151,7 +171,7 @@ static void write_panel(FILE *script, const struct field *f, double left, const 
             continue;
         fprintf(script,
                 "%s$%s using ($5 == %d ? $1 : NaN):3:1:2:3:4 with boxxyerror fillcolor rgb '%s' title ", join,
-                name, s, areas[s].colour);
+                name, s, areas[s % (int)AGN_COUNT_OF(areas)].colour);
         agn_gnuplot_string(script, f->best->names[s]);
         join = ", ";
     }
@@ -165,25 +185,27 @@ static void write_picture(FILE *script, const struct field fields[2])
     write_areas(script, "energy", &fields[1]);
     fprintf(script, "set multiplot title ");
     agn_gnuplot_string(script, b->title);
-    fprintf(script, " font 'DejaVu Sans,13'\nset logscale x\nset format x '%%g'\nset xlabel 'kbit/s'\n"
-                    "set ylabel 'MHz'\nset tmargin at screen 0.84\nset bmargin at screen 0.14\nunset grid\n"
-                    "set xtics add (50, 200, 500, 2000, 5000, 20000, 50000)\nset tics out\n");
+    fprintf(
+        script,
+        " font ',13'\nset logscale x\nset format x '%%g'\nset xlabel 'kbit/s'\n"
+        "set ylabel 'MHz' offset 1,0\nset tmargin at screen 0.84\nset bmargin at screen 0.14\nunset grid\n"
+        "set xtics add (50, 200, 500, 2000, 5000, 20000, 50000)\nset tics out\n");
     fprintf(script, "set xrange [%.6g:%.6g]\nset yrange [%.6g:%.6g]\nunset key\n", fields[0].x[0],
             fields[0].x[b->rate_count], fields[0].y[0], fields[0].y[b->clock_count]);
-    write_panel(script, &fields[0], 0.055, "latency", "least latency, mean");
-    fprintf(script, "set key at screen 0.82, screen 0.86 left top reverse Left samplen 1\n");
-    write_panel(script, &fields[1], 0.455, "energy", "least energy, mean of processor and radio");
+    write_panel(script, &fields[0], 0.065, "latency", "least latency, mean");
+    fprintf(script, "set key at screen 0.825, screen 0.86 left top reverse Left samplen 1\n");
+    write_panel(script, &fields[1], 0.475, "energy", "least energy, mean of processor and radio");
     fprintf(script, "unset multiplot\n");
 }
 
 static int check(const char *path, const struct agn_plot_best *best)
 {
-    if (best->systems < 1 || best->systems > (int)AGN_COUNT_OF(areas) || best->rate_count < 2 ||
+    if (best->systems < 1 || best->systems > AGN_PLOT_MAX_SYSTEMS || best->rate_count < 2 ||
         best->clock_count < 2)
         return agn_fail(
             AGN_ERR_ARG,
             "cannot draw %s: %d systems at %d rates and %d clocks: expected 1 to %d at 2 and more", path,
-            best->systems, best->rate_count, best->clock_count, (int)AGN_COUNT_OF(areas));
+            best->systems, best->rate_count, best->clock_count, AGN_PLOT_MAX_SYSTEMS);
     return AGN_OK;
 }
 
