@@ -77,6 +77,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 page=$work/systems-map.md
+asked=' (the best design'"'"'s less 0.5, 1 and 2 points)'
+[ -z "$accuracies" ] || asked=''
 table=$work/systems-map.csv
 
 cat >"$page" <<END
@@ -84,11 +86,12 @@ cat >"$page" <<END
 
 \`scripts/estimate-systems.sh --results docs/results$given${*:+ $*}\` makes this page, its pictures and [systems-map.csv](systems-map.csv) from what \`scripts/measure-pay.sh\` measured ([pay.md](pay.md)).
 
-**Measured:** accuracy, bytes and the share of frames that are sent, over all test images through device (int8), socket and server; instructions where it says so were counted under QEMU (Cortex-M7).
+**Measured:** accuracy, bytes and the share of frames that are sent, over all test images through device (int8), socket and server; instructions where it says so were counted under QEMU (Cortex-M7). Bytes have the
+headers of packet and CoAP, not those of UDP and IP, which latency and energy do count.
 **Modelled** ([COST.md](../COST.md)): latency and energy, means over all frames, typical inputs, processor and radio without the rest of the board; board \`$board\`, radio \`$radio\`, $server_ms ms of server. A rate is the
 radio's on the air, the clock the processor's, whose current scales with it. The inputs have intervals: where the second is near, take it as even.
 
-Designs are compared that reach an accuracy, one training each. Over 10,000 images an accuracy of 92 % is known to half a point (95 %), one of 80 % to 0.8: who is just above or below may be so by chance.
+Designs are compared that reach an accuracy$asked, one training each. Over 10,000 images an accuracy of 92 % is known to half a point (95 %), one of 80 % to 0.8: who is just above or below may be so by chance.
 END
 echo dataset,accuracy,rate_kbps,clock_mhz,modelled,winner,value,second,second_value >"$table"
 

@@ -82,72 +82,6 @@ if command -v gnuplot >/dev/null; then
     [ "$(head -c 4 "$tmp/best.png" | tail -c 3)" = PNG ] || die "no picture"
 fi
 
-# A run of each model, in their order; '-': none.
-run 0 export --preset fashion-local-only --output "$tmp/local.agn"
-sed 's/"images"/"accuracy": 0.88, "images"/' "$tmp/run.json" >"$tmp/split.json"
-echo '{"images": 100, "accuracy": 0.9, "local_accuracy": 0.9, "reasons": {"alone": 100}}' >"$tmp/local.json"
-three="$tmp/model.agn $tmp/local.agn --preset fashion-edge-only-jpeg --run $tmp/split.json --run $tmp/local.json --run - --name split --name local --name jpeg"
-# shellcheck disable=SC2086 # a list of words
-{
-    run 0 estimate $three --json
-    that '[s["model"] for s in o["systems"]] == ["split", "local", "jpeg"] and [s["accuracy"] for s in o["systems"]] == [0.88, 0.9, None]'
-    that '[s["work"]["bytes"] for s in o["systems"]] == ["measured", "measured", "modelled"]'
-    that '[s["work"]["instructions"] for s in o["systems"]] == ["counted", "modelled", "modelled"]'
-    that '[p["ms"] for p in o["systems"][0]["cost"]["percentiles"]] == [o["systems"][0]["cost"]["sent"]["ms"]["typical"]] * 3'
-    run 0 estimate $three --bytes 100 --json
-    that '[s["work"]["bytes"] for s in o["systems"]] == ["given", "measured", "given"]'
-    run 0 estimate $three --accuracy 0.9
-    [ "$(sed -n '/^below 90 %/,$p' "$tmp/out" | grep -c '^split .*88.00%.*counted.*measured\|^jpeg .* - .*modelled.*modelled')" -eq 2 ] || die "who is below 90 % is not listed"
-    out_has "local                          90.00%"
-    run 0 estimate $three --accuracy 0.9 --json
-    that '[s["takes_part"] for s in o["systems"]] == [False, True, False]'
-    run 0 estimate $three --accuracy 0.95
-    out_has "no model reaches 95 %"
-
-    # The map says what single estimates say, and leaves out who is below.
-    run 0 estimate $three --plot-csv "$tmp/map.csv" --rates 50,270.5,6000 --clocks 64,216
-    [ "$(wc -l <"$tmp/map.csv")" -eq 13 ] || die "the map has not 2 x 3 x 2 rows"
-    run 0 estimate $three --rate 270.5 --clock 64 --json
-    python3 - "$tmp/out" "$tmp/map.csv" <<'PY' || die "the map differs from the estimates: $(cat "$tmp/map.csv")"
-import csv, json, sys
-systems = json.load(open(sys.argv[1]))["systems"]
-rows = [r for r in csv.DictReader(open(sys.argv[2])) if (r["rate_kbps"], r["clock_mhz"]) == ("270.5", "64")]
-assert [r["modelled"] for r in rows] == ["latency_ms", "energy_mj"]
-for row, unit in zip(rows, ("ms", "mj")):
-    costs = sorted((s["cost"]["mean"][unit]["typical"], s["model"]) for s in systems)
-    assert [row["winner"], row["second"]] == [costs[0][1], costs[1][1]], costs
-    for value, cost in ((row["value"], costs[0]), (row["second_value"], costs[1])):
-        assert abs(float(value) / cost[0] - 1) < 1e-3, costs
-PY
-    run 0 estimate $three --accuracy 0.9 --plot-csv "$tmp/map.csv"
-    [ "$(tail -n +2 "$tmp/map.csv" | cut -d, -f 3- | sort -u | grep -vc '_m[sj],local,[0-9.]*,,$')" -eq 0 ] || die "who is below takes part"
-    [ "$(sed -n '2p;$p' "$tmp/map.csv" | cut -d, -f 1,2 | tr '\n' ' ')" = "50,64 6000,216 " ] || die "the map has other corners"
-    if command -v gnuplot >/dev/null; then
-        run 0 estimate $three --plot "$tmp/best.svg" --plot-csv "$tmp/map.csv"
-        for name in $(tail -n +2 "$tmp/map.csv" | cut -d, -f 4 | sort -u); do
-            grep -q "$name" "$tmp/best.svg" || die "the picture lacks $name"
-        done
-        python3 -c 'import sys, xml.etree.ElementTree as tree; tree.parse(sys.argv[1])' "$tmp/best.svg" || die "the picture is no XML"
-    fi
-}
-
-# The same from a folder of measured designs.
-if command -v gnuplot >/dev/null; then
-    mkdir -p "$tmp/pay/fashion-agilenn/q30" "$tmp/pay/fashion-alone-model.grid_4/large"
-    cp "$tmp/model.agn" "$tmp/split.json" "$tmp/pay/fashion-agilenn/q30"
-    cp "$tmp/local.agn" "$tmp/local.json" "$tmp/pay/fashion-alone-model.grid_4/large"
-    refuse 1 "no run.json of fashion or cifar10" "$root/scripts/estimate-systems.sh" --build "$AGN_BINARY_DIR" --out "$tmp/pay"
-    mv "$tmp/pay/fashion-agilenn/q30/split.json" "$tmp/pay/fashion-agilenn/q30/run.json"
-    cd "$tmp/pay/fashion-alone-model.grid_4/large" && mv local.agn model.agn && mv local.json run.json && cd "$root"
-    echo old >"$tmp/pay/systems-map-fashion-50.svg"
-    attempt 0 "$root/scripts/estimate-systems.sh" --build "$AGN_BINARY_DIR" --out "$tmp/pay" --results "$tmp/pay" --accuracy "0.87 0.9"
-    out_has '| `agilenn q30` | 88.00 % | no | 207 (measured) | 60 % |'
-    out_has '| `alone large` | 90.00 % | 90.00 % | 0 (measured) | 0 % |'
-    [ "$(wc -l <"$tmp/pay/systems-map.csv")" -eq 85 ] || die "the CSV has not 2 x 7 x 3 x 2 rows"
-    [ -s "$tmp/pay/systems-map-fashion-87.svg" ] && [ ! -e "$tmp/pay/systems-map-fashion-50.svg" ] || die "the pictures are not these"
-    if grep 'fashion,0.9,' "$tmp/pay/systems-map.csv" | grep -q agilenn; then die "who is below takes part"; fi
-fi
-
 # Profiles: all are listed, with sources; one of one's own.
 run 0 estimate --boards
 [ "$(wc -l <"$tmp/out")" -eq 9 ] || die "not all boards are listed"
@@ -172,12 +106,6 @@ refused 1 "line 4: there is no [link] rate_kbps" estimate "$tmp/model.agn" --boa
 refused 2 "give 1 to" estimate
 refused 2 "more than 0" estimate "$tmp/model.agn" --clock 0
 refused 2 "--run is given 1 times for 2 models" estimate "$tmp/model.agn" "$tmp/model.agn" --run "$tmp/run.json"
-refused 2 "--name is given 2 times for 1 models" estimate "$tmp/model.agn" --name a --name b
-refused 2 "--accuracy goes with --run" estimate "$tmp/model.agn" --accuracy 0.9
-for list in 5 6:5 1:2:3 1,2:3 1,,2 "1,2," 0:5 1,nan 1,x ""; do
-    refused 2 "--rates $list: expected LOW:HIGH" estimate "$tmp/model.agn" --plot-csv "$tmp/no" --rates "$list"
-done
-refused 1 "no model reaches it; the best is local with 0.9" estimate $three --accuracy 0.95 --plot-csv "$tmp/no"
 refused 1 "expected what \`agilenn run --json\` prints" estimate "$tmp/model.agn" --run "$root/README.md"
 sed 's/^ram_bytes = .*/ram_bytes = 4096/' "$tmp/own.ini" >"$tmp/small.ini"
 refused 1 "does not fit" estimate "$tmp/model.agn" --board "$tmp/small.ini"

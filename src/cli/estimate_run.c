@@ -26,6 +26,24 @@ static double unsent_of(const json_t *object)
     return sum;
 }
 
+/* A run of another model is found out where one of the two sends and the other does not. */
+static int check_run(const char *path, const json_t *run, const struct agn__estimate *e)
+{
+    double images = number_of(run, "images");
+    if (!(images > 0.0) || json_object_get(run, "reasons") == NULL)
+        return agn_fail(AGN_ERR_FORMAT,
+                        "%s: expected what `agilenn run --json` prints, with images and reasons", path);
+    bool sends = agn_dev_model_sends(&e->model), sent = isfinite(number_of(run, "packets_mean"));
+    bool alone = number_of(json_object_get(run, "reasons"), "alone") >= images;
+    if (sends ? alone : sent)
+        return agn_fail(
+            AGN_ERR_MISMATCH,
+            "%s: in this run the device %s, but %s %s: expected the run of this model; --run goes "
+            "by the order of the models",
+            path, sent ? "sends" : "answers alone", e->name, sends ? "sends" : "answers alone");
+    return AGN_OK;
+}
+
 static int take_run(const char *path, const json_t *run, struct agn__estimate *e)
 {
     struct agn_work *w = &e->work;
@@ -33,16 +51,16 @@ static int take_run(const char *path, const json_t *run, struct agn__estimate *e
            payload = number_of(run, "payload_bytes_mean"), datagrams = number_of(run, "datagram_bytes_mean");
     double reply = number_of(run, "reply_bytes_mean"), rows = number_of(run, "row_instructions"),
            packing = number_of(run, "packet_instructions");
-    if (!(images > 0.0) || json_object_get(run, "reasons") == NULL)
-        return agn_fail(AGN_ERR_FORMAT,
-                        "%s: expected what `agilenn run --json` prints, with images and reasons", path);
+    int status = check_run(path, run, e);
+    if (status < 0)
+        return status;
     e->bytes_are = AGN__FIGURES_MEASURED;
     e->accuracy = number_of(run, "accuracy");
     e->silent_accuracy = number_of(run, "local_accuracy");
     if (agn_dev_model_sends(&e->model)) {
         w->sent_share = 1.0 - unsent_of(run) / images;
         if (packets >= 1.0 && payload > 0.0) {
-            int status = agn_work_set_bytes(&e->model, payload, packets, w);
+            status = agn_work_set_bytes(&e->model, payload, packets, w);
             if (status < 0)
                 return status;
         }
