@@ -10,7 +10,8 @@ enum {
     PANEL_WIDTH = 408,
     PANEL_HEIGHT = 336,
     LETTER_WIDTH = 8,
-    LINE_HEIGHT = 18
+    LINE_HEIGHT = 18,
+    LEGEND_COLUMNS = 22
 };
 
 /* What is dark has white letters. */
@@ -172,7 +173,9 @@ static void write_panel(FILE *script, const struct field *f, double left, const 
         fprintf(script,
                 "%s$%s using ($5 == %d ? $1 : NaN):3:1:2:3:4 with boxxyerror fillcolor rgb '%s' title ", join,
                 name, s, areas[s % (int)AGN_COUNT_OF(areas)].colour);
-        agn_gnuplot_string(script, f->best->names[s]);
+        char shown[128];
+        (void)agn_text_clip(shown, sizeof shown, f->best->names[s], LEGEND_COLUMNS);
+        agn_gnuplot_string(script, shown);
         join = ", ";
     }
     fprintf(script, "\n");
