@@ -105,7 +105,7 @@ refused 1 "there are: esp32-s3" estimate "$tmp/model.agn" --board z80
 refused 1 "line 4: there is no [link] rate_kbps" estimate "$tmp/model.agn" --board "$root/profiles/radios/lora.ini"
 refused 2 "give 1 to" estimate
 refused 2 "more than 0" estimate "$tmp/model.agn" --clock 0
-refused 2 "--run goes with one model" estimate "$tmp/model.agn" "$tmp/model.agn" --run "$tmp/run.json"
+refused 2 "--run is given 1 times for 2 models" estimate "$tmp/model.agn" "$tmp/model.agn" --run "$tmp/run.json"
 refused 1 "expected what \`agilenn run --json\` prints" estimate "$tmp/model.agn" --run "$root/README.md"
 sed 's/^ram_bytes = .*/ram_bytes = 4096/' "$tmp/own.ini" >"$tmp/small.ini"
 refused 1 "does not fit" estimate "$tmp/model.agn" --board "$tmp/small.ini"

@@ -332,6 +332,44 @@ static void fronts_are_drawn(void **state)
     assert_int_equal(agn_plot_front(picture, &nothing), AGN_ERR_ARG);
 }
 
+/* Whole, and all of its bytes; it is deleted. */
+static void assert_svg(const char *path, const char *name)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    assert_int_equal(agn_file_read(path, 1 << 24, &bytes, &size), AGN_OK);
+    char *text = calloc(size + 1, 1);
+    assert_non_null(text);
+    memcpy(text, bytes, size);
+    assert_memory_equal(text, "<?xml", 5);
+    assert_non_null(strstr(text, "</svg>"));
+    assert_non_null(strstr(text, name));
+    free(text);
+    agn_free(bytes);
+    assert_int_equal(remove(path), 0);
+}
+
+static void fields_of_winners_are_drawn(void **state)
+{
+    (void)state;
+    static const char *const names[AGN_PLOT_MAX_SYSTEMS] = {"it's $(a) <b> `system`\n\xff", "never", "plain"};
+    static const double rates[] = {50, 270, 6000}, clocks[] = {64, 216};
+    static const unsigned char fastest[] = {0, 2, 2, 0, 0, 2}, thriftiest[] = {2, 2, 2, 2, 2, 2};
+    struct agn_plot_best best = {"it's $(a) `map`\n\xff", names, 3, rates, clocks, 3, 2, fastest, thriftiest};
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/a.svg", folder);
+    assert_int_equal(agn_plot_best(picture, &best), AGN_OK);
+    assert_picture(1200, 480);
+    assert_int_equal(agn_plot_best(path, &best), AGN_OK);
+    assert_svg(path, "plain");
+    best.systems = AGN_PLOT_MAX_SYSTEMS + 1;
+    assert_int_equal(agn_plot_best(path, &best), AGN_ERR_ARG);
+    best.systems = 3;
+    best.rate_count = 1;
+    assert_int_equal(agn_plot_best(path, &best), AGN_ERR_ARG);
+    assert_false(agn_file_exists(path));
+}
+
 static void missing_gnuplot_names_its_package(void **state)
 {
     (void)state;
@@ -371,6 +409,7 @@ int main(void)
         cmocka_unit_test(confusion_of_hostile_names_is_drawn),
         cmocka_unit_test(loads_are_drawn),
         cmocka_unit_test(fronts_are_drawn),
+        cmocka_unit_test(fields_of_winners_are_drawn),
         cmocka_unit_test(missing_gnuplot_names_its_package),
         cmocka_unit_test(unwritable_path_is_an_error),
     };

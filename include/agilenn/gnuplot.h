@@ -10,10 +10,14 @@
  * reads from its standard input and draws to its standard output, and no shell is involved. */
 struct agn_gnuplot {
     FILE *script;
+    bool svg; /* else PNG */
 };
 
-/* Starts a PNG of so many pixels with the common look. */
+/* Starts a PNG of so many pixels with the common look. AGN_ERR_IO. */
 int agn_gnuplot_open(struct agn_gnuplot *plot, int width, int height);
+
+/* The same; an SVG where `path`, for which it is, ends in ".svg". */
+int agn_gnuplot_open_for(struct agn_gnuplot *plot, const char *path, int width, int height);
 
 /* Draws the script and puts the whole picture at `path`, which is left alone on failure. Closes `plot` in
  * any case. */

@@ -1,4 +1,4 @@
-/* Plots as PNG files, drawn by gnuplot (Debian's gnuplot-nox).
+/* Plots as PNG files, where a function says so as SVG, too, drawn by gnuplot (Debian's gnuplot-nox).
  *
  * Each function writes the whole picture or nothing: a failure leaves `path` as it was. Errors:
  * AGN_ERR_NOT_FOUND when gnuplot is not installed (the message names the package); AGN_ERR_IO when
@@ -81,17 +81,20 @@ struct agn_plot_front {
 /* Accuracy over latency, and over energy. At least one design (AGN_ERR_ARG). */
 int agn_plot_front(const char *path, const struct agn_plot_front *front);
 
+enum { AGN_PLOT_MAX_SYSTEMS = 24 };
 /* Which of several systems is best at each rate and clock. The caller owns what it points to. */
 struct agn_plot_best {
     const char *title;                     /* any bytes */
     const char *const *names;              /* of the systems, any bytes */
-    int systems;                           /* 1 to 12 */
+    int systems;                           /* 1 to AGN_PLOT_MAX_SYSTEMS; colours repeat after 12 */
     const double *rates_kbps, *clocks_mhz; /* ascending, at least two of each */
     int rate_count, clock_count;
     const unsigned char *fastest,
         *thriftiest; /* (clocks, rates): number of a system, by latency and by energy */
 };
-/* Two fields side by side, latency and energy. AGN_ERR_ARG. */
+/* Two fields side by side, latency and energy: areas in the colour of the system that wins there, with its
+ * name where there is room; a legend of those that win anywhere. An SVG where `path` ends in ".svg".
+ * AGN_ERR_ARG. */
 int agn_plot_best(const char *path, const struct agn_plot_best *best);
 
 enum { AGN_PLOT_MAX_CLASSES = 1000 };

@@ -1,5 +1,6 @@
 /* `agilenn estimate`: what a frame costs on a board with a radio, before there is one. The cost model is
- * src/measure/cost.c's, the work estimate_system.c finds out, estimate_report.c shows. */
+ * src/measure/cost.c's; the work estimate_system.c finds out; estimate_report.c, estimate_together.c and
+ * estimate_map.c show it. */
 #include <math.h>
 #include <string.h>
 
@@ -22,10 +23,15 @@ static void fill_options(struct agn__estimate_options *o, struct agn_cli_option 
         agn__cli_real("sent", "SHARE", &o->sent, -1, 1,
                       "share of the frames that are sent; -1 = all, if the model sends"),
         agn__cli_real("server-ms", "MS", &o->server_ms, 0, 1e6, "queue and Remote NN"),
-        agn__cli_text(
-            "run", "FILE", &o->run,
-            "bytes, packets, frames not sent, and instructions if they were counted, from what `agilenn run "
-            "--json` printed; with one model"),
+        agn__cli_list(
+            "run", "FILE", &o->runs,
+            "bytes, packets, frames not sent, accuracy, and instructions if they were counted, from "
+            "what `agilenn run --json` printed; one for each model, files before presets, - for "
+            "none"),
+        agn__cli_list("name", "NAME", &o->names,
+                      "what a model is called in tables and pictures; one for each, likewise"),
+        agn__cli_real("accuracy", "SHARE", &o->accuracy, -1, 1,
+                      "who takes part: models that reach it in their --run; -1 = all"),
         agn__cli_text(
             "firmware", "DIR", &o->firmware,
             "the source tree's firmware folder: counts instructions under QEMU, instead of modelling them"),
@@ -36,8 +42,15 @@ static void fill_options(struct agn__estimate_options *o, struct agn_cli_option 
                       "a preset's networks with random weights, instead of a file"),
         agn__cli_list("set", "SECTION.KEY=VALUE", &o->assignments, "with --preset, " AGN_CLI_HELP_SET),
         agn__cli_flag("compare", &o->compare, "one table for all models, even if it is only one"),
-        agn__cli_text("plot", "FILE", &o->plot,
-                      "a PNG of which model is best at which rate and clock, in latency and in energy"),
+        agn__cli_text(
+            "plot", "FILE", &o->plot,
+            "which model is best at which rate and clock, in latency and in energy: a PNG, or an SVG "
+            "where FILE ends in .svg"),
+        agn__cli_text("plot-csv", "FILE", &o->plot_csv,
+                      "the same as CSV: rate, clock, measure, winner, its value, the second and its value"),
+        agn__cli_text("rates", "LIST", &o->rates_text,
+                      "kbit/s of --plot and --plot-csv: LOW:HIGH, or A,B,..."),
+        agn__cli_text("clocks", "LIST", &o->clocks_text, "MHz likewise"),
         agn__cli_flag("any", &o->any, "show models that do not fit the board, too"),
         agn__cli_flag("boards", &o->boards,
                       "list the boards; with --json every input, its source and how sure it is"),
@@ -50,7 +63,7 @@ static void fill_options(struct agn__estimate_options *o, struct agn_cli_option 
 
 static int parse(struct agn__estimate_options *o, int argc, char **argv)
 {
-    enum { OPTIONS = 20 };
+    enum { OPTIONS = 25 };
     struct agn_cli_option options[OPTIONS];
     fill_options(o, options);
     const struct agn_cli_command command = {
@@ -67,7 +80,8 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
         .example = "  agilenn estimate out/fashion/model.agn --board stm32f746 --radio esp8266\n"
                    "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
                    "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
-                   "  agilenn estimate --preset fashion --preset fashion-local --plot best.png",
+                   "  agilenn estimate --preset fashion --preset fashion-local --plot best.png\n"
+                   "  agilenn estimate a.agn b.agn --run a.json --run b.json --accuracy 0.9 --plot best.svg",
         .options = options,
         .option_count = OPTIONS,
         .operands = &o->models,
@@ -77,11 +91,26 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
     return agn__cli_parse(&command, argc, argv);
 }
 
+/* Picture and table of which is best where. */
+static int show_map(const struct agn__estimate_options *o, const struct agn__estimate *list, int count)
+{
+    if (o->plot == NULL && o->plot_csv == NULL)
+        return AGN_OK;
+    struct agn__estimate_map *map = agn_alloc(1, sizeof *map);
+    int status = map == NULL ? AGN_ERR_MEMORY : agn__estimate_map_make(o, list, count, map);
+    if (status >= 0 && o->plot != NULL)
+        status = agn__estimate_plot(o->plot, o, map);
+    if (status >= 0 && o->plot_csv != NULL)
+        status = agn__estimate_map_write(o->plot_csv, map);
+    agn_free(map);
+    return status;
+}
+
 static int show(const struct agn__estimate_options *o, const struct agn__estimate *list, int count)
 {
     int status = o->csv != NULL ? agn__estimate_write_csv(o->csv, list, count) : AGN_OK;
-    if (status >= 0 && o->plot != NULL)
-        status = agn__estimate_plot(o->plot, list, count);
+    if (status >= 0)
+        status = show_map(o, list, count);
     if (status < 0)
         return agn__cli_fail("estimate", status);
     if (o->json)
@@ -103,14 +132,57 @@ static int estimate_all(const struct agn__estimate_options *o, int count)
     return code;
 }
 
+/* A list of an option that is given for each model, or not at all. */
+static int check_each(const char *option, const struct agn_cli_list *list, int count)
+{
+    if (list->count == 0 || list->count == count)
+        return AGN_CLI_GO_ON;
+    return agn__cli_usage_error("estimate",
+                                "%s is given %d times for %d models: give it once for each, files "
+                                "before presets",
+                                option, list->count, count);
+}
+
+static int check_models(struct agn__estimate_options *o, int count)
+{
+    if (count < 1 || count > AGN__ESTIMATE_MOST)
+        return agn__cli_usage_error("estimate", "give 1 to %d models: files, or --preset NAME",
+                                    AGN__ESTIMATE_MOST);
+    int code = check_each("--run", &o->runs, count);
+    if (code == AGN_CLI_GO_ON)
+        code = check_each("--name", &o->names, count);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    if (o->accuracy >= 0.0 && o->runs.count == 0)
+        return agn__cli_usage_error("estimate",
+                                    "--accuracy goes with --run, which says what each model reaches");
+    if (o->assignments.count > 0 && o->presets.count == 0)
+        return agn__cli_usage_error("estimate", "--set goes with --preset");
+    o->compare = o->compare || o->accuracy >= 0.0;
+    return AGN_CLI_GO_ON;
+}
+
+static int check_numbers(struct agn__estimate_options *o)
+{
+    if (o->clock_mhz == 0.0 || o->rate_kbps == 0.0 || o->bytes == 0.0)
+        return agn__cli_usage_error("estimate", "--clock, --rate and --bytes are more than 0");
+    if (agn__estimate_read_axis("--rates", o->rates_text, true, &o->rates) < 0 ||
+        agn__estimate_read_axis("--clocks", o->clocks_text, false, &o->clocks) < 0)
+        return agn__cli_usage_error("estimate", "%s", agn_error_message());
+    return AGN_CLI_GO_ON;
+}
+
 int agn__cmd_estimate(int argc, char **argv)
 {
     struct agn__estimate_options o = {.board = "stm32f746",
                                       .radio = "esp8266",
+                                      .rates_text = "50:6000",
+                                      .clocks_text = "64:216",
                                       .clock_mhz = -1,
                                       .rate_kbps = -1,
                                       .bytes = -1,
                                       .sent = -1,
+                                      .accuracy = -1,
                                       .deadline_ms = 200};
     int code = parse(&o, argc, argv);
     if (code != AGN_CLI_GO_ON)
@@ -120,19 +192,11 @@ int agn__cmd_estimate(int argc, char **argv)
         return agn__cli_usage_error("estimate", "--boards and --radios list profiles: leave the models out");
     if (o.boards || o.radios)
         return agn__estimate_list(o.boards ? AGN_PROFILE_BOARD : AGN_PROFILE_RADIO, o.json);
-    if (count < 1 || count > AGN__ESTIMATE_MOST)
-        return agn__cli_usage_error("estimate", "give 1 to %d models: files, or --preset NAME",
-                                    AGN__ESTIMATE_MOST);
-    if (o.run != NULL && count > 1)
-        return agn__cli_usage_error("estimate", "--run goes with one model");
-    if (o.assignments.count > 0 && o.presets.count == 0)
-        return agn__cli_usage_error("estimate", "--set goes with --preset");
-    if (o.clock_mhz == 0.0 || o.rate_kbps == 0.0 || o.bytes == 0.0)
-        return agn__cli_usage_error("estimate", "--clock, --rate and --bytes are more than 0");
-    if (o.plot != NULL) {
-        int status = agn_plot_available();
-        if (status < 0)
-            return agn__cli_fail("estimate", status);
-    }
-    return estimate_all(&o, count);
+    code = check_models(&o, count);
+    if (code == AGN_CLI_GO_ON)
+        code = check_numbers(&o);
+    if (code != AGN_CLI_GO_ON)
+        return code;
+    int status = o.plot != NULL ? agn_plot_available() : AGN_OK;
+    return status < 0 ? agn__cli_fail("estimate", status) : estimate_all(&o, count);
 }

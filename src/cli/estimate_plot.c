@@ -1,61 +1,52 @@
-/* Which of several systems is best at which rate of the radio and clock of the processor. */
-#include <math.h>
+/* The picture of which of several systems costs least at which rate and clock. */
+#include <assert.h>
 
 #include "agilenn/plot.h"
 #include "cli/estimate.h"
 
-enum { RATES = 33, CLOCKS = 24 };
+static_assert((int)AGN__ESTIMATE_MOST <= (int)AGN_PLOT_MAX_SYSTEMS, "all can be drawn");
 
-static void find_best(const struct agn__estimate *list, int count, double rate, double clock,
-                      unsigned char best[2])
+enum { PLACES = AGN__ESTIMATE_AXIS * AGN__ESTIMATE_AXIS };
+
+static void take_winners(const struct agn__estimate_map *map, int measure, unsigned char *best)
 {
-    double least[2] = {INFINITY, INFINITY};
-    best[0] = best[1] = 0;
-    for (int i = 0; i < count; i++) {
-        struct agn_board board = list[i].board;
-        struct agn_radio radio = list[i].radio;
-        struct agn_cost cost;
-        board.clock_mhz = clock;
-        radio.rate_kbps = rate;
-        if (agn_cost_frame(&board, &radio, &list[i].work, &cost) < 0)
-            continue;
-        const double values[2] = {cost.mean_ms.typical, cost.mean_mj.typical};
-        for (int v = 0; v < 2; v++)
-            if (values[v] < least[v]) {
-                least[v] = values[v];
-                best[v] = (unsigned char)i;
-            }
-    }
+    for (int c = 0; c < map->clocks->count; c++)
+        for (int r = 0; r < map->rates->count; r++)
+            best[c * map->rates->count + r] = (unsigned char)map->places[measure][c][r].winner;
 }
 
-int agn__estimate_plot(const char *path, const struct agn__estimate *list, int count)
+/* Of the models that take part, for the title. */
+static const char *say_bytes(const struct agn__estimate_map *map)
 {
-    static unsigned char best[2][RATES * CLOCKS];
-    double rates[RATES], clocks[CLOCKS];
+    int measured = 0, part = 0;
+    for (int i = 0; i < map->count; i++) {
+        part += map->takes_part[i];
+        measured += map->takes_part[i] && map->systems[i].bytes_are == AGN__FIGURES_MEASURED;
+    }
+    return measured == part ? "bytes measured" : measured > 0 ? "some bytes measured" : "bytes not measured";
+}
+
+int agn__estimate_plot(const char *path, const struct agn__estimate_options *o,
+                       const struct agn__estimate_map *map)
+{
+    unsigned char best[AGN__MEASURES][PLACES];
     const char *names[AGN__ESTIMATE_MOST];
-    char title[256];
-    for (int i = 0; i < count; i++)
-        names[i] = list[i].name;
-    for (int r = 0; r < RATES; r++)
-        rates[r] = pow(10.0, 1.0 + r / 8.0); /* 10 kbit/s to 100 Mbit/s */
-    for (int c = 0; c < CLOCKS; c++)
-        clocks[c] = 20.0 * (c + 1);
-    for (int c = 0; c < CLOCKS; c++)
-        for (int r = 0; r < RATES; r++) {
-            unsigned char two[2];
-            find_best(list, count, rates[r], clocks[c], two);
-            best[0][c * RATES + r] = two[0];
-            best[1][c * RATES + r] = two[1];
-        }
-    snprintf(title, sizeof title, "Which system is best (modelled): %s, %s", list->board.name,
-             list->radio.name);
+    char title[256], accuracy[64] = "";
+    for (int i = 0; i < map->count; i++)
+        names[i] = map->systems[i].name;
+    for (int m = 0; m < AGN__MEASURES; m++)
+        take_winners(map, m, best[m]);
+    if (o->accuracy >= 0.0)
+        snprintf(accuracy, sizeof accuracy, "accuracy of %.4g %% or more, ", 100.0 * o->accuracy);
+    snprintf(title, sizeof title, "What costs least (modelled; %s%s): %s, %s", accuracy, say_bytes(map),
+             map->systems->board.name, map->systems->radio.name);
     return agn_plot_best(path, &(struct agn_plot_best){.title = title,
                                                        .names = names,
-                                                       .systems = count,
-                                                       .rates_kbps = rates,
-                                                       .rate_count = RATES,
-                                                       .clocks_mhz = clocks,
-                                                       .clock_count = CLOCKS,
-                                                       .fastest = best[0],
-                                                       .thriftiest = best[1]});
+                                                       .systems = map->count,
+                                                       .rates_kbps = map->rates->values,
+                                                       .rate_count = map->rates->count,
+                                                       .clocks_mhz = map->clocks->values,
+                                                       .clock_count = map->clocks->count,
+                                                       .fastest = best[AGN__LATENCY],
+                                                       .thriftiest = best[AGN__ENERGY]});
 }

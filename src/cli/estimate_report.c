@@ -1,4 +1,4 @@
-/* What a frame costs, as tables, CSV and JSON. All of it is modelled, and says so. */
+/* What a frame costs, as a table of one system, CSV and JSON. All of it is modelled, and says so. */
 #include <math.h>
 #include <string.h>
 
@@ -25,16 +25,36 @@ static void print_stages(const struct agn__estimate *e)
            c->mean_board_mj.typical, c->mean_board_mj.high);
 }
 
-static double percentile_ms(const struct agn__estimate *e, double share)
+/* What that share of the frames costs at most, typical: a frame is either sent or not. */
+struct percentile {
+    double share, ms, mj;
+};
+enum { PERCENTILES = 3 };
+
+static void find_percentiles(const struct agn__estimate *e, struct percentile *found)
 {
-    return share <= 1.0 - e->work.sent_share ? e->cost.unsent_ms.typical : e->cost.sent_ms.typical;
+    static const double shares[PERCENTILES] = {.5, .9, .99};
+    for (int i = 0; i < PERCENTILES; i++) {
+        bool sent = shares[i] > 1.0 - e->work.sent_share;
+        found[i] = (struct percentile){shares[i], sent ? e->cost.sent_ms.typical : e->cost.unsent_ms.typical,
+                                       sent ? e->cost.sent_mj.typical : e->cost.unsent_mj.typical};
+    }
+}
+
+static void print_percentiles(const struct agn__estimate *e)
+{
+    struct percentile p[PERCENTILES];
+    find_percentiles(e, p);
+    printf("\nlatency of frames, typical: 50 %% within %.2f ms, 90 %% %.2f ms, 99 %% %.2f ms\n", p[0].ms,
+           p[1].ms, p[2].ms);
+    printf("energy of frames, typical: 50 %% within %.2f mJ, 90 %% %.2f mJ, 99 %% %.2f mJ\n", p[0].mj,
+           p[1].mj, p[2].mj);
 }
 
 static void print_rest(const struct agn__estimate_options *o, const struct agn__estimate *e)
 {
     const struct agn_cost *c = &e->cost;
-    printf("\nlatency of frames, typical: 50 %% within %.2f ms, 90 %% %.2f ms, 99 %% %.2f ms\n",
-           percentile_ms(e, .5), percentile_ms(e, .9), percentile_ms(e, .99));
+    print_percentiles(e);
     printf("frames a second: %.3g (%.3g to %.3g)\n", c->frames_per_second.typical, c->frames_per_second.low,
            c->frames_per_second.high);
     if (e->radio.packets_per_second > 0.0 && e->radio.packets_per_second < 1.0 && e->work.sent_share > 0.0)
@@ -61,40 +81,17 @@ int agn__estimate_print(const struct agn__estimate_options *o, const struct agn_
     printf("instructions %.0f extractor, %.0f local, %.0f encoding (Cortex-M7, %s)\n",
            w->extract_instructions, w->local_instructions, w->encode_instructions,
            e->counted ? "counted under QEMU" : "modelled");
-    printf("a frame sent %.0f bytes in %.3g packets, answer %.0f bytes; %.1f %% of frames are sent\n",
-           w->packet_bytes, w->packets, w->reply_bytes, 100.0 * w->sent_share);
+    printf("a frame sent %.0f bytes in %.3g packets, answer %.0f bytes; %.1f %% of frames are sent (%s)\n",
+           w->packet_bytes, w->packets, w->reply_bytes, 100.0 * w->sent_share,
+           agn__figures_name(e->bytes_are));
+    if (isfinite(e->accuracy))
+        printf("accuracy     %.2f %%, measured\n", 100.0 * e->accuracy);
     printf("memory       RAM %u of %.0f bytes, flash %u of %.0f\n", (unsigned)e->needs.ram_bytes,
            e->board.ram_bytes, (unsigned)e->needs.flash_bytes, e->board.flash_bytes);
     if (e->needs.ram_bytes > e->board.ram_bytes || e->needs.flash_bytes > e->board.flash_bytes)
         printf("             DOES NOT FIT\n");
     print_stages(e);
     print_rest(o, e);
-    return AGN_CLI_SUCCESS;
-}
-
-/* ---- several ----------------------------------------------------------------------------------------------
- */
-
-int agn__estimate_print_together(const struct agn__estimate_options *o, const struct agn__estimate *list,
-                                 int count)
-{
-    (void)o;
-    printf("on %s at %.0f MHz, radio %s at %.0f kbit/s: modelled\n", list->board.name, list->board.clock_mhz,
-           list->radio.name, list->radio.rate_kbps);
-    printf("%-28s %11s %7s %6s %26s %26s %9s\n", "model", "instr.", "bytes", "sent", "mean ms (low to high)",
-           "mean mJ (low to high)", "RAM B");
-    for (int i = 0; i < count; i++) {
-        const struct agn__estimate *e = &list[i];
-        const struct agn_cost *c = &e->cost;
-        char ms[64], mj[64];
-        snprintf(ms, sizeof ms, "%.2f (%.2f to %.2f)", c->mean_ms.typical, c->mean_ms.low, c->mean_ms.high);
-        snprintf(mj, sizeof mj, "%.2f (%.2f to %.2f)", c->mean_mj.typical, c->mean_mj.low, c->mean_mj.high);
-        agn__cli_print_name(stdout, e->name, 28);
-        printf(" %11.0f %7.0f %5.0f%% %26s %26s %9u\n",
-               e->work.extract_instructions + e->work.local_instructions +
-                   e->work.sent_share * e->work.encode_instructions,
-               e->work.packet_bytes, 100.0 * e->work.sent_share, ms, mj, (unsigned)e->needs.ram_bytes);
-    }
     return AGN_CLI_SUCCESS;
 }
 
@@ -115,12 +112,23 @@ static json_t *json_both(struct agn_interval ms, struct agn_interval mj)
 static json_t *json_work(const struct agn__estimate *e)
 {
     const struct agn_work *w = &e->work;
-    return json_pack("{s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f}", "extract_instructions",
+    return json_pack("{s:f, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "extract_instructions",
                      w->extract_instructions, "local_instructions", w->local_instructions,
                      "encode_instructions", w->encode_instructions, "instructions",
-                     e->counted ? "counted" : "modelled", "packets", w->packets, "packet_bytes",
-                     w->packet_bytes, "reply_bytes", w->reply_bytes, "sent_share", w->sent_share, "server_ms",
-                     w->server_ms);
+                     e->counted ? "counted" : "modelled", "bytes", agn__figures_name(e->bytes_are), "packets",
+                     w->packets, "packet_bytes", w->packet_bytes, "reply_bytes", w->reply_bytes, "sent_share",
+                     w->sent_share, "server_ms", w->server_ms);
+}
+
+static json_t *json_percentiles(const struct agn__estimate *e)
+{
+    struct percentile p[PERCENTILES];
+    json_t *list = json_array();
+    find_percentiles(e, p);
+    for (int i = 0; i < PERCENTILES; i++)
+        json_array_append_new(
+            list, json_pack("{s:f, s:f, s:f}", "share", p[i].share, "ms", p[i].ms, "mj", p[i].mj));
+    return list;
 }
 
 static json_t *json_costs(const struct agn__estimate *e)
@@ -134,11 +142,12 @@ static json_t *json_costs(const struct agn__estimate *e)
         json_array_append_new(levers,
                               json_pack("{s:s, s:s, s:f, s:f}", "profile", e->levers[i].profile, "key",
                                         e->levers[i].key, "ms", e->levers[i].ms, "mj", e->levers[i].mj));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "stages", stages, "sent",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "stages", stages, "sent",
                      json_both(c->sent_ms, c->sent_mj), "unsent", json_both(c->unsent_ms, c->unsent_mj),
                      "mean", json_both(c->mean_ms, c->mean_mj), "median_ms", json_interval(c->median_ms),
-                     "mean_board_mj", json_interval(c->mean_board_mj), "frames_per_second",
-                     json_interval(c->frames_per_second), "air_bytes", c->air_bytes, "widest", levers);
+                     "percentiles", json_percentiles(e), "mean_board_mj", json_interval(c->mean_board_mj),
+                     "frames_per_second", json_interval(c->frames_per_second), "air_bytes", c->air_bytes,
+                     "widest", levers);
 }
 
 static json_t *json_system(const struct agn__estimate_options *o, const struct agn__estimate *e)
@@ -149,6 +158,12 @@ static json_t *json_system(const struct agn__estimate_options *o, const struct a
         "kind", "modelled", "board", e->board.name, "clock_mhz", e->board.clock_mhz, "radio", e->radio.name,
         "rate_kbps", e->radio.rate_kbps, "work", json_work(e), "cost", json_costs(e), "ram_bytes",
         (int)e->needs.ram_bytes, "flash_bytes", (int)e->needs.flash_bytes, "fits", fits);
+    if (system != NULL) {
+        json_object_set_new(system, "accuracy", agn__cli_json_real(e->accuracy));
+        json_object_set_new(system, "silent_accuracy", agn__cli_json_real(e->silent_accuracy));
+    }
+    if (system != NULL && o->accuracy >= 0.0)
+        json_object_set_new(system, "takes_part", json_boolean(agn__estimate_takes_part(o, e)));
     if (system != NULL && o->loss > 0.0)
         json_object_set_new(system, "with_loss",
                             json_pack("{s:f, s:f, s:f, s:o}", "loss", o->loss, "deadline_ms", o->deadline_ms,

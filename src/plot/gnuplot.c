@@ -1,5 +1,5 @@
-/* gnuplot as a child process: script in, PNG out, its complaint turned into a sentence. What is drawn is the
- * business of plot.c and plot_explanation.c. */
+/* gnuplot as a child process: script in, PNG or SVG out, its complaint turned into a sentence. What is drawn
+ * is the business of plot.c and plot_explanation.c. */
 #define _POSIX_C_SOURCE 200809L
 #include "agilenn/gnuplot.h"
 
@@ -14,7 +14,7 @@
 
 extern char **environ;
 
-enum { COMPLAINT_BYTES = 1024, TEXT_LIMIT_BYTES = 200, MAX_PNG_BYTES = 64 << 20 };
+enum { COMPLAINT_BYTES = 1024, TEXT_LIMIT_BYTES = 200, MAX_PICTURE_BYTES = 64 << 20 };
 
 static int fail_missing(void)
 {
@@ -48,22 +48,38 @@ static int run_gnuplot(char *argument, FILE *const streams[3], int *exit_status)
     return *exit_status == 127 ? fail_missing() : AGN_OK; /* 127: spawn could not tell in time */
 }
 
-int agn_gnuplot_open(struct agn_gnuplot *plot, int width, int height)
+static int open_terminal(struct agn_gnuplot *plot, const char *terminal, const char *font, int width,
+                         int height)
 {
     FILE *script = tmpfile();
     if (!script)
         return agn_fail(AGN_ERR_IO, "cannot draw a plot: no temporary file: %s", strerror(errno));
     fprintf(script,
             "set encoding utf8\n"
-            "set terminal pngcairo noenhanced size %d,%d font 'DejaVu Sans,11' background '#FFFFFF' "
+            "set terminal %s noenhanced size %d,%d font '%s,11' background '#FFFFFF' "
             "linewidth 1.4\n"
             "set border 3 linecolor rgb '" AGN_COLOUR_INK "' linewidth 0.7\n"
             "set tics nomirror textcolor rgb '" AGN_COLOUR_INK "'\n"
             "set grid ytics linecolor rgb '#DDDDDD' linetype 1 linewidth 0.6\n"
             "set style fill solid 1.0 noborder\n",
-            width, height);
+            terminal, width, height, font);
     plot->script = script;
     return AGN_OK;
+}
+
+int agn_gnuplot_open(struct agn_gnuplot *plot, int width, int height)
+{
+    plot->svg = false;
+    return open_terminal(plot, "pngcairo", "DejaVu Sans", width, height);
+}
+
+int agn_gnuplot_open_for(struct agn_gnuplot *plot, const char *path, int width, int height)
+{
+    size_t length = strlen(path);
+    plot->svg = length > 4 && strcmp(path + length - 4, ".svg") == 0;
+    /* Who looks at an SVG has other fonts. */
+    return plot->svg ? open_terminal(plot, "svg", "sans-serif", width, height)
+                     : agn_gnuplot_open(plot, width, height);
 }
 
 /* The last line of gnuplot's complaint that is neither empty nor a marker of the place. */
@@ -89,17 +105,29 @@ static bool is_whole_png(const unsigned char *bytes, size_t size)
            memcmp(bytes + size - 8, tail, sizeof tail) == 0;
 }
 
-static int copy_picture(FILE *picture, const char *path)
+/* A whole SVG ends with its outermost element. */
+static bool is_whole_svg(const unsigned char *bytes, size_t size)
+{
+    static const char head[] = "<?xml", tail[] = "</svg>";
+    enum { HEAD = sizeof head - 1, TAIL = sizeof tail - 1 };
+    while (size > 0 && (bytes[size - 1] == '\n' || bytes[size - 1] == '\r'))
+        size--;
+    return size >= HEAD + TAIL && memcmp(bytes, head, HEAD) == 0 &&
+           memcmp(bytes + size - TAIL, tail, TAIL) == 0;
+}
+
+static int copy_picture(FILE *picture, bool svg, const char *path)
 {
     long size = fseek(picture, 0, SEEK_END) == 0 ? ftell(picture) : -1;
-    if (size < 0 || size > MAX_PNG_BYTES)
+    if (size < 0 || size > MAX_PICTURE_BYTES)
         return agn_fail(AGN_ERR_IO, "cannot draw %s: gnuplot made no picture", path);
     unsigned char *bytes = agn_alloc((size_t)size + 1, 1);
     if (!bytes)
         return AGN_ERR_MEMORY;
     rewind(picture);
     int status;
-    if (fread(bytes, 1, (size_t)size, picture) != (size_t)size || !is_whole_png(bytes, (size_t)size))
+    bool all = fread(bytes, 1, (size_t)size, picture) == (size_t)size;
+    if (!all || !(svg ? is_whole_svg : is_whole_png)(bytes, (size_t)size))
         status =
             agn_fail(AGN_ERR_IO, "cannot draw %s: gnuplot made no whole picture; is the disk full?", path);
     else
@@ -124,8 +152,8 @@ int agn_gnuplot_draw(struct agn_gnuplot *plot, const char *path)
         status = run_gnuplot(default_settings, streams, &exit_status);
     }
     if (status == AGN_OK)
-        status =
-            exit_status != 0 ? fail_with_complaint(streams[2], exit_status) : copy_picture(streams[1], path);
+        status = exit_status != 0 ? fail_with_complaint(streams[2], exit_status)
+                                  : copy_picture(streams[1], plot->svg, path);
     for (int i = 0; i < 3; i++)
         if (streams[i])
             fclose(streams[i]);
