@@ -85,8 +85,9 @@ struct agn_work {
     double server_ms;    /* queue and Remote NN */
 };
 
-/* CoAP around a packet or an answer. */
-enum { AGN_WORK_COAP_BYTES = 18 };
+/* CoAP around a packet of version 1 of the protocol, and around an answer of version 1 and 2
+ * (docs/PROTOCOL.md). */
+enum { AGN_WORK_COAP_BYTES = 18, AGN_WORK_ANSWER_COAP_BYTES = 11, AGN_WORK_COMPACT_ANSWER_COAP_BYTES = 7 };
 
 /* The work of a device model by a model of this library's kernels, without running anything: amounts by the
  * layers' shapes times coefficients that were fitted to QEMU's counts of a Cortex-M7 with DSP kernels

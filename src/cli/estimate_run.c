@@ -67,7 +67,8 @@ static int take_run(const char *path, const json_t *run, struct agn__estimate *e
         if (packets >= 1.0 && datagrams > 0.0)
             w->packet_bytes = datagrams;
         if (reply > 0.0)
-            w->reply_bytes = reply + AGN_WORK_COAP_BYTES;
+            w->reply_bytes = reply + (number_of(run, "protocol") == 2.0 ? AGN_WORK_COMPACT_ANSWER_COAP_BYTES
+                                                                        : AGN_WORK_ANSWER_COAP_BYTES);
     }
     if (isfinite(rows)) {
         double scale = rows / (w->extract_instructions + w->local_instructions);

@@ -98,7 +98,7 @@ int agn_work_of_model(const struct agn_dev_model *model, struct agn_work *work)
         int status = agn_work_set_bytes(model, coded + packets * AGN_FEATURE_OVERHEAD_BYTES, packets, &made);
         if (status < 0)
             return status;
-        made.reply_bytes = (double)AGN_REPLY_BYTES(model->classes) + AGN_WORK_COAP_BYTES;
+        made.reply_bytes = (double)AGN_REPLY_BYTES(model->classes) + AGN_WORK_ANSWER_COAP_BYTES;
     }
     *work = made;
     return AGN_OK;
