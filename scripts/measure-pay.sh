@@ -26,6 +26,7 @@ options:
   --compute NAME     numbers in training: f32, or bf16 where the CPU has it (f32)
   --sent SHARE       of the frames that are sent, as \`agilenn export --sent\`
   --may-lose SHARE   likewise, as \`agilenn export --may-lose\`
+  --reach SHARE      likewise, as \`agilenn export --reach\`
   --board NAME       (stm32f746)
   --radio NAME       (esp8266)
   --rates LIST       in kbit/s ("270 2000 6000")
@@ -56,7 +57,7 @@ while [ $# -gt 0 ]; do
     --data) data="--data $(realpath "${2:?--data needs a folder}")" && shift 2 ;;
     --threads) threads="--threads ${2:?--threads needs a number}" && shift 2 ;;
     --compute) compute=${2:?--compute needs a name} && shift 2 ;;
-    --sent | --may-lose) decision="$1 ${2:?$1 needs a share}" && shift 2 ;;
+    --sent | --may-lose | --reach) decision="$1 ${2:?$1 needs a share}" && shift 2 ;;
     --board) board=${2:?--board needs a name} && shift 2 ;;
     --radio) radio=${2:?--radio needs a name} && shift 2 ;;
     --rates) rates=${2:?--rates needs a list} && shift 2 ;;

@@ -80,6 +80,8 @@ static int parse(struct export_options *o, int argc, char **argv)
             "the same images, class by class; 0 = all are sent"),
         agn__cli_real("may-lose", "SHARE", &o->wish.target.may_lose, 0.0, 1.0,
                       "likewise, as few as cost no more accuracy than that, as 0.003"),
+        agn__cli_real("reach", "SHARE", &o->wish.target.reach, 0.0, 1.0,
+                      "likewise, as few as reach such an accuracy on these images, as 0.92"),
         agn__cli_text("preset", "NAME", &o->preset,
                       "instead of a trained model: this preset's extractor and Local NN with random weights, "
                       "calibrated on random images, to learn RAM, flash and time before training"),
@@ -318,10 +320,12 @@ int agn__cmd_export(int argc, char **argv)
         return agn__cli_usage_error("export", "--set goes with --preset");
     if (o.prefix != NULL && o.c_source == NULL)
         return agn__cli_usage_error("export", "--prefix goes with --c-source DIR");
-    int wishes = (o.wish.confidence > 0.0) + (o.wish.target.sent > 0.0) + (o.wish.target.may_lose > 0.0);
+    int wishes = (o.wish.confidence > 0.0) + (o.wish.target.sent > 0.0) + (o.wish.target.may_lose > 0.0) +
+                 (o.wish.target.reach > 0.0);
     if (o.preset != NULL && wishes > 0)
-        return agn__cli_usage_error("export", "--confidence, --sent and --may-lose need a trained model");
+        return agn__cli_usage_error("export",
+                                    "--confidence, --sent, --may-lose and --reach need a trained model");
     if (wishes > 1)
-        return agn__cli_usage_error("export", "give one of --confidence, --sent and --may-lose");
+        return agn__cli_usage_error("export", "give one of --confidence, --sent, --may-lose and --reach");
     return o.preset != NULL ? export_untrained(&o) : export_trained(&o);
 }

@@ -1,4 +1,4 @@
-/* `agilenn export --confidence`, `--sent` and `--may-lose`. */
+/* `agilenn export --confidence`, `--sent`, `--may-lose` and `--reach`. */
 #include "cli/export_decision.h"
 
 #include "cli/cli.h"
@@ -53,7 +53,7 @@ int agn__export_decide(const struct agn_model *model, const struct agn__export_w
                        size_t *size, struct agn__export_decision *decision)
 {
     struct agn_dataset *data = NULL;
-    bool learns = wish->target.sent > 0.0 || wish->target.may_lose > 0.0;
+    bool learns = wish->target.sent > 0.0 || wish->target.may_lose > 0.0 || wish->target.reach > 0.0;
     if (wish->confidence <= 0.0 && !learns)
         return AGN_OK;
     if (agn_part_is_empty(&model->parts[AGN_LOCAL]))
