@@ -147,7 +147,7 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
     agn__graph_tensor(&dev->model, node->source[0], &source);
     unsigned channels = layer->in_c, border = layer->pad_w;
     size_t values = ((size_t)layer->in_w + 2u * border) * channels;
-    int direct = source.storage == AGN__STORED_WIDE && source.border == border && source.c == channels;
+    int direct = agn__rows_are_direct(node, &source);
     int16_t *filled = NULL;
     for (unsigned i = 0; i < layer->kernel_h; i++) {
         unsigned row = y * layer->stride_h + i;
@@ -177,12 +177,12 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
 /* ---- a layer's row ------------------------------------------------------------------------------ */
 
 static void run_kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                       unsigned end, const struct agn__sink *sink)
+                       unsigned end, const struct agn__sink *sink, int16_t *panel)
 {
     if (first >= end)
         return;
     if (layer->kind == AGN_LAYER_CONV)
-        agn__graph_conv_row(layer, rows, first, end, sink);
+        agn__graph_conv_row(layer, rows, first, end, sink, panel);
     else
         agn__graph_dwconv_row(layer, rows, first, end, sink);
 }
@@ -344,6 +344,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     struct agn__tensor made;
     struct view view = {NULL, NULL, 0, 0};
     uint8_t *row = NULL;
+    int16_t *panel = NULL;
     struct agn__sink sink = {NULL, 0, 1, NULL, NULL};
     agn__graph_node(model, index, &node);
     agn__graph_tensor(model, index + 1, &made);
@@ -353,6 +354,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
         node.shape.in_w = (uint16_t)(node.shape.in_w + (node.shape.in_w & 1u));
     } else if (node.shape.kind == AGN_LAYER_CONV) {
         full_rows(dev, &node, &scratch, y, rows);
+        panel = take(&scratch, agn__panel_bytes(&node.shape) / 2u);
     }
     if (made.c > 0) {
         row = row_of(dev, &made, y);
@@ -364,7 +366,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
         add_row(dev, &node, y, &view, row);
     } else if (made.c > 0) {
         sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
-        run_kernel(&node.shape, rows, 0, made.c, &sink);
+        run_kernel(&node.shape, rows, 0, made.c, &sink, panel);
         if (view.narrow)
             agn__narrow(sink.values, (int8_t *)row, (size_t)made.w * made.c);
     }
@@ -385,7 +387,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     if (first < model->map_c) {
         const struct agn__sink sent = {NULL, 0, (size_t)model->map_h * AGN_DEV_SYMBOL_ROW_BYTES(model->map_w),
                                        agn__symbol_row(dev, first - model->local_c, y), model->symbols};
-        run_kernel(&node.shape, rows, first, model->map_c, &sent);
+        run_kernel(&node.shape, rows, first, model->map_c, &sent, panel);
     }
 }
 
