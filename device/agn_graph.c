@@ -269,6 +269,20 @@ static void add_row(const struct agn_dev *dev, const struct agn__node *node, uns
         }
 }
 
+/* Adds the values of a head's channels at one place, plus 128. */
+static void pool_place(const struct view *view, size_t x, const struct agn__head *head, uint32_t *cell)
+{
+    size_t at = x * view->step_x + head->first * view->step_c;
+    uint32_t *const end = cell + head->count;
+    if (view->narrow) {
+        for (const int8_t *from = view->narrow + at; cell != end; from++, cell++)
+            *cell += (uint32_t)(*from + 128);
+        return;
+    }
+    for (const int16_t *from = view->wide + at; cell != end; from += view->step_c, cell++)
+        *cell += (uint32_t)(*from + 128);
+}
+
 static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct agn__tensor *made,
                      const struct view *view, unsigned y)
 {
@@ -286,8 +300,7 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
             for (unsigned j = 0; j < head.grid; j++, cell += head.count) {
                 unsigned end = agn__cell_end(j, made->w, head.grid);
                 for (unsigned x = agn__cell_first(j, made->w, head.grid); covers && x < end; x++)
-                    for (unsigned c = 0; c < head.count; c++)
-                        cell[c] += (uint32_t)(value_at(view, x, head.first + c) + 128);
+                    pool_place(view, x, &head, cell);
             }
         }
     }
@@ -300,8 +313,13 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
     const struct agn_dev_model *model = &dev->model;
     for (unsigned c = first; c < end; c++) {
         struct agn__packer packer = {agn__symbol_row(dev, c - model->local_c, y), 0, 0};
-        for (unsigned x = 0; x < model->map_w; x++)
-            agn__packer_put(&packer, model->symbols[value_at(view, x, c) + 128]);
+        const uint8_t *table = model->symbols + 128;
+        const int8_t *narrow = view->narrow ? view->narrow + c : NULL;
+        const int16_t *wide = view->narrow ? NULL : view->wide + c * view->step_c;
+        for (unsigned left = model->map_w; left > 0 && narrow; left--, narrow += view->step_x)
+            agn__packer_put(&packer, table[*narrow]);
+        for (unsigned left = model->map_w; left > 0 && wide; left--, wide += view->step_x)
+            agn__packer_put(&packer, table[*wide]);
         agn__packer_end(&packer);
     }
 }

@@ -14,7 +14,7 @@
 /* What turns a channel's sums into values: agn_dev_layer.folds holds. */
 struct finish {
     int32_t multiplier, addend;
-    unsigned shift; /* less 32 */
+    unsigned shift; /* less 33: the saturation shifts once more */
 };
 
 /* Rounding and zero point, twice. */
@@ -27,14 +27,14 @@ AGN__INLINE struct finish finish_of(uint32_t rounding, const uint8_t *record)
 {
     struct finish f;
     f.multiplier = (int32_t)agn__word(record + 4);
-    f.shift = record[8] - 32u;
-    f.addend = (int32_t)(rounding << (f.shift - 1u));
+    f.shift = record[8] - 33u;
+    f.addend = (int32_t)(rounding << f.shift);
     return f;
 }
 
 AGN__INLINE int32_t finished(const struct finish *f, int32_t acc)
 {
-    return agn__ssat8(agn__smmla(acc, f->multiplier, f->addend) >> f->shift);
+    return agn__ssat8_half(agn__smmla(acc, f->multiplier, f->addend) >> f->shift);
 }
 
 /* Places side by side that share the work of unpacking a channel's weights: PLACES, or what is left of a row.
@@ -80,30 +80,33 @@ struct panel {
 };
 
 /* Symbols of a channel, whose row begins at `row`: PLACES of them take a byte and a half. */
-static void put_symbols(const struct panel *p, uint8_t *row, const int32_t q[PLACES])
+AGN__INLINE void put_symbols(const struct panel *p, uint8_t *row, const struct agn__four_sums *q)
 {
     enum { BITS = AGN_WIRE_SYMBOL_BITS };
     const uint8_t *table = p->table + 128;
-    uint32_t bits = 0;
-    unsigned left = p->places * BITS;
+    unsigned used = p->places * BITS;
     uint8_t *to = row + p->x * BITS / 8u;
-    for (unsigned i = 0; i < p->places; i++)
-        bits |= (uint32_t)table[q[i]] << (i * BITS);
-    if (p->x % (2u * PLACES) == 0) {
-        to[0] = (uint8_t)bits;
-        if (left > 8)
-            to[1] = (uint8_t)(bits >> 8);
-        return;
+    uint32_t bits = (uint32_t)table[q->at0] | (uint32_t)table[q->at1] << BITS |
+                    (uint32_t)table[q->at2] << 2 * BITS | (uint32_t)table[q->at3] << 3 * BITS;
+    bits &= (UINT32_C(1) << used) - 1u;
+    if (p->x % (2u * PLACES) != 0) {
+        bits = bits << 4 | *to;
+        used += 4;
     }
-    to[0] = (uint8_t)(to[0] | bits << 4);
-    if (left > 4)
-        to[1] = (uint8_t)(bits >> 4);
+    to[0] = (uint8_t)bits;
+    if (used > 8)
+        to[1] = (uint8_t)(bits >> 8);
 }
 
-static void put_some(const struct panel *p, int16_t *to, const int32_t q[PLACES])
+/* Of less than PLACES. */
+AGN__INLINE void put_some(const struct panel *p, int16_t *to, const struct agn__four_sums *q)
 {
-    for (unsigned i = 0; i < p->places; i++, to += p->step_x)
-        *to = (int16_t)q[i];
+    size_t step = p->step_x;
+    to[0] = (int16_t)q->at0;
+    if (p->places > 1)
+        to[step] = (int16_t)q->at1;
+    if (p->places > 2)
+        to[2 * step] = (int16_t)q->at2;
 }
 
 /* The next channel's four values; weights and record move on. */
@@ -130,21 +133,17 @@ AGN__INLINE void panel_channels(const struct panel *p, unsigned unit)
     if (p->places == PLACES && !p->table) {
         while (record != end) {
             const struct agn__four_sums q = panel_next(p, &weights, &record, unit);
-            size_t step = p->step_x;
-            int16_t *at = to;
+            agn__put_four(to, p->step_x, &q);
             to += p->step_c;
-            agn__put_next_two(&at, step, q.at0, q.at1);
-            agn__put_next_two(&at, step, q.at2, q.at3);
         }
         return;
     }
     for (uint8_t *packed = p->packed; record != end; packed += p->step_c, to += p->step_c) {
-        const struct agn__four_sums sums = panel_next(p, &weights, &record, unit);
-        const int32_t q[PLACES] = {sums.at0, sums.at1, sums.at2, sums.at3};
+        const struct agn__four_sums q = panel_next(p, &weights, &record, unit);
         if (p->table)
-            put_symbols(p, packed, q);
+            put_symbols(p, packed, &q);
         else
-            put_some(p, to, q);
+            put_some(p, to, &q);
     }
 }
 
@@ -163,40 +162,44 @@ AGN__ALONE void panel_channels_4(const struct panel *p)
     panel_channels(p, 4);
 }
 
-/* Copies PLACES rows of a window, `groups` groups each, to a panel. */
-AGN__INLINE void fill_row(const struct panel *p, const int16_t *at, size_t step, unsigned groups, int aligned,
+/* Copies a place's row of a window, `groups` groups, to a panel. */
+AGN__INLINE void fill_place(const int16_t *src, unsigned groups, int aligned, int16_t *to)
+{
+#define AGN__COPY_GROUP agn__put_panel(&to, aligned ? agn__next_two_words(&src) : agn__next_two_any(&src))
+    if (groups % 2 == 1)
+        AGN__COPY_GROUP;
+    for (groups /= 2; groups > 0; groups--) {
+        AGN__COPY_GROUP;
+        AGN__COPY_GROUP;
+    }
+#undef AGN__COPY_GROUP
+}
+
+AGN__INLINE void fill_row(const int16_t *src, const size_t offset[PLACES - 1], unsigned groups, int aligned,
                           int16_t *panel)
 {
-    for (unsigned i = 0; i < PLACES; i++, panel += 4) {
-        const int16_t *src = at;
-        int16_t *to = panel;
-#define AGN__COPY_GROUP agn__put_panel(&to, aligned ? agn__next_two_words(&src) : agn__next_two_any(&src))
-        if (groups % 2 == 1)
-            AGN__COPY_GROUP;
-        for (unsigned left = groups / 2; left > 0; left--) {
-            AGN__COPY_GROUP;
-            AGN__COPY_GROUP;
-        }
-#undef AGN__COPY_GROUP
-        if (i + 1 < p->places)
-            at += step;
-    }
+    fill_place(src, groups, aligned, panel);
+    fill_place(src + offset[0], groups, aligned, panel + 4);
+    fill_place(src + offset[1], groups, aligned, panel + 8);
+    fill_place(src + offset[2], groups, aligned, panel + 12);
 }
 
 /* Places beyond a row's end are its last one once more. */
 AGN__ALONE void fill_panel(const struct panel *p, const struct agn_dev_layer *layer,
                            const int16_t *const *rows, int16_t *panel)
 {
-    unsigned groups = (unsigned)agn__layer_groups(layer);
-    size_t step = (size_t)layer->stride_w * layer->in_c, at = p->x * step;
+    unsigned groups = (unsigned)agn__layer_groups(layer), last = p->places - 1u;
+    size_t step = (size_t)layer->stride_w * layer->in_c, at = p->x * step, offset[PLACES - 1];
+    for (unsigned i = 1; i < PLACES; i++)
+        offset[i - 1] = (i < last ? i : last) * step;
     for (unsigned y = layer->kernel_h; y > 0; y--, rows++, panel += PLACES * 4u * groups) {
         const int16_t *src = *rows + at;
         if ((((uintptr_t)src | 2u * step) & 3u) != 0)
-            fill_row(p, src, step, groups, 0, panel);
+            fill_row(src, offset, groups, 0, panel);
         else if (groups == 3)
-            fill_row(p, src, step, 3, 1, panel);
+            fill_row(src, offset, 3, 1, panel);
         else
-            fill_row(p, src, step, groups, 1, panel);
+            fill_row(src, offset, groups, 1, panel);
     }
 }
 
@@ -348,7 +351,6 @@ AGN__INLINE void depthwise_channels(const struct agn_dev_layer *layer, const int
     {                                                                                                        \
         depthwise_channels(layer, rows, first, end, sink, kernel, stride);                                   \
     }
-AGN__DEPTHWISE(depthwise_3_1, 3, 1)
 AGN__DEPTHWISE(depthwise_5_1, 5, 1)
 AGN__DEPTHWISE(depthwise_5_2, 5, 2)
 AGN__DEPTHWISE(depthwise_7_1, 7, 1)
@@ -358,17 +360,15 @@ AGN__DEPTHWISE(depthwise_7_2, 7, 2)
 void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                            unsigned end, const struct agn__sink *sink)
 {
-    static void (*const kernels[3][2])(const struct agn_dev_layer *, const int16_t *const *, unsigned,
-                                       unsigned, const struct agn__sink *) = {
-        {depthwise_3_1, NULL}, {depthwise_5_1, depthwise_5_2}, {depthwise_7_1, depthwise_7_2}};
+    static void (*const kernels[2][2])(const struct agn_dev_layer *, const int16_t *const *, unsigned,
+                                       unsigned, const struct agn__sink *) = {{depthwise_5_1, depthwise_5_2},
+                                                                              {depthwise_7_1, depthwise_7_2}};
     unsigned kernel = layer->kernel_w, stride = layer->stride_w;
-    int odd = kernel == 3 || kernel == 5 || kernel == 7;
-    /* agn_kernel_dsp.c's own 3x3 is faster but where three places are left of a row. */
-    if (!layer->folds || layer->kernel_h != kernel || !odd || stride > 2 || sink->table ||
-        agn__step_c(layer) % 2 != 0 || (kernel == 3 && (stride == 2 || layer->out_w % PLACES != PLACES - 1)))
+    if (!layer->folds || layer->kernel_h != kernel || (kernel != 5 && kernel != 7) || stride > 2 ||
+        sink->table || agn__step_c(layer) % 2 != 0)
         agn__dwconv_row(layer, rows, first, end, sink);
     else
-        kernels[(kernel - 3) / 2][stride - 1](layer, rows, first, end, sink);
+        kernels[(kernel - 5) / 2][stride - 1](layer, rows, first, end, sink);
 }
 
 #endif

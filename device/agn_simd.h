@@ -102,6 +102,17 @@ static inline void agn__put_next_two(int16_t **to, size_t step, int32_t first, i
     *to = at;
 }
 
+/* Four values, `step` apart. */
+static inline void agn__put_four(int16_t *to, size_t step, const struct agn__four_sums *q)
+{
+    int16_t *at;
+    __asm__ volatile("strh %1, [%5]\n\tadd %0, %5, %6, lsl #2\n\tstrh %2, [%5, %6, lsl #1]\n\t"
+                     "strh %3, [%0]\n\tstrh %4, [%0, %6, lsl #1]"
+                     : "=&r"(at)
+                     : "r"(q->at0), "r"(q->at1), "r"(q->at2), "r"(q->at3), "r"(to), "r"(step)
+                     : "memory");
+}
+
 /* Four values side by side, at any address; `to` moves on. */
 static inline void agn__put_next_words(int16_t **to, uint32_t first, uint32_t second)
 {
@@ -241,6 +252,14 @@ static inline int32_t agn__ssat8(int32_t value)
     return saturated;
 }
 
+/* Shifted right by 1, then saturated to int8. */
+static inline int32_t agn__ssat8_half(int32_t value)
+{
+    int32_t saturated;
+    __asm__("ssat %0, #8, %1, asr #1" : "=r"(saturated) : "r"(value));
+    return saturated;
+}
+
 /* Shifted right by AGN__SSAT_SHIFT, then saturated to int8. */
 static inline int32_t agn__ssat8_shifted(int32_t value)
 {
@@ -280,6 +299,14 @@ static inline void agn__put_next_two(int16_t **to, size_t step, int32_t first, i
     (*to)[0] = (int16_t)first;
     (*to)[step] = (int16_t)second;
     *to += 2 * step;
+}
+
+static inline void agn__put_four(int16_t *to, size_t step, const struct agn__four_sums *q)
+{
+    to[0] = (int16_t)q->at0;
+    to[step] = (int16_t)q->at1;
+    to[2 * step] = (int16_t)q->at2;
+    to[3 * step] = (int16_t)q->at3;
 }
 
 static inline struct agn__four_words agn__next_four_words(const int16_t **from)
@@ -389,6 +416,11 @@ static inline int32_t agn__smmla(int32_t a, int32_t b, int32_t addend)
 static inline int32_t agn__ssat8(int32_t value)
 {
     return value < -128 ? -128 : value > 127 ? 127 : value;
+}
+
+static inline int32_t agn__ssat8_half(int32_t value)
+{
+    return agn__ssat8(value >> 1);
 }
 
 static inline int32_t agn__ssat8_shifted(int32_t value)
