@@ -74,9 +74,14 @@ void agn__conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows
                    unsigned end, const struct agn__sink *sink);
 void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                      unsigned end, const struct agn__sink *sink);
-/* The same for networks with branches, whose layers are of more kinds. */
+/* The same for networks with branches, whose layers are of more kinds. `panel`: memory at a word address of
+ * agn__panel_bytes, for windows of four places side by side. */
 void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                         unsigned end, const struct agn__sink *sink);
+                         unsigned end, const struct agn__sink *sink, int16_t *panel);
+static inline uint32_t agn__panel_bytes(const struct agn_dev_layer *layer)
+{
+    return 32u * (uint32_t)agn__layer_groups(layer) * layer->kernel_h;
+}
 void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                            unsigned end, const struct agn__sink *sink);
 /* The reference, and for layers that faster kernels leave out. */

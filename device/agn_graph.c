@@ -147,7 +147,7 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
     agn__graph_tensor(&dev->model, node->source[0], &source);
     unsigned channels = layer->in_c, border = layer->pad_w;
     size_t values = ((size_t)layer->in_w + 2u * border) * channels;
-    int direct = source.storage == AGN__STORED_WIDE && source.border == border && source.c == channels;
+    int direct = agn__rows_are_direct(node, &source);
     int16_t *filled = NULL;
     for (unsigned i = 0; i < layer->kernel_h; i++) {
         unsigned row = y * layer->stride_h + i;
@@ -177,12 +177,12 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
 /* ---- a layer's row ------------------------------------------------------------------------------ */
 
 static void run_kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                       unsigned end, const struct agn__sink *sink)
+                       unsigned end, const struct agn__sink *sink, int16_t *panel)
 {
     if (first >= end)
         return;
     if (layer->kind == AGN_LAYER_CONV)
-        agn__graph_conv_row(layer, rows, first, end, sink);
+        agn__graph_conv_row(layer, rows, first, end, sink, panel);
     else
         agn__graph_dwconv_row(layer, rows, first, end, sink);
 }
@@ -269,6 +269,20 @@ static void add_row(const struct agn_dev *dev, const struct agn__node *node, uns
         }
 }
 
+/* Adds the values of a head's channels at one place, plus 128. */
+static void pool_place(const struct view *view, size_t x, const struct agn__head *head, uint32_t *cell)
+{
+    size_t at = x * view->step_x + head->first * view->step_c;
+    uint32_t *const end = cell + head->count;
+    if (view->narrow) {
+        for (const int8_t *from = view->narrow + at; cell != end; from++, cell++)
+            *cell += (uint32_t)(*from + 128);
+        return;
+    }
+    for (const int16_t *from = view->wide + at; cell != end; from += view->step_c, cell++)
+        *cell += (uint32_t)(*from + 128);
+}
+
 static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct agn__tensor *made,
                      const struct view *view, unsigned y)
 {
@@ -286,8 +300,7 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
             for (unsigned j = 0; j < head.grid; j++, cell += head.count) {
                 unsigned end = agn__cell_end(j, made->w, head.grid);
                 for (unsigned x = agn__cell_first(j, made->w, head.grid); covers && x < end; x++)
-                    for (unsigned c = 0; c < head.count; c++)
-                        cell[c] += (uint32_t)(value_at(view, x, head.first + c) + 128);
+                    pool_place(view, x, &head, cell);
             }
         }
     }
@@ -300,8 +313,13 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
     const struct agn_dev_model *model = &dev->model;
     for (unsigned c = first; c < end; c++) {
         struct agn__packer packer = {agn__symbol_row(dev, c - model->local_c, y), 0, 0};
-        for (unsigned x = 0; x < model->map_w; x++)
-            agn__packer_put(&packer, model->symbols[value_at(view, x, c) + 128]);
+        const uint8_t *table = model->symbols + 128;
+        const int8_t *narrow = view->narrow ? view->narrow + c : NULL;
+        const int16_t *wide = view->narrow ? NULL : view->wide + c * view->step_c;
+        for (unsigned left = model->map_w; left > 0 && narrow; left--, narrow += view->step_x)
+            agn__packer_put(&packer, table[*narrow]);
+        for (unsigned left = model->map_w; left > 0 && wide; left--, wide += view->step_x)
+            agn__packer_put(&packer, table[*wide]);
         agn__packer_end(&packer);
     }
 }
@@ -344,6 +362,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     struct agn__tensor made;
     struct view view = {NULL, NULL, 0, 0};
     uint8_t *row = NULL;
+    int16_t *panel = NULL;
     struct agn__sink sink = {NULL, 0, 1, NULL, NULL};
     agn__graph_node(model, index, &node);
     agn__graph_tensor(model, index + 1, &made);
@@ -353,6 +372,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
         node.shape.in_w = (uint16_t)(node.shape.in_w + (node.shape.in_w & 1u));
     } else if (node.shape.kind == AGN_LAYER_CONV) {
         full_rows(dev, &node, &scratch, y, rows);
+        panel = take(&scratch, agn__panel_bytes(&node.shape) / 2u);
     }
     if (made.c > 0) {
         row = row_of(dev, &made, y);
@@ -364,7 +384,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
         add_row(dev, &node, y, &view, row);
     } else if (made.c > 0) {
         sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
-        run_kernel(&node.shape, rows, 0, made.c, &sink);
+        run_kernel(&node.shape, rows, 0, made.c, &sink, panel);
         if (view.narrow)
             agn__narrow(sink.values, (int8_t *)row, (size_t)made.w * made.c);
     }
@@ -385,7 +405,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     if (first < model->map_c) {
         const struct agn__sink sent = {NULL, 0, (size_t)model->map_h * AGN_DEV_SYMBOL_ROW_BYTES(model->map_w),
                                        agn__symbol_row(dev, first - model->local_c, y), model->symbols};
-        run_kernel(&node.shape, rows, first, model->map_c, &sent);
+        run_kernel(&node.shape, rows, first, model->map_c, &sent, panel);
     }
 }
 

@@ -89,6 +89,13 @@ struct agn__node {
     uint16_t first;
 };
 
+/* Does a full convolution take its source's rows where they lie? */
+static inline int agn__rows_are_direct(const struct agn__node *node, const struct agn__tensor *source)
+{
+    return source->storage == AGN__STORED_WIDE && source->border == node->shape.pad_w &&
+           source->c == node->shape.in_c;
+}
+
 struct agn__head {
     uint8_t tensor;
     uint16_t grid, first, count, margin;

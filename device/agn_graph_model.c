@@ -79,7 +79,8 @@ uint32_t agn__graph_state_bytes(const struct agn_dev_model *model)
     return AGN_DEV_ALIGN4(2u * (model->layer_count + 1u));
 }
 
-/* A row of each source as a kernel wants it, one more for what is outside the image, and a row to be. */
+/* A row of each source as a kernel wants it, one more for what is outside the image, a row to be; of a full
+ * convolution only rows that have to be copied, and its panel. */
 uint32_t agn__graph_scratch_bytes(const struct agn_dev_model *model)
 {
     uint32_t most = 0;
@@ -97,7 +98,8 @@ uint32_t agn__graph_scratch_bytes(const struct agn_dev_model *model)
         if (layer->kind == AGN_LAYER_DWCONV)
             bytes = agn__tensor_row_bytes(&source) + out;
         else
-            bytes = in * (layer->kernel_h + 1u) + out;
+            bytes = in * (agn__rows_are_direct(&node, &source) ? 0u : layer->kernel_h) +
+                    in * (layer->pad_h > 0) + out + agn__panel_bytes(layer);
         most = bytes > most ? bytes : most;
     }
     return most + 8u; /* what kernels may read beyond a row */

@@ -414,7 +414,7 @@ struct depthwise {
     struct agn__two_words weights[3];
     size_t stride;
     struct scaled scaled;
-    unsigned count;
+    unsigned count, rest; /* rest: places at the end that are computed together, or 0 */
 };
 
 /* 0 if the channel does not fit a fixed shift. */
@@ -504,6 +504,33 @@ AGN__ALONE void depthwise_places(const struct depthwise *d, unsigned x, const st
     agn__packer_end(&packer);
 }
 
+/* Two or three places as four. */
+AGN__INLINE void depthwise_rest(const struct depthwise *d, const struct agn__sink *sink, unsigned stride)
+{
+    size_t whole = d->count & ~3u, at = whole * stride, to_step = sink->step_x;
+    const int16_t *row0 = d->rows[0] + at, *row1 = d->rows[1] + at, *row2 = d->rows[2] + at;
+    int16_t *to = sink->values + whole * to_step;
+    int32_t bias = d->scaled.bias;
+    struct four_sums acc = {bias, bias, bias, bias};
+    acc = four_windows(acc, &row0, &d->weights[0], stride);
+    acc = four_windows(acc, &row1, &d->weights[1], stride);
+    acc = four_windows(acc, &row2, &d->weights[2], stride);
+    const struct finisher f = d->scaled.finisher;
+    agn__put_next_two(&to, to_step, finish_scaled(f, acc.at0), finish_scaled(f, acc.at1));
+    if (d->rest == 3)
+        *to = (int16_t)finish_scaled(f, acc.at2);
+}
+
+AGN__ALONE void depthwise_rest_1(const struct depthwise *d, const struct agn__sink *sink)
+{
+    depthwise_rest(d, sink, 1);
+}
+
+AGN__ALONE void depthwise_rest_2(const struct depthwise *d, const struct agn__sink *sink)
+{
+    depthwise_rest(d, sink, 2);
+}
+
 AGN__INLINE void depthwise_values(const struct depthwise *d, const struct agn__sink *sink, unsigned stride)
 {
     const int16_t *row0 = d->rows[0], *row1 = d->rows[1], *row2 = d->rows[2];
@@ -520,8 +547,20 @@ AGN__INLINE void depthwise_values(const struct depthwise *d, const struct agn__s
         agn__put_next_two(&to, to_step, finish_scaled(f, acc.at0), finish_scaled(f, acc.at1));
         agn__put_next_two(&to, to_step, finish_scaled(f, acc.at2), finish_scaled(f, acc.at3));
     }
-    if (together < d->count)
+    if (d->rest > 0 && stride == 1)
+        depthwise_rest_1(d, sink);
+    else if (d->rest > 0 && stride == 2)
+        depthwise_rest_2(d, sink);
+    else if (together < d->count)
         depthwise_places(d, together, sink);
+}
+
+/* Two or three places at a row's end are computed as four where no more than 3 values are read beyond it. */
+static unsigned rest_of(const struct agn_dev_layer *layer)
+{
+    unsigned rest = layer->out_w % 4u, read = layer->stride_w == 1 ? 6 : 10;
+    size_t at = (size_t)(layer->out_w - rest) * layer->stride_w;
+    return rest >= 2 && layer->stride_w <= 2 && at + read <= agn__step_c(layer) + 3u ? rest : 0;
 }
 
 /* `stride`: 1 to 3 where four places at once can be had, else 0. */
@@ -533,6 +572,7 @@ AGN__INLINE void depthwise_channels(const struct agn_dev_layer *layer, const int
     struct depthwise d;
     d.stride = layer->stride_w;
     d.count = layer->out_w;
+    d.rest = rest_of(layer);
     d.scaled.finisher.addend = scaled_addend(layer);
     for (unsigned channel = first; channel < end; channel++, next_channel(&alone))
         if (!depthwise_of(&d, layer, rows, channel))
@@ -592,12 +632,21 @@ AGN__INLINE void four_rgb(const uint8_t *pixels, int16_t **r, int16_t **g, int16
 /* Bytes that stay in order. */
 static void pixels_in_order(const uint8_t *pixels, int16_t *to, size_t count)
 {
-    for (; count >= 4; count -= 4, pixels += 4) {
-        uint32_t bytes = agn__word(pixels);
-        uint32_t even = agn__add_bytes_0_2(AGN__LESS_128, bytes),
-                 odd = agn__add_bytes_1_3(AGN__LESS_128, bytes);
-        agn__put_next_words(&to, agn__low_low(even, odd), agn__high_high(even, odd));
+#define AGN__FOUR(i)                                                                                         \
+    do {                                                                                                     \
+        uint32_t bytes = agn__word(pixels + (i)), even = agn__add_bytes_0_2(AGN__LESS_128, bytes),           \
+                 odd = agn__add_bytes_1_3(AGN__LESS_128, bytes);                                             \
+        agn__put_next_words(&to, agn__low_low(even, odd), agn__high_high(even, odd));                        \
+    } while (0)
+    for (; count >= 16; count -= 16, pixels += 16) {
+        AGN__FOUR(0);
+        AGN__FOUR(4);
+        AGN__FOUR(8);
+        AGN__FOUR(12);
     }
+    for (; count >= 4; count -= 4, pixels += 4)
+        AGN__FOUR(0);
+#undef AGN__FOUR
     for (; count > 0; count--)
         *to++ = (int16_t)(*pixels++ - 128);
 }

@@ -1,5 +1,6 @@
-/* Row kernels for the Arm DSP extension that only networks with branches need: 1x1 convolutions of many
- * channels, depthwise ones of 5x5 and 7x7. What they do not fit goes to the kernels of agn_kernel_dsp.c. */
+/* Row kernels for the Arm DSP extension that only networks with branches need: full convolutions, which copy
+ * windows to scratch memory first, and depthwise ones of 5x5 and 7x7. What they do not fit goes to the
+ * kernels of agn_kernel_dsp.c. */
 #include "agn_device_internal.h"
 #include "agn_kernel.h"
 
@@ -13,21 +14,27 @@
 /* What turns a channel's sums into values: agn_dev_layer.folds holds. */
 struct finish {
     int32_t multiplier, addend;
-    unsigned shift; /* less 32 */
+    unsigned shift; /* less 33: the saturation shifts once more */
 };
 
-AGN__INLINE struct finish finish_of(const struct agn_dev_layer *layer, const uint8_t *record)
+/* Rounding and zero point, twice. */
+AGN__INLINE uint32_t rounding_of(const struct agn_dev_layer *layer)
+{
+    return 2u * (uint32_t)(int32_t)layer->out_zero_point + 1u;
+}
+
+AGN__INLINE struct finish finish_of(uint32_t rounding, const uint8_t *record)
 {
     struct finish f;
     f.multiplier = (int32_t)agn__word(record + 4);
-    f.shift = record[8] - 32u;
-    f.addend = (int32_t)((2u * (uint32_t)(int32_t)layer->out_zero_point + 1u) << (f.shift - 1u));
+    f.shift = record[8] - 33u;
+    f.addend = (int32_t)(rounding << f.shift);
     return f;
 }
 
 AGN__INLINE int32_t finished(const struct finish *f, int32_t acc)
 {
-    return agn__ssat8(agn__smmla(acc, f->multiplier, f->addend) >> f->shift);
+    return agn__ssat8_half(agn__smmla(acc, f->multiplier, f->addend) >> f->shift);
 }
 
 /* Places side by side that share the work of unpacking a channel's weights: PLACES, or what is left of a row.
@@ -53,181 +60,177 @@ AGN__INLINE void put_places(const struct finish *from, int32_t acc0, int32_t acc
         at[2 * step] = (int16_t)finished(&f, acc2);
 }
 
-/* ---- full convolutions ---------------------------------------------------------------------- */
+/* ---- full convolutions ----------------------------------------------------------------------
+ * The windows of PLACES places side by side are copied to a panel: group after group of four values, and of
+ * each group place after place. All output channels then read it with one pointer, eight values an
+ * instruction, and neither window nor stride nor addresses matter to the loop that multiplies. */
 
-/* A channel. Its weights are in groups of four, `row_bytes` for each of the `row_count` rows of a window. */
-struct window {
-    const int16_t *const *rows;
-    unsigned row_count;
-    const int8_t *weights, *weights_end; /* of the window's first row */
-    size_t row_bytes, step;              /* step: between places, in values */
-    int32_t bias;
-    struct finish finish;
-    int16_t *to;
-    size_t to_step;
+/* A panel on its way through a row. */
+struct panel {
+    const int16_t *values;
+    const int8_t *weights;
+    size_t weight_bytes; /* of a channel */
+    const uint8_t *record, *record_end;
+    uint32_t rounding;
+    unsigned x, places; /* where in the row; PLACES, or what is left of it */
+    int16_t *to;        /* of place x */
+    size_t step_x, step_c;
+    uint8_t *packed;
+    const uint8_t *table;
 };
 
-/* Four weights with the four values that `src` has come to. */
-AGN__INLINE int32_t group(const int16_t **src, struct agn__two_words weights, int32_t acc)
+/* Symbols of a channel, whose row begins at `row`: PLACES of them take a byte and a half. */
+AGN__INLINE void put_symbols(const struct panel *p, uint8_t *row, const struct agn__four_sums *q)
 {
-    struct agn__two_words v = agn__next_two_words(src);
-    return agn__smlad(v.second, weights.second, agn__smlad(v.first, weights.first, acc));
-}
-
-/* A group of weights with each of the places. */
-#define AGN__GROUP                                                                                           \
-    do {                                                                                                     \
-        struct agn__two_words four = agn__next_weights(&weights);                                            \
-        acc0 = group(&src0, four, acc0);                                                                     \
-        if (places > 1)                                                                                      \
-            acc1 = group(&src1, four, acc1);                                                                 \
-        if (places > 2)                                                                                      \
-            acc2 = group(&src2, four, acc2);                                                                 \
-        if (places > 3)                                                                                      \
-            acc3 = group(&src3, four, acc3);                                                                 \
-    } while (0)
-
-/* Outputs of `places` places, the first `at` values from the rows' starts. Fourteen registers do for the
- * inner loop of four. row_count and row_groups (groups in a row of the window) are numbers where the compiler
- * is to know them, else 0. */
-AGN__INLINE void window_places(struct window *w, size_t at, unsigned places, unsigned row_count,
-                               unsigned row_groups)
-{
-    int32_t acc0 = w->bias, acc1 = acc0, acc2 = acc0, acc3 = acc0;
-    const int8_t *weights = w->weights, *end = w->weights_end;
-    unsigned rows = row_count > 0 ? row_count : w->row_count;
-    for (const int16_t *const *row = w->rows; rows > 0; rows--, row++) {
-        const int16_t *src0 = *row + at;
-        const int16_t *src1 = src0 + w->step, *src2 = src1 + w->step, *src3 = src2 + w->step;
-        if (row_groups == 3) {
-            AGN__GROUP;
-            AGN__GROUP;
-            AGN__GROUP;
-            continue;
-        }
-        if ((w->row_bytes & 4u) != 0)
-            AGN__GROUP;
-        while (weights != end) {
-            AGN__GROUP;
-            AGN__GROUP;
-        }
-        end += w->row_bytes;
+    enum { BITS = AGN_WIRE_SYMBOL_BITS };
+    const uint8_t *table = p->table + 128;
+    unsigned used = p->places * BITS;
+    uint8_t *to = row + p->x * BITS / 8u;
+    uint32_t bits = (uint32_t)table[q->at0] | (uint32_t)table[q->at1] << BITS |
+                    (uint32_t)table[q->at2] << 2 * BITS | (uint32_t)table[q->at3] << 3 * BITS;
+    bits &= (UINT32_C(1) << used) - 1u;
+    if (p->x % (2u * PLACES) != 0) {
+        bits = bits << 4 | *to;
+        used += 4;
     }
-    put_places(&w->finish, acc0, acc1, acc2, acc3, places, &w->to, w->to_step);
+    to[0] = (uint8_t)bits;
+    if (used > 8)
+        to[1] = (uint8_t)(bits >> 8);
 }
 
-/* The same of a window of one row. `unit`: its number of groups is a multiple of 4 or 2, or odd (1). */
-AGN__INLINE void row_places(const struct window *w, const int16_t *src0, unsigned places, unsigned unit,
-                            int16_t **to)
+/* Of less than PLACES. */
+AGN__INLINE void put_some(const struct panel *p, int16_t *to, const struct agn__four_sums *q)
 {
-    int32_t acc0 = w->bias, acc1 = acc0, acc2 = acc0, acc3 = acc0;
-    const int8_t *weights = w->weights, *end = w->weights_end;
-    const int16_t *src1 = src0 + w->step, *src2 = src1 + w->step, *src3 = src2 + w->step;
-    if (unit == 1)
-        AGN__GROUP;
-    do {
-        AGN__GROUP;
-        AGN__GROUP;
-        if (unit == 4 && places == PLACES) {
-            AGN__GROUP;
-            AGN__GROUP;
+    size_t step = p->step_x;
+    to[0] = (int16_t)q->at0;
+    if (p->places > 1)
+        to[step] = (int16_t)q->at1;
+    if (p->places > 2)
+        to[2 * step] = (int16_t)q->at2;
+}
+
+/* The next channel's four values; weights and record move on. */
+AGN__INLINE struct agn__four_sums panel_next(const struct panel *p, const int8_t **weights,
+                                             const uint8_t **from, unsigned unit)
+{
+    const uint8_t *record = *from;
+    struct agn__four_sums q =
+        agn__panel_sums(p->values, weights, p->weight_bytes, (int32_t)agn__word(record), unit);
+    const struct finish f = finish_of(p->rounding, record);
+    q.at0 = finished(&f, q.at0);
+    q.at1 = finished(&f, q.at1);
+    q.at2 = finished(&f, q.at2);
+    q.at3 = finished(&f, q.at3);
+    *from = record + AGN_MODEL_CHANNEL_BYTES;
+    return q;
+}
+
+AGN__INLINE void panel_channels(const struct panel *p, unsigned unit)
+{
+    const int8_t *weights = p->weights;
+    const uint8_t *record = p->record, *end = p->record_end;
+    int16_t *to = p->to;
+    if (p->places == PLACES && !p->table) {
+        while (record != end) {
+            const struct agn__four_sums q = panel_next(p, &weights, &record, unit);
+            agn__put_four(to, p->step_x, &q);
+            to += p->step_c;
         }
-    } while (weights != end);
-    put_places(&w->finish, acc0, acc1, acc2, acc3, places, to, w->to_step);
+        return;
+    }
+    for (uint8_t *packed = p->packed; record != end; packed += p->step_c, to += p->step_c) {
+        const struct agn__four_sums q = panel_next(p, &weights, &record, unit);
+        if (p->table)
+            put_symbols(p, packed, &q);
+        else
+            put_some(p, to, &q);
+    }
 }
 
-/* A channel of a row. */
-AGN__INLINE void row_channel(const struct window *w, const int16_t *src, unsigned count, unsigned unit,
-                             int16_t *to)
+AGN__ALONE void panel_channels_1(const struct panel *p)
 {
-    for (const int16_t *end = src + (count / PLACES) * PLACES * w->step; src != end; src += PLACES * w->step)
-        row_places(w, src, PLACES, unit, &to);
-    count %= PLACES;
-    if (count == 3)
-        row_places(w, src, 3, unit, &to);
-    else if (count == 2)
-        row_places(w, src, 2, unit, &to);
-    else if (count == 1)
-        row_places(w, src, 1, unit, &to);
+    panel_channels(p, 1);
 }
 
-AGN__ALONE void row_channel_1(const struct window *w, const int16_t *src, unsigned count, int16_t *to)
+AGN__ALONE void panel_channels_2(const struct panel *p)
 {
-    row_channel(w, src, count, 1, to);
+    panel_channels(p, 2);
 }
 
-AGN__ALONE void row_channel_2(const struct window *w, const int16_t *src, unsigned count, int16_t *to)
+AGN__ALONE void panel_channels_4(const struct panel *p)
 {
-    row_channel(w, src, count, 2, to);
+    panel_channels(p, 4);
 }
 
-AGN__ALONE void row_channel_4(const struct window *w, const int16_t *src, unsigned count, int16_t *to)
+/* Copies a place's row of a window, `groups` groups, to a panel. */
+AGN__INLINE void fill_place(const int16_t *src, unsigned groups, int aligned, int16_t *to)
 {
-    row_channel(w, src, count, 4, to);
+#define AGN__COPY_GROUP agn__put_panel(&to, aligned ? agn__next_two_words(&src) : agn__next_two_any(&src))
+    if (groups % 2 == 1)
+        AGN__COPY_GROUP;
+    for (groups /= 2; groups > 0; groups--) {
+        AGN__COPY_GROUP;
+        AGN__COPY_GROUP;
+    }
+#undef AGN__COPY_GROUP
 }
 
-/* A channel of windows of several rows. */
-AGN__INLINE void window_channel(struct window *w, unsigned count, unsigned row_count, unsigned row_groups)
+AGN__INLINE void fill_row(const int16_t *src, const size_t offset[PLACES - 1], unsigned groups, int aligned,
+                          int16_t *panel)
 {
-    size_t at = 0;
-    for (; count >= PLACES; count -= PLACES, at += PLACES * w->step)
-        window_places(w, at, PLACES, row_count, row_groups);
-    for (; count > 0; count--, at += w->step, w->to += w->to_step)
-        window_places(w, at, 1, row_count, row_groups);
+    fill_place(src, groups, aligned, panel);
+    fill_place(src + offset[0], groups, aligned, panel + 4);
+    fill_place(src + offset[1], groups, aligned, panel + 8);
+    fill_place(src + offset[2], groups, aligned, panel + 12);
 }
 
-AGN__ALONE void channel_of_rows(struct window *w, unsigned count)
+/* Places beyond a row's end are its last one once more. */
+AGN__ALONE void fill_panel(const struct panel *p, const struct agn_dev_layer *layer,
+                           const int16_t *const *rows, int16_t *panel)
 {
-    window_channel(w, count, 0, 0);
-}
-
-AGN__ALONE void channel_of_3x3_rgb(struct window *w, unsigned count)
-{
-    window_channel(w, count, 3, 3);
-}
-
-static void channel_of(struct window *w, unsigned count, unsigned groups)
-{
-    if (w->row_count == 3 && groups == 3)
-        channel_of_3x3_rgb(w, count);
-    else
-        channel_of_rows(w, count);
+    unsigned groups = (unsigned)agn__layer_groups(layer), last = p->places - 1u;
+    size_t step = (size_t)layer->stride_w * layer->in_c, at = p->x * step, offset[PLACES - 1];
+    for (unsigned i = 1; i < PLACES; i++)
+        offset[i - 1] = (i < last ? i : last) * step;
+    for (unsigned y = layer->kernel_h; y > 0; y--, rows++, panel += PLACES * 4u * groups) {
+        const int16_t *src = *rows + at;
+        if ((((uintptr_t)src | 2u * step) & 3u) != 0)
+            fill_row(src, offset, groups, 0, panel);
+        else if (groups == 3)
+            fill_row(src, offset, 3, 1, panel);
+        else
+            fill_row(src, offset, groups, 1, panel);
+    }
 }
 
 void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                         unsigned end, const struct agn__sink *sink)
+                         unsigned end, const struct agn__sink *sink, int16_t *panel)
 {
-    struct window w;
-    w.step = (size_t)layer->stride_w * layer->in_c;
-    uintptr_t addresses = 2u * w.step;
-    for (unsigned i = 0; i < layer->kernel_h; i++)
-        addresses |= (uintptr_t)rows[i];
-    if (!layer->folds || (addresses & 3u) != 0 || sink->table) {
+    if (!layer->folds) {
         agn__conv_row(layer, rows, first, end, sink);
         return;
     }
-    unsigned groups = (unsigned)agn__layer_groups(layer), count = layer->out_w;
-    const uint8_t *record = layer->channels + (size_t)first * AGN_MODEL_CHANNEL_BYTES;
-    int16_t *to = sink->values;
-    w.rows = rows;
-    w.row_count = layer->kernel_h;
-    w.row_bytes = 4u * groups;
-    w.weights = layer->weights + first * w.row_bytes * w.row_count;
-    w.to_step = sink->step_x;
-    for (; first < end; first++, to += sink->step_c, record += AGN_MODEL_CHANNEL_BYTES) {
-        w.weights_end = w.weights + w.row_bytes;
-        w.bias = (int32_t)agn__word(record);
-        w.finish = finish_of(layer, record);
-        w.to = to;
-        if (w.row_count > 1 || groups < 2)
-            channel_of(&w, count, groups);
-        else if (groups % 4 == 0)
-            row_channel_4(&w, rows[0], count, to);
-        else if (groups % 2 == 0)
-            row_channel_2(&w, rows[0], count, to);
-        else
-            row_channel_1(&w, rows[0], count, to);
-        w.weights += w.row_bytes * w.row_count;
+    unsigned groups = (unsigned)agn__layer_groups(layer) * layer->kernel_h;
+    void (*const run)(const struct panel *) = groups % 4 == 0   ? panel_channels_4
+                                              : groups % 2 == 0 ? panel_channels_2
+                                                                : panel_channels_1;
+    struct panel p;
+    p.values = panel;
+    p.weight_bytes = 4u * (size_t)groups;
+    p.weights = layer->weights + first * p.weight_bytes;
+    p.record = layer->channels + (size_t)first * AGN_MODEL_CHANNEL_BYTES;
+    p.record_end = layer->channels + (size_t)end * AGN_MODEL_CHANNEL_BYTES;
+    p.rounding = rounding_of(layer);
+    p.to = sink->values;
+    p.step_x = sink->step_x;
+    p.step_c = sink->step_c;
+    p.packed = sink->packed;
+    p.table = sink->table;
+    for (p.x = 0; p.x < layer->out_w; p.x += PLACES, p.to += PLACES * p.step_x) {
+        unsigned left = layer->out_w - p.x;
+        p.places = left < PLACES ? left : PLACES;
+        fill_panel(&p, layer, rows, panel);
+        run(&p);
     }
 }
 
@@ -330,7 +333,7 @@ AGN__INLINE void depthwise_channels(const struct agn_dev_layer *layer, const int
         unsigned count = layer->out_w;
         depthwise_of(&d, rows, channel * plane, layer->weights + channel, layer->in_c, kernel, stride);
         d.bias = (int32_t)agn__word(record);
-        d.finish = finish_of(layer, record);
+        d.finish = finish_of(rounding_of(layer), record);
         for (; count >= PLACES; count -= PLACES, at += PLACES * stride)
             depthwise_places(&d, at, PLACES, kernel, stride, &to, to_step);
         if (count == 3)
@@ -348,7 +351,6 @@ AGN__INLINE void depthwise_channels(const struct agn_dev_layer *layer, const int
     {                                                                                                        \
         depthwise_channels(layer, rows, first, end, sink, kernel, stride);                                   \
     }
-AGN__DEPTHWISE(depthwise_3_1, 3, 1)
 AGN__DEPTHWISE(depthwise_5_1, 5, 1)
 AGN__DEPTHWISE(depthwise_5_2, 5, 2)
 AGN__DEPTHWISE(depthwise_7_1, 7, 1)
@@ -358,17 +360,15 @@ AGN__DEPTHWISE(depthwise_7_2, 7, 2)
 void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                            unsigned end, const struct agn__sink *sink)
 {
-    static void (*const kernels[3][2])(const struct agn_dev_layer *, const int16_t *const *, unsigned,
-                                       unsigned, const struct agn__sink *) = {
-        {depthwise_3_1, NULL}, {depthwise_5_1, depthwise_5_2}, {depthwise_7_1, depthwise_7_2}};
+    static void (*const kernels[2][2])(const struct agn_dev_layer *, const int16_t *const *, unsigned,
+                                       unsigned, const struct agn__sink *) = {{depthwise_5_1, depthwise_5_2},
+                                                                              {depthwise_7_1, depthwise_7_2}};
     unsigned kernel = layer->kernel_w, stride = layer->stride_w;
-    int odd = kernel == 3 || kernel == 5 || kernel == 7;
-    /* agn_kernel_dsp.c's own 3x3 is faster but where three places are left of a row. */
-    if (!layer->folds || layer->kernel_h != kernel || !odd || stride > 2 || sink->table ||
-        agn__step_c(layer) % 2 != 0 || (kernel == 3 && (stride == 2 || layer->out_w % PLACES != PLACES - 1)))
+    if (!layer->folds || layer->kernel_h != kernel || (kernel != 5 && kernel != 7) || stride > 2 ||
+        sink->table || agn__step_c(layer) % 2 != 0)
         agn__dwconv_row(layer, rows, first, end, sink);
     else
-        kernels[(kernel - 3) / 2][stride - 1](layer, rows, first, end, sink);
+        kernels[(kernel - 5) / 2][stride - 1](layer, rows, first, end, sink);
 }
 
 #endif

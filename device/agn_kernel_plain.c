@@ -58,8 +58,9 @@ void agn__dwconv_row_plain(const struct agn_dev_layer *layer, const int16_t *con
 
 #if AGN_WITH_GRAPHS
 void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
-                         unsigned end, const struct agn__sink *sink)
+                         unsigned end, const struct agn__sink *sink, int16_t *panel)
 {
+    (void)panel;
     agn__conv_row(layer, rows, first, end, sink);
 }
 

@@ -37,6 +37,10 @@ struct agn__four_words {
     uint32_t first, second, third, fourth;
 };
 
+struct agn__four_sums {
+    int32_t at0, at1, at2, at3;
+};
+
 static inline void agn__put_word(void *to, uint32_t word)
 {
     AGN__COPY(to, &word, sizeof word);
@@ -98,6 +102,17 @@ static inline void agn__put_next_two(int16_t **to, size_t step, int32_t first, i
     *to = at;
 }
 
+/* Four values, `step` apart. */
+static inline void agn__put_four(int16_t *to, size_t step, const struct agn__four_sums *q)
+{
+    int16_t *at;
+    __asm__ volatile("strh %1, [%5]\n\tadd %0, %5, %6, lsl #2\n\tstrh %2, [%5, %6, lsl #1]\n\t"
+                     "strh %3, [%0]\n\tstrh %4, [%0, %6, lsl #1]"
+                     : "=&r"(at)
+                     : "r"(q->at0), "r"(q->at1), "r"(q->at2), "r"(q->at3), "r"(to), "r"(step)
+                     : "memory");
+}
+
 /* Four values side by side, at any address; `to` moves on. */
 static inline void agn__put_next_words(int16_t **to, uint32_t first, uint32_t second)
 {
@@ -133,6 +148,14 @@ static inline struct agn__two_words agn__next_two_any(const int16_t **from)
             : "m"(*(const four_values *)at));
     *from = at;
     return words;
+}
+
+/* Four values to a word address; `to` moves on by four such. */
+static inline void agn__put_panel(int16_t **to, struct agn__two_words words)
+{
+    int16_t *at = *to;
+    __asm__ volatile("strd %1, %2, [%0], #32" : "+&r"(at) : "r"(words.first), "r"(words.second) : "memory");
+    *to = at;
 }
 
 /* acc + a.low * b.low + a.high * b.high */
@@ -229,6 +252,14 @@ static inline int32_t agn__ssat8(int32_t value)
     return saturated;
 }
 
+/* Shifted right by 1, then saturated to int8. */
+static inline int32_t agn__ssat8_half(int32_t value)
+{
+    int32_t saturated;
+    __asm__("ssat %0, #8, %1, asr #1" : "=r"(saturated) : "r"(value));
+    return saturated;
+}
+
 /* Shifted right by AGN__SSAT_SHIFT, then saturated to int8. */
 static inline int32_t agn__ssat8_shifted(int32_t value)
 {
@@ -268,6 +299,14 @@ static inline void agn__put_next_two(int16_t **to, size_t step, int32_t first, i
     (*to)[0] = (int16_t)first;
     (*to)[step] = (int16_t)second;
     *to += 2 * step;
+}
+
+static inline void agn__put_four(int16_t *to, size_t step, const struct agn__four_sums *q)
+{
+    to[0] = (int16_t)q->at0;
+    to[step] = (int16_t)q->at1;
+    to[2 * step] = (int16_t)q->at2;
+    to[3 * step] = (int16_t)q->at3;
 }
 
 static inline struct agn__four_words agn__next_four_words(const int16_t **from)
@@ -347,6 +386,13 @@ static inline struct agn__two_words agn__next_weights(const int8_t **from)
     return weights;
 }
 
+static inline void agn__put_panel(int16_t **to, struct agn__two_words words)
+{
+    agn__put_word(*to, words.first);
+    agn__put_word(*to + 2, words.second);
+    *to += 16;
+}
+
 static inline uint32_t agn__low_high(uint32_t a, uint32_t b)
 {
     return (a & 0xFFFFU) | (b & 0xFFFF0000U);
@@ -372,9 +418,73 @@ static inline int32_t agn__ssat8(int32_t value)
     return value < -128 ? -128 : value > 127 ? 127 : value;
 }
 
+static inline int32_t agn__ssat8_half(int32_t value)
+{
+    return agn__ssat8(value >> 1);
+}
+
 static inline int32_t agn__ssat8_shifted(int32_t value)
 {
     return agn__ssat8(value >> AGN__SSAT_SHIFT);
+}
+
+#endif
+
+/* ---- panels --------------------------------------------------------------------------------- */
+
+/* Weights of one channel with a panel at a word address: sums of its four places, each from `bias` on;
+ * `weights` moves on by `count`. `unit`, a number that the compiler knows: the groups of four weights are a
+ * multiple of 4 or 2, or odd (1). */
+#if AGN__HAS_DSP && defined(__OPTIMIZE__) /* else gcc runs out of registers */
+
+/* Four weights with the four places of a panel (agn_kernel_graph_dsp.c). The loop takes all registers that
+ * there are at -O0; so its end is in memory. */
+#define AGN__PANEL_GROUP                                                                                     \
+    "ldr r6, [%5], #4\n\tldm %4!, {r2, r3, r4, r5}\n\tsxtb16 r8, r6, ror #8\n\tsxtb16 r6, r6\n\t"            \
+    "smlad %0, r2, r6, %0\n\tsmlad %0, r3, r8, %0\n\tsmlad %1, r4, r6, %1\n\tsmlad %1, r5, r8, %1\n\t"       \
+    "ldm %4!, {r2, r3, r4, r5}\n\t"                                                                          \
+    "smlad %2, r2, r6, %2\n\tsmlad %2, r3, r8, %2\n\tsmlad %3, r4, r6, %3\n\tsmlad %3, r5, r8, %3\n\t"
+#define AGN__PANEL_LOOP(text)                                                                                \
+    __asm__ volatile(text "ldr r6, %6\n\tcmp %5, r6\n\tbne 1b"                                               \
+                     : "+r"(acc0), "+r"(acc1), "+r"(acc2), "+r"(acc3), "+r"(values), "+r"(weights)           \
+                     : "m"(end)                                                                              \
+                     : "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory")
+
+static inline __attribute__((always_inline)) struct agn__four_sums
+agn__panel_sums(const int16_t *values, const int8_t **from, size_t count, int32_t bias, unsigned unit)
+{
+    int32_t acc0 = bias, acc1 = bias, acc2 = bias, acc3 = bias;
+    const int8_t *weights = *from;
+    const int8_t *end = weights + count;
+    if (unit == 4)
+        AGN__PANEL_LOOP("1:\n\t" AGN__PANEL_GROUP AGN__PANEL_GROUP AGN__PANEL_GROUP AGN__PANEL_GROUP);
+    else if (unit == 2)
+        AGN__PANEL_LOOP("1:\n\t" AGN__PANEL_GROUP AGN__PANEL_GROUP);
+    else /* begins in the middle */
+        AGN__PANEL_LOOP("b 2f\n1:\n\t" AGN__PANEL_GROUP "2:\n\t" AGN__PANEL_GROUP);
+    *from = weights;
+    const struct agn__four_sums sums = {acc0, acc1, acc2, acc3};
+    return sums;
+}
+#undef AGN__PANEL_GROUP
+#undef AGN__PANEL_LOOP
+
+#else
+
+static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const int8_t **from, size_t count,
+                                                    int32_t bias, unsigned unit)
+{
+    int32_t acc[4] = {bias, bias, bias, bias};
+    (void)unit;
+    for (const int8_t *end = *from + count; *from != end;) {
+        struct agn__two_words w = agn__next_weights(from);
+        for (unsigned i = 0; i < 4; i++) {
+            struct agn__two_words v = agn__next_two_words(&values);
+            acc[i] = agn__smlad(v.second, w.second, agn__smlad(v.first, w.first, acc[i]));
+        }
+    }
+    struct agn__four_sums sums = {acc[0], acc[1], acc[2], acc[3]};
+    return sums;
 }
 
 #endif

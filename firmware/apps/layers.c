@@ -18,24 +18,28 @@ static void charge(const struct agn_dev_layer *layer, uint32_t begin)
     }
 }
 
-#define WRAP(kernel)                                                                                         \
+/* What follows the sink, as parameters and as arguments. */
+#define NO_PANEL
+#define PANEL_PARAMETER , int16_t *panel
+#define PANEL           , panel
+#define WRAP(kernel, parameter, argument)                                                                    \
     void __real_##kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,      \
-                         unsigned end, const struct agn__sink *sink);                                        \
+                         unsigned end, const struct agn__sink *sink parameter);                              \
     void __wrap_##kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,      \
-                         unsigned end, const struct agn__sink *sink);                                        \
+                         unsigned end, const struct agn__sink *sink parameter);                              \
     void __wrap_##kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,      \
-                         unsigned end, const struct agn__sink *sink)                                         \
+                         unsigned end, const struct agn__sink *sink parameter)                               \
     {                                                                                                        \
         uint32_t begin = board_count();                                                                      \
-        __real_##kernel(layer, rows, first, end, sink);                                                      \
+        __real_##kernel(layer, rows, first, end, sink argument);                                             \
         charge(layer, begin);                                                                                \
     }
 #if AGN_WITH_GRAPHS
-WRAP(agn__graph_conv_row)
-WRAP(agn__graph_dwconv_row)
+WRAP(agn__graph_conv_row, PANEL_PARAMETER, PANEL)
+WRAP(agn__graph_dwconv_row, NO_PANEL, NO_PANEL)
 #else
-WRAP(agn__conv_row)
-WRAP(agn__dwconv_row)
+WRAP(agn__conv_row, NO_PANEL, NO_PANEL)
+WRAP(agn__dwconv_row, NO_PANEL, NO_PANEL)
 #endif
 
 int app_main(void)

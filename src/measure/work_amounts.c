@@ -98,13 +98,23 @@ static void count_window(const struct part *p, struct agn__amounts *amounts)
         ADD(window_symbols, calls);
 }
 
+/* Are two or three places at a row's end computed together? (device/agn_kernel_dsp.c, rest_of) */
+static bool rest_is_a_block(const struct agn_dev_layer *l, bool even_planes)
+{
+    unsigned rest = l->out_w % BLOCK, read = l->stride_w == 1 ? 6 : 10, plane = l->in_w + 2U * l->pad_w;
+    plane += even_planes ? plane % 2 : 0;
+    return rest >= 2 && l->stride_w <= 2 && (l->out_w - rest) * l->stride_w + read <= plane + 3U;
+}
+
 static void count_depthwise(const struct part *p, bool even_planes, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
     bool blocks = !p->symbols && even_planes && l->stride_w <= 3;
     double in_blocks = blocks ? p->planes * blocks_in(l->out_w, BLOCK) : 0.0;
+    bool rest = blocks && rest_is_a_block(l, even_planes);
     ADD(deep_plane, p->planes);
-    ADD(deep_place, p->planes * (blocks ? l->out_w % BLOCK : l->out_w));
+    ADD(deep_rest, rest ? p->planes : 0.0);
+    ADD(deep_place, rest ? 0.0 : p->planes * (blocks ? l->out_w % BLOCK : l->out_w));
     if (l->stride_w == 1)
         ADD(deep_block_1, in_blocks);
     else if (l->stride_w == 2)
@@ -138,48 +148,36 @@ static void count_in_chain(const struct part *given, bool even_planes, struct ag
 
 /* ---- kernels of networks with branches ------------------------------------------------------------ */
 
-static void count_line(const struct part *p, double groups, struct agn__amounts *amounts)
-{
-    unsigned rest = p->layer->out_w % BLOCK;
-    double blocks = p->planes * blocks_in(p->layer->out_w, BLOCK), begun = rest > 0 ? p->planes : 0.0;
-    ADD(line_plane, p->planes);
-    ADD(line_block, blocks);
-    if (fmod(groups, 4.0) == 0.0)
-        ADD(line_group_4, blocks * groups);
-    else
-        ADD(line_group_2, blocks * groups);
-    ADD(line_rest, begun);
-    ADD(line_rest_group, begun * groups);
-    ADD(line_place, p->planes * rest);
-    ADD(line_place_group, p->planes * rest * groups);
-}
-
-static void count_rows(const struct part *p, double groups, struct agn__amounts *amounts)
+static void count_panels(const struct part *p, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
-    double blocks = p->planes * blocks_in(l->out_w, BLOCK), rest = p->planes * (l->out_w % BLOCK);
-    ADD(graph_plane, p->planes);
-    if (l->kernel_h == 3 && groups == 3.0) {
-        ADD(graph_rgb_block, blocks);
-        ADD(graph_rgb_place, rest);
-        return;
-    }
-    ADD(graph_block, blocks);
-    ADD(graph_row, blocks * l->kernel_h);
-    ADD(graph_group, blocks * l->kernel_h * groups);
-    ADD(graph_place, rest);
-    ADD(graph_place_row, rest * l->kernel_h);
-    ADD(graph_place_group, rest * l->kernel_h * groups);
+    unsigned row_groups = (unsigned)agn__layer_groups(l), groups = row_groups * l->kernel_h;
+    unsigned unit = groups % 4 == 0 ? 4 : groups % 2 == 0 ? 2 : 1;
+    double begun = blocks_in(l->out_w + BLOCK - 1U, BLOCK), panels = begun * l->out_h;
+    double sums = begun * p->planes; /* a channel's of a panel */
+    ADD(panel_row, l->out_h);
+    ADD(panel_block, panels);
+    ADD(panel_fill_row, panels * l->kernel_h);
+    if (p->aligned)
+        ADD(panel_fill_group, panels * groups);
+    else
+        ADD(panel_fill_any, panels * groups);
+    if (p->symbols)
+        ADD(panel_symbols, sums);
+    else
+        ADD(panel_values, sums);
+    ADD(panel_loop, sums * (unit == 1 ? (groups + 1) / 2 : groups / unit));
+    ADD(panel_group, sums * groups);
 }
 
 static void count_large_depthwise(const struct part *p, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
     double blocks = p->planes * blocks_in(l->out_w, BLOCK), rest = p->planes * (l->out_w % BLOCK);
-    enum agn__term plane = AGN__TERM_deep_31_plane;
+    enum agn__term plane;
     if (l->kernel_h == 5)
         plane = l->stride_w == 1 ? AGN__TERM_deep_51_plane : AGN__TERM_deep_52_plane;
-    else if (l->kernel_h == 7)
+    else
         plane = l->stride_w == 1 ? AGN__TERM_deep_71_plane : AGN__TERM_deep_72_plane;
     amounts->of[plane] += p->planes; /* block and place follow in the table */
     amounts->of[plane + 1] += blocks;
@@ -192,19 +190,13 @@ static void count_in_graph(const struct part *given, struct agn__amounts *amount
     const struct part *p = &whole;
     const struct agn_dev_layer *l = p->layer;
     whole.planes = planes_of(given);
-    double groups = (double)agn__layer_groups(l);
     unsigned k = l->kernel_h;
     bool full = l->kind == AGN_LAYER_CONV;
-    bool as_in_chain = full ? !l->folds || !p->aligned || p->symbols
-                            : !l->folds || l->kernel_w != k || (k != 3 && k != 5 && k != 7) ||
-                                  l->stride_w > 2 || p->symbols ||
-                                  (k == 3 && (l->stride_w == 2 || l->out_w % BLOCK != BLOCK - 1));
-    if (as_in_chain)
+    bool large = l->kernel_w == k && (k == 5 || k == 7) && l->stride_w <= 2 && !p->symbols;
+    if (!l->folds || (!full && !large))
         count_in_chain(p, true, amounts);
-    else if (full && k == 1 && groups >= 2.0)
-        count_line(p, groups, amounts);
     else if (full)
-        count_rows(p, groups, amounts);
+        count_panels(p, amounts);
     else
         count_large_depthwise(p, amounts);
 }
@@ -394,6 +386,7 @@ void agn__local_amounts(const struct agn_dev_model *model, struct agn__amounts *
         agn__graph_head(model, i, &head);
         agn__graph_tensor(model, head.tensor, &tensor);
         ADD(nodes_pool, (double)tensor.h * tensor.w * head.count);
+        ADD(nodes_pool_place, (double)tensor.h * tensor.w);
         count_dense((double)head.grid * head.grid * head.count, model->classes, amounts);
     }
 }
