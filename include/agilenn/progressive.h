@@ -38,7 +38,9 @@ struct agn_progressive_config {
     int extra_bytes;                         /* what carries a packet, counted in all bytes below */
     int protocol;                            /* version of packets and answers [1] */
     int draws;                               /* random permutations [4], AGN_PROGRESSIVE_DRAWS at most */
-    uint64_t seed;                           /* of these */
+    int order_images; /* so many images, spread evenly, are followed channel by channel, which takes most of
+                         the time [all] */
+    uint64_t seed;    /* of these */
     agn_progress_fn *progress;
     void *progress_user;
 };
@@ -61,6 +63,7 @@ struct agn_progressive_ask {
 
 struct agn_progressive {
     int images, channels, protocol; /* channels: sent ones */
+    int order_images;               /* of `order` */
     double local_accuracy, fused_accuracy;
     /* After the first n channels, 0 to all. Bytes are those of one packet that holds just these n, made by
      * the model's codec with its contexts in this order, header and extra_bytes included, even where that is

@@ -13,7 +13,7 @@ enum { CONFIDENCE_IMAGES = 10000 };
 
 struct job {
     const char *data, *split, *out, *frames_path, *codec;
-    int limit, images, packet, extra, rounds, seed, threads;
+    int limit, images, order_images, packet, extra, rounds, seed, threads;
     double confidence;
     const char *protocol;
     bool json, progressive;
@@ -66,6 +66,9 @@ static int parse(struct job *job, int argc, char **argv)
                       "(docs/results/progressive.md); takes many times longer"),
         agn__cli_whole("rounds", "N", &job->rounds, 1, AGN_CURVE_ROUNDS,
                        "how often a device sends a frame of which something was lost"),
+        agn__cli_whole("order-images", "N", &job->order_images, 0, 1000000000,
+                       "of --progressive: follow so many images, spread evenly, channel by channel, which "
+                       "takes most of the time; 0 = all"),
         agn__cli_whole("seed", "N", &job->seed, 0, 1000000000, "of the losses and of random orders"),
         agn__cli_text("out", "DIR", &job->out, "write tables (CSV) and plots (PNG) there"),
         agn__cli_text("frames", "FILE", &job->frames_path,
@@ -124,6 +127,7 @@ static int measure_progress(struct job *job)
         .packet_bytes = {job->packet > 0 ? AGN_WIRE_MAX_PACKET : 0, job->packet},
         .extra_bytes = job->extra,
         .protocol = job->protocol[0] - '0',
+        .order_images = job->order_images,
         .seed = (uint64_t)job->seed,
         .progress = agn_progress_print,
         .progress_user = stderr};

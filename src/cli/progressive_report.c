@@ -71,8 +71,8 @@ json_t *agn__progressive_json(const struct agn_progressive *r, int seed)
                               json_pack("{s:i, s:o, s:o}", "packet_bytes", r->packet_bytes[s], "points",
                                         points_json("packets", r->packets[s], r->most[s] + 1), "ask",
                                         asks_json(r, s)));
-    return json_pack("{s:i, s:o, s:o}", "protocol", r->protocol, "orders", orders_json(r, seed), "packets",
-                     packets);
+    return json_pack("{s:i, s:i, s:o, s:o}", "protocol", r->protocol, "order_images", r->order_images,
+                     "orders", orders_json(r, seed), "packets", packets);
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -80,7 +80,8 @@ json_t *agn__progressive_json(const struct agn_progressive *r, int seed)
 static void print_orders(const struct agn_progressive *r)
 {
     int step = (r->channels + 15) / 16;
-    printf("\naccuracy (%%) after the first channels, and mean bytes of a packet of them\n  %8s", "channels");
+    printf("\naccuracy (%%) after the first channels, and mean bytes of a packet of them, %d images\n  %8s",
+           r->order_images, "channels");
     for (int o = 0; o < AGN_ORDER_COUNT; o++)
         if (has_order(r, o))
             printf("%20s", agn_progressive_order_name(o));

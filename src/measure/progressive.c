@@ -302,7 +302,9 @@ static int measure_image(struct bench *b, int image)
     for (int s = 0; s < b->result->sizes && status == AGN_OK; s++)
         status = send_packets(b, s, frame);
     agn_hosted_symbols(&b->ends.device, b->symbols);
-    for (int i = 0; i < b->course_count && status == AGN_OK; i++)
+    int64_t images = b->result->images, followed = b->result->order_images;
+    bool follows = (image + 1) * followed / images > image * followed / images;
+    for (int i = 0; i < b->course_count && follows && status == AGN_OK; i++)
         status = follow(b, &b->courses[i]);
     return status;
 }
@@ -366,7 +368,7 @@ static void finish(struct bench *b)
 {
     struct agn_progressive *r = b->result;
     for (int o = 0; o < AGN_ORDER_COUNT; o++)
-        divide(r->order[o], r->channels + 1, r->images);
+        divide(r->order[o], r->channels + 1, r->order_images);
     for (int s = 0; s < r->sizes; s++)
         divide(r->packets[s], AGN_PROGRESSIVE_PACKETS + 1, r->images);
     r->local_accuracy /= r->images;
@@ -422,6 +424,8 @@ static int set_up(struct bench *b)
         return agn_fail(AGN_ERR_RANGE, "%d random orders, expected 1 to %d", config->draws,
                         (int)AGN_PROGRESSIVE_DRAWS);
     r->draws = config->draws > 0 ? config->draws : STANDARD_DRAWS;
+    r->order_images =
+        config->order_images > 0 && config->order_images < r->images ? config->order_images : r->images;
     r->protocol = config->protocol > 0 ? config->protocol : 1;
     while (r->sizes < AGN_PROGRESSIVE_SIZES && config->packet_bytes[r->sizes] > 0) {
         r->packet_bytes[r->sizes] = config->packet_bytes[r->sizes];
