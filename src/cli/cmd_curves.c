@@ -64,11 +64,11 @@ static int parse(struct job *job, int argc, char **argv)
                       "several orders of the channels, with packets of 1152, 64 and 48 bytes, or 1152 and "
                       "--packet; with --protocol 2 what it saves to ask for one packet after the other "
                       "(docs/results/progressive.md); takes many times longer"),
-        agn__cli_whole("rounds", "N", &job->rounds, 1, AGN_CURVE_ROUNDS,
-                       "how often a device sends a frame of which something was lost"),
         agn__cli_whole("order-images", "N", &job->order_images, 0, 1000000000,
                        "of --progressive: follow so many images, spread evenly, channel by channel, which "
                        "takes most of the time; 0 = all"),
+        agn__cli_whole("rounds", "N", &job->rounds, 1, AGN_CURVE_ROUNDS,
+                       "how often a device sends a frame of which something was lost"),
         agn__cli_whole("seed", "N", &job->seed, 0, 1000000000, "of the losses and of random orders"),
         agn__cli_text("out", "DIR", &job->out, "write tables (CSV) and plots (PNG) there"),
         agn__cli_text("frames", "FILE", &job->frames_path,
