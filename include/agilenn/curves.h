@@ -36,6 +36,7 @@ struct agn_curves_config {
      * first. None: 1152, 512, 256. */
     int packet_bytes[AGN_CURVE_PACKETS];
     int extra_bytes; /* what carries a packet: CoAP, UDP, IP; counts in budgets and in all bytes below */
+    int protocol;    /* version of packets and answers (docs/PROTOCOL.md) [1] */
     /* How often a frame's packets are sent until all are there [1], AGN_CURVE_ROUNDS at most: a device that
      * hears nothing sends them again, as firmware/apps/edge.c does. Loss curves only. */
     int rounds;

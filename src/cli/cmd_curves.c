@@ -7,14 +7,16 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/preset_options.h"
+#include "cli/progressive_report.h"
 
 enum { CONFIDENCE_IMAGES = 10000 };
 
 struct job {
     const char *data, *split, *out, *frames_path, *codec;
-    int limit, images, packet, extra, rounds, seed, threads;
+    int limit, images, order_images, packet, extra, rounds, seed, threads;
     double confidence;
-    bool json;
+    const char *protocol;
+    bool json, progressive;
     struct agn_cli_list model_path;
 
     struct agn_model *model;
@@ -22,12 +24,14 @@ struct job {
     uint8_t *device;
     size_t device_bytes;
     struct agn_curves curves;
+    struct agn_progressive progress;
     struct agn_curve_frame *frames;
 };
 
 static int parse(struct job *job, int argc, char **argv)
 {
     static const char *const splits[] = {"train", "test", "validation", NULL};
+    static const char *const protocols[] = {"1", "2", NULL};
     const struct agn_cli_option options[] = {
         agn__cli_text("data", "DIR", &job->data,
                       "folder of the data set, instead of the one that the model was trained on"),
@@ -36,7 +40,7 @@ static int parse(struct job *job, int argc, char **argv)
          .type = AGN_CLI_STRING,
          .string = &job->split,
          .choices = splits,
-         .help = "images to measure on: train or test"},
+         .help = "images to measure on: train, test or validation"},
         agn__cli_whole("limit", "N", &job->limit, 0, 1000000000,
                        "measure on so many images, spread evenly over the set; 0 = all"),
         agn__cli_whole("images", "N", &job->images, 1, 1000000,
@@ -49,11 +53,23 @@ static int parse(struct job *job, int argc, char **argv)
                       "as of `agilenn export`: also tells what comes of this calibration; 0 = none"),
         agn__cli_whole("packet", "BYTES", &job->packet, 0, AGN_WIRE_MAX_PACKET,
                        "largest feature packet; 0 = 1152, 512 and 256 in turn, budgets with 1152"),
-        agn__cli_whole("extra", "BYTES", &job->extra, 0, 1000,
-                       "what carries a packet, counted in all bytes: CoAP, UDP and IPv4 headers are 46"),
+        agn__cli_whole(
+            "extra", "BYTES", &job->extra, 0, 1000,
+            "what carries a packet, counted in all bytes: CoAP, UDP and IPv4 headers are 46; 37 with "
+            "version 2 of the protocol"),
+        agn__cli_choice("protocol", "VERSION", &job->protocol, protocols,
+                        "of packets and answers: 1, or 2 (docs/PROTOCOL.md)"),
+        agn__cli_flag("progressive", &job->progressive,
+                      "also: accuracy after the first channels and the first packets of a frame, for "
+                      "several orders of the channels, with packets of 1152, 64 and 48 bytes, or 1152 and "
+                      "--packet; with --protocol 2 what it saves to ask for one packet after the other "
+                      "(docs/results/progressive.md); takes many times longer"),
+        agn__cli_whole("order-images", "N", &job->order_images, 0, 1000000000,
+                       "of --progressive: follow so many images, spread evenly, channel by channel, which "
+                       "takes most of the time; 0 = all"),
         agn__cli_whole("rounds", "N", &job->rounds, 1, AGN_CURVE_ROUNDS,
                        "how often a device sends a frame of which something was lost"),
-        agn__cli_whole("seed", "N", &job->seed, 0, 1000000000, "of the losses"),
+        agn__cli_whole("seed", "N", &job->seed, 0, 1000000000, "of the losses and of random orders"),
         agn__cli_text("out", "DIR", &job->out, "write tables (CSV) and plots (PNG) there"),
         agn__cli_text("frames", "FILE", &job->frames_path,
                       "write a CSV line for each image: classes, margin of the local logits, bytes"),
@@ -67,6 +83,8 @@ static int parse(struct job *job, int argc, char **argv)
             "which the device is sure are not sent: the int8 device is emulated, its real packets are lost "
             "by chance, and what arrives is decoded, filled up, inferred and fused as server and device do.",
         .example = "  agilenn curves out/fashion/model.safetensors --out out/curves\n"
+                   "  agilenn curves out/fashion/model.safetensors --progressive --protocol 2 --extra 37 "
+                   "--limit 1000\n"
                    "  agilenn curves out/fashion/model.safetensors --limit 2000 --packet 256 --json",
         .options = options,
         .option_count = AGN_COUNT_OF(options),
@@ -97,6 +115,26 @@ static const char *title_of(const struct job *job)
         if (at[-1] == '/' && ++slashes == 2)
             title = at;
     return title;
+}
+
+static int measure_progress(struct job *job)
+{
+    const struct agn_progressive_config config = {
+        .model = job->model,
+        .device = job->device,
+        .device_bytes = job->device_bytes,
+        .data = job->dataset,
+        .packet_bytes = {job->packet > 0 ? AGN_WIRE_MAX_PACKET : 0, job->packet},
+        .extra_bytes = job->extra,
+        .protocol = job->protocol[0] - '0',
+        .order_images = job->order_images,
+        .seed = (uint64_t)job->seed,
+        .progress = agn_progress_print,
+        .progress_user = stderr};
+    int status = agn_progressive_measure(&config, &job->progress);
+    if (status >= 0 && job->out != NULL)
+        status = agn_progressive_write(&job->progress, title_of(job), job->out);
+    return status;
 }
 
 static int measure(struct job *job)
@@ -135,6 +173,7 @@ static int measure(struct job *job)
                                        .data = job->dataset,
                                        .packet_bytes = {job->packet},
                                        .extra_bytes = job->extra,
+                                       .protocol = job->protocol[0] - '0',
                                        .rounds = job->rounds,
                                        .seed = (uint64_t)job->seed,
                                        .frames = job->frames,
@@ -146,6 +185,8 @@ static int measure(struct job *job)
         status = agn_curves_write_frames(job->frames, job->dataset->count, job->frames_path);
     if (status >= 0 && job->out != NULL)
         status = agn_curves_write(&job->curves, title_of(job), job->out);
+    if (status >= 0 && job->progressive)
+        status = measure_progress(job);
     return status;
 }
 
@@ -187,8 +228,9 @@ static json_t *parts_json(const struct agn_curves *c)
     return list;
 }
 
-static int print_json(const struct agn_curves *c)
+static int print_json(const struct job *job)
 {
+    const struct agn_curves *c = &job->curves;
     json_t *shares = points_json("share", c->share, AGN_CURVE_SHARES);
     for (size_t i = 0; i < json_array_size(shares); i++)
         json_object_set_new(json_array_get(shares, i), "threshold", json_integer(c->threshold[i]));
@@ -201,6 +243,8 @@ static int print_json(const struct agn_curves *c)
         json_object_set_new(object, "sure",
                             json_pack("{s:i, s:f, s:f, s:f}", "margin", c->sure_margin, "share", c->sure.x,
                                       "accuracy", c->sure.accuracy, "bytes_mean", c->sure.bytes));
+    if (object != NULL && job->progressive)
+        json_object_set_new(object, "progress", agn__progressive_json(&job->progress, job->seed));
     return agn__cli_print_json("curves", object);
 }
 
@@ -218,8 +262,9 @@ static void print_loss(const struct agn_curves *c)
     }
 }
 
-static int print_text(const struct agn_curves *c)
+static int print_text(const struct job *job)
 {
+    const struct agn_curves *c = &job->curves;
     printf("images       %d, %d channels sent, %.0f bytes raw, %.0f bytes a frame\n", c->images,
            c->sent_channels, c->raw_bytes, c->loss[0][0].bytes);
     printf("accuracy     %.2f %% fused, %.2f %% local only (int8 device, no loss)\n",
@@ -242,19 +287,19 @@ static int print_text(const struct agn_curves *c)
             printf("%9d %9d %9.2f %9.2f %9.2f\n", 10 * i, c->parts[i].answers,
                    100.0 * c->parts[i].any_accuracy, 100.0 * c->parts[i].fused_accuracy,
                    100.0 * c->parts[i].local_accuracy);
+    if (job->progressive)
+        agn__progressive_print(&job->progress);
     return AGN_CLI_SUCCESS;
 }
 
 int agn__cmd_curves(int argc, char **argv)
 {
-    struct job job = {.split = "test", .images = 1024, .extra = 46, .rounds = 1, .seed = 1};
+    struct job job = {.split = "test", .protocol = "1", .images = 1024, .extra = 46, .rounds = 1, .seed = 1};
     int code = parse(&job, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;
     int status = measure(&job);
-    code = status < 0 ? agn__cli_fail("curves", status)
-           : job.json ? print_json(&job.curves)
-                      : print_text(&job.curves);
+    code = status < 0 ? agn__cli_fail("curves", status) : job.json ? print_json(&job) : print_text(&job);
     agn_dataset_free(job.calibration);
     agn_dataset_free(job.dataset);
     agn_model_free(job.model);
