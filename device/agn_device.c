@@ -224,8 +224,10 @@ int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len)
         return AGN_ERR_STATE;
     if (((reply.frame ^ dev->frame) & agn__frame_mask(dev)) != 0 || dev->phase == AGN__PHASE_CLOSED)
         return AGN_ERR_TIMEOUT;
-    if (dev->packet_count == 0 || (dev->fused && (agn__version(dev) == AGN_WIRE_VERSION ||
-                                                  reply.channels_missing >= dev->channels_missing)))
+    /* A packet may bring a part of a channel only: of a frame that asks, as many may be missing as before. */
+    if (dev->packet_count == 0 ||
+        (dev->fused && (agn__version(dev) == AGN_WIRE_VERSION ||
+                        reply.channels_missing + !dev->asks_now > dev->channels_missing)))
         return AGN_ERR_STATE;
     if (reply.status != AGN_REPLY_OK)
         return server_error(reply.status);

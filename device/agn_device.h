@@ -377,8 +377,9 @@ int agn_dev_packets_again(struct agn_dev *dev);
  * model, or the server has none such;
  * AGN_ERR_TIMEOUT: of another frame or cut, or after agn_dev_predict; AGN_ERR_STATE: a duplicate, or no
  * packet was made yet; of version 2, whose checksum holds the id, AGN_ERR_CHECKSUM in place of another model
- * or cut. There a further reply that lacks fewer channels takes the place of the one before; AGN_ERR_BUSY,
- * AGN_ERR_VERSION, AGN_ERR_ENGINE: the server reports so. */
+ * or cut. There a further reply that lacks fewer channels, of a frame that asks (agn_dev_ask_now) also one
+ * that lacks as many, takes the place of the one before; AGN_ERR_BUSY, AGN_ERR_VERSION, AGN_ERR_ENGINE: the
+ * server reports so. */
 int agn_dev_accept_reply(struct agn_dev *dev, const uint8_t *bytes, size_t len);
 
 enum { AGN_DEV_NO_CLASS = 0xFFFF };

@@ -26,8 +26,8 @@ struct world {
     struct agn_rng rng;
     uint32_t now_ms, delay_ms;
     unsigned loss;
-    int16_t best; /* the server's logit of class 2 for each channel that came */
-    bool is_old, is_silent;
+    int16_t best;                    /* the server's logit of class 2 for each channel that came */
+    bool is_old, is_silent, by_rows; /* by_rows: a channel has come when its last rows have */
     int requests, old_requests, bytes;
     uint16_t frame;
     unsigned came; /* a bit a channel */
@@ -125,7 +125,8 @@ static void serve(struct world *w, const uint8_t *datagram, size_t len)
         w->came = 0;
     w->came_of = packet.frame;
     for (unsigned c = 0; c < packet.channel_count; c++)
-        w->came |= 1u << (packet.channel_first + c);
+        if (!w->by_rows || packet.row_first + packet.row_count == SMALL_MAP_SIDE)
+            w->came |= 1u << (packet.channel_first + c);
     int count = 0;
     for (unsigned c = 0; c < SMALL_SENT; c++)
         count += (int)(w->came >> c & 1);
@@ -319,6 +320,18 @@ static void asks_for_more_where_unsure(void **state)
                   whole);
     assert_true(fused > 320 && whole > 40 && whole <= fused);
     end(&lossy);
+
+    /* Packets that hold a part of a channel only: the answers to them lack as much as those before. */
+    struct world parts = {.delay_ms = 3, .best = 8000, .by_rows = true};
+    config.datagram_bytes = 9 + 15 + AGN_ROW_BYTES(SMALL_MAP_SIDE);
+    begin(&parts, &config);
+    for (int i = 0; i < 20; i++) {
+        prediction = frame(&parts);
+        assert_true(prediction.fused && prediction.channels_missing == 0);
+    }
+    print_message("%d packets for %d channels of 20 frames\n", parts.requests, 20 * SMALL_SENT);
+    assert_true(parts.requests > 20 * SMALL_SENT);
+    end(&parts);
 
     struct world old = {.delay_ms = 3, .is_old = true};
     begin(&old, &(struct agn_link_config){.protocol = AGN_LINK_AUTO, .ask_margin = 32767});
