@@ -216,17 +216,13 @@ static int follow(struct bench *b, const struct course *course)
 
 /* ---- packet by packet --------------------------------------------------------------------------- */
 
-/* The number of packets that go, and the outcome that counts: a device keeps the answer that it has where
- * another one does not lack fewer channels, and hears nothing then that would make it ask on. */
+/* The number of packets that go, and the outcome that counts: the latest, as agn_link takes it. */
 static int packets_asked(const struct bench *b, int margin, const struct agn__outcome **outcome)
 {
     int n = 1;
     *outcome = &b->outcomes[0];
     while (n < b->packets.count && (*outcome)->missing > 0 && (*outcome)->margin < margin) {
-        n++;
-        if (b->outcomes[n - 1].missing >= (*outcome)->missing)
-            break;
-        *outcome = &b->outcomes[n - 1];
+        *outcome = &b->outcomes[n++];
     }
     return n;
 }
