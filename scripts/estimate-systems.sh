@@ -20,7 +20,7 @@ options:
   --build DIR        where agilenn was built (build)
   --out DIR          trainings and figures of scripts/measure-pay.sh (out/pay)
   --results DIR      (OUT/map)
-  --accuracy LIST    shares; a design takes part that reaches it (the best design's, less 0.5, 1 and 2 points)
+  --accuracy LIST    shares; a design takes part that reaches it (the best design's, less 0.5, 1, 2 and 5 points)
   --board NAME       (stm32f746)
   --radio NAME       (esp8266)
   --rates LIST       of the CSV, in kbit/s (50,100,270,500,1000,2000,6000)
@@ -77,7 +77,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 page=$work/systems-map.md
-asked=' (the best design'"'"'s less 0.5, 1 and 2 points)'
+asked=' (the best design'"'"'s less 0.5, 1, 2 and 5 points)'
 [ -z "$accuracies" ] || asked=''
 table=$work/systems-map.csv
 
@@ -111,7 +111,7 @@ for dataset in $datasets; do
     levels=${accuracies:-$(python3 - "$work/all.json" <<'END'
 import json, sys
 best = max(s["accuracy"] for s in json.load(open(sys.argv[1]))["systems"] if s["accuracy"] is not None)
-print(*("%.4f" % (best - less) for less in (0.005, 0.01, 0.02)))
+print(*("%.4f" % (best - less) for less in (0.005, 0.01, 0.02, 0.05)))
 END
     )}
     for level in $levels; do

@@ -76,10 +76,10 @@ static int fuse_any(const struct agn_dev *dev, const int16_t *remote)
 static int margin_of(const struct agn_dev_prediction *prediction, int classes)
 {
     int top = prediction->class_index, next = INT16_MIN;
-    for (int c = 0; c < classes; c++)
+    for (int c = 0; c < classes && prediction->logits != NULL; c++)
         if (c != top && prediction->logits[c] > next)
             next = prediction->logits[c];
-    return classes > 1 ? prediction->logits[top] - next : 0;
+    return classes > 1 && prediction->logits != NULL ? prediction->logits[top] - next : 0;
 }
 
 static int pack_reply(const struct agn_dev *dev, const struct agn_reply_packet *reply, const int16_t *logits,

@@ -191,7 +191,7 @@ static void add_point(const struct bench *b, const struct agn__outcome *outcome,
 
 static int follow(struct bench *b, const struct course *course)
 {
-    int channels = b->ends.shape.channels, bytes[AGN_MAX_FEATURES];
+    int channels = b->ends.shape.channels, bytes[AGN_MAX_FEATURES] = {0};
     size_t plane = (size_t)b->ends.shape.height * b->ends.shape.width;
     struct agn_progressive_point *points = b->result->order[course->order];
     double weight = course->order == AGN_ORDER_RANDOM ? 1.0 / b->result->draws : 1.0;
@@ -221,9 +221,8 @@ static int packets_asked(const struct bench *b, int margin, const struct agn__ou
 {
     int n = 1;
     *outcome = &b->outcomes[0];
-    while (n < b->packets.count && (*outcome)->missing > 0 && (*outcome)->margin < margin) {
+    while (n < b->packets.count && (*outcome)->missing > 0 && (*outcome)->margin < margin)
         *outcome = &b->outcomes[n++];
-    }
     return n;
 }
 
