@@ -67,7 +67,7 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
     snprintf(name, sizeof(name), "op%d", graph->count);
     if (agn_rng_below(rng, 4) == 0)
         src = (int)agn_rng_below(rng, (uint32_t)graph->count);
-    switch (agn_rng_below(rng, 15)) {
+    switch (agn_rng_below(rng, 14)) {
     case 0:
         return agn_graph_conv(graph, src, name, pick(rng, channels, 8), pick(rng, kernels, 4),
                               pick(rng, strides, 4), agn_rng_below(rng, 2) == 0);
@@ -94,15 +94,14 @@ static int append_random(struct agn_graph *graph, int batch, struct agn_rng *rng
         return graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
                    ? agn_graph_parse(graph, src, name, "attention")
                    : agn_graph_relu6(graph, src);
-    case 11:
-        return graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
-                   ? agn_graph_up(graph, src, 2 + (int)agn_rng_below(rng, 2))
-                   : agn_graph_relu6(graph, src);
-    case 12:
-        return graph->ops[src].shape.channels % 4 == 0 &&
-                       graph->ops[src].shape.height * graph->ops[src].shape.width <= MOST_POSITIONS
-                   ? agn_graph_shuffle(graph, src, 2)
-                   : agn_graph_tanh(graph, src);
+    case 11: {
+        int factor = 2 + (int)agn_rng_below(rng, 2), parts = factor * factor;
+        if (graph->ops[src].shape.height * graph->ops[src].shape.width > MOST_POSITIONS)
+            return agn_graph_relu6(graph, src);
+        return graph->ops[src].shape.channels % parts == 0 && graph->count % 2 == 0
+                   ? agn_graph_shuffle(graph, src, factor)
+                   : agn_graph_up(graph, src, factor);
+    }
     default:
         return agn_graph_add(graph, src, same_shaped(graph, src, rng));
     }

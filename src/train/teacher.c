@@ -97,22 +97,21 @@ int agn__teacher_lend(const struct agn__teacher *t, const struct agn_part *part,
 {
     const struct agn_params *from = t->model->parts[AGN_REMOTE].params;
     struct agn_params *to = part->params;
-    int lent = 0;
-    while (lent < from->count && lent < to->count) {
-        const struct agn_param *source = &from->list[from->count - 1 - lent],
-                               *target = &to->list[to->count - 1 - lent];
-        if (!alike(source, target))
-            break;
-        memcpy(to->value + target->offset, from->value + source->offset, source->count * sizeof(float));
-        lent++;
-    }
-    to->version++;
-    if (lent == 0)
+    int lent = 0, weights = 0;
+    while (lent < from->count && lent < to->count &&
+           alike(&from->list[from->count - 1 - lent], &to->list[to->count - 1 - lent]))
+        weights += from->list[from->count - 1 - lent++].rank > 1;
+    if (weights == 0) /* a bias at most */
         return agn_fail(
             AGN_ERR_MISMATCH,
             "joint.teacher_start = 1, but the last layer of the %s network has not the shape of the "
             "teacher's",
             name);
+    for (int i = 1; i <= lent; i++) {
+        const struct agn_param *source = &from->list[from->count - i], *target = &to->list[to->count - i];
+        memcpy(to->value + target->offset, from->value + source->offset, source->count * sizeof(float));
+    }
+    to->version++;
     agn_log(AGN_LOG_INFO, "%d of the %s network's %d parameters start as the teacher's", lent, name,
             to->count);
     return lent;
