@@ -623,7 +623,7 @@ static void resuming_elsewhere_and_longer(void **state)
 {
     (void)state;
     struct agn_train_config config = short_config();
-    struct interrupter interrupter = {"joint", 32, false};
+    struct interrupter interrupter = {"joint", 128, false}; /* more than the 0.1 epochs below */
     double reference = config.preset.reference.epochs, joint = config.preset.joint.epochs;
     char checkpoint[4096];
     snprintf(checkpoint, sizeof(checkpoint), "%s", temp_path("longer.safetensors"));
