@@ -20,12 +20,6 @@ for path in sys.argv[2:]:
     print(value)
 PY
 }
-# that EXPRESSION: of `o`, the JSON object in $tmp/out
-that() {
-    python3 -c 'import json, sys
-o = json.load(open(sys.argv[1]))
-sys.exit(0 if eval(sys.argv[2]) else 1)' "$tmp/out" "$1" || die "$1 does not hold: $(cat "$tmp/out")"
-}
 need python3
 
 run 0 export --preset fashion --output "$tmp/model.agn"

@@ -7,12 +7,6 @@ set -eu
 AGILENN_PROFILES=$root/profiles
 export AGILENN_PROFILES
 
-# that EXPRESSION: of `o`, the JSON object in $tmp/out
-that() {
-    python3 -c 'import json, sys
-o = json.load(open(sys.argv[1]))
-sys.exit(0 if eval(sys.argv[2]) else 1)' "$tmp/out" "$1" || die "$1 does not hold: $(cat "$tmp/out")"
-}
 need python3
 
 # A run of each model, in their order; '-': none.

@@ -112,18 +112,6 @@ static void the_ends_are_fused_and_local(void **state)
     assert_true(c->share[0].accuracy == fused_accuracy && c->share[0].x == 1.0 && c->threshold[0] == 0);
 }
 
-static int count_lines(const char *name)
-{
-    uint8_t *text = NULL;
-    size_t size = 0;
-    int lines = 0;
-    assert_int_equal(agn_file_read(temp_path(name), 1 << 20, &text, &size), AGN_OK);
-    for (size_t i = 0; i < size; i++)
-        lines += text[i] == '\n';
-    agn_free(text);
-    return lines;
-}
-
 static void frames_add_up(void **state)
 {
     (void)state;
@@ -142,7 +130,7 @@ static void frames_add_up(void **state)
     assert_true((double)local / IMAGES == c->local_accuracy && (double)fused / IMAGES == c->fused_accuracy);
     assert_true(fabs((double)bytes / IMAGES - c->loss[0][0].bytes) < 1e-9);
     assert_int_equal(agn_curves_write_frames(world.frames, IMAGES, temp_path("frames.csv")), AGN_OK);
-    assert_int_equal(count_lines("frames.csv"), 1 + IMAGES);
+    assert_int_equal(temp_count_lines("frames.csv"), 1 + IMAGES);
 }
 
 static void loss_takes_its_share(void **state)
@@ -263,10 +251,10 @@ static void files_are_written(void **state)
     if (agn_plot_available() < 0)
         skip();
     assert_int_equal(agn_curves_write(&world.curves, "it's a model", folder), AGN_OK);
-    assert_int_equal(count_lines("a/curves/loss.csv"), 1 + 3 * AGN_CURVE_LOSSES);
-    assert_int_equal(count_lines("a/curves/budget.csv"), 1 + AGN_CURVE_BUDGETS);
-    assert_int_equal(count_lines("a/curves/share.csv"), 1 + AGN_CURVE_SHARES);
-    assert_true(count_lines("a/curves/parts.csv") > 2);
+    assert_int_equal(temp_count_lines("a/curves/loss.csv"), 1 + 3 * AGN_CURVE_LOSSES);
+    assert_int_equal(temp_count_lines("a/curves/budget.csv"), 1 + AGN_CURVE_BUDGETS);
+    assert_int_equal(temp_count_lines("a/curves/share.csv"), 1 + AGN_CURVE_SHARES);
+    assert_true(temp_count_lines("a/curves/parts.csv") > 2);
     const char *const pictures[] = {"a/curves/loss.png", "a/curves/budget.png", "a/curves/share.png"};
     for (size_t i = 0; i < AGN_COUNT_OF(pictures); i++)
         assert_true(agn_file_exists(temp_path(pictures[i])));

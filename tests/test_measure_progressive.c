@@ -253,18 +253,6 @@ static void refusals(void **state)
     expect_failure(&it, AGN_ERR_RANGE, "0 to 1000");
 }
 
-static int count_lines(const char *name)
-{
-    uint8_t *text = NULL;
-    size_t size = 0;
-    int lines = 0;
-    assert_int_equal(agn_file_read(temp_path(name), 1 << 20, &text, &size), AGN_OK);
-    for (size_t i = 0; i < size; i++)
-        lines += text[i] == '\n';
-    agn_free(text);
-    return lines;
-}
-
 static void files_are_written(void **state)
 {
     (void)state;
@@ -275,9 +263,9 @@ static void files_are_written(void **state)
         skip();
     assert_int_equal(agn_progressive_write(p, "it's a model", folder), AGN_OK);
     int orders = p->is_measured ? 4 : 3;
-    assert_int_equal(count_lines("a/curves/progress.csv"),
+    assert_int_equal(temp_count_lines("a/curves/progress.csv"),
                      1 + orders * (SENT + 1) + p->most[0] + p->most[1] + p->most[2] + 3);
-    assert_int_equal(count_lines("a/curves/ask.csv"),
+    assert_int_equal(temp_count_lines("a/curves/ask.csv"),
                      1 + 3 * AGN_PROGRESSIVE_SHARES * AGN_PROGRESSIVE_MARGINS);
     assert_true(agn_file_exists(temp_path("a/curves/progress.png")));
 }

@@ -165,6 +165,16 @@ static void refusals(void **state)
     expect_refused(split_path, NULL, AGN_ERR_ARG, "expected one of edge-only");
     expect_refused(teacher_path, "data.classes=4", AGN_ERR_MISMATCH, "other classes (3, expected 4)");
     expect_refused(teacher_path, "data.height=16", AGN_ERR_MISMATCH, "12x12x1, expected 16x12x1");
+    static const char *const alone[][2] = {
+        {"joint.teacher_start=1", "joint.teacher_start = 1 without a teacher"},
+        {"joint.measure_every=2", "joint.distill = 0, or a joint.teacher"}};
+    for (size_t i = 0; i < AGN_COUNT_OF(alone); i++) {
+        struct agn_preset preset = preset_of("agilenn");
+        preset.joint.distill = 1;
+        assert_int_equal(agn_preset_set(&preset, alone[i][0]), AGN_OK);
+        assert_int_equal(agn_preset_check(&preset), AGN_ERR_ARG);
+        assert_non_null(strstr(agn_error_message(), alone[i][1]));
+    }
 }
 
 /* A network whose end is the teacher's starts with its weights, the layers before with its own. */

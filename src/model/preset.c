@@ -858,6 +858,10 @@ int agn_preset_check(const struct agn_preset *p)
         return agn_fail(AGN_ERR_ARG, "train.choose = best needs validation images: set data.validation to a "
                                      "share of the training images, such as 0.1, or to their folder");
     }
+    if (p->joint.teacher_start != 0 && p->joint.teacher[0] == '\0')
+        return agn_fail(
+            AGN_ERR_ARG,
+            "joint.teacher_start = 1 without a teacher: set joint.teacher to a trained edge-only model");
     if (p->joint.measure_every > 1 && p->joint.distill > 0.0 && p->joint.teacher[0] == '\0') {
         return agn_fail(AGN_ERR_ARG,
                         "joint.measure_every = %d: the reference sees a part of the images, so that it "

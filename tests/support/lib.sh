@@ -24,6 +24,13 @@ need() {
     done
 }
 
+# that EXPRESSION: of `o`, the JSON object in $tmp/out; needs python3
+that() {
+    python3 -c 'import json, sys
+o = json.load(open(sys.argv[1]))
+sys.exit(0 if eval(sys.argv[2]) else 1)' "$tmp/out" "$1" || die "$1 does not hold: $(cat "$tmp/out")"
+}
+
 # ---- children ----------------------------------------------------------------------------------
 
 # Whatever the script has started in the background ends with it.

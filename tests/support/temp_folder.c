@@ -105,3 +105,15 @@ int temp_count_entries(const char *folder)
     (void)closedir(directory);
     return count;
 }
+
+int temp_count_lines(const char *name)
+{
+    FILE *file = fopen(temp_path("%s", name), "r");
+    int lines = 0, byte;
+    if (!file)
+        return -1;
+    while ((byte = fgetc(file)) != EOF)
+        lines += byte == '\n';
+    (void)fclose(file);
+    return lines;
+}

@@ -25,4 +25,7 @@ const char *temp_file(const char *name, const void *data, size_t size_bytes);
 /* Number of entries directly in a folder (of any kind, without . and ..); -1 if it cannot be read. */
 int temp_count_entries(const char *folder);
 
+/* Number of lines of the folder's file `name`; -1 if it cannot be read. */
+int temp_count_lines(const char *name);
+
 #endif
