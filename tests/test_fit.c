@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agilenn/fit.h"
@@ -460,6 +461,34 @@ static void expect_failure(const struct agn_fit_config *config, int status, cons
     assert_null(report);
 }
 
+/* Version 2: 9 bytes less around the packet, an answer of 18 bytes; what was measured is in its version. */
+static void the_shorter_wire_costs_less(void **state)
+{
+    (void)state;
+    struct agn_fit_config config = usual("wires", 20.0);
+    struct agn_fit_candidate *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    assert_int_equal(needs(NULL, &board, c), 0);
+    c->work.sent_share = 1.0;
+    const struct agn_fit_result result = {.local_accuracy = 0.8, .packets = 1.0, .packet_bytes = 150.0};
+    const struct agn_fit_point point = {0.0, 0.9, 1.0};
+    struct agn_fit_design of[3], measured;
+    for (int protocol = 1; protocol <= 2; protocol++) {
+        config.protocol = protocol;
+        assert_int_equal(agn__fit_design_make(&config, c, NULL, NULL, &of[protocol]), 0);
+        assert_int_equal(agn__fit_design_make(&config, c, &result, &point, &measured), 0);
+        assert_float_equal(measured.packet_bytes, 150.0, 1e-9);
+    }
+    assert_float_equal(of[1].packet_bytes, 200.0, 1e-9);
+    assert_float_equal(of[2].packet_bytes, 191.0, 1e-9);
+    assert_true(of[2].energy_mj < of[1].energy_mj);
+    /* on the air: 9 bytes one way, 60 - (18 + 7) the other, at 1 Mbit/s */
+    const struct agn_interval *one = of[1].cost.stage_ms, *two = of[2].cost.stage_ms;
+    assert_true(fabs(one[AGN_COST_AIR].typical - two[AGN_COST_AIR].typical - 9.0 * 8e-3) < 1e-9);
+    assert_true(fabs(one[AGN_COST_BACK].typical - two[AGN_COST_BACK].typical - 35.0 * 8e-3) < 1e-9);
+    free(c);
+}
+
 static void other_searches_are_refused(void **state)
 {
     (void)state;
@@ -497,6 +526,7 @@ int main(void)
         cmocka_unit_test(where_nothing_fits_the_nearest_is_told),
         cmocka_unit_test(a_resumed_search_repeats_nothing),
         cmocka_unit_test(a_finished_search_is_read_again),
+        cmocka_unit_test(the_shorter_wire_costs_less),
         cmocka_unit_test(other_searches_are_refused),
     };
     return cmocka_run_group_tests(tests, temp_folder_setup, temp_folder_teardown);

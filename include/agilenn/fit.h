@@ -66,9 +66,9 @@ int agn_fit_needs(const struct agn_board *board, struct agn_fit_candidate *candi
 
 /* ---- measurements ---------------------------------------------------------------- */
 
-/* A way to use a trained candidate: how sure the device must be of its own answer not to send. */
+/* A way to use a trained candidate: which frames the device sends. */
 struct agn_fit_point {
-    double confidence; /* as of `agilenn export --confidence`, or with exits model.exit_threshold; 0: none */
+    double asked; /* share as of `agilenn export --sent`, or with exits model.exit_threshold; 0: sends all */
     double accuracy, sent_share;
 };
 
@@ -128,6 +128,7 @@ struct agn_fit_config {
     struct agn_board board;
     struct agn_radio radio;
     struct agn_fit_limits limits;
+    int protocol;    /* version of the wire, 1 (or 0) or 2: what packets and answers take */
     double seconds;  /* time budget of the whole search, pauses between interruptions not counted */
     const char *out; /* folder of the search */
     bool resume;     /* go on with the search that is there */

@@ -17,7 +17,7 @@ struct job {
     const char *preset, *data, *board, *radio, *out, *ram, *flash;
     struct agn_cli_list assignments;
     double rate, latency, energy, accuracy, minutes;
-    int threads;
+    int threads, protocol;
     bool resume, no_plots, json;
 
     struct agn_fit_config config;
@@ -163,6 +163,7 @@ static int run(struct job *job)
     agn_nn_set_threads(job->threads);
     job->config.out = job->out;
     job->config.resume = job->resume;
+    job->config.protocol = job->protocol;
     job->config.seconds = 60.0 * job->minutes;
     job->config.progress = agn_progress_print;
     job->config.progress_user = stderr;
@@ -192,8 +193,8 @@ static const char description[] =
     "Looks for the system and the design that suit a board, a radio and limits: some twenty presets on the "
     "data set, from a device alone over splits of several sizes to sending JPEG. What each takes of RAM, "
     "flash, time and energy is known before it is trained; those that cannot fit are dropped, the others are "
-    "trained briefly, the better third longer, and so on until the time is used up. How sure the device must "
-    "be not to send a frame is swept after training.\n"
+    "trained briefly, the better third longer, and so on until the time is used up. Which "
+    "frames the device sends is swept after training.\n"
     "Accuracy and bytes are measured on a part of the training images, the recommended design once on the "
     "test "
     "images; latency and energy are modelled (agilenn/cost.h), and so not to be taken for measurements.\n"
@@ -240,6 +241,8 @@ static int parse(struct job *job, int argc, char **argv)
                       "flash for code and model together; the board's if not given"),
         agn__cli_real("accuracy", "SHARE", &job->accuracy, 0.0, 1000.0,
                       "reach this and take the least energy; 0 = as accurate as the limits allow"),
+        agn__cli_whole("protocol", "VERSION", &job->protocol, 1, 2,
+                       "version of the wire: 2 is the shorter one (docs/PROTOCOL.md)"),
         agn__cli_real("time", "MIN", &job->minutes, 0.01, 100000.0, "minutes for the whole search"),
         agn__cli_text("out", "DIR", &job->out, "folder of the search"),
         agn__cli_flag("resume", &job->resume, "go on with the search in DIR; --time counts what it has used"),
@@ -261,7 +264,7 @@ static int parse(struct job *job, int argc, char **argv)
 int agn__cmd_fit(int argc, char **argv)
 {
     static struct job job; /* presets are large */
-    job = (struct job){.minutes = 10.0, .out = "out/fit"};
+    job = (struct job){.minutes = 10.0, .out = "out/fit", .protocol = 1};
     int code = parse(&job, argc, argv);
     if (code != AGN_CLI_GO_ON)
         return code;

@@ -51,8 +51,8 @@ static void print_row(FILE *stream, const struct agn_fit_report *r, int i)
             : d->missed != 0    ? '-'
                                 : ' ',
             r->candidates[d->candidate].name);
-    if (d->point.confidence > 0.0)
-        fprintf(stream, " %5g", d->point.confidence);
+    if (d->point.asked > 0.0)
+        fprintf(stream, " %5g", d->point.asked);
     else
         fprintf(stream, " %5s", "");
     print_share(stream, d->point.accuracy);
@@ -66,7 +66,7 @@ static void print_front(FILE *stream, const struct agn_fit_report *r)
 {
     fprintf(stream,
             "\ndesigns that no other one beats in all (* modelled, typical values; - misses a limit)\n");
-    fprintf(stream, "  %-21s %5s %6s %6s %6s %6s %7s %8s %8s %6s %6s %4s\n", "design", "conf", "acc %",
+    fprintf(stream, "  %-21s %5s %6s %6s %6s %6s %7s %8s %8s %6s %6s %4s\n", "design", "asked", "acc %",
             "alone%", "sent %", "bytes", "M instr", "ms*", "mJ*", "RAM K", "fl. K", "rung");
     for (int i = 0; i < r->design_count; i++)
         if (r->designs[i].front || i == r->recommended)
@@ -113,9 +113,9 @@ static void print_recommended(FILE *stream, const struct agn_fit_config *config,
     fprintf(stream, ", %.1f %% of the frames sent\n", 100.0 * o->test.sent_share);
     fprintf(stream, "  wrote %s/recommended.ini and %s/recommended.safetensors; next:\n", config->out,
             config->out);
-    if (d->point.confidence > 0.0 && strcmp(c->preset.model.system, "spinn") != 0)
-        fprintf(stream, "    agilenn export %s/recommended.safetensors --confidence %g\n", config->out,
-                d->point.confidence);
+    if (d->point.asked > 0.0 && strcmp(c->preset.model.system, "spinn") != 0)
+        fprintf(stream, "    agilenn export %s/recommended.safetensors --sent %g\n", config->out,
+                d->point.asked);
     else
         fprintf(stream, "    agilenn export %s/recommended.safetensors\n", config->out);
 }
@@ -222,11 +222,11 @@ static json_t *design_json(const struct agn_fit_report *r, const struct agn_fit_
     const struct agn_fit_candidate *c = &r->candidates[d->candidate];
     const struct agn_interval *ms = d->point.sent_share > 0.0 ? &d->cost.sent_ms : &d->cost.unsent_ms;
     return json_pack("{s:s, s:s, s:i, s:f, s:b, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:f, s:f, s:o}",
-                     "name", c->name, "system", c->preset.model.system, "rung", d->rung + 1, "confidence",
-                     d->point.confidence, "front", (int)d->front, "misses", missed_json(d->missed),
-                     "accuracy", d->point.accuracy, "local_accuracy", agn__cli_json_real(d->local_accuracy),
-                     "sent_share", d->point.sent_share, "packet_bytes", d->packet_bytes, "packets",
-                     d->packets, "instructions", d->instructions, "modelled_latency_ms", interval_json(ms),
+                     "name", c->name, "system", c->preset.model.system, "rung", d->rung + 1, "asked",
+                     d->point.asked, "front", (int)d->front, "misses", missed_json(d->missed), "accuracy",
+                     d->point.accuracy, "local_accuracy", agn__cli_json_real(d->local_accuracy), "sent_share",
+                     d->point.sent_share, "packet_bytes", d->packet_bytes, "packets", d->packets,
+                     "instructions", d->instructions, "modelled_latency_ms", interval_json(ms),
                      "modelled_energy_mj", interval_json(&d->cost.mean_board_mj), "ram_bytes", d->ram_bytes,
                      "flash_bytes", d->flash_bytes, "modelled_frames_per_second",
                      agn__cli_json_real(d->frames_per_second));

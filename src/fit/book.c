@@ -29,7 +29,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS results (candidate INTEGER, rung INTEGER, images REAL, seconds REAL,"
     " overhead_s REAL, measured_images INTEGER, local_accuracy REAL, packets REAL, packet_bytes REAL,"
     " encode_instructions REAL, PRIMARY KEY (candidate, rung));"
-    "CREATE TABLE IF NOT EXISTS points (candidate INTEGER, rung INTEGER, point INTEGER, confidence REAL,"
+    "CREATE TABLE IF NOT EXISTS points (candidate INTEGER, rung INTEGER, point INTEGER, asked REAL,"
     " accuracy REAL, sent_share REAL, PRIMARY KEY (candidate, rung, point));";
 
 static int fail(const struct agn__fit_book *book)
@@ -272,7 +272,7 @@ int agn__fit_book_add_result(struct agn__fit_book *book, int candidate, int rung
                      r->local_accuracy, r->packets, r->packet_bytes, r->encode_instructions);
     for (int i = 0; i < r->count && status == AGN_OK; i++)
         status = execute(book, "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?)", "iiirrr", candidate,
-                         rung, i, r->points[i].confidence, r->points[i].accuracy, r->points[i].sent_share);
+                         rung, i, r->points[i].asked, r->points[i].accuracy, r->points[i].sent_share);
     return commit(book, status);
 }
 
@@ -280,7 +280,7 @@ static int read_points(struct agn__fit_book *book, int candidate, int rung, stru
 {
     int code = SQLITE_ERROR;
     sqlite3_stmt *query = ask(book,
-                              "SELECT confidence, accuracy, sent_share FROM points WHERE candidate = ? AND "
+                              "SELECT asked, accuracy, sent_share FROM points WHERE candidate = ? AND "
                               "rung = ? ORDER BY point",
                               "ii", candidate, rung);
     while (query != NULL && (code = sqlite3_step(query)) == SQLITE_ROW && result->count < AGN_FIT_POINTS)

@@ -23,8 +23,9 @@ int agn__fit_design_make(const struct agn_fit_config *config, const struct agn_f
 {
     struct agn_work work = candidate->work;
     struct agn_fit_design made = {.rung = -1, .local_accuracy = NAN};
+    agn__fit_speak(config->protocol, config->base.data.classes, &work);
     made.point = point != NULL ? *point : (struct agn_fit_point){0.0, NAN, work.sent_share};
-    if (result != NULL && result->packets >= 1.0) {
+    if (result != NULL && result->packets >= 1.0) { /* as counted in that version */
         work.packets = result->packets;
         work.packet_bytes = result->packet_bytes;
         if (result->encode_instructions > 0.0)

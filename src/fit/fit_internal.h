@@ -84,6 +84,10 @@ int agn__fit_choose_survivors(const struct agn_fit_design *designs, int count, i
 /* With the fewest frames sent that are possible. */
 int agn__fit_count_work(const struct agn_model *model, const struct agn_dev_model *device,
                         struct agn_work *work);
+/* CoAP around a packet in this version of the protocol. */
+double agn__fit_coap_bytes(int protocol);
+/* Work as agilenn/cost.h has it, version 1, in another version: CoAP of packets, and the answer. */
+void agn__fit_speak(int protocol, int classes, struct agn_work *work);
 /* Instructions for packets of so many bytes, without CoAP. */
 int agn__fit_count_encoding(const struct agn_dev_model *device, double bytes, double packets,
                             double *instructions);
@@ -95,13 +99,20 @@ struct agn__fit_trial {
 };
 struct agn_fit_trainer agn__fit_real_trainer(struct agn__fit_trial *trial);
 
-/* Accuracy at each way to use the model, on images as devices take them; fills points, local_accuracy,
- * measured_images, packets and packet_bytes, in packets of at most `packet_cap` bytes. */
-int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibration,
-                     const struct agn_dataset *data, size_t packet_cap, struct agn_fit_result *result);
+/* How frames are sent. */
+struct agn__fit_link {
+    int protocol;      /* version of the wire */
+    size_t packet_cap; /* bytes of a packet at most */
+};
 
-/* The point's accuracy and share on images of another set; a confidence is turned into a margin by the images
- * it was chosen on. With exits the model's own threshold holds. */
+/* Accuracy at each way to use the model, on images as devices take them; fills points, local_accuracy,
+ * measured_images, packets and packet_bytes. */
+int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibration,
+                     const struct agn_dataset *data, const struct agn__fit_link *link,
+                     struct agn_fit_result *result);
+
+/* The point's accuracy and share on images of another set; a share to be sent is turned into margins by the
+ * images it was chosen on. With exits the model's own threshold holds. */
 int agn__fit_apply(struct agn_model *model, const struct agn_dataset *chosen_on,
                    const struct agn_dataset *data, struct agn_fit_point *point, double *local_accuracy);
 

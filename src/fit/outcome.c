@@ -25,7 +25,7 @@ static int write_table(const struct agn_fit_config *config, const struct agn_fit
     if (status < 0)
         return status;
     FILE *stream = out.stream;
-    fprintf(stream, "name,system,rung,confidence,front,recommended,misses,accuracy,local_accuracy,sent_share,"
+    fprintf(stream, "name,system,rung,asked,front,recommended,misses,accuracy,local_accuracy,sent_share,"
                     "packet_bytes,packets,instructions,latency_ms_low,latency_ms,latency_ms_high,"
                     "energy_mj_low,energy_mj,energy_mj_high,ram_bytes,flash_bytes\r\n");
     for (int i = 0; i < r->design_count; i++) {
@@ -34,8 +34,8 @@ static int write_table(const struct agn_fit_config *config, const struct agn_fit
         const struct agn_interval *ms = d->point.sent_share > 0.0 ? &d->cost.sent_ms : &d->cost.unsent_ms;
         const struct agn_interval *mj = &d->cost.mean_board_mj;
         agn_csv_field(stream, c->name);
-        fprintf(stream, ",%s,%d,%g,%d,%d,", c->preset.model.system, d->rung + 1, d->point.confidence,
-                d->front, i == r->recommended);
+        fprintf(stream, ",%s,%d,%g,%d,%d,", c->preset.model.system, d->rung + 1, d->point.asked, d->front,
+                i == r->recommended);
         for (int l = 0, any = 0; l < AGN_FIT_LIMITS; l++)
             if (d->missed & 1U << l)
                 fprintf(stream, "%s%s", any++ ? " " : "", agn_fit_limit_name((enum agn_fit_limit)l));
@@ -60,7 +60,7 @@ static int load_model(const struct agn_fit_config *config, const struct agn_fit_
     if (status >= 0)
         status = agn_model_load(path, model);
     if (status >= 0 && (*model)->system->exits)
-        (*model)->preset.model.exit_threshold = d->point.confidence > 0.0 ? d->point.confidence : 1.0;
+        (*model)->preset.model.exit_threshold = d->point.asked > 0.0 ? d->point.asked : 1.0;
     return status;
 }
 
@@ -82,8 +82,8 @@ static int write_recommended(const struct agn_fit_config *config, const struct a
         fprintf(out.stream,
                 "; %s, found by agilenn fit for board %s and radio %s; epochs as it was trained.\n",
                 r->candidates[d->candidate].name, config->board.name, config->radio.name);
-        if (d->point.confidence > 0.0 && !model->system->exits)
-            fprintf(out.stream, "; To be exported with --confidence %g.\n", d->point.confidence);
+        if (d->point.asked > 0.0 && !model->system->exits)
+            fprintf(out.stream, "; To be exported with --sent %g.\n", d->point.asked);
         fprintf(out.stream, "%s", text);
         status = agn_file_out_commit(&out);
     }

@@ -1,32 +1,29 @@
 /* What a trained candidate is worth at each way to use it: accuracy and the share of frames sent, in float;
  * bytes and packets by the int8 device itself, on some of the images.
  *
- * A device that is sure of its answer sends nothing. How sure it must be is found out after training, by the
- * rule of agn_deploy_confidence, so that a sweep over it costs one pass over the images. */
+ * A device that is sure of its answer sends nothing. Which frames it sends is learned after training, as
+ * `agilenn export --sent` does it (agilenn/send_decision.h), so that a sweep over shares costs one pass over
+ * the images. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agilenn/deploy.h"
 #include "agilenn/hosted.h"
+#include "agilenn/send_decision.h"
 #include "fit/fit_internal.h"
 
 enum { BATCH = 250, CALIBRATION_IMAGES = 256, BYTE_IMAGES = 200, SOME = 64 };
 
-static const double confidences[] = {0.0, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8};
+static const double shares[] = {0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05};
 static const double thresholds[] = {1.1, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5};
-
-/* One image in float. */
-struct sample {
-    float margin;                   /* of the two best local logits */
-    bool local_right, right, stays; /* stays: an exit is sure by the model's own threshold */
-};
 
 struct sweep {
     struct agn_model *model;
     struct agn_runner runner;
     struct agn_loader *loader;
-    struct sample *samples;
+    struct agn_curve_frame *frames; /* in float; without bytes */
+    bool *stays;                    /* an exit is sure, by the model's own threshold */
     int count;
 };
 
@@ -61,13 +58,14 @@ void agn__fit_images_free(struct agn_dataset *copy)
 
 /* ---- answers in float -------------------------------------------------------------------- */
 
-static float margin_of(const float *logits, int classes)
+/* By how much the best logit leads, Q8.8 as the device has it. */
+static int margin_of(const float *logits, int classes)
 {
     int best = agn_argmax(logits, classes);
     float second = -INFINITY;
     for (int c = 0; c < classes; c++)
         second = c != best && logits[c] > second ? logits[c] : second;
-    return logits[best] - second;
+    return (int)fminf(256.0F * (logits[best] - second), (float)INT16_MAX);
 }
 
 static void note_batch(struct sweep *s, const struct agn_batch *batch)
@@ -77,12 +75,23 @@ static void note_batch(struct sweep *s, const struct agn_batch *batch)
     for (int i = 0; i < batch->count; i++) {
         const float *local = agn_runner_output(&s->runner, AGN_LOCAL, i);
         const float *remote = agn_runner_output(&s->runner, AGN_REMOTE, i);
-        struct sample *sample = &s->samples[s->count++];
-        sample->stays = agn_model_answer(s->model, local, remote, answer);
-        sample->right = agn_argmax(answer, classes) == batch->labels[i];
-        sample->local_right = local != NULL && agn_argmax(local, classes) == batch->labels[i];
-        sample->margin = local != NULL ? margin_of(local, classes) : 0.0F;
+        s->stays[s->count] = agn_model_answer(s->model, local, remote, answer);
+        s->frames[s->count++] =
+            (struct agn_curve_frame){.label = batch->labels[i],
+                                     .fused_class = agn_argmax(answer, classes),
+                                     .local_class = local != NULL ? agn_argmax(local, classes) : -1,
+                                     .margin = local != NULL ? margin_of(local, classes) : 0};
     }
+}
+
+static bool fused_is_right(const struct agn_curve_frame *f)
+{
+    return f->fused_class == f->label;
+}
+
+static bool local_is_right(const struct agn_curve_frame *f)
+{
+    return f->local_class == f->label;
 }
 
 static int run_images(struct sweep *s, const struct agn_dataset *data)
@@ -90,8 +99,9 @@ static int run_images(struct sweep *s, const struct agn_dataset *data)
     const struct agn_loader_config load = {.batch = BATCH, .normalisation = s->model->normalisation};
     struct agn_batch batch;
     int more = 0;
-    s->samples = agn_alloc((size_t)data->count, sizeof *s->samples);
-    int status = s->samples == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    s->frames = agn_alloc((size_t)data->count, sizeof *s->frames);
+    s->stays = agn_alloc((size_t)data->count, sizeof *s->stays);
+    int status = s->frames == NULL || s->stays == NULL ? AGN_ERR_MEMORY : AGN_OK;
     if (status == AGN_OK)
         status = agn_runner_open(&s->runner, s->model, BATCH, 1U << AGN_LOCAL | 1U << AGN_REMOTE);
     if (status == AGN_OK)
@@ -110,49 +120,43 @@ static int run_images(struct sweep *s, const struct agn_dataset *data)
     return status == AGN_OK && more < 0 ? more : status;
 }
 
-static int surest_first(const void *a, const void *b)
-{
-    float x = ((const struct sample *)a)->margin, y = ((const struct sample *)b)->margin;
-    return (x < y) - (x > y);
-}
-
-/* How many of the surest images stay unsent at a confidence. */
-static int unsent_at(const struct sweep *s, double confidence)
-{
-    int wrong = 0, unsent = 0;
-    for (int i = 0; i < s->count && s->samples[i].margin > 0.0F; i++) {
-        wrong += !s->samples[i].local_right;
-        bool is_border = i + 1 == s->count || s->samples[i + 1].margin < s->samples[i].margin;
-        if (is_border && wrong + 1 <= (1.0 - confidence) * (i + 2))
-            unsent = i + 1;
-    }
-    return unsent;
-}
-
-static void add_point(struct agn_fit_result *result, double confidence, double right, double sent, int images)
+static void add_point(struct agn_fit_result *result, double asked, double right, double sent, int images)
 {
     for (int i = 0; i < result->count; i++) /* the same again is no other way to use it */
         if (fabs(result->points[i].sent_share * images - sent) < 0.5)
             return;
     if (result->count < AGN_FIT_POINTS)
-        result->points[result->count++] = (struct agn_fit_point){confidence, right / images, sent / images};
+        result->points[result->count++] = (struct agn_fit_point){asked, right / images, sent / images};
 }
 
-static void sweep_confidence(struct sweep *s, struct agn_fit_result *result)
+/* Of these frames a share is to be sent. */
+static int decide(const struct sweep *s, double share, struct agn_send_decision *decision)
+{
+    const struct agn_send_target target = {.sent = share};
+    return agn_send_decision_learn(s->frames, s->count, s->model->classes, &target, decision);
+}
+
+static int sweep_shares(const struct sweep *s, struct agn_fit_result *result)
 {
     bool has_local = !agn_part_is_empty(&s->model->parts[AGN_LOCAL]);
     bool has_remote = !agn_part_is_empty(&s->model->parts[AGN_REMOTE]);
-    int local = 0;
-    qsort(s->samples, (size_t)s->count, sizeof *s->samples, surest_first);
-    for (int i = 0; i < s->count; i++)
-        local += s->samples[i].local_right;
-    result->local_accuracy = has_local ? (double)local / s->count : NAN;
-    for (size_t c = 0; c < (has_local && has_remote ? AGN_COUNT_OF(confidences) : 1); c++) {
-        int unsent = confidences[c] > 0.0 ? unsent_at(s, confidences[c]) : 0, right = 0;
-        for (int i = 0; i < s->count; i++)
-            right += i < unsent ? s->samples[i].local_right : s->samples[i].right;
-        add_point(result, confidences[c], right, has_remote ? s->count - unsent : 0, s->count);
+    int right = 0, local = 0;
+    for (int i = 0; i < s->count; i++) {
+        right += fused_is_right(&s->frames[i]);
+        local += local_is_right(&s->frames[i]);
     }
+    result->local_accuracy = has_local ? (double)local / s->count : NAN;
+    add_point(result, 0.0, right, has_remote ? s->count : 0, s->count);
+    for (size_t i = 0; i < AGN_COUNT_OF(shares) && has_local && has_remote; i++) {
+        struct agn_send_decision decision;
+        int status = decide(s, shares[i], &decision);
+        if (status == AGN_ERR_NUMERIC || status == AGN_ERR_ARG) /* it has not learned: it sends all */
+            return AGN_OK;
+        if (status < 0)
+            return status;
+        add_point(result, shares[i], decision.accuracy * s->count, decision.sent_share * s->count, s->count);
+    }
+    return AGN_OK;
 }
 
 static int sweep_exits(const struct sweep *s, const struct agn_dataset *data, struct agn_fit_result *result)
@@ -193,9 +197,9 @@ static int send_frame(struct agn_hosted *device, size_t cap, struct agn_fit_resu
 }
 
 static int count_bytes(const struct sweep *s, const struct agn_dataset *calibration,
-                       const struct agn_dataset *data, size_t cap, struct agn_fit_result *result)
+                       const struct agn_dataset *data, const struct agn__fit_link *link,
+                       struct agn_fit_result *result)
 {
-    cap = cap < AGN_WIRE_MAX_PACKET ? cap : AGN_WIRE_MAX_PACKET;
     struct agn_hosted device = {0};
     uint8_t *bytes = NULL;
     size_t size = 0, pixels = (size_t)data->height * (size_t)data->width * (size_t)data->channels;
@@ -206,16 +210,18 @@ static int count_bytes(const struct sweep *s, const struct agn_dataset *calibrat
     int status = agn_deploy_device(s->model, calibration, CALIBRATION_IMAGES, &bytes, &size, NULL);
     if (status >= 0)
         status = agn_hosted_open(&device, bytes, size);
+    if (status >= 0)
+        status = agn_dev_set_protocol(&device.dev, (unsigned)link->protocol);
     for (int i = 0; i < images && status >= 0; i++) {
         size_t at = (size_t)((int64_t)i * data->count / images);
         status = agn_hosted_image(&device, data->pixels + at * pixels, (uint16_t)i, 0);
         if (status >= 0)
-            status = send_frame(&device, cap, result, &frames);
+            status = send_frame(&device, link->packet_cap, result, &frames);
     }
     if (frames > 0) { /* at an exit that is sure nothing is sent */
         result->packets /= frames;
         double coded = result->packet_bytes / frames;
-        result->packet_bytes = coded + result->packets * AGN_WORK_COAP_BYTES;
+        result->packet_bytes = coded + result->packets * agn__fit_coap_bytes(link->protocol);
         if (status >= 0)
             status = agn__fit_count_encoding(&device.dev.model, coded, result->packets,
                                              &result->encode_instructions);
@@ -225,8 +231,18 @@ static int count_bytes(const struct sweep *s, const struct agn_dataset *calibrat
     return status < 0 ? status : AGN_OK;
 }
 
+static void close_sweep(struct sweep *s, struct agn_dataset *seen)
+{
+    agn_loader_free(s->loader);
+    agn_runner_close(&s->runner);
+    agn_free(s->frames);
+    agn_free(s->stays);
+    agn__fit_images_free(seen);
+}
+
 int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibration,
-                     const struct agn_dataset *data, size_t packet_cap, struct agn_fit_result *result)
+                     const struct agn_dataset *data, const struct agn__fit_link *link,
+                     struct agn_fit_result *result)
 {
     struct sweep s = {.model = model};
     struct agn_dataset seen = {0};
@@ -240,14 +256,11 @@ int agn__fit_measure(struct agn_model *model, const struct agn_dataset *calibrat
     } else if (status == AGN_OK) {
         status = run_images(&s, &seen);
         if (status == AGN_OK)
-            sweep_confidence(&s, result);
+            status = sweep_shares(&s, result);
     }
     if (status == AGN_OK)
-        status = count_bytes(&s, calibration, data, packet_cap, result);
-    agn_loader_free(s.loader);
-    agn_runner_close(&s.runner);
-    agn_free(s.samples);
-    agn__fit_images_free(&seen);
+        status = count_bytes(&s, calibration, data, link, result);
+    close_sweep(&s, &seen);
     return status;
 }
 
@@ -261,26 +274,15 @@ static int open_sweep(struct sweep *s, const struct agn_dataset *data, struct ag
     return status == AGN_OK ? run_images(s, seen) : status;
 }
 
-static void close_sweep(struct sweep *s, struct agn_dataset *seen)
-{
-    agn_loader_free(s->loader);
-    agn_runner_close(&s->runner);
-    agn_free(s->samples);
-    agn__fit_images_free(seen);
-}
-
-/* The local margin from which on the device is sure, by the images it was chosen on. */
-static int find_margin(struct agn_model *model, const struct agn_dataset *data, double confidence,
-                       float *margin)
+/* Which frames are sent, by the images that this was chosen on. */
+static int decide_on(struct agn_model *model, const struct agn_dataset *data, double share,
+                     struct agn_send_decision *decision)
 {
     struct sweep s = {.model = model};
     struct agn_dataset seen = {0};
     int status = open_sweep(&s, data, &seen);
-    if (status == AGN_OK) {
-        qsort(s.samples, (size_t)s.count, sizeof *s.samples, surest_first);
-        int unsent = unsent_at(&s, confidence);
-        *margin = unsent > 0 ? s.samples[unsent - 1].margin : INFINITY;
-    }
+    if (status == AGN_OK)
+        status = decide(&s, share, decision);
     close_sweep(&s, &seen);
     return status;
 }
@@ -290,19 +292,20 @@ int agn__fit_apply(struct agn_model *model, const struct agn_dataset *chosen_on,
 {
     struct sweep s = {.model = model};
     struct agn_dataset seen = {0};
-    float margin = INFINITY;
+    struct agn_send_decision decision;
     int right = 0, local = 0, sent = 0, status = AGN_OK;
     bool has_local = !agn_part_is_empty(&model->parts[AGN_LOCAL]);
     bool has_remote = !agn_part_is_empty(&model->parts[AGN_REMOTE]);
-    if (!model->system->exits && point->confidence > 0.0)
-        status = find_margin(model, chosen_on, point->confidence, &margin);
+    bool decides = !model->system->exits && point->asked > 0.0;
+    if (decides)
+        status = decide_on(model, chosen_on, point->asked, &decision);
     if (status == AGN_OK)
         status = open_sweep(&s, data, &seen);
     for (int i = 0; i < s.count && status == AGN_OK; i++) {
-        const struct sample *sample = &s.samples[i];
-        bool stays = !has_remote || sample->stays || (!model->system->exits && sample->margin >= margin);
-        right += stays && has_local ? sample->local_right : sample->right;
-        local += sample->local_right;
+        const struct agn_curve_frame *f = &s.frames[i];
+        bool stays = !has_remote || s.stays[i] || (decides && f->margin >= decision.margins[f->local_class]);
+        right += stays && has_local ? local_is_right(f) : fused_is_right(f);
+        local += local_is_right(f);
         sent += !stays;
     }
     if (status == AGN_OK) {

@@ -100,9 +100,9 @@ static void free_sets(struct sets *sets)
 }
 
 /* Largest feature packet that goes in one of the radio's datagrams. */
-static size_t packet_cap(const struct agn_radio *radio)
+static size_t packet_cap(const struct agn_radio *radio, int protocol)
 {
-    double room = radio->longest_bytes - radio->header_bytes - AGN_WORK_COAP_BYTES;
+    double room = radio->longest_bytes - radio->header_bytes - agn__fit_coap_bytes(protocol);
     return room > 0.0 && room < AGN_WIRE_MAX_PACKET ? (size_t)room : AGN_WIRE_MAX_PACKET;
 }
 
@@ -118,6 +118,8 @@ static int train_on(const struct agn_fit_candidate *candidate, int rung, struct 
                     struct sets *sets, struct agn_fit_result *result)
 {
     const struct agn_fit_config *fit = watch->fit;
+    const struct agn__fit_link link = {fit->protocol > 0 ? fit->protocol : 1,
+                                       packet_cap(&fit->radio, fit->protocol)};
     char name[AGN_FIT_NAME + 16], checkpoint[1024], path[1024];
     struct agn_model *model = NULL;
     struct agn_train_report *report = agn_alloc(1, sizeof *report);
@@ -141,7 +143,7 @@ static int train_on(const struct agn_fit_candidate *candidate, int rung, struct 
         status = train_model(config, &model, report);
     }
     if (status == AGN_OK)
-        status = agn__fit_measure(model, fit->train, &sets->measured, packet_cap(&fit->radio), result);
+        status = agn__fit_measure(model, fit->train, &sets->measured, &link, result);
     if (status == AGN_OK) {
         count_in_whole_epochs(&model->preset, (double)sets->train.count / fit->train->count);
         status = rung >= 0 ? agn_model_save(model, path) : AGN_OK; /* a pilot only tells how long it takes */

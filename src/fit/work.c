@@ -1,4 +1,7 @@
-/* A device's instructions for a frame: agilenn/cost.h's model of its kernels. */
+/* A device's instructions and bytes for a frame: agilenn/cost.h's model of its kernels, and the wire's own
+ * sizes. */
+#include "agn_coap.h"
+#include "agn_compact.h"
 #include "fit/fit_internal.h"
 
 int agn__fit_count_work(const struct agn_model *model, const struct agn_dev_model *device,
@@ -24,4 +27,17 @@ int agn__fit_count_encoding(const struct agn_dev_model *device, double bytes, do
     if (status >= 0)
         *instructions = work.encode_instructions;
     return status;
+}
+
+double agn__fit_coap_bytes(int protocol)
+{
+    return protocol == AGN_COMPACT_VERSION ? AGN_COAP_COMPACT_OVERHEAD : AGN_COAP_REQUEST_OVERHEAD;
+}
+
+void agn__fit_speak(int protocol, int classes, struct agn_work *work)
+{
+    if (protocol != AGN_COMPACT_VERSION || !(work->packets > 0.0))
+        return;
+    work->packet_bytes -= work->packets * (agn__fit_coap_bytes(1) - agn__fit_coap_bytes(protocol));
+    work->reply_bytes = AGN_COMPACT_REPLY_BYTES(classes) + AGN_WORK_COMPACT_ANSWER_COAP_BYTES;
 }
