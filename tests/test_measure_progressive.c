@@ -51,7 +51,10 @@ static int set_up(void **state)
     world.data = tiny_dataset(&config, IMAGES, 1);
     world.model = tiny_trained_model(&config, world.data, world.data, 1);
     for (int i = 1; i < SENT; i++) /* whatever a moment of training trusts in */
+    {
         world.model->trust[i] = 0.5F + 0.5F * (float)i / SENT;
+        world.model->leading_trust[i] = 0.4F + 0.6F * (float)i / SENT;
+    }
     assert_int_equal(world.model->sent_channels, SENT);
     assert_int_equal(agn_deploy_device(world.model, world.data, 0, &world.bytes, &world.size, NULL), AGN_OK);
     for (int v = 0; v <= 2; v++) {
@@ -123,6 +126,12 @@ static int class_of(const struct agn_dev *dev, struct agn_remote *remote, const 
 {
     float features[SENT * PLANE], logits[CLASSES];
     int32_t sums[CLASSES];
+    uint8_t map[SENT * PLANE];
+    memset(map, AGN_SYMBOL_ABSENT, sizeof map);
+    for (int i = 0; i < count; i++)
+        memset(map + channels[i] * PLANE, 0, PLANE);
+    const struct agn_map_shape shape = {.channels = SENT, .height = SIDE, .width = SIDE};
+    float trust = agn_model_trust(world.model, count, agn_map_received(map, &shape).leading);
     for (unsigned at = 0; at < PLANE; at++) {
         for (int c = 0; c < SENT; c++)
             features[at * SENT + (unsigned)c] = world.model->fill[c];
@@ -132,8 +141,7 @@ static int class_of(const struct agn_dev *dev, struct agn_remote *remote, const 
     }
     assert_int_equal(agn_remote_infer(remote, features, 1, logits), AGN_OK);
     for (int i = 0; i < CLASSES; i++)
-        sums[i] = agn_fuse(agn_dev_local(dev)[i],
-                           (int16_t)lroundf(256.0F * (logits[i] * world.model->trust[count])),
+        sums[i] = agn_fuse(agn_dev_local(dev)[i], (int16_t)lroundf(256.0F * (logits[i] * trust)),
                            dev->model.alpha_q15);
     return (int)agn_argmax_s32(sums, CLASSES);
 }

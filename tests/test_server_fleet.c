@@ -651,10 +651,20 @@ static void a_model_that_stays_is_left_alone(void **state)
     assert_int_equal(world.networks[1].released, 1);
 }
 
-static bool two_replies_of_one(const struct agn_server_stats *stats)
+static bool has_replies(const struct agn_server_stats *stats, uint64_t replies)
 {
     return stats->model_count == 1 && stats->models[0].model_id == world.models[0].model_id &&
-           stats->models[0].replies == 2;
+           stats->models[0].replies == replies;
+}
+
+static bool two_replies_of_one(const struct agn_server_stats *stats)
+{
+    return has_replies(stats, 2);
+}
+
+static bool three_replies_of_one(const struct agn_server_stats *stats)
+{
+    return has_replies(stats, 3);
 }
 
 static bool is_alone(const struct agn_server_stats *stats)
@@ -668,7 +678,7 @@ static void values_of_the_server_alone_are_taken_over(void **state)
     (void)state;
     struct agn_server_stats stats;
     struct stranger_answer answer;
-    const float fill[2] = {7.0f, 9.0f}, trust[3] = {1.0f, 0.5f, 1.0f};
+    const float fill[2] = {7.0f, 9.0f}, trust[3] = {1.0f, 0.5f, 1.0f}, leading_trust[3] = {1.0f, 0.25f, 1.0f};
     start((struct agn_server_config){.workers = 1, .frame_wait_ms = 50}, 1);
     ask(0, 1, 1);
     struct network twin = {.number = 0, .map = world.networks[0].map};
@@ -676,23 +686,31 @@ static void values_of_the_server_alone_are_taken_over(void **state)
     next.user = next.owner = &twin;
     next.fill = fill;
     next.trust = trust;
+    next.leading_trust = leading_trust;
     assert_int_equal(agn_server_replace_models(world.server, &next, 1), 0);
     await_stats(one_reload);
     struct stranger_packet half = {.frame = 2, .channel_count = 1, .last = 1, .index = 1, .symbol = 4};
     stranger_send(world.fd, &world.models[0], &half);
     stranger_receive(world.fd, &answer, PATIENCE_MS);
     assert_int_equal(answer.code, 204);
-    assert_int_equal(agn_reply_logit(&answer.reply, 1), 128 * 4 / 2);
-    assert_int_equal(agn_reply_logit(&answer.reply, 2), 256 * 9 / 2);
+    assert_int_equal(agn_reply_logit(&answer.reply, 1), 128 * 4 / 4);
+    assert_int_equal(agn_reply_logit(&answer.reply, 2), 256 * 9 / 4);
+    half = (struct stranger_packet){
+        .frame = 3, .channel_first = 1, .channel_count = 1, .last = 1, .index = 1, .symbol = 4};
+    stranger_send(world.fd, &world.models[0], &half);
+    stranger_receive(world.fd, &answer, PATIENCE_MS);
+    assert_int_equal(answer.code, 204);
+    assert_int_equal(agn_reply_logit(&answer.reply, 1), 256 * 7 / 2);
+    assert_int_equal(agn_reply_logit(&answer.reply, 2), 128 * 4 / 2);
 
     /* One series for one id, while the old one still stands by and after it has gone. */
-    await_stats(two_replies_of_one);
+    await_stats(three_replies_of_one);
     await_stats(is_alone);
-    ask(0, 3, 1);
+    ask(0, 4, 1);
     finish(&stats);
     assert_int_equal(stats.model_count, 1);
-    assert_int_equal(stats.models[0].replies, 3);
-    assert_int_equal(stats.models[0].frames, 3);
+    assert_int_equal(stats.models[0].replies, 4);
+    assert_int_equal(stats.models[0].frames, 4);
     assert_int_equal(twin.released, 1);
 }
 

@@ -266,6 +266,8 @@ static void trust_is_earned(void **state)
     assert_true(model->trust[0] == 0.0F);
     assert_true(model->trust[sent] == 1.0F);
     assert_true(model->trust[sent - 1] > 0.0F);
+    assert_true(model->leading_trust[0] == 0.0F && model->leading_trust[sent] == 1.0F);
+    assert_true(model->leading_trust[sent - 1] > 0.0F);
     for (size_t i = 0; i < model->parts[AGN_REMOTE].params->total; i++)
         model->parts[AGN_REMOTE].params->value[i] = 0.0F; /* says nothing: all classes alike */
     const struct agn_param *bias = agn_params_find(model->parts[AGN_REMOTE].params, "remote.dense.bias");
@@ -275,8 +277,8 @@ static void trust_is_earned(void **state)
     model->parts[AGN_REMOTE].params->version++;
     assert_int_equal(agn_model_learn_trust(model, &data.set), AGN_OK);
     for (int came = 0; came < sent; came++)
-        assert_true(model->trust[came] == 0.0F);
-    assert_true(model->trust[sent] == 1.0F);
+        assert_true(model->trust[came] == 0.0F && model->leading_trust[came] == 0.0F);
+    assert_true(model->trust[sent] == 1.0F && model->leading_trust[sent] == 1.0F);
     agn_model_free(model);
     tiny_dataset_free(&data);
 }
@@ -314,10 +316,13 @@ static void trust_travels_in_the_file(void **state)
     tiny_preset_make(&preset);
     assert_int_equal(agn_model_create(&preset, NULL, &model), AGN_OK);
     model->trust[2] = 0.375F;
+    model->leading_trust[2] = 0.75F;
     const char *path = temp_path("model.safetensors");
     assert_int_equal(agn_model_save(model, path), AGN_OK);
     assert_int_equal(agn_model_load(path, &loaded), AGN_OK);
     assert_memory_equal(model->trust, loaded->trust, sizeof(model->trust));
+    assert_memory_equal(model->leading_trust, loaded->leading_trust, sizeof(model->leading_trust));
+    assert_true(agn_model_trust(loaded, 2, false) == 0.375F && agn_model_trust(loaded, 2, true) == 0.75F);
     agn_model_free(loaded);
     static const float bad[] = {-0.1F, 1.5F, NAN};
     for (size_t i = 0; i < AGN_COUNT_OF(bad); i++) {
@@ -326,6 +331,11 @@ static void trust_travels_in_the_file(void **state)
         assert_int_equal(agn_model_load(path, &loaded), AGN_ERR_FORMAT);
         assert_non_null(strstr(agn_error_message(), "fusion.trust"));
     }
+    model->trust[2] = 0.375F;
+    model->leading_trust[2] = 2.0F;
+    assert_int_equal(agn_model_save(model, path), AGN_OK);
+    assert_int_equal(agn_model_load(path, &loaded), AGN_ERR_FORMAT);
+    assert_non_null(strstr(agn_error_message(), "fusion.leading_trust"));
     agn_model_free(model);
 }
 

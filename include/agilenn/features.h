@@ -2,6 +2,7 @@
 #ifndef AGILENN_FEATURES_H
 #define AGILENN_FEATURES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agn_wire.h"
@@ -12,6 +13,13 @@ enum { AGN_SYMBOL_ABSENT = 0xFF }; /* in a map: nothing came for this place */
  * where nothing came (AGN_SYMBOL_ABSENT). Returns the number of channels that did not wholly come. */
 int agn_features_expand(const uint8_t *map, const struct agn_map_shape *shape, const float *centroids,
                         const float *fill, float *features);
+
+/* How much of a map came. */
+struct agn_received {
+    int missing;  /* channels that did not wholly come */
+    bool leading; /* those that came are the first ones: the end is lost, or not yet sent */
+};
+struct agn_received agn_map_received(const uint8_t *map, const struct agn_map_shape *shape);
 
 /* What the Remote NN says of a part of a frame counts less. */
 void agn_logits_scale(float *logits, int count, float trust);

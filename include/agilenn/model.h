@@ -69,8 +69,10 @@ struct agn_model {
     /* Context model of the codecs (agn_model_contexts): (sent_channels, AGN_CONTEXTS), and distributions. */
     uint8_t *context_map, context_cumulative[AGN_MODEL_DISTRIBUTIONS * AGN_DISTRIBUTION_BYTES];
     int distributions;
-    /* trust[channels that came], 0 to 1: multiplies the remote logits; [0] = 0, [sent_channels] = 1. */
-    float trust[AGN_MAX_FEATURES + 1];
+    /* [channels that came], 0 to 1: multiplies the remote logits; [0] = 0, [sent_channels] = 1. The second
+     * where these are the first channels (as packets come, or while the rest is not sent yet), the first
+     * where they are others. */
+    float trust[AGN_MAX_FEATURES + 1], leading_trust[AGN_MAX_FEATURES + 1];
     float *fill; /* sent_channels: mean quantised value, stands in for a channel that never came */
     /* Mean normalised importance of each channel on the test images, before joint training (after
      * selection) and after it. */
@@ -298,9 +300,11 @@ int agn_model_learn_contexts(struct agn_model *model, const struct agn_dataset *
 /* One distribution for all contexts and trust in whatever comes, as in a fresh model. */
 void agn_model_forget_contexts(struct agn_model *model);
 
-/* Learns model->trust from (at most 3000 of) the images, which should be those trained on, with channels lost
- * and model->fill in their place. Training does it; models of before there was trust have 1 throughout. */
+/* Learns both trusts from (at most 3000 of) the images, which should be those trained on, with channels lost
+ * and model->fill in their place. Training does it. Models of before there was trust get a guess; of before
+ * there was one for the first channels, that for any. */
 int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data);
+float agn_model_trust(const struct agn_model *model, int came, bool leading);
 
 /* ---- from images to logits ------------------------------------------------------------ */
 
@@ -382,6 +386,7 @@ int agn_exit_profile(const struct agn_model *model, const struct agn_dataset *da
 struct agn_lossy_image {
     int number, draw;            /* of the image in the data set's order; of the loss */
     int came;                    /* channels that arrived */
+    bool leading;                /* and they are the first ones */
     const float *local, *remote; /* logits; remote means nothing when nothing came */
     int32_t label;
 };

@@ -55,7 +55,9 @@ struct agn_server_model {
      * thread that runs the server, with expand_user. NULL: the model knows no such packets. */
     int (*decode)(const void *expand_user, const struct agn_feature_packet *packet, uint8_t *map);
     size_t floats;
-    const float *trust; /* shape.channels + 1 factors of the logits by channels that came, NULL: 1 */
+    /* shape.channels + 1 factors of the logits by channels that came, NULL: 1. The second where these are
+     * the first ones (agilenn/features.h), NULL: as the other. */
+    const float *trust, *leading_trust;
 
     /* The Remote NN: features (count, height, width, channels) to logits (count, classes), count at most
      * config.max_batch. 0, or a status (with agn_fail): the devices of the whole batch are then told that

@@ -182,6 +182,7 @@ static struct agn_server_model served_at(struct edge_model *loaded, const struct
         .classes = model->classes,
         .fill = model->system->expand ? NULL : model->fill, /* not by channels of its map */
         .trust = model->system->expand ? NULL : model->trust,
+        .leading_trust = model->system->expand ? NULL : model->leading_trust,
         .expand = model->system->expand ? expand_cut : NULL,
         .expand_user = cut,
         .decode = model->system->decode ? decode_cut : NULL,

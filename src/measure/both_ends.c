@@ -103,7 +103,9 @@ static int answer(const struct agn__ends *ends, float *logits, struct agn__outco
     int classes = dev.model.classes, status = agn_logits_to_q8(logits, classes, ends->fixed);
     if (status == AGN_OK) {
         outcome->any_class = fuse_any(&dev, ends->fixed);
-        agn_logits_scale(logits, classes, ends->model->trust[ends->shape.channels - outcome->missing]);
+        agn_logits_scale(
+            logits, classes,
+            agn_model_trust(ends->model, ends->shape.channels - outcome->missing, outcome->leading));
         status = agn_logits_to_q8(logits, classes, ends->fixed);
     }
     if (status < 0)
@@ -129,10 +131,13 @@ static int answer(const struct agn__ends *ends, float *logits, struct agn__outco
 static int answer_some(struct agn__ends *ends, const uint8_t *maps, int count, struct agn__outcome *outcomes)
 {
     size_t classes = ends->device.dev.model.classes;
-    for (int i = 0; i < count; i++)
-        outcomes[i].missing =
-            agn_features_expand(maps + (size_t)i * ends->map_bytes, &ends->shape, ends->model->centroids,
-                                ends->model->fill, ends->features + (size_t)i * ends->map_bytes);
+    for (int i = 0; i < count; i++) {
+        struct agn_received received = agn_map_received(maps + (size_t)i * ends->map_bytes, &ends->shape);
+        outcomes[i].missing = received.missing;
+        outcomes[i].leading = received.leading;
+        (void)agn_features_expand(maps + (size_t)i * ends->map_bytes, &ends->shape, ends->model->centroids,
+                                  ends->model->fill, ends->features + (size_t)i * ends->map_bytes);
+    }
     int status = agn_remote_infer(ends->remote, ends->features, count, ends->logits);
     for (int i = 0; status == AGN_OK && i < count; i++)
         status = answer(ends, ends->logits + (size_t)i * classes, &outcomes[i]);

@@ -22,8 +22,10 @@ struct agn__frame_packets {
 
 /* What the device makes of the answer to one map. */
 struct agn__outcome {
-    int device_class, any_class, missing; /* any_class: were the answer trusted in full */
-    int margin;                           /* of the device's logits, Q8.8 */
+    int device_class, any_class; /* any_class: were the answer trusted in full */
+    int missing;                 /* channels, see agn_map_received */
+    bool leading;
+    int margin; /* of the device's logits, Q8.8 */
     bool fused;
 };
 

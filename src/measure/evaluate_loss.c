@@ -22,7 +22,7 @@ static void see(void *user, const struct agn_lossy_image *image)
     struct counts *c = user;
     const struct agn_model *model = c->model;
     float alpha = (float)agn_model_alpha(model), fused[AGN_MAX_CLASSES];
-    float trust = (1.0F - alpha) * model->trust[image->came];
+    float trust = (1.0F - alpha) * agn_model_trust(model, image->came, image->leading);
     agn_fuse_f32(image->local, alpha, image->came > 0 ? image->remote : NULL, trust, model->classes, fused);
     bool answered = image->local != NULL || image->came > 0;
     c->out.right[image->draw] += answered && agn_argmax(fused, model->classes) == image->label;

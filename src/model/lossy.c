@@ -6,23 +6,30 @@
 
 enum { BATCH = 250 };
 
-/* Puts an image's values among `to`, but for what is lost; returns how many channels came. */
-static int receive(const struct agn_runner *r, const struct agn_lossy *lossy, int number, int draw, int place,
-                   float *to)
+struct received {
+    int came;
+    bool leading;
+};
+
+/* Puts an image's values among `to`, but for what is lost. */
+static struct received receive(const struct agn_runner *r, const struct agn_lossy *lossy, int number,
+                               int draw, int place, float *to)
 {
     const struct agn_model *model = lossy->model;
     size_t channels = (size_t)model->sent_channels, positions = r->positions / BATCH;
     uint8_t lost[AGN_MAX_FEATURES] = {0};
-    int came = 0;
+    struct received received = {.leading = true};
     lossy->draw(lossy->user, number, draw, lost);
     const float *from = r->values + (size_t)place * positions * channels;
     to += (size_t)place * positions * channels;
     for (size_t at = 0; at < positions; at++)
         for (size_t c = 0; c < channels; c++)
             to[at * channels + c] = lost[c] ? model->fill[c] : from[at * channels + c];
-    for (size_t c = 0; c < channels; c++)
-        came += !lost[c];
-    return came;
+    for (size_t c = 0; c < channels; c++) {
+        received.leading = received.leading && (lost[c] || received.came == (int)c);
+        received.came += !lost[c];
+    }
+    return received;
 }
 
 /* `left`: what is left of the batch's values. */
@@ -34,14 +41,15 @@ static int run_batch(struct agn_runner *r, const struct agn_lossy *lossy, const 
     if (status == AGN_OK)
         status = agn_runner_run(r, AGN_LOCAL, r->first);
     for (int draw = 0; draw < lossy->draws && status == AGN_OK; draw++) {
-        int came[BATCH] = {0};
+        struct received received[BATCH];
         for (int i = 0; i < batch->count; i++)
-            came[i] = receive(r, lossy, first + i, draw, i, left);
+            received[i] = receive(r, lossy, first + i, draw, i, left);
         status = agn_runner_run(r, AGN_REMOTE, left);
         for (int i = 0; i < batch->count && status == AGN_OK; i++) {
             const struct agn_lossy_image image = {.number = first + i,
                                                   .draw = draw,
-                                                  .came = came[i],
+                                                  .came = received[i].came,
+                                                  .leading = received[i].leading,
                                                   .local = agn_runner_output(r, AGN_LOCAL, i),
                                                   .remote = agn_runner_output(r, AGN_REMOTE, i),
                                                   .label = batch->labels[i]};

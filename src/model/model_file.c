@@ -21,7 +21,7 @@ struct extra {
     int count;
 };
 
-enum { EXTRAS = 7, CONTEXT_TENSORS = 2, WRITTEN = EXTRAS + CONTEXT_TENSORS + 1 };
+enum { EXTRAS = 7, CONTEXT_TENSORS = 2, WRITTEN = EXTRAS + CONTEXT_TENSORS + 2 };
 
 static void list_extras(const struct agn_model *model, float scalars[SCALARS],
                         float norm[2 * AGN_MAX_CHANNELS], struct extra extras[EXTRAS])
@@ -118,25 +118,32 @@ static int load_contexts(struct agn_model *model, const struct agn_tensor_file *
 
 /* ---- trust ------------------------------------------------------------------------------ */
 
-static const char trust_name[] = "fusion.trust";
+static const char trust_name[] = "fusion.trust", leading_trust_name[] = "fusion.leading_trust";
 
-/* Files of before there was trust have none. */
-static int load_trust(struct agn_model *model, const struct agn_tensor_file *file)
+static int read_trust(const struct agn_tensor_view *view, size_t count, float *trust)
 {
-    const struct agn_tensor_view *view = agn_tensor_file_find(file, trust_name);
-    size_t count = (size_t)model->sent_channels + 1;
-    if (view == NULL) {
-        agn__trust_guess(model);
-        return AGN_OK;
-    }
     bool fits = view->dtype == AGN_F32 && view->size_bytes == count * sizeof(float);
     for (size_t i = 0; fits && i < count; i++) {
-        model->trust[i] = ((const float *)view->data)[i];
-        fits = model->trust[i] >= 0.0F && model->trust[i] <= 1.0F;
+        trust[i] = ((const float *)view->data)[i];
+        fits = trust[i] >= 0.0F && trust[i] <= 1.0F;
     }
     return fits ? AGN_OK
                 : agn_fail(AGN_ERR_FORMAT, "tensor '%s' is not %zu numbers from 0 to 1: train again",
-                           trust_name, count);
+                           view->name, count);
+}
+
+/* Files of before there was trust have none, somewhat younger ones none for the first channels alone. */
+static int load_trust(struct agn_model *model, const struct agn_tensor_file *file)
+{
+    const struct agn_tensor_view *any = agn_tensor_file_find(file, trust_name);
+    const struct agn_tensor_view *leading = agn_tensor_file_find(file, leading_trust_name);
+    size_t count = (size_t)model->sent_channels + 1;
+    if (any == NULL) {
+        agn__trust_guess(model);
+        return AGN_OK;
+    }
+    int status = read_trust(any, count, model->trust);
+    return status < 0 ? status : read_trust(leading != NULL ? leading : any, count, model->leading_trust);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -233,8 +240,10 @@ static int save(const struct agn_model *model, const char *path, const struct ag
     int map = model->sent_channels * AGN_CONTEXTS;
     extras[EXTRAS] = (struct extra){map_name, contexts, map};
     extras[EXTRAS + 1] = (struct extra){cumulative_name, contexts + map, model->distributions * AGN_LEVELS};
-    extras[WRITTEN - 1] =
+    extras[WRITTEN - 2] =
         (struct extra){trust_name, ((struct agn_model *)model)->trust, model->sent_channels + 1};
+    extras[WRITTEN - 1] = (struct extra){leading_trust_name, ((struct agn_model *)model)->leading_trust,
+                                         model->sent_channels + 1};
     if (status >= 0)
         status = append_all(model, extras, sections, &file);
     if (status >= 0 && sections != NULL)

@@ -2,23 +2,26 @@
  *
  * The server multiplies its logits by trust[channels that came] before it replies. At 0 the device's
  * prediction is the local one; when all came it is 1. Each value is learned from training images that lose so
- * many channels in a row (the last being followed by the first). It minimises the fused cross-entropy at
+ * many channels in a row (the last being followed by the first), or, for frames of which the first channels
+ * came, the last ones. It minimises the fused cross-entropy at
  * whatever sharpness suits it: only the ratio of local to remote logits decides. Where the fused prediction
  * is right less often than the local one all the same, it is 0. */
 #include <math.h>
 
 #include "model/model_internal.h"
 
-enum { MOST_IMAGES = 3000, DRAWS = 4, STEPS = 17, SHARPNESSES = 6 };
+enum { MOST_IMAGES = 3000, DRAWS = 8, STEPS = 17, SHARPNESSES = 6 };
 static const float sharpness[SHARPNESSES] = {0.7F, 1.0F, 1.4F, 2.0F, 2.8F, 4.0F};
 
 struct fit {
     const struct agn_model *model;
-    double loss[AGN_MAX_FEATURES + 1][STEPS][SHARPNESSES]; /* by channels that came and trust */
-    int right[AGN_MAX_FEATURES + 1][STEPS];
+    struct {
+        double loss[AGN_MAX_FEATURES + 1][STEPS][SHARPNESSES]; /* by channels that came and trust */
+        int right[AGN_MAX_FEATURES + 1][STEPS];
+    } of[2]; /* any channels came; the first ones */
 };
 
-/* All counts of lost channels come up equally often. */
+/* All counts of lost channels come up equally often; every second time the last ones are lost. */
 static void draw(void *user, int image, int number, uint8_t *lost)
 {
     const struct fit *fit = user;
@@ -26,7 +29,7 @@ static void draw(void *user, int image, int number, uint8_t *lost)
     struct agn_rng rng;
     agn_rng_seed(&rng, (uint64_t)image * DRAWS + (uint64_t)number);
     uint32_t count = channels > 1 ? 1 + agn_rng_below(&rng, channels - 1) : 0;
-    uint32_t first = agn_rng_below(&rng, channels);
+    uint32_t first = number % 2 == 0 ? agn_rng_below(&rng, channels) : channels - count;
     for (uint32_t i = 0; i < count; i++)
         lost[(first + i) % channels] = 1;
 }
@@ -50,23 +53,25 @@ static void see(void *user, const struct agn_lossy_image *image)
         float remote = (1.0F - alpha) * (float)step / (STEPS - 1);
         agn_fuse_f32(image->local, alpha, image->remote, remote, classes, fused);
         for (int s = 0; s < SHARPNESSES; s++)
-            fit->loss[image->came][step][s] += cross_entropy(fused, sharpness[s], classes, image->label);
-        fit->right[image->came][step] += agn_argmax(fused, classes) == image->label;
+            fit->of[image->leading].loss[image->came][step][s] +=
+                cross_entropy(fused, sharpness[s], classes, image->label);
+        fit->of[image->leading].right[image->came][step] += agn_argmax(fused, classes) == image->label;
     }
 }
 
-static float best_trust(const struct fit *fit, int came)
+static float best_trust(const struct fit *fit, bool leading, int came)
 {
     double least = INFINITY;
     int best = 0;
     for (int step = 0; step < STEPS; step++) {
         for (int s = 0; s < SHARPNESSES; s++) {
-            double loss = fit->loss[came][step][s];
+            double loss = fit->of[leading].loss[came][step][s];
             best = loss < least ? step : best;
             least = fmin(loss, least);
         }
     }
-    return fit->right[came][best] < fit->right[came][0] ? 0.0F : (float)best / (STEPS - 1);
+    return fit->of[leading].right[came][best] < fit->of[leading].right[came][0] ? 0.0F
+                                                                                : (float)best / (STEPS - 1);
 }
 
 int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *data)
@@ -85,17 +90,23 @@ int agn_model_learn_trust(struct agn_model *model, const struct agn_dataset *dat
                                     .see = see,
                                     .user = fit};
     int status = agn_model_run_lossy(&lossy, data);
-    for (int came = 1; came < model->sent_channels && status == AGN_OK; came++)
-        model->trust[came] = best_trust(fit, came);
+    for (int came = 1; came < model->sent_channels && status == AGN_OK; came++) {
+        model->trust[came] = best_trust(fit, false, came);
+        model->leading_trust[came] = best_trust(fit, true, came);
+    }
     agn_free(fit);
     return status;
 }
 
+float agn_model_trust(const struct agn_model *model, int came, bool leading)
+{
+    return leading ? model->leading_trust[came] : model->trust[came];
+}
+
 void agn__trust_initialise(struct agn_model *model)
 {
-    model->trust[0] = 0.0F;
-    for (int came = 1; came <= model->sent_channels; came++)
-        model->trust[came] = 1.0F;
+    for (int came = 0; came <= model->sent_channels; came++)
+        model->trust[came] = model->leading_trust[came] = came > 0 ? 1.0F : 0.0F;
 }
 
 void agn__trust_guess(struct agn_model *model)
@@ -105,5 +116,6 @@ void agn__trust_guess(struct agn_model *model)
         double share = fmax(0.0, (2.0 * came - sent) / sent);
         double trust = alpha * share / (1.0 - (1.0 - alpha) * share);
         model->trust[came] = trust <= 1.0 ? (float)trust : 0.0F; /* 0, too, for an alpha that is no number */
+        model->leading_trust[came] = model->trust[came];
     }
 }

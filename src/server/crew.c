@@ -48,8 +48,11 @@ static void pack(struct agn__job *job, float *logits, int16_t *fixed, int missin
     const struct agn_server_model *model = &job->model->model;
     struct agn_reply_packet reply = {
         .model_id = model->model_id, .frame = job->frame, .status = AGN_REPLY_FAILED};
-    if (missing > 0)
-        agn_logits_scale(logits, model->classes, model->trust[model->shape.channels - missing]);
+    if (missing > 0) {
+        bool leading = agn_map_received(job->map, &model->shape).leading;
+        agn_logits_scale(logits, model->classes,
+                         (leading ? model->leading_trust : model->trust)[model->shape.channels - missing]);
+    }
     if (missing >= 0 && agn_logits_to_q8(logits, model->classes, fixed) < 0) {
         agn_log(AGN_LOG_WARN, "inference: %s gave a logit that is not a finite number", job->model->name);
         missing = -1;

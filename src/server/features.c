@@ -2,8 +2,27 @@
 #include "agilenn/features.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stddef.h>
+
+static bool is_whole(const uint8_t *channel, size_t plane)
+{
+    for (size_t i = 0; i < plane; i++)
+        if (channel[i] >= AGN_WIRE_LEVELS)
+            return false;
+    return true;
+}
+
+struct agn_received agn_map_received(const uint8_t *map, const struct agn_map_shape *shape)
+{
+    struct agn_received received = {.leading = true};
+    size_t plane = (size_t)shape->height * shape->width;
+    for (size_t channel = 0; channel < shape->channels; channel++) {
+        bool whole = is_whole(map + channel * plane, plane);
+        received.leading = received.leading && !(whole && received.missing > 0);
+        received.missing += !whole;
+    }
+    return received;
+}
 
 int agn_features_expand(const uint8_t *map, const struct agn_map_shape *shape, const float *centroids,
                         const float *fill, float *features)

@@ -69,12 +69,15 @@ static bool fill_in(struct agn__served *served)
         agn__assembly_create(&served->limits.assembly, &model->shape, model->contexts, &images, reply_bytes);
     served->exchanges = agn_alloc((size_t)served->limits.assembly.frames, sizeof *served->exchanges);
     served->trust = agn_alloc((size_t)model->shape.channels + 1, sizeof *served->trust);
-    if (!served->fill || !served->trust || !served->assembly || !served->exchanges)
+    served->leading_trust = agn_alloc((size_t)model->shape.channels + 1, sizeof *served->leading_trust);
+    if (!served->fill || !served->trust || !served->leading_trust || !served->assembly || !served->exchanges)
         return false;
     if (model->fill)
         memcpy(served->fill, model->fill, model->shape.channels * sizeof *served->fill);
-    for (size_t came = 0; came <= model->shape.channels; came++)
+    for (size_t came = 0; came <= model->shape.channels; came++) {
         served->trust[came] = model->trust ? model->trust[came] : 1.0f;
+        served->leading_trust[came] = model->leading_trust ? model->leading_trust[came] : served->trust[came];
+    }
     return make_scratch(served) && make_jobs(served, reply_bytes);
 }
 
@@ -102,6 +105,7 @@ struct agn__served *agn__served_create(const struct agn_server_model *model,
     }
     served->model.fill = served->fill;
     served->model.trust = served->trust;
+    served->model.leading_trust = served->leading_trust;
     return served;
 }
 
@@ -119,7 +123,8 @@ bool agn__served_is_same(const struct agn__served *a, const struct agn__served *
     size_t channels = one->shape.channels;
     return memcmp(&one->shape, &other->shape, sizeof one->shape) == 0 && one->classes == other->classes &&
            are_equal(one->centroids, other->centroids, AGN_WIRE_LEVELS) &&
-           are_equal(a->fill, b->fill, channels) && are_equal(a->trust, b->trust, channels + 1);
+           are_equal(a->fill, b->fill, channels) && are_equal(a->trust, b->trust, channels + 1) &&
+           are_equal(a->leading_trust, b->leading_trust, channels + 1);
 }
 
 void agn__served_free(struct agn__served *served, bool release)
@@ -143,6 +148,7 @@ void agn__served_free(struct agn__served *served, bool release)
     agn_free(served->job_memory);
     agn_free(served->fill);
     agn_free(served->trust);
+    agn_free(served->leading_trust);
     agn_free(served);
 }
 

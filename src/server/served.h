@@ -27,8 +27,8 @@ struct agn__served {
     struct agn_server_model model;
     struct agn__served_limits limits;
     char name[AGN_SERVER_NAME_BYTES];
-    float *fill, *trust;        /* the model's, copied */
-    pthread_mutex_t infer_lock; /* where the workers share one `user` */
+    float *fill, *trust, *leading_trust; /* the model's, copied */
+    pthread_mutex_t infer_lock;          /* where the workers share one `user` */
     struct agn__scratch *scratch;
 
     /* Of the thread that runs the server. */
@@ -48,7 +48,7 @@ int agn__served_check(const struct agn_server_model *model);
 struct agn__served *agn__served_create(const struct agn_server_model *model,
                                        const struct agn__served_limits *limits);
 /* Whether both, of one id, hold the same values. The id stands for networks and codecs, as devices see them;
- * fill and trust are the server's own. */
+ * fill and trusts are the server's own. */
 bool agn__served_is_same(const struct agn__served *a, const struct agn__served *b);
 /* Forgets its exchanges and, with `release`, gives the model back. NULL is allowed. */
 void agn__served_free(struct agn__served *served, bool release);
