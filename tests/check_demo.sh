@@ -72,7 +72,16 @@ holds "$(figure device_accuracy "$summary") - $(figure float_accuracy "$summary"
 holds "$(figure float_accuracy "$summary") - $(figure device_accuracy "$summary") < 0.12"
 holds "$(figure bytes_coded_mean "$summary") > 0 && $(figure bytes_coded_mean "$summary") <= $(figure bytes_lzw_mean "$summary")"
 holds "$(figure bytes_lzw_mean "$summary") > 0 && $(figure bytes_lzw_mean "$summary") <= $(figure bytes_raw "$summary")"
-holds "$(figure fused_share "$summary") > 0.5"
+holds "$(figure fused_share "$summary") > 0.9 * $(figure sent_share "$summary")"
+holds "$(figure fused_share "$summary") <= $(figure sent_share "$summary")"
+holds "$(figure sent_share "$summary") > 0 && $(figure sent_share "$summary") <= 1"
+holds "$(figure bytes_frame_mean "$summary") <= $(figure bytes_payload_mean "$summary")"
+if [ "$name" = fashion ]; then
+    out_has "held-out images"
+    holds "$(figure sent_share "$summary") < 1"
+else
+    holds "$(figure sent_share "$summary") == 1"
+fi
 holds "$(figure train_images_per_s "$summary") > 0 && $(figure wall_seconds "$summary") > 0"
 grep -qF "SIGKILL before image 51" "$out/report.md" || die "report.md does not tell of the server's death"
 grep -qF "nobody listens" "$out/report.md" || die "report.md does not tell how frames went without a server"

@@ -6,6 +6,7 @@
 #include "agilenn/deploy.h"
 #include "agilenn/run.h"
 #include "cli/child.h"
+#include "cli/export_decision.h"
 
 enum { AGN__PATH_BYTES = 1100 };
 
@@ -31,6 +32,7 @@ struct agn__demo {
     struct agn_train_report training;
     uint8_t *device_model;
     size_t device_model_bytes;
+    struct agn__export_decision decision; /* which frames stay unsent */
     struct agn_dev_memory memory;
     struct agn__child server;
     struct agn_run_report run, killed;

@@ -22,6 +22,8 @@ static void collect(const struct agn__demo *d, struct agn_figures *f)
                           "accuracy of int8 device + wire + server");
     agn_figures_add_share(f, "local_only_accuracy", run->local_correct / images,
                           "accuracy of the device alone");
+    double sure = run->reasons[AGN_CLIENT_SURE];
+    agn_figures_add_share(f, "sent_share", 1.0 - sure / images, "frames of which the device was not sure");
     agn_figures_add_share(f, "fused_share", run->fused / images, "frames answered by the server in time");
     agn_figures_add_whole(f, "server_killed_images", killed->images,
                           "images of the run with the server killed half-way");
@@ -38,6 +40,9 @@ static void collect(const struct agn__demo *d, struct agn_figures *f)
                          "the same as sent, by the preset's codec");
     agn_figures_add_real(f, "bytes_payload_mean", run->payload_bytes_mean, "",
                          "the same with headers and checksums");
+    agn_figures_add_real(f, "bytes_frame_mean",
+                         sure < images ? run->payload_bytes_mean * (1.0 - sure / images) : 0.0, "",
+                         "likewise, over all frames, also those that are not sent");
     agn_figures_add_real(f, "packets_mean", run->packets_mean, "", "packets a frame");
     agn_figures_add_whole(f, "device_ram_bytes", d->memory.ram_bytes,
                           "device RAM (64-bit host build, no packet buffer)");

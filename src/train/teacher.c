@@ -42,6 +42,14 @@ int agn__teacher_open(const struct agn_model *student, int batch, struct agn__te
     *t = (struct agn__teacher){.batch = batch};
     if (path[0] == '\0')
         return AGN_OK;
+    if (!agn_file_exists(path))
+        return agn_fail(
+            AGN_ERR_NOT_FOUND,
+            "joint.teacher = %s: there is no such file. The teacher is trained first, with a preset of "
+            "the system edge-only on the same images (`agilenn train --preset cifar10-teacher --out "
+            "out/cifar10-teacher` for cifar10-lean); joint.teacher= joint.teacher_start=0 "
+            "joint.distill=0 joint.local_distill=0 do without",
+            path);
     int status = agn_model_load(path, &t->model);
     if (status == AGN_OK)
         status = check(student, t->model, path);
