@@ -8,6 +8,7 @@
 
 #include "agn_compact.h"
 #include "agn_device.h"
+#include "agn_kernel.h"
 #include "agn_layout.h"
 #include "agn_memory.h"
 #include "agn_parts.h"
@@ -84,6 +85,43 @@ static inline uint32_t agn__panel_bytes(const struct agn_dev_layer *layer)
 }
 void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                            unsigned end, const struct agn__sink *sink);
+/* Full convolutions of pixels as they are, where AGN_KERNEL_DSP is 1 (agn_kernel_graph_bytes.c). The image's
+ * rows that a row of outputs is made of: `first` at a word address, the others `pitch` bytes apart. Kernels
+ * may read 3 bytes beyond the last. */
+struct agn__bytes {
+    const uint8_t *first;
+    size_t pitch;
+};
+#if AGN_KERNEL_DSP
+/* Bytes that agn__bytes_prepare writes, at a word address, and agn__bytes_conv_row reads; 0: not for this
+ * layer. */
+uint32_t agn__bytes_prepared(const struct agn_dev_layer *layer);
+void agn__bytes_prepare(const struct agn_dev_layer *layer, uint32_t *to);
+/* All output channels of a row, as values. */
+void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *image,
+                         const struct agn__sink *sink, const uint32_t *prepared);
+/* Copies a row of pixels. */
+void agn__bytes_keep(const uint8_t *from, uint8_t *to, size_t count);
+#else
+static inline uint32_t agn__bytes_prepared(const struct agn_dev_layer *layer)
+{
+    (void)layer;
+    return 0;
+}
+static inline void agn__bytes_prepare(const struct agn_dev_layer *layer, uint32_t *to)
+{
+    (void)layer, (void)to;
+}
+static inline void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *image,
+                                       const struct agn__sink *sink, const uint32_t *prepared)
+{
+    (void)layer, (void)image, (void)sink, (void)prepared;
+}
+static inline void agn__bytes_keep(const uint8_t *from, uint8_t *to, size_t count)
+{
+    (void)from, (void)to, (void)count;
+}
+#endif
 /* The reference, and for layers that faster kernels leave out. */
 void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                          unsigned end, const struct agn__sink *sink);

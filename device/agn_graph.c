@@ -174,6 +174,75 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
     }
 }
 
+/* ---- an image of bytes ---------------------------------------------------------------------------
+ * Where the first layer's windows are patches side by side, a kernel reads pixels as they are and no other
+ * layer reads the image, its rows are kept as bytes, in the memory of rows of twice their size; what the
+ * kernel prepares of its weights lies behind them. */
+
+static uint32_t bytes_pitch(const struct agn__tensor *image)
+{
+    return AGN_DEV_ALIGN4((uint32_t)image->w * image->c);
+}
+
+/* Where the first layer's prepared weights go; NULL: the image is kept as values. */
+static int16_t *place_of_prepared(const struct agn_dev *dev)
+{
+    const struct agn_dev_model *model = &dev->model;
+    struct agn__tensor image, made;
+    struct agn__node node;
+    if (!AGN_KERNEL_DSP || model->layer_count == 0)
+        return NULL;
+    agn__graph_node(model, 0, &node);
+    agn__graph_tensor(model, 0, &image);
+    agn__graph_tensor(model, 1, &made);
+    uint32_t needed = agn__bytes_prepared(&node.shape), kept = bytes_pitch(&image) * image.rows;
+    if (needed == 0 || image.storage != AGN__STORED_WIDE || node.shape.in_c != image.c ||
+        image.rows != node.shape.kernel_h || image.rows != node.shape.stride_h ||
+        made.c != node.shape.out_c || made.storage == AGN__STORED_NARROW ||
+        agn__tensor_bytes(&image) < needed + kept)
+        return NULL;
+    for (unsigned i = 1; i < model->layer_count; i++) {
+        const uint8_t *record = agn__graph_record(model, i);
+        if (record[AGN__GRAPH_SOURCES] == 0 ||
+            (record[AGN__LAYER_KIND] == AGN_LAYER_ADD && record[AGN__GRAPH_SOURCES + 1] == 0))
+            return NULL;
+    }
+    return (int16_t *)(void *)(tensors_of(dev) + image.offset + kept);
+}
+
+static int is_bytes(const struct agn_dev *dev)
+{
+    return AGN_KERNEL_DSP && dev->local_row != NULL;
+}
+
+/* Takes a row; whether the layer can make one of its own then. */
+static int keep_bytes(const struct agn_dev *dev, const uint8_t *pixels)
+{
+    const struct agn_dev_model *model = &dev->model;
+    uint16_t *made = made_of(dev);
+    struct agn__tensor image;
+    agn__graph_tensor(model, 0, &image);
+    if (made[0] == 0) {
+        struct agn__node node;
+        agn__graph_node(model, 0, &node);
+        agn__bytes_prepare(&node.shape, (uint32_t *)(void *)dev->local_row);
+    }
+    agn__bytes_keep(pixels, tensors_of(dev) + image.offset + made[0] % image.rows * bytes_pitch(&image),
+                    (size_t)image.w * image.c);
+    made[0]++;
+    return made[0] % image.rows == 0;
+}
+
+/* A row of the first layer: of all rows of the image that are kept. */
+static void bytes_row(const struct agn_dev *dev, const struct agn_dev_layer *layer,
+                      const struct agn__sink *sink)
+{
+    struct agn__tensor image;
+    agn__graph_tensor(&dev->model, 0, &image);
+    const struct agn__bytes bytes = {tensors_of(dev) + image.offset, bytes_pitch(&image)};
+    agn__bytes_conv_row(layer, &bytes, sink, (const uint32_t *)(const void *)dev->local_row);
+}
+
 /* ---- a layer's row ------------------------------------------------------------------------------ */
 
 static void run_kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
@@ -269,18 +338,23 @@ static void add_row(const struct agn_dev *dev, const struct agn__node *node, uns
         }
 }
 
-/* Adds the values of a head's channels at one place, plus 128. */
-static void pool_place(const struct view *view, size_t x, const struct agn__head *head, uint32_t *cell)
+/* Adds the values of a head's channels at places [x, x + places), each plus 128. */
+static void pool_places(const struct view *view, size_t x, unsigned places, const struct agn__head *head,
+                        uint32_t *cell)
 {
     size_t at = x * view->step_x + head->first * view->step_c;
-    uint32_t *const end = cell + head->count;
-    if (view->narrow) {
-        for (const int8_t *from = view->narrow + at; cell != end; from++, cell++)
-            *cell += (uint32_t)(*from + 128);
-        return;
+    const size_t step = view->step_x;
+    for (uint32_t *const end = cell + head->count; cell != end; cell++, at += view->step_c) {
+        int32_t sum = 0;
+        unsigned left = places;
+        if (view->narrow)
+            for (const int8_t *from = view->narrow + at; left > 0; left--, from += step)
+                sum += *from;
+        else
+            for (const int16_t *from = view->wide + at; left > 0; left--, from += step)
+                sum += *from;
+        *cell += (uint32_t)sum + 128u * (uint32_t)places;
     }
-    for (const int16_t *from = view->wide + at; cell != end; from += view->step_c, cell++)
-        *cell += (uint32_t)(*from + 128);
 }
 
 static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct agn__tensor *made,
@@ -298,9 +372,9 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
             int covers =
                 y >= agn__cell_first(i, made->h, head.grid) && y < agn__cell_end(i, made->h, head.grid);
             for (unsigned j = 0; j < head.grid; j++, cell += head.count) {
-                unsigned end = agn__cell_end(j, made->w, head.grid);
-                for (unsigned x = agn__cell_first(j, made->w, head.grid); covers && x < end; x++)
-                    pool_place(view, x, &head, cell);
+                unsigned x = agn__cell_first(j, made->w, head.grid);
+                if (covers)
+                    pool_places(view, x, agn__cell_end(j, made->w, head.grid) - x, &head, cell);
             }
         }
     }
@@ -353,6 +427,7 @@ static void send_values(const struct agn_dev *dev, const struct agn__tensor *mad
 }
 
 /* Row `y` of a layer: into its tensor, the heads and the sender. */
+static void make_row(const struct agn_dev *dev, unsigned index, unsigned y) AGN__NOINLINE;
 static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
 {
     const struct agn_dev_model *model = &dev->model;
@@ -364,13 +439,14 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     uint8_t *row = NULL;
     int16_t *panel = NULL;
     struct agn__sink sink = {NULL, 0, 1, NULL, NULL};
+    int of_bytes = index == 0 && is_bytes(dev);
     agn__graph_node(model, index, &node);
     agn__graph_tensor(model, index + 1, &made);
     if (node.shape.kind == AGN_LAYER_DWCONV) {
         depthwise_rows(dev, &node, &scratch, y, rows);
         /* The kernel takes its planes from the width; they are even. */
         node.shape.in_w = (uint16_t)(node.shape.in_w + (node.shape.in_w & 1u));
-    } else if (node.shape.kind == AGN_LAYER_CONV) {
+    } else if (node.shape.kind == AGN_LAYER_CONV && !of_bytes) {
         full_rows(dev, &node, &scratch, y, rows);
         panel = take(&scratch, agn__panel_bytes(&node.shape) / 2u);
     }
@@ -382,6 +458,9 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
     }
     if (made.c > 0 && node.shape.kind == AGN_LAYER_ADD) {
         add_row(dev, &node, y, &view, row);
+    } else if (of_bytes) {
+        sink.values = view.wide;
+        bytes_row(dev, &node.shape, &sink);
     } else if (made.c > 0) {
         sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
         run_kernel(&node.shape, rows, 0, made.c, &sink, panel);
@@ -429,6 +508,7 @@ void agn__graph_begin(struct agn_dev *dev)
     memset(dev->scratch, 0, agn__graph_state_bytes(&dev->model));
     memset(dev->pool, 0, agn__graph_pool_bytes(&dev->model));
     memset(dev->local, 0, (size_t)dev->model.classes * sizeof *dev->local);
+    dev->local_row = place_of_prepared(dev);
     dev->left_early = 0;
 }
 
@@ -436,6 +516,11 @@ void agn__graph_row(struct agn_dev *dev, const uint8_t *pixels)
 {
     uint16_t *made = made_of(dev);
     struct agn__tensor image;
+    if (is_bytes(dev)) {
+        if (keep_bytes(dev, pixels))
+            run(dev, 0, 0);
+        return;
+    }
     agn__graph_tensor(&dev->model, 0, &image);
     uint8_t *row = row_of(dev, &image, made[0]);
     struct view view = view_of(&image, row);

@@ -158,6 +158,20 @@ static inline void agn__put_panel(int16_t **to, struct agn__two_words words)
     *to = at;
 }
 
+/* 32 bytes between word addresses; both move on. */
+static inline void agn__copy_eight_words(const uint8_t **from, uint8_t **to)
+{
+    const uint8_t *src = *from;
+    uint8_t *dst = *to;
+    __asm__ volatile("ldm %0!, {r2, r3, r4, r5}\n\tstm %1!, {r2, r3, r4, r5}\n\t"
+                     "ldm %0!, {r2, r3, r4, r5}\n\tstm %1!, {r2, r3, r4, r5}"
+                     : "+r"(src), "+r"(dst)
+                     :
+                     : "r2", "r3", "r4", "r5", "memory");
+    *from = src;
+    *to = dst;
+}
+
 /* acc + a.low * b.low + a.high * b.high */
 static inline int32_t agn__smlad(uint32_t a, uint32_t b, int32_t acc)
 {
@@ -280,6 +294,13 @@ static inline struct agn__two_words agn__next_two_any(const int16_t **from)
 static inline struct agn__two_words agn__next_two_words(const int16_t **from)
 {
     return agn__next_two_any(from);
+}
+
+static inline void agn__copy_eight_words(const uint8_t **from, uint8_t **to)
+{
+    AGN__COPY(*to, *from, 32);
+    *from += 32;
+    *to += 32;
 }
 
 static inline struct agn__two_words agn__two_again(const struct agn__two_words *from)
@@ -484,6 +505,74 @@ static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const
         }
     }
     struct agn__four_sums sums = {acc[0], acc[1], acc[2], acc[3]};
+    return sums;
+}
+
+#endif
+
+/* ---- windows of bytes ------------------------------------------------------------------------- */
+
+/* How a window lies in an image of bytes. */
+struct agn__window {
+    struct {
+        size_t gap;          /* from the end of a row of it to the next row's begin */
+        const uint32_t *end; /* of the prepared pairs */
+    } row;
+    size_t row_bytes;
+};
+
+/* Sums of four channels at one place (agn_kernel_graph_bytes.c): `prepared` begins with their biases, pairs
+ * of weights follow, behind which it ends. `three`, which the compiler knows: rows of 12 bytes. */
+#if AGN__HAS_DSP && defined(__OPTIMIZE__)
+
+#define AGN__BYTES_GROUP                                                                                     \
+    "ldr r8, [%4], #4\n\tldm %5!, {r2, r3, r4, r5}\n\tuxtb16 r6, r8\n\tuxtb16 r8, r8, ror #8\n\t"            \
+    "smlad %0, r6, r2, %0\n\tsmlad %0, r8, r3, %0\n\tsmlad %1, r6, r4, %1\n\tsmlad %1, r8, r5, %1\n\t"       \
+    "ldm %5!, {r2, r3, r4, r5}\n\t"                                                                          \
+    "smlad %2, r6, r2, %2\n\tsmlad %2, r8, r3, %2\n\tsmlad %3, r6, r4, %3\n\tsmlad %3, r8, r5, %3\n\t"
+#define AGN__BYTES_LOOP(text, from)                                                                          \
+    __asm__ volatile("1:\n\t" text                                                                           \
+                     : "+r"(acc0), "+r"(acc1), "+r"(acc2), "+r"(acc3), "+r"(pixels), "+r"(at)                \
+                     : "m"(from)                                                                             \
+                     : "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory")
+
+static inline __attribute__((always_inline)) struct agn__four_sums
+agn__bytes_sums(const uint8_t *pixels, const uint32_t **prepared, const struct agn__window *window, int three)
+{
+    const uint32_t *at = *prepared + 4;
+    int32_t acc0 = (int32_t)at[-4], acc1 = (int32_t)at[-3], acc2 = (int32_t)at[-2], acc3 = (int32_t)at[-1];
+    if (three)
+        AGN__BYTES_LOOP(AGN__BYTES_GROUP AGN__BYTES_GROUP AGN__BYTES_GROUP
+                        "ldrd r2, r3, %6\n\tadd %4, %4, r2\n\tcmp %5, r3\n\tbne 1b",
+                        window->row);
+    else
+        for (; at != window->row.end; pixels += window->row.gap) {
+            const uint8_t *row_end = pixels + window->row_bytes;
+            AGN__BYTES_LOOP(AGN__BYTES_GROUP "ldr r2, %6\n\tcmp %4, r2\n\tbne 1b", row_end);
+        }
+    *prepared = at;
+    const struct agn__four_sums sums = {acc0, acc1, acc2, acc3};
+    return sums;
+}
+#undef AGN__BYTES_GROUP
+#undef AGN__BYTES_LOOP
+
+#else
+
+static inline struct agn__four_sums agn__bytes_sums(const uint8_t *pixels, const uint32_t **prepared,
+                                                    const struct agn__window *window, int three)
+{
+    const uint32_t *at = *prepared;
+    uint32_t acc[4] = {at[0], at[1], at[2], at[3]}; /* modulo 2^32: the bias may overflow for a while */
+    (void)three;
+    for (at += 4; at != window->row.end; pixels += window->row.gap)
+        for (const uint8_t *end = pixels + window->row_bytes; pixels != end; pixels += 4) {
+            uint32_t bytes = agn__word(pixels), even = bytes & 0x00FF00FFU, odd = bytes >> 8 & 0x00FF00FFU;
+            for (unsigned i = 0; i < 4; i++, at += 2)
+                acc[i] += (uint32_t)agn__smlad(even, at[0], agn__smlad(odd, at[1], 0));
+        }
+    *prepared = at;
+    struct agn__four_sums sums = {(int32_t)acc[0], (int32_t)acc[1], (int32_t)acc[2], (int32_t)acc[3]};
     return sums;
 }
 
