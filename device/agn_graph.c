@@ -380,6 +380,17 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
     }
 }
 
+/* Eight symbols take three bytes. */
+static void eight_symbols(const uint8_t *table, const int16_t *from, size_t step, uint8_t *to)
+{
+    enum { BITS = AGN_WIRE_SYMBOL_BITS };
+    uint32_t bits = 0;
+    for (unsigned i = 0; i < 8 * BITS; i += BITS, from += step)
+        bits |= (uint32_t)table[*from] << i;
+    agn__store_u16(to, bits);
+    to[2] = (uint8_t)(bits >> 16);
+}
+
 /* Symbols of channels that are kept: from `first` to the last kept one. */
 static void send_kept(const struct agn_dev *dev, const struct view *view, unsigned first, unsigned end,
                       unsigned y)
@@ -388,12 +399,19 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
     for (unsigned c = first; c < end; c++) {
         struct agn__packer packer = {agn__symbol_row(dev, c - model->local_c, y), 0, 0};
         const uint8_t *table = model->symbols + 128;
-        const int8_t *narrow = view->narrow ? view->narrow + c : NULL;
-        const int16_t *wide = view->narrow ? NULL : view->wide + c * view->step_c;
-        for (unsigned left = model->map_w; left > 0 && narrow; left--, narrow += view->step_x)
-            agn__packer_put(&packer, table[*narrow]);
-        for (unsigned left = model->map_w; left > 0 && wide; left--, wide += view->step_x)
-            agn__packer_put(&packer, table[*wide]);
+        const size_t step = view->step_x;
+        unsigned left = model->map_w;
+        if (view->narrow) {
+            const int8_t *from = view->narrow + c;
+            for (; left > 0; left--, from += step)
+                agn__packer_put(&packer, table[*from]);
+        } else {
+            const int16_t *from = view->wide + c * view->step_c;
+            for (; left >= 8; left -= 8, from += 8 * step, packer.to += 3)
+                eight_symbols(table, from, step, packer.to);
+            for (; left > 0; left--, from += step)
+                agn__packer_put(&packer, table[*from]);
+        }
         agn__packer_end(&packer);
     }
 }

@@ -98,6 +98,17 @@ AGN__INLINE void put_symbols(const struct panel *p, uint8_t *row, const struct a
         to[1] = (uint8_t)(bits >> 8);
 }
 
+/* The same of PLACES: they begin with a byte or in the middle of one, whose first half is there then. */
+AGN__INLINE void put_four_symbols(const struct panel *p, uint8_t *to, struct agn__four_sums q)
+{
+    enum { BITS = AGN_WIRE_SYMBOL_BITS };
+    const uint8_t *table = p->table + 128;
+    uint32_t bits = (uint32_t)table[q.at0] | (uint32_t)table[q.at1] << BITS |
+                    (uint32_t)table[q.at2] << 2 * BITS | (uint32_t)table[q.at3] << 3 * BITS;
+    unsigned half = p->x & PLACES;
+    agn__put_half(to, bits << half | (*to & ((1u << half) - 1u)));
+}
+
 /* Of less than PLACES. */
 AGN__INLINE void put_some(const struct panel *p, int16_t *to, const struct agn__four_sums *q)
 {
@@ -136,6 +147,12 @@ AGN__INLINE void panel_channels(const struct panel *p, unsigned unit)
             agn__put_four(to, p->step_x, &q);
             to += p->step_c;
         }
+        return;
+    }
+    if (p->places == PLACES) {
+        for (uint8_t *packed = p->packed + p->x * AGN_WIRE_SYMBOL_BITS / 8u; record != end;
+             packed += p->step_c)
+            put_four_symbols(p, packed, panel_next(p, &weights, &record, unit));
         return;
     }
     for (uint8_t *packed = p->packed; record != end; packed += p->step_c, to += p->step_c) {
