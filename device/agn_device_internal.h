@@ -85,41 +85,41 @@ static inline uint32_t agn__panel_bytes(const struct agn_dev_layer *layer)
 }
 void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                            unsigned end, const struct agn__sink *sink);
-/* Full convolutions of pixels as they are, where AGN_KERNEL_DSP is 1 (agn_kernel_graph_bytes.c). The image's
- * rows that a row of outputs is made of: `first` at a word address, the others `pitch` bytes apart. Kernels
- * may read 3 bytes beyond the last. */
+/* Full convolutions of pixels as they are, patch by patch, where AGN_KERNEL_DSP is 1
+ * (agn_kernel_graph_bytes.c). What is prepared of one: this, and behind it the weights. */
 struct agn__bytes {
-    const uint8_t *first;
-    size_t pitch;
+    uint32_t patch, row;   /* bytes of a patch; of a row of it, a multiple of 4 */
+    uint16_t pixels, step; /* bytes of such a row that are pixels; from patch to patch in the image */
+    uint16_t places, rows; /* patches side by side; rows of each */
 };
 #if AGN_KERNEL_DSP
-/* Bytes that agn__bytes_prepare writes, at a word address, and agn__bytes_conv_row reads; 0: not for this
- * layer. */
-uint32_t agn__bytes_prepared(const struct agn_dev_layer *layer);
-void agn__bytes_prepare(const struct agn_dev_layer *layer, uint32_t *to);
+/* Bytes of memory, at a word address, for the patches of a row of outputs, which take `kept`, and what is
+ * prepared behind them. 0: not for this layer. */
+uint32_t agn__bytes_needed(const struct agn_dev_layer *layer, uint32_t *kept);
+void agn__bytes_prepare(const struct agn_dev_layer *layer, struct agn__bytes *bytes);
+/* Keeps a row of pixels, at the memory's begin and for row y of the patches y * row behind it. */
+void agn__bytes_keep(const struct agn__bytes *bytes, const uint8_t *pixels, uint8_t *to);
 /* All output channels of a row, as values. */
-void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *image,
-                         const struct agn__sink *sink, const uint32_t *prepared);
-/* Copies a row of pixels. */
-void agn__bytes_keep(const uint8_t *from, uint8_t *to, size_t count);
+void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *bytes,
+                         const uint8_t *patches, const struct agn__sink *sink);
 #else
-static inline uint32_t agn__bytes_prepared(const struct agn_dev_layer *layer)
+static inline uint32_t agn__bytes_needed(const struct agn_dev_layer *layer, uint32_t *kept)
 {
-    (void)layer;
+    (void)layer, (void)kept;
     return 0;
 }
-static inline void agn__bytes_prepare(const struct agn_dev_layer *layer, uint32_t *to)
+static inline void agn__bytes_prepare(const struct agn_dev_layer *layer, struct agn__bytes *bytes)
 {
-    (void)layer, (void)to;
+    (void)layer, (void)bytes;
 }
-static inline void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *image,
-                                       const struct agn__sink *sink, const uint32_t *prepared)
+static inline void agn__bytes_keep(const struct agn__bytes *bytes, const uint8_t *pixels, uint8_t *to)
 {
-    (void)layer, (void)image, (void)sink, (void)prepared;
+    (void)bytes, (void)pixels, (void)to;
 }
-static inline void agn__bytes_keep(const uint8_t *from, uint8_t *to, size_t count)
+static inline void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *bytes,
+                                       const uint8_t *patches, const struct agn__sink *sink)
 {
-    (void)from, (void)to, (void)count;
+    (void)layer, (void)bytes, (void)patches, (void)sink;
 }
 #endif
 /* The reference, and for layers that faster kernels leave out. */

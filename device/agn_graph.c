@@ -175,31 +175,26 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
 }
 
 /* ---- an image of bytes ---------------------------------------------------------------------------
- * Where the first layer's windows are patches side by side, a kernel reads pixels as they are and no other
- * layer reads the image, its rows are kept as bytes, in the memory of rows of twice their size; what the
- * kernel prepares of its weights lies behind them. */
+ * Where a kernel reads the first layer's patches as bytes and no other layer reads the image, its rows are
+ * kept so, in the memory of rows of twice their size, and what the kernel prepares of its weights lies
+ * behind. */
 
-static uint32_t bytes_pitch(const struct agn__tensor *image)
-{
-    return AGN_DEV_ALIGN4((uint32_t)image->w * image->c);
-}
-
-/* Where the first layer's prepared weights go; NULL: the image is kept as values. */
+/* Where what is prepared goes; NULL: the image is kept as values. */
 static int16_t *place_of_prepared(const struct agn_dev *dev)
 {
     const struct agn_dev_model *model = &dev->model;
     struct agn__tensor image, made;
     struct agn__node node;
+    uint32_t kept = 0;
     if (!AGN_KERNEL_DSP || model->layer_count == 0)
         return NULL;
     agn__graph_node(model, 0, &node);
     agn__graph_tensor(model, 0, &image);
     agn__graph_tensor(model, 1, &made);
-    uint32_t needed = agn__bytes_prepared(&node.shape), kept = bytes_pitch(&image) * image.rows;
+    uint32_t needed = agn__bytes_needed(&node.shape, &kept);
     if (needed == 0 || image.storage != AGN__STORED_WIDE || node.shape.in_c != image.c ||
-        image.rows != node.shape.kernel_h || image.rows != node.shape.stride_h ||
         made.c != node.shape.out_c || made.storage == AGN__STORED_NARROW ||
-        agn__tensor_bytes(&image) < needed + kept)
+        agn__tensor_bytes(&image) < needed)
         return NULL;
     for (unsigned i = 1; i < model->layer_count; i++) {
         const uint8_t *record = agn__graph_record(model, i);
@@ -215,32 +210,30 @@ static int is_bytes(const struct agn_dev *dev)
     return AGN_KERNEL_DSP && dev->local_row != NULL;
 }
 
+static struct agn__bytes *bytes_of(const struct agn_dev *dev)
+{
+    return (struct agn__bytes *)(void *)dev->local_row;
+}
+
+static uint8_t *patches_of(const struct agn_dev *dev)
+{
+    return tensors_of(dev) + agn__load_u32(dev->model.data + AGN__AT_IMAGE + 4);
+}
+
 /* Takes a row; whether the layer can make one of its own then. */
 static int keep_bytes(const struct agn_dev *dev, const uint8_t *pixels)
 {
-    const struct agn_dev_model *model = &dev->model;
     uint16_t *made = made_of(dev);
-    struct agn__tensor image;
-    agn__graph_tensor(model, 0, &image);
+    struct agn__bytes *bytes = bytes_of(dev);
     if (made[0] == 0) {
         struct agn__node node;
-        agn__graph_node(model, 0, &node);
-        agn__bytes_prepare(&node.shape, (uint32_t *)(void *)dev->local_row);
+        agn__graph_node(&dev->model, 0, &node);
+        agn__bytes_prepare(&node.shape, bytes);
     }
-    agn__bytes_keep(pixels, tensors_of(dev) + image.offset + made[0] % image.rows * bytes_pitch(&image),
-                    (size_t)image.w * image.c);
+    unsigned y = made[0] % bytes->rows;
+    agn__bytes_keep(bytes, pixels, patches_of(dev) + y * bytes->row);
     made[0]++;
-    return made[0] % image.rows == 0;
-}
-
-/* A row of the first layer: of all rows of the image that are kept. */
-static void bytes_row(const struct agn_dev *dev, const struct agn_dev_layer *layer,
-                      const struct agn__sink *sink)
-{
-    struct agn__tensor image;
-    agn__graph_tensor(&dev->model, 0, &image);
-    const struct agn__bytes bytes = {tensors_of(dev) + image.offset, bytes_pitch(&image)};
-    agn__bytes_conv_row(layer, &bytes, sink, (const uint32_t *)(const void *)dev->local_row);
+    return y + 1u == bytes->rows;
 }
 
 /* ---- a layer's row ------------------------------------------------------------------------------ */
@@ -380,15 +373,14 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
     }
 }
 
-/* Eight symbols take three bytes. */
-static void eight_symbols(const uint8_t *table, const int16_t *from, size_t step, uint8_t *to)
+/* Four symbols take a byte and a half. */
+static uint32_t four_symbols(const uint8_t *table, const int16_t *from, size_t step)
 {
     enum { BITS = AGN_WIRE_SYMBOL_BITS };
-    uint32_t bits = 0;
-    for (unsigned i = 0; i < 8 * BITS; i += BITS, from += step)
-        bits |= (uint32_t)table[*from] << i;
-    agn__store_u16(to, bits);
-    to[2] = (uint8_t)(bits >> 16);
+    uint32_t bits = table[*from];
+    bits |= (uint32_t)table[*(from += step)] << BITS;
+    bits |= (uint32_t)table[*(from += step)] << 2 * BITS;
+    return bits | (uint32_t)table[from[step]] << 3 * BITS;
 }
 
 /* Symbols of channels that are kept: from `first` to the last kept one. */
@@ -407,8 +399,16 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
                 agn__packer_put(&packer, table[*from]);
         } else {
             const int16_t *from = view->wide + c * view->step_c;
-            for (; left >= 8; left -= 8, from += 8 * step, packer.to += 3)
-                eight_symbols(table, from, step, packer.to);
+            for (; left >= 4; left -= 4, from += 4 * step) {
+                packer.bits |= four_symbols(table, from, step) << packer.have;
+                *packer.to++ = (uint8_t)packer.bits;
+                packer.bits >>= 8;
+                packer.have ^= 4;
+                if (packer.have == 0) {
+                    *packer.to++ = (uint8_t)packer.bits;
+                    packer.bits = 0;
+                }
+            }
             for (; left > 0; left--, from += step)
                 agn__packer_put(&packer, table[*from]);
         }
@@ -478,7 +478,7 @@ static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
         add_row(dev, &node, y, &view, row);
     } else if (of_bytes) {
         sink.values = view.wide;
-        bytes_row(dev, &node.shape, &sink);
+        agn__bytes_conv_row(&node.shape, bytes_of(dev), patches_of(dev), &sink);
     } else if (made.c > 0) {
         sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
         run_kernel(&node.shape, rows, 0, made.c, &sink, panel);

@@ -213,6 +213,8 @@ AGN__ALONE void fill_panel(const struct panel *p, const struct agn_dev_layer *la
         const int16_t *src = *rows + at;
         if ((((uintptr_t)src | 2u * step) & 3u) != 0)
             fill_row(src, offset, groups, 0, panel);
+        else if (groups == 2)
+            fill_row(src, offset, 2, 1, panel);
         else if (groups == 3)
             fill_row(src, offset, 3, 1, panel);
         else

@@ -158,16 +158,18 @@ static inline void agn__put_panel(int16_t **to, struct agn__two_words words)
     *to = at;
 }
 
-/* 32 bytes between word addresses; both move on. */
-static inline void agn__copy_eight_words(const uint8_t **from, uint8_t **to)
+/* Four times 12 bytes between word addresses, `step` apart at `to`; both move on. */
+static inline void agn__copy_four_threes(const uint8_t **from, uint8_t **to, size_t step)
 {
     const uint8_t *src = *from;
     uint8_t *dst = *to;
-    __asm__ volatile("ldm %0!, {r2, r3, r4, r5}\n\tstm %1!, {r2, r3, r4, r5}\n\t"
-                     "ldm %0!, {r2, r3, r4, r5}\n\tstm %1!, {r2, r3, r4, r5}"
+    __asm__ volatile("ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2\n\t"
+                     "ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2\n\t"
+                     "ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2\n\t"
+                     "ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2"
                      : "+r"(src), "+r"(dst)
-                     :
-                     : "r2", "r3", "r4", "r5", "memory");
+                     : "r"(step)
+                     : "r2", "r3", "r4", "memory");
     *from = src;
     *to = dst;
 }
@@ -296,11 +298,10 @@ static inline struct agn__two_words agn__next_two_words(const int16_t **from)
     return agn__next_two_any(from);
 }
 
-static inline void agn__copy_eight_words(const uint8_t **from, uint8_t **to)
+static inline void agn__copy_four_threes(const uint8_t **from, uint8_t **to, size_t step)
 {
-    AGN__COPY(*to, *from, 32);
-    *from += 32;
-    *to += 32;
+    for (unsigned i = 0; i < 4; i++, *from += 12, *to += step)
+        AGN__COPY(*to, *from, 12);
 }
 
 static inline struct agn__two_words agn__two_again(const struct agn__two_words *from)
@@ -510,19 +511,11 @@ static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const
 
 #endif
 
-/* ---- windows of bytes ------------------------------------------------------------------------- */
+/* ---- patches of bytes ------------------------------------------------------------------------- */
 
-/* How a window lies in an image of bytes. */
-struct agn__window {
-    struct {
-        size_t gap;          /* from the end of a row of it to the next row's begin */
-        const uint32_t *end; /* of the prepared pairs */
-    } row;
-    size_t row_bytes;
-};
-
-/* Sums of four channels at one place (agn_kernel_graph_bytes.c): `prepared` begins with their biases, pairs
- * of weights follow, behind which it ends. `three`, which the compiler knows: rows of 12 bytes. */
+/* Sums of four channels over a patch of bytes (agn_kernel_graph_bytes.c): `prepared` begins with their
+ * biases, pairs of weights follow up to `end`. Both pointers move on. `unit`, a number that the compiler
+ * knows: the groups of four pixels are a multiple of it: 4 or 1. */
 #if AGN__HAS_DSP && defined(__OPTIMIZE__)
 
 #define AGN__BYTES_GROUP                                                                                     \
@@ -530,26 +523,24 @@ struct agn__window {
     "smlad %0, r6, r2, %0\n\tsmlad %0, r8, r3, %0\n\tsmlad %1, r6, r4, %1\n\tsmlad %1, r8, r5, %1\n\t"       \
     "ldm %5!, {r2, r3, r4, r5}\n\t"                                                                          \
     "smlad %2, r6, r2, %2\n\tsmlad %2, r8, r3, %2\n\tsmlad %3, r6, r4, %3\n\tsmlad %3, r8, r5, %3\n\t"
-#define AGN__BYTES_LOOP(text, from)                                                                          \
-    __asm__ volatile("1:\n\t" text                                                                           \
-                     : "+r"(acc0), "+r"(acc1), "+r"(acc2), "+r"(acc3), "+r"(pixels), "+r"(at)                \
-                     : "m"(from)                                                                             \
+#define AGN__BYTES_LOOP(text)                                                                                \
+    __asm__ volatile("ldm %5!, {%0, %1, %2, %3}\n1:\n\t" text "ldr r2, %6\n\tcmp %5, r2\n\tbne 1b"           \
+                     : "=&r"(acc0), "=&r"(acc1), "=&r"(acc2), "=&r"(acc3), "+r"(src), "+r"(at)               \
+                     : "m"(*end)                                                                             \
                      : "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory")
 
 static inline __attribute__((always_inline)) struct agn__four_sums
-agn__bytes_sums(const uint8_t *pixels, const uint32_t **prepared, const struct agn__window *window, int three)
+agn__patch_sums(const uint8_t **pixels, const uint32_t **prepared, const uint32_t *const *end, unsigned unit)
 {
-    const uint32_t *at = *prepared + 4;
-    int32_t acc0 = (int32_t)at[-4], acc1 = (int32_t)at[-3], acc2 = (int32_t)at[-2], acc3 = (int32_t)at[-1];
-    if (three)
-        AGN__BYTES_LOOP(AGN__BYTES_GROUP AGN__BYTES_GROUP AGN__BYTES_GROUP
-                        "ldrd r2, r3, %6\n\tadd %4, %4, r2\n\tcmp %5, r3\n\tbne 1b",
-                        window->row);
+    /* The instruction's list of registers has to rise. */
+    register int32_t acc0 __asm__("r9"), acc1 __asm__("r10"), acc2 __asm__("r11"), acc3 __asm__("r12");
+    const uint8_t *src = *pixels;
+    const uint32_t *at = *prepared;
+    if (unit == 4)
+        AGN__BYTES_LOOP(AGN__BYTES_GROUP AGN__BYTES_GROUP AGN__BYTES_GROUP AGN__BYTES_GROUP);
     else
-        for (; at != window->row.end; pixels += window->row.gap) {
-            const uint8_t *row_end = pixels + window->row_bytes;
-            AGN__BYTES_LOOP(AGN__BYTES_GROUP "ldr r2, %6\n\tcmp %4, r2\n\tbne 1b", row_end);
-        }
+        AGN__BYTES_LOOP(AGN__BYTES_GROUP);
+    *pixels = src;
     *prepared = at;
     const struct agn__four_sums sums = {acc0, acc1, acc2, acc3};
     return sums;
@@ -557,23 +548,42 @@ agn__bytes_sums(const uint8_t *pixels, const uint32_t **prepared, const struct a
 #undef AGN__BYTES_GROUP
 #undef AGN__BYTES_LOOP
 
+/* A sum's value, by the multiplier, addend and shift at `from`, which moves on. */
+static inline __attribute__((always_inline)) int32_t agn__finish_next(const uint32_t **from, int32_t acc)
+{
+    const uint32_t *at = *from;
+    typedef uint32_t three_words[3];
+    __asm__("ldm %1!, {r2, r3, r4}\n\tsmmla %0, %0, r2, r3\n\tasr %0, %0, r4\n\tssat %0, #8, %0, asr #1"
+            : "+r"(acc), "+r"(at)
+            : "m"(*(const three_words *)at)
+            : "r2", "r3", "r4");
+    *from = at;
+    return acc;
+}
+
 #else
 
-static inline struct agn__four_sums agn__bytes_sums(const uint8_t *pixels, const uint32_t **prepared,
-                                                    const struct agn__window *window, int three)
+static inline struct agn__four_sums agn__patch_sums(const uint8_t **pixels, const uint32_t **prepared,
+                                                    const uint32_t *const *end, unsigned unit)
 {
     const uint32_t *at = *prepared;
     uint32_t acc[4] = {at[0], at[1], at[2], at[3]}; /* modulo 2^32: the bias may overflow for a while */
-    (void)three;
-    for (at += 4; at != window->row.end; pixels += window->row.gap)
-        for (const uint8_t *end = pixels + window->row_bytes; pixels != end; pixels += 4) {
-            uint32_t bytes = agn__word(pixels), even = bytes & 0x00FF00FFU, odd = bytes >> 8 & 0x00FF00FFU;
-            for (unsigned i = 0; i < 4; i++, at += 2)
-                acc[i] += (uint32_t)agn__smlad(even, at[0], agn__smlad(odd, at[1], 0));
-        }
+    (void)unit;
+    for (at += 4; at != *end; *pixels += 4) {
+        uint32_t bytes = agn__word(*pixels), even = bytes & 0x00FF00FFU, odd = bytes >> 8 & 0x00FF00FFU;
+        for (unsigned i = 0; i < 4; i++, at += 2)
+            acc[i] += (uint32_t)agn__smlad(even, at[0], agn__smlad(odd, at[1], 0));
+    }
     *prepared = at;
     struct agn__four_sums sums = {(int32_t)acc[0], (int32_t)acc[1], (int32_t)acc[2], (int32_t)acc[3]};
     return sums;
+}
+
+static inline int32_t agn__finish_next(const uint32_t **from, int32_t acc)
+{
+    const uint32_t *at = *from;
+    *from += 3;
+    return agn__ssat8_half(agn__smmla(acc, (int32_t)at[0], (int32_t)at[1]) >> at[2]);
 }
 
 #endif
