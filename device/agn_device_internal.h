@@ -79,6 +79,23 @@ void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *ro
  * agn__panel_bytes, for windows of four places side by side. */
 void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                          unsigned end, const struct agn__sink *sink, int16_t *panel);
+/* All that a row of a full convolution is made for, in one go: values of channels [0, kept), symbols of
+ * [first, end), kept <= end. Returns 0 where no kernel does that. */
+struct agn__sent {
+    unsigned kept, first, end;
+    struct agn__sink values, symbols;
+};
+#if AGN_KERNEL_DSP
+int agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                         const struct agn__sent *sent, int16_t *panel);
+#else
+static inline int agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                                       const struct agn__sent *sent, int16_t *panel)
+{
+    (void)layer, (void)rows, (void)sent, (void)panel;
+    return 0;
+}
+#endif
 static inline uint32_t agn__panel_bytes(const struct agn_dev_layer *layer)
 {
     return 32u * (uint32_t)agn__layer_groups(layer) * layer->kernel_h;

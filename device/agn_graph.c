@@ -444,66 +444,120 @@ static void send_values(const struct agn_dev *dev, const struct agn__tensor *mad
         *to = (uint8_t)kept;
 }
 
+/* A row of a layer on its way into its tensor, the heads and the sender. */
+struct making {
+    struct agn__node node;
+    struct agn__tensor made;
+    unsigned index, y;
+    uint8_t *row; /* in the tensor; NULL: nothing of it is kept */
+    struct view view;
+    struct scratch scratch;
+    const int16_t *rows[AGN_DEV_MAX_KERNEL]; /* the layer's input */
+    int16_t *panel;
+};
+
+/* Where symbols of channels from `first` on go. */
+static struct agn__sink symbols_from(const struct agn_dev *dev, unsigned first, unsigned y)
+{
+    const struct agn_dev_model *model = &dev->model;
+    const struct agn__sink sink = {NULL, 0, (size_t)model->map_h * AGN_DEV_SYMBOL_ROW_BYTES(model->map_w),
+                                   agn__symbol_row(dev, first - model->local_c, y), model->symbols};
+    return sink;
+}
+
+static int sends_symbols(const struct agn_dev *dev, const struct making *m)
+{
+    return dev->model.graph.sender == m->index + 1 && !agn__sends_values(&dev->model);
+}
+
+static void find_input(const struct agn_dev *dev, struct making *m)
+{
+    struct agn_dev_layer *layer = &m->node.shape;
+    if (layer->kind == AGN_LAYER_DWCONV) {
+        depthwise_rows(dev, &m->node, &m->scratch, m->y, m->rows);
+        /* The kernel takes its planes from the width; they are even. */
+        layer->in_w = (uint16_t)(layer->in_w + (layer->in_w & 1u));
+    } else if (layer->kind == AGN_LAYER_CONV) {
+        full_rows(dev, &m->node, &m->scratch, m->y, m->rows);
+        m->panel = take(&m->scratch, agn__panel_bytes(layer) / 2u);
+    }
+}
+
+/* Values and symbols of a full convolution in one go: whether that was done. */
+static int make_sent(const struct agn_dev *dev, const struct making *m, const struct agn__sink *values)
+{
+    const struct agn_dev_model *model = &dev->model;
+    if (!AGN_KERNEL_DSP || !sends_symbols(dev, m) || m->node.shape.kind != AGN_LAYER_CONV || m->view.narrow ||
+        m->made.c > model->map_c)
+        return 0;
+    const struct agn__sent sent = {m->made.c, model->local_c, model->map_c, *values,
+                                   symbols_from(dev, model->local_c, m->y)};
+    return agn__graph_conv_sent(&m->node.shape, m->rows, &sent, m->panel);
+}
+
+/* The values that are kept. Returns whether symbols are made, too. */
+static int make_values(const struct agn_dev *dev, struct making *m)
+{
+    const struct agn_dev_layer *layer = &m->node.shape;
+    struct agn__sink sink = {m->view.wide, m->view.step_x, m->view.step_c, NULL, NULL};
+    size_t values = (size_t)m->made.w * m->made.c;
+    if (layer->kind == AGN_LAYER_ADD) {
+        add_row(dev, &m->node, m->y, &m->view, m->row);
+        return 0;
+    }
+    if (m->index == 0 && is_bytes(dev)) {
+        agn__bytes_conv_row(layer, bytes_of(dev), patches_of(dev), &sink);
+        return 0;
+    }
+    if (make_sent(dev, m, &sink))
+        return 1;
+    if (m->view.narrow)
+        sink.values = take(&m->scratch, values);
+    run_kernel(layer, m->rows, 0, m->made.c, &sink, m->panel);
+    if (m->view.narrow)
+        agn__narrow(sink.values, (int8_t *)m->row, values);
+    return 0;
+}
+
+static void make_symbols(const struct agn_dev *dev, const struct making *m)
+{
+    const struct agn_dev_model *model = &dev->model;
+    unsigned kept = m->made.c, first = kept > model->local_c ? kept : model->local_c;
+    if (kept > model->local_c)
+        send_kept(dev, &m->view, model->local_c, kept < model->map_c ? kept : model->map_c, m->y);
+    if (first < model->map_c) {
+        const struct agn__sink sent = symbols_from(dev, first, m->y);
+        run_kernel(&m->node.shape, m->rows, first, model->map_c, &sent, m->panel);
+    }
+}
+
 /* Row `y` of a layer: into its tensor, the heads and the sender. */
 static void make_row(const struct agn_dev *dev, unsigned index, unsigned y) AGN__NOINLINE;
 static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
 {
-    const struct agn_dev_model *model = &dev->model;
-    const int16_t *rows[AGN_DEV_MAX_KERNEL];
-    struct scratch scratch = scratch_of(dev);
-    struct agn__node node;
-    struct agn__tensor made;
-    struct view view = {NULL, NULL, 0, 0};
-    uint8_t *row = NULL;
-    int16_t *panel = NULL;
-    struct agn__sink sink = {NULL, 0, 1, NULL, NULL};
-    int of_bytes = index == 0 && is_bytes(dev);
-    agn__graph_node(model, index, &node);
-    agn__graph_tensor(model, index + 1, &made);
-    if (node.shape.kind == AGN_LAYER_DWCONV) {
-        depthwise_rows(dev, &node, &scratch, y, rows);
-        /* The kernel takes its planes from the width; they are even. */
-        node.shape.in_w = (uint16_t)(node.shape.in_w + (node.shape.in_w & 1u));
-    } else if (node.shape.kind == AGN_LAYER_CONV && !of_bytes) {
-        full_rows(dev, &node, &scratch, y, rows);
-        panel = take(&scratch, agn__panel_bytes(&node.shape) / 2u);
+    struct making m;
+    int sent = 0;
+    agn__graph_node(&dev->model, index, &m.node);
+    agn__graph_tensor(&dev->model, index + 1, &m.made);
+    m.index = index;
+    m.y = y;
+    m.row = NULL;
+    m.scratch = scratch_of(dev);
+    m.panel = NULL;
+    if (index > 0 || !is_bytes(dev))
+        find_input(dev, &m);
+    if (m.made.c > 0) {
+        m.row = row_of(dev, &m.made, y);
+        m.view = view_of(&m.made, m.row);
+        sent = make_values(dev, &m);
+        if (y < m.made.rows)
+            fill_borders(dev, index + 1, &m.made, m.row, m.node.shape.out_zero_point);
+        pool_row(dev, index + 1, &m.made, &m.view, y);
     }
-    if (made.c > 0) {
-        row = row_of(dev, &made, y);
-        view = view_of(&made, row);
-        sink.step_x = view.step_x;
-        sink.step_c = view.step_c;
-    }
-    if (made.c > 0 && node.shape.kind == AGN_LAYER_ADD) {
-        add_row(dev, &node, y, &view, row);
-    } else if (of_bytes) {
-        sink.values = view.wide;
-        agn__bytes_conv_row(&node.shape, bytes_of(dev), patches_of(dev), &sink);
-    } else if (made.c > 0) {
-        sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
-        run_kernel(&node.shape, rows, 0, made.c, &sink, panel);
-        if (view.narrow)
-            agn__narrow(sink.values, (int8_t *)row, (size_t)made.w * made.c);
-    }
-    if (made.c > 0) {
-        if (y < made.rows)
-            fill_borders(dev, index + 1, &made, row, node.shape.out_zero_point);
-        pool_row(dev, index + 1, &made, &view, y);
-    }
-    if (model->graph.sender != index + 1)
-        return;
-    if (agn__sends_values(model)) {
-        send_values(dev, &made, &view, y);
-        return;
-    }
-    if (made.c > model->local_c)
-        send_kept(dev, &view, model->local_c, made.c < model->map_c ? made.c : model->map_c, y);
-    unsigned first = made.c > model->local_c ? made.c : model->local_c;
-    if (first < model->map_c) {
-        const struct agn__sink sent = {NULL, 0, (size_t)model->map_h * AGN_DEV_SYMBOL_ROW_BYTES(model->map_w),
-                                       agn__symbol_row(dev, first - model->local_c, y), model->symbols};
-        run_kernel(&node.shape, rows, first, model->map_c, &sent, panel);
-    }
+    if (!sent && sends_symbols(dev, &m))
+        make_symbols(dev, &m);
+    else if (!sent && dev->model.graph.sender == index + 1)
+        send_values(dev, &m.made, &m.view, y);
 }
 
 /* ---- a frame --------------------------------------------------------------------------------------- */

@@ -454,8 +454,8 @@ static inline int32_t agn__ssat8_shifted(int32_t value)
 
 /* ---- panels --------------------------------------------------------------------------------- */
 
-/* Weights of one channel with a panel at a word address: sums of its four places, each from `bias` on;
- * `weights` moves on by `count`. `unit`, a number that the compiler knows: the groups of four weights are a
+/* Weights of one channel with a panel at a word address, up to its end: sums of its four places, each from
+ * `bias` on; `from` moves on. `unit`, a number that the compiler knows: the groups of four weights are a
  * multiple of 4 or 2, or odd (1). */
 #if AGN__HAS_DSP && defined(__OPTIMIZE__) /* else gcc runs out of registers */
 
@@ -467,17 +467,17 @@ static inline int32_t agn__ssat8_shifted(int32_t value)
     "ldm %4!, {r2, r3, r4, r5}\n\t"                                                                          \
     "smlad %2, r2, r6, %2\n\tsmlad %2, r3, r8, %2\n\tsmlad %3, r4, r6, %3\n\tsmlad %3, r5, r8, %3\n\t"
 #define AGN__PANEL_LOOP(text)                                                                                \
-    __asm__ volatile(text "ldr r6, %6\n\tcmp %5, r6\n\tbne 1b"                                               \
+    __asm__ volatile(text "ldr r6, %6\n\tcmp %4, r6\n\tbne 1b"                                               \
                      : "+r"(acc0), "+r"(acc1), "+r"(acc2), "+r"(acc3), "+r"(values), "+r"(weights)           \
-                     : "m"(end)                                                                              \
+                     : "m"(*end)                                                                             \
                      : "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory")
 
 static inline __attribute__((always_inline)) struct agn__four_sums
-agn__panel_sums(const int16_t *values, const int8_t **from, size_t count, int32_t bias, unsigned unit)
+agn__panel_sums(const int16_t *values, const int16_t *const *end, const int8_t **from, int32_t bias,
+                unsigned unit)
 {
     int32_t acc0 = bias, acc1 = bias, acc2 = bias, acc3 = bias;
     const int8_t *weights = *from;
-    const int8_t *end = weights + count;
     if (unit == 4)
         AGN__PANEL_LOOP("1:\n\t" AGN__PANEL_GROUP AGN__PANEL_GROUP AGN__PANEL_GROUP AGN__PANEL_GROUP);
     else if (unit == 2)
@@ -493,12 +493,12 @@ agn__panel_sums(const int16_t *values, const int8_t **from, size_t count, int32_
 
 #else
 
-static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const int8_t **from, size_t count,
-                                                    int32_t bias, unsigned unit)
+static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const int16_t *const *end,
+                                                    const int8_t **from, int32_t bias, unsigned unit)
 {
     int32_t acc[4] = {bias, bias, bias, bias};
     (void)unit;
-    for (const int8_t *end = *from + count; *from != end;) {
+    while (values != *end) {
         struct agn__two_words w = agn__next_weights(from);
         for (unsigned i = 0; i < 4; i++) {
             struct agn__two_words v = agn__next_two_words(&values);
