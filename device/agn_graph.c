@@ -331,25 +331,38 @@ static void add_row(const struct agn_dev *dev, const struct agn__node *node, uns
         }
 }
 
-/* Adds the values of a head's channels at places [x, x + places), each plus 128. */
-static void pool_places(const struct view *view, size_t x, unsigned places, const struct agn__head *head,
-                        uint32_t *cell)
+/* Adds the values of a head's channels at one place, plus 128. */
+static void pool_place(const struct view *view, size_t x, const struct agn__head *head, uint32_t *cell)
 {
     size_t at = x * view->step_x + head->first * view->step_c;
+    const size_t step = view->step_c;
+    uint32_t *const end = cell + head->count;
+    if (view->narrow) {
+        for (const int8_t *from = view->narrow + at; cell != end; from++, cell++)
+            *cell += (uint32_t)(*from + 128);
+        return;
+    }
+    for (const int16_t *from = view->wide + at; cell != end; from += step, cell++)
+        *cell += (uint32_t)(*from + 128);
+}
+
+/* The same of places [x, x + places), channel after channel: for few of them. */
+static void pool_channels(const struct view *view, size_t x, unsigned places, const struct agn__head *head,
+                          uint32_t *cell)
+{
+    const int16_t *first = view->wide + x * view->step_x + head->first * view->step_c;
     const size_t step = view->step_x;
-    for (uint32_t *const end = cell + head->count; cell != end; cell++, at += view->step_c) {
-        int32_t sum = 0;
-        unsigned left = places;
-        if (view->narrow)
-            for (const int8_t *from = view->narrow + at; left > 0; left--, from += step)
-                sum += *from;
-        else
-            for (const int16_t *from = view->wide + at; left > 0; left--, from += step)
-                sum += *from;
-        *cell += (uint32_t)sum + 128u * (uint32_t)places;
+    for (uint32_t *const end = cell + head->count; cell != end; cell++, first += view->step_c) {
+        const int16_t *from = first;
+        int32_t sum = 128 * (int32_t)places;
+        for (unsigned left = places; left > 0; left--, from += step)
+            sum += *from;
+        *cell += (uint32_t)sum;
     }
 }
 
+static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct agn__tensor *made,
+                     const struct view *view, unsigned y) AGN__NOINLINE;
 static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct agn__tensor *made,
                      const struct view *view, unsigned y)
 {
@@ -366,8 +379,12 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
                 y >= agn__cell_first(i, made->h, head.grid) && y < agn__cell_end(i, made->h, head.grid);
             for (unsigned j = 0; j < head.grid; j++, cell += head.count) {
                 unsigned x = agn__cell_first(j, made->w, head.grid);
-                if (covers)
-                    pool_places(view, x, agn__cell_end(j, made->w, head.grid) - x, &head, cell);
+                unsigned end = agn__cell_end(j, made->w, head.grid);
+                if (covers && view->wide && head.count < end - x)
+                    pool_channels(view, x, end - x, &head, cell);
+                else
+                    for (; covers && x < end; x++)
+                        pool_place(view, x, &head, cell);
             }
         }
     }
@@ -418,9 +435,12 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
 
 /* The row as values: the upper bits of each, one after the other, lowest bit first, and these bytes in runs.
  */
-static void send_values(const struct agn_dev *dev, const struct agn__tensor *made, const struct view *view,
+static void send_values(const struct agn_dev *dev, const struct agn__tensor *made, const struct view *from,
+                        unsigned y) AGN__NOINLINE;
+static void send_values(const struct agn_dev *dev, const struct agn__tensor *made, const struct view *from,
                         unsigned y)
 {
+    const struct view copy = *from, *view = &copy; /* for the compiler's sake, as bytes are written */
     const struct agn_dev_model *model = &dev->model;
     unsigned bits = model->graph.value_bits, run = model->map_w * (unsigned)AGN_WIRE_SYMBOL_BITS / 8u;
     unsigned have = 0, left = run, next = 1;
