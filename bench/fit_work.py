@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fits the model of work (src/measure/work.h) to instructions that QEMU counts.
 
-usage: bench/fit_work.py count [build]   exports the networks below with random weights, counts each under QEMU (a
-                                         Cortex-M7, DSP kernels) and writes bench/golden/work.csv
+usage: bench/fit_work.py count [build [NETWORK ...]]   exports the networks below, or those named, with random weights, counts each
+                                         under QEMU (a Cortex-M7, DSP kernels) and writes bench/golden/work.csv anew, or their rows
        bench/fit_work.py fit [build]     writes src/measure/work_terms.inc from bench/golden/work.csv; build again then
        bench/fit_work.py check [build]   compares the model as built with bench/golden/work.csv; 1 where the error is larger than stated
 
@@ -66,6 +66,11 @@ NETWORKS = [
     ("alone-40", "fit", ALONE, ["data.height=40", "data.width=40", "local=conv:c16:s2 mb:c18:e3:k5 mb:c26:e3:k7:s2 mb:c26:e5:k3 mb:c38:e3:k5:s2"]),
     ("local-mb", "fit", LEAN, ["local=conv:c24:k1 dw:s2 conv:c48:k1 dw conv:c48:k1", "local_channels=6", "grid=2"]),
     ("local-mb2", "check", LEAN, ["extractor=conv:c16:s2 dw conv:c24:k1", "local=conv:c16:k1 mb:c16:e3 dw:s2 conv:c40:k1", "local_channels=8"]),
+    ("patches", "fit", "bench/pay/frame96.ini", []),
+    ("patches-8", "fit", "bench/pay/frame96.ini", ["extractor=conv:c8:k4:s4:l1 conv:c24:k2:s2"]),
+    ("patches-2", "fit", "bench/pay/frame96.ini", ["extractor=conv:c4:k2:s2 conv:c12:k2:s2 conv:c16", "data.height=64", "data.width=64"]),
+    ("patches-3", "check", "bench/pay/frame96.ini", ["extractor=conv:c8:k3:s3 conv:c20:k2:s2", "data.height=72", "data.width=72"]),
+    ("patches-dw", "fit", "bench/pay/frame96.ini", ["extractor=conv:c4:k4:s4 dw conv:c24:k1"]),
     ("pixels", "fit", "fashion-edge-only", []),
     ("jpeg-grey", "fit", "fashion-edge-only-jpeg", []),
     ("jpeg-grey-20", "fit", "fashion-edge-only-jpeg", ["jpeg_quality=20"]),
@@ -114,9 +119,15 @@ def run_app(work, app):
 
 
 def count(build):
+    names = sys.argv[3:] or [network[0] for network in NETWORKS]
     rows = []
+    if len(sys.argv) > 3:
+        with open(GOLDEN, newline="") as file:
+            rows = [(row["network"], row["part"], row["instructions"]) for row in csv.DictReader(file) if row["network"] not in names]
     with tempfile.TemporaryDirectory() as work:
         for network in NETWORKS:
+            if network[0] not in names:
+                continue
             size = export(build, network, os.path.join(work, "model.agn"))
             write_frames(os.path.join(work, "frames.raw"), size)
             found = run_app(work, "count") + run_app(work, "stages")
@@ -126,6 +137,8 @@ def count(build):
                 found += run_app(work, "layers")
             rows += [(network[0], name, number) for name, number in found if name not in ("frames", "stack")]
             print(network[0], dict(found).get("rows"), file=sys.stderr, flush=True)
+    order = [network[0] for network in NETWORKS]
+    rows.sort(key=lambda row: order.index(row[0]))
     with open(GOLDEN, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["network", "part", "instructions"])

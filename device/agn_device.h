@@ -258,7 +258,8 @@ struct agn_dev {
     struct agn_dev_model model;
     struct agn_dev_line lines[AGN_DEV_MAX_LAYERS];
     const struct agn__protocol *protocol;
-    int16_t *local_row; /* local_c x map_w values, on their way to the sums */
+    int16_t *local_row; /* local_c x map_w values, on their way to the sums; of a network with branches
+                           weights prepared for an image that is kept as bytes, or NULL */
     uint8_t *scratch;   /* line buffers while rows come, then the encoder's state */
     uint8_t *symbols;
     uint32_t *pool;

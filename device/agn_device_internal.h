@@ -8,6 +8,7 @@
 
 #include "agn_compact.h"
 #include "agn_device.h"
+#include "agn_kernel.h"
 #include "agn_layout.h"
 #include "agn_memory.h"
 #include "agn_parts.h"
@@ -78,12 +79,66 @@ void agn__dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *ro
  * agn__panel_bytes, for windows of four places side by side. */
 void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                          unsigned end, const struct agn__sink *sink, int16_t *panel);
+/* All that a row of a full convolution is made for, in one go: values of channels [0, kept), symbols of
+ * [first, end), kept <= end. Returns 0 where no kernel does that. */
+struct agn__sent {
+    unsigned kept, first, end;
+    struct agn__sink values, symbols;
+};
+#if AGN_KERNEL_DSP
+int agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                         const struct agn__sent *sent, int16_t *panel);
+#else
+static inline int agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                                       const struct agn__sent *sent, int16_t *panel)
+{
+    (void)layer, (void)rows, (void)sent, (void)panel;
+    return 0;
+}
+#endif
 static inline uint32_t agn__panel_bytes(const struct agn_dev_layer *layer)
 {
     return 32u * (uint32_t)agn__layer_groups(layer) * layer->kernel_h;
 }
 void agn__graph_dwconv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                            unsigned end, const struct agn__sink *sink);
+/* Full convolutions of pixels as they are, patch by patch, where AGN_KERNEL_DSP is 1
+ * (agn_kernel_graph_bytes.c). What is prepared of one: this, and behind it the weights. */
+struct agn__bytes {
+    uint32_t patch, row;   /* bytes of a patch; of a row of it, a multiple of 4 */
+    uint16_t pixels, step; /* bytes of such a row that are pixels; from patch to patch in the image */
+    uint16_t places, rows; /* patches side by side; rows of each */
+};
+#if AGN_KERNEL_DSP
+/* Bytes of memory, at a word address, for the patches of a row of outputs, which take `kept`, and what is
+ * prepared behind them. 0: not for this layer. */
+uint32_t agn__bytes_needed(const struct agn_dev_layer *layer, uint32_t *kept);
+void agn__bytes_prepare(const struct agn_dev_layer *layer, struct agn__bytes *bytes);
+/* Keeps a row of pixels, at the memory's begin and for row y of the patches y * row behind it. */
+void agn__bytes_keep(const struct agn__bytes *bytes, const uint8_t *pixels, uint8_t *to);
+/* All output channels of a row, as values. */
+void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *bytes,
+                         const uint8_t *patches, const struct agn__sink *sink);
+#else
+static inline uint32_t agn__bytes_needed(const struct agn_dev_layer *layer, uint32_t *kept)
+{
+    (void)layer, (void)kept;
+    return 0;
+}
+static inline void agn__bytes_prepare(const struct agn_dev_layer *layer, struct agn__bytes *bytes)
+{
+    (void)layer, (void)bytes;
+}
+static inline void agn__bytes_keep(const struct agn__bytes *bytes, const uint8_t *pixels, uint8_t *to)
+{
+    (void)bytes, (void)pixels, (void)to;
+}
+static inline void agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *bytes,
+                                       const uint8_t *patches, const struct agn__sink *sink)
+{
+    (void)layer, (void)bytes, (void)patches, (void)sink;
+}
+#endif
 /* The reference, and for layers that faster kernels leave out. */
 void agn__conv_row_plain(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
                          unsigned end, const struct agn__sink *sink);

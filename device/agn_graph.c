@@ -174,6 +174,68 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
     }
 }
 
+/* ---- an image of bytes ---------------------------------------------------------------------------
+ * Where a kernel reads the first layer's patches as bytes and no other layer reads the image, its rows are
+ * kept so, in the memory of rows of twice their size, and what the kernel prepares of its weights lies
+ * behind. */
+
+/* Where what is prepared goes; NULL: the image is kept as values. */
+static int16_t *place_of_prepared(const struct agn_dev *dev)
+{
+    const struct agn_dev_model *model = &dev->model;
+    struct agn__tensor image, made;
+    struct agn__node node;
+    uint32_t kept = 0;
+    if (!AGN_KERNEL_DSP || model->layer_count == 0)
+        return NULL;
+    agn__graph_node(model, 0, &node);
+    agn__graph_tensor(model, 0, &image);
+    agn__graph_tensor(model, 1, &made);
+    uint32_t needed = agn__bytes_needed(&node.shape, &kept);
+    if (needed == 0 || image.storage != AGN__STORED_WIDE || node.shape.in_c != image.c ||
+        made.c != node.shape.out_c || made.storage == AGN__STORED_NARROW ||
+        agn__tensor_bytes(&image) < needed)
+        return NULL;
+    for (unsigned i = 1; i < model->layer_count; i++) {
+        const uint8_t *record = agn__graph_record(model, i);
+        if (record[AGN__GRAPH_SOURCES] == 0 ||
+            (record[AGN__LAYER_KIND] == AGN_LAYER_ADD && record[AGN__GRAPH_SOURCES + 1] == 0))
+            return NULL;
+    }
+    return (int16_t *)(void *)(tensors_of(dev) + image.offset + kept);
+}
+
+static int is_bytes(const struct agn_dev *dev)
+{
+    return AGN_KERNEL_DSP && dev->local_row != NULL;
+}
+
+static struct agn__bytes *bytes_of(const struct agn_dev *dev)
+{
+    return (struct agn__bytes *)(void *)dev->local_row;
+}
+
+static uint8_t *patches_of(const struct agn_dev *dev)
+{
+    return tensors_of(dev) + agn__load_u32(dev->model.data + AGN__AT_IMAGE + 4);
+}
+
+/* Takes a row; whether the layer can make one of its own then. */
+static int keep_bytes(const struct agn_dev *dev, const uint8_t *pixels)
+{
+    uint16_t *made = made_of(dev);
+    struct agn__bytes *bytes = bytes_of(dev);
+    if (made[0] == 0) {
+        struct agn__node node;
+        agn__graph_node(&dev->model, 0, &node);
+        agn__bytes_prepare(&node.shape, bytes);
+    }
+    unsigned y = made[0] % bytes->rows;
+    agn__bytes_keep(bytes, pixels, patches_of(dev) + y * bytes->row);
+    made[0]++;
+    return y + 1u == bytes->rows;
+}
+
 /* ---- a layer's row ------------------------------------------------------------------------------ */
 
 static void run_kernel(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
@@ -273,16 +335,34 @@ static void add_row(const struct agn_dev *dev, const struct agn__node *node, uns
 static void pool_place(const struct view *view, size_t x, const struct agn__head *head, uint32_t *cell)
 {
     size_t at = x * view->step_x + head->first * view->step_c;
+    const size_t step = view->step_c;
     uint32_t *const end = cell + head->count;
     if (view->narrow) {
         for (const int8_t *from = view->narrow + at; cell != end; from++, cell++)
             *cell += (uint32_t)(*from + 128);
         return;
     }
-    for (const int16_t *from = view->wide + at; cell != end; from += view->step_c, cell++)
+    for (const int16_t *from = view->wide + at; cell != end; from += step, cell++)
         *cell += (uint32_t)(*from + 128);
 }
 
+/* The same of places [x, x + places), channel after channel: for few of them. */
+static void pool_channels(const struct view *view, size_t x, unsigned places, const struct agn__head *head,
+                          uint32_t *cell)
+{
+    const int16_t *first = view->wide + x * view->step_x + head->first * view->step_c;
+    const size_t step = view->step_x;
+    for (uint32_t *const end = cell + head->count; cell != end; cell++, first += view->step_c) {
+        const int16_t *from = first;
+        int32_t sum = 128 * (int32_t)places;
+        for (unsigned left = places; left > 0; left--, from += step)
+            sum += *from;
+        *cell += (uint32_t)sum;
+    }
+}
+
+static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct agn__tensor *made,
+                     const struct view *view, unsigned y) AGN__NOINLINE;
 static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct agn__tensor *made,
                      const struct view *view, unsigned y)
 {
@@ -298,12 +378,26 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
             int covers =
                 y >= agn__cell_first(i, made->h, head.grid) && y < agn__cell_end(i, made->h, head.grid);
             for (unsigned j = 0; j < head.grid; j++, cell += head.count) {
+                unsigned x = agn__cell_first(j, made->w, head.grid);
                 unsigned end = agn__cell_end(j, made->w, head.grid);
-                for (unsigned x = agn__cell_first(j, made->w, head.grid); covers && x < end; x++)
-                    pool_place(view, x, &head, cell);
+                if (covers && view->wide && head.count < end - x)
+                    pool_channels(view, x, end - x, &head, cell);
+                else
+                    for (; covers && x < end; x++)
+                        pool_place(view, x, &head, cell);
             }
         }
     }
+}
+
+/* Four symbols take a byte and a half. */
+static uint32_t four_symbols(const uint8_t *table, const int16_t *from, size_t step)
+{
+    enum { BITS = AGN_WIRE_SYMBOL_BITS };
+    uint32_t bits = table[*from];
+    bits |= (uint32_t)table[*(from += step)] << BITS;
+    bits |= (uint32_t)table[*(from += step)] << 2 * BITS;
+    return bits | (uint32_t)table[from[step]] << 3 * BITS;
 }
 
 /* Symbols of channels that are kept: from `first` to the last kept one. */
@@ -314,21 +408,39 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
     for (unsigned c = first; c < end; c++) {
         struct agn__packer packer = {agn__symbol_row(dev, c - model->local_c, y), 0, 0};
         const uint8_t *table = model->symbols + 128;
-        const int8_t *narrow = view->narrow ? view->narrow + c : NULL;
-        const int16_t *wide = view->narrow ? NULL : view->wide + c * view->step_c;
-        for (unsigned left = model->map_w; left > 0 && narrow; left--, narrow += view->step_x)
-            agn__packer_put(&packer, table[*narrow]);
-        for (unsigned left = model->map_w; left > 0 && wide; left--, wide += view->step_x)
-            agn__packer_put(&packer, table[*wide]);
+        const size_t step = view->step_x;
+        unsigned left = model->map_w;
+        if (view->narrow) {
+            const int8_t *from = view->narrow + c;
+            for (; left > 0; left--, from += step)
+                agn__packer_put(&packer, table[*from]);
+        } else {
+            const int16_t *from = view->wide + c * view->step_c;
+            for (; left >= 4; left -= 4, from += 4 * step) {
+                packer.bits |= four_symbols(table, from, step) << packer.have;
+                *packer.to++ = (uint8_t)packer.bits;
+                packer.bits >>= 8;
+                packer.have ^= 4;
+                if (packer.have == 0) {
+                    *packer.to++ = (uint8_t)packer.bits;
+                    packer.bits = 0;
+                }
+            }
+            for (; left > 0; left--, from += step)
+                agn__packer_put(&packer, table[*from]);
+        }
         agn__packer_end(&packer);
     }
 }
 
 /* The row as values: the upper bits of each, one after the other, lowest bit first, and these bytes in runs.
  */
-static void send_values(const struct agn_dev *dev, const struct agn__tensor *made, const struct view *view,
+static void send_values(const struct agn_dev *dev, const struct agn__tensor *made, const struct view *from,
+                        unsigned y) AGN__NOINLINE;
+static void send_values(const struct agn_dev *dev, const struct agn__tensor *made, const struct view *from,
                         unsigned y)
 {
+    const struct view copy = *from, *view = &copy; /* for the compiler's sake, as bytes are written */
     const struct agn_dev_model *model = &dev->model;
     unsigned bits = model->graph.value_bits, run = model->map_w * (unsigned)AGN_WIRE_SYMBOL_BITS / 8u;
     unsigned have = 0, left = run, next = 1;
@@ -352,61 +464,120 @@ static void send_values(const struct agn_dev *dev, const struct agn__tensor *mad
         *to = (uint8_t)kept;
 }
 
-/* Row `y` of a layer: into its tensor, the heads and the sender. */
-static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
-{
-    const struct agn_dev_model *model = &dev->model;
-    const int16_t *rows[AGN_DEV_MAX_KERNEL];
-    struct scratch scratch = scratch_of(dev);
+/* A row of a layer on its way into its tensor, the heads and the sender. */
+struct making {
     struct agn__node node;
     struct agn__tensor made;
-    struct view view = {NULL, NULL, 0, 0};
-    uint8_t *row = NULL;
-    int16_t *panel = NULL;
-    struct agn__sink sink = {NULL, 0, 1, NULL, NULL};
-    agn__graph_node(model, index, &node);
-    agn__graph_tensor(model, index + 1, &made);
-    if (node.shape.kind == AGN_LAYER_DWCONV) {
-        depthwise_rows(dev, &node, &scratch, y, rows);
+    unsigned index, y;
+    uint8_t *row; /* in the tensor; NULL: nothing of it is kept */
+    struct view view;
+    struct scratch scratch;
+    const int16_t *rows[AGN_DEV_MAX_KERNEL]; /* the layer's input */
+    int16_t *panel;
+};
+
+/* Where symbols of channels from `first` on go. */
+static struct agn__sink symbols_from(const struct agn_dev *dev, unsigned first, unsigned y)
+{
+    const struct agn_dev_model *model = &dev->model;
+    const struct agn__sink sink = {NULL, 0, (size_t)model->map_h * AGN_DEV_SYMBOL_ROW_BYTES(model->map_w),
+                                   agn__symbol_row(dev, first - model->local_c, y), model->symbols};
+    return sink;
+}
+
+static int sends_symbols(const struct agn_dev *dev, const struct making *m)
+{
+    return dev->model.graph.sender == m->index + 1 && !agn__sends_values(&dev->model);
+}
+
+static void find_input(const struct agn_dev *dev, struct making *m)
+{
+    struct agn_dev_layer *layer = &m->node.shape;
+    if (layer->kind == AGN_LAYER_DWCONV) {
+        depthwise_rows(dev, &m->node, &m->scratch, m->y, m->rows);
         /* The kernel takes its planes from the width; they are even. */
-        node.shape.in_w = (uint16_t)(node.shape.in_w + (node.shape.in_w & 1u));
-    } else if (node.shape.kind == AGN_LAYER_CONV) {
-        full_rows(dev, &node, &scratch, y, rows);
-        panel = take(&scratch, agn__panel_bytes(&node.shape) / 2u);
+        layer->in_w = (uint16_t)(layer->in_w + (layer->in_w & 1u));
+    } else if (layer->kind == AGN_LAYER_CONV) {
+        full_rows(dev, &m->node, &m->scratch, m->y, m->rows);
+        m->panel = take(&m->scratch, agn__panel_bytes(layer) / 2u);
     }
-    if (made.c > 0) {
-        row = row_of(dev, &made, y);
-        view = view_of(&made, row);
-        sink.step_x = view.step_x;
-        sink.step_c = view.step_c;
+}
+
+/* Values and symbols of a full convolution in one go: whether that was done. */
+static int make_sent(const struct agn_dev *dev, const struct making *m, const struct agn__sink *values)
+{
+    const struct agn_dev_model *model = &dev->model;
+    if (!AGN_KERNEL_DSP || !sends_symbols(dev, m) || m->node.shape.kind != AGN_LAYER_CONV || m->view.narrow ||
+        m->made.c > model->map_c)
+        return 0;
+    const struct agn__sent sent = {m->made.c, model->local_c, model->map_c, *values,
+                                   symbols_from(dev, model->local_c, m->y)};
+    return agn__graph_conv_sent(&m->node.shape, m->rows, &sent, m->panel);
+}
+
+/* The values that are kept. Returns whether symbols are made, too. */
+static int make_values(const struct agn_dev *dev, struct making *m)
+{
+    const struct agn_dev_layer *layer = &m->node.shape;
+    struct agn__sink sink = {m->view.wide, m->view.step_x, m->view.step_c, NULL, NULL};
+    size_t values = (size_t)m->made.w * m->made.c;
+    if (layer->kind == AGN_LAYER_ADD) {
+        add_row(dev, &m->node, m->y, &m->view, m->row);
+        return 0;
     }
-    if (made.c > 0 && node.shape.kind == AGN_LAYER_ADD) {
-        add_row(dev, &node, y, &view, row);
-    } else if (made.c > 0) {
-        sink.values = view.narrow ? take(&scratch, (size_t)made.w * made.c) : view.wide;
-        run_kernel(&node.shape, rows, 0, made.c, &sink, panel);
-        if (view.narrow)
-            agn__narrow(sink.values, (int8_t *)row, (size_t)made.w * made.c);
+    if (m->index == 0 && is_bytes(dev)) {
+        agn__bytes_conv_row(layer, bytes_of(dev), patches_of(dev), &sink);
+        return 0;
     }
-    if (made.c > 0) {
-        if (y < made.rows)
-            fill_borders(dev, index + 1, &made, row, node.shape.out_zero_point);
-        pool_row(dev, index + 1, &made, &view, y);
-    }
-    if (model->graph.sender != index + 1)
-        return;
-    if (agn__sends_values(model)) {
-        send_values(dev, &made, &view, y);
-        return;
-    }
-    if (made.c > model->local_c)
-        send_kept(dev, &view, model->local_c, made.c < model->map_c ? made.c : model->map_c, y);
-    unsigned first = made.c > model->local_c ? made.c : model->local_c;
+    if (make_sent(dev, m, &sink))
+        return 1;
+    if (m->view.narrow)
+        sink.values = take(&m->scratch, values);
+    run_kernel(layer, m->rows, 0, m->made.c, &sink, m->panel);
+    if (m->view.narrow)
+        agn__narrow(sink.values, (int8_t *)m->row, values);
+    return 0;
+}
+
+static void make_symbols(const struct agn_dev *dev, const struct making *m)
+{
+    const struct agn_dev_model *model = &dev->model;
+    unsigned kept = m->made.c, first = kept > model->local_c ? kept : model->local_c;
+    if (kept > model->local_c)
+        send_kept(dev, &m->view, model->local_c, kept < model->map_c ? kept : model->map_c, m->y);
     if (first < model->map_c) {
-        const struct agn__sink sent = {NULL, 0, (size_t)model->map_h * AGN_DEV_SYMBOL_ROW_BYTES(model->map_w),
-                                       agn__symbol_row(dev, first - model->local_c, y), model->symbols};
-        run_kernel(&node.shape, rows, first, model->map_c, &sent, panel);
+        const struct agn__sink sent = symbols_from(dev, first, m->y);
+        run_kernel(&m->node.shape, m->rows, first, model->map_c, &sent, m->panel);
     }
+}
+
+/* Row `y` of a layer: into its tensor, the heads and the sender. */
+static void make_row(const struct agn_dev *dev, unsigned index, unsigned y) AGN__NOINLINE;
+static void make_row(const struct agn_dev *dev, unsigned index, unsigned y)
+{
+    struct making m;
+    int sent = 0;
+    agn__graph_node(&dev->model, index, &m.node);
+    agn__graph_tensor(&dev->model, index + 1, &m.made);
+    m.index = index;
+    m.y = y;
+    m.row = NULL;
+    m.scratch = scratch_of(dev);
+    m.panel = NULL;
+    if (index > 0 || !is_bytes(dev))
+        find_input(dev, &m);
+    if (m.made.c > 0) {
+        m.row = row_of(dev, &m.made, y);
+        m.view = view_of(&m.made, m.row);
+        sent = make_values(dev, &m);
+        if (y < m.made.rows)
+            fill_borders(dev, index + 1, &m.made, m.row, m.node.shape.out_zero_point);
+        pool_row(dev, index + 1, &m.made, &m.view, y);
+    }
+    if (!sent && sends_symbols(dev, &m))
+        make_symbols(dev, &m);
+    else if (!sent && dev->model.graph.sender == index + 1)
+        send_values(dev, &m.made, &m.view, y);
 }
 
 /* ---- a frame --------------------------------------------------------------------------------------- */
@@ -429,6 +600,7 @@ void agn__graph_begin(struct agn_dev *dev)
     memset(dev->scratch, 0, agn__graph_state_bytes(&dev->model));
     memset(dev->pool, 0, agn__graph_pool_bytes(&dev->model));
     memset(dev->local, 0, (size_t)dev->model.classes * sizeof *dev->local);
+    dev->local_row = place_of_prepared(dev);
     dev->left_early = 0;
 }
 
@@ -436,6 +608,11 @@ void agn__graph_row(struct agn_dev *dev, const uint8_t *pixels)
 {
     uint16_t *made = made_of(dev);
     struct agn__tensor image;
+    if (is_bytes(dev)) {
+        if (keep_bytes(dev, pixels))
+            run(dev, 0, 0);
+        return;
+    }
     agn__graph_tensor(&dev->model, 0, &image);
     uint8_t *row = row_of(dev, &image, made[0]);
     struct view view = view_of(&image, row);

@@ -67,46 +67,52 @@ AGN__INLINE void put_places(const struct finish *from, int32_t acc0, int32_t acc
 
 /* A panel on its way through a row. */
 struct panel {
-    const int16_t *values;
+    const int16_t *values, *values_end;
     const int8_t *weights;
-    size_t weight_bytes; /* of a channel */
     const uint8_t *record, *record_end;
     uint32_t rounding;
     unsigned x, places; /* where in the row; PLACES, or what is left of it */
-    int16_t *to;        /* of place x */
+    int16_t *to;        /* of place x; NULL: no values */
     size_t step_x, step_c;
-    uint8_t *packed;
-    const uint8_t *table;
+    const uint8_t *table; /* of value 0; NULL: no symbols */
+    uint8_t *packed;      /* the byte that holds the symbol of place x */
+    size_t packed_step;
+    uint32_t half, before; /* 4 if that begins in the middle of it, and the bits below that, else 0 */
 };
 
-/* Symbols of a channel, whose row begins at `row`: PLACES of them take a byte and a half. */
-AGN__INLINE void put_symbols(const struct panel *p, uint8_t *row, const struct agn__four_sums *q)
+/* Symbols of a channel: PLACES of them take a byte and a half. */
+AGN__INLINE void put_symbols(const struct panel *p, uint8_t *to, struct agn__four_sums q)
 {
     enum { BITS = AGN_WIRE_SYMBOL_BITS };
-    const uint8_t *table = p->table + 128;
-    unsigned used = p->places * BITS;
-    uint8_t *to = row + p->x * BITS / 8u;
-    uint32_t bits = (uint32_t)table[q->at0] | (uint32_t)table[q->at1] << BITS |
-                    (uint32_t)table[q->at2] << 2 * BITS | (uint32_t)table[q->at3] << 3 * BITS;
-    bits &= (UINT32_C(1) << used) - 1u;
-    if (p->x % (2u * PLACES) != 0) {
-        bits = bits << 4 | *to;
-        used += 4;
-    }
+    const uint8_t *table = p->table;
+    uint32_t bits = (uint32_t)table[q.at0] | (uint32_t)table[q.at1] << BITS |
+                    (uint32_t)table[q.at2] << 2 * BITS | (uint32_t)table[q.at3] << 3 * BITS;
+    agn__put_half(to, bits << p->half | (*to & p->before));
+}
+
+/* The same of less than PLACES, at a row's end. */
+AGN__INLINE void put_some_symbols(const struct panel *p, uint8_t *to, struct agn__four_sums q)
+{
+    enum { BITS = AGN_WIRE_SYMBOL_BITS };
+    const uint8_t *table = p->table;
+    unsigned used = p->places * BITS + p->half;
+    uint32_t bits =
+        (uint32_t)table[q.at0] | (uint32_t)table[q.at1] << BITS | (uint32_t)table[q.at2] << 2 * BITS;
+    bits = (bits & ((UINT32_C(1) << p->places * BITS) - 1u)) << p->half | (*to & p->before);
     to[0] = (uint8_t)bits;
     if (used > 8)
         to[1] = (uint8_t)(bits >> 8);
 }
 
-/* Of less than PLACES. */
-AGN__INLINE void put_some(const struct panel *p, int16_t *to, const struct agn__four_sums *q)
+/* Values of less than PLACES. */
+AGN__INLINE void put_some(const struct panel *p, int16_t *to, struct agn__four_sums q)
 {
     size_t step = p->step_x;
-    to[0] = (int16_t)q->at0;
+    to[0] = (int16_t)q.at0;
     if (p->places > 1)
-        to[step] = (int16_t)q->at1;
+        to[step] = (int16_t)q.at1;
     if (p->places > 2)
-        to[2 * step] = (int16_t)q->at2;
+        to[2 * step] = (int16_t)q.at2;
 }
 
 /* The next channel's four values; weights and record move on. */
@@ -115,7 +121,7 @@ AGN__INLINE struct agn__four_sums panel_next(const struct panel *p, const int8_t
 {
     const uint8_t *record = *from;
     struct agn__four_sums q =
-        agn__panel_sums(p->values, weights, p->weight_bytes, (int32_t)agn__word(record), unit);
+        agn__panel_sums(p->values, &p->values_end, weights, (int32_t)agn__word(record), unit);
     const struct finish f = finish_of(p->rounding, record);
     q.at0 = finished(&f, q.at0);
     q.at1 = finished(&f, q.at1);
@@ -125,25 +131,37 @@ AGN__INLINE struct agn__four_sums panel_next(const struct panel *p, const int8_t
     return q;
 }
 
+/* Values, symbols, or both. */
 AGN__INLINE void panel_channels(const struct panel *p, unsigned unit)
 {
     const int8_t *weights = p->weights;
-    const uint8_t *record = p->record, *end = p->record_end;
+    const uint8_t *record = p->record;
     int16_t *to = p->to;
     if (p->places == PLACES && !p->table) {
-        while (record != end) {
+        while (record != p->record_end) {
             const struct agn__four_sums q = panel_next(p, &weights, &record, unit);
             agn__put_four(to, p->step_x, &q);
             to += p->step_c;
         }
         return;
     }
-    for (uint8_t *packed = p->packed; record != end; packed += p->step_c, to += p->step_c) {
+    uint8_t *packed = p->packed;
+    for (; p->places == PLACES && record != p->record_end; packed += p->packed_step) {
         const struct agn__four_sums q = panel_next(p, &weights, &record, unit);
+        if (to) {
+            agn__put_four(to, p->step_x, &q);
+            to += p->step_c;
+        }
+        put_symbols(p, packed, q);
+    }
+    for (; record != p->record_end; packed += p->packed_step) {
+        const struct agn__four_sums q = panel_next(p, &weights, &record, unit);
+        if (to) {
+            put_some(p, to, q);
+            to += p->step_c;
+        }
         if (p->table)
-            put_symbols(p, packed, &q);
-        else
-            put_some(p, to, &q);
+            put_some_symbols(p, packed, q);
     }
 }
 
@@ -196,11 +214,51 @@ AGN__ALONE void fill_panel(const struct panel *p, const struct agn_dev_layer *la
         const int16_t *src = *rows + at;
         if ((((uintptr_t)src | 2u * step) & 3u) != 0)
             fill_row(src, offset, groups, 0, panel);
+        else if (groups == 2)
+            fill_row(src, offset, 2, 1, panel);
         else if (groups == 3)
             fill_row(src, offset, 3, 1, panel);
         else
             fill_row(src, offset, groups, 1, panel);
     }
+}
+
+/* Channels [first, end) of the panel. */
+AGN__INLINE void run_channels(struct panel *p, const struct agn_dev_layer *layer, unsigned first,
+                              unsigned end)
+{
+    unsigned groups = (unsigned)agn__layer_groups(layer) * layer->kernel_h;
+    if (first >= end)
+        return;
+    p->weights = layer->weights + (size_t)first * 4u * groups;
+    p->record = layer->channels + (size_t)first * AGN_MODEL_CHANNEL_BYTES;
+    p->record_end = layer->channels + (size_t)end * AGN_MODEL_CHANNEL_BYTES;
+    if (groups % 4 == 0)
+        panel_channels_4(p);
+    else if (groups % 2 == 0)
+        panel_channels_2(p);
+    else
+        panel_channels_1(p);
+}
+
+static void panel_begin(struct panel *p, const struct agn_dev_layer *layer, const int16_t *values)
+{
+    p->values = values;
+    p->values_end = values + agn__panel_bytes(layer) / 2u;
+    p->rounding = rounding_of(layer);
+    p->x = 0;
+}
+
+/* The next places of the row. Returns where their symbols begin in it. */
+AGN__INLINE size_t next_places(struct panel *p, const struct agn_dev_layer *layer, const int16_t *const *rows,
+                               int16_t *panel)
+{
+    unsigned left = layer->out_w - p->x;
+    p->places = left < PLACES ? left : PLACES;
+    p->half = p->x & PLACES;
+    p->before = (1u << p->half) - 1u;
+    fill_panel(p, layer, rows, panel);
+    return p->x * AGN_WIRE_SYMBOL_BITS / 8u;
 }
 
 void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const *rows, unsigned first,
@@ -210,28 +268,48 @@ void agn__graph_conv_row(const struct agn_dev_layer *layer, const int16_t *const
         agn__conv_row(layer, rows, first, end, sink);
         return;
     }
-    unsigned groups = (unsigned)agn__layer_groups(layer) * layer->kernel_h;
-    void (*const run)(const struct panel *) = groups % 4 == 0   ? panel_channels_4
-                                              : groups % 2 == 0 ? panel_channels_2
-                                                                : panel_channels_1;
     struct panel p;
-    p.values = panel;
-    p.weight_bytes = 4u * (size_t)groups;
-    p.weights = layer->weights + first * p.weight_bytes;
-    p.record = layer->channels + (size_t)first * AGN_MODEL_CHANNEL_BYTES;
-    p.record_end = layer->channels + (size_t)end * AGN_MODEL_CHANNEL_BYTES;
-    p.rounding = rounding_of(layer);
-    p.to = sink->values;
+    panel_begin(&p, layer, panel);
     p.step_x = sink->step_x;
     p.step_c = sink->step_c;
-    p.packed = sink->packed;
-    p.table = sink->table;
-    for (p.x = 0; p.x < layer->out_w; p.x += PLACES, p.to += PLACES * p.step_x) {
-        unsigned left = layer->out_w - p.x;
-        p.places = left < PLACES ? left : PLACES;
-        fill_panel(&p, layer, rows, panel);
-        run(&p);
+    p.packed_step = sink->step_c;
+    p.to = sink->table ? NULL : sink->values;
+    p.table = sink->table ? sink->table + 128 : NULL;
+    for (; p.x < layer->out_w; p.x += PLACES) {
+        size_t at = next_places(&p, layer, rows, panel);
+        p.packed = p.table ? sink->packed + at : NULL;
+        run_channels(&p, layer, first, end);
+        if (p.to)
+            p.to += PLACES * p.step_x;
     }
+}
+
+int agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                         const struct agn__sent *sent, int16_t *panel)
+{
+    const struct agn__sink *symbols = &sent->symbols;
+    unsigned kept = sent->kept, first = sent->first, both = first < kept ? kept : first;
+    if (!layer->folds)
+        return 0;
+    struct panel p;
+    panel_begin(&p, layer, panel);
+    p.step_x = sent->values.step_x;
+    p.step_c = sent->values.step_c;
+    p.packed_step = symbols->step_c;
+    for (; p.x < layer->out_w; p.x += PLACES) {
+        size_t at = next_places(&p, layer, rows, panel);
+        p.to = sent->values.values + p.x * p.step_x;
+        p.table = NULL;
+        run_channels(&p, layer, 0, first < kept ? first : kept);
+        p.table = symbols->table + 128;
+        p.packed = symbols->packed + at;
+        p.to += first * p.step_c;
+        run_channels(&p, layer, first, both);
+        p.packed += (both - first) * p.packed_step;
+        p.to = NULL;
+        run_channels(&p, layer, both, sent->end);
+    }
+    return 1;
 }
 
 /* ---- depthwise convolutions ------------------------------------------------------------------- */

@@ -158,6 +158,22 @@ static inline void agn__put_panel(int16_t **to, struct agn__two_words words)
     *to = at;
 }
 
+/* Four times 12 bytes between word addresses, `step` apart at `to`; both move on. */
+static inline void agn__copy_four_threes(const uint8_t **from, uint8_t **to, size_t step)
+{
+    const uint8_t *src = *from;
+    uint8_t *dst = *to;
+    __asm__ volatile("ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2\n\t"
+                     "ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2\n\t"
+                     "ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2\n\t"
+                     "ldm %0!, {r2, r3, r4}\n\tstm %1, {r2, r3, r4}\n\tadd %1, %1, %2"
+                     : "+r"(src), "+r"(dst)
+                     : "r"(step)
+                     : "r2", "r3", "r4", "memory");
+    *from = src;
+    *to = dst;
+}
+
 /* acc + a.low * b.low + a.high * b.high */
 static inline int32_t agn__smlad(uint32_t a, uint32_t b, int32_t acc)
 {
@@ -280,6 +296,12 @@ static inline struct agn__two_words agn__next_two_any(const int16_t **from)
 static inline struct agn__two_words agn__next_two_words(const int16_t **from)
 {
     return agn__next_two_any(from);
+}
+
+static inline void agn__copy_four_threes(const uint8_t **from, uint8_t **to, size_t step)
+{
+    for (unsigned i = 0; i < 4; i++, *from += 12, *to += step)
+        AGN__COPY(*to, *from, 12);
 }
 
 static inline struct agn__two_words agn__two_again(const struct agn__two_words *from)
@@ -432,8 +454,8 @@ static inline int32_t agn__ssat8_shifted(int32_t value)
 
 /* ---- panels --------------------------------------------------------------------------------- */
 
-/* Weights of one channel with a panel at a word address: sums of its four places, each from `bias` on;
- * `weights` moves on by `count`. `unit`, a number that the compiler knows: the groups of four weights are a
+/* Weights of one channel with a panel at a word address, up to its end: sums of its four places, each from
+ * `bias` on; `from` moves on. `unit`, a number that the compiler knows: the groups of four weights are a
  * multiple of 4 or 2, or odd (1). */
 #if AGN__HAS_DSP && defined(__OPTIMIZE__) /* else gcc runs out of registers */
 
@@ -445,17 +467,17 @@ static inline int32_t agn__ssat8_shifted(int32_t value)
     "ldm %4!, {r2, r3, r4, r5}\n\t"                                                                          \
     "smlad %2, r2, r6, %2\n\tsmlad %2, r3, r8, %2\n\tsmlad %3, r4, r6, %3\n\tsmlad %3, r5, r8, %3\n\t"
 #define AGN__PANEL_LOOP(text)                                                                                \
-    __asm__ volatile(text "ldr r6, %6\n\tcmp %5, r6\n\tbne 1b"                                               \
+    __asm__ volatile(text "ldr r6, %6\n\tcmp %4, r6\n\tbne 1b"                                               \
                      : "+r"(acc0), "+r"(acc1), "+r"(acc2), "+r"(acc3), "+r"(values), "+r"(weights)           \
-                     : "m"(end)                                                                              \
+                     : "m"(*end)                                                                             \
                      : "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory")
 
 static inline __attribute__((always_inline)) struct agn__four_sums
-agn__panel_sums(const int16_t *values, const int8_t **from, size_t count, int32_t bias, unsigned unit)
+agn__panel_sums(const int16_t *values, const int16_t *const *end, const int8_t **from, int32_t bias,
+                unsigned unit)
 {
     int32_t acc0 = bias, acc1 = bias, acc2 = bias, acc3 = bias;
     const int8_t *weights = *from;
-    const int8_t *end = weights + count;
     if (unit == 4)
         AGN__PANEL_LOOP("1:\n\t" AGN__PANEL_GROUP AGN__PANEL_GROUP AGN__PANEL_GROUP AGN__PANEL_GROUP);
     else if (unit == 2)
@@ -471,12 +493,12 @@ agn__panel_sums(const int16_t *values, const int8_t **from, size_t count, int32_
 
 #else
 
-static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const int8_t **from, size_t count,
-                                                    int32_t bias, unsigned unit)
+static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const int16_t *const *end,
+                                                    const int8_t **from, int32_t bias, unsigned unit)
 {
     int32_t acc[4] = {bias, bias, bias, bias};
     (void)unit;
-    for (const int8_t *end = *from + count; *from != end;) {
+    while (values != *end) {
         struct agn__two_words w = agn__next_weights(from);
         for (unsigned i = 0; i < 4; i++) {
             struct agn__two_words v = agn__next_two_words(&values);
@@ -485,6 +507,83 @@ static inline struct agn__four_sums agn__panel_sums(const int16_t *values, const
     }
     struct agn__four_sums sums = {acc[0], acc[1], acc[2], acc[3]};
     return sums;
+}
+
+#endif
+
+/* ---- patches of bytes ------------------------------------------------------------------------- */
+
+/* Sums of four channels over a patch of bytes (agn_kernel_graph_bytes.c): `prepared` begins with their
+ * biases, pairs of weights follow up to `end`. Both pointers move on. `unit`, a number that the compiler
+ * knows: the groups of four pixels are a multiple of it: 4 or 1. */
+#if AGN__HAS_DSP && defined(__OPTIMIZE__)
+
+#define AGN__BYTES_GROUP                                                                                     \
+    "ldr r8, [%4], #4\n\tldm %5!, {r2, r3, r4, r5}\n\tuxtb16 r6, r8\n\tuxtb16 r8, r8, ror #8\n\t"            \
+    "smlad %0, r6, r2, %0\n\tsmlad %0, r8, r3, %0\n\tsmlad %1, r6, r4, %1\n\tsmlad %1, r8, r5, %1\n\t"       \
+    "ldm %5!, {r2, r3, r4, r5}\n\t"                                                                          \
+    "smlad %2, r6, r2, %2\n\tsmlad %2, r8, r3, %2\n\tsmlad %3, r6, r4, %3\n\tsmlad %3, r8, r5, %3\n\t"
+#define AGN__BYTES_LOOP(text)                                                                                \
+    __asm__ volatile("ldm %5!, {%0, %1, %2, %3}\n1:\n\t" text "ldr r2, %6\n\tcmp %5, r2\n\tbne 1b"           \
+                     : "=&r"(acc0), "=&r"(acc1), "=&r"(acc2), "=&r"(acc3), "+r"(src), "+r"(at)               \
+                     : "m"(*end)                                                                             \
+                     : "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory")
+
+static inline __attribute__((always_inline)) struct agn__four_sums
+agn__patch_sums(const uint8_t **pixels, const uint32_t **prepared, const uint32_t *const *end, unsigned unit)
+{
+    /* The instruction's list of registers has to rise. */
+    register int32_t acc0 __asm__("r9"), acc1 __asm__("r10"), acc2 __asm__("r11"), acc3 __asm__("r12");
+    const uint8_t *src = *pixels;
+    const uint32_t *at = *prepared;
+    if (unit == 4)
+        AGN__BYTES_LOOP(AGN__BYTES_GROUP AGN__BYTES_GROUP AGN__BYTES_GROUP AGN__BYTES_GROUP);
+    else
+        AGN__BYTES_LOOP(AGN__BYTES_GROUP);
+    *pixels = src;
+    *prepared = at;
+    const struct agn__four_sums sums = {acc0, acc1, acc2, acc3};
+    return sums;
+}
+#undef AGN__BYTES_GROUP
+#undef AGN__BYTES_LOOP
+
+/* A sum's value, by the multiplier, addend and shift at `from`, which moves on. */
+static inline __attribute__((always_inline)) int32_t agn__finish_next(const uint32_t **from, int32_t acc)
+{
+    const uint32_t *at = *from;
+    typedef uint32_t three_words[3];
+    __asm__("ldm %1!, {r2, r3, r4}\n\tsmmla %0, %0, r2, r3\n\tasr %0, %0, r4\n\tssat %0, #8, %0, asr #1"
+            : "+r"(acc), "+r"(at)
+            : "m"(*(const three_words *)at)
+            : "r2", "r3", "r4");
+    *from = at;
+    return acc;
+}
+
+#else
+
+static inline struct agn__four_sums agn__patch_sums(const uint8_t **pixels, const uint32_t **prepared,
+                                                    const uint32_t *const *end, unsigned unit)
+{
+    const uint32_t *at = *prepared;
+    uint32_t acc[4] = {at[0], at[1], at[2], at[3]}; /* modulo 2^32: the bias may overflow for a while */
+    (void)unit;
+    for (at += 4; at != *end; *pixels += 4) {
+        uint32_t bytes = agn__word(*pixels), even = bytes & 0x00FF00FFU, odd = bytes >> 8 & 0x00FF00FFU;
+        for (unsigned i = 0; i < 4; i++, at += 2)
+            acc[i] += (uint32_t)agn__smlad(even, at[0], agn__smlad(odd, at[1], 0));
+    }
+    *prepared = at;
+    struct agn__four_sums sums = {(int32_t)acc[0], (int32_t)acc[1], (int32_t)acc[2], (int32_t)acc[3]};
+    return sums;
+}
+
+static inline int32_t agn__finish_next(const uint32_t **from, int32_t acc)
+{
+    const uint32_t *at = *from;
+    *from += 3;
+    return agn__ssat8_half(agn__smmla(acc, (int32_t)at[0], (int32_t)at[1]) >> at[2]);
 }
 
 #endif

@@ -6,7 +6,7 @@ set -eu
 # shellcheck source=tests/support/lib.sh
 . "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 build=${AGN_BINARY_DIR:?the build folder}
-AGN_MCU_PRESETS="fashion cifar10-paper"
+AGN_MCU_PRESETS="fashion cifar10-paper bench/pay/frame96.ini"
 # One processor of each kind: a Cortex-M4 or M33 runs an M7's code, an M3 almost an M0+'s.
 AGN_MCU_TARGETS="cortex-m7:mps2-an500 cortex-m55:mps3-an547 cortex-m0plus:microbit"
 export AGN_MCU_PRESETS AGN_MCU_TARGETS

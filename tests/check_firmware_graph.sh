@@ -44,6 +44,14 @@ for run in mps2-an500:dsp mps3-an547:mve microbit:plain; do
 done
 echo "alike: $ran"
 
+# Patches of a sensor's size, which the DSP kernels read as bytes.
+"$bin" export --preset "$root/bench/pay/frame96.ini" --output "$tmp/patches.agn" >"$tmp/out" || die "the export of patches"
+head -c 55296 /dev/urandom >"$tmp/patches.raw" # 2 frames
+host "$tmp/patches.agn" "$tmp/patches.raw"
+for run in mps2-an500:dsp mps3-an547:mve; do
+    board "${run%:*}" "${run#*:}" "$tmp/patches.agn" "$tmp/patches.raw"
+done
+
 # Random networks, exits and cuts among them. What the DSP kernels do a test of the host's does as well; Helium is QEMU's alone.
 mkdir "$tmp/random"
 count=10

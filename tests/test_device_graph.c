@@ -345,6 +345,29 @@ static void wide_networks(void **state)
     run_graphs(24, 20, RANDOM_USUAL, 6, 12, 400);
 }
 
+/* Images that are kept as bytes, where the kernels do that: those of this program with _dsp in its name. */
+static bool kernels_are_dsp;
+
+static void networks_of_patches(void **state)
+{
+    struct agn_rng rng;
+    struct seen seen = {0};
+    int networks = 400, of_bytes = 0;
+    (void)state;
+    agn_rng_seed(&rng, 25);
+    for (int i = 0; i < networks; i++) {
+        struct device d;
+        device_open(&d, &rng, RANDOM_PATCHES, 1 + (int)agn_rng_below(&rng, 4), i % 4 > 0 ? 64 : 12, 12);
+        run_frame(&d, &rng, &seen);
+        of_bytes += d.dev.local_row != NULL;
+        run_frame(&d, &rng, &seen);
+        run_cuts(&d, &rng, &seen);
+        device_close(&d);
+    }
+    print_message("%d networks of patches, %d read as bytes\n", networks, of_bytes);
+    assert_true(kernels_are_dsp ? of_bytes > networks / 8 && of_bytes < networks : of_bytes == 0);
+}
+
 /* The integer rule against the softmax itself. */
 static void softmax_rule_is_exact_enough(void **state)
 {
@@ -794,11 +817,13 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--write") == 0)
         return write_graphs(argv[2], atoi(argv[3]));
+    kernels_are_dsp = strstr(argv[0], "_dsp") != NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_networks),
         cmocka_unit_test(extreme_networks),
         cmocka_unit_test(deep_networks),
         cmocka_unit_test(wide_networks),
+        cmocka_unit_test(networks_of_patches),
         cmocka_unit_test(softmax_rule_is_exact_enough),
         cmocka_unit_test(changed_files_do_no_harm),
         cmocka_unit_test(wrong_networks_are_refused),

@@ -37,6 +37,32 @@ static void charge(const struct agn_dev_layer *layer, uint32_t begin)
 #if AGN_WITH_GRAPHS
 WRAP(agn__graph_conv_row, PANEL_PARAMETER, PANEL)
 WRAP(agn__graph_dwconv_row, NO_PANEL, NO_PANEL)
+#if AGN_KERNEL_DSP
+int __real_agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                                const struct agn__sent *sent, int16_t *panel);
+int __wrap_agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                                const struct agn__sent *sent, int16_t *panel);
+int __wrap_agn__graph_conv_sent(const struct agn_dev_layer *layer, const int16_t *const *rows,
+                                const struct agn__sent *sent, int16_t *panel)
+{
+    uint32_t begin = board_count();
+    int done = __real_agn__graph_conv_sent(layer, rows, sent, panel);
+    charge(layer, begin);
+    return done;
+}
+
+void __real_agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *bytes,
+                                const uint8_t *patches, const struct agn__sink *sink);
+void __wrap_agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *bytes,
+                                const uint8_t *patches, const struct agn__sink *sink);
+void __wrap_agn__bytes_conv_row(const struct agn_dev_layer *layer, const struct agn__bytes *bytes,
+                                const uint8_t *patches, const struct agn__sink *sink)
+{
+    uint32_t begin = board_count();
+    __real_agn__bytes_conv_row(layer, bytes, patches, sink);
+    charge(layer, begin);
+}
+#endif
 #else
 WRAP(agn__conv_row, NO_PANEL, NO_PANEL)
 WRAP(agn__dwconv_row, NO_PANEL, NO_PANEL)

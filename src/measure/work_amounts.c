@@ -25,6 +25,8 @@ struct part {
     bool symbols,
         side_by_side; /* to symbols; to places side by side (for a depthwise layer, or the Local NN) */
     bool aligned;     /* rows and places begin at word addresses */
+    bool filled;      /* panels are there, from another part of the layer */
+    unsigned both;    /* channels below it, of those to symbols, to values, too */
 };
 
 /* The share of a part's channels whose sums small kernels take at a fixed shift, others go the plain way
@@ -148,6 +150,45 @@ static void count_in_chain(const struct part *given, bool even_planes, struct ag
 
 /* ---- kernels of networks with branches ------------------------------------------------------------ */
 
+/* Is the image kept as bytes, for the first layer's patches? (device/agn_graph.c, place_of_prepared, and
+ * agn_kernel_graph_bytes.c) */
+static bool reads_bytes(const struct agn_dev_model *model)
+{
+    enum { CHANNELS = 4, GROUP_BYTES = 32, BLOCK_BYTES = 64, HEAD_BYTES = 16 };
+    struct agn__tensor image, made;
+    struct agn__node node;
+    agn__graph_node(model, 0, &node);
+    agn__graph_tensor(model, 0, &image);
+    agn__graph_tensor(model, 1, &made);
+    const struct agn_dev_layer *l = &node.shape;
+    if (l->kind != AGN_LAYER_CONV || !l->folds || l->pad_h > 0 || l->pad_w > 0 || l->stride_w < l->kernel_w ||
+        l->stride_h != l->kernel_h || l->out_c % CHANNELS != 0 || l->in_c != image.c || made.c != l->out_c ||
+        image.storage != AGN__STORED_WIDE || made.storage == AGN__STORED_NARROW)
+        return false;
+    size_t groups = agn__layer_groups(l) * l->kernel_h;
+    size_t blocks = (BLOCK_BYTES + GROUP_BYTES * groups) * (l->out_c / CHANNELS);
+    if (agn__tensor_bytes(&image) < 4 * groups * l->out_w + HEAD_BYTES + blocks)
+        return false;
+    for (unsigned i = 1; i < model->layer_count; i++) {
+        const uint8_t *record = agn__graph_record(model, i);
+        if (record[AGN__GRAPH_SOURCES] == 0 ||
+            (record[AGN__LAYER_KIND] == AGN_LAYER_ADD && record[AGN__GRAPH_SOURCES + 1] == 0))
+            return false;
+    }
+    return true;
+}
+
+/* Blocks of four channels, a place after the other. */
+static void count_bytes(const struct agn_dev_layer *l, struct agn__amounts *amounts)
+{
+    unsigned groups = (unsigned)agn__layer_groups(l) * l->kernel_h;
+    double rows = (double)l->out_h * (l->out_c / BLOCK), places = rows * l->out_w;
+    ADD(bytes_row, rows);
+    ADD(bytes_place, places);
+    ADD(bytes_group, places * groups);
+    ADD(bytes_loop, places * (groups % 4 == 0 ? groups / 4 : groups));
+}
+
 static void count_panels(const struct part *p, struct agn__amounts *amounts)
 {
     const struct agn_dev_layer *l = p->layer;
@@ -155,17 +196,19 @@ static void count_panels(const struct part *p, struct agn__amounts *amounts)
     unsigned unit = groups % 4 == 0 ? 4 : groups % 2 == 0 ? 2 : 1;
     double begun = blocks_in(l->out_w + BLOCK - 1U, BLOCK), panels = begun * l->out_h;
     double sums = begun * p->planes; /* a channel's of a panel */
+    double both = p->both > p->first ? begun * l->out_h * (p->both - p->first) : 0.0;
     ADD(panel_row, l->out_h);
     ADD(panel_block, panels);
-    ADD(panel_fill_row, panels * l->kernel_h);
+    ADD(panel_fill_row, p->filled ? 0.0 : panels * l->kernel_h);
     if (p->aligned)
-        ADD(panel_fill_group, panels * groups);
+        ADD(panel_fill_group, p->filled ? 0.0 : panels * groups);
     else
-        ADD(panel_fill_any, panels * groups);
+        ADD(panel_fill_any, p->filled ? 0.0 : panels * groups);
     if (p->symbols)
         ADD(panel_symbols, sums);
     else
         ADD(panel_values, sums);
+    ADD(panel_both, both);
     ADD(panel_loop, sums * (unit == 1 ? (groups + 1) / 2 : groups / unit));
     ADD(panel_group, sums * groups);
 }
@@ -224,6 +267,18 @@ static void chain_layer(const struct agn_dev_model *model, unsigned index, struc
     count_in_chain(&p, even, amounts);
 }
 
+/* Are values and symbols of a layer made in one go? (device/agn_graph.c, make_sent) */
+static bool is_sent_at_once(const struct agn_dev_model *model, unsigned index)
+{
+    struct agn__node node;
+    struct agn__tensor made;
+    agn__graph_node(model, index, &node);
+    agn__graph_tensor(model, index + 1, &made);
+    return model->graph.sender == index + 1 && model->graph.value_bits == 0 &&
+           node.shape.kind == AGN_LAYER_CONV && node.shape.folds && made.c > 0 && made.c <= model->map_c &&
+           made.storage != AGN__STORED_NARROW && !(index == 0 && reads_bytes(model));
+}
+
 static void graph_layer(const struct agn_dev_model *model, unsigned index, struct agn__amounts *amounts)
 {
     struct agn__node node;
@@ -233,12 +288,21 @@ static void graph_layer(const struct agn_dev_model *model, unsigned index, struc
     const struct agn_dev_layer *l = &node.shape;
     if (l->kind == AGN_LAYER_ADD)
         return;
-    struct part p = {.layer = l, .end = made.c};
+    if (index == 0 && reads_bytes(model)) {
+        count_bytes(l, amounts);
+        return;
+    }
+    bool at_once = is_sent_at_once(model, index);
+    unsigned kept = at_once && made.c > model->local_c ? model->local_c : made.c;
+    struct part p = {.layer = l, .end = kept};
     p.aligned = (l->stride_w * l->in_c) % 2 == 0;
     p.side_by_side = made.storage == AGN__STORED_PLANAR;
-    count_in_graph(&p, amounts);
-    unsigned first = made.c > model->local_c ? made.c : model->local_c;
+    if (kept > 0)
+        count_in_graph(&p, amounts);
+    unsigned first = kept > model->local_c ? kept : model->local_c;
     if (model->graph.sender == index + 1 && model->graph.value_bits == 0 && first < model->map_c) {
+        p.filled = at_once && kept > 0;
+        p.both = at_once ? made.c : 0;
         p.first = first;
         p.end = model->map_c;
         p.symbols = true;
@@ -329,7 +393,7 @@ static void graph_node(const struct agn_dev_model *model, unsigned index, struct
     ADD(nodes_row_layers, (double)node.shape.out_h * model->layer_count);
     if (node.shape.kind == AGN_LAYER_ADD)
         count_adds(model, &node, &made, amounts);
-    else
+    else if (index > 0 || !reads_bytes(model))
         count_gathers(model, &node, amounts);
     if (node.shape.kind != AGN_LAYER_ADD && made.storage == AGN__STORED_NARROW)
         ADD(nodes_narrow, values);
@@ -337,7 +401,7 @@ static void graph_node(const struct agn_dev_model *model, unsigned index, struct
         return;
     if (model->graph.value_bits > 0)
         ADD(nodes_value, values);
-    else if (made.c > model->local_c)
+    else if (made.c > model->local_c && !is_sent_at_once(model, index))
         ADD(nodes_symbol, (double)made.h * made.w * (made.c - model->local_c));
 }
 
@@ -347,10 +411,17 @@ static void graph_flow(const struct agn_dev_model *model, struct agn__amounts *a
     double pixels = (double)model->input_h * model->input_w * model->input_c;
     agn__graph_tensor(model, 0, &image);
     ADD(nodes_frame, 1);
-    if (image.storage == AGN__STORED_WIDE)
+    if (reads_bytes(model)) {
+        struct agn__node node;
+        agn__graph_node(model, 0, &node);
+        ADD(bytes_keep_row, model->input_h);
+        ADD(bytes_keep, pixels);
+        ADD(bytes_prepare, (double)agn__layer_groups(&node.shape) * node.shape.kernel_h * node.shape.out_c);
+    } else if (image.storage == AGN__STORED_WIDE) {
         ADD(nodes_pixel, pixels);
-    else
+    } else {
         ADD(nodes_pixel_slow, pixels);
+    }
     for (unsigned i = 0; i < model->layer_count; i++)
         graph_node(model, i, amounts);
 }

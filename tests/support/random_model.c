@@ -233,12 +233,35 @@ static struct graph_shape random_sum(struct random_model *random, struct agn_rng
     return (struct graph_shape){shapes[source].h, shapes[source].w, layer->out_c, -1};
 }
 
+/* Windows side by side that a faster kernel reads as bytes, if all of the result is kept; some that it leaves
+ * out. */
+static struct graph_shape random_patches(struct random_model *random, struct agn_rng *rng)
+{
+    struct agn_model_layer *layer = &random->layers[0];
+    const int h = random->model.input_h, w = random->model.input_w, c = random->model.input_c;
+    layer->kind = AGN_LAYER_CONV;
+    layer->out_c = 4 * between(rng, 1, 2) - (between(rng, 0, 9) == 0);
+    layer->kernel_h = layer->stride_h = between(rng, 1, h < 4 ? h : 4);
+    layer->kernel_w = between(rng, 1, w < 4 ? w : 4);
+    layer->stride_w = between(rng, 0, 3) > 0 ? layer->kernel_w : between(rng, 1, 4);
+    int terms = layer->kernel_h * layer->kernel_w * c;
+    layer->weights = random_weights(rng, RANDOM_USUAL, (size_t)terms * (size_t)layer->out_c);
+    layer->channels = random_channels(rng, RANDOM_USUAL, layer->out_c, terms * 128.0 * 128.0,
+                                      74.0 * 74.0 * sqrt(terms), 60);
+    return (struct graph_shape){out_side(h, layer->kernel_h, layer->stride_h, 0),
+                                out_side(w, layer->kernel_w, layer->stride_w, 0), layer->out_c, -1};
+}
+
 static struct graph_shape random_node(struct random_model *random, struct agn_rng *rng,
                                       enum random_style style, int index, int max_channels,
                                       struct graph_shape *shapes)
 {
     struct agn_model_layer *layer = &random->layers[index];
     int source = random_source(rng, index + 1), other = -1;
+    if (style == RANDOM_PATCHES && index == 0)
+        return random_patches(random, rng);
+    if (style == RANDOM_PATCHES && source == 0)
+        source = 1;
     if (index > 1 && between(rng, 0, 2) == 0)
         other = same_sides(rng, shapes, index + 1, source);
     if (other >= 0 && source > 0)
@@ -249,6 +272,10 @@ static struct graph_shape random_node(struct random_model *random, struct agn_rn
     int left = shapes[source].c - layer->first, ic = left;
     if (between(rng, 0, 5) == 0)
         ic = layer->in_c = between(rng, 1, left);
+    if (style == RANDOM_PATCHES) { /* all of what is read is kept */
+        layer->first = layer->in_c = 0;
+        ic = shapes[source].c;
+    }
     layer->out_c = layer->kind == AGN_LAYER_DWCONV ? ic : between(rng, 1, max_channels);
     int pointwise = layer->kind == AGN_LAYER_CONV && between(rng, 0, 1);
     struct graph_shape made = {0, 0, layer->out_c, -1};
@@ -348,6 +375,8 @@ void random_graph_make(struct random_model *random, struct agn_rng *rng, enum ra
     model->input_h = between(rng, 1, max_side);
     model->input_w = between(rng, 1, max_side);
     model->input_c = between(rng, 1, AGN_DEV_MAX_INPUT_CHANNELS);
+    if (style == RANDOM_PATCHES)
+        model->input_w = between(rng, max_side / 2, max_side);
     model->classes = between(rng, 1, 20);
     model->alpha_q15 = 9830;
     shapes[0] = (struct graph_shape){model->input_h, model->input_w, model->input_c, -1};
@@ -361,6 +390,10 @@ void random_graph_make(struct random_model *random, struct agn_rng *rng, enum ra
         layer->out_zero_point = any_s8(rng, style);
         layer->clamp_min = between(rng, 0, 1) ? -128 : layer->out_zero_point;
         layer->clamp_max = between(rng, 0, 1) ? 127 : (int8_t)between(rng, layer->clamp_min, 127);
+        if (style == RANDOM_PATCHES && i == 0) {
+            layer->clamp_min = -128;
+            layer->clamp_max = 127;
+        }
         model->layer_count = i + 1;
         int heads_left = RANDOM_MAX_HEADS - model->head_count;
         if (heads_left > 0 && (i == layers - 1 ? between(rng, 0, 3) > 0 : between(rng, 0, layers) == 0))

@@ -25,6 +25,7 @@ enum random_style {
     /* Depthwise 3x3 and 1x1 in turn, few channels, clamps that are saturation, mostly even widths: what
      * faster kernels are made for; some channels that they leave out. */
     RANDOM_SEPARABLE,
+    RANDOM_PATCHES, /* of networks with branches: begin with patches, and nothing else reads the image */
 };
 
 /* Sides up to max_side, channels up to max_channels (>= 2). */
