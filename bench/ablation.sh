@@ -15,7 +15,7 @@ for each, comparison.png and results.md. Called again it goes on where it
 was interrupted. AGN_BIN is the program (default: build/agilenn).
 
 Example:
-  bench/ablation.sh cifar10-lean out/ablation --set data.format=folder --data cifar10
+  bench/ablation.sh cifar10-lean-v1 out/ablation --set data.format=folder --data cifar10
 END
 }
 [ $# -ge 2 ] || {

@@ -2,7 +2,7 @@
  * pre-training and of joint training, min/median/max of several runs, and the share of the peak that
  * joint training reaches.
  *
- * usage: agn_bench_training [PRESET [RUNS]]   (standard: fashion 5) */
+ * usage: agn_bench_training [PRESET [RUNS]]   (standard: fashion-v1 5) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +96,7 @@ static int measure(const struct agn_preset *preset, const struct agn_dataset *da
 
 int main(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "fashion";
+    const char *name = argc > 1 ? argv[1] : "fashion-v1";
     int runs = argc > 2 ? atoi(argv[2]) : 5;
     static char *names[1000];
     struct agn_preset preset;

@@ -94,7 +94,7 @@ def compare(args, preset, batch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", nargs="+", default=["cifar10-paper", "fashion", "cifar10-lean"])
+    parser.add_argument("--preset", nargs="+", default=["cifar10-paper", "fashion-v1", "cifar10-lean-v1"])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 32])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each engine in a round")

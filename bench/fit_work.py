@@ -22,10 +22,10 @@ TERMS = os.path.join(ROOT, "src/measure/work_terms.inc")
 FRAMES = 2
 LIMIT = 0.1  # AGN_WORK_ERROR of include/agilenn/cost.h
 
-LEAN, FASHION, ALONE = "cifar10-lean", "fashion", "cifar10-local-only"
+LEAN, FASHION, ALONE = "cifar10-lean-v1", "fashion-v1", "cifar10-local-only"
 # name, fit or check, preset, settings
 NETWORKS = [
-    ("fashion", "fit", FASHION, []),
+    ("fashion-v1", "fit", FASHION, []),
     ("lean", "fit", LEAN, []),
     ("paper", "fit", "cifar10-paper", []),
     ("imagenet-lean", "check", "imagenet200-lean", []),

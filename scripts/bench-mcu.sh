@@ -34,7 +34,7 @@ done
 cd "$(dirname "$0")/.."
 build=${1:-build}
 out=${2:-out/bench}
-presets=${AGN_MCU_PRESETS:-fashion cifar10-lean cifar10-paper cifar10 imagenet200-lean fashion-local fashion-edge-only fashion-edge-only-jpeg
+presets=${AGN_MCU_PRESETS:-fashion-v1 cifar10-lean-v1 cifar10-paper cifar10 imagenet200-lean fashion-local fashion-edge-only fashion-edge-only-jpeg
     fashion-local-only fashion-deepcod fashion-spinn cifar10-edge-only cifar10-local cifar10-local-only cifar10-mcunet cifar10-deepcod cifar10-spinn bench/pay/frame96.ini}
 targets=${AGN_MCU_TARGETS:-cortex-m7:mps2-an500 cortex-m4:netduinoplus2 cortex-m33:mps2-an505 cortex-m55:mps3-an547 cortex-m3:mps2-an385
     cortex-m0plus:microbit}

@@ -32,7 +32,7 @@ count() {
 field() { sed -n "s/^$1,\([0-9]*\)\$/\1/p" "$work/count.txt"; }
 
 echo processor,preset,optimisation,rows,with_lzw,with_range
-for preset in cifar10-paper cifar10-lean; do
+for preset in cifar10-paper cifar10-lean-v1; do
     for codec in lzw range; do
         "$build/agilenn" export --preset "$preset" --codec "$codec" --output "$work/$codec.agn" --json >/dev/null
     done

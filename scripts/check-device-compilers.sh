@@ -74,7 +74,7 @@ models="range=conv:c16:s2,conv:c24 lzw=conv:c16:s2,conv:c24 raw3=separable:s2"
 [ -z "$quick" ] || models="range=conv:c16:s2,conv:c24 raw3=separable:s2"
 for model in $models; do
     codec=${model%%=*}
-    "$build/agilenn" export --preset fashion --set "model.extractor=$(echo "${model#*=}" | tr , ' ')" --codec "$codec" --c-source "$work/$codec" --output "$work/model.agn" \
+    "$build/agilenn" export --preset fashion-v1 --set "model.extractor=$(echo "${model#*=}" | tr , ' ')" --codec "$codec" --c-source "$work/$codec" --output "$work/model.agn" \
         --json --ram 1M --flash 1M >/dev/null
 done
 "$build/agilenn" export --preset fashion-edge-only-jpeg --c-source "$work/image" --output "$work/model.agn" --json --ram 1M --flash 1M \

@@ -15,7 +15,7 @@ trap 'kill $server $qemu 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 export AGILENN_PRESETS=${AGILENN_PRESETS:-$root/presets}
-preset=$root/presets/fashion.ini
+preset=$root/presets/fashion-v1.ini
 set_folder=$(sed -n 's/^path = //p' "$preset")
 "$bin" train --preset "$preset" --set data.train_limit=4000 --set data.test_limit=500 --set joint.epochs=2 --threads 1 --no-plots \
     --out "$work/model" >/dev/null 2>&1

@@ -6,7 +6,7 @@ set -eu
 # shellcheck source=tests/support/lib.sh
 . "${AGN_SOURCE_DIR:?the source folder}/tests/support/lib.sh"
 build=${AGN_BINARY_DIR:?the build folder}
-AGN_MCU_PRESETS="fashion cifar10-paper bench/pay/frame96.ini"
+AGN_MCU_PRESETS="fashion-v1 cifar10-paper bench/pay/frame96.ini"
 # One processor of each kind: a Cortex-M4 or M33 runs an M7's code, an M3 almost an M0+'s.
 AGN_MCU_TARGETS="cortex-m7:mps2-an500 cortex-m55:mps3-an547 cortex-m0plus:microbit"
 export AGN_MCU_PRESETS AGN_MCU_TARGETS
@@ -45,14 +45,14 @@ compare mcu.csv 5
 compare mcu_memory.csv 4
 
 # A model of one's own on frames of one's own; the extractor's work is the preset's.
-"$build/agilenn" export --preset fashion --codec raw3 --output "$tmp/own.agn" >/dev/null
+"$build/agilenn" export --preset fashion-v1 --codec raw3 --output "$tmp/own.agn" >/dev/null
 head -c 1568 /dev/zero >"$tmp/frames.raw"
 "$root/scripts/bench-mcu.sh" --frames "$tmp/frames.raw" --model "$tmp/own.agn" "$build" "$tmp" >"$tmp/out" 2>&1 || {
     tail -n 20 "$tmp/out" >&2
     exit 1
 }
 extractor() { sed -n "s/^$1,cortex-m7,dsp,extractor,//p" "$2"; }
-[ "$(extractor own "$tmp/mcu_models.csv")" = "$(extractor fashion "$tmp/mcu.csv")" ] || {
+[ "$(extractor own "$tmp/mcu_models.csv")" = "$(extractor fashion-v1 "$tmp/mcu.csv")" ] || {
     echo "FAILED: the extractor's count differs between preset and model" >&2
     exit 1
 }
@@ -71,7 +71,7 @@ for wrong in "--model $tmp/own.agn" "--frames $tmp/frames.raw" "--model $tmp/non
         exit 1
     }
 done
-"$root/scripts/estimate-times.sh" "$tmp/mcu.csv" | grep -q 'fashion. | total | ' || {
+"$root/scripts/estimate-times.sh" "$tmp/mcu.csv" | grep -q 'fashion-v1. | total | ' || {
     echo "FAILED: estimate-times.sh" >&2
     exit 1
 }

@@ -21,7 +21,7 @@ image() {
 }
 play() { "$python" "$root/tests/support/play_stm32f746.py" "$@"; }
 
-run 0 export --preset fashion --output "$tmp/model.agn"
+run 0 export --preset fashion-v1 --output "$tmp/model.agn"
 # 4 frames of 28 x 28 bytes, other ones at each place
 awk 'BEGIN { for (i = 0; i < 3136; i++) printf "%c", 1 + (i * i + i % 97) % 127 }' >"$tmp/frames.raw"
 

@@ -7,7 +7,7 @@ set -eu
 
 # lacking ISA COMPUTE TEXT: a benchmark ends at once with one line that holds TEXT.
 lacking() {
-    ONEDNN_MAX_CPU_ISA=$1 DNNL_MAX_CPU_ISA=$1 refused 1 "$3" bench train-step --preset fashion --threads 1 --set "train.compute=$2"
+    ONEDNN_MAX_CPU_ISA=$1 DNNL_MAX_CPU_ISA=$1 refused 1 "$3" bench train-step --preset fashion-v1 --threads 1 --set "train.compute=$2"
 }
 
 lacking AVX512_CORE bf16 "bf16 needs a CPU with AVX512_BF16"
@@ -16,7 +16,7 @@ lacking AVX2 bf16-emulated "oneDNN has no bf16 convolutions for this CPU (it use
 
 # Inference in 8 bits: floats and the reason where the CPU lacks it, computed and reported where it does not.
 forward() {
-    "$bin" bench forward --preset fashion --batch 3 --repeats 2 --threads 1 --json "$@" >"$tmp/out" 2>"$tmp/err"
+    "$bin" bench forward --preset fashion-v1 --batch 3 --repeats 2 --threads 1 --json "$@" >"$tmp/out" 2>"$tmp/err"
 }
 ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 forward --int8 || die "bench forward --int8 with AVX2 should compute in floats"
 [ "$(grep -c "computing in floats: inference in 8 bits needs" "$tmp/err")" -eq 1 ] ||
@@ -35,7 +35,7 @@ speeds() {
         die "$(grep -A 4 images_per_s "$1"): expected the median, images_per_s_min and images_per_s_max"
 }
 speeds "$tmp/out"
-"$bin" bench train-step --preset fashion --batch 2 --steps 2 --threads 1 --json >"$tmp/out" 2>"$tmp/err" || die "bench train-step"
+"$bin" bench train-step --preset fashion-v1 --batch 2 --steps 2 --threads 1 --json >"$tmp/out" 2>"$tmp/err" || die "bench train-step"
 speeds "$tmp/out"
 forward --int8 --beside 1 || die "bench forward --int8 --beside 1"
 if grep -q '"compute": "int8"' "$tmp/out"; then
@@ -55,13 +55,13 @@ for preset in "$AGILENN_PRESETS"/*.ini; do
     done
 done
 # `info --code` tells the same of each layer as the benchmark does.
-"$bin" bench forward --preset cifar10-lean --batch 1 --repeats 1 >"$tmp/out" 2>"$tmp/err" || die "bench forward"
+"$bin" bench forward --preset cifar10-lean-v1 --batch 1 --repeats 1 >"$tmp/out" 2>"$tmp/err" || die "bench forward"
 sed -n '/^layer /,$p' "$tmp/out" | awk 'NR > 1 && NF > 2 { name = $1; sub(/^[^ ]+ +[0-9]+ +/, ""); print name "=" $0 }' >"$tmp/bench"
-"$bin" info --preset cifar10-lean --code >"$tmp/out" 2>"$tmp/err" || die "info --code"
+"$bin" info --preset cifar10-lean-v1 --code >"$tmp/out" 2>"$tmp/err" || die "info --code"
 sed -n '/^remote /,/^  total/p' "$tmp/out" | awk '$1 ~ /^remote/ && /  (jit|gemm|brg|ref|xnnpack)/ {
     name = $1; sub(/^.* [0-9]+  /, ""); print name "=" $0 }' >"$tmp/info"
 [ "$(wc -l <"$tmp/bench")" -gt 5 ] || die "bench forward lists no layers: $(cat "$tmp/bench")"
 cmp -s "$tmp/bench" "$tmp/info" || die "info --code and bench forward differ: $(diff "$tmp/bench" "$tmp/info" | head -4)"
-"$bin" info --preset cifar10-lean --code --json | grep -q '"code": "' || die "info --code --json"
-"$bin" info --preset cifar10-lean --json | grep -q '"code": "' && die "info --json without --code plans the Remote NN"
+"$bin" info --preset cifar10-lean-v1 --code --json | grep -q '"code": "' || die "info --code --json"
+"$bin" info --preset cifar10-lean-v1 --json | grep -q '"code": "' && die "info --json without --code plans the Remote NN"
 echo "refusals of train.compute and --int8: passed"

@@ -33,7 +33,7 @@ in_root -i "$command" "$libraries" || die "dpkg -i"
 in_root -i "$command" || die "a second dpkg -i"
 [ "$(dpkg-query --admindir="$there/var/lib/dpkg" -W -f '${db:Status-Status} ' agilenn libagilenn-dev)" = "installed installed " ] || die "state after dpkg -i"
 [ -s "$there/etc/agilenn/server.conf" ] || die "no settings"
-(cd "$tmp" && env -u AGILENN_PRESETS "$there/usr/bin/agilenn" info --preset cifar10-lean >"$tmp/info.out" 2>&1) || die "the command"
+(cd "$tmp" && env -u AGILENN_PRESETS "$there/usr/bin/agilenn" info --preset cifar10-lean-v1 >"$tmp/info.out" 2>&1) || die "the command"
 version=$("$there/usr/bin/agilenn" --version | cut -d' ' -f2)
 [ "$(dpkg-deb -f "$command" Version)" = "$version-1" ] || die "version $version in package $(dpkg-deb -f "$command" Version)"
 # The unit's command line reads the packaged settings, and misses only the model that they name.

@@ -38,7 +38,7 @@ run 2 demo --preset tiny --kill-images 1 --out "$tmp/no"
 if [ -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]; then
     set -- --preset "$root/presets/fashion.ini" --set data.train_limit=1500 --set data.test_limit=400 \
         --set reference.epochs=1 --set joint.epochs=1
-    name=fashion threads=2 train_images=1500 floor=0.4
+    name=fashion threads=2 train_images=1350 floor=0.3
 else
     set -- --preset tiny
     name=tiny threads=1 train_images=256 floor=0.5
@@ -94,7 +94,10 @@ done
 [ ! -s "$out/serve.log" ] || die "the server complained: $(cat "$out/serve.log")"
 
 # -- its files are of use: the same device model comes out again, and it still runs
-run 0 export "$out/model.safetensors" --output "$tmp/again.agn"
+decision=
+[ "$name" = tiny ] || decision="--may-lose 0.002"
+# shellcheck disable=SC2086 # two words on purpose
+run 0 export "$out/model.safetensors" --output "$tmp/again.agn" $decision
 [ "$(wc -c <"$tmp/again.agn")" = "$(wc -c <"$out/model.agn")" ] || die "a second export has another size"
 run 0 run "$out/model.agn" "$@" --port 9 --images 50 --json
 [ "$(figure predictions_lost "$tmp/out")" = 0 ] || die "predictions were lost"

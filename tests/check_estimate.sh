@@ -22,7 +22,7 @@ PY
 }
 need python3
 
-run 0 export --preset fashion --output "$tmp/model.agn"
+run 0 export --preset fashion-v1 --output "$tmp/model.agn"
 run 0 estimate "$tmp/model.agn"
 for word in modelled extract serial "frame sent" "whole board" "RAM" run_ma; do
     grep -q "$word" "$tmp/out" || die "the table lacks '$word'"
@@ -34,11 +34,11 @@ agn=$(json_figure cost.mean.ms.typical)
 that 'o["kind"] == "modelled" and o["board"] == "stm32f746" and o["fits"]'
 that 'abs(sum(s["ms"]["typical"] for s in o["cost"]["stages"].values()) - o["cost"]["sent"]["ms"]["typical"]) < 1e-6'
 that 'all(s[u]["low"] <= s[u]["typical"] <= s[u]["high"] for s in o["cost"]["stages"].values() for u in ("ms", "mj"))'
-run 0 estimate --preset fashion --json
+run 0 estimate --preset fashion-v1 --json
 [ "$(json_figure cost.mean.ms.typical)" = "$agn" ] || die "a preset costs other than its file"
 
 # QEMU's counts of this preset (bench/golden/mcu.csv) within the stated error.
-counted=$(awk -F, '$1 == "fashion" && $2 == "cortex-m7" && $3 == "dsp" && ($4 == "extractor" || $4 == "local") { n += $5 } END { print n }' \
+counted=$(awk -F, '$1 == "fashion-v1" && $2 == "cortex-m7" && $3 == "dsp" && ($4 == "extractor" || $4 == "local") { n += $5 } END { print n }' \
     "$root/bench/golden/mcu.csv")
 that "abs((o['work']['extract_instructions'] + o['work']['local_instructions']) / $counted - 1) < 0.1"
 
@@ -66,13 +66,13 @@ that 'o["work"]["instructions"] == "counted" and abs(o["work"]["sent_share"] - 0
 that 'abs(o["work"]["extract_instructions"] + o["work"]["local_instructions"] - 1e6) < 1 and o["work"]["encode_instructions"] == 90000'
 
 # Several, and files.
-run 0 estimate --compare --preset fashion --preset fashion-local-only --preset fashion-edge-only-jpeg --csv "$tmp/all.csv" --json
+run 0 estimate --compare --preset fashion-v1 --preset fashion-local-only --preset fashion-edge-only-jpeg --csv "$tmp/all.csv" --json
 that 'len(o["systems"]) == 3 and o["systems"][1]["work"]["sent_share"] == 0'
 [ "$(wc -l <"$tmp/all.csv")" -eq 34 ] || die "the CSV has not 3 x 11 rows"
-run 0 estimate --compare --preset fashion --preset fashion-local-only
+run 0 estimate --compare --preset fashion-v1 --preset fashion-local-only
 grep -q "^fashion-local-only " "$tmp/out" || die "the table lacks a model"
 if command -v gnuplot >/dev/null; then
-    run 0 estimate --preset fashion --preset fashion-local-only --plot "$tmp/best.png"
+    run 0 estimate --preset fashion-v1 --preset fashion-local-only --plot "$tmp/best.png"
     [ "$(head -c 4 "$tmp/best.png" | tail -c 3)" = PNG ] || die "no picture"
 fi
 

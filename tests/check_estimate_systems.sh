@@ -10,7 +10,7 @@ export AGILENN_PROFILES
 need python3
 
 # A run of each model, in their order; '-': none.
-run 0 export --preset fashion --output "$tmp/model.agn"
+run 0 export --preset fashion-v1 --output "$tmp/model.agn"
 run 0 export --preset fashion-local-only --output "$tmp/local.agn"
 cat >"$tmp/split.json" <<'JSON'
 {"accuracy": 0.88, "images": 100, "packets_mean": 1.5, "payload_bytes_mean": 180.0, "datagram_bytes_mean": 207.0, "reply_bytes_mean": 36.0,

@@ -90,7 +90,7 @@ PYTHON
 
 for prefix in agn Abcdefghijklmnopqrstuvwxyz_23456; do
     lower=$(echo "$prefix" | tr '[:upper:]' '[:lower:]')
-    "$bin" export --preset fashion --output "$tmp/model.agn" --c-source "$tmp/c" --prefix "$prefix" >/dev/null 2>&1 || exit 1
+    "$bin" export --preset fashion-v1 --output "$tmp/model.agn" --c-source "$tmp/c" --prefix "$prefix" >/dev/null 2>&1 || exit 1
     python3 "$tmp/check.py" "$tmp/c" "$lower" "$version" "$tmp"
     if command -v xmllint >/dev/null 2>&1; then
         xmllint --noout ${AGN_PACK_XSD:+--schema "$AGN_PACK_XSD"} "$tmp"/c/AgileNN.*.pdsc

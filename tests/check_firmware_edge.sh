@@ -13,11 +13,11 @@ frames=64
 
 # ---- data, model, server -----------------------------------------------------------------------------------------------
 
-set_folder=$(sed -n 's/^path = //p' "$root/presets/fashion.ini")
+set_folder=$(sed -n 's/^path = //p' "$root/presets/fashion-v1.ini")
 images=t10k-images-idx3-ubyte
 if [ -e "$set_folder/$images.gz" ]; then
     data="Fashion-MNIST"
-    preset=$root/presets/fashion.ini
+    preset=$root/presets/fashion-v1.ini
     classes=10
     image_bytes=784
     least_right=36 # chance is 6

@@ -8,7 +8,7 @@ set -eu
 need arm-none-eabi-gcc qemu-system-arm
 
 # Sums, kernels of 3, 5 and 7 at strides 1 and 2, even and odd numbers of channels, rows of 12, 6 and 3 places.
-"$bin" export --preset fashion --set data.height=24 --set data.width=24 --set "model.extractor=conv:c10:s2 mb:c10:e2 conv:c13:k1" \
+"$bin" export --preset fashion-v1 --set data.height=24 --set data.width=24 --set "model.extractor=conv:c10:s2 mb:c10:e2 conv:c13:k1" \
     --set model.local_channels=6 --set "model.local=mb:c6:e3:k5 mb:c9:e2:k7:s2 mb:c9:e2:k7 dw:k5:s2 conv:c12:k1 mb:c12:e2:k5 mb:c12:e2" \
     --set model.grid=1 --output "$tmp/model.agn" --ram 16K >"$tmp/out" || die "the export"
 head -c 4608 /dev/urandom >"$tmp/frames.raw" # 8 frames
