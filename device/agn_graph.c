@@ -380,7 +380,7 @@ static void pool_row(const struct agn_dev *dev, unsigned tensor, const struct ag
             for (unsigned j = 0; j < head.grid; j++, cell += head.count) {
                 unsigned x = agn__cell_first(j, made->w, head.grid);
                 unsigned end = agn__cell_end(j, made->w, head.grid);
-                if (covers && view->wide && head.count < end - x)
+                if (AGN_KERNEL_DSP && covers && view->wide && head.count < end - x)
                     pool_channels(view, x, end - x, &head, cell);
                 else
                     for (; covers && x < end; x++)
@@ -416,7 +416,7 @@ static void send_kept(const struct agn_dev *dev, const struct view *view, unsign
                 agn__packer_put(&packer, table[*from]);
         } else {
             const int16_t *from = view->wide + c * view->step_c;
-            for (; left >= 4; left -= 4, from += 4 * step) {
+            for (; AGN_KERNEL_DSP && left >= 4; left -= 4, from += 4 * step) {
                 packer.bits |= four_symbols(table, from, step) << packer.have;
                 *packer.to++ = (uint8_t)packer.bits;
                 packer.bits >>= 8;
