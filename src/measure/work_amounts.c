@@ -182,11 +182,12 @@ static bool reads_bytes(const struct agn_dev_model *model)
 static void count_bytes(const struct agn_dev_layer *l, struct agn__amounts *amounts)
 {
     unsigned groups = (unsigned)agn__layer_groups(l) * l->kernel_h;
-    double rows = (double)l->out_h * (l->out_c / BLOCK), places = rows * l->out_w;
+    unsigned blocks = l->out_c / BLOCK, loops = groups % 4 == 0 ? groups / 4 : groups;
+    double rows = (double)l->out_h * blocks, places = rows * l->out_w;
     ADD(bytes_row, rows);
     ADD(bytes_place, places);
     ADD(bytes_group, places * groups);
-    ADD(bytes_loop, places * (groups % 4 == 0 ? groups / 4 : groups));
+    ADD(bytes_loop, places * loops);
 }
 
 static void count_panels(const struct part *p, struct agn__amounts *amounts)
