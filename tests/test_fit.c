@@ -236,13 +236,36 @@ static void survivors_are_the_best_and_the_frugal_by_turns(void **state)
     struct agn_fit_design d[] = {design(0, 0.90, 1.0, 9.0), design(0, 0.60, 1.0, 0.1),
                                  design(1, 0.89, 1.0, 8.0), design(2, 0.87, 1.0, 1.0),
                                  design(3, 0.50, 1.0, 0.5), design(4, 0.99, 1.0, 1.0)};
+    static struct agn_fit_candidate all[5]; /* of one system */
     d[5].missed = 1U << AGN_FIT_ENERGY;
-    assert_int_equal(agn__fit_choose_survivors(d, 6, 3, survivors), 3);
+    assert_int_equal(agn__fit_choose_survivors(all, d, 6, 3, survivors), 3);
     assert_int_equal(survivors[0], 0);
-    assert_int_equal(survivors[1], 2); /* 3 needs less, but is far from the best */
-    assert_int_equal(survivors[2], 1);
-    assert_int_equal(agn__fit_choose_survivors(d, 6, 9, survivors), 5);
+    assert_int_equal(survivors[1],
+                     1); /* the most accurate one left; 3 needs less, but is far from the best */
+    assert_int_equal(survivors[2], 2);
+    assert_int_equal(agn__fit_choose_survivors(all, d, 6, 9, survivors), 5);
     assert_int_equal(survivors[4], 4); /* what misses a limit comes last, however good */
+}
+
+static void each_system_and_the_base_go_on(void **state)
+{
+    (void)state;
+    int survivors[AGN_FIT_MOST];
+    static struct agn_fit_candidate all[5];
+    snprintf(all[1].preset.model.system, sizeof all[1].preset.model.system, "agilenn"); /* as "" is */
+    snprintf(all[3].preset.model.system, sizeof all[3].preset.model.system, "local-only");
+    snprintf(all[4].preset.model.system, sizeof all[4].preset.model.system, "deepcod");
+    all[2].is_base = true;
+    const struct agn_fit_design d[] = {design(0, 0.90, 1.0, 9.0), design(1, 0.89, 1.0, 8.0),
+                                       design(2, 0.40, 1.0, 20.0), design(3, 0.60, 1.0, 30.0),
+                                       design(4, 0.11, 1.0, 1.0)};
+    assert_int_equal(agn__fit_choose_survivors(all, d, 5, 2, survivors), 3);
+    assert_int_equal(survivors[0], 2); /* the base, beside two */
+    assert_int_equal(survivors[1], 3); /* its system's best */
+    assert_int_equal(survivors[2], 0); /* the best of all */
+    assert_int_equal(agn__fit_choose_survivors(all, d, 5, 3, survivors),
+                     4); /* but not one that learned nothing */
+    assert_int_equal(survivors[3], 1);
 }
 
 static void expect_refusal(enum agn_fit_limit limit, double value, const char *words)
@@ -277,8 +300,9 @@ static void every_candidate_can_be_built(void **state)
     const int sizes[][2] = {{28, 1}, {32, 3}, {48, 3}, {64, 3}, {96, 1}, {96, 3}};
     for (size_t i = 0; i < AGN_COUNT_OF(sizes); i++) {
         base_of(sizes[i][0], sizes[i][1], &base);
-        int count = agn_fit_space(&base, candidates);
-        assert_in_range(count, 12, AGN_FIT_MOST);
+        int count = agn_fit_space(&base, true, candidates);
+        assert_in_range(count, 13, AGN_FIT_MOST);
+        assert_true(candidates[0].is_base && !candidates[1].is_base);
         for (int c = 0; c < count; c++) {
             if (candidates[c].dropped[0] != '\0')
                 print_error("%d pixels, %s: %s\n", sizes[i][0], candidates[c].name, candidates[c].dropped);
@@ -296,7 +320,7 @@ static void needs_of_a_real_candidate_are_sane(void **state)
     static struct agn_fit_candidate candidates[AGN_FIT_MOST];
     static struct agn_preset base;
     base_of(28, 1, &base);
-    agn_fit_space(&base, candidates);
+    agn_fit_space(&base, false, candidates);
     assert_int_equal(agn_fit_needs(&board, &candidates[0]), AGN_OK); /* a split */
     assert_true(candidates[0].ram_bytes > 2000.0 && candidates[0].ram_bytes < 40000.0);
     assert_true(candidates[0].flash_bytes > 16000.0 && candidates[0].flash_bytes < 100000.0);
@@ -517,6 +541,7 @@ int main(void)
         cmocka_unit_test(limits_are_missed_one_by_one),
         cmocka_unit_test(of_equals_the_one_of_least_energy_is_recommended),
         cmocka_unit_test(survivors_are_the_best_and_the_frugal_by_turns),
+        cmocka_unit_test(each_system_and_the_base_go_on),
         cmocka_unit_test(what_nothing_can_meet_is_refused_at_once),
         cmocka_unit_test(every_candidate_can_be_built),
         cmocka_unit_test(needs_of_a_real_candidate_are_sane),

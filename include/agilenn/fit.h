@@ -48,6 +48,7 @@ int agn_fit_check_limits(const struct agn_fit_limits *limits, const struct agn_b
 struct agn_fit_candidate {
     char name[AGN_FIT_NAME];
     struct agn_preset preset;
+    bool is_base; /* the base's own design; it is trained in every rung */
     double ram_bytes, flash_bytes;
     struct agn_work work;         /* bytes and packets: a guess until they are measured */
     struct agn_cost cost;         /* of that work, with the fewest frames sent that are possible */
@@ -57,8 +58,10 @@ struct agn_fit_candidate {
 };
 
 /* The search space, docs/FIT.md describes it: presets on base's data set, with base's server network,
- * schedule and seed; those first that differ most. Their number, at most AGN_FIT_MOST. */
-int agn_fit_space(const struct agn_preset *base, struct agn_fit_candidate candidates[AGN_FIT_MOST]);
+ * schedule and seed; those first that differ most, and before them, `with_base`, the base itself. Their
+ * number, at most AGN_FIT_MOST. */
+int agn_fit_space(const struct agn_preset *base, bool with_base,
+                  struct agn_fit_candidate candidates[AGN_FIT_MOST]);
 
 /* What it takes before training, from random weights: RAM, flash, work. AGN_ERR_UNSUPPORTED and others: it
  * cannot be built or run on the board's processor. */
@@ -125,6 +128,7 @@ struct agn_fit_trainer {
 
 struct agn_fit_config {
     struct agn_preset base;
+    bool with_base; /* its own design takes part */
     struct agn_board board;
     struct agn_radio radio;
     struct agn_fit_limits limits;

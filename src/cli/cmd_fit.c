@@ -164,6 +164,7 @@ static int run(struct job *job)
     job->config.out = job->out;
     job->config.resume = job->resume;
     job->config.protocol = job->protocol;
+    job->config.with_base = job->preset != NULL;
     job->config.seconds = 60.0 * job->minutes;
     job->config.progress = agn_progress_print;
     job->config.progress_user = stderr;

@@ -323,12 +323,51 @@ static int best_left(const struct agn_fit_design *designs, int count, const int 
     return best;
 }
 
-int agn__fit_choose_survivors(const struct agn_fit_design *designs, int count, int most,
+static bool of_one_system(const struct agn_fit_candidate *a, const struct agn_fit_candidate *b)
+{
+    const struct agn_system *of_a = NULL, *of_b = NULL;
+    (void)agn_system_find(a->preset.model.system, &of_a);
+    (void)agn_system_find(b->preset.model.system, &of_b);
+    return of_a == of_b;
+}
+
+/* The most accurate candidate of a system of which none is chosen yet, however it compares with others:
+ * splits learn slower than a device alone does, and would be gone before they catch up. One that knows less
+ * than half of what the best knows has not begun to learn. */
+static int best_of_another_system(const struct agn_fit_candidate *candidates,
+                                  const struct agn_fit_design *designs, int count, const int *chosen,
+                                  int chosen_count)
+{
+    int best = -1, least = AGN_FIT_LIMITS;
+    double top = 0.0;
+    for (int i = 0; i < count; i++) {
+        least = misses(&designs[i]) < least ? misses(&designs[i]) : least;
+        top = fmax(top, designs[i].point.accuracy);
+    }
+    for (int i = 0; i < count; i++) {
+        const struct agn_fit_design *d = &designs[i];
+        bool is_new = misses(d) <= least && d->point.accuracy >= 0.5 * top;
+        for (int j = 0; j < chosen_count && is_new; j++)
+            is_new = !of_one_system(&candidates[d->candidate], &candidates[chosen[j]]);
+        if (is_new && (best < 0 || d->point.accuracy > designs[best].point.accuracy))
+            best = i;
+    }
+    return best;
+}
+
+int agn__fit_choose_survivors(const struct agn_fit_candidate *candidates,
+                              const struct agn_fit_design *designs, int count, int most,
                               int survivors[AGN_FIT_MOST])
 {
-    int chosen = 0;
+    int chosen = 0, others = 0;
+    for (int i = 0; i < count && chosen == 0; i++)
+        if (candidates[designs[i].candidate].is_base)
+            survivors[chosen++] = designs[i].candidate;
+    most += chosen;
     while (chosen < most && chosen < AGN_FIT_MOST) {
-        int best = best_left(designs, count, survivors, chosen, chosen % 2 == 1);
+        int best = best_of_another_system(candidates, designs, count, survivors, chosen);
+        if (best < 0)
+            best = best_left(designs, count, survivors, chosen, others++ % 2 == 1);
         if (best < 0)
             best = best_left(designs, count, survivors, chosen, false);
         if (best < 0)

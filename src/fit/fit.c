@@ -18,10 +18,11 @@ static int format_settings(const struct agn_fit_config *config, char *text, size
     int length =
         snprintf(text, cap,
                  "board = %s at %g MHz\nradio = %s at %g kbit/s\nlatency = %g\nenergy = %g\nram = "
-                 "%g\nflash = %g\naccuracy = %g\nprotocol = %d\nimages = %d and %d\n",
+                 "%g\nflash = %g\naccuracy = %g\nprotocol = %d\nwith the base = %d\nimages = %d and %d\n",
                  config->board.name, config->board.clock_mhz, config->radio.name, config->radio.rate_kbps,
                  limits[AGN_FIT_LATENCY], limits[AGN_FIT_ENERGY], limits[AGN_FIT_RAM], limits[AGN_FIT_FLASH],
-                 limits[AGN_FIT_ACCURACY], config->protocol, config->train->count, config->validation->count);
+                 limits[AGN_FIT_ACCURACY], config->protocol, config->with_base, config->train->count,
+                 config->validation->count);
     if (length < 0 || (size_t)length >= cap)
         return agn_fail(AGN_ERR_SPACE, "the settings are too long a text");
     return agn_preset_format(&base, text + length, cap - (size_t)length);
@@ -211,7 +212,7 @@ static int search(struct agn__fit_search *s)
 {
     struct agn_fit_design *untrained = agn_alloc(AGN_FIT_MOST, sizeof *untrained);
     int status = untrained == NULL ? AGN_ERR_MEMORY : agn__fit_book_seconds(s->book, &s->before_s);
-    s->report->candidate_count = agn_fit_space(&s->config->base, s->report->candidates);
+    s->report->candidate_count = agn_fit_space(&s->config->base, s->config->with_base, s->report->candidates);
     if (status == AGN_OK)
         status = look_at_all(s, untrained);
     if (status == AGN_OK)

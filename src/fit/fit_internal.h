@@ -74,9 +74,11 @@ struct agn__fit_search {
 double agn__fit_used_s(const struct agn__fit_search *search);
 /* Trains rung by rung what the report's candidates have that are not dropped, and notes all of it. */
 int agn__fit_halve(struct agn__fit_search *search);
-/* Members of the rung after that of `members`: at most `most`, alternately the most accurate one left and the
- * one of least energy whose accuracy is within 5 points of the best; of designs that miss least. */
-int agn__fit_choose_survivors(const struct agn_fit_design *designs, int count, int most,
+/* Members of the rung after that of `designs`: the base's own, and at most `most` others. First the most
+ * accurate one of each system, then alternately the most accurate one left and the one of least energy whose
+ * accuracy is within 5 points of the best; of designs that miss least. */
+int agn__fit_choose_survivors(const struct agn_fit_candidate *candidates,
+                              const struct agn_fit_design *designs, int count, int most,
                               int survivors[AGN_FIT_MOST]);
 
 /* ---- instructions and usual bytes of a frame (work.c) ------------------------------------ */

@@ -9,6 +9,9 @@
 
 enum { KEPT = 3, PILOTS = 3, LEAST_BATCHES = 8, SHARE_OF_SET = 20 };
 
+/* Of the time that is left a rung gets its weight's share: where candidates stand after a few images says
+ * little of where they end, so the later rungs get more. */
+static const double weights[AGN_FIT_RUNGS] = {1.0, 1.5, 2.0, 3.0};
 static const double reserve = 0.05;    /* of the budget, for what comes after the last training */
 static const double tolerance = 1.25;  /* a rung may take so much longer than its share */
 static const double pilot_share = 0.1; /* of the first rung's time */
@@ -65,6 +68,16 @@ static int drop(struct agn__fit_search *s, int candidate, const char *reason)
 {
     snprintf(s->report->candidates[candidate].dropped, AGN_FIT_REASON, "%s", reason);
     return agn__fit_book_drop(s->book, candidate, s->report->candidates[candidate].dropped);
+}
+
+/* Seconds for a rung; the last rung has the last weight, however many there are. */
+static double quota_s(const struct agn__fit_search *s, int rung)
+{
+    double sum = 0.0;
+    int skipped = AGN_FIT_RUNGS - s->rungs;
+    for (int r = rung; r < s->rungs; r++)
+        sum += weights[r + skipped];
+    return left_s(s) * weights[rung + skipped] / sum;
 }
 
 /* A candidate that cannot be trained is none; the search goes on. */
@@ -126,25 +139,25 @@ static int without_dropped(const struct agn__fit_search *s, int *members, int co
     return kept;
 }
 
-static int plan_first(struct agn__fit_search *s, double quota_s, int *members, int *count, double *images)
+static int plan_first(struct agn__fit_search *s, double share_s, int *members, int *count, double *images)
 {
     struct effort mean = {0};
     double begun_s = agn__fit_used_s(s);
-    int status = pilot(s, pilot_share * quota_s, members, *count, &mean);
+    int status = pilot(s, pilot_share * share_s, members, *count, &mean);
     if (status < 0)
         return status;
     *count = without_dropped(s, members, *count);
-    quota_s = fmax(quota_s - (agn__fit_used_s(s) - begun_s), 0.5 * quota_s);
+    share_s = fmax(share_s - (agn__fit_used_s(s) - begun_s), 0.5 * share_s);
     double least_s = mean.overhead_s + mean.image_s * least_images(s->config);
-    int wanted = (int)fmax(1.0, floor(quota_s / fmax(least_s, 1e-9)));
+    int wanted = (int)fmax(1.0, floor(share_s / fmax(least_s, 1e-9)));
     if (wanted < *count)
         status = shorten(s, members, count, wanted);
-    *images = (quota_s / fmax(*count, 1) - mean.overhead_s) / fmax(mean.image_s, 1e-12);
+    *images = (share_s / fmax(*count, 1) - mean.overhead_s) / fmax(mean.image_s, 1e-12);
     return status;
 }
 
 /* Fewer members where the time would not do for more images than they have seen; 0 images: no rung. */
-static int plan_further(struct agn__fit_search *s, int rung, double quota_s, const int *members, int *count,
+static int plan_further(struct agn__fit_search *s, int rung, double share_s, const int *members, int *count,
                         double *images)
 {
     *images = 0.0;
@@ -159,7 +172,7 @@ static int plan_further(struct agn__fit_search *s, int rung, double quota_s, con
             add_effort(&sum, &result);
             before = result.images;
         }
-        double wanted = fmin((quota_s - sum.overhead_s) / fmax(sum.image_s, 1e-12), most_images(s->config));
+        double wanted = fmin((share_s - sum.overhead_s) / fmax(sum.image_s, 1e-12), most_images(s->config));
         if (wanted >= worth_it * before) {
             *images = wanted;
             return AGN_OK;
@@ -213,7 +226,8 @@ static int choose_members(struct agn__fit_search *s, int rung, int members[AGN_F
             measured++;
         }
     if (found > 0)
-        *count = agn__fit_choose_survivors(designs, found, (measured + KEPT - 1) / KEPT, members);
+        *count = agn__fit_choose_survivors(s->report->candidates, designs, found,
+                                           (measured + KEPT - 1) / KEPT, members);
     agn_free(designs);
     return found < 0 ? found : AGN_OK;
 }
@@ -270,10 +284,10 @@ static int open_rung(struct agn__fit_search *s, int rung, int members[AGN_FIT_MO
     }
     int status = choose_members(s, rung, members, count);
     count_rungs(s, rung, *count);
-    double quota_s = left_s(s) / (s->rungs - rung);
+    double share_s = quota_s(s, rung);
     if (status == AGN_OK && *count > 0)
-        status = rung == 0 ? plan_first(s, quota_s, members, count, images)
-                           : plan_further(s, rung, quota_s, members, count, images);
+        status = rung == 0 ? plan_first(s, share_s, members, count, images)
+                           : plan_further(s, rung, share_s, members, count, images);
     if (status < 0 || *count == 0 || (rung > 0 && *images <= 0.0)) {
         *count = 0;
         return status;
@@ -320,7 +334,7 @@ static int run_rung(struct agn__fit_search *s, int rung, const int *members, int
                     bool *late)
 {
     double begun_s = agn__fit_used_s(s);
-    double quota_s = tolerance * left_s(s) / (s->rungs - rung);
+    double most_s = tolerance * quota_s(s, rung);
     int status = AGN_OK;
     for (int i = 0; i < count && status == AGN_OK && !*late; i++) {
         struct agn_fit_result known;
@@ -329,7 +343,7 @@ static int run_rung(struct agn__fit_search *s, int rung, const int *members, int
             status = found < 0 ? found : AGN_OK;
             continue;
         }
-        if (i > 0 && rung < s->rungs - 1 && agn__fit_used_s(s) - begun_s > quota_s)
+        if (i > 0 && rung < s->rungs - 1 && agn__fit_used_s(s) - begun_s > most_s)
             status = drop(s, members[i], "no time: the trainings before it took longer than planned");
         else
             status = train_member(s, members[i], rung, images, late);

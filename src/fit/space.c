@@ -48,7 +48,7 @@ static const struct row small[] = {
     {"split-quarter-whole",
      {SPLIT, "model.extractor=conv:c16:s2 dw:s2 conv:c32:k1", "model.sends=all", "model.local_channels=16",
       "model.grid=1", "model.local=conv:c48:k1 dw conv:c64:k1", "joint.local=1", "joint.bits=0.15",
-      SMALL_TAIL}},
+      BASE_TAIL}},
     {"jpeg-q30", {JPEG("30")}},
     {"alone-medium",
      {ALONE, "model.local=conv:c16:s2 dw conv:c32:k1 dw:s2 conv:c64:k1 dw conv:c64:k1 dw conv:c96:k1",
@@ -141,6 +141,12 @@ static const char *server_network(const struct agn_preset *base)
     return split && base->model.remote[0] != '\0' ? base->model.remote : "mobilenetv2-tiny";
 }
 
+static void hold_out(struct agn_preset *preset)
+{
+    if (preset->data.validation[0] == '\0')
+        snprintf(preset->data.validation, sizeof preset->data.validation, "0.1");
+}
+
 /* What of a base is about its own system goes back to what is usual, its data and schedule stay. */
 static void take_base(const struct agn_preset *base, struct agn_preset *preset)
 {
@@ -154,8 +160,7 @@ static void take_base(const struct agn_preset *base, struct agn_preset *preset)
     preset->model.remote_width = base->model.remote_width;
     preset->model.reference_width = base->model.reference_width;
     preset->reference.stem[0] = '\0';
-    if (preset->data.validation[0] == '\0')
-        snprintf(preset->data.validation, sizeof preset->data.validation, "0.1");
+    hold_out(preset);
 }
 
 /* Puts the server's network or the images' channels where the text asks for it. */
@@ -217,11 +222,27 @@ static int make(const struct row *row, const struct agn_preset *base, struct agn
     return status < 0 ? status : fit_grid(&candidate->preset);
 }
 
-int agn_fit_space(const struct agn_preset *base, struct agn_fit_candidate candidates[AGN_FIT_MOST])
+/* The base as it is, but for images that are held out. */
+static int take_as_it_is(const struct agn_preset *base, struct agn_fit_candidate *candidate)
+{
+    *candidate = (struct agn_fit_candidate){.rung = -1, .preset = *base, .is_base = true};
+    snprintf(candidate->name, sizeof candidate->name, "base");
+    hold_out(&candidate->preset);
+    return agn_preset_check(&candidate->preset);
+}
+
+int agn_fit_space(const struct agn_preset *base, bool with_base,
+                  struct agn_fit_candidate candidates[AGN_FIT_MOST])
 {
     int side = base->data.height < base->data.width ? base->data.height : base->data.width, count = 0;
     const struct row *rows = side <= SMALL_SIDE ? small : large;
     size_t row_count = side <= SMALL_SIDE ? AGN_COUNT_OF(small) : AGN_COUNT_OF(large);
+    if (with_base) {
+        if (take_as_it_is(base, &candidates[count]) < 0)
+            snprintf(candidates[count].dropped, AGN_FIT_REASON, "no such preset: %.200s",
+                     agn_error_message());
+        count++;
+    }
     for (size_t i = 0; i < row_count && count < AGN_FIT_MOST; i++) {
         if (make(&rows[i], base, &candidates[count]) < 0)
             snprintf(candidates[count].dropped, AGN_FIT_REASON, "no such preset: %.200s",
