@@ -65,8 +65,37 @@ done
 run 0 shift "$tmp/alone/model.safetensors" --threads 1 --kinds noise
 out_has "importance order: nothing to compare"
 
+# -- images go through the server's JPEG after they were changed, once; exits leave frames unsent
+cat >"$tmp/presets/jpeg.ini" <<'END'
+base = tiny
+[model]
+system = edge-only
+codec = jpeg
+jpeg_quality = 30
+END
+run 0 train --preset jpeg --out "$tmp/jpeg" --no-plots --threads 1 --set joint.epochs=1
+run 0 eval "$tmp/jpeg/model.safetensors" --threads 1 --limit 0 --json
+accuracy=$(figure float_accuracy)
+run 0 shift "$tmp/jpeg/model.safetensors" --threads 1 --images 0 --kinds noise --json
+holds "$(figure fused_accuracy) == $accuracy"
+out_has '"local_accuracy": null'
+holds "$(figure bytes_mean) > 20"
+cat >"$tmp/presets/exits.ini" <<'END'
+base = tiny
+[model]
+system = spinn
+codec = lzw
+extractor = conv:c4:s2 conv:c6
+exit_threshold = 0.6
+[joint]
+rate = 0.05
+END
+run 0 train --preset exits --out "$tmp/exits" --no-plots --threads 1 --set joint.epochs=3
+run 0 shift "$tmp/exits/model.safetensors" --threads 1 --kinds noise --json
+holds "$(figure unsent_share) > 0 && $(figure unsent_share) <= 1"
+
 # -- refused
-for kinds in nosie "" noise, other; do
+for kinds in nosie "" "noise," other; do
     run 2 shift "$model" --kinds "$kinds"
     one_line
     err_has "--kinds: there is no change"
@@ -83,7 +112,7 @@ refused 1 "cut.agn" shift "$model" --device "$tmp/cut.agn" --out "$tmp/no"
 
 # -- deletion
 run 0 explain deletion "$model" --threads 1 --images 40 --method ig-trapezoid --method gradient --out "$tmp/d"
-for words in "ig-trapezoid       falling" "gradient           rising" "40 images, 8 channels of which 5 are sent"; do
+for words in "ig-trapezoid       falling" "gradient           falling" "40 images, 8 channels of which 5 are sent"; do
     out_has "$words"
 done
 [ "$(wc -l <"$tmp/d/deletion.csv")" -eq $((1 + (2 * 2 + 2) * 2 * 9 + 2 * 2 * 6)) ] || die "rows of deletion.csv"

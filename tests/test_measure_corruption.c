@@ -185,9 +185,9 @@ static void noise_has_its_variance(void **state)
     for (size_t i = 0; i < values_of(&data); i++)
         sum += made[i];
     assert_true(fabs(sum / values - 128.0) < 4.0 * 255.0 * p / sqrt(values));
-    /* Poisson: variance v / p, exactly for small means (strength 5: 6), rounded normal for large ones (1:
-     * 125) */
-    static const int strengths[] = {1, 5};
+    /* Poisson: variance v / p, exact for small means (strength 4: 6), rounded normal for large ones (1: 50)
+     */
+    static const int strengths[] = {1, 4};
     for (size_t s = 0; s < AGN_COUNT_OF(strengths); s++) {
         p = agn_corruption_parameter(AGN_CORRUPTION_SHOT, strengths[s]);
         corrupt(&data, AGN_CORRUPTION_SHOT, strengths[s], 1, made);

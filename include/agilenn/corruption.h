@@ -7,7 +7,7 @@
  * all strengths, so that these differ in p only. Parameters p at strengths 1 to 5:
  *
  *   noise       v + p n, n for each value                                    0.04  0.08  0.12  0.18  0.26
- *   shot        Poisson(p v) / p for each value; from a mean of 30 on        250   100   60    25    12
+ *   shot        Poisson(p v) / p for each value; from a mean of 30 on        100   50    25    12    5
  *               the rounded normal of the same mean and variance
  *   blur        Gaussian of deviation p s, cut at three of them              0.02  0.03  0.045 0.06  0.08
  *   motion      mean along a line of length p s through the pixel, its       0.08  0.12  0.17  0.23  0.3

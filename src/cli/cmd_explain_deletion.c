@@ -110,7 +110,6 @@ static int print_text(const struct job *job)
     for (int i = 0; i < r->method_count; i++) {
         const char *name = agn_xai_method_name(r->methods[i].method);
         print_pair(AGN_DELETE_FALLING, name, &r->methods[i].falling);
-        print_pair(AGN_DELETE_RISING, name, &r->methods[i].rising);
     }
     print_pair(AGN_DELETE_FIXED, "", &r->fixed);
     print_pair(AGN_DELETE_RANDOM, "", &r->random);

@@ -153,9 +153,10 @@ static json_t *json_from(const struct job *job)
             return NULL;
         }
     }
-    json_t *object = json_pack("{s:i, s:i, s:i, s:i, s:f, s:f, s:o}", "images", r->images, "byte_images",
-                               r->byte_images, "channels", r->channels, "seed", job->seed, "seconds",
-                               r->seconds, "images_per_s", r->images_per_s, "rows", rows);
+    json_t *object =
+        json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o}", "images", r->images, "byte_images",
+                  r->byte_images, "channels", r->channels, "local_channels", r->local_channels, "seed",
+                  job->seed, "seconds", r->seconds, "images_per_s", r->images_per_s, "rows", rows);
     if (object != NULL) {
         json_object_set_new(object, "holds_up_to_strength",
                             r->holds < 0 ? json_null() : json_integer(r->holds));

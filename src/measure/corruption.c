@@ -323,7 +323,7 @@ static const struct {
     double p[AGN_CORRUPTION_STRENGTHS];
 } kinds[AGN_CORRUPTION_COUNT] = {
     {"noise", noise, {0.04, 0.08, 0.12, 0.18, 0.26}},
-    {"shot", shot, {250.0, 100.0, 60.0, 25.0, 12.0}},
+    {"shot", shot, {100.0, 50.0, 25.0, 12.0, 5.0}},
     {"blur", blur, {0.02, 0.03, 0.045, 0.06, 0.08}},
     {"motion", motion, {0.08, 0.12, 0.17, 0.23, 0.3}},
     {"contrast", contrast, {0.75, 0.5, 0.4, 0.3, 0.15}},

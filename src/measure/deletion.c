@@ -200,7 +200,7 @@ static void draw_missing(void *user, int image, int draw, uint8_t *lost)
     const struct bench *b = user;
     int sent = b->result->sent_channels, first = b->result->channels - sent, missing = draw % (sent + 1),
         which = draw / (sent + 1);
-    uint8_t order[AGN_MAX_FEATURES];
+    uint8_t order[AGN_MAX_FEATURES] = {0};
     sort_channels(importance_of(b, which / PER_METHOD, image), first, sent, order);
     if (which % PER_METHOD == RISING)
         turn_round(order, sent);

@@ -106,7 +106,7 @@ static void mark_top(const float *values, int count, int k, bool *top)
     for (int i = 0; i < count; i++) {
         int before = 0;
         for (int j = 0; j < count; j++)
-            before += values[j] > values[i] || (values[j] == values[i] && j < i);
+            before += values[j] > values[i] || (j < i && values[j] == values[i]);
         top[i] = before < k;
     }
 }
