@@ -20,7 +20,8 @@ static void add(struct agn_mistakes *mistakes, int image, int label, int predict
 {
     float logits[3] = {0.0F, 0.0F, 0.0F};
     logits[predicted] += margin;
-    const struct agn_prediction prediction = {image, label, predicted, logits};
+    const struct agn_prediction prediction = {
+        .image = image, .label = label, .predicted = predicted, .logits = logits};
     agn_mistakes_add(mistakes, &prediction, 3);
 }
 

@@ -126,6 +126,18 @@ enum { AGN_PLOT_MAX_MISTAKES = 200, AGN_PLOT_MAX_SIDE = 1024 };
  * number out of these ranges. */
 int agn_plot_mistakes(const char *path, const struct agn_plot_mistakes *sheet);
 
+/* Pictures in rows and columns, 1 or more of each. The caller owns what it points to. */
+struct agn_plot_samples {
+    const char *title; /* any bytes, here and in names */
+    const char *const *row_names, *const *column_names;
+    int rows, columns;
+    int height, width, channels; /* of each: 1 to AGN_PLOT_MAX_SIDE pixels, 1 grey or 3 RGB */
+    const uint8_t *pixels;       /* (rows, columns, height, width, channels) */
+};
+/* A sheet of them, each enlarged by a whole factor to about 64 pixels, or every so many pixels of it.
+ * AGN_ERR_ARG: a number out of range, or more than AGN_PLOT_MAX_MISTAKES pictures. */
+int agn_plot_samples(const char *path, const struct agn_plot_samples *samples);
+
 enum { AGN_PLOT_MAX_ROWS = 24 };
 
 /* A row for each image: the picture, the heat map over it, bars of channel importance with the first k

@@ -53,10 +53,14 @@ void agn_evaluation_figures(const struct agn_model *model, const struct agn_eval
 int agn_model_evaluate(struct agn_model *model, const struct agn_dataset *data,
                        struct agn_evaluation *evaluation);
 
-/* What the model makes of one image; the logits are fused, the model's classes, valid during the call. */
+/* What the model makes of one image; the logits are fused, the model's classes. Rows are valid during the
+ * call. */
 struct agn_prediction {
     int image, label, predicted; /* position in the data set, true class, class of the largest logit */
     const float *logits;
+    /* Of each channel of the map, >= 0, as agn_xai_channel_importance sums it up; NULL: no reference. */
+    const float *importance;
+    bool reference_valid; /* the reference gets it right; else importance says little */
 };
 typedef void agn_prediction_fn(void *user, const struct agn_prediction *prediction);
 /* The same as agn_model_evaluate, and tells of each image, in their order. */

@@ -64,5 +64,6 @@ void agn_xai_channel_importance(const float *attributions, int n, struct agn_sha
 struct agn_net *agn_xai_net(struct agn_xai *xai);
 
 int agn_xai_method_from_name(const char *name); /* or AGN_ERR_ARG */
+const char *agn_xai_method_name(enum agn_xai_method method);
 
 #endif

@@ -31,6 +31,7 @@ int agn__cmd_demo(int argc, char **argv);
 int agn__cmd_estimate(int argc, char **argv);
 int agn__cmd_eval(int argc, char **argv);
 int agn__cmd_explain(int argc, char **argv);
+int agn__cmd_explain_deletion(int argc, char **argv);
 int agn__cmd_export(int argc, char **argv);
 int agn__cmd_fit(int argc, char **argv);
 int agn__cmd_info(int argc, char **argv);
@@ -39,6 +40,7 @@ int agn__cmd_modem(int argc, char **argv);
 int agn__cmd_plot(int argc, char **argv);
 int agn__cmd_run(int argc, char **argv);
 int agn__cmd_serve(int argc, char **argv);
+int agn__cmd_shift(int argc, char **argv);
 int agn__cmd_swarm(int argc, char **argv);
 int agn__cmd_train(int argc, char **argv);
 

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agilenn/measure.h"
 #include "cli/preset_options.h"
@@ -159,7 +160,8 @@ static const char description[] =
     "stay on the device. Importance is measured through the reference network at the true "
     "class; where the reference is wrong it says little. Integrated gradients (A) should add up to l(F) - "
     "l(0), "
-    "the difference of the reference's losses at the features and at zero.";
+    "the difference of the reference's losses at the features and at zero. `agilenn explain deletion --help` "
+    "tells how importance is checked.";
 static const char example[] =
     "  agilenn explain out/fashion/model.safetensors --count 4 -o explain.png\n"
     "  agilenn explain out/fashion/model.safetensors --images 0,5,9 --points 16 --json";
@@ -206,7 +208,7 @@ static int parse(struct job *job, int argc, char **argv)
     };
     const struct agn_cli_command command = {
         .name = "explain",
-        .usage = "[options] MODEL.safetensors",
+        .usage = "[options] MODEL.safetensors | deletion MODEL.safetensors",
         .description = description,
         .example = example,
         .options = options,
@@ -222,6 +224,8 @@ static int parse(struct job *job, int argc, char **argv)
 
 int agn__cmd_explain(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "deletion") == 0)
+        return agn__cmd_explain_deletion(argc - 1, argv + 1);
     struct job job = {.split = "test", .count = 4, .path = "explain.png"};
     int code = parse(&job, argc, argv);
     if (code != AGN_CLI_GO_ON)

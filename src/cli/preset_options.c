@@ -43,8 +43,8 @@ static int refuse_classes(const struct agn_dataset_source *source, const struct 
         source->path, data->classes, classes, where, data->classes);
 }
 
-static int open_as_files_are(const struct agn_preset *preset, const char *split, int limit,
-                             struct agn_dataset **dataset)
+int agn__cli_open_taken(const struct agn_preset *preset, const char *split, int limit,
+                        struct agn_dataset **dataset)
 {
     if (preset->data.path[0] == '\0')
         return agn_fail(AGN_ERR_ARG,
@@ -70,14 +70,14 @@ int agn__cli_open_images(const char *name, const struct agn_cli_list *assignment
     int status = agn__cli_load_preset(name, assignments, &preset);
     if (status == AGN_OK)
         status = agn__cli_replace_data(&preset, folder);
-    return status == AGN_OK ? open_as_files_are(&preset, split, limit, dataset) : status;
+    return status == AGN_OK ? agn__cli_open_taken(&preset, split, limit, dataset) : status;
 }
 
 int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
                           struct agn_dataset **dataset)
 {
     struct agn_dataset *opened = NULL;
-    int status = open_as_files_are(preset, split, limit, &opened);
+    int status = agn__cli_open_taken(preset, split, limit, &opened);
     if (status == AGN_OK)
         status = agn_preset_as_sent(preset, opened);
     if (status < 0) {

@@ -22,8 +22,11 @@ int agn__cli_load_preset(const char *name, const struct agn_cli_list *assignment
 int agn__cli_open_dataset(const struct agn_preset *preset, const char *split, int limit,
                           struct agn_dataset **dataset);
 
-/* The same of the preset that --preset and --set name, in `folder` (--data) unless that is NULL, but with
- * images as devices take them. */
+/* The same with images as devices take them. */
+int agn__cli_open_taken(const struct agn_preset *preset, const char *split, int limit,
+                        struct agn_dataset **dataset);
+
+/* The same of the preset that --preset and --set name, in `folder` (--data) unless that is NULL. */
 int agn__cli_open_images(const char *preset, const struct agn_cli_list *assignments, const char *folder,
                          const char *split, int limit, struct agn_dataset **dataset);
 

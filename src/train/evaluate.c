@@ -64,6 +64,8 @@ static int run_networks(struct evaluator *e, const struct agn_batch *batch)
         status = agn_runner_run(r, AGN_REMOTE, r->values);
     if (status == AGN_OK && e->xai != NULL)
         status = agn_xai_attribute(e->xai, agn_runner_output(r, AGN_EXTRACTOR, 0), batch->labels);
+    if (status == AGN_OK && e->xai != NULL)
+        agn_xai_channel_importance(agn_xai_attributions(e->xai), BATCH, e->model->map, e->importance);
     return status;
 }
 
@@ -93,7 +95,11 @@ static void count_predictions(struct evaluator *e, const struct agn_batch *batch
         e->local_right += by_local == label;
         count_class(e, label, by_fused, by_local);
         if (e->tell != NULL) {
-            const struct agn_prediction prediction = {batch->indices[i], label, by_fused, fused};
+            struct agn_prediction prediction = {batch->indices[i], label, by_fused, .logits = fused};
+            if (e->xai != NULL) {
+                prediction.importance = e->importance + (size_t)i * (size_t)model->map.channels;
+                prediction.reference_valid = agn_xai_correct(e->xai)[i];
+            }
             e->tell(e->user, &prediction);
         }
         e->remote_right += by_remote == label;
@@ -107,7 +113,6 @@ static void count_importance(struct evaluator *e, const struct agn_batch *batch)
     struct agn_importance_loss_config config = {.channels = channels,
                                                 .local_channels = model->preset.model.local_channels,
                                                 .rho = model->preset.joint.rho};
-    agn_xai_channel_importance(agn_xai_attributions(e->xai), BATCH, model->map, e->importance);
     for (int i = 0; i < batch->count; i++) {
         const float *importance = e->importance + (size_t)i * (size_t)channels;
         struct agn_importance_loss loss;

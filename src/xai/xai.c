@@ -37,6 +37,11 @@ int agn_xai_method_from_name(const char *name)
                     name);
 }
 
+const char *agn_xai_method_name(enum agn_xai_method method)
+{
+    return method_names[method];
+}
+
 /* ---- life ---------------------------------------------------------------------- */
 
 static int allocate(struct agn_xai *xai)
