@@ -31,9 +31,9 @@ static const char description[] =
     "Figures that were measured, modelled and taken from the paper have marks and colours of their own. "
     "Latency and "
     "energy are modelled from counted instructions, bytes and packets (docs/COST.md).\n"
-    "The same files give the same bytes. --quick trains all systems briefly on Fashion-MNIST first, in about "
-    "five "
-    "minutes on two cores; given again it goes on where it was, or only makes the page.";
+    "The same files give the same bytes. --quick trains all systems briefly on Fashion-MNIST first, which "
+    "takes "
+    "minutes; given again it goes on where it was, or only makes the page.";
 static const char example[] =
     "  agilenn report --quick --out out/report\n"
     "  agilenn report --results out/sweep.sqlite --results out/shift.sqlite\n"

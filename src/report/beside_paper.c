@@ -101,7 +101,7 @@ static void write_papers(struct agn__report *report, const struct agn__topic *to
              row->note[0] ? ")" : "");
     agn__table_text(page, row->dataset);
     agn__table_text(page, system);
-    agn__table_text(page, "† paper");
+    agn__table_label(page, AGN__PAPER, "paper");
     agn__table_text(page, "");
     if (topic->keys[0] != NULL)
         agn__table_text(page, row->setting);
@@ -201,7 +201,7 @@ static void chart_papers(struct agn__report *report, const struct agn__topic *to
     struct agn__value y = AGN__UNKNOWN;
     if (series == NULL)
         return;
-    series->joined = by_setting || topic->across != NULL || strcmp(topic->table, "compression") == 0;
+    series->joined = by_setting || topic->across != NULL;
     for (int i = 0; topic->across != NULL && i < topic->column_count; i++) {
         y.mean = agn__paper_value(&report->paper, row, topic->columns[i].figure);
         agn__series_add(series, topic->across[i], y);
@@ -234,7 +234,7 @@ static int draw_set(struct agn__report *report, const struct agn__topic *topic, 
             chart_papers(report, topic, &report->paper.rows[i]);
     snprintf(name, sizeof name, "%s-%d", topic->table, report->page.pictures + 1);
     snprintf(text, sizeof text, "%s: %s", topic->title, set);
-    return agn__chart_draw(&report->chart, &report->page, name, text, 2);
+    return agn__chart_draw(&report->chart, &report->page, name, text, 3);
 }
 
 /* ---- tables -------------------------------------------------------------------------------------- */
@@ -247,13 +247,14 @@ static int write_topic(struct agn__report *report, int number)
     struct sets sets;
     if (topic->keys[0] != NULL)
         columns[count++] = "setting";
+    int first = count;
     columns[count++] = "seeds";
     for (int i = 0; i < topic->column_count; i++)
         columns[count++] = topic->columns[i].name;
     list_sets(report, &sets);
     agn__page_part(&report->page, topic->title);
     agn__page_text(&report->page, "%s", topic->note);
-    agn__table_begin(&report->page, topic->title, columns, count);
+    agn__table_begin(&report->page, topic->title, columns, count, AGN__NUMBERS(first, count));
     for (int i = 0; i < sets.count; i++) {
         bool papers = false;
         int set = paper_set(sets.names[i]);
@@ -290,7 +291,7 @@ static void write_bytes(struct agn__report *report)
     struct agn__page *page = &report->page;
     agn__page_part(page, "Bytes sent beside DeepCOD");
     agn__page_text(page, "Mean over all frames from the device to the server, all headers counted.");
-    agn__table_begin(page, "Bytes sent beside DeepCOD", columns, AGN_COUNT_OF(columns));
+    agn__table_begin(page, "Bytes sent beside DeepCOD", columns, AGN_COUNT_OF(columns), AGN__NUMBERS(2, 7));
     for (int i = 0; i < report->designs.count; i++) {
         const struct agn__design *design = &report->designs.list[i], *other = deepcod_beside(report, design);
         if (other == NULL || design->done == 0 || design->copy ||
@@ -314,7 +315,7 @@ static void write_bytes(struct agn__report *report)
         if (strcmp(row->table, "bytes") != 0 || !agn__table_row(page))
             continue;
         agn__table_text(page, row->dataset);
-        agn__table_text(page, "† paper");
+        agn__table_label(page, AGN__PAPER, "paper");
         for (int c = 2; c < (int)AGN_COUNT_OF(columns); c++)
             agn__table_value(page, AGN__PAPER,
                              c == 4 ? (struct agn__value){row->value, NAN, NAN} : AGN__UNKNOWN, 1.0, 1);
@@ -333,7 +334,8 @@ static void write_before(struct agn__report *report)
               "20 %% of "
               "features. `agilenn train` writes its own figure as skewness_before; runs that have it among "
               "their curves stand here.");
-    agn__table_begin(page, "Importance before joint training", columns, AGN_COUNT_OF(columns));
+    agn__table_begin(page, "Importance before joint training", columns, AGN_COUNT_OF(columns),
+                     AGN__NUMBERS(3, 4));
     for (int i = 0; i < report->results.point_count; i++) {
         const struct agn__curve_point *point = &report->results.points[i];
         if (strcmp(point->figure, "skewness_before") != 0 || !agn__table_row(page))

@@ -7,7 +7,8 @@
 
 #include "agilenn/gnuplot.h"
 
-enum { WIDTH = 760, HEIGHT = 380, KEY_LINE = 20 };
+enum { WIDTH = 760, HEIGHT = 360, KEY_LINE = 20 };
+#define LARGEST 1e12 /* of what is drawn */
 
 static const char *const colours[] = {AGN_COLOUR_BLUE,   AGN_COLOUR_VERMILLION, AGN_COLOUR_GREEN,
                                       AGN_COLOUR_ORANGE, AGN_COLOUR_SKY,        "#8A5FA8",
@@ -45,9 +46,12 @@ void agn__series_add(struct agn__series *series, double x, struct agn__value y)
     series->y[at] = y;
 }
 
-static int write_data(const struct agn__chart *chart, FILE *script)
+/* The points as gnuplot reads them; how many, and between which x they lie. */
+static int write_data(const struct agn__chart *chart, FILE *script, double range[2])
 {
     int points = 0;
+    range[0] = INFINITY;
+    range[1] = -INFINITY;
     for (int s = 0; s < chart->count; s++) {
         const struct agn__series *series = &chart->series[s];
         int before = points;
@@ -55,10 +59,12 @@ static int write_data(const struct agn__chart *chart, FILE *script)
         for (int i = 0; i < series->count; i++) {
             double x = chart->x_scale * series->x[i], y = chart->y_scale * series->y[i].mean;
             double low = chart->y_scale * series->y[i].low, high = chart->y_scale * series->y[i].high;
-            if (chart->log_x && x <= 0.0)
+            if ((chart->log_x && x <= 0.0) || fabs(x) > LARGEST || fabs(y) > LARGEST)
                 continue;
-            fprintf(script, "%.9g %.9g %.9g %.9g\n", x, y, isfinite(low) ? low : y,
-                    isfinite(high) ? high : y);
+            bool interval = isfinite(low) && isfinite(high);
+            fprintf(script, "%.9g %.9g %.9g %.9g\n", x, y, interval ? low : y, interval ? high : y);
+            range[0] = fmin(range[0], x);
+            range[1] = fmax(range[1], x);
             points++;
         }
         if (points == before) /* gnuplot refuses a block without a line */
@@ -68,23 +74,47 @@ static int write_data(const struct agn__chart *chart, FILE *script)
     return points;
 }
 
+/* Some room at both ends; on a logarithmic axis 1, 2 and 5 of each decade are named, all nine where it is
+ * short. */
+static void write_axis(const struct agn__chart *chart, FILE *script, const double range[2])
+{
+    if (!chart->log_x) {
+        double room = range[1] > range[0] ? 0.05 * (range[1] - range[0]) : 0.05 * fabs(range[0]) + 1e-3;
+        fprintf(script, "set xrange [%.9g:%.9g]\n", range[0] - room, range[1] + room);
+        return;
+    }
+    bool is_short = range[1] < 10.0 * range[0];
+    const char *comma = "";
+    fprintf(script, "set logscale x\nset xrange [%.9g:%.9g]\nset xtics (", range[0] / 1.3, range[1] * 1.3);
+    for (int decade = (int)floor(log10(range[0])) - 1; decade <= (int)ceil(log10(range[1])); decade++)
+        for (int digit = 1; digit <= 9; digit++)
+            if (is_short || digit == 1 || digit == 2 || digit == 5) {
+                fprintf(script, "%s%.9g", comma, digit * pow(10.0, decade));
+                comma = ", ";
+            }
+    fprintf(script, ")\n");
+}
+
 static void write_plot(const struct agn__chart *chart, FILE *script)
 {
+    int key_lines = (chart->count + 1) / 2;
     fprintf(script, "set xlabel ");
     agn_gnuplot_string(script, chart->x_name);
     fprintf(script, "\nset ylabel ");
     agn_gnuplot_string(script, chart->y_name);
     fprintf(script,
-            "\n%sset key outside bottom left horizontal reverse Left maxcols 2 width 2\nset offsets graph "
-            "0.04, graph 0.04, graph "
-            "0.06, graph 0.06\nset bars 0.4\nplot ",
-            chart->log_x ? "set logscale x\n" : "");
+            "\nset bmargin %.1f\nset key at screen 0.02, screen 0.015 left bottom horizontal reverse Left "
+            "maxcols 2 "
+            "width 1\nset offsets 0, 0, graph 0.06, graph 0.06\nset bars 0.4\nplot ",
+            4.5 + 1.15 * key_lines);
+    int ours = 0, papers = 0;
     for (int s = 0; s < chart->count; s++) {
         const struct agn__series *series = &chart->series[s];
         bool paper = series->source == AGN__PAPER;
         char name[AGN__NAME + 40];
-        const char *colour = paper ? paper_colour : colours[s % (int)AGN_COUNT_OF(colours)];
-        int point = (paper ? hollow : filled)[s % (int)AGN_COUNT_OF(filled)];
+        int place = paper ? papers++ : ours++;
+        const char *colour = paper ? paper_colour : colours[place % (int)AGN_COUNT_OF(colours)];
+        int point = (paper ? hollow : filled)[place % (int)AGN_COUNT_OF(filled)];
         snprintf(name, sizeof name, "%s (%s)", series->name, agn__source_name(series->source));
         fprintf(script,
                 "%s$s%d using 1:2:3:4 with yerrorbars linecolor rgb '%s' pointtype %d pointsize 0.7 title ",
@@ -107,10 +137,12 @@ int agn__chart_draw(struct agn__chart *chart, struct agn__page *page, const char
     int status = agn_gnuplot_open_for(&plot, path, WIDTH, HEIGHT + KEY_LINE * ((chart->count + 1) / 2));
     if (status < 0)
         return status;
-    if (write_data(chart, plot.script) < least) {
+    double range[2];
+    if (write_data(chart, plot.script, range) < least) {
         fclose(plot.script);
         return AGN_OK;
     }
+    write_axis(chart, plot.script, range);
     write_plot(chart, plot.script);
     status = agn_gnuplot_draw(&plot, path);
     if (status == AGN_OK)

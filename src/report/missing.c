@@ -6,9 +6,9 @@
 /* Presets of the paper's data sets, as this program has them. */
 static const char *const presets[AGN__PAPER_SETS] = {
     "cifar10-lean cifar10-deepcod cifar10-spinn cifar10-edge-only cifar10-local-only cifar10-mcunet",
-    "cifar100-lean; other systems: these presets with --set of the data set",
-    "svhn-lean",
-    "imagenet200-lean",
+    "cifar100-lean; none of the other systems yet",
+    "svhn-lean; none of the other systems yet",
+    "imagenet200-lean; none of the other systems yet",
 };
 
 static bool has_set(const struct agn__report *report, int set)
@@ -26,7 +26,7 @@ int agn__report_write_missing(struct agn__report *report)
     static const char *const columns[] = {"table of the paper", "data set", "what would make it", "presets"};
     struct agn__page *page = &report->page;
     agn__page_section(page, "missing", "What is missing");
-    agn__table_begin(page, "Tables of the paper without a run of ours", columns, AGN_COUNT_OF(columns));
+    agn__table_begin(page, "Tables of the paper without a run of ours", columns, AGN_COUNT_OF(columns), 0);
     for (int i = 0; i < agn__topic_count; i++)
         for (int set = 0; set < AGN__PAPER_SETS; set++) {
             if (report->ours[i][set] != 0 || !agn__table_row(page))

@@ -181,11 +181,13 @@ void agn__page_legend(struct agn__page *page)
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-void agn__table_begin(struct agn__page *page, const char *caption, const char *const *columns, int count)
+void agn__table_begin(struct agn__page *page, const char *caption, const char *const *columns, int count,
+                      unsigned numbers)
 {
     page->table.caption = caption;
     page->table.columns = columns;
     page->table.column_count = count;
+    page->table.numbers = numbers;
     page->table.rows = page->table.hidden = 0;
     page->table.open = false;
 }
@@ -201,7 +203,7 @@ static void table_head(struct agn__page *page)
     escape_markdown(page->markdown, page->table.caption);
     fprintf(page->markdown, "**\n\n|");
     for (int i = 0; i < page->table.column_count; i++) {
-        fprintf(page->html, "<th scope=\"col\">");
+        fprintf(page->html, "<th scope=\"col\"%s>", page->table.numbers >> i & 1U ? " class=\"number\"" : "");
         agn__page_escape(page->html, page->table.columns[i]);
         fprintf(page->html, "</th>");
         fprintf(page->markdown, " ");
@@ -211,7 +213,7 @@ static void table_head(struct agn__page *page)
     fprintf(page->html, "</tr></thead>\n<tbody>\n");
     fprintf(page->markdown, "\n|");
     for (int i = 0; i < page->table.column_count; i++)
-        fprintf(page->markdown, "---|");
+        fprintf(page->markdown, page->table.numbers >> i & 1U ? "--:|" : "---|");
 }
 
 static void end_row(struct agn__page *page)
@@ -249,19 +251,32 @@ void agn__table_text(struct agn__page *page, const char *text)
     fprintf(page->markdown, " |");
 }
 
-/* A number in so many decimals, unless that would fill the page. */
+void agn__table_label(struct agn__page *page, enum agn__source source, const char *text)
+{
+    if (!page->table.open)
+        return;
+    fprintf(page->html, "<td class=\"%s\"><span class=\"mark\">%s</span> ", classes[source],
+            sources[source].mark);
+    agn__page_escape(page->html, text);
+    fprintf(page->html, "</td>");
+    fprintf(page->markdown, " %s ", sources[source].mark);
+    escape_markdown(page->markdown, text);
+    fprintf(page->markdown, " |");
+}
+
+/* A number in so many decimals, unless that would fill the page; decimals < 0: in those that it has. */
 static void number(char text[32], double value, int decimals)
 {
-    if (fabs(value) < 1e9)
+    if (decimals >= 0 && fabs(value) < 1e9)
         snprintf(text, 32, "%.*f", decimals, value == 0.0 ? 0.0 : value);
     else
-        snprintf(text, 32, "%.3g", value);
+        snprintf(text, 32, "%.6g", value);
 }
 
 void agn__table_value(struct agn__page *page, enum agn__source source, struct agn__value value, double scale,
                       int decimals)
 {
-    char mean[32], low[32], high[32];
+    char mean[32], low[32] = "", high[32] = "";
     if (!page->table.open)
         return;
     if (!isfinite(value.mean)) {
@@ -269,14 +284,16 @@ void agn__table_value(struct agn__page *page, enum agn__source source, struct ag
         fprintf(page->markdown, " – |");
         return;
     }
-    number(mean, scale * value.mean, decimals);
+    number(mean, scale * value.mean, source == AGN__PAPER ? -1 : decimals);
+    if (isfinite(value.low) && isfinite(value.high)) {
+        number(low, scale * value.low, decimals);
+        number(high, scale * value.high, decimals);
+    }
     fprintf(page->html,
             "<td class=\"number %s\" data-value=\"%.9g\"><span class=\"mark\" title=\"%s\">%s</span> %s",
             classes[source], scale * value.mean, sources[source].name, sources[source].mark, mean);
     fprintf(page->markdown, " %s %s", sources[source].mark, mean);
-    if (isfinite(value.low) && isfinite(value.high) && value.low < value.high) {
-        number(low, scale * value.low, decimals);
-        number(high, scale * value.high, decimals);
+    if (strcmp(low, high) != 0) {
         fprintf(page->html, " <span class=\"interval\">%s to %s</span>", low, high);
         fprintf(page->markdown, " (%s to %s)", low, high);
     }

@@ -18,6 +18,7 @@ struct agn__page {
         const char *caption;
         const char *const *columns;
         int column_count, rows, hidden;
+        unsigned numbers;
         bool open;
     } table;
 };
@@ -40,13 +41,18 @@ void agn__page_folded(struct agn__page *page, const char *summary, const char *t
 /* Marks and colours and what they mean. */
 void agn__page_legend(struct agn__page *page);
 
+/* The bits from `from` up to `end`: columns that are numbers. */
+#define AGN__NUMBERS(from, end) ((1U << (end)) - (1U << (from)))
 /* A table whose head is written with its first row: one without rows leaves nothing. Caption and columns stay
  * the caller's until its end. agn__table_row begins a row; false: there are AGN__MOST_ROWS already, and what
  * is written up to the next one is left out. agn__table_end says how many were left out; returns the rows. */
-void agn__table_begin(struct agn__page *page, const char *caption, const char *const *columns, int count);
+void agn__table_begin(struct agn__page *page, const char *caption, const char *const *columns, int count,
+                      unsigned numbers);
 bool agn__table_row(struct agn__page *page);
 void agn__table_text(struct agn__page *page, const char *text);
-/* A figure times `scale`; a dash where it is not known. */
+/* Text with the mark and the colour of a source. */
+void agn__table_label(struct agn__page *page, enum agn__source source, const char *text);
+/* A figure times `scale`, the paper's in as many digits as it has; a dash where it is not known. */
 void agn__table_value(struct agn__page *page, enum agn__source source, struct agn__value value, double scale,
                       int decimals);
 void agn__table_count(struct agn__page *page, double count);

@@ -7,6 +7,11 @@
 
 enum { MOST_PLANS = 100, MOST_PICTURES = 100, MOST_AXES = 16, MOST_FIGURES = 6 };
 
+static const char *name_of(const struct agn__plan *plan)
+{
+    return plan->name[0] ? plan->name : "(a plan without a name)";
+}
+
 static bool is_of_plan(const struct agn__design *design, const struct agn__plan *plan)
 {
     return strcmp(design->first->text[AGN__PLAN], plan->name) == 0;
@@ -56,8 +61,8 @@ static void write_designs(struct agn__report *report, const struct agn__plan *pl
     char caption[700];
     for (int i = 0; i < (int)FIGURES; i++)
         names[FIXED + i] = columns[i].name;
-    snprintf(caption, sizeof caption, "Designs of %s: mean and 95 %% interval", plan->name);
-    agn__table_begin(page, caption, names, FIXED + FIGURES);
+    snprintf(caption, sizeof caption, "Designs of %s: mean and 95 %% interval", name_of(plan));
+    agn__table_begin(page, caption, names, FIXED + FIGURES, AGN__NUMBERS(3, FIXED + FIGURES));
     for (int i = 0; i < report->designs.count; i++) {
         const struct agn__design *design = &report->designs.list[i];
         char images[100];
@@ -194,8 +199,8 @@ static int draw_designs(struct agn__report *report, const struct agn__plan *plan
         agn__series_add(series, x, agn__design_value(design, AGN__ACCURACY));
     }
     snprintf(name, sizeof name, "plan-%d", number);
-    snprintf(text, sizeof text, "%s: accuracy and 95 %% interval %s %s", plan->name, axis ? "along" : "over",
-             chart->x_name);
+    snprintf(text, sizeof text, "%s: accuracy and 95 %% interval %s %s", name_of(plan),
+             axis ? "along" : "over", chart->x_name);
     return agn__chart_draw(chart, &report->page, name, text, 2);
 }
 
@@ -283,7 +288,7 @@ static int write_figure(struct agn__report *report, int first, int end, const ch
     const char *const heads[] = {"design", points[first].curve, "seeds", y_name};
     report->chart = (struct agn__chart){
         .x_name = points[first].curve, .y_name = y_name, .x_scale = 1.0, .y_scale = scale};
-    agn__table_begin(&report->page, text, heads, AGN_COUNT_OF(heads));
+    agn__table_begin(&report->page, text, heads, AGN_COUNT_OF(heads), AGN__NUMBERS(1, 4));
     add_means(report, samples, count, scale);
     agn__table_end(&report->page);
     snprintf(name, sizeof name, "curve-%d", report->page.pictures + 1);
@@ -341,7 +346,7 @@ int agn__report_write_plans(struct agn__report *report)
         "images (Wilson). Latency and energy go from low to high inputs of the model.");
     for (int i = 0; i < shown && status == AGN_OK; i++) {
         const struct agn__plan *plan = &report->results.plans[i];
-        agn__page_part(page, plan->name[0] ? plan->name : "(a plan without a name)");
+        agn__page_part(page, name_of(plan));
         agn__page_text(page, "%s", plan->question[0] ? plan->question : "The plan asks no question.");
         write_designs(report, plan);
         write_command(report, plan);

@@ -54,6 +54,7 @@ struct agn__topic {
     const char *table, *title, *note, *make; /* make: what would give rows of ours */
     const char *systems;                     /* "" or those that belong here, with spaces around each */
     const char *keys[4];
+    bool presets_too; /* though there are keys */
     const struct agn__column *columns;
     int column_count;
     int x, y;             /* columns of the picture; x < 0: of the first key; y < 0: none */

@@ -74,7 +74,8 @@ static int write_machines(struct agn__report *report)
     for (size_t i = 0; i < count; i++)
         runs[i] = &report->results.runs[i];
     qsort(runs, count, sizeof(*runs), compare_machines);
-    agn__table_begin(&report->page, "Machines and commits", columns, AGN_COUNT_OF(columns));
+    agn__table_begin(&report->page, "Machines and commits", columns, AGN_COUNT_OF(columns),
+                     AGN__NUMBERS(2, 5));
     for (size_t i = 0, next = 0; i < count; i = next) {
         double seconds = 0.0;
         for (next = i; next < count && compare_machines(&runs[i], &runs[next]) == 0; next++)
@@ -100,7 +101,8 @@ static void write_failures(struct agn__report *report)
     static const char *const columns[] = {"plan", "run", "preset", "design", "seed", "state", "reason"};
     static const enum agn__run_text before[] = {AGN__PLAN, AGN__ID, AGN__PRESET, AGN__DESIGN};
     struct agn__page *page = &report->page;
-    agn__table_begin(page, "Runs that failed, diverged or are not finished", columns, AGN_COUNT_OF(columns));
+    agn__table_begin(page, "Runs that failed, diverged or are not finished", columns, AGN_COUNT_OF(columns),
+                     AGN__NUMBERS(4, 5));
     for (int i = 0; i < report->results.run_count; i++) {
         const struct agn__run *run = &report->results.runs[i];
         if (run->done || !agn__table_row(page))
@@ -122,7 +124,8 @@ int agn__report_write_runs(struct agn__report *report)
     agn__page_section(&report->page, "runs", "What was run");
     if (report->results.run_count == 0)
         agn__page_text(&report->page, "The results files hold no runs.");
-    agn__table_begin(&report->page, "Plans", columns, AGN_COUNT_OF(columns));
+    agn__table_begin(&report->page, "Plans", columns, AGN_COUNT_OF(columns),
+                     AGN__NUMBERS(2, 5) | AGN__NUMBERS(9, 10));
     for (int i = 0; i < report->results.plan_count; i++)
         write_plan(report, &report->results.plans[i]);
     agn__table_end(&report->page);

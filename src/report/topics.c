@@ -22,16 +22,17 @@ const char *const agn__paper_sets[AGN__PAPER_SETS] = {"cifar10", "cifar100", "sv
     }
 #define MS(title, of, part)                                                                                  \
     {                                                                                                        \
-        .name = title, .figure = of, .kind = AGN__COLUMN_COST, .which = part, .scale = 1.0, .decimals = 1    \
+        .name = (title), .figure = (of), .kind = AGN__COLUMN_COST, .which = (part), .scale = 1.0,            \
+        .decimals = 1                                                                                        \
     }
 #define MS_AT(title, of, kbps, mhz)                                                                          \
     {                                                                                                        \
-        .name = title, .figure = of, .kind = AGN__COLUMN_COST, .which = AGN__TOTAL_MS, .scale = 1.0,         \
-        .decimals = 1, .rate = kbps, .clock = mhz                                                            \
+        .name = (title), .figure = (of), .kind = AGN__COLUMN_COST, .which = AGN__TOTAL_MS, .scale = 1.0,     \
+        .decimals = 1, .rate = (kbps), .clock = (mhz)                                                        \
     }
 #define BYTES(title, of, column)                                                                             \
     {                                                                                                        \
-        .name = title, .figure = of, .kind = AGN__COLUMN_REAL, .which = column, .scale = 1.0 / 1024.0,       \
+        .name = (title), .figure = (of), .kind = AGN__COLUMN_REAL, .which = (column), .scale = 1.0 / 1024.0, \
         .decimals = 1                                                                                        \
     }
 
@@ -109,12 +110,13 @@ static const struct agn__column methods[] = {
     DISORDER,
 };
 
-#define COLUMNS(list) .columns = list, .column_count = AGN_COUNT_OF(list)
+#define COLUMNS(list) .columns = (list), .column_count = AGN_COUNT_OF(list)
 
 const struct agn__topic agn__topics[] = {
     {.table = "systems",
      .title = "Accuracy and latency of all systems",
-     .note = "At 216 MHz and 6 Mbit/s. Latency is the mean over all frames, those that are not sent "
+     .note = "The paper: at 216 MHz and 6 Mbit/s; ours: board and radio as above. Latency is the mean over "
+             "all frames, those that are not sent "
              "included, so that the parts add "
              "up to it; what the server computes is not in the results and not counted in ours. \"alone\" is "
              "the accuracy of "
@@ -132,6 +134,8 @@ const struct agn__topic agn__topics[] = {
              "are relative to, so compare the shapes of the curves, not their places.",
      .make = "a plan that varies joint.bits (agilenn) or model.extractor (deepcod)",
      .systems = " agilenn deepcod ",
+     .keys = {"joint.bits", "model.extractor"},
+     .presets_too = true,
      COLUMNS(compression),
      .x = 0,
      .y = 1,
@@ -154,7 +158,7 @@ const struct agn__topic agn__topics[] = {
      .y = -1},
     {.table = "bandwidth",
      .title = "Latency at three rates",
-     .note = "At 216 MHz; only the rate on the air changes.",
+     .note = "Only the rate on the air changes.",
      .make = "a plan whose presets are those of all systems on the data set",
      .systems = "",
      COLUMNS(bandwidth),
@@ -163,7 +167,7 @@ const struct agn__topic agn__topics[] = {
      .x_name = "kbit/s on the air"},
     {.table = "clock",
      .title = "Latency at three clocks",
-     .note = "At 6 Mbit/s; only the processor's clock changes.",
+     .note = "Only the processor's clock changes.",
      .make = "a plan whose presets are those of all systems on the data set",
      .systems = "",
      COLUMNS(clocks),
@@ -242,9 +246,7 @@ bool agn__topic_has(const struct agn__topic *topic, const struct agn__design *de
     for (size_t i = 0; i < AGN_COUNT_OF(topic->keys) && topic->keys[i] != NULL; i++)
         if (agn__design_setting(design, topic->keys[i], value))
             return true;
-    if (strcmp(topic->table, "compression") == 0)
-        return true;
-    return topic->keys[0] == NULL && design->first->text[AGN__DESIGN][0] == '\0';
+    return (topic->keys[0] == NULL || topic->presets_too) && design->first->text[AGN__DESIGN][0] == '\0';
 }
 
 enum agn__source agn__column_source(const struct agn__column *column)
