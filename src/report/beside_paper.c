@@ -223,6 +223,7 @@ static int draw_set(struct agn__report *report, const struct agn__topic *topic, 
     report->chart = (struct agn__chart){
         .x_name = topic->x_name,
         .y_name = latency ? "latency of a frame, ms" : topic->columns[topic->y].name,
+        .from_zero = latency,
         .log_x = latency || strcmp(topic->table, "systems") == 0 || strcmp(topic->table, "compression") == 0,
         .x_scale = 1.0,
         .y_scale = 1.0};

@@ -98,6 +98,8 @@ static void write_axis(const struct agn__chart *chart, FILE *script, const doubl
 static void write_plot(const struct agn__chart *chart, FILE *script)
 {
     int key_lines = (chart->count + 1) / 2;
+    if (chart->from_zero)
+        fprintf(script, "set yrange [0:*]\n");
     fprintf(script, "set xlabel ");
     agn_gnuplot_string(script, chart->x_name);
     fprintf(script, "\nset ylabel ");

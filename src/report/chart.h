@@ -16,7 +16,8 @@ struct agn__series {
 };
 struct agn__chart {
     const char *x_name, *y_name;
-    bool log_x; /* points that are not above 0 are left out then */
+    bool log_x;     /* points that are not above 0 are left out then */
+    bool from_zero; /* the y axis */
     double x_scale, y_scale;
     int count, left_out; /* series */
     struct agn__series series[AGN__MOST_SERIES];
