@@ -78,6 +78,15 @@ function(agn_embed_page room)
   agn_embed_files(${room} page monitor/page_files.h "${listed}")
 endfunction()
 
+# What a report is made from: template, style, script, the paper's figures, and the plan of a quick one.
+function(agn_embed_report room)
+  set(listed "quick.ini=${PROJECT_SOURCE_DIR}/bench/plans/quick.ini")
+  foreach(name report.html report.css report.js paper.csv)
+    list(APPEND listed "${name}=${PROJECT_SOURCE_DIR}/src/report/${name}")
+  endforeach()
+  agn_embed_files(${room} report report/report_files.h "${listed}")
+endfunction()
+
 # Files, listed as name=path;..., into a room as agn__<name>_files[].
 function(agn_embed_files room name header listed)
   set(output ${AGN_GENERATED_DIR}/agn_${name}_files.c)
@@ -92,7 +101,7 @@ endfunction()
 # `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.
 function(agn_add_command)
   agn_add_room(cli SOURCES src/cli
-    USES fit measure plot swarm modem monitor client edge server deploy train model distributed xai nn sets data base LIBRARIES agn_jansson)
+    USES report fit measure plot swarm modem monitor client edge server deploy train model distributed xai nn sets data base LIBRARIES agn_jansson)
   get_target_property(kind agn_cli TYPE)
   if(kind STREQUAL "INTERFACE_LIBRARY")
     return()

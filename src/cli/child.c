@@ -1,4 +1,4 @@
-/* Starts and ends a server process. See child.h. */
+/* Starts and ends processes. See child.h. */
 #include "cli/child.h"
 
 #include <errno.h>
@@ -9,13 +9,14 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agilenn/base.h"
 
 extern char **environ;
 
-enum { START_TIMEOUT_MS = 30000, LINE_BYTES = 512 };
+enum { START_TIMEOUT_MS = 30000, LINE_BYTES = 512, SIGNAL_CODES = 128 };
 
 /* Reads up to the first newline; its length, or a status. */
 static int read_line(int fd, char line[LINE_BYTES])
@@ -102,4 +103,27 @@ void agn__child_kill(struct agn__child *child)
         }
         child->pid = 0;
     }
+}
+
+int agn__child_run(char *const *arguments)
+{
+    pid_t pid = 0;
+    int status = 0;
+    bool told = false;
+    int error = posix_spawn(&pid, arguments[0], NULL, NULL, arguments, environ);
+    if (error != 0)
+        return agn_fail(AGN_ERR_IO, "cannot start %s: %s", arguments[0], strerror(error));
+    const struct timespec moment = {.tv_nsec = 50000000};
+    for (pid_t ended = 0; ended != pid;) {
+        ended = waitpid(pid, &status, WNOHANG);
+        if (ended < 0 && errno != EINTR)
+            return agn_fail(AGN_ERR_IO, "cannot wait for %s: %s", arguments[0], strerror(errno));
+        if (agn_interrupt_requested() && !told) {
+            kill(pid, SIGTERM);
+            told = true;
+        }
+        if (ended != pid)
+            nanosleep(&moment, NULL);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : SIGNAL_CODES + WTERMSIG(status);
 }

@@ -38,6 +38,7 @@ int agn__cmd_info(int argc, char **argv);
 int agn__cmd_keys(int argc, char **argv);
 int agn__cmd_modem(int argc, char **argv);
 int agn__cmd_plot(int argc, char **argv);
+int agn__cmd_report(int argc, char **argv);
 int agn__cmd_run(int argc, char **argv);
 int agn__cmd_serve(int argc, char **argv);
 int agn__cmd_shift(int argc, char **argv);

@@ -49,6 +49,7 @@ const struct agn__cli_entry agn__cli_entries[] = {
      .summary = "compare the codecs on a model's frames",
      .run = agn__cmd_bench,
      .is_part = true},
+    {.name = "report", .summary = "a page of results beside the paper's", .run = agn__cmd_report},
     {.name = "demo",
      .summary = "all of it on Fashion-MNIST, from training to a dead server",
      .run = agn__cmd_demo},
