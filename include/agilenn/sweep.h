@@ -194,8 +194,9 @@ struct agn_sweep_config {
     int limit;                   /* begin no more than so many; 0: all */
     bool retry;                  /* failed and diverged runs again */
     bool keep; /* the folders of runs that are done: model.safetensors, model.agn, metrics.jsonl */
-    agn_progress_fn *progress; /* of the run at hand where jobs is 1, in its process; NULL: none */
-    void *progress_user;
+    /* Of the run at hand where jobs is 1, in its process, whose messages else go to OUT.d/ID/log; its `user`
+     * is this process's stderr, a FILE *. NULL: none. */
+    agn_progress_fn *progress;
     agn_sweep_ended_fn *ended; /* NULL: none */
     void *ended_user;
 };

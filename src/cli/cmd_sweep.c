@@ -69,7 +69,7 @@ static int name_output(struct job *job)
     int length = snprintf(job->path, sizeof job->path, "%.*s%s%s", (int)stem, base, shard, ending);
     if (stem == 0 || length < 0 || length > 900 || (!ours && strlen(job->out) >= sizeof base))
         return agn_fail(AGN_ERR_ARG, "--out: a path has 1 to about 900 bytes");
-    return ours ? agn_make_dirs("out") : AGN_OK;
+    return AGN_OK;
 }
 
 /* ---- what there is to do: --dry-run ------------------------------------------------------------- */
@@ -182,10 +182,11 @@ static int sweep(struct job *job)
                                             .retry = job->retry,
                                             .keep = job->keep,
                                             .progress = isatty(STDERR_FILENO) ? agn_progress_print : NULL,
-                                            .progress_user = stderr,
                                             .ended = tell_run,
                                             .ended_user = job};
-    int status = agn_sweep_run(&config, &report);
+    int status = job->out == NULL ? agn_make_dirs("out") : AGN_OK;
+    if (status >= 0)
+        status = agn_sweep_run(&config, &report);
     if (status < 0)
         return agn__cli_fail("sweep", status);
     int code = print_report(job, &report);

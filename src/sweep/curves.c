@@ -43,7 +43,8 @@ static int add_figures(struct agn__curve_input *in, const char *curve, const cha
 /* Loss and budgets are measured together, once. 0: they do not apply. */
 static int measure_once(struct agn__curve_input *in)
 {
-    if (!agn_model_sends_symbols(in->model) || agn_part_is_empty(&in->model->parts[AGN_REMOTE]))
+    if (!agn_model_sends_symbols(in->model) || agn_part_is_empty(&in->model->parts[AGN_LOCAL]) ||
+        agn_part_is_empty(&in->model->parts[AGN_REMOTE]))
         return 0;
     if (in->curves != NULL)
         return 1;

@@ -51,30 +51,32 @@ static void offer_to_oom_killer(void)
     }
 }
 
-/* With others at work its messages go to a file. */
-static void redirect(const struct slot *slot)
+/* Messages go to a file beside the run's. Returns what stderr was; NULL: nothing is to be told there. */
+static FILE *redirect(const struct sweep *s, const struct slot *slot)
 {
     char path[1024 + 8];
+    bool tells = s->jobs == 1 && s->config->progress != NULL;
+    int before = tells ? dup(STDERR_FILENO) : -1;
     snprintf(path, sizeof path, "%s/log", slot->folder);
     int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (log >= 0)
         (void)dup2(log, STDERR_FILENO);
+    return before >= 0 ? fdopen(before, "w") : NULL;
 }
 
 static void be_child(const struct sweep *s, const struct slot *slot, pid_t parent)
 {
+    FILE *terminal = redirect(s, slot);
     const struct agn__trial trial = {.plan = s->config->plan,
                                      .task = &slot->task,
                                      .folder = slot->folder,
-                                     .progress = s->jobs == 1 ? s->config->progress : NULL,
-                                     .progress_user = s->config->progress_user};
+                                     .progress = terminal != NULL ? s->config->progress : NULL,
+                                     .progress_user = terminal};
     (void)setpgid(0, 0); /* Ctrl-C is the parent's, who asks the children once */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
     offer_to_oom_killer();
-    if (s->jobs > 1)
-        redirect(slot);
     agn_nn_set_threads(s->threads);
     agn__trial_run(&trial, slot->outcome);
     fflush(NULL);
