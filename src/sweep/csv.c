@@ -2,6 +2,7 @@
  * programs. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "sweep/sweep_internal.h"
 
@@ -12,9 +13,8 @@ static void write_real(FILE *stream, double value)
     if (!isfinite(value))
         return;
     for (int digits = 6; digits <= 17; digits++) {
-        double again;
         snprintf(text, sizeof text, "%.*g", digits, value);
-        if (sscanf(text, "%lf", &again) == 1 && again == value)
+        if (strtod(text, NULL) == value)
             break;
     }
     fputs(text, stream);

@@ -77,7 +77,7 @@ static int next_record(struct reading *r)
 
 static bool read_real(const char *text, double *value)
 {
-    char *end;
+    char *end = NULL;
     *value = text[0] == '\0' ? (double)NAN : strtod(text, &end);
     return text[0] == '\0' || (end != text && *end == '\0' && isfinite(*value));
 }

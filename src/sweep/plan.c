@@ -97,7 +97,7 @@ static int new_entry(struct reading *reading, const char *section, const char *n
         struct entry *larger = agn_alloc((size_t)room, sizeof *larger);
         if (larger == NULL)
             return AGN_ERR_MEMORY;
-        if (reading->count > 0)
+        if (reading->entries != NULL)
             memcpy(larger, reading->entries, (size_t)reading->count * sizeof *larger);
         agn_free(reading->entries);
         reading->entries = larger;
