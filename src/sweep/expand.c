@@ -8,7 +8,7 @@
 #include "agilenn/deploy.h"
 #include "sweep/sweep_internal.h"
 
-enum { MOST_DRAWS = 1000, SHOWN = 48 };
+enum { SHOWN = 48 };
 
 /* ---- settings of a point ------------------------------------------------------------------- */
 
@@ -89,15 +89,6 @@ static int apply(const struct agn_sweep_plan *plan, const struct setting *settin
 
 /* ---- names ------------------------------------------------------------------------------------ */
 
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-    for (; *text != '\0'; text++) /* FNV-1a */
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return hash;
-}
-
-static const uint64_t hash_start = UINT64_C(14695981039346656037);
-
 /* "joint.rho=0.7 model.grid=2"; of long values their beginning and a number. */
 static int name_design(const struct agn_sweep_plan *plan, int point, const struct settings *settings,
                        char design[AGN_SWEEP_DESIGN])
@@ -117,7 +108,7 @@ static int name_design(const struct agn_sweep_plan *plan, int point, const struc
             agn_text_clip(shown, SHOWN, s->value, SHOWN - 8);
             size_t at = strlen(shown);
             snprintf(shown + at, sizeof shown - at, "#%06x",
-                     (unsigned)(hash_text(hash_start, s->value) & 0xffffff));
+                     (unsigned)(agn__hash_text(AGN__HASH_START, s->value) & 0xffffff));
         }
         int length =
             snprintf(design + used, AGN_SWEEP_DESIGN - used, "%s%s=%s", i > 0 ? " " : "", s->key, shown);
@@ -177,9 +168,9 @@ static int identify(const struct agn_sweep_plan *plan, const struct agn_preset *
         return status;
     snprintf(rest, sizeof rest, "\n%s %d %.17g %.17g %.17g %d\n", plan->split, plan->measure_images,
              plan->images, plan->sent, plan->may_lose, plan->protocol);
-    uint64_t hash = hash_text(hash_text(hash_start, text), rest);
+    uint64_t hash = agn__hash_text(agn__hash_text(AGN__HASH_START, text), rest);
     for (int i = 0; i < plan->curves.count; i++)
-        hash = hash_text(hash_text(hash, plan->curves.items[i]), " ");
+        hash = agn__hash_text(agn__hash_text(hash, plan->curves.items[i]), " ");
     *id = hash;
     return AGN_OK;
 }
@@ -301,75 +292,6 @@ static int make_runs(struct agn_sweep_plan *plan)
     return status;
 }
 
-/* ---- [random] --------------------------------------------------------------------------------------- */
-
-static uint64_t hash_point(const struct agn_sweep_plan *plan, int point)
-{
-    uint64_t hash = hash_start;
-    for (int a = 0; a < plan->axis_count; a++)
-        hash = hash_text(hash_text(hash, plan->drawn[(size_t)point * (size_t)plan->axis_count + (size_t)a]),
-                         "|");
-    return hash;
-}
-
-static int draw_point(struct agn_sweep_plan *plan, int point, const struct agn__draw *draws,
-                      struct agn_rng *rng)
-{
-    char value[AGN_PRESET_TEXT_BYTES];
-    for (int a = 0; a < plan->axis_count; a++) {
-        char **to = &plan->drawn[(size_t)point * (size_t)plan->axis_count + (size_t)a];
-        agn__draw_value(&draws[a], rng, value, sizeof value);
-        agn_free(*to);
-        *to = agn_alloc(strlen(value) + 1, 1);
-        if (*to == NULL)
-            return AGN_ERR_MEMORY;
-        memcpy(*to, value, strlen(value) + 1);
-    }
-    return AGN_OK;
-}
-
-/* Different ones: a point that was drawn before is drawn anew. */
-static int draw_points(struct agn_sweep_plan *plan, const struct agn__draw *draws)
-{
-    struct agn_rng rng;
-    uint64_t *hashes = agn_alloc((size_t)plan->points, sizeof *hashes);
-    plan->drawn = agn_alloc((size_t)plan->points * (size_t)plan->axis_count, sizeof(char *));
-    int status = hashes == NULL || plan->drawn == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    agn_rng_seed(&rng, (uint64_t)plan->random_seed);
-    for (int point = 0, draw = 0; point < plan->points && status == AGN_OK;) {
-        int same = 0;
-        status = draw_point(plan, point, draws, &rng);
-        if (status < 0)
-            break;
-        hashes[point] = hash_point(plan, point);
-        while (hashes[same] != hashes[point])
-            same++;
-        draw = same == point ? 0 : draw + 1;
-        point += same == point;
-        if (draw == MOST_DRAWS)
-            status = agn_fail(AGN_ERR_RANGE, "%s: runs = %d: there are hardly more than %d different points",
-                              plan->path, plan->points, point);
-    }
-    agn_free(hashes);
-    return status;
-}
-
-static int draw_all(struct agn_sweep_plan *plan)
-{
-    struct agn__draw draws[AGN__MOST_AXES] = {{0}};
-    int status = AGN_OK;
-    for (int a = 0; a < plan->axis_count && status == AGN_OK; a++) {
-        status = agn__draw_parse(plan->axes[a].range, &draws[a]);
-        if (status < 0)
-            status = agn__plan_fail_at(plan, plan->axes[a].line, status);
-    }
-    if (status == AGN_OK)
-        status = draw_points(plan, draws);
-    for (int a = 0; a < plan->axis_count; a++)
-        agn__draw_free(&draws[a]);
-    return status;
-}
-
 /* ---- the whole ---------------------------------------------------------------------------------------- */
 
 static int load_presets(struct agn_sweep_plan *plan)
@@ -425,49 +347,6 @@ int agn__plan_expand(struct agn_sweep_plan *plan)
     if (status == AGN_OK)
         status = load_presets(plan);
     if (status == AGN_OK && plan->mode == AGN__RANDOM)
-        status = draw_all(plan);
+        status = agn__plan_draw(plan);
     return status < 0 ? status : make_runs(plan);
-}
-
-/* The file's name without folder and ending. */
-static int name_plan(const char *path, struct agn_sweep_plan *plan)
-{
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-    size_t length = strlen(name);
-    if (length > 4 && strcmp(name + length - 4, ".ini") == 0)
-        length -= 4;
-    if (length == 0 || length >= sizeof plan->name || strlen(path) >= sizeof plan->path)
-        return agn_fail(AGN_ERR_ARG, "%.200s: the name of a plan has 1 to %d characters", path,
-                        AGN_SWEEP_NAME - 1);
-    memcpy(plan->name, name, length);
-    memcpy(plan->path, path, strlen(path) + 1);
-    return AGN_OK;
-}
-
-int agn_sweep_plan_parse(const char *text, const char *path, struct agn_sweep_plan **made)
-{
-    struct agn_sweep_plan *plan = agn_alloc(1, sizeof *plan);
-    int status = plan == NULL ? AGN_ERR_MEMORY : name_plan(path, plan);
-    if (status == AGN_OK) {
-        plan->random_seed = 1;
-        plan->seeds[0] = 1;
-        plan->seed_count = 1;
-        plan->measure_images = 2000;
-        plan->protocol = 2;
-        snprintf(plan->split, sizeof plan->split, "validation");
-        plan->text = agn_alloc(strlen(text) + 1, 1);
-        status = plan->text == NULL ? AGN_ERR_MEMORY : AGN_OK;
-    }
-    if (status == AGN_OK) {
-        memcpy(plan->text, text, strlen(text) + 1);
-        status = agn__plan_read(plan);
-    }
-    if (status == AGN_OK)
-        status = agn__plan_expand(plan);
-    if (status < 0) {
-        agn_sweep_plan_free(plan);
-        return status;
-    }
-    *made = plan;
-    return AGN_OK;
 }

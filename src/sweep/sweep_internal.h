@@ -5,7 +5,7 @@
 #include "agilenn/database.h"
 #include "agilenn/sweep.h"
 
-/* ---- plans (plan.c reads, values.c splits and draws, expand.c makes runs) ------------------- */
+/* ---- plans (plan.c reads, values.c splits, draws.c draws, expand.c makes runs) ------------------- */
 
 enum { AGN__MOST_AXES = 32, AGN__MOST_VALUES = 1000, AGN__MOST_PRESETS = 64, AGN__MOST_SEEDS = 1000 };
 
@@ -24,16 +24,6 @@ struct agn__axis {
     char *range;              /* [random]: as it was written */
     int line;
 };
-
-/* How values of [random] are drawn. */
-struct agn__draw {
-    double low, high;
-    bool log, whole;
-    struct agn__texts words; /* or one of these */
-};
-int agn__draw_parse(const char *text, struct agn__draw *draw);
-void agn__draw_free(struct agn__draw *draw);
-void agn__draw_value(const struct agn__draw *draw, struct agn_rng *rng, char *value, size_t cap);
 
 enum agn__mode { AGN__GRID, AGN__LIST, AGN__RANDOM };
 
@@ -59,8 +49,14 @@ struct agn_sweep_plan {
 /* Fills in all but presets and runs. */
 int agn__plan_read(struct agn_sweep_plan *plan);
 int agn__plan_expand(struct agn_sweep_plan *plan);
+/* Fills in `drawn`: points that differ. */
+int agn__plan_draw(struct agn_sweep_plan *plan);
 /* "PATH, line N: what was said last"; returns the status. */
 int agn__plan_fail_at(const struct agn_sweep_plan *plan, int line, int status);
+
+/* FNV-1a of a text, going on with `hash`. */
+#define AGN__HASH_START UINT64_C(14695981039346656037)
+uint64_t agn__hash_text(uint64_t hash, const char *text);
 
 /* ---- results files (results.c) ------------------------------------------------------------ */
 
