@@ -78,8 +78,11 @@ static int next_record(struct reading *r)
 static bool read_real(const char *text, double *value)
 {
     char *end = NULL;
-    *value = text[0] == '\0' ? (double)NAN : strtod(text, &end);
-    return text[0] == '\0' || (end != text && *end == '\0' && isfinite(*value));
+    *value = NAN;
+    if (text[0] == '\0')
+        return true;
+    *value = strtod(text, &end);
+    return end != text && *end == '\0' && isfinite(*value);
 }
 
 static bool read_whole(const char *text, int *value)

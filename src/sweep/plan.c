@@ -1,5 +1,6 @@
 /* Reads a plan: an INI file of what is asked, for all runs, and varied. What it means for presets is
  * expand.c's. */
+#include <assert.h>
 #include <ctype.h>
 #include <ini.h>
 #include <math.h>
@@ -85,6 +86,7 @@ static int append_value(struct entry *entry, const char *value)
 
 static int new_entry(struct reading *reading, const char *section, const char *name, const char *value)
 {
+    assert(reading->count == 0 || reading->entries != NULL);
     for (int i = 0; i < reading->count; i++)
         if (strcmp(reading->entries[i].section, section) == 0 && strcmp(reading->entries[i].name, name) == 0)
             return agn_fail(AGN_ERR_ARG, "[%s] %s is given already, in line %d", section, name,
