@@ -139,8 +139,9 @@ static void write_script(FILE *script, const struct drawing *d)
     agn_gnuplot_string(script, d->picture->x);
     fprintf(script, "\nset ylabel ");
     agn_gnuplot_string(script, d->picture->y);
-    fprintf(script,
-            "\nset key outside right top\nset offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\n");
+    fprintf(script, "\nset key outside right top title ");
+    agn_gnuplot_string(script, d->picture->by != NULL ? d->picture->by : "preset");
+    fprintf(script, "\nset offsets graph 0.04, graph 0.04, graph 0.04, graph 0.04\n");
     write_plot(script, d);
 }
 
