@@ -101,7 +101,7 @@ endfunction()
 # `agilenn`: main.c over agn_cli, which holds the rest of src/cli so that tests can link it.
 function(agn_add_command)
   agn_add_room(cli SOURCES src/cli
-    USES report fit measure plot swarm modem monitor client edge server deploy train model distributed xai nn sets data base LIBRARIES agn_jansson)
+    USES report sweep fit measure plot swarm modem monitor client edge server deploy train model distributed xai nn sets data base LIBRARIES agn_jansson)
   get_target_property(kind agn_cli TYPE)
   if(kind STREQUAL "INTERFACE_LIBRARY")
     return()

@@ -25,7 +25,7 @@ version=$("$bin" --version | cut -d' ' -f2)
 
 # A page each, with every option of the help.
 "$bin" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' >"$tmp/commands"
-printf 'data check\ndata fetch\nbench forward\nbench codec\nexplain deletion\n' >>"$tmp/commands"
+printf 'data check\ndata fetch\nsweep show\nsweep csv\nsweep plot\nsweep merge\nbench forward\nbench codec\nexplain deletion\n' >>"$tmp/commands"
 [ "$(wc -l <"$tmp/commands")" -gt 15 ] || die "few commands: $(cat "$tmp/commands")"
 while read -r command; do
     page=$prefix/share/man/man1/agilenn-$(echo "$command" | tr ' ' -).1

@@ -68,7 +68,7 @@ fi
 
 # -- refusals: one voice, nothing written
 together 2 mpirun -n 2 "$bin" info --preset tiny
-says_once "mpirun is for 'train' and 'bench' only"
+says_once "mpirun is for 'train', 'sweep' and 'bench' only"
 together 1 mpirun -n 3 "$bin" train --preset tiny --out "$tmp/no"
 says_once "train.batch = 16 images cannot be shared out evenly over 3 processes: set it to a multiple of 3"
 together 1 mpirun -n 2 "$bin" train --preset tinny --out "$tmp/no"

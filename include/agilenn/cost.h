@@ -99,6 +99,15 @@ int agn_work_of_model(const struct agn_dev_model *model, struct agn_work *work);
  * packet_bytes and encode_instructions. No effect where the model does not send. AGN_ERR_ARG. */
 int agn_work_set_bytes(const struct agn_dev_model *model, double bytes, double packets,
                        struct agn_work *work);
+/* Means over the frames that were sent, as agn_run_images finds them; 0 or NAN: not known, or none was. */
+struct agn_work_measured {
+    double packets, payload_bytes, datagram_bytes; /* to the server: without CoAP, and with it */
+    double reply_bytes;                            /* of the answer, without CoAP */
+    int protocol;                                  /* its version */
+};
+/* What is known of these in place of what is usual. No effect where the model does not send. */
+int agn_work_set_measured(const struct agn_dev_model *model, const struct agn_work_measured *measured,
+                          struct agn_work *work);
 /* The same instructions as QEMU counts them, of random pictures, in place of the modelled ones: builds the
  * source tree's folder firmware/ around the model. Bytes and packets are those of these pictures, unless the
  * model sends raw symbols no good guess. extract and local are counted together, and shared out as modelled.

@@ -34,4 +34,16 @@ struct agn_send_decision {
 int agn_send_decision_learn(const struct agn_curve_frame *frames, int count, int classes,
                             const struct agn_send_target *target, struct agn_send_decision *decision);
 
+/* The same of the images, and a device model that has it: its `*bytes` (freed with agn_free) become others.
+ * The errors above and those of agn_curves_measure and agn_deploy_margins. */
+struct agn_send_learning {
+    const struct agn_model *model;
+    const struct agn_dataset *data; /* as agn_preset_as_sent leaves them */
+    struct agn_send_target target;
+    agn_progress_fn *progress;
+    void *progress_user;
+};
+int agn_send_decision_deploy(const struct agn_send_learning *learning, uint8_t **bytes, size_t *size_bytes,
+                             struct agn_send_decision *decision);
+
 #endif

@@ -43,6 +43,7 @@ int agn__cmd_run(int argc, char **argv);
 int agn__cmd_serve(int argc, char **argv);
 int agn__cmd_shift(int argc, char **argv);
 int agn__cmd_swarm(int argc, char **argv);
+int agn__cmd_sweep(int argc, char **argv);
 int agn__cmd_train(int argc, char **argv);
 
 /* ---- speaking to the user (output.c) --------------------------------------- */

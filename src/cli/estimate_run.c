@@ -47,29 +47,24 @@ static int check_run(const char *path, const json_t *run, const struct agn__esti
 static int take_run(const char *path, const json_t *run, struct agn__estimate *e)
 {
     struct agn_work *w = &e->work;
-    double images = number_of(run, "images"), packets = number_of(run, "packets_mean"),
-           payload = number_of(run, "payload_bytes_mean"), datagrams = number_of(run, "datagram_bytes_mean");
-    double reply = number_of(run, "reply_bytes_mean"), rows = number_of(run, "row_instructions"),
+    double images = number_of(run, "images"), rows = number_of(run, "row_instructions"),
            packing = number_of(run, "packet_instructions");
+    const struct agn_work_measured measured = {.packets = number_of(run, "packets_mean"),
+                                               .payload_bytes = number_of(run, "payload_bytes_mean"),
+                                               .datagram_bytes = number_of(run, "datagram_bytes_mean"),
+                                               .reply_bytes = number_of(run, "reply_bytes_mean"),
+                                               .protocol = number_of(run, "protocol") == 2.0 ? 2 : 1};
     int status = check_run(path, run, e);
     if (status < 0)
         return status;
     e->bytes_are = AGN__FIGURES_MEASURED;
     e->accuracy = number_of(run, "accuracy");
     e->silent_accuracy = number_of(run, "local_accuracy");
-    if (agn_dev_model_sends(&e->model)) {
+    if (agn_dev_model_sends(&e->model))
         w->sent_share = 1.0 - unsent_of(run) / images;
-        if (packets >= 1.0 && payload > 0.0) {
-            status = agn_work_set_bytes(&e->model, payload, packets, w);
-            if (status < 0)
-                return status;
-        }
-        if (packets >= 1.0 && datagrams > 0.0)
-            w->packet_bytes = datagrams;
-        if (reply > 0.0)
-            w->reply_bytes = reply + (number_of(run, "protocol") == 2.0 ? AGN_WORK_COMPACT_ANSWER_COAP_BYTES
-                                                                        : AGN_WORK_ANSWER_COAP_BYTES);
-    }
+    status = agn_work_set_measured(&e->model, &measured, w);
+    if (status < 0)
+        return status;
     if (isfinite(rows)) {
         double scale = rows / (w->extract_instructions + w->local_instructions);
         w->extract_instructions *= scale;

@@ -17,38 +17,6 @@ static const char *split_of(const struct agn_model *model)
     return "train";
 }
 
-static int learn(const struct agn_model *model, const struct agn_dataset *data,
-                 const struct agn_send_target *target, uint8_t **bytes, size_t *size,
-                 struct agn_send_decision *decision)
-{
-    struct agn_curve_frame *frames = agn_alloc((size_t)data->count, sizeof(*frames));
-    struct agn_curves *curves = agn_alloc(1, sizeof(*curves));
-    const struct agn_curves_config config = {.model = model,
-                                             .device = *bytes,
-                                             .device_bytes = *size,
-                                             .data = data,
-                                             .packet_bytes = {AGN_WIRE_MAX_PACKET},
-                                             .frames = frames,
-                                             .whole_only = true,
-                                             .progress = agn_progress_print,
-                                             .progress_user = stderr};
-    int status = frames == NULL || curves == NULL ? AGN_ERR_MEMORY : agn_curves_measure(&config, curves);
-    if (status == AGN_OK)
-        status = agn_send_decision_learn(frames, data->count, model->classes, target, decision);
-    agn_free(frames);
-    agn_free(curves);
-    uint8_t *made = NULL;
-    size_t made_size = 0;
-    if (status == AGN_OK)
-        status = agn_deploy_margins(*bytes, *size, decision->margins, model->classes, &made, &made_size);
-    if (status == AGN_OK) {
-        agn_free(*bytes);
-        *bytes = made;
-        *size = made_size;
-    }
-    return status;
-}
-
 int agn__export_decide(const struct agn_model *model, const struct agn__export_wish *wish, uint8_t **bytes,
                        size_t *size, struct agn__export_decision *decision)
 {
@@ -60,8 +28,13 @@ int agn__export_decide(const struct agn_model *model, const struct agn__export_w
         return agn_fail(AGN_ERR_UNSUPPORTED, "this needs a model with a Local NN, and the device has none");
     decision->split = split_of(model);
     int status = agn__cli_open_dataset(&model->preset, decision->split, MOST_IMAGES, &data);
+    const struct agn_send_learning learning = {.model = model,
+                                               .data = data,
+                                               .target = wish->target,
+                                               .progress = agn_progress_print,
+                                               .progress_user = stderr};
     if (status == AGN_OK)
-        status = learns ? learn(model, data, &wish->target, bytes, size, &decision->by_class)
+        status = learns ? agn_send_decision_deploy(&learning, bytes, size, &decision->by_class)
                         : agn_deploy_confidence(*bytes, *size, data, wish->confidence, &decision->sure);
     decision->learned = status == AGN_OK && learns;
     decision->calibrated = status == AGN_OK && !learns;

@@ -63,7 +63,8 @@ static int help(int argc, char **argv)
 static int refuse_company(const char *command)
 {
     if (agn_launch_rank() == 0)
-        fprintf(stderr, "agilenn %s: mpirun is for 'train' and 'bench' only; start this one without it\n",
+        fprintf(stderr,
+                "agilenn %s: mpirun is for 'train', 'sweep' and 'bench' only; start this one without it\n",
                 command);
     return AGN_CLI_USAGE;
 }

@@ -3,16 +3,16 @@
  * Each entry is a transaction of its own, so that a search that is killed loses at most the training at hand.
  */
 #include <math.h>
-#include <sqlite3.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "agilenn/database.h"
 #include "fit/fit_internal.h"
 
-enum { VERSION = 1, BUSY_MS = 2000, PRESET_BYTES = 8192 };
+enum { VERSION = 1, PRESET_BYTES = 8192 };
 
 struct agn__fit_book {
-    sqlite3 *database;
+    struct agn_database *database;
     char path[1024];
 };
 
@@ -32,82 +32,11 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS points (candidate INTEGER, rung INTEGER, point INTEGER, asked REAL,"
     " accuracy REAL, sent_share REAL, PRIMARY KEY (candidate, rung, point));";
 
-static int fail(const struct agn__fit_book *book)
+/* Ends a query, whose outcome is `otherwise` unless it failed. */
+static int end(struct agn__fit_book *book, struct agn_query *query, int otherwise)
 {
-    int code = sqlite3_errcode(book->database);
-    return agn_fail(code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? AGN_ERR_FORMAT : AGN_ERR_IO, "%s: %s",
-                    book->path, sqlite3_errmsg(book->database));
-}
-
-/* ---- statements ------------------------------------------------------------------------ */
-
-/* Prepares with values in the order of their letters: i int, r double (NAN: null), t text. NULL: failed. */
-static sqlite3_stmt *prepare(struct agn__fit_book *book, const char *sql, const char *types, va_list values)
-{
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(book->database, sql, -1, &statement, NULL) != SQLITE_OK)
-        return NULL;
-    for (int i = 0; types[i] != '\0'; i++) {
-        if (types[i] == 'i') {
-            sqlite3_bind_int(statement, i + 1, va_arg(values, int));
-        } else if (types[i] == 'r') {
-            double value = va_arg(values, double);
-            if (!isnan(value)) /* else it stays null */
-                sqlite3_bind_double(statement, i + 1, value);
-        } else {
-            sqlite3_bind_text(statement, i + 1, va_arg(values, const char *), -1, SQLITE_TRANSIENT);
-        }
-    }
-    return statement;
-}
-
-static int execute(struct agn__fit_book *book, const char *sql, const char *types, ...)
-{
-    va_list values;
-    va_start(values, types);
-    sqlite3_stmt *statement = prepare(book, sql, types, values);
-    va_end(values);
-    bool done = statement != NULL && sqlite3_step(statement) == SQLITE_DONE;
-    int status = done ? AGN_OK : fail(book);
-    sqlite3_finalize(statement);
-    return status;
-}
-
-/* A query; its rows come by sqlite3_step. */
-static sqlite3_stmt *ask(struct agn__fit_book *book, const char *sql, const char *types, ...)
-{
-    va_list values;
-    va_start(values, types);
-    sqlite3_stmt *statement = prepare(book, sql, types, values);
-    va_end(values);
-    return statement;
-}
-
-/* Ends a query whose last step said `code`. */
-static int end(struct agn__fit_book *book, sqlite3_stmt *statement, int code, int otherwise)
-{
-    int status = statement != NULL && (code == SQLITE_DONE || code == SQLITE_ROW) ? otherwise : fail(book);
-    sqlite3_finalize(statement);
-    return status;
-}
-
-static double real(sqlite3_stmt *statement, int column)
-{
-    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN
-                                                                 : sqlite3_column_double(statement, column);
-}
-
-static int begin(struct agn__fit_book *book)
-{
-    return execute(book, "BEGIN IMMEDIATE", "");
-}
-
-static int commit(struct agn__fit_book *book, int status)
-{
-    if (status == AGN_OK)
-        return execute(book, "COMMIT", "");
-    sqlite3_exec(book->database, "ROLLBACK", NULL, NULL, NULL);
-    return status;
+    int status = agn_query_end(book->database, query);
+    return status < 0 ? status : otherwise;
 }
 
 /* ---- the book ---------------------------------------------------------------------------- */
@@ -126,28 +55,30 @@ static void first_other_line(const char *a, const char *b, char line[128])
 static int check_settings(struct agn__fit_book *book, const char *settings, bool resume)
 {
     char line[128];
-    sqlite3_stmt *query = ask(book, "SELECT value FROM search WHERE key = 'settings'", "");
-    int code = query != NULL ? sqlite3_step(query) : SQLITE_ERROR, status = AGN_OK;
-    bool is_new = code == SQLITE_DONE;
-    if (code == SQLITE_ROW) {
-        const char *there = (const char *)sqlite3_column_text(query, 0);
+    struct agn_query *query =
+        agn_database_ask(book->database, "SELECT value FROM search WHERE key = 'settings'", "");
+    int status = AGN_OK;
+    bool is_new = !agn_query_next(query);
+    if (!is_new) {
+        const char *there = agn_query_text(query, 0);
         if (!resume)
             status = agn_fail(AGN_ERR_STATE,
                               "%s holds a search already: --resume goes on with it, another --out starts one",
                               book->path);
-        else if (there == NULL || strcmp(there, settings) != 0) {
-            first_other_line(settings, there != NULL ? there : "", line);
+        else if (strcmp(there, settings) != 0) {
+            first_other_line(settings, there, line);
             status = agn_fail(AGN_ERR_STATE,
                               "%s holds a search with other settings, there is '%s' there: resume with the "
                               "same ones, or choose another --out",
                               book->path, line);
         }
     }
-    status = end(book, query, code, status);
+    status = end(book, query, status);
     if (status == AGN_OK && is_new)
-        status = execute(book, "INSERT INTO search VALUES ('settings', ?)", "t", settings);
+        status = agn_database_run(book->database, "INSERT INTO search VALUES ('settings', ?)", "t", settings);
     if (status == AGN_OK && is_new)
-        status = execute(book, "INSERT INTO search VALUES ('version', ?)", "i", (int)VERSION);
+        status =
+            agn_database_run(book->database, "INSERT INTO search VALUES ('version', ?)", "i", (int)VERSION);
     return status;
 }
 
@@ -160,12 +91,9 @@ int agn__fit_book_open(const char *path, const char *settings, bool resume, stru
     if (book == NULL)
         return AGN_ERR_MEMORY;
     snprintf(book->path, sizeof book->path, "%s", path);
-    int status = AGN_OK;
-    if (sqlite3_open(path, &book->database) != SQLITE_OK)
-        status = fail(book);
-    sqlite3_busy_timeout(book->database, BUSY_MS);
-    if (status == AGN_OK && sqlite3_exec(book->database, schema, NULL, NULL, NULL) != SQLITE_OK)
-        status = fail(book);
+    int status = agn_database_open(path, false, &book->database);
+    if (status == AGN_OK)
+        status = agn_database_script(book->database, schema);
     if (status == AGN_OK)
         status = check_settings(book, settings, resume);
     if (status < 0) {
@@ -180,7 +108,7 @@ void agn__fit_book_close(struct agn__fit_book *book)
 {
     if (book == NULL)
         return;
-    sqlite3_close(book->database);
+    agn_database_close(book->database);
     agn_free(book);
 }
 
@@ -193,39 +121,40 @@ int agn__fit_book_add_candidate(struct agn__fit_book *book, int number, const st
     int status = agn_preset_format(&c->preset, preset, sizeof preset);
     if (status < 0)
         return status;
-    return execute(book, "INSERT OR REPLACE INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                   "ittrrrrrrrrrt", number, c->name, preset, c->ram_bytes, c->flash_bytes,
-                   w->extract_instructions, w->local_instructions, w->encode_instructions, w->packets,
-                   w->packet_bytes, w->reply_bytes, w->sent_share, c->dropped);
+    return agn_database_run(
+        book->database, "INSERT OR REPLACE INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "ittrrrrrrrrrt", number, c->name, preset, c->ram_bytes, c->flash_bytes, w->extract_instructions,
+        w->local_instructions, w->encode_instructions, w->packets, w->packet_bytes, w->reply_bytes,
+        w->sent_share, c->dropped);
 }
 
 int agn__fit_book_drop(struct agn__fit_book *book, int number, const char *reason)
 {
-    return execute(book, "UPDATE candidates SET dropped = ? WHERE number = ?", "ti", reason, number);
+    return agn_database_run(book->database, "UPDATE candidates SET dropped = ? WHERE number = ?", "ti",
+                            reason, number);
 }
 
 int agn__fit_book_candidate(struct agn__fit_book *book, int number, struct agn_fit_candidate *c)
 {
-    sqlite3_stmt *query =
-        ask(book,
-            "SELECT ram_bytes, flash_bytes, extract_instructions, local_instructions, encode_instructions,"
-            " packets, packet_bytes, reply_bytes, sent_share, dropped FROM candidates WHERE number = ?",
-            "i", number);
-    int code = query != NULL ? sqlite3_step(query) : SQLITE_ERROR;
-    if (code == SQLITE_ROW) {
-        c->ram_bytes = real(query, 0);
-        c->flash_bytes = real(query, 1);
-        c->work = (struct agn_work){.extract_instructions = real(query, 2),
-                                    .local_instructions = real(query, 3),
-                                    .encode_instructions = real(query, 4),
-                                    .packets = real(query, 5),
-                                    .packet_bytes = real(query, 6),
-                                    .reply_bytes = real(query, 7),
-                                    .sent_share = real(query, 8)};
-        const char *dropped = (const char *)sqlite3_column_text(query, 9);
-        snprintf(c->dropped, sizeof c->dropped, "%s", dropped != NULL ? dropped : "");
+    struct agn_query *query = agn_database_ask(
+        book->database,
+        "SELECT ram_bytes, flash_bytes, extract_instructions, local_instructions, encode_instructions,"
+        " packets, packet_bytes, reply_bytes, sent_share, dropped FROM candidates WHERE number = ?",
+        "i", number);
+    bool found = agn_query_next(query);
+    if (found) {
+        c->ram_bytes = agn_query_real(query, 0);
+        c->flash_bytes = agn_query_real(query, 1);
+        c->work = (struct agn_work){.extract_instructions = agn_query_real(query, 2),
+                                    .local_instructions = agn_query_real(query, 3),
+                                    .encode_instructions = agn_query_real(query, 4),
+                                    .packets = agn_query_real(query, 5),
+                                    .packet_bytes = agn_query_real(query, 6),
+                                    .reply_bytes = agn_query_real(query, 7),
+                                    .sent_share = agn_query_real(query, 8)};
+        snprintf(c->dropped, sizeof c->dropped, "%s", agn_query_text(query, 9));
     }
-    return end(book, query, code, code == SQLITE_ROW ? AGN_OK : AGN_ERR_NOT_FOUND);
+    return end(book, query, found ? AGN_OK : AGN_ERR_NOT_FOUND);
 }
 
 /* ---- rungs -------------------------------------------------------------------------------------- */
@@ -233,30 +162,33 @@ int agn__fit_book_candidate(struct agn__fit_book *book, int number, struct agn_f
 int agn__fit_book_begin_rung(struct agn__fit_book *book, int rung, double images, const int *members,
                              int count)
 {
-    int status = begin(book);
+    int status = agn_database_begin(book->database);
     if (status < 0)
         return status;
-    status = execute(book, "INSERT INTO rungs VALUES (?, ?)", "ir", rung, images);
+    status = agn_database_run(book->database, "INSERT INTO rungs VALUES (?, ?)", "ir", rung, images);
     for (int i = 0; i < count && status == AGN_OK; i++)
-        status = execute(book, "INSERT INTO members VALUES (?, ?, ?)", "iii", rung, i, members[i]);
-    return commit(book, status);
+        status = agn_database_run(book->database, "INSERT INTO members VALUES (?, ?, ?)", "iii", rung, i,
+                                  members[i]);
+    return agn_database_end(book->database, status);
 }
 
 int agn__fit_book_rung(struct agn__fit_book *book, int rung, double *images, int members[AGN_FIT_MOST],
                        int *count)
 {
-    sqlite3_stmt *query = ask(book, "SELECT images FROM rungs WHERE rung = ?", "i", rung);
-    int code = query != NULL ? sqlite3_step(query) : SQLITE_ERROR, found = code == SQLITE_ROW;
+    struct agn_query *query =
+        agn_database_ask(book->database, "SELECT images FROM rungs WHERE rung = ?", "i", rung);
+    bool found = agn_query_next(query);
     if (found)
-        *images = real(query, 0);
-    int status = end(book, query, code, found);
+        *images = agn_query_real(query, 0);
+    int status = end(book, query, found);
     if (status <= 0)
         return status;
-    query = ask(book, "SELECT candidate FROM members WHERE rung = ? ORDER BY place", "i", rung);
+    query = agn_database_ask(book->database, "SELECT candidate FROM members WHERE rung = ? ORDER BY place",
+                             "i", rung);
     *count = 0;
-    while (query != NULL && (code = sqlite3_step(query)) == SQLITE_ROW && *count < AGN_FIT_MOST)
-        members[(*count)++] = sqlite3_column_int(query, 0);
-    return end(book, query, code, 1);
+    while (*count < AGN_FIT_MOST && agn_query_next(query))
+        members[(*count)++] = agn_query_int(query, 0);
+    return end(book, query, 1);
 }
 
 /* ---- results --------------------------------------------------------------------------------------- */
@@ -264,50 +196,52 @@ int agn__fit_book_rung(struct agn__fit_book *book, int rung, double *images, int
 int agn__fit_book_add_result(struct agn__fit_book *book, int candidate, int rung,
                              const struct agn_fit_result *r)
 {
-    int status = begin(book);
+    int status = agn_database_begin(book->database);
     if (status < 0)
         return status;
-    status = execute(book, "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "iirrrirrrr", candidate, rung, r->images, r->seconds, r->overhead_s, r->measured_images,
-                     r->local_accuracy, r->packets, r->packet_bytes, r->encode_instructions);
+    status = agn_database_run(
+        book->database, "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iirrrirrrr",
+        candidate, rung, r->images, r->seconds, r->overhead_s, r->measured_images, r->local_accuracy,
+        r->packets, r->packet_bytes, r->encode_instructions);
     for (int i = 0; i < r->count && status == AGN_OK; i++)
-        status = execute(book, "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?)", "iiirrr", candidate,
-                         rung, i, r->points[i].asked, r->points[i].accuracy, r->points[i].sent_share);
-    return commit(book, status);
+        status = agn_database_run(book->database, "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?)",
+                                  "iiirrr", candidate, rung, i, r->points[i].asked, r->points[i].accuracy,
+                                  r->points[i].sent_share);
+    return agn_database_end(book->database, status);
 }
 
 static int read_points(struct agn__fit_book *book, int candidate, int rung, struct agn_fit_result *result)
 {
-    int code = SQLITE_ERROR;
-    sqlite3_stmt *query = ask(book,
-                              "SELECT asked, accuracy, sent_share FROM points WHERE candidate = ? AND "
-                              "rung = ? ORDER BY point",
-                              "ii", candidate, rung);
-    while (query != NULL && (code = sqlite3_step(query)) == SQLITE_ROW && result->count < AGN_FIT_POINTS)
-        result->points[result->count++] =
-            (struct agn_fit_point){real(query, 0), real(query, 1), real(query, 2)};
-    return end(book, query, code, 1);
+    struct agn_query *query =
+        agn_database_ask(book->database,
+                         "SELECT asked, accuracy, sent_share FROM points WHERE candidate = ? AND "
+                         "rung = ? ORDER BY point",
+                         "ii", candidate, rung);
+    while (result->count < AGN_FIT_POINTS && agn_query_next(query))
+        result->points[result->count++] = (struct agn_fit_point){
+            agn_query_real(query, 0), agn_query_real(query, 1), agn_query_real(query, 2)};
+    return end(book, query, 1);
 }
 
 int agn__fit_book_result(struct agn__fit_book *book, int candidate, int rung, struct agn_fit_result *result)
 {
-    sqlite3_stmt *query =
-        ask(book,
-            "SELECT images, seconds, overhead_s, measured_images, local_accuracy, packets,"
-            " packet_bytes, encode_instructions FROM results WHERE candidate = ? AND rung = ?",
-            "ii", candidate, rung);
-    int code = query != NULL ? sqlite3_step(query) : SQLITE_ERROR, found = code == SQLITE_ROW;
+    struct agn_query *query =
+        agn_database_ask(book->database,
+                         "SELECT images, seconds, overhead_s, measured_images, local_accuracy, packets,"
+                         " packet_bytes, encode_instructions FROM results WHERE candidate = ? AND rung = ?",
+                         "ii", candidate, rung);
+    bool found = agn_query_next(query);
     struct agn_fit_result read = {0};
     if (found)
-        read = (struct agn_fit_result){.images = real(query, 0),
-                                       .seconds = real(query, 1),
-                                       .overhead_s = real(query, 2),
-                                       .measured_images = sqlite3_column_int(query, 3),
-                                       .local_accuracy = real(query, 4),
-                                       .packets = real(query, 5),
-                                       .packet_bytes = real(query, 6),
-                                       .encode_instructions = real(query, 7)};
-    int status = end(book, query, code, found);
+        read = (struct agn_fit_result){.images = agn_query_real(query, 0),
+                                       .seconds = agn_query_real(query, 1),
+                                       .overhead_s = agn_query_real(query, 2),
+                                       .measured_images = agn_query_int(query, 3),
+                                       .local_accuracy = agn_query_real(query, 4),
+                                       .packets = agn_query_real(query, 5),
+                                       .packet_bytes = agn_query_real(query, 6),
+                                       .encode_instructions = agn_query_real(query, 7)};
+    int status = end(book, query, found);
     if (status > 0)
         status = read_points(book, candidate, rung, &read);
     if (status > 0)
@@ -319,13 +253,14 @@ int agn__fit_book_result(struct agn__fit_book *book, int candidate, int rung, st
 
 int agn__fit_book_set_seconds(struct agn__fit_book *book, double seconds)
 {
-    return execute(book, "INSERT OR REPLACE INTO search VALUES ('seconds', ?)", "r", seconds);
+    return agn_database_run(book->database, "INSERT OR REPLACE INTO search VALUES ('seconds', ?)", "r",
+                            seconds);
 }
 
 int agn__fit_book_seconds(struct agn__fit_book *book, double *seconds)
 {
-    sqlite3_stmt *query = ask(book, "SELECT value FROM search WHERE key = 'seconds'", "");
-    int code = query != NULL ? sqlite3_step(query) : SQLITE_ERROR;
-    *seconds = code == SQLITE_ROW ? real(query, 0) : 0.0;
-    return end(book, query, code, AGN_OK);
+    struct agn_query *query =
+        agn_database_ask(book->database, "SELECT value FROM search WHERE key = 'seconds'", "");
+    *seconds = agn_query_next(query) ? agn_query_real(query, 0) : 0.0;
+    return end(book, query, AGN_OK);
 }

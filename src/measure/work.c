@@ -81,6 +81,26 @@ int agn_work_set_bytes(const struct agn_dev_model *model, double bytes, double p
     return AGN_OK;
 }
 
+int agn_work_set_measured(const struct agn_dev_model *model, const struct agn_work_measured *measured,
+                          struct agn_work *work)
+{
+    bool sent = measured->packets >= 1.0;
+    if (!agn_dev_model_sends(model))
+        return AGN_OK;
+    if (sent && measured->payload_bytes > 0.0) {
+        int status = agn_work_set_bytes(model, measured->payload_bytes, measured->packets, work);
+        if (status < 0)
+            return status;
+    }
+    if (sent && measured->datagram_bytes > 0.0)
+        work->packet_bytes = measured->datagram_bytes;
+    if (measured->reply_bytes > 0.0)
+        work->reply_bytes =
+            measured->reply_bytes +
+            (measured->protocol == 2 ? AGN_WORK_COMPACT_ANSWER_COAP_BYTES : AGN_WORK_ANSWER_COAP_BYTES);
+    return AGN_OK;
+}
+
 int agn_work_of_model(const struct agn_dev_model *model, struct agn_work *work)
 {
     struct agn__amounts extract = {{0}}, local = {{0}};

@@ -4,14 +4,14 @@
 #include "report/results.h"
 
 #include <math.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agilenn/database.h"
+
 enum {
     VERSION = 1,
-    BUSY_MS = 5000,
     MOST_RUNS = 100000,
     MOST_POINTS = 1000000,
     MOST_PLANS = 10000,
@@ -111,18 +111,21 @@ void agn__report_drop(struct agn__texts *texts)
 
 struct reading {
     struct agn__results *results;
-    sqlite3 *database;
+    struct agn_database *database;
     const char *path;
     int run_room, point_room, plan_room;
 };
 
-static int fail(const struct reading *r)
+/* After a call that failed. */
+static int explain(const struct reading *r, int status)
 {
-    int code = sqlite3_errcode(r->database);
-    bool io = code == SQLITE_CANTOPEN || code == SQLITE_IOERR || code == SQLITE_BUSY || code == SQLITE_PERM;
-    return agn_fail(io ? AGN_ERR_IO : AGN_ERR_FORMAT,
-                    "%s: %s; expected a results file of `agilenn sweep`, version %d", r->path,
-                    sqlite3_errmsg(r->database), VERSION);
+    char message[512];
+    snprintf(message, sizeof message, "%s", agn_error_message());
+    return status == AGN_ERR_FORMAT || status == AGN_ERR_IO
+               ? agn_fail(status, "%s%s%.400s; expected a results file of `agilenn sweep`, version %d",
+                          strstr(message, r->path) ? "" : r->path, strstr(message, r->path) ? "" : ": ",
+                          message, VERSION)
+               : status;
 }
 
 static int fail_many(const struct reading *r, const char *what, int most)
@@ -145,19 +148,18 @@ static int grow(void **items, int count, int *room, size_t size)
     return AGN_OK;
 }
 
-static const char *text_at(struct reading *r, sqlite3_stmt *row, int column, size_t most, bool lines)
+static const char *text_at(struct reading *r, struct agn_query *row, int column, size_t most, bool lines)
 {
-    return agn__report_keep(&r->results->texts, (const char *)sqlite3_column_text(row, column), most, lines);
+    return agn__report_keep(&r->results->texts, agn_query_text(row, column), most, lines);
 }
 
-static double real_at(sqlite3_stmt *row, int column)
+static double real_at(struct agn_query *row, int column)
 {
-    int type = sqlite3_column_type(row, column);
-    double value = type == SQLITE_INTEGER || type == SQLITE_FLOAT ? sqlite3_column_double(row, column) : NAN;
+    double value = agn_query_real(row, column);
     return isfinite(value) ? value : NAN;
 }
 
-static int add_run(struct reading *r, sqlite3_stmt *row)
+static int add_run(struct reading *r, struct agn_query *row)
 {
     struct agn__results *results = r->results;
     if (results->run_count >= MOST_RUNS)
@@ -180,7 +182,7 @@ static int add_run(struct reading *r, sqlite3_stmt *row)
     return AGN_OK;
 }
 
-static int add_point(struct reading *r, sqlite3_stmt *row)
+static int add_point(struct reading *r, struct agn_query *row)
 {
     struct agn__results *results = r->results;
     if (results->point_count >= MOST_POINTS)
@@ -216,13 +218,13 @@ static int add_plan(struct reading *r, const char *name, const char *question, c
     return status;
 }
 
-static int add_plan_row(struct reading *r, sqlite3_stmt *row)
+static int add_plan_row(struct reading *r, struct agn_query *row)
 {
     return add_plan(r, text_at(r, row, 0, NAME_BYTES, false), text_at(r, row, 1, REASON_BYTES, false),
                     text_at(r, row, 2, TEXT_BYTES, true));
 }
 
-static int check_version(struct reading *r, sqlite3_stmt *row)
+static int check_version(struct reading *r, struct agn_query *row)
 {
     double version = real_at(row, 0);
     if (version == VERSION)
@@ -233,25 +235,20 @@ static int check_version(struct reading *r, sqlite3_stmt *row)
 }
 
 /* Rows of a query, each to `take`; how many. */
-static int read_rows(struct reading *r, const char *sql, int (*take)(struct reading *, sqlite3_stmt *))
+static int read_rows(struct reading *r, const char *sql, int (*take)(struct reading *, struct agn_query *))
 {
-    sqlite3_stmt *query = NULL;
-    int code = sqlite3_prepare_v2(r->database, sql, -1, &query, NULL), status = 0;
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        code = sqlite3_step(query);
-        if (code != SQLITE_ROW)
-            break;
-        int taken = take(r, query);
-        if (taken < 0) {
-            sqlite3_finalize(query);
-            return taken;
-        }
-        status++;
+    struct agn_query *query = agn_database_ask(r->database, sql, "");
+    int taken = AGN_OK, count = 0;
+    while (taken >= 0 && agn_query_next(query)) {
+        taken = take(r, query);
+        count++;
     }
-    if (code != SQLITE_DONE)
-        status = fail(r);
-    sqlite3_finalize(query);
-    return status;
+    if (taken < 0) {
+        (void)agn_query_end(r->database, query);
+        return taken;
+    }
+    int status = agn_query_end(r->database, query);
+    return status < 0 ? explain(r, status) : count;
 }
 
 static int read_runs(struct reading *r)
@@ -269,12 +266,11 @@ static int read_runs(struct reading *r)
 
 static int read_database(struct reading *r)
 {
-    sqlite3_busy_timeout(r->database, BUSY_MS);
-    sqlite3_limit(r->database, SQLITE_LIMIT_LENGTH, 16 << 20);
     /* A view of one moment, should a sweep write meanwhile. */
-    if (sqlite3_exec(r->database, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
-        return fail(r);
-    int status = read_rows(r, "SELECT value FROM meta WHERE key = 'version'", check_version);
+    int status = agn_database_script(r->database, "BEGIN");
+    if (status < 0)
+        return explain(r, status);
+    status = read_rows(r, "SELECT value FROM meta WHERE key = 'version'", check_version);
     if (status == 0)
         status = agn_fail(AGN_ERR_FORMAT,
                           "%s: its table meta names no version; expected a results file of `agilenn sweep`",
@@ -294,12 +290,9 @@ static int read_file(struct reading *r)
         return agn_fail(AGN_ERR_NOT_FOUND,
                         "there is no results file %s; `agilenn sweep PLAN.ini --out FILE` makes one",
                         r->path);
-    int status = AGN_OK;
-    if (sqlite3_open_v2(r->path, &r->database, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
-        status = r->database != NULL ? fail(r) : AGN_ERR_MEMORY;
-    if (status == AGN_OK)
-        status = read_database(r);
-    sqlite3_close(r->database);
+    int status = agn_database_open(r->path, true, &r->database);
+    status = status < 0 ? explain(r, status) : read_database(r);
+    agn_database_close(r->database);
     r->database = NULL;
     return status;
 }
