@@ -30,7 +30,7 @@ presets = tiny
 seeds = 1 2
 measure_images = 0
 may_lose = 0.02
-curves = loss budget
+curves = loss budget shift deletion
 [set]
 data.validation = 0.2
 [grid]
@@ -68,7 +68,9 @@ told() {
 told whole.sqlite >whole.txt
 told both.sqlite >both.txt
 cmp whole.txt both.txt || die "two shards joined are not the whole"
-grep -q "loss,256,0.5,accuracy" whole.txt || die "there are no curves"
+for curve in loss,256,0.5,accuracy shift,noise,5,rank_correlation shift,long-tail,100,accuracy deletion,falling,3,probability before,,0,skewness_before; do
+    grep -q "$curve" whole.txt || die "there is no curve $curve"
+done
 
 # -- CSV and back is the same file
 for table in runs curves plans; do

@@ -131,16 +131,20 @@ struct agn_model;
 struct agn_dataset;
 struct agn_curves;
 struct agn__curve_input {
-    const struct agn_model *model;
+    struct agn_model *model; /* nothing in it changes */
     const uint8_t *device;
     size_t device_bytes;
-    const struct agn_dataset *data; /* images that are measured on, as agn_preset_as_sent leaves them */
+    const struct agn_dataset *data;   /* images that are measured on, as agn_preset_as_sent leaves them */
+    const struct agn_dataset *images; /* the same as devices take them */
     int protocol;
     struct agn_curves *curves; /* NULL until a curve has measured them */
     struct agn__outcome *outcome;
 };
 /* The curve adds its points, none where it does not apply to the model. AGN_ERR_SPACE: no room. */
 int agn__curve_measure(const char *name, struct agn__curve_input *input);
+/* A point of the curve `before`, which each run has whose model has a reference network: skewness before
+ * joint training. */
+int agn__curve_add_before(struct agn__curve_input *input);
 bool agn__curve_known(const char *name);
 extern const char agn__curve_names[]; /* for messages */
 

@@ -277,9 +277,10 @@ static int measure_curves(const struct trial *t)
                                      .device = t->device,
                                      .device_bytes = t->device_bytes,
                                      .data = t->watched,
+                                     .images = t->measured,
                                      .protocol = plan->protocol,
                                      .outcome = t->outcome};
-    int status = AGN_OK;
+    int status = agn__curve_add_before(&input);
     for (int i = 0; i < plan->curves.count && status == AGN_OK; i++)
         status = agn__curve_measure(plan->curves.items[i], &input);
     agn_free(input.curves);
