@@ -72,6 +72,15 @@ for curve in loss,256,0.5,accuracy shift,noise,5,rank_correlation shift,long-tai
     grep -q "$curve" whole.txt || die "there is no curve $curve"
 done
 
+# -- its designs in the cost model's tables
+run 0 estimate --results whole.sqlite --plan plan --plot-csv map.csv
+out_has "local_channels=3 "
+out_has "least energy: "
+[ "$(wc -l <map.csv)" -gt 100 ] || die "a map of $(wc -l <map.csv) lines"
+refused 1 "no run of plan other is done" estimate --results whole.sqlite --plan other
+refused 2 "leave out MODEL" estimate --results whole.sqlite model.agn
+refused 2 "goes with --results" estimate --plan plan model.agn
+
 # -- CSV and back is the same file
 for table in runs curves plans; do
     run 0 sweep csv whole.sqlite --$table

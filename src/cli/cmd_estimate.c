@@ -1,6 +1,6 @@
 /* `agilenn estimate`: what a frame costs on a board with a radio, before there is one. The cost model is
- * src/measure/cost.c's; the work estimate_system.c finds out; estimate_report.c, estimate_together.c and
- * estimate_map.c show it. */
+ * src/measure/cost.c's; the work estimate_system.c finds out; estimate_results.c takes
+ * it from a sweep; estimate_report.c, estimate_together.c and estimate_map.c show it. */
 #include <math.h>
 #include <string.h>
 
@@ -41,6 +41,11 @@ static void fill_options(struct agn__estimate_options *o, struct agn_cli_option 
         agn__cli_list("preset", "NAME", &o->presets,
                       "a preset's networks with random weights, instead of a file"),
         agn__cli_list("set", "SECTION.KEY=VALUE", &o->assignments, "with --preset, " AGN_CLI_HELP_SET),
+        agn__cli_text(
+            "results", "FILE", &o->results,
+            "designs of a results file of `agilenn sweep`, in place of models: what was measured of them, "
+            "means over seeds"),
+        agn__cli_text("plan", "NAME", &o->plan, "with --results, those of this plan alone"),
         agn__cli_flag("compare", &o->compare, "one table for all models, even if it is only one"),
         agn__cli_text(
             "plot", "FILE", &o->plot,
@@ -63,12 +68,12 @@ static void fill_options(struct agn__estimate_options *o, struct agn_cli_option 
 
 static int parse(struct agn__estimate_options *o, int argc, char **argv)
 {
-    enum { OPTIONS = 25 };
+    enum { OPTIONS = 27 };
     struct agn_cli_option options[OPTIONS];
     fill_options(o, options);
     const struct agn_cli_command command = {
         .name = "estimate",
-        .usage = "[options] MODEL... | --preset NAME | --boards | --radios",
+        .usage = "[options] MODEL... | --preset NAME | --results FILE | --boards | --radios",
         .description = "Latency and energy of a frame by stage, on a board with a radio. All of it is "
                        "modelled: instructions times "
                        "cycles, bytes over lines, time times current, each input with a low, a typical and a "
@@ -81,7 +86,8 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
                    "  agilenn run out/fashion/model.agn --preset fashion --json >run.json\n"
                    "  agilenn estimate out/fashion/model.agn --run run.json --rate 270 --clock 64\n"
                    "  agilenn estimate --preset fashion --preset fashion-local --plot best.png\n"
-                   "  agilenn estimate a.agn b.agn --run a.json --run b.json --accuracy 0.9 --plot best.svg",
+                   "  agilenn estimate a.agn b.agn --run a.json --run b.json --accuracy 0.9 --plot best.svg\n"
+                   "  agilenn estimate --results systems.sqlite --accuracy 0.9 --plot best.svg",
         .options = options,
         .option_count = OPTIONS,
         .operands = &o->models,
@@ -119,14 +125,23 @@ static int show(const struct agn__estimate_options *o, const struct agn__estimat
                                    : agn__estimate_print(o, list);
 }
 
-static int estimate_all(const struct agn__estimate_options *o, int count)
+/* Of the models, or of --results; how many. */
+static int make_all(const struct agn__estimate_options *o, struct agn__estimate *list)
 {
-    struct agn__estimate *list = agn_alloc((size_t)count, sizeof *list);
-    int status = list == NULL ? AGN_ERR_MEMORY : AGN_OK;
+    if (o->results != NULL)
+        return agn__estimate_read_results(o, list);
+    int count = o->models.count + o->presets.count, status = AGN_OK;
     for (int i = 0; i < count && status >= 0; i++)
         status = agn__estimate_make(o, i, &list[i]);
-    int code = status < 0 ? agn__cli_fail("estimate", status) : show(o, list, count);
-    for (int i = 0; i < count && list != NULL; i++)
+    return status < 0 ? status : count;
+}
+
+static int estimate_all(const struct agn__estimate_options *o)
+{
+    struct agn__estimate *list = agn_alloc(AGN__ESTIMATE_MOST, sizeof *list);
+    int count = list == NULL ? AGN_ERR_MEMORY : make_all(o, list);
+    int code = count < 0 ? agn__cli_fail("estimate", count) : show(o, list, count);
+    for (int i = 0; i < AGN__ESTIMATE_MOST && list != NULL; i++)
         agn__estimate_free(&list[i]);
     agn_free(list);
     return code;
@@ -145,6 +160,17 @@ static int check_each(const char *option, const struct agn_cli_list *list, int c
 
 static int check_models(struct agn__estimate_options *o, int count)
 {
+    bool others = count > 0 || o->runs.count > 0 || o->names.count > 0 || o->firmware != NULL ||
+                  o->bytes >= 0.0 || o->sent >= 0.0;
+    if (o->results != NULL && others)
+        return agn__cli_usage_error("estimate",
+                                    "--results has its own models and figures: leave out MODEL, --preset, "
+                                    "--run, --name, --firmware, --bytes and --sent");
+    if (o->results == NULL && o->plan != NULL)
+        return agn__cli_usage_error("estimate", "--plan goes with --results");
+    o->compare = o->compare || o->accuracy >= 0.0 || o->results != NULL;
+    if (o->results != NULL)
+        return AGN_CLI_GO_ON;
     if (count < 1 || count > AGN__ESTIMATE_MOST)
         return agn__cli_usage_error("estimate", "give 1 to %d models: files, or --preset NAME",
                                     AGN__ESTIMATE_MOST);
@@ -158,7 +184,6 @@ static int check_models(struct agn__estimate_options *o, int count)
                                     "--accuracy goes with --run, which says what each model reaches");
     if (o->assignments.count > 0 && o->presets.count == 0)
         return agn__cli_usage_error("estimate", "--set goes with --preset");
-    o->compare = o->compare || o->accuracy >= 0.0;
     return AGN_CLI_GO_ON;
 }
 
@@ -198,5 +223,5 @@ int agn__cmd_estimate(int argc, char **argv)
     if (code != AGN_CLI_GO_ON)
         return code;
     int status = o.plot != NULL ? agn_plot_available() : AGN_OK;
-    return status < 0 ? agn__cli_fail("estimate", status) : estimate_all(&o, count);
+    return status < 0 ? agn__cli_fail("estimate", status) : estimate_all(&o);
 }

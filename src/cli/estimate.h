@@ -28,6 +28,7 @@ struct agn__estimate_options {
     struct agn_cli_list models, presets, assignments;
     struct agn_cli_list runs, names; /* one for each of models, then presets; or none */
     const char *board, *radio, *firmware, *csv, *plot, *plot_csv, *rates_text, *clocks_text;
+    const char *results, *plan; /* designs of a sweep in place of models */
     double clock_mhz, rate_kbps, bytes, sent, server_ms, loss, deadline_ms,
         accuracy;                            /* clock, rate, bytes, sent, accuracy: < 0: not given */
     struct agn__estimate_axis rates, clocks; /* of picture and map */
@@ -36,7 +37,7 @@ struct agn__estimate_options {
 
 struct agn__estimate {
     char name[128];
-    uint8_t *bytes; /* of model.agn */
+    uint8_t *bytes; /* of model.agn; NULL: of a design in a results file */
     struct agn_dev_model model;
     struct agn_work work;
     bool counted; /* instructions are QEMU's, else modelled */
@@ -54,6 +55,13 @@ struct agn__estimate {
 /* Loads number `index` of the models and presets and finds out what it costs. Status < 0 with a sentence. */
 int agn__estimate_make(const struct agn__estimate_options *o, int index, struct agn__estimate *e);
 void agn__estimate_free(struct agn__estimate *e);
+
+/* What agn__estimate_make begins and ends with, before and after the work is known: profiles; the cost. */
+int agn__estimate_begin(const struct agn__estimate_options *o, struct agn__estimate *e);
+int agn__estimate_end(const struct agn__estimate_options *o, struct agn__estimate *e);
+
+/* estimate_results.c: the designs of --results, AGN__ESTIMATE_MOST at most; how many. */
+int agn__estimate_read_results(const struct agn__estimate_options *o, struct agn__estimate *list);
 
 /* How things are shown; each returns an exit code. */
 int agn__estimate_print(const struct agn__estimate_options *o, const struct agn__estimate *e);

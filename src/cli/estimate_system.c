@@ -77,8 +77,9 @@ static int find_work(const struct agn__estimate_options *o, int index, struct ag
     return status < 0 ? status : agn_work_fit_radio(&e->model, &e->radio, &e->work);
 }
 
-static int load_profiles(const struct agn__estimate_options *o, struct agn__estimate *e)
+int agn__estimate_begin(const struct agn__estimate_options *o, struct agn__estimate *e)
 {
+    *e = (struct agn__estimate){.bytes = NULL, .accuracy = NAN, .silent_accuracy = NAN};
     int status = agn_board_load(o->board, &e->board);
     if (status >= 0)
         status = agn_radio_load(o->radio, &e->radio);
@@ -109,24 +110,26 @@ static int check_memory(const struct agn__estimate_options *o, struct agn__estim
                   : agn_target_check(target, AGN_OPTIMISE_SPEED, &e->model, (uint32_t)ram, (uint32_t)flash);
 }
 
+int agn__estimate_end(const struct agn__estimate_options *o, struct agn__estimate *e)
+{
+    widen(e);
+    int status = agn_cost_frame(&e->board, &e->radio, &e->work, &e->cost);
+    if (status >= 0)
+        status = agn_cost_with_loss(&e->board, &e->radio, &e->work, o->loss, o->deadline_ms, &e->with_loss);
+    e->lever_count = agn_cost_levers(&e->board, &e->radio, &e->work, e->levers, AGN__ESTIMATE_LEVERS);
+    return status;
+}
+
 int agn__estimate_make(const struct agn__estimate_options *o, int index, struct agn__estimate *e)
 {
-    *e = (struct agn__estimate){.bytes = NULL, .accuracy = NAN, .silent_accuracy = NAN};
-    int status = load_profiles(o, e);
+    int status = agn__estimate_begin(o, e);
     if (status >= 0)
         status = load(o, index, e);
     if (status >= 0)
         status = check_memory(o, e);
     if (status >= 0)
         status = find_work(o, index, e);
-    if (status < 0)
-        return status;
-    widen(e);
-    status = agn_cost_frame(&e->board, &e->radio, &e->work, &e->cost);
-    if (status >= 0)
-        status = agn_cost_with_loss(&e->board, &e->radio, &e->work, o->loss, o->deadline_ms, &e->with_loss);
-    e->lever_count = agn_cost_levers(&e->board, &e->radio, &e->work, e->levers, AGN__ESTIMATE_LEVERS);
-    return status;
+    return status < 0 ? status : agn__estimate_end(o, e);
 }
 
 void agn__estimate_free(struct agn__estimate *e)
