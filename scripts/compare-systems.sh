@@ -58,6 +58,7 @@ serve() {
     server=''
     port=''
     "$bin" info "$1" | grep -q '^system  *local-only' && return 0
+    : >"$out/serve.log"
     "$bin" serve "$1" --port 0 >"$out/serve.log" 2>&1 &
     server=$!
     for _ in $(seq 100); do

@@ -107,6 +107,7 @@ system=$("$bin" info "$model" | sed -n 's/^system  *\([a-z-]*\).*/\1/p')
 system=${system:-agilenn}
 port=
 if [ "$system" != local-only ]; then
+    : >"$work/serve.log"
     "$bin" serve "$model" --port 0 >"$work/serve.log" 2>&1 &
     server=$!
     for _ in $(seq 100); do
