@@ -50,7 +50,7 @@ out_has "4 runs"
     run 0 $sweep --shard 2/2 --out two.sqlite --json
 }
 is runs 2
-is done 2
+is "done" 2
 await $! 60 "the first shard"
 [ "$code" -eq 0 ] || die "the first shard ended with $code"
 [ ! -e whole.sqlite.d ] || die "a sweep that is over leaves its folders"
@@ -109,11 +109,11 @@ refused 1 "no run has the id 'none'" $sweep --only none --out no
 # shellcheck disable=SC2086
 run 0 $sweep --out whole.sqlite --json
 is before 4
-is done 0
+is "done" 0
 sed 's/= 3 4/= 3 4 5/; s/seeds = 1 2/seeds = 2/' plan.ini >other.ini
 run 0 sweep other.ini --out whole.sqlite --threads 1 --json
 is copied 2
-is done 1
+is "done" 1
 
 # -- killed in the middle of a training, then of a sweep, and gone on with
 sed 's/\[set\]/[set]\njoint.epochs = 60/' plan.ini >long.ini
@@ -171,7 +171,7 @@ hurt = train.batch=32
 END
 run 0 sweep wild.ini --out wild.sqlite --threads 1 --limit 2 --json
 is diverged 1
-is done 1
+is "done" 1
 run 0 sweep csv wild.sqlite --runs
 out_has ",diverged,coder training diverged by step"
 hurt=$("$bin" sweep wild.ini --dry-run | sed -n 's/^ *2 \([0-9a-f]*\) .*/\1/p')
