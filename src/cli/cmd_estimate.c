@@ -73,7 +73,7 @@ static int parse(struct agn__estimate_options *o, int argc, char **argv)
     fill_options(o, options);
     const struct agn_cli_command command = {
         .name = "estimate",
-        .usage = "[options] MODEL... | --preset NAME | --results FILE | --boards | --radios",
+        .usage = "[options] MODEL... | --preset NAME | --results FILE",
         .description = "Latency and energy of a frame by stage, on a board with a radio. All of it is "
                        "modelled: instructions times "
                        "cycles, bytes over lines, time times current, each input with a low, a typical and a "
