@@ -192,8 +192,19 @@ run 0 sweep plot whole.sqlite --plan plan -o plot.svg --by model.local_channels
 grep -q "</svg>" plot.svg || die "plot.svg is no picture"
 refused 1 "none of its 2 designs has both joint.rho and accuracy" sweep plot whole.sqlite --plan plan -o no --x joint.rho
 
-# -- files of others
+# -- a disk that is full (a limit on the size of files stands for it): what the file holds stays, and the sweep goes on later
 "$bin" sweep csv whole.sqlite --runs >before.csv
+cp whole.sqlite full.sqlite
+sed 's/^seeds = .*/seeds = 3/' plan.ini >more.ini
+if (trap '' XFSZ && ulimit -f 8 && "$bin" sweep more.ini --threads 1 --out full.sqlite --limit 1) >full.out 2>full.err; then
+    die "a sweep on a full disk ended well: $(cat full.out)"
+fi
+grep -q "full.sqlite: .*\(I/O error\|full\)" full.err || die "a full disk is not named: $(cat full.err)"
+run 0 sweep csv full.sqlite --runs
+cmp out before.csv || die "a full disk changed what was there"
+run 0 sweep more.ini --threads 1 --out full.sqlite --limit 1
+
+# -- files of others
 if command -v python3 >/dev/null 2>&1 && python3 -c 'import sqlite3'; then
     cp whole.sqlite newer.sqlite
     python3 -c 'import sqlite3
