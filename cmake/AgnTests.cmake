@@ -77,6 +77,7 @@ function(agn_add_tests)
   agn_limit_test(check_deepcod 300) # four trainings, and an emulated board
   agn_limit_test(check_edge_only_jpeg 300) # four trainings, and emulated boards
   agn_limit_test(check_report 300) # three times a browser
+  agn_limit_test(check_sweep 300) # some twenty trainings, each with a server
   agn_limit_test(check_targets 300) # the library compiled four times for eight processors
   agn_limit_test(check_mpi 600)
   if(TEST check_mpi) # several programs at a time, many of them: slow where the cores are busy
