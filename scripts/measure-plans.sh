@@ -59,7 +59,7 @@ fi
 # axes PLAN: what its picture shows
 axes() {
     case $1 in
-    k-rho-lambda-*) echo "--x joint.rho --y skewness --by joint.lambda" ;;
+    k-rho-lambda-*) echo "--x skewness --y accuracy --by model.local_channels" ;;
     xai-method) echo "--x train_seconds --y skewness" ;;
     alpha-t) echo "--x alpha --y accuracy" ;;
     compression-* | loss-* | systems-*) echo "--x bytes_mean --y accuracy" ;;
