@@ -91,7 +91,7 @@ static void intervals_are_students_and_wilsons(void **state)
 {
     (void)state;
     const double three[] = {1.0, NAN, 2.0, 3.0};
-    struct agn_sweep_statistic s = agn_sweep_statistic_of(three, 4, 100);
+    struct agn_statistic s = agn_statistic_of(three, 4, 100);
     assert_int_equal(s.n, 3);
     assert_true(fabs(s.mean - 2.0) < 1e-12);
     assert_true(fabs(s.low - (2.0 - 4.302653 / sqrt(3.0))) < 1e-4);
@@ -99,19 +99,19 @@ static void intervals_are_students_and_wilsons(void **state)
     double many[101];
     for (int i = 0; i < 101; i++)
         many[i] = i % 2;
-    s = agn_sweep_statistic_of(many, 101, 0); /* 100 degrees of freedom: 1.983972 */
+    s = agn_statistic_of(many, 101, 0); /* 100 degrees of freedom: 1.983972 */
     double mean = 50.0 / 101.0, deviation = sqrt(101.0 * mean * (1.0 - mean) / 100.0);
     assert_true(fabs(s.high - mean - 1.983972 * deviation / sqrt(101.0)) < 1e-6);
-    s = agn_sweep_statistic_of(many, 41, 0); /* 40: 2.021075 */
+    s = agn_statistic_of(many, 41, 0); /* 40: 2.021075 */
     mean = 20.0 / 41.0;
     deviation = sqrt(41.0 * mean * (1.0 - mean) / 40.0);
     assert_true(fabs(s.high - mean - 2.021075 * deviation / sqrt(41.0)) < 1e-5);
     const double one = 0.9; /* of 100: Wilson 0.8256343 to 0.9447708 */
-    s = agn_sweep_statistic_of(&one, 1, 100);
+    s = agn_statistic_of(&one, 1, 100);
     assert_true(fabs(s.low - 0.8256343) < 1e-6 && fabs(s.high - 0.9447708) < 1e-6);
-    s = agn_sweep_statistic_of(&one, 1, 0);
+    s = agn_statistic_of(&one, 1, 0);
     assert_true(s.n == 1 && isnan(s.low) && isnan(s.high));
-    s = agn_sweep_statistic_of(three + 1, 1, 100);
+    s = agn_statistic_of(three + 1, 1, 100);
     assert_true(s.n == 0 && isnan(s.mean));
 }
 

@@ -100,6 +100,8 @@ void agn_file_out_abort(struct agn_file_out *out);
 
 /* Makes a folder and its parents, like mkdir -p. */
 int agn_make_dirs(const char *path);
+/* FOLDER/NAME into `path` of `cap` bytes. AGN_ERR_ARG: it is too long. */
+int agn_path_in(char *path, size_t cap, const char *folder, const char *name);
 bool agn_file_exists(const char *path);
 
 /* A path from a setting into `path`: quotes around all of it are taken off, and a leading ~ or ~/ becomes

@@ -50,6 +50,15 @@ void agn_figures_print_csv(const struct agn_figures *f, FILE *stream);
  * interval is KEY_low and KEY_high. */
 struct json_t *agn_figures_json(const struct agn_figures *f);
 
+/* Mean of repeated measurements and the interval that holds it with 95 %: mean +- t s / sqrt(n) by Student's
+ * t of two and more; of one, which is a share of `images` images, Wilson's (1927); else none (NAN). NAN among
+ * the values are left out, n are the others; images 0: they are no such shares. */
+struct agn_statistic {
+    int n;
+    double mean, low, high;
+};
+struct agn_statistic agn_statistic_of(const double *values, int count, int images);
+
 /* A field of a CSV line, in quotes where it needs them (RFC 4180). */
 void agn_csv_field(FILE *stream, const char *text);
 

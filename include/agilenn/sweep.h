@@ -6,6 +6,7 @@
 #ifndef AGILENN_SWEEP_H
 #define AGILENN_SWEEP_H
 
+#include "agilenn/figures.h"
 #include "agilenn/preset.h"
 
 enum {
@@ -138,13 +139,6 @@ int agn_sweep_write_csv(struct agn_sweep_file *file, const char *plan, enum agn_
 
 /* ---- designs: runs that differ in their seeds only -------------------------------------- */
 
-/* Of the runs that are done and have the figure. The interval is of 95 %: mean +- t s / sqrt(n) over two
- * seeds and more; of one, Wilson's over its images for an accuracy; else none (NAN). */
-struct agn_sweep_statistic {
-    int n;
-    double mean, low, high;
-};
-
 /* Real columns of a row, from 0 on; name and its value. NULL: there are no more. */
 const char *agn_sweep_figure_name(int figure);
 double agn_sweep_figure(const struct agn_sweep_row *row, int figure);
@@ -154,15 +148,12 @@ enum { AGN_SWEEP_FIGURES = 24 };             /* room for them */
 struct agn_sweep_design {
     struct agn_sweep_row first; /* one of its runs: names and settings */
     int done, failed, diverged, running;
-    struct agn_sweep_statistic of[AGN_SWEEP_FIGURES];
+    struct agn_statistic of[AGN_SWEEP_FIGURES]; /* of the runs that are done and have the figure */
 };
 typedef int agn_sweep_design_fn(void *user, const struct agn_sweep_design *design);
 /* In the order of the plan; as agn_sweep_each. */
 int agn_sweep_each_design(struct agn_sweep_file *file, const char *plan, agn_sweep_design_fn *see,
                           void *user);
-
-/* `count` values' mean and interval; NAN among them are left out. `images` of the only one, 0: none. */
-struct agn_sweep_statistic agn_sweep_statistic_of(const double *values, int count, int images);
 
 /* A picture of a plan's designs: PNG, or SVG where `path` ends so. `x` is a figure or a setting's key, `y` a
  * figure, `by` a setting's key, "preset", or NULL: a line for each of its values. AGN_ERR_NOT_FOUND: no

@@ -282,3 +282,11 @@ bool agn_file_exists(const char *path)
     struct stat info;
     return stat(path, &info) == 0;
 }
+
+int agn_path_in(char *path, size_t cap, const char *folder, const char *name)
+{
+    int length = snprintf(path, cap, "%s/%s", folder, name);
+    return length >= 0 && (size_t)length < cap
+               ? AGN_OK
+               : agn_fail(AGN_ERR_ARG, "the path of folder '%.80s...' is too long", folder);
+}

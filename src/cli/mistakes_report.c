@@ -11,17 +11,11 @@ static const char *file_of(const struct agn_dataset *data, int image)
     return data->files ? data->files[image] : NULL;
 }
 
-static int path_in(char path[PATH_BYTES], const char *folder, const char *name)
-{
-    int length = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return length < PATH_BYTES ? AGN_OK : agn_fail(AGN_ERR_ARG, "the path %.200s... is too long", folder);
-}
-
 static int write_table(const char *folder, const struct agn__mistakes_report *report)
 {
     char path[PATH_BYTES];
     struct agn_file_out out;
-    int status = path_in(path, folder, "mistakes.csv");
+    int status = agn_path_in(path, sizeof path, folder, "mistakes.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status < 0)
@@ -77,7 +71,7 @@ static int draw_sheet(const char *folder, const struct agn__mistakes_report *rep
                                       .pixels = data->pixels + (size_t)m->image * image};
     }
     write_title(title, report);
-    int status = path_in(path, folder, "mistakes.png");
+    int status = agn_path_in(path, sizeof path, folder, "mistakes.png");
     return status == AGN_OK ? agn_plot_mistakes(path, &sheet) : status;
 }
 

@@ -59,18 +59,11 @@ static void read_latency(const struct agn_swarm *swarm, struct latency *latency)
     }
 }
 
-static int path_in(char path[PATH_BYTES], const char *folder, const char *name)
-{
-    int length = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return length < PATH_BYTES ? AGN_OK
-                               : agn_fail(AGN_ERR_ARG, "the path of folder '%.80s...' is too long", folder);
-}
-
 static int write_seconds(const char *folder, const struct agn__seconds *seconds)
 {
     char path[PATH_BYTES];
     struct agn_file_out out;
-    int status = path_in(path, folder, "seconds.csv");
+    int status = agn_path_in(path, sizeof path, folder, "seconds.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status < 0)
@@ -85,7 +78,7 @@ static int write_latency(const char *folder, const struct latency *latency)
 {
     char path[PATH_BYTES];
     struct agn_file_out out;
-    int status = path_in(path, folder, "latency.csv");
+    int status = agn_path_in(path, sizeof path, folder, "latency.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status < 0)
@@ -101,7 +94,7 @@ static int write_figures(const char *folder, const json_t *figures)
 {
     char path[PATH_BYTES];
     struct agn_file_out out;
-    int status = figures ? path_in(path, folder, "report.json") : AGN_ERR_MEMORY;
+    int status = figures ? agn_path_in(path, sizeof path, folder, "report.json") : AGN_ERR_MEMORY;
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status < 0)
@@ -122,7 +115,7 @@ static int draw(const char *folder, const struct agn_swarm_report *report, const
     size_t whole = (size_t)((double)report->offered / report->offered_fps + 1e-6); /* seconds of load */
     size_t count = whole > 0 && whole < seconds->count ? whole : seconds->count;
     struct agn_plot_second *points = agn_alloc(seconds->count + 1, sizeof *points);
-    int status = points ? path_in(path, folder, "load.png") : AGN_ERR_MEMORY;
+    int status = points ? agn_path_in(path, sizeof path, folder, "load.png") : AGN_ERR_MEMORY;
     for (size_t i = 0; i < count && points; i++) {
         const struct agn_swarm_second *s = &seconds->items[i];
         points[i] = (struct agn_plot_second){.offered = (double)s->offered,

@@ -39,7 +39,7 @@ struct showing {
     bool failed;
 };
 
-static json_t *json_of_statistic(const struct agn_sweep_statistic *s)
+static json_t *json_of_statistic(const struct agn_statistic *s)
 {
     return json_pack("{s:o, s:o, s:o, s:i}", "mean", agn__cli_json_real(s->mean), "low",
                      agn__cli_json_real(s->low), "high", agn__cli_json_real(s->high), "n", s->n);
@@ -60,7 +60,7 @@ static int add_json(struct showing *to, const struct agn_sweep_design *d)
     return json_array_append_new(to->list, object) == 0 ? AGN_OK : AGN_ERR_MEMORY;
 }
 
-static void print_figure(FILE *text, const char *name, const struct agn_sweep_statistic *s)
+static void print_figure(FILE *text, const char *name, const struct agn_statistic *s)
 {
     char cell[48] = "-";
     double scale = strstr(name, "accuracy") != NULL ? 100.0 : 1.0;

@@ -142,18 +142,11 @@ static const struct output outputs[] = {
     {"parts.csv", NULL, NULL, NULL, write_parts, NULL},
 };
 
-static int path_in(char path[PATH_BYTES], const char *folder, const char *name)
-{
-    int length = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return length < PATH_BYTES ? AGN_OK
-                               : agn_fail(AGN_ERR_ARG, "the path of folder '%.80s...' is too long", folder);
-}
-
 static int write_table(const struct agn_curves *curves, const struct output *output, const char *folder)
 {
     char path[PATH_BYTES];
     struct agn_file_out out;
-    int status = path_in(path, folder, output->table);
+    int status = agn_path_in(path, sizeof path, folder, output->table);
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status < 0)
@@ -167,7 +160,7 @@ static int draw(const struct agn_curves *curves, const struct output *output, co
 {
     char path[PATH_BYTES], heading[256];
     struct agn_gnuplot plot;
-    int status = path_in(path, folder, output->picture);
+    int status = agn_path_in(path, sizeof path, folder, output->picture);
     if (status == AGN_OK)
         status = agn_gnuplot_open(&plot, WIDTH, HEIGHT);
     if (status < 0)

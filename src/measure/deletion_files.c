@@ -135,13 +135,6 @@ static int draw(const struct agn_deletion *r, const char *title, const char *pat
 
 /* ---- files ------------------------------------------------------------------------------------ */
 
-static int path_in(char path[PATH_BYTES], const char *folder, const char *name)
-{
-    int length = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return length < PATH_BYTES ? AGN_OK
-                               : agn_fail(AGN_ERR_ARG, "the path of folder '%.80s...' is too long", folder);
-}
-
 int agn_deletion_write(const struct agn_deletion *result, const char *title, const char *folder)
 {
     static const char *const pictures[] = {"deletion.png", "deletion.svg"};
@@ -149,7 +142,7 @@ int agn_deletion_write(const struct agn_deletion *result, const char *title, con
     struct agn_file_out out;
     int status = agn_make_dirs(folder);
     if (status == AGN_OK)
-        status = path_in(path, folder, "deletion.csv");
+        status = agn_path_in(path, sizeof path, folder, "deletion.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status == AGN_OK) {
@@ -157,7 +150,7 @@ int agn_deletion_write(const struct agn_deletion *result, const char *title, con
         status = agn_file_out_commit(&out);
     }
     for (size_t i = 0; i < AGN_COUNT_OF(pictures) && status == AGN_OK; i++) {
-        status = path_in(path, folder, pictures[i]);
+        status = agn_path_in(path, sizeof path, folder, pictures[i]);
         if (status == AGN_OK)
             status = draw(result, title, path);
     }

@@ -75,19 +75,12 @@ static void plot(FILE *script, const struct agn_progressive *r, const char *titl
 
 /* ---- files -------------------------------------------------------------------------------- */
 
-static int path_in(char path[PATH_BYTES], const char *folder, const char *name)
-{
-    int length = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return length < PATH_BYTES ? AGN_OK
-                               : agn_fail(AGN_ERR_ARG, "the path of folder '%.80s...' is too long", folder);
-}
-
 static int write_table(const struct agn_progressive *result, const char *folder, const char *name,
                        void (*write)(FILE *out, const struct agn_progressive *result))
 {
     char path[PATH_BYTES];
     struct agn_file_out out;
-    int status = path_in(path, folder, name);
+    int status = agn_path_in(path, sizeof path, folder, name);
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status < 0)
@@ -100,7 +93,7 @@ static int draw(const struct agn_progressive *result, const char *title, const c
 {
     char path[PATH_BYTES], heading[256];
     struct agn_gnuplot gnuplot;
-    int status = path_in(path, folder, "progress.png");
+    int status = agn_path_in(path, sizeof path, folder, "progress.png");
     if (status == AGN_OK)
         status = agn_gnuplot_open(&gnuplot, WIDTH, HEIGHT);
     if (status < 0)

@@ -176,13 +176,6 @@ static int draw(const struct agn_shift *r, const char *title, const char *path)
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
-static int path_in(char path[PATH_BYTES], const char *folder, const char *name)
-{
-    int length = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    return length < PATH_BYTES ? AGN_OK
-                               : agn_fail(AGN_ERR_ARG, "the path of folder '%.80s...' is too long", folder);
-}
-
 int agn_shift_write(const struct agn_shift *result, const char *title, const char *folder)
 {
     static const char *const pictures[] = {"shift.png", "shift.svg"};
@@ -190,7 +183,7 @@ int agn_shift_write(const struct agn_shift *result, const char *title, const cha
     struct agn_file_out out;
     int status = agn_make_dirs(folder);
     if (status == AGN_OK)
-        status = path_in(path, folder, "shift.csv");
+        status = agn_path_in(path, sizeof path, folder, "shift.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
     if (status == AGN_OK) {
@@ -198,7 +191,7 @@ int agn_shift_write(const struct agn_shift *result, const char *title, const cha
         status = agn_file_out_commit(&out);
     }
     for (size_t i = 0; i < AGN_COUNT_OF(pictures) && status == AGN_OK; i++) {
-        status = path_in(path, folder, pictures[i]);
+        status = agn_path_in(path, sizeof path, folder, pictures[i]);
         if (status == AGN_OK)
             status = draw(result, title, path);
     }

@@ -3,11 +3,13 @@
 
 #include <ctype.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agilenn/figures.h"
 #include "agilenn/preset.h"
 
 /* ---- groups ------------------------------------------------------------------------------ */
@@ -140,43 +142,20 @@ void agn__report_designs_free(struct agn__designs *designs)
 
 /* ---- intervals ----------------------------------------------------------------------------- */
 
-/* Two-sided 95 % of Student's t; from 11 degrees of freedom on within 0.002 by its expansion. */
-static double student(int freedom)
+static struct agn__value value_of(const double *values, int count, double images)
 {
-    static const double exact[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228};
-    if (freedom <= (int)AGN_COUNT_OF(exact))
-        return exact[freedom - 1];
-    return 1.95996 + 2.3723 / freedom + 2.8225 / ((double)freedom * freedom);
+    const struct agn_statistic s =
+        agn_statistic_of(values, count, images >= 1.0 && images <= INT_MAX ? (int)images : 0);
+    struct agn__value value = AGN__UNKNOWN;
+    value.mean = s.mean;
+    value.low = s.low;
+    value.high = s.high;
+    return value;
 }
 
 struct agn__value agn__report_mean(const double *values, int count)
 {
-    double sum = 0.0, squares = 0.0;
-    struct agn__value value = AGN__UNKNOWN;
-    for (int i = 0; i < count; i++)
-        sum += values[i];
-    if (count == 0)
-        return value;
-    value.mean = sum / count;
-    for (int i = 0; i < count; i++)
-        squares += (values[i] - value.mean) * (values[i] - value.mean);
-    if (count >= 2) {
-        double half = student(count - 1) * sqrt(squares / (count - 1) / count);
-        value.low = value.mean - half;
-        value.high = value.mean + half;
-    }
-    return value;
-}
-
-/* Wilson's interval of a share over so many images. */
-static void set_wilson(struct agn__value *value, double images)
-{
-    const double z = 1.95996;
-    double share = value->mean, scale = 1.0 + z * z / images;
-    double middle = (share + z * z / (2.0 * images)) / scale;
-    double half = z * sqrt(share * (1.0 - share) / images + z * z / (4.0 * images * images)) / scale;
-    value->low = middle - half;
-    value->high = middle + half;
+    return value_of(values, count, 0.0);
 }
 
 struct agn__value agn__design_value(const struct agn__design *design, enum agn__run_real figure)
@@ -192,10 +171,8 @@ struct agn__value agn__design_value(const struct agn__design *design, enum agn__
             values[count++] = design->runs[i]->real[figure];
             images = design->runs[i]->real[AGN__IMAGES];
         }
-    struct agn__value value = agn__report_mean(values, count);
+    struct agn__value value = value_of(values, count, accuracy ? images : 0.0);
     agn_free(values);
-    if (accuracy && count == 1 && images >= 1.0 && value.mean >= 0.0 && value.mean <= 1.0)
-        set_wilson(&value, images);
     return value;
 }
 

@@ -39,7 +39,7 @@ static bool read_axis(const struct agn_sweep_design *d, int figure, const char *
 {
     char value[LABEL], *end;
     if (figure >= 0) {
-        const struct agn_sweep_statistic *s = &d->of[figure];
+        const struct agn_statistic *s = &d->of[figure];
         at[0] = s->mean;
         at[1] = isfinite(s->low) ? s->low : s->mean;
         at[2] = isfinite(s->high) ? s->high : s->mean;
