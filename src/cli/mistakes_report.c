@@ -18,7 +18,7 @@ static int write_table(const char *folder, const struct agn__mistakes_report *re
     int status = agn_path_in(path, sizeof path, folder, "mistakes.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     fprintf(out.stream, "index,file,true_class,predicted_class,margin,probability\n");
     for (int i = 0; i < report->mistakes->count; i++) {

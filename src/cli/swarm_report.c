@@ -66,7 +66,7 @@ static int write_seconds(const char *folder, const struct agn__seconds *seconds)
     int status = agn_path_in(path, sizeof path, folder, "seconds.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     agn__seconds_write_header(out.stream);
     for (size_t i = 0; i < seconds->count; i++)
@@ -81,7 +81,7 @@ static int write_latency(const char *folder, const struct latency *latency)
     int status = agn_path_in(path, sizeof path, folder, "latency.csv");
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     fprintf(out.stream, "share,prediction_ms,answer_ms\n");
     for (int i = 0; i < SHARES; i++)
@@ -97,7 +97,7 @@ static int write_figures(const char *folder, const json_t *figures)
     int status = figures ? agn_path_in(path, sizeof path, folder, "report.json") : AGN_ERR_MEMORY;
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     if (json_dumpf(figures, out.stream, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) < 0 && !ferror(out.stream)) {
         agn_file_out_abort(&out);

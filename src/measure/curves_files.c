@@ -149,7 +149,7 @@ static int write_table(const struct agn_curves *curves, const struct output *out
     int status = agn_path_in(path, sizeof path, folder, output->table);
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     output->write(out.stream, curves);
     return agn_file_out_commit(&out);
@@ -163,7 +163,7 @@ static int draw(const struct agn_curves *curves, const struct output *output, co
     int status = agn_path_in(path, sizeof path, folder, output->picture);
     if (status == AGN_OK)
         status = agn_gnuplot_open(&plot, WIDTH, HEIGHT);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     snprintf(heading, sizeof heading, "%s: %s", output->about, title);
     begin_plot(plot.script, heading, output->x);

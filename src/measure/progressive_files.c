@@ -83,7 +83,7 @@ static int write_table(const struct agn_progressive *result, const char *folder,
     int status = agn_path_in(path, sizeof path, folder, name);
     if (status == AGN_OK)
         status = agn_file_out_open(&out, path);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     write(out.stream, result);
     return agn_file_out_commit(&out);
@@ -96,7 +96,7 @@ static int draw(const struct agn_progressive *result, const char *title, const c
     int status = agn_path_in(path, sizeof path, folder, "progress.png");
     if (status == AGN_OK)
         status = agn_gnuplot_open(&gnuplot, WIDTH, HEIGHT);
-    if (status < 0)
+    if (status != AGN_OK)
         return status;
     snprintf(heading, sizeof heading, "Channel by channel: %s", title);
     plot(gnuplot.script, result, heading);
